@@ -1,0 +1,212 @@
+//! One change to a pod, as a sentence for people.
+//!
+//! A new kind of change is one variant of [`Kind`]; the exhaustive matches find
+//! the rest.
+
+use std::fmt;
+
+use super::pod::{List, Place};
+use super::security_context::{Field, Scalar};
+use super::text::{Text, bounded, quoted};
+
+/// What is changed, as a person would say it.
+#[derive(Debug, Clone)]
+pub struct Change<'a> {
+    pub(super) place: Place,
+    /// The container's name; empty for the pod.
+    pub(super) name: Text<'a>,
+    pub(super) kind: Kind<'a>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Kind<'a> {
+    Annotation {
+        key: Text<'a>,
+        value: Text<'a>,
+        was: Option<Text<'a>>,
+    },
+    HostUsers {
+        value: bool,
+        was: Option<bool>,
+    },
+    SecurityContext {
+        field: Field,
+        value: Option<Scalar<'a>>,
+        was: Option<Scalar<'a>>,
+    },
+    CapabilitiesAdded {
+        list: CapabilityList,
+        names: Vec<Text<'a>>,
+    },
+    CapabilitiesRemoved {
+        list: CapabilityList,
+        names: Vec<Text<'a>>,
+    },
+    Env {
+        var: Text<'a>,
+        value: Text<'a>,
+        was: Option<Option<Text<'a>>>,
+    },
+    Limit {
+        resource: Text<'a>,
+        value: Text<'a>,
+        was: Option<Text<'a>>,
+    },
+    Volume {
+        name: Text<'a>,
+        size_limit: Option<&'a str>,
+    },
+    Mount {
+        volume: Text<'a>,
+        path: Text<'a>,
+    },
+}
+
+/// Which of the two lists in `capabilities`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CapabilityList {
+    Add,
+    Drop,
+}
+
+impl CapabilityList {
+    /// Its key in `capabilities`.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            CapabilityList::Add => "add",
+            CapabilityList::Drop => "drop",
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    /// The word for the place; the container's name follows it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Place::Pod => "pod",
+            Place::Container(List::Init, _) => "init container",
+            Place::Container(List::Regular, _) => "container",
+        })
+    }
+}
+
+impl fmt::Display for Scalar<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scalar::Bool(value) => value.fmt(f),
+            Scalar::Int(value) => value.fmt(f),
+            Scalar::Text(value) => f.write_str(&bounded(value)),
+            Scalar::Confinement(value) => {
+                f.write_str(&bounded(&value.type_))?;
+                match &value.localhost_profile {
+                    Some(profile) => write!(f, " {}", quoted(profile)),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Change<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place {
+            Place::Pod => f.write_str("pod: ")?,
+            place => write!(f, "{place} {}: ", bounded(&self.name))?,
+        }
+        match &self.kind {
+            Kind::Annotation { key, value, was } => {
+                let (key, value) = (bounded(key), bounded(value));
+                write!(
+                    f,
+                    "annotation {key} set to {value}{}",
+                    Was(was.as_ref().map(|t| bounded(t)))
+                )
+            }
+            Kind::HostUsers { value, was } => {
+                write!(f, "hostUsers set to {value}{}", Was(was.as_ref()))
+            }
+            Kind::SecurityContext { field, value, was } => {
+                let (parent, key) = field.key();
+                f.write_str("securityContext.")?;
+                if let Some(parent) = parent {
+                    write!(f, "{parent}.")?;
+                }
+                match value {
+                    Some(value) => write!(f, "{key} set to {value}{}", Was(was.as_ref())),
+                    None => write!(f, "{key} removed{}", Was(was.as_ref())),
+                }
+            }
+            Kind::CapabilitiesAdded { list, names } => {
+                write!(
+                    f,
+                    "securityContext.capabilities.{} gains {}",
+                    list.key(),
+                    Names(names)
+                )
+            }
+            Kind::CapabilitiesRemoved { list, names } => {
+                write!(
+                    f,
+                    "securityContext.capabilities.{} loses {}",
+                    list.key(),
+                    Names(names)
+                )
+            }
+            Kind::Env { var, value, was } => {
+                let was = was.as_ref().map(|old| match old {
+                    Some(value) => bounded(value),
+                    None => "from elsewhere".into(),
+                });
+                write!(
+                    f,
+                    "env {} set to {}{}",
+                    bounded(var),
+                    bounded(value),
+                    Was(was)
+                )
+            }
+            Kind::Limit {
+                resource,
+                value,
+                was,
+            } => {
+                let (resource, value) = (bounded(resource), bounded(value));
+                let was = was.as_ref().map(|t| bounded(t));
+                write!(f, "resources.limits {resource} set to {value}{}", Was(was))
+            }
+            Kind::Volume { name, size_limit } => {
+                write!(f, "volume {} added, an emptyDir", bounded(name))?;
+                match size_limit {
+                    Some(limit) => write!(f, " of at most {limit}"),
+                    None => Ok(()),
+                }
+            }
+            Kind::Mount { volume, path } => {
+                write!(f, "volume {} mounted at {}", bounded(volume), bounded(path))
+            }
+        }
+    }
+}
+
+struct Was<T>(Option<T>);
+
+impl<T: fmt::Display> fmt::Display for Was<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(was) => write!(f, " (was {was})"),
+            None => Ok(()),
+        }
+    }
+}
+
+struct Names<'s, 'a>(&'s [Text<'a>]);
+
+impl fmt::Display for Names<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, name) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{}", bounded(name))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,157 @@
+//! What a pod and a profile cannot be together.
+//!
+//! A patch that the API server then refuses is the worst outcome: the job fails
+//! with an error that speaks of fields its author never wrote. So every rule of
+//! the API server's that a profile can run into is checked here first, and told
+//! in the author's terms.
+
+use super::message::Refusal;
+use super::plan::effective;
+use super::pod::{Place, Pod};
+use super::profile::Profile;
+use super::security_context::{Field, Scalar};
+use super::text::{Text, quoted};
+
+/// Kubernetes limits a pod's annotations, keys and values together
+/// (`TotalAnnotationSizeLimitB`).
+const ANNOTATIONS_LIMIT: usize = 256 * 1024;
+
+/// How many ids a pod with a user namespace of its own has: a container's user
+/// above them cannot be mapped, and the kubelet never starts it.
+const MAPPED_IDS: i64 = 65_536;
+
+/// What the API server would refuse, or the kubelet never start, in the pod as
+/// it would be patched (Kubernetes 1.37, `pkg/apis/core/validation`).
+pub(super) fn find(pod: &Pod<'_>, profile: &Profile) -> Result<(), Refusal> {
+    for (place, container) in pod.containers() {
+        let who = || format!("{place} {}", quoted(&container.name));
+        escalation_fits(pod, place, who)?;
+        if pod.spec.host_users == Some(false) {
+            ids_can_be_mapped(pod, place, who)?;
+            if !container.volume_devices.is_empty() {
+                return Err(Refusal {
+                    place: who(),
+                    field: "volumeDevices".to_owned(),
+                    problem: "Kubernetes allows no raw block device in a pod with a user \
+                              namespace of its own (hostUsers: false)"
+                        .to_owned(),
+                    remedy: "use a filesystem volume or another profile".to_owned(),
+                });
+            }
+        }
+    }
+    namespaces_fit(pod, profile)?;
+    annotations_fit(pod)
+}
+
+fn escalation_fits(pod: &Pod<'_>, place: Place, who: impl Fn() -> String) -> Result<(), Refusal> {
+    let Some(context) = pod.security_context(place) else {
+        return Ok(());
+    };
+    if context.allow_privilege_escalation != Some(false) {
+        return Ok(());
+    }
+    let added = context.capabilities.as_ref().and_then(|c| c.add.as_deref());
+    let sys_admin = |name: &Text<'_>| &**name == "CAP_SYS_ADMIN";
+    let (field, remedy) = if context.privileged == Some(true) {
+        (
+            "securityContext.privileged",
+            "take privileged out of the runner's config.toml",
+        )
+    } else if added.unwrap_or_default().iter().any(sys_admin) {
+        (
+            "securityContext.capabilities.add",
+            "take CAP_SYS_ADMIN out of cap_add in the runner's config.toml",
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Refusal {
+        place: who(),
+        field: field.to_owned(),
+        problem: "Kubernetes refuses it beside allowPrivilegeEscalation: false".to_owned(),
+        remedy: remedy.to_owned(),
+    })
+}
+
+fn ids_can_be_mapped(pod: &Pod<'_>, place: Place, who: impl Fn() -> String) -> Result<(), Refusal> {
+    for (field, name) in [
+        (Field::RunAsUser, "runAsUser"),
+        (Field::RunAsGroup, "runAsGroup"),
+    ] {
+        if let Some(Scalar::Int(id)) = effective(pod, place, field)
+            && id >= MAPPED_IDS
+        {
+            return Err(Refusal {
+                place: who(),
+                field: format!("securityContext.{name}"),
+                problem: format!(
+                    "{id} does not exist in a pod with a user namespace of its own \
+                     (hostUsers: false), which has ids up to {}",
+                    MAPPED_IDS - 1
+                ),
+                remedy: "take it out of the runner's config.toml or use another profile".to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn namespaces_fit(pod: &Pod<'_>, profile: &Profile) -> Result<(), Refusal> {
+    let spec = &pod.spec;
+    if spec.host_users == Some(false) {
+        for (host, field) in [
+            (spec.host_network, "hostNetwork"),
+            (spec.host_pid, "hostPID"),
+            (spec.host_ipc, "hostIPC"),
+        ] {
+            if host == Some(true) {
+                return Err(Refusal {
+                    place: "pod".to_owned(),
+                    field: field.to_owned(),
+                    problem: "Kubernetes refuses it beside hostUsers: false".to_owned(),
+                    remedy: format!("take {field} out of the runner's config.toml"),
+                });
+            }
+        }
+    } else if profile
+        .containers
+        .build
+        .set
+        .security_context
+        .proc_mount
+        .as_deref()
+        == Some("Unmasked")
+    {
+        return Err(Refusal {
+            place: "container \"build\"".to_owned(),
+            field: "securityContext.procMount".to_owned(),
+            problem: "Kubernetes refuses Unmasked unless hostUsers is false".to_owned(),
+            remedy: "ask a cluster administrator to let the profile set hostUsers: false"
+                .to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn annotations_fit(pod: &Pod<'_>) -> Result<(), Refusal> {
+    let annotations = pod.metadata.annotations.as_ref();
+    let entries = annotations
+        .map(|annotations| annotations.0.as_slice())
+        .unwrap_or_default();
+    let size: usize = entries
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum();
+    if size <= ANNOTATIONS_LIMIT {
+        return Ok(());
+    }
+    Err(Refusal {
+        place: "pod".to_owned(),
+        field: "metadata.annotations".to_owned(),
+        problem: format!(
+            "would hold {size} bytes with the profile's own, and Kubernetes allows {ANNOTATIONS_LIMIT}"
+        ),
+        remedy: "give the job's pod fewer or shorter annotations".to_owned(),
+    })
+}

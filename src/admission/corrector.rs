@@ -1,0 +1,336 @@
+//! Makes changes, in three forms at once: the sentence for people, the JSON
+//! Patch for the API server, and the corrected pod for the rules that follow.
+//!
+//! Made together they cannot drift apart: a rule that reads the pod after a
+//! change sees what the API server will see. Nothing happens where the pod is
+//! already right, which is what makes every patch idempotent.
+
+use json_patch::PatchOperation;
+use serde_json::{Value, json};
+
+use super::change::{CapabilityList, Change, Kind};
+use super::patch::Path;
+use super::pod::{self, List, Place, Pod};
+use super::security_context::{Field, Scalar};
+use super::text::{Quantity, Text};
+
+/// Changes a pod, and keeps account.
+pub(super) struct Corrector<'a, 'p> {
+    pod: &'p mut Pod<'a>,
+    changes: Vec<Change<'a>>,
+    patch: Vec<PatchOperation>,
+}
+
+impl<'a, 'p> Corrector<'a, 'p> {
+    pub(super) fn new(pod: &'p mut Pod<'a>) -> Self {
+        Corrector {
+            pod,
+            changes: Vec::new(),
+            patch: Vec::new(),
+        }
+    }
+
+    /// The pod as corrected so far.
+    pub(super) fn pod(&self) -> &Pod<'a> {
+        self.pod
+    }
+
+    pub(super) fn finish(self) -> (Vec<Change<'a>>, Vec<PatchOperation>) {
+        (self.changes, self.patch)
+    }
+
+    pub(super) fn set_annotation(&mut self, key: Text<'a>, value: Text<'a>) {
+        let annotations = &mut self.pod.metadata.annotations;
+        let was = annotations.as_ref().and_then(|a| a.get(&key)).cloned();
+        if was.as_ref() == Some(&value) {
+            return;
+        }
+        let path = Path::new(Place::Pod).metadata("annotations", annotations.is_some());
+        self.patch
+            .push(path.put(&key, was.is_some(), json!(&*value)));
+        annotations
+            .get_or_insert_default()
+            .set(key.clone(), value.clone());
+        self.tell(Place::Pod, Kind::Annotation { key, value, was });
+    }
+
+    pub(super) fn set_host_users(&mut self, value: bool) {
+        let was = self.pod.spec.host_users;
+        if was == Some(value) {
+            return;
+        }
+        let path = Path::new(Place::Pod);
+        self.patch
+            .push(path.put("hostUsers", was.is_some(), json!(value)));
+        self.pod.spec.host_users = Some(value);
+        self.tell(Place::Pod, Kind::HostUsers { value, was });
+    }
+
+    pub(super) fn set_security_context(&mut self, place: Place, field: Field, value: Scalar<'a>) {
+        let context = self.pod.security_context(place);
+        let was = context.and_then(|context| context.get(field));
+        if was.as_ref() == Some(&value) {
+            return;
+        }
+        let (parent, key) = field.key();
+        let mut path = Path::new(place).object("securityContext", context.is_some());
+        if let Some(parent) = parent {
+            // Only SELinux options nest, and `was` alone cannot tell whether
+            // they are there: they may say something else than the type.
+            let there = context.is_some_and(|c| c.se_linux_options.is_some());
+            path = path.object(parent, there);
+        }
+        self.patch
+            .push(path.put(key, was.is_some(), to_json(&value)));
+        self.pod
+            .security_context_mut(place)
+            .set(field, Some(value.clone()));
+        self.tell(
+            place,
+            Kind::SecurityContext {
+                field,
+                value: Some(value),
+                was,
+            },
+        );
+    }
+
+    pub(super) fn unset_security_context(&mut self, place: Place, field: Field) {
+        let context = self.pod.security_context(place);
+        let Some(was) = context.and_then(|context| context.get(field)) else {
+            return;
+        };
+        let (parent, key) = field.key();
+        let mut path = Path::new(place).object("securityContext", true);
+        if let Some(parent) = parent {
+            path = path.object(parent, true);
+        }
+        self.patch.push(path.remove(key));
+        self.pod.security_context_mut(place).set(field, None);
+        self.tell(
+            place,
+            Kind::SecurityContext {
+                field,
+                value: None,
+                was: Some(was),
+            },
+        );
+    }
+
+    /// Appends to `capabilities.add` or `.drop`.
+    pub(super) fn add_capabilities(
+        &mut self,
+        place: Place,
+        list: CapabilityList,
+        names: Vec<Text<'a>>,
+    ) {
+        if names.is_empty() {
+            return;
+        }
+        let (path, existing) = self.capabilities(place, list);
+        match existing {
+            None => self
+                .patch
+                .push(path.put(list.key(), false, json!(strings(&names)))),
+            Some(_) => {
+                let path = path.object(list.key(), true);
+                let ops = names
+                    .iter()
+                    .map(|name| path.clone().put("-", false, json!(&**name)));
+                self.patch.extend(ops);
+            }
+        }
+        let capabilities = self.capabilities_mut(place, list);
+        capabilities.extend(names.iter().cloned());
+        self.tell(place, Kind::CapabilitiesAdded { list, names });
+    }
+
+    /// Takes out of `capabilities.add` or `.drop` whatever `unwanted` says.
+    pub(super) fn remove_capabilities(
+        &mut self,
+        place: Place,
+        list: CapabilityList,
+        unwanted: impl Fn(&str) -> bool,
+    ) {
+        let (path, existing) = self.capabilities(place, list);
+        let existing = existing.unwrap_or_default();
+        let (names, kept): (Vec<_>, Vec<_>) =
+            existing.iter().cloned().partition(|name| unwanted(name));
+        if names.is_empty() {
+            return;
+        }
+        self.patch
+            .push(path.put(list.key(), true, json!(strings(&kept))));
+        *self.capabilities_mut(place, list) = kept;
+        self.tell(place, Kind::CapabilitiesRemoved { list, names });
+    }
+
+    fn capabilities(&self, place: Place, list: CapabilityList) -> (Path, Option<&[Text<'a>]>) {
+        let context = self.pod.security_context(place);
+        let capabilities = context.and_then(|context| context.capabilities.as_ref());
+        let path = Path::new(place)
+            .object("securityContext", context.is_some())
+            .object("capabilities", capabilities.is_some());
+        let names = capabilities.and_then(|capabilities| match list {
+            CapabilityList::Add => capabilities.add.as_deref(),
+            CapabilityList::Drop => capabilities.drop.as_deref(),
+        });
+        (path, names)
+    }
+
+    fn capabilities_mut(&mut self, place: Place, list: CapabilityList) -> &mut Vec<Text<'a>> {
+        let context = self.pod.security_context_mut(place);
+        let capabilities = context.capabilities.get_or_insert_default();
+        match list {
+            CapabilityList::Add => capabilities.add.get_or_insert_default(),
+            CapabilityList::Drop => capabilities.drop.get_or_insert_default(),
+        }
+    }
+
+    pub(super) fn set_env(&mut self, list: List, index: usize, var: &'a str, value: Text<'a>) {
+        let place = Place::Container(list, index);
+        let container = self.pod.container(list, index);
+        let env = Path::new(place).object("env", container.env.is_some());
+        let was = match container.env(var) {
+            Some((_, old)) if old.value_from.is_none() && old.value.as_ref() == Some(&value) => {
+                return;
+            }
+            Some((at, old)) => {
+                // Of a repeated name the last counts, and its place in the
+                // list matters to `$(VAR)` references, so it stays there.
+                let entry = env.object(&at.to_string(), true);
+                if old.value_from.is_some() {
+                    self.patch.push(entry.clone().remove("valueFrom"));
+                }
+                self.patch
+                    .push(entry.put("value", old.value.is_some(), json!(&*value)));
+                Some((at, old.value.clone()))
+            }
+            None => {
+                let entry = json!({"name": var, "value": &*value});
+                self.patch.push(env.append(container.env.is_some(), entry));
+                None
+            }
+        };
+        let entry = pod::EnvVar {
+            name: var.into(),
+            value: Some(value.clone()),
+            value_from: None,
+        };
+        let vars = self
+            .pod
+            .container_mut(list, index)
+            .env
+            .get_or_insert_default();
+        match &was {
+            Some((at, _)) => vars[*at] = entry,
+            None => vars.push(entry),
+        }
+        let was = was.map(|(_, value)| value);
+        self.tell(
+            place,
+            Kind::Env {
+                var: var.into(),
+                value,
+                was,
+            },
+        );
+    }
+
+    /// Sets the limit of an extended resource, and its request where one
+    /// stands: the API server refuses a request that is not the limit.
+    pub(super) fn set_limit(&mut self, list: List, index: usize, resource: &'a str, to: &'a str) {
+        let place = Place::Container(list, index);
+        let resources = self.pod.container(list, index).resources.as_ref();
+        let limits = resources.and_then(|r| r.limits.as_ref());
+        let requests = resources.and_then(|r| r.requests.as_ref());
+        let limit = limits.and_then(|l| l.get(resource)).cloned();
+        let request = requests.and_then(|r| r.get(resource)).cloned();
+        let is_set = |quantity: &Quantity<'a>| &*quantity.0 == to;
+        if limit.as_ref().is_some_and(is_set) && request.as_ref().is_none_or(is_set) {
+            return;
+        }
+        let path = Path::new(place).object("resources", resources.is_some());
+        if !limit.as_ref().is_some_and(is_set) {
+            let path = path.clone().object("limits", limits.is_some());
+            self.patch
+                .push(path.put(resource, limit.is_some(), json!(to)));
+        }
+        if request.is_some() && !request.as_ref().is_some_and(is_set) {
+            self.patch
+                .push(path.object("requests", true).put(resource, true, json!(to)));
+        }
+        let quantity = Quantity(to.into());
+        let resources = self
+            .pod
+            .container_mut(list, index)
+            .resources
+            .get_or_insert_default();
+        let limits = resources.limits.get_or_insert_default();
+        limits.set(resource.into(), quantity.clone());
+        if let (Some(requests), Some(_)) = (&mut resources.requests, &request) {
+            requests.set(resource.into(), quantity);
+        }
+        let was = limit.map(|quantity| quantity.0);
+        self.tell(
+            place,
+            Kind::Limit {
+                resource: resource.into(),
+                value: to.into(),
+                was,
+            },
+        );
+    }
+
+    pub(super) fn add_empty_dir(&mut self, name: Text<'a>, size_limit: Option<&'a str>) {
+        let volumes = &mut self.pod.spec.volumes;
+        let source = match size_limit {
+            Some(limit) => json!({"sizeLimit": limit}),
+            None => json!({}),
+        };
+        let path = Path::new(Place::Pod).object("volumes", volumes.is_some());
+        let volume = json!({"name": &*name, "emptyDir": source});
+        self.patch.push(path.append(volumes.is_some(), volume));
+        volumes
+            .get_or_insert_default()
+            .push(pod::Volume { name: name.clone() });
+        self.tell(Place::Pod, Kind::Volume { name, size_limit });
+    }
+
+    pub(super) fn add_mount(&mut self, list: List, index: usize, volume: Text<'a>, path: Text<'a>) {
+        let place = Place::Container(list, index);
+        let mounts = &mut self.pod.container_mut(list, index).volume_mounts;
+        let at = Path::new(place).object("volumeMounts", mounts.is_some());
+        let mount = json!({"name": &*volume, "mountPath": &*path});
+        self.patch.push(at.append(mounts.is_some(), mount));
+        mounts.get_or_insert_default().push(pod::VolumeMount {
+            name: volume.clone(),
+            mount_path: path.clone(),
+        });
+        self.tell(place, Kind::Mount { volume, path });
+    }
+
+    fn tell(&mut self, place: Place, kind: Kind<'a>) {
+        let name = match place {
+            Place::Pod => Text::default(),
+            Place::Container(list, index) => self.pod.container(list, index).name.clone(),
+        };
+        self.changes.push(Change { place, name, kind });
+    }
+}
+
+fn strings<'s>(texts: &'s [Text<'_>]) -> Vec<&'s str> {
+    texts.iter().map(|text| &**text).collect()
+}
+
+fn to_json(scalar: &Scalar<'_>) -> Value {
+    match scalar {
+        Scalar::Bool(value) => json!(value),
+        Scalar::Int(value) => json!(value),
+        Scalar::Text(value) => json!(&**value),
+        Scalar::Confinement(value) => match &value.localhost_profile {
+            Some(profile) => json!({"type": &*value.type_, "localhostProfile": &**profile}),
+            None => json!({"type": &*value.type_}),
+        },
+    }
+}

@@ -1,0 +1,139 @@
+//! Is this pod a CI job, and which one.
+//!
+//! Read from GitLab Runner 19.4, `executors/kubernetes`. A job pod carries the
+//! label [`JOB_POD`] and a container named `build`. The older label `pod` and
+//! `manager.runner.gitlab.com/id-short` are on other pods too (the
+//! autoscaler's pause pods among them) and prove nothing.
+
+use super::pod::{List, Pod};
+use super::text::Text;
+
+/// Set on every job pod since GitLab Runner 17.9.
+pub const JOB_POD: &str = "job.runner.gitlab.com/pod";
+/// The project's number: a label, which a job author cannot change.
+pub const PROJECT_ID: &str = "project.runner.gitlab.com/id";
+/// The project's name, sanitised.
+pub const PROJECT_NAME: &str = "project.runner.gitlab.com/name";
+/// The project's group path, sanitised (`/` becomes `_`).
+pub const PROJECT_NAMESPACE: &str = "project.runner.gitlab.com/namespace";
+/// The job's number: an annotation, informative only.
+pub const JOB_ID: &str = "job.runner.gitlab.com/id";
+
+/// The container a job's script runs in.
+pub const BUILD: &str = "build";
+/// The container that clones, caches and uploads.
+pub const HELPER: &str = "helper";
+/// Runs the *build* image before the job to learn which user `build` will be.
+pub const UID_COLLECTOR: &str = "init-build-uid-gid-collector";
+
+/// A GitLab job, as its pod tells it.
+#[derive(Debug, Clone)]
+pub struct Job<'a> {
+    /// The job's number, from an annotation that its author may have changed.
+    pub id: Option<Text<'a>>,
+    /// The project's number.
+    pub project_id: Option<Text<'a>>,
+    /// Group and name of the project, as the labels have them.
+    pub project: Option<String>,
+}
+
+impl<'a> Job<'a> {
+    /// The job that `pod` runs, if it is a job pod.
+    pub fn from_pod(pod: &Pod<'a>) -> Option<Job<'a>> {
+        let labels = &pod.metadata.labels;
+        labels.get(JOB_POD)?;
+        pod.spec.containers.iter().find(|c| &*c.name == BUILD)?;
+        let annotations = pod.metadata.annotations.as_ref();
+        let filled = |text: &&Text<'a>| !text.is_empty();
+        let name = labels.get(PROJECT_NAME).filter(filled);
+        let group = labels.get(PROJECT_NAMESPACE).filter(filled);
+        Some(Job {
+            id: annotations
+                .and_then(|a| a.get(JOB_ID))
+                .filter(filled)
+                .cloned(),
+            project_id: labels.get(PROJECT_ID).filter(filled).cloned(),
+            project: match (group, name) {
+                (Some(group), Some(name)) => Some(format!("{}/{}", &**group, &**name)),
+                (None, Some(name)) => Some(name.to_string()),
+                _ => None,
+            },
+        })
+    }
+}
+
+/// What a container does in a job pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Runs the job's script.
+    Build,
+    /// Runs the runner's own steps.
+    Helper,
+    /// One of the runner's own init containers.
+    Init,
+    /// A service of the job, or whatever else somebody put into the pod.
+    Services,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Role; 4] = [Role::Build, Role::Helper, Role::Init, Role::Services];
+
+    /// The role of the container `name`. Both name and list count: a service's
+    /// name is its author's alias, so `init-x` among the regular containers is
+    /// a service, and so is `build` among the init containers.
+    pub fn of(list: List, name: &str) -> Role {
+        match (list, name) {
+            (List::Regular, BUILD) => Role::Build,
+            (List::Regular, HELPER) => Role::Helper,
+            (List::Init, name) if name.starts_with("init-") => Role::Init,
+            _ => Role::Services,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(json: &str) -> bool {
+        let pod: Pod<'_> = serde_json::from_str(json).expect("a pod");
+        Job::from_pod(&pod).is_some()
+    }
+
+    #[test]
+    fn a_pod_with_the_job_label_and_a_build_container_is_a_job() {
+        assert!(job(
+            r#"{"metadata":{"labels":{"job.runner.gitlab.com/pod":"x"}},"spec":{"containers":[{"name":"build"}]}}"#
+        ));
+    }
+
+    #[test]
+    fn the_autoscalers_pause_pod_is_no_job() {
+        assert!(!job(
+            r#"{"metadata":{"labels":{"runner.gitlab.com/pause-pod":"true","manager.runner.gitlab.com/id-short":"a","pod":"p"}},
+                "spec":{"containers":[{"name":"pause"}]}}"#
+        ));
+    }
+
+    #[test]
+    fn a_pod_from_before_runner_17_9_is_no_job_since_its_author_controls_annotations() {
+        assert!(!job(
+            r#"{"metadata":{"annotations":{"job.runner.gitlab.com/id":"1"}},"spec":{"containers":[{"name":"build"}]}}"#
+        ));
+    }
+
+    #[test]
+    fn a_build_init_container_alone_makes_no_job() {
+        assert!(!job(
+            r#"{"metadata":{"labels":{"job.runner.gitlab.com/pod":"x"}},"spec":{"initContainers":[{"name":"build"}],"containers":[{"name":"app"}]}}"#
+        ));
+    }
+
+    #[test]
+    fn an_alias_gives_a_service_no_other_role() {
+        assert_eq!(Role::of(List::Regular, "init-permissions"), Role::Services);
+        assert_eq!(Role::of(List::Init, "build"), Role::Services);
+        assert_eq!(Role::of(List::Init, "istio-init"), Role::Services);
+    }
+}

@@ -1,0 +1,29 @@
+//! Decides. Pure: no async, no clock, no I/O, no global state but the built-in
+//! profiles.
+//!
+//! A request passes through here from top to bottom:
+//!
+//! | from | by | to |
+//! |---|---|---|
+//! | bytes | [`request`] | [`request::Request`], with the [`pod`] borrowed from them |
+//! | pod | [`job`] | [`job::Job`], or it is no job |
+//! | namespace labels | [`policy`] | [`policy::Policy`], with its [`profile`] |
+//! | pod and profile | `plan`, [`home`] | [`change::Change`]s and a JSON Patch, by `corrector` and `patch` |
+//! | corrected pod | `conflict` | nothing, or a [`message::Refusal`] |
+//! | all of it | [`review`] | [`review::Decision`] |
+
+pub mod change;
+mod conflict;
+mod corrector;
+pub mod home;
+pub mod job;
+pub mod message;
+mod patch;
+mod plan;
+pub mod pod;
+pub mod policy;
+pub mod profile;
+pub mod request;
+pub mod review;
+pub mod security_context;
+pub mod text;

@@ -1,0 +1,269 @@
+//! The changes a job pod needs to become what its profile says.
+//!
+//! The rules run in a fixed order, each reading the pod as the one before left
+//! it. Last comes [`conflict::find`]: what the API server would refuse, or could
+//! never run, is denied here with a reason its reader can use.
+
+use super::change::{CapabilityList, Change};
+use super::conflict;
+use super::corrector::Corrector;
+use super::home;
+use super::job::{BUILD, Role, UID_COLLECTOR};
+use super::message::Refusal;
+use super::pod::{List, Place, Pod, SecurityContext};
+use super::profile::{PodFields, Profile, Rules};
+use super::security_context::{Field, Scalar};
+use super::text::Text;
+
+use json_patch::PatchOperation;
+
+const APPARMOR_ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
+
+/// Brings `pod` to what `profile` says, and tells what that took.
+pub(super) fn correct<'a>(
+    pod: &mut Pod<'a>,
+    profile: &'a Profile,
+) -> Result<(Vec<Change<'a>>, Vec<PatchOperation>), Refusal> {
+    let mut corrector = Corrector::new(pod);
+    correct_pod(&mut corrector, profile);
+    for (list, index, role) in containers(corrector.pod()) {
+        correct_container(&mut corrector, list, index, profile.containers.role(role));
+    }
+    mirror_build_user(&mut corrector, profile);
+    home::give_home(&mut corrector, profile)?;
+    conflict::find(corrector.pod(), profile)?;
+    Ok(corrector.finish())
+}
+
+/// Every container with its role; the regular ones first, so that a reader of
+/// the changes meets `build` first.
+fn containers(pod: &Pod<'_>) -> Vec<(List, usize, Role)> {
+    let of = |list, containers: &[super::pod::Container<'_>]| -> Vec<_> {
+        let roles = containers
+            .iter()
+            .map(|container| Role::of(list, &container.name));
+        roles
+            .enumerate()
+            .map(|(index, role)| (list, index, role))
+            .collect()
+    };
+    let mut all = of(List::Regular, &pod.spec.containers);
+    all.extend(of(List::Init, &pod.spec.init_containers));
+    all
+}
+
+fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, profile: &'a Profile) {
+    let PodFields {
+        annotations,
+        host_users,
+        security_context,
+    } = &profile.pod.set;
+    for (key, value) in annotations {
+        corrector.set_annotation(key.as_str().into(), value.as_str().into());
+    }
+    if let Some(host_users) = *host_users {
+        corrector.set_host_users(host_users);
+    }
+    for (field, value) in security_context.fields() {
+        corrector.set_security_context(Place::Pod, field, value);
+    }
+
+    let PodFields {
+        annotations,
+        host_users,
+        security_context,
+    } = &profile.pod.default;
+    for (key, value) in annotations {
+        let there = corrector.pod().metadata.annotations.as_ref();
+        if there.is_none_or(|annotations| annotations.get(key).is_none()) {
+            corrector.set_annotation(key.as_str().into(), value.as_str().into());
+        }
+    }
+    if let (Some(host_users), None) = (*host_users, corrector.pod().spec.host_users) {
+        corrector.set_host_users(host_users);
+    }
+    for (field, value) in security_context.fields() {
+        if effective(corrector.pod(), Place::Pod, field).is_none() {
+            corrector.set_security_context(Place::Pod, field, value);
+        }
+    }
+}
+
+fn correct_container<'a>(
+    corrector: &mut Corrector<'a, '_>,
+    list: List,
+    index: usize,
+    rules: &'a Rules,
+) {
+    let place = Place::Container(list, index);
+    for (field, value) in rules.set.security_context.fields() {
+        corrector.set_security_context(place, field, value);
+    }
+    for (field, value) in rules.default.security_context.fields() {
+        if effective(corrector.pod(), place, field).is_none() {
+            corrector.set_security_context(place, field, value);
+        }
+    }
+    agree_on_apparmor(corrector, list, index, rules);
+    merge_capabilities(corrector, place, rules);
+    for (name, value) in &rules.set.env {
+        corrector.set_env(list, index, name, value.as_str().into());
+    }
+    for (name, value) in &rules.default.env {
+        if corrector.pod().container(list, index).env(name).is_none() {
+            corrector.set_env(list, index, name, value.as_str().into());
+        }
+    }
+    for (resource, limit) in &rules.set.resources.limits {
+        corrector.set_limit(list, index, resource, limit);
+    }
+    for (resource, limit) in &rules.default.resources.limits {
+        let resources = corrector.pod().container(list, index).resources.as_ref();
+        let limits = resources.and_then(|resources| resources.limits.as_ref());
+        if limits.is_none_or(|limits| limits.get(resource).is_none()) {
+            corrector.set_limit(list, index, resource, limit);
+        }
+    }
+}
+
+/// What holds for `field` at `place`: the container's own word, or the pod's.
+pub(super) fn effective<'a>(pod: &Pod<'a>, place: Place, field: Field) -> Option<Scalar<'a>> {
+    let get = |context: &SecurityContext<'a>| context.get(field);
+    let own = pod.security_context(place).and_then(get);
+    own.or_else(|| pod.security_context(Place::Pod).and_then(get))
+}
+
+/// Before it was a field, AppArmor was an annotation. The API server refuses a
+/// pod in which both stand and differ, so a profile that sets the one sets the
+/// other where it is used.
+fn agree_on_apparmor(corrector: &mut Corrector<'_, '_>, list: List, index: usize, rules: &Rules) {
+    let context = &rules.set.security_context;
+    if context.app_armor_profile.is_none() {
+        return;
+    }
+    let pod = corrector.pod();
+    let key = format!("{APPARMOR_ANNOTATION}{}", &*pod.container(list, index).name);
+    let annotated = pod
+        .metadata
+        .annotations
+        .as_ref()
+        .is_some_and(|a| a.get(&key).is_some());
+    let place = Place::Container(list, index);
+    if let (true, Some(Scalar::Confinement(profile))) =
+        (annotated, effective(pod, place, Field::AppArmorProfile))
+    {
+        let value = apparmor_annotation(&profile);
+        corrector.set_annotation(key.into(), value.into());
+    }
+}
+
+fn apparmor_annotation(profile: &super::pod::Confinement<'_>) -> String {
+    match (&*profile.type_, &profile.localhost_profile) {
+        ("Localhost", Some(name)) => format!("localhost/{}", &**name),
+        ("Unconfined", _) => "unconfined".to_owned(),
+        _ => "runtime/default".to_owned(),
+    }
+}
+
+fn merge_capabilities<'a>(corrector: &mut Corrector<'a, '_>, place: Place, rules: &'a Rules) {
+    let wanted = &rules.capabilities;
+    if wanted.add.is_empty() && wanted.drop.is_empty() {
+        return;
+    }
+    let adds = |name: &str| wanted.add.iter().any(|add| same_capability(add, name));
+    let drops = |name: &str| wanted.drop.iter().any(|drop| same_capability(drop, name));
+    let drops_all = drops("ALL");
+
+    // `ALL` in `drop` stays: what is added comes back on top of it.
+    corrector.remove_capabilities(place, CapabilityList::Drop, |name| {
+        adds(name) && !same_capability(name, "ALL")
+    });
+    corrector.remove_capabilities(place, CapabilityList::Add, |name| {
+        !adds(name) && (drops_all || drops(name))
+    });
+    for (list, names) in [
+        (CapabilityList::Add, &wanted.add),
+        (CapabilityList::Drop, &wanted.drop),
+    ] {
+        let missing = missing_capabilities(corrector.pod(), place, list, names);
+        corrector.add_capabilities(place, list, missing);
+    }
+}
+
+fn missing_capabilities<'a>(
+    pod: &Pod<'_>,
+    place: Place,
+    list: CapabilityList,
+    wanted: &'a [String],
+) -> Vec<Text<'a>> {
+    let capabilities = pod
+        .security_context(place)
+        .and_then(|c| c.capabilities.as_ref());
+    let there = capabilities.and_then(|capabilities| match list {
+        CapabilityList::Add => capabilities.add.as_deref(),
+        CapabilityList::Drop => capabilities.drop.as_deref(),
+    });
+    let there = there.unwrap_or_default();
+    let is_there = |name: &String| there.iter().any(|have| same_capability(have, name));
+    wanted
+        .iter()
+        .filter(|name| !is_there(name))
+        .map(|name| name.as_str().into())
+        .collect()
+}
+
+/// Container runtimes take `CAP_CHOWN`, `CHOWN` and `chown` for one another.
+fn same_capability(a: &str, b: &str) -> bool {
+    fn bare(name: &str) -> &str {
+        match name.get(..4) {
+            Some(prefix) if prefix.eq_ignore_ascii_case("CAP_") => &name[4..],
+            _ => name,
+        }
+    }
+    bare(a).eq_ignore_ascii_case(bare(b))
+}
+
+/// The runner asks the build image, in an init container, which user `build`
+/// will run as, and hands the job's files to that user. The answer is only
+/// right if both run as the same.
+fn mirror_build_user(corrector: &mut Corrector<'_, '_>, profile: &Profile) {
+    let rules = &profile.containers.build;
+    if rules.set == Default::default() && rules.default == Default::default() {
+        return;
+    }
+    let pod = corrector.pod();
+    let Some(build) = pod.spec.containers.iter().position(|c| &*c.name == BUILD) else {
+        return;
+    };
+    let collector = pod
+        .spec
+        .init_containers
+        .iter()
+        .position(|c| &*c.name == UID_COLLECTOR);
+    let Some(collector) = collector else { return };
+    let build = Place::Container(List::Regular, build);
+    let collector = Place::Container(List::Init, collector);
+    for field in [Field::RunAsUser, Field::RunAsGroup, Field::RunAsNonRoot] {
+        let wanted = effective(corrector.pod(), build, field);
+        if wanted == effective(corrector.pod(), collector, field) {
+            continue;
+        }
+        match wanted {
+            Some(value) => corrector.set_security_context(collector, field, value),
+            None => corrector.unset_security_context(collector, field),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_are_compared_as_container_runtimes_do() {
+        assert!(same_capability("CAP_SETUID", "setuid"));
+        assert!(same_capability("ALL", "all"));
+        assert!(!same_capability("SETUID", "SETGID"));
+        assert!(!same_capability("CAP_", "é"));
+    }
+}

@@ -1,0 +1,356 @@
+//! The part of a pod that podseal reads, borrowed from the request's bytes.
+//!
+//! A job pod is about 14 kB of JSON, most of it variables. Parsing it into a
+//! `serde_json::Value` allocates for every one of them; these types allocate
+//! for the lists only. Whatever is not named here is skipped, and therefore
+//! survives: a patch speaks of the fields below and of nothing else.
+//!
+//! `null` means absent everywhere, as it does for the API server.
+
+#![allow(
+    missing_docs,
+    reason = "the fields are Kubernetes' own, documented there"
+)]
+
+use serde::Deserialize;
+
+use super::security_context::{Field, LocalProfile, Scalar};
+use super::text::{Map, Quantity, Text};
+
+/// A pod as the API server sends it (`v1`, kind `Pod`).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Pod<'a> {
+    #[serde(borrow, deserialize_with = "null_is_absent")]
+    pub metadata: Metadata<'a>,
+    #[serde(borrow, deserialize_with = "null_is_absent")]
+    pub spec: Spec<'a>,
+}
+
+/// The pod's own `metadata`. Its namespace is not to be trusted: the request's
+/// is.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Metadata<'a> {
+    #[serde(borrow)]
+    pub name: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub generate_name: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub namespace: Option<Text<'a>>,
+    #[serde(borrow, deserialize_with = "null_is_absent")]
+    pub labels: Map<'a>,
+    #[serde(borrow)]
+    pub annotations: Option<Map<'a>>,
+}
+
+/// `spec`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Spec<'a> {
+    #[serde(borrow, deserialize_with = "null_is_absent")]
+    pub init_containers: Vec<Container<'a>>,
+    #[serde(borrow, deserialize_with = "null_is_absent")]
+    pub containers: Vec<Container<'a>>,
+    #[serde(borrow)]
+    pub volumes: Option<Vec<Volume<'a>>>,
+    #[serde(borrow)]
+    pub security_context: Option<SecurityContext<'a>>,
+    #[serde(borrow, deserialize_with = "null_is_absent")]
+    pub node_selector: Map<'a>,
+    #[serde(borrow)]
+    pub os: Option<Os<'a>>,
+    pub host_users: Option<bool>,
+    #[serde(rename = "hostNetwork")]
+    pub host_network: Option<bool>,
+    #[serde(rename = "hostPID")]
+    pub host_pid: Option<bool>,
+    #[serde(rename = "hostIPC")]
+    pub host_ipc: Option<bool>,
+}
+
+/// `spec.os`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Os<'a> {
+    #[serde(borrow, deserialize_with = "null_is_absent")]
+    pub name: Text<'a>,
+}
+
+/// A container or an init container.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Container<'a> {
+    #[serde(borrow, deserialize_with = "null_is_absent")]
+    pub name: Text<'a>,
+    #[serde(borrow)]
+    pub env: Option<Vec<EnvVar<'a>>>,
+    #[serde(borrow)]
+    pub resources: Option<Resources<'a>>,
+    #[serde(borrow)]
+    pub security_context: Option<SecurityContext<'a>>,
+    #[serde(borrow)]
+    pub volume_mounts: Option<Vec<VolumeMount<'a>>>,
+    #[serde(borrow, deserialize_with = "null_is_absent")]
+    pub volume_devices: Vec<VolumeDevice<'a>>,
+}
+
+/// One entry of `env`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EnvVar<'a> {
+    #[serde(borrow, deserialize_with = "null_is_absent")]
+    pub name: Text<'a>,
+    #[serde(borrow)]
+    pub value: Option<Text<'a>>,
+    pub value_from: Option<serde::de::IgnoredAny>,
+}
+
+/// One entry of `volumeMounts`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct VolumeMount<'a> {
+    #[serde(borrow, deserialize_with = "null_is_absent")]
+    pub name: Text<'a>,
+    #[serde(borrow, deserialize_with = "null_is_absent")]
+    pub mount_path: Text<'a>,
+}
+
+/// One entry of `volumeDevices`: a raw block device.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct VolumeDevice<'a> {
+    #[serde(borrow, deserialize_with = "null_is_absent")]
+    pub device_path: Text<'a>,
+}
+
+/// One entry of `volumes`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Volume<'a> {
+    #[serde(borrow, deserialize_with = "null_is_absent")]
+    pub name: Text<'a>,
+}
+
+/// `resources` of a container.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Resources<'a> {
+    #[serde(borrow)]
+    pub limits: Option<Map<'a, Quantity<'a>>>,
+    #[serde(borrow)]
+    pub requests: Option<Map<'a, Quantity<'a>>>,
+}
+
+/// `securityContext`, of the pod or of a container: the fields a profile may
+/// speak of.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct SecurityContext<'a> {
+    pub privileged: Option<bool>,
+    pub allow_privilege_escalation: Option<bool>,
+    pub run_as_user: Option<i64>,
+    pub run_as_group: Option<i64>,
+    pub run_as_non_root: Option<bool>,
+    pub read_only_root_filesystem: Option<bool>,
+    #[serde(borrow)]
+    pub proc_mount: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub capabilities: Option<Capabilities<'a>>,
+    #[serde(borrow)]
+    pub se_linux_options: Option<SeLinuxOptions<'a>>,
+    #[serde(borrow)]
+    pub seccomp_profile: Option<Confinement<'a>>,
+    #[serde(borrow)]
+    pub app_armor_profile: Option<Confinement<'a>>,
+}
+
+/// `capabilities`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Capabilities<'a> {
+    #[serde(borrow)]
+    pub add: Option<Vec<Text<'a>>>,
+    #[serde(borrow)]
+    pub drop: Option<Vec<Text<'a>>>,
+}
+
+/// `seLinuxOptions`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct SeLinuxOptions<'a> {
+    #[serde(borrow, rename = "type")]
+    pub type_: Option<Text<'a>>,
+}
+
+/// `seccompProfile` and `appArmorProfile`: one shape, two mechanisms.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Confinement<'a> {
+    #[serde(borrow, rename = "type", deserialize_with = "null_is_absent")]
+    pub type_: Text<'a>,
+    #[serde(borrow)]
+    pub localhost_profile: Option<Text<'a>>,
+}
+
+impl<'a> From<&'a LocalProfile> for Confinement<'a> {
+    fn from(profile: &'a LocalProfile) -> Self {
+        Confinement {
+            type_: profile.type_.as_str().into(),
+            localhost_profile: profile.localhost_profile.as_deref().map(Text::from),
+        }
+    }
+}
+
+fn null_is_absent<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Which of the pod's lists a container stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum List {
+    /// `spec.initContainers`
+    Init,
+    /// `spec.containers`
+    Regular,
+}
+
+/// Where in the pod something stands: what a change or a denial speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// The pod itself.
+    Pod,
+    /// A container, by list and index.
+    Container(List, usize),
+}
+
+impl<'a> Pod<'a> {
+    /// Every container a job can have at creation, init containers first.
+    pub fn containers(&self) -> impl Iterator<Item = (Place, &Container<'a>)> {
+        let init = self.spec.init_containers.iter().enumerate();
+        let regular = self.spec.containers.iter().enumerate();
+        init.map(|(i, c)| (Place::Container(List::Init, i), c))
+            .chain(regular.map(|(i, c)| (Place::Container(List::Regular, i), c)))
+    }
+
+    /// The container at `place`, which must name one.
+    pub fn container(&self, list: List, index: usize) -> &Container<'a> {
+        match list {
+            List::Init => &self.spec.init_containers[index],
+            List::Regular => &self.spec.containers[index],
+        }
+    }
+
+    pub(super) fn container_mut(&mut self, list: List, index: usize) -> &mut Container<'a> {
+        match list {
+            List::Init => &mut self.spec.init_containers[index],
+            List::Regular => &mut self.spec.containers[index],
+        }
+    }
+
+    /// The `securityContext` at `place`.
+    pub fn security_context(&self, place: Place) -> Option<&SecurityContext<'a>> {
+        match place {
+            Place::Pod => self.spec.security_context.as_ref(),
+            Place::Container(list, i) => self.container(list, i).security_context.as_ref(),
+        }
+    }
+
+    pub(super) fn security_context_mut(&mut self, place: Place) -> &mut SecurityContext<'a> {
+        let slot = match place {
+            Place::Pod => &mut self.spec.security_context,
+            Place::Container(list, i) => &mut self.container_mut(list, i).security_context,
+        };
+        slot.get_or_insert_default()
+    }
+
+    /// Whether the pod runs on Windows: `spec.os` or the node selector, which
+    /// is all that GitLab Runner sets.
+    pub fn is_windows(&self) -> bool {
+        let os = self.spec.os.as_ref().map(|os| &*os.name);
+        let selected = |key| self.spec.node_selector.get(key).map(|value| &**value);
+        os == Some("windows")
+            || selected("kubernetes.io/os") == Some("windows")
+            || selected("beta.kubernetes.io/os") == Some("windows")
+    }
+
+    /// The name to show: `metadata.name`, or what it will be generated from.
+    pub fn name(&self) -> &str {
+        let name = self
+            .metadata
+            .name
+            .as_deref()
+            .filter(|name| !name.is_empty());
+        name.or(self.metadata.generate_name.as_deref())
+            .unwrap_or_default()
+    }
+}
+
+impl<'a> Container<'a> {
+    /// The entry of `env` that counts for `name`, which is the last.
+    pub fn env(&self, name: &str) -> Option<(usize, &EnvVar<'a>)> {
+        let env = self.env.as_deref().unwrap_or_default();
+        env.iter()
+            .enumerate()
+            .rev()
+            .find(|(_, var)| &*var.name == name)
+    }
+
+    /// The paths mounted into the container: volumes and block devices.
+    pub fn mount_paths(&self) -> impl Iterator<Item = &Text<'a>> {
+        let mounts = self.volume_mounts.as_deref().unwrap_or_default();
+        let devices = self.volume_devices.iter().map(|device| &device.device_path);
+        mounts.iter().map(|mount| &mount.mount_path).chain(devices)
+    }
+}
+
+impl<'a> SecurityContext<'a> {
+    /// The value of `field`, if the pod says anything.
+    pub fn get(&self, field: Field) -> Option<Scalar<'a>> {
+        match field {
+            Field::Privileged => self.privileged.map(Scalar::Bool),
+            Field::AllowPrivilegeEscalation => self.allow_privilege_escalation.map(Scalar::Bool),
+            Field::RunAsUser => self.run_as_user.map(Scalar::Int),
+            Field::RunAsGroup => self.run_as_group.map(Scalar::Int),
+            Field::RunAsNonRoot => self.run_as_non_root.map(Scalar::Bool),
+            Field::ReadOnlyRootFilesystem => self.read_only_root_filesystem.map(Scalar::Bool),
+            Field::ProcMount => self.proc_mount.clone().map(Scalar::Text),
+            Field::SeLinuxType => {
+                let options = self.se_linux_options.as_ref();
+                options
+                    .and_then(|options| options.type_.clone())
+                    .map(Scalar::Text)
+            }
+            Field::SeccompProfile => self.seccomp_profile.clone().map(Scalar::Confinement),
+            Field::AppArmorProfile => self.app_armor_profile.clone().map(Scalar::Confinement),
+        }
+    }
+
+    /// Sets or removes `field`. The value's kind is the field's own, as
+    /// [`SecurityContext::get`] gives it.
+    pub(super) fn set(&mut self, field: Field, value: Option<Scalar<'a>>) {
+        match field {
+            Field::Privileged => self.privileged = value.and_then(Scalar::bool),
+            Field::AllowPrivilegeEscalation => {
+                self.allow_privilege_escalation = value.and_then(Scalar::bool);
+            }
+            Field::RunAsUser => self.run_as_user = value.and_then(Scalar::int),
+            Field::RunAsGroup => self.run_as_group = value.and_then(Scalar::int),
+            Field::RunAsNonRoot => self.run_as_non_root = value.and_then(Scalar::bool),
+            Field::ReadOnlyRootFilesystem => {
+                self.read_only_root_filesystem = value.and_then(Scalar::bool);
+            }
+            Field::ProcMount => self.proc_mount = value.and_then(Scalar::text),
+            Field::SeLinuxType => {
+                let options = self.se_linux_options.get_or_insert_default();
+                options.type_ = value.and_then(Scalar::text);
+            }
+            Field::SeccompProfile => self.seccomp_profile = value.and_then(Scalar::confinement),
+            Field::AppArmorProfile => self.app_armor_profile = value.and_then(Scalar::confinement),
+        }
+    }
+}

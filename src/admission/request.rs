@@ -1,0 +1,146 @@
+//! From bytes to a request: what an `AdmissionReview` asks.
+
+use serde::Deserialize;
+
+use super::pod::Pod;
+use super::text::Text;
+
+/// The version of the API podseal speaks.
+pub const API_VERSION: &str = "admission.k8s.io/v1";
+
+/// What the API server asks of a webhook, borrowed from the request's bytes
+/// (Kubernetes API reference, `AdmissionReview` v1).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Request<'a> {
+    /// Names this review, and is echoed in the response.
+    #[serde(borrow)]
+    pub uid: Text<'a>,
+    /// What `object` is.
+    #[serde(borrow)]
+    pub kind: Kind<'a>,
+    /// `pods/ephemeralcontainers` is the resource `pods` with a subresource.
+    #[serde(borrow)]
+    pub sub_resource: Option<Text<'a>>,
+    /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
+    #[serde(borrow)]
+    pub operation: Text<'a>,
+    /// The namespace of the pod. The pod's own `metadata.namespace` may lie.
+    #[serde(borrow)]
+    pub namespace: Option<Text<'a>>,
+    /// Who asks.
+    #[serde(borrow)]
+    pub user_info: UserInfo<'a>,
+    /// The pod as it would be stored.
+    #[serde(borrow)]
+    pub object: Option<Pod<'a>>,
+    /// Whether nothing will be stored.
+    pub dry_run: Option<bool>,
+}
+
+/// Group, version and kind.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "named as in Kubernetes")]
+pub struct Kind<'a> {
+    #[serde(borrow)]
+    pub group: Text<'a>,
+    #[serde(borrow)]
+    pub version: Text<'a>,
+    #[serde(borrow)]
+    pub kind: Text<'a>,
+}
+
+/// The authenticated user.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct UserInfo<'a> {
+    /// Such as `system:serviceaccount:gitlab:gitlab-runner`.
+    #[serde(borrow)]
+    pub username: Option<Text<'a>>,
+}
+
+/// Why bytes are no review podseal can answer.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// Not JSON, or a field of the wrong type.
+    #[error("the body is no AdmissionReview: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The bytes are not text.
+    #[error("the body is no AdmissionReview: it is not UTF-8")]
+    Utf8(#[from] std::str::Utf8Error),
+    /// Another version, or another kind.
+    #[error("the body is {found}; podseal answers {API_VERSION}, kind AdmissionReview")]
+    Version {
+        /// What it says it is.
+        found: String,
+    },
+    /// No `request`, or one without an essential field.
+    #[error("the AdmissionReview has no {0}")]
+    Missing(&'static str),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    #[serde(borrow, default)]
+    api_version: Text<'a>,
+    #[serde(borrow, default)]
+    kind: Text<'a>,
+    #[serde(borrow, default)]
+    request: Option<Request<'a>>,
+}
+
+impl<'a> Request<'a> {
+    /// Reads an `AdmissionReview` of `admission.k8s.io/v1`.
+    ///
+    /// A field of a wrong type is an error and not a guess: the API server
+    /// decodes every pod before it asks, so it never sends one.
+    pub fn from_review(body: &'a [u8]) -> Result<Request<'a>, RequestError> {
+        // Checked once as a whole, which is faster than string by string.
+        let text = std::str::from_utf8(body)?;
+        let envelope: Envelope<'a> = serde_json::from_str(text)?;
+        if &*envelope.api_version != API_VERSION || &*envelope.kind != "AdmissionReview" {
+            let found =
+                [&envelope.api_version, &envelope.kind].map(|text| super::text::quoted(text));
+            return Err(RequestError::Version {
+                found: found.join(", kind "),
+            });
+        }
+        let request = envelope.request.ok_or(RequestError::Missing("request"))?;
+        if request.uid.is_empty() {
+            return Err(RequestError::Missing("request.uid"));
+        }
+        if request.operation.is_empty() {
+            return Err(RequestError::Missing("request.operation"));
+        }
+        Ok(request)
+    }
+
+    /// The request that creating `pod` in `namespace` would make.
+    pub fn create(pod: Pod<'a>, namespace: &'a str) -> Request<'a> {
+        Request {
+            kind: Kind {
+                group: "".into(),
+                version: "v1".into(),
+                kind: "Pod".into(),
+            },
+            operation: "CREATE".into(),
+            namespace: Some(namespace.into()),
+            object: Some(pod),
+            ..Request::default()
+        }
+    }
+
+    /// Whether this creates a pod: the one thing a correction is for.
+    pub fn creates_pod(&self) -> bool {
+        let Kind {
+            group,
+            version,
+            kind,
+        } = &self.kind;
+        let is_pod = group.is_empty() && &**version == "v1" && &**kind == "Pod";
+        let whole = self.sub_resource.as_deref().is_none_or(str::is_empty);
+        is_pod && whole && &*self.operation == "CREATE"
+    }
+}

@@ -1,0 +1,184 @@
+//! `securityContext`, as a profile speaks of it, and its fields one by one.
+
+use serde::{Deserialize, Serialize};
+
+use super::pod;
+use super::text::Text;
+
+/// `securityContext`, the fields a profile may speak of.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[allow(
+    missing_docs,
+    reason = "the fields are Kubernetes' own, documented there"
+)]
+pub struct SecurityContext {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub privileged: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_privilege_escalation: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_as_user: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_as_group: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_as_non_root: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_only_root_filesystem: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proc_mount: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub se_linux_options: Option<SeLinuxOptions>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seccomp_profile: Option<LocalProfile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app_armor_profile: Option<LocalProfile>,
+}
+
+/// `seLinuxOptions`: the type only. User, role and level are the platform's.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeLinuxOptions {
+    /// Such as `container_engine_t`.
+    #[serde(rename = "type")]
+    pub type_: String,
+}
+
+/// `seccompProfile` or `appArmorProfile`.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct LocalProfile {
+    /// `RuntimeDefault`, `Unconfined` or `Localhost`.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// The profile's name on the node, with `Localhost` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub localhost_profile: Option<String>,
+}
+
+/// A field of `securityContext`, as both a profile and a pod have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as in Kubernetes")]
+pub enum Field {
+    Privileged,
+    AllowPrivilegeEscalation,
+    RunAsUser,
+    RunAsGroup,
+    RunAsNonRoot,
+    ReadOnlyRootFilesystem,
+    ProcMount,
+    SeLinuxType,
+    SeccompProfile,
+    AppArmorProfile,
+}
+
+/// The value of a [`Field`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named for what they hold")]
+pub enum Scalar<'a> {
+    Bool(bool),
+    Int(i64),
+    Text(Text<'a>),
+    Confinement(pod::Confinement<'a>),
+}
+
+impl Field {
+    /// Every field, in the order changes are made and told.
+    pub const ALL: [Field; 10] = [
+        Field::Privileged,
+        Field::AllowPrivilegeEscalation,
+        Field::RunAsUser,
+        Field::RunAsGroup,
+        Field::RunAsNonRoot,
+        Field::ReadOnlyRootFilesystem,
+        Field::ProcMount,
+        Field::SeLinuxType,
+        Field::SeccompProfile,
+        Field::AppArmorProfile,
+    ];
+
+    /// The object within `securityContext` that holds the field, if not
+    /// `securityContext` itself, and the field's key.
+    pub fn key(self) -> (Option<&'static str>, &'static str) {
+        match self {
+            Field::Privileged => (None, "privileged"),
+            Field::AllowPrivilegeEscalation => (None, "allowPrivilegeEscalation"),
+            Field::RunAsUser => (None, "runAsUser"),
+            Field::RunAsGroup => (None, "runAsGroup"),
+            Field::RunAsNonRoot => (None, "runAsNonRoot"),
+            Field::ReadOnlyRootFilesystem => (None, "readOnlyRootFilesystem"),
+            Field::ProcMount => (None, "procMount"),
+            Field::SeLinuxType => (Some("seLinuxOptions"), "type"),
+            Field::SeccompProfile => (None, "seccompProfile"),
+            Field::AppArmorProfile => (None, "appArmorProfile"),
+        }
+    }
+}
+
+impl<'a> Scalar<'a> {
+    pub(super) fn bool(self) -> Option<bool> {
+        if let Scalar::Bool(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn int(self) -> Option<i64> {
+        if let Scalar::Int(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn text(self) -> Option<Text<'a>> {
+        if let Scalar::Text(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn confinement(self) -> Option<pod::Confinement<'a>> {
+        if let Scalar::Confinement(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+}
+
+impl SecurityContext {
+    /// The fields the profile speaks of.
+    pub fn fields(&self) -> impl Iterator<Item = (Field, Scalar<'_>)> {
+        Field::ALL
+            .into_iter()
+            .filter_map(|field| self.get(field).map(|value| (field, value)))
+    }
+
+    /// The value of `field`, if the profile speaks of it.
+    pub fn get(&self, field: Field) -> Option<Scalar<'_>> {
+        match field {
+            Field::Privileged => self.privileged.map(Scalar::Bool),
+            Field::AllowPrivilegeEscalation => self.allow_privilege_escalation.map(Scalar::Bool),
+            Field::RunAsUser => self.run_as_user.map(Scalar::Int),
+            Field::RunAsGroup => self.run_as_group.map(Scalar::Int),
+            Field::RunAsNonRoot => self.run_as_non_root.map(Scalar::Bool),
+            Field::ReadOnlyRootFilesystem => self.read_only_root_filesystem.map(Scalar::Bool),
+            Field::ProcMount => self.proc_mount.as_deref().map(Text::from).map(Scalar::Text),
+            Field::SeLinuxType => {
+                let options = self.se_linux_options.as_ref();
+                options.map(|options| Scalar::Text(options.type_.as_str().into()))
+            }
+            Field::SeccompProfile => {
+                let profile = self.seccomp_profile.as_ref();
+                profile.map(|profile| Scalar::Confinement(profile.into()))
+            }
+            Field::AppArmorProfile => {
+                let profile = self.app_armor_profile.as_ref();
+                profile.map(|profile| Scalar::Confinement(profile.into()))
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What a file given to `podseal review` holds.
+//!
+//! Each pod or review is kept as the JSON text it would arrive as, so that the
+//! same bytes go the same way here as in the webhook.
+
+use std::io::Read;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// One thing to review.
+#[derive(Debug)]
+pub enum Item {
+    /// An `AdmissionReview`.
+    Review(Box<RawValue>),
+    /// A pod, as if it were created.
+    Pod(Box<RawValue>),
+}
+
+/// Why an input cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// It could not be read.
+    #[error("cannot read it: {0}")]
+    Read(#[from] std::io::Error),
+    /// Neither JSON nor YAML.
+    #[error("not YAML: {0}")]
+    Yaml(#[from] serde_saphyr::Error),
+    /// It begins as JSON, and is broken.
+    #[error("not JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A document of another kind.
+    #[error(
+        "document {index} is a {kind:?}; podseal reviews a Pod, an AdmissionReview, or a List of pods"
+    )]
+    Kind {
+        /// Which document, counted from 1.
+        index: usize,
+        /// What it says it is.
+        kind: String,
+    },
+    /// Nothing stands in it.
+    #[error("no pod stands in it")]
+    Empty,
+}
+
+/// Reads `file`, or standard input for `-`.
+pub fn read(file: &str) -> Result<String, InputError> {
+    if file == "-" {
+        let mut text = String::new();
+        std::io::stdin().lock().read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    Ok(std::fs::read_to_string(file)?)
+}
+
+/// The things to review in `text`: JSON or YAML, one or more documents.
+pub fn parse(text: &str) -> Result<Vec<Item>, InputError> {
+    let mut items = Vec::new();
+    for (index, document) in documents(text)?.into_iter().enumerate() {
+        collect(document, index + 1, &mut items)?;
+    }
+    if items.is_empty() {
+        return Err(InputError::Empty);
+    }
+    Ok(items)
+}
+
+fn documents(text: &str) -> Result<Vec<Box<RawValue>>, InputError> {
+    if text.trim_start().starts_with('{') {
+        let documents = serde_json::Deserializer::from_str(text).into_iter();
+        return Ok(documents.collect::<Result<_, _>>()?);
+    }
+    // The budget guards services against strangers' YAML; here the user reads
+    // their own, and a list of every pod of a cluster is large.
+    let options = serde_saphyr::options! { budget: None };
+    let documents: Vec<serde_json::Value> =
+        serde_saphyr::from_multiple_with_options(text, options)?;
+    let documents = documents.iter().filter(|document| !document.is_null());
+    Ok(documents
+        .map(serde_json::value::to_raw_value)
+        .collect::<Result<_, _>>()?)
+}
+
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(default)]
+    kind: String,
+    #[serde(borrow, default)]
+    items: Vec<&'a RawValue>,
+}
+
+fn collect(document: Box<RawValue>, index: usize, into: &mut Vec<Item>) -> Result<(), InputError> {
+    let head: Head<'_> = serde_json::from_str(document.get())?;
+    match head.kind.as_str() {
+        "AdmissionReview" => into.push(Item::Review(document)),
+        "Pod" => into.push(Item::Pod(document)),
+        "List" => {
+            for item in head.items {
+                collect(item.to_owned(), index, into)?;
+            }
+        }
+        // The API gives the items of a typed list without their kind.
+        "PodList" => into.extend(
+            head.items
+                .into_iter()
+                .map(|item| Item::Pod(item.to_owned())),
+        ),
+        kind => {
+            return Err(InputError::Kind {
+                index,
+                kind: kind.to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(text: &str) -> usize {
+        parse(text).expect(text).len()
+    }
+
+    #[test]
+    fn takes_pods_lists_and_reviews_in_json_and_yaml() {
+        assert_eq!(count(r#"{"kind":"Pod"}"#), 1);
+        assert_eq!(
+            count("{\"kind\":\"Pod\"}\n{\"kind\":\"AdmissionReview\"}\n"),
+            2
+        );
+        assert_eq!(
+            count(r#"{"kind":"List","items":[{"kind":"Pod"},{"kind":"Pod"}]}"#),
+            2
+        );
+        assert_eq!(count(r#"{"kind":"PodList","items":[{},{}]}"#), 2);
+        assert_eq!(count("kind: Pod\n---\nkind: Pod\n---\n"), 2);
+        assert_eq!(count("# a comment\nkind: List\nitems:\n- kind: Pod\n"), 1);
+    }
+
+    #[test]
+    fn says_what_it_cannot_use() {
+        let error = |text| parse(text).expect_err("refused").to_string();
+        assert!(
+            error("kind: Pod\n---\nkind: Deployment\n").contains("document 2 is a \"Deployment\"")
+        );
+        assert!(error("").contains("no pod"));
+        assert!(error("{\"kind\":").contains("not JSON"));
+        assert!(error("a: [").contains("not YAML"));
+    }
+}

@@ -1,0 +1,108 @@
+//! The commands, and what they print.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub mod input;
+pub mod profiles;
+pub mod render;
+pub mod review;
+pub mod serve;
+
+/// The exit code of an input or a setting that cannot be used.
+pub const UNUSABLE: u8 = 2;
+
+const LONG_ABOUT: &str = "\
+Makes Podman work inside GitLab Runner job pods on Kubernetes.
+
+podseal is an admission webhook. A namespace says which profile its job pods get:
+
+    kubectl label namespace ci podseal.io/profile=rootless
+
+and each job pod created there is given the securityContext, the HOME and the \
+device that `podman build` needs, or is denied with a reason. `podseal review` \
+gives the same answers without a cluster.";
+
+const EXAMPLES: &str = "\
+Examples:
+  podseal profiles                       which profiles there are, and when to use which
+  podseal review --profile rootless pod.yaml
+                                         what would change in this pod
+  podseal serve --help                   how to run the webhook";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "podseal",
+    version = concat!(env!("CARGO_PKG_VERSION"), " (", env!("PODSEAL_COMMIT"), ")"),
+    about = "Makes Podman work inside GitLab Runner job pods on Kubernetes",
+    long_about = LONG_ABOUT,
+    after_help = EXAMPLES,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the admission webhook over TLS
+    #[command(long_about = serve::LONG_ABOUT)]
+    Serve(serve::Args),
+    /// Show what the webhook would answer for pods in files
+    #[command(long_about = review::LONG_ABOUT)]
+    Review(review::Args),
+    /// List the profiles, or print one as YAML
+    #[command(long_about = profiles::LONG_ABOUT)]
+    Profiles(profiles::Args),
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  source <(podseal completions bash)")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Prints the completion script for `shell`.
+pub fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "podseal", &mut script);
+    write_out(&script)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Turns a command's end into an exit code, telling an error on stderr.
+pub fn report(ended: anyhow::Result<ExitCode>) -> ExitCode {
+    match ended {
+        Ok(code) => code,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("{ERROR}error:{ERROR:#} {error:#}");
+            ExitCode::from(UNUSABLE)
+        }
+    }
+}
+
+const ERROR: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
+
+/// A reader that has seen enough (`podseal … | head`) is no failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn write_out(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes)
+        .and_then(|()| out.flush())
+        .context("cannot write to standard output")
+}

@@ -1,0 +1,139 @@
+//! `podseal serve`: the webhook.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tracing::level_filters::LevelFilter;
+
+use crate::admission::profile::Profiles;
+use crate::cluster::file::NamespaceFile;
+use crate::cluster::namespaces::Namespaces;
+use crate::webhook::http::{Webhook, router};
+use crate::webhook::{server, tls};
+
+pub(super) const LONG_ABOUT: &str = "\
+Serves the admission webhook over TLS: POST /mutate, admission.k8s.io/v1.
+
+The labels of namespaces come from the cluster that the pod's service account, or \
+KUBECONFIG, points at; podseal watches namespaces and needs the verbs get, list and \
+watch on them, nothing else. With --namespaces they come from a file, and no cluster \
+is asked.
+
+Every decision is one event in the log on standard error. SIGTERM stops the server: \
+requests in flight finish first.";
+
+const EXAMPLES: &str = "\
+Examples:
+  podseal serve --tls-cert-file tls.crt --tls-private-key-file tls.key
+  podseal serve --tls-cert-file tls.crt --tls-private-key-file tls.key \\
+      --listen 127.0.0.1:8443 --namespaces namespaces.yaml";
+
+/// Arguments of `podseal serve`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Address and port to listen on; port 0 takes a free one and logs it
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:8443")]
+    listen: SocketAddr,
+    /// The serving certificate, with its chain, as PEM
+    #[arg(long, value_name = "FILE")]
+    tls_cert_file: PathBuf,
+    /// The certificate's private key, as PEM
+    #[arg(long, value_name = "FILE")]
+    tls_private_key_file: PathBuf,
+    /// Take namespaces from this file (YAML or JSON) and ask no cluster
+    #[arg(long, value_name = "FILE")]
+    namespaces: Option<PathBuf>,
+    /// The log's form: auto is text on a terminal and JSON elsewhere
+    #[arg(long, value_enum, default_value = "auto")]
+    log_format: LogFormat,
+    /// The least severe events that are logged
+    #[arg(long, value_name = "LEVEL", default_value = "info",
+          value_parser = clap::builder::PossibleValuesParser::new(["error", "warn", "info", "debug", "trace"]))]
+    log_level: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    Auto,
+    Json,
+    Text,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    start_logging(args.log_format, &args.log_level);
+    tokio::runtime::Runtime::new()
+        .context("cannot start the runtime")?
+        .block_on(serve(args))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(args: Args) -> anyhow::Result<()> {
+    let tls = tls::server_config(&args.tls_cert_file, &args.tls_private_key_file)?;
+    let namespaces = match &args.namespaces {
+        Some(path) => Namespaces::File(Arc::new(namespaces_from_file(path)?)),
+        None => Namespaces::from_cluster(cluster().await?),
+    };
+    let stop = server::stop_signal().context("cannot listen for signals")?;
+    let listener = TcpListener::bind(args.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}; is the port in use?", args.listen))?;
+    let address = listener.local_addr().context("cannot tell the address")?;
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(%address, version, commit = env!("PODSEAL_COMMIT"), "serving");
+    let webhook = Webhook {
+        profiles: Profiles::built_in(),
+        namespaces,
+    };
+    server::serve(listener, tls, router(webhook), async {
+        stop.await;
+        tracing::info!("told to stop; finishing the requests in flight");
+    })
+    .await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn cluster() -> anyhow::Result<kube::Client> {
+    // kube takes the process's default provider; two are compiled in nowhere.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    kube::Client::try_default().await.context(
+        "no cluster to ask for namespaces: run in a pod, set KUBECONFIG, or give --namespaces FILE",
+    )
+}
+
+/// Reads the file that `--namespaces` names.
+pub(super) fn namespaces_from_file(path: &Path) -> anyhow::Result<NamespaceFile> {
+    let in_file = || format!("--namespaces {}", path.display());
+    let text = std::fs::read_to_string(path).with_context(in_file)?;
+    NamespaceFile::from_text(&text).with_context(in_file)
+}
+
+fn start_logging(format: LogFormat, level: &str) {
+    use std::io::IsTerminal;
+    let terminal = std::io::stderr().is_terminal();
+    let level: LevelFilter = level.parse().expect("clap lets only these levels through");
+    let json = match format {
+        LogFormat::Auto => !terminal,
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+    };
+    let log = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr);
+    if json {
+        log.json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .init();
+    } else {
+        let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        log.with_ansi(colour).init();
+    }
+}

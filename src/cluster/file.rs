@@ -1,0 +1,141 @@
+//! Namespaces from a file: for trials, the demo and `podseal review`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::admission::policy::Namespace;
+
+/// The namespaces of a file, read once.
+#[derive(Debug)]
+pub struct NamespaceFile(HashMap<String, Arc<Namespace>>);
+
+/// Why a file gives no namespaces.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It could not be read.
+    #[error("cannot read it: {0}")]
+    Read(#[from] std::io::Error),
+    /// It is not YAML or JSON, or not of namespaces.
+    #[error("not a list of namespaces: {0}")]
+    Parse(#[from] serde_saphyr::Error),
+    /// Something else stands in it.
+    #[error("document {index} is a {kind:?}, and only Namespace and List of them are read")]
+    Kind {
+        /// Which document, counted from 1.
+        index: usize,
+        /// What it says it is.
+        kind: String,
+    },
+    /// A namespace without a name.
+    #[error("a namespace has no metadata.name")]
+    NoName,
+    /// The same namespace twice: which labels hold?
+    #[error("namespace {0:?} stands in it twice")]
+    Twice(String),
+    /// Nothing stands in it.
+    #[error("no namespace stands in it")]
+    Empty,
+}
+
+impl NamespaceFile {
+    /// Namespaces from a file's text: YAML or JSON, one or more documents, each
+    /// a `Namespace` or a `List` of them, as `kubectl get ns -o yaml` prints.
+    pub fn from_text(text: &str) -> Result<NamespaceFile, FileError> {
+        let options = serde_saphyr::options! { budget: None };
+        let documents: Vec<Option<Document>> =
+            serde_saphyr::from_multiple_with_options(text, options)?;
+        let mut namespaces = HashMap::new();
+        for (index, document) in documents.into_iter().enumerate() {
+            let Some(document) = document else { continue };
+            let items = match document.kind.as_str() {
+                "Namespace" => vec![document.metadata],
+                "List" | "NamespaceList" => document
+                    .items
+                    .into_iter()
+                    .map(|item| item.metadata)
+                    .collect(),
+                kind => {
+                    return Err(FileError::Kind {
+                        index: index + 1,
+                        kind: kind.to_owned(),
+                    });
+                }
+            };
+            for Metadata { name, labels } in items {
+                let name = name
+                    .filter(|name| !name.is_empty())
+                    .ok_or(FileError::NoName)?;
+                let namespace = Namespace::new(name.clone(), labels.unwrap_or_default());
+                if namespaces
+                    .insert(name.clone(), Arc::new(namespace))
+                    .is_some()
+                {
+                    return Err(FileError::Twice(name));
+                }
+            }
+        }
+        if namespaces.is_empty() {
+            return Err(FileError::Empty);
+        }
+        Ok(NamespaceFile(namespaces))
+    }
+
+    /// The namespace called `name`.
+    pub fn get(&self, name: &str) -> Option<Arc<Namespace>> {
+        self.0.get(name).cloned()
+    }
+}
+
+#[derive(Deserialize)]
+struct Document {
+    kind: String,
+    #[serde(default)]
+    metadata: Metadata,
+    #[serde(default)]
+    items: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    metadata: Metadata,
+}
+
+#[derive(Default, Deserialize)]
+struct Metadata {
+    name: Option<String>,
+    labels: Option<HashMap<String, String>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        match NamespaceFile::from_text(text) {
+            Ok(_) => panic!("accepted: {text}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn reads_documents_and_lists_alike() {
+        let text = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: a\n  labels: {podseal.io/profile: rootless, team: x}\n---\n\
+                    kind: List\nitems:\n- kind: Namespace\n  metadata: {name: b}\n---\n";
+        let namespaces = NamespaceFile::from_text(text).expect("namespaces");
+        let a = namespaces.get("a").expect("a");
+        assert!(a.opts_in() && a.labels.len() == 1, "{a:?}");
+        assert!(!namespaces.get("b").expect("b").opts_in());
+        assert_eq!(namespaces.get("c"), None);
+    }
+
+    #[test]
+    fn refuses_what_it_would_have_to_guess_about() {
+        assert!(error("kind: Pod\nmetadata: {name: a}\n").contains("\"Pod\""));
+        assert!(error("kind: Namespace\nmetadata: {}\n").contains("no metadata.name"));
+        let twice = "kind: Namespace\nmetadata: {name: a}\n";
+        assert!(error(&format!("{twice}---\n{twice}")).contains("twice"));
+        assert!(error("").contains("no namespace"));
+    }
+}

@@ -1,0 +1,25 @@
+//! podseal: an admission webhook that makes Podman work inside GitLab Runner
+//! job pods, where a namespace's label asks for it.
+//!
+//! A pure core decides; a thin shell serves. Data travels one way:
+//!
+//! ```text
+//! bytes ─▶ Request ─▶ Job ─▶ Policy ─▶ Changes ─▶ Decision ─▶ response + log event
+//!          └────────────── admission/ ──────────────────┘     webhook/, cli/
+//!                              ▲
+//!                  Namespace ──┘  cluster/ (watch cache, live GET, or a file)
+//! ```
+//!
+//! | room | what it does |
+//! |---|---|
+//! | [`admission`] | decides: profiles, changes, sentences; no I/O |
+//! | [`webhook`] | serves: TLS, HTTP, the response, the log event |
+//! | [`cluster`] | knows namespaces: from the API server, or from a file |
+//! | [`cli`] | the commands and what they print |
+//! | `profiles/*.yaml` | the built-in profiles |
+
+pub mod admission;
+
+pub mod cli;
+pub mod cluster;
+pub mod webhook;

@@ -1,0 +1,110 @@
+//! HTTP: one route, and what is said to everything that is not a review.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+
+use super::record;
+use super::response;
+use crate::admission::profile::Profiles;
+use crate::admission::request::Request;
+use crate::admission::review::{Decision, review};
+use crate::admission::text::bounded;
+use crate::cluster::namespaces::Namespaces;
+
+/// The largest review read: an object of 3 MiB twice, and what is around it.
+pub const BODY_LIMIT: usize = 7 * 1024 * 1024;
+/// How long a client may take to send a body.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// What answering a review takes.
+#[derive(Clone)]
+pub struct Webhook {
+    /// The profiles a namespace can name.
+    pub profiles: &'static Profiles,
+    /// The namespaces.
+    pub namespaces: Namespaces,
+}
+
+/// The webhook's routes.
+pub fn router(webhook: Webhook) -> Router {
+    Router::new()
+        .route("/mutate", post(mutate))
+        .method_not_allowed_fallback(async || {
+            (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "podseal answers POST, with an AdmissionReview\n",
+            )
+        })
+        .fallback(async || (StatusCode::NOT_FOUND, "podseal answers POST /mutate\n"))
+        .with_state(Arc::new(webhook))
+}
+
+async fn mutate(State(webhook): State<Arc<Webhook>>, body: Body) -> Response {
+    let body = match read(body).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    let start = Instant::now();
+    let request = match Request::from_review(&body) {
+        Ok(request) => request,
+        Err(error) => {
+            let error = bounded_error(&error.to_string());
+            tracing::warn!(%error, "refused a request that is no review");
+            return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response();
+        }
+    };
+    let Some(name) = request.namespace.clone().filter(|name| !name.is_empty()) else {
+        let error = "the AdmissionReview has no request.namespace; podseal reviews pods only";
+        tracing::warn!(error, "refused a request that is no review");
+        return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response();
+    };
+    let about = record::About::of(&request);
+    let namespace = webhook.namespaces.get(&name).await;
+    let decision = match &namespace {
+        Ok(namespace) => review(request, namespace, webhook.profiles),
+        Err(unavailable) => Decision::unavailable(&request, &unavailable.to_string()),
+    };
+    let answer = response::encode(&about.uid, &decision);
+    record::log(&about, &decision, start.elapsed());
+    ([(CONTENT_TYPE, "application/json")], answer).into_response()
+}
+
+async fn read(body: Body) -> Result<Bytes, Response> {
+    match tokio::time::timeout(BODY_TIME, to_bytes(body, BODY_LIMIT)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) if is_over_limit(&error) => {
+            let text = format!("the body is larger than {BODY_LIMIT} bytes\n");
+            Err((StatusCode::PAYLOAD_TOO_LARGE, text).into_response())
+        }
+        Ok(Err(_)) => {
+            Err((StatusCode::BAD_REQUEST, "the body ended before its time\n").into_response())
+        }
+        Err(_) => {
+            let text = "the body took too long to arrive\n";
+            Err((StatusCode::REQUEST_TIMEOUT, text).into_response())
+        }
+    }
+}
+
+fn is_over_limit(error: &axum::Error) -> bool {
+    let mut source = Some(error as &dyn std::error::Error);
+    std::iter::from_fn(|| {
+        let error = source?;
+        source = error.source();
+        Some(error)
+    })
+    .any(|error| error.is::<http_body_util::LengthLimitError>())
+}
+
+/// A parser's error quotes what it met, which a stranger wrote.
+fn bounded_error(error: &str) -> String {
+    bounded(error).into_owned()
+}

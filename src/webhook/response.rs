@@ -1,0 +1,124 @@
+//! The answer to a review, in the API server's words.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+
+use crate::admission::request::API_VERSION;
+use crate::admission::review::{Decision, Outcome};
+use crate::admission::text::bounded;
+
+/// How many bytes of sentences an audit annotation holds.
+const ANNOTATION_LIMIT: usize = 1024;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Review<'a> {
+    api_version: &'a str,
+    kind: &'a str,
+    response: Response<'a>,
+}
+
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    audit_annotations: BTreeMap<&'a str, String>,
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    status: &'a str,
+    code: u16,
+    reason: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Details>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Details {
+    retry_after_seconds: u32,
+}
+
+/// The `AdmissionReview` that answers the review called `uid`.
+///
+/// A denial is an answer like any other: HTTP 200 with `allowed: false`. An
+/// HTTP error would be a failed call to the API server, whose message nobody
+/// can use.
+pub fn encode(uid: &str, decision: &Decision<'_>) -> Vec<u8> {
+    let mut response = Response {
+        uid,
+        allowed: true,
+        audit_annotations: audit_annotations(decision),
+        ..Response::default()
+    };
+    match &decision.outcome {
+        Outcome::Allow(_) => {}
+        Outcome::Mutate { patch, .. } => {
+            let patch = serde_json::to_vec(patch).expect("a patch has no map with odd keys");
+            response.patch_type = Some("JSONPatch");
+            response.patch = Some(STANDARD.encode(patch));
+        }
+        Outcome::Deny(denial) => {
+            response.allowed = false;
+            response.status = Some(Status {
+                status: "Failure",
+                code: denial.code,
+                reason: denial.reason(),
+                message: &denial.message,
+                details: denial
+                    .retry_after_seconds
+                    .map(|retry_after_seconds| Details {
+                        retry_after_seconds,
+                    }),
+            });
+        }
+    }
+    let review = Review {
+        api_version: API_VERSION,
+        kind: "AdmissionReview",
+        response,
+    };
+    serde_json::to_vec(&review).expect("a response has no map with odd keys")
+}
+
+/// What the API server's own audit log keeps, under the webhook's name.
+fn audit_annotations<'a>(decision: &Decision<'_>) -> BTreeMap<&'a str, String> {
+    let mut annotations = BTreeMap::from([("decision", decision.outcome.word().to_owned())]);
+    if let Some(profile) = decision.profile {
+        annotations.insert("profile", bounded(profile).into_owned());
+    }
+    let changes = decision.outcome.changes();
+    if !changes.is_empty() {
+        annotations.insert("changes", sentences(changes, ANNOTATION_LIMIT));
+    }
+    annotations
+}
+
+/// `changes` as one line of at most about `limit` bytes.
+pub fn sentences<T: std::fmt::Display>(changes: &[T], limit: usize) -> String {
+    let mut line = String::new();
+    for (told, change) in changes.iter().enumerate() {
+        if line.len() > limit {
+            line.push_str(&format!("; and {} more", changes.len() - told));
+            break;
+        }
+        if told > 0 {
+            line.push_str("; ");
+        }
+        line.push_str(&change.to_string());
+    }
+    line
+}

@@ -1,0 +1,129 @@
+//! The accept loop: connections, their limits, and the orderly end.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+/// How many connections are served at once. An API server keeps a handful.
+const CONNECTIONS: usize = 1024;
+/// How long a client may take for the TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a connection may be without a complete request header. The API
+/// server closes idle connections after 90 s (client-go's default transport),
+/// and a connection that the server closes first costs it an admission, since
+/// Go does not retry a POST.
+const IDLE: Duration = Duration::from_secs(120);
+/// How long requests in flight get to finish after the signal to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Pause after a failed accept, which is most often "too many open files".
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves `app` over TLS until `shutdown` resolves, then lets the requests in
+/// flight finish.
+pub async fn serve(
+    listener: TcpListener,
+    tls: rustls::ServerConfig,
+    app: Router,
+    shutdown: impl Future<Output = ()>,
+) {
+    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let builder = Arc::new(connection_builder());
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let next = async {
+            let slot = Arc::clone(&slots).acquire_owned().await;
+            (
+                slot.expect("the semaphore is never closed"),
+                listener.accept().await,
+            )
+        };
+        let (slot, accepted) = tokio::select! {
+            next = next => next,
+            () = &mut shutdown => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let acceptor = acceptor.clone();
+        let builder = Arc::clone(&builder);
+        let app = app.clone();
+        let watcher = graceful.watcher();
+        tokio::spawn(async move {
+            let _slot = slot;
+            let served = async {
+                let stream = handshake(stream, &acceptor).await?;
+                let service = TowerToHyperService::new(app);
+                let connection = builder.serve_connection(TokioIo::new(stream), service);
+                // A connection that ends badly is the peer's affair; what
+                // matters of it has been answered or cannot be.
+                let _ = watcher.watch(connection.into_owned()).await;
+                io::Result::Ok(())
+            };
+            if let Err(error) = served.await {
+                tracing::debug!(%error, "a TLS handshake failed");
+            }
+        });
+    }
+    drop(listener);
+    if timeout(DRAIN, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not finish in time");
+    }
+}
+
+async fn handshake(
+    stream: TcpStream,
+    acceptor: &TlsAcceptor,
+) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
+    stream.set_nodelay(true)?;
+    match timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        Ok(stream) => stream,
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "it took too long")),
+    }
+}
+
+fn connection_builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE)
+        .max_buf_size(64 * 1024);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(128)
+        .max_header_list_size(16 * 1024)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(10));
+    builder
+}
+
+/// Resolves when the process is told to stop, by SIGTERM or Ctrl-C.
+pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
