@@ -22,7 +22,7 @@ const MAPPED_IDS: i64 = 65_536;
 
 /// What the API server would refuse, or the kubelet never start, in the pod as
 /// it would be patched (Kubernetes 1.37, `pkg/apis/core/validation`).
-pub(super) fn find(pod: &Pod<'_>, profile: &Profile) -> Result<(), Refusal> {
+pub(super) fn find(pod: &Pod<'_>, profile: &Profile, annotates: bool) -> Result<(), Refusal> {
     for (place, container) in pod.containers() {
         let who = || format!("{place} {}", quoted(&container.name));
         escalation_fits(pod, place, who)?;
@@ -41,7 +41,11 @@ pub(super) fn find(pod: &Pod<'_>, profile: &Profile) -> Result<(), Refusal> {
         }
     }
     namespaces_fit(pod, profile)?;
-    annotations_fit(pod)
+    if annotates {
+        annotations_fit(pod)
+    } else {
+        Ok(())
+    }
 }
 
 fn escalation_fits(pod: &Pod<'_>, place: Place, who: impl Fn() -> String) -> Result<(), Refusal> {

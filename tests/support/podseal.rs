@@ -105,19 +105,6 @@ impl Podseal {
         state.0.iter().any(wanted)
     }
 
-    /// Waits until the process has closed its log, which it does by ending.
-    pub fn await_end(&self) {
-        let state = self.log.state.lock().expect("the reader does not panic");
-        let patience = Duration::from_secs(60);
-        let running = |state: &mut (Vec<Value>, bool)| !state.1;
-        let (state, _) = self
-            .log
-            .more
-            .wait_timeout_while(state, patience, running)
-            .expect("the reader does not panic");
-        assert!(state.1, "podseal goes on");
-    }
-
     /// The webhook configuration users get, pointing at this process.
     pub fn configuration(&self) -> String {
         use base64::Engine;

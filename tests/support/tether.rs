@@ -10,15 +10,17 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 
 const KEEPER: &str = r#"
-trap '' INT TERM
 dir=$1; shift
-"$@" </dev/null & pid=$!
+exec 3<&0
+"$@" </dev/null 3<&- & pid=$!
+trap '' INT TERM
 echo $pid
-exec >/dev/null
-read -r _
-kill -KILL $pid 2>/dev/null
-wait $pid 2>/dev/null
+exec >/dev/null 2>&1
+( read -r _ <&3; kill -KILL $pid ) & watcher=$!
+wait $pid; code=$?
+kill -KILL $watcher
 if [ -n "$dir" ]; then rm -rf "$dir"; fi
+exit $code
 "#;
 
 /// A process that lives no longer than this value, or than the test run.
@@ -79,6 +81,14 @@ impl Tethered {
             },
             stderr,
         )
+    }
+
+    /// Waits for the process to end by itself, and returns its exit code.
+    pub fn end(&mut self) -> Option<i32> {
+        self.keeper
+            .wait()
+            .expect("the keeper can be waited for")
+            .code()
     }
 
     /// Sends a signal by name, such as `TERM`.
