@@ -76,7 +76,7 @@ impl fmt::Display for PathRefusal {
             PathRefusal::System(directory) => {
                 write!(
                     f,
-                    "is in {directory}, where a volume would break the container"
+                    "is {directory} or in it, where a volume would break the container"
                 )
             }
             PathRefusal::Parent => {
