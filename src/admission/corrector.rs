@@ -6,6 +6,7 @@
 //! already right, which is what makes every patch idempotent.
 
 use json_patch::PatchOperation;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::change::{CapabilityList, Change, Kind};
@@ -298,9 +299,10 @@ impl<'a, 'p> Corrector<'a, 'p> {
         let path = Path::new(Place::Pod).object("volumes", volumes.is_some());
         let volume = json!({"name": &*name, "emptyDir": source});
         self.patch.push(path.append(volumes.is_some(), volume));
-        volumes
-            .get_or_insert_default()
-            .push(pod::Volume { name: name.clone() });
+        volumes.get_or_insert_default().push(pod::Volume {
+            name: name.clone(),
+            empty_dir: Some(IgnoredAny),
+        });
         self.tell(Place::Pod, Kind::Volume { name, size_limit });
     }
 

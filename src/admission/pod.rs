@@ -5,14 +5,20 @@
 //! for the lists only. Whatever is not named here is skipped, and therefore
 //! survives: a patch speaks of the fields below and of nothing else.
 //!
-//! `null` means absent everywhere, as it does for the API server.
+//! Where a field may be absent `null` means absent, as it does for the API
+//! server; and the empty string where a string stands in a list or a map.
 
 #![allow(
     missing_docs,
     reason = "the fields are Kubernetes' own, documented there"
 )]
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::security_context::{Field, LocalProfile, Scalar};
 use super::text::{Map, Quantity, Text};
@@ -21,9 +27,9 @@ use super::text::{Map, Quantity, Text};
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Pod<'a> {
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "object_or_default")]
     pub metadata: Metadata<'a>,
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "object_or_default")]
     pub spec: Spec<'a>,
 }
 
@@ -48,17 +54,17 @@ pub struct Metadata<'a> {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Spec<'a> {
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "objects_or_none")]
     pub init_containers: Vec<Container<'a>>,
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "objects_or_none")]
     pub containers: Vec<Container<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "objects")]
     pub volumes: Option<Vec<Volume<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub security_context: Option<SecurityContext<'a>>,
     #[serde(borrow, deserialize_with = "null_is_absent")]
     pub node_selector: Map<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub os: Option<Os<'a>>,
     pub host_users: Option<bool>,
     #[serde(rename = "hostNetwork")]
@@ -83,15 +89,15 @@ pub struct Os<'a> {
 pub struct Container<'a> {
     #[serde(borrow, deserialize_with = "null_is_absent")]
     pub name: Text<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "objects")]
     pub env: Option<Vec<EnvVar<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub resources: Option<Resources<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub security_context: Option<SecurityContext<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "objects")]
     pub volume_mounts: Option<Vec<VolumeMount<'a>>>,
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "objects_or_none")]
     pub volume_devices: Vec<VolumeDevice<'a>>,
 }
 
@@ -103,7 +109,7 @@ pub struct EnvVar<'a> {
     pub name: Text<'a>,
     #[serde(borrow)]
     pub value: Option<Text<'a>>,
-    pub value_from: Option<serde::de::IgnoredAny>,
+    pub value_from: Option<IgnoredAny>,
 }
 
 /// One entry of `volumeMounts`.
@@ -126,10 +132,11 @@ pub struct VolumeDevice<'a> {
 
 /// One entry of `volumes`.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Volume<'a> {
     #[serde(borrow, deserialize_with = "null_is_absent")]
     pub name: Text<'a>,
+    pub empty_dir: Option<IgnoredAny>,
 }
 
 /// `resources` of a container.
@@ -155,14 +162,18 @@ pub struct SecurityContext<'a> {
     pub read_only_root_filesystem: Option<bool>,
     #[serde(borrow)]
     pub proc_mount: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub capabilities: Option<Capabilities<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub se_linux_options: Option<SeLinuxOptions<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub seccomp_profile: Option<Confinement<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub app_armor_profile: Option<Confinement<'a>>,
+    /// Of the pod only.
+    pub fs_group: Option<i64>,
+    /// Of the pod only.
+    pub supplemental_groups: Option<Vec<i64>>,
 }
 
 /// `capabilities`.
@@ -202,9 +213,65 @@ impl<'a> From<&'a LocalProfile> for Confinement<'a> {
     }
 }
 
+/// A struct that only an object can be read into.
+///
+/// A derived `Deserialize` takes a list as well, field by field in the order
+/// of the source, which no other reader of Kubernetes' objects does.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+            type Value = Object<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+pub(super) fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let object = Option::<Object<T>>::deserialize(deserializer)?;
+    Ok(object.map(|Object(object)| object))
+}
+
+pub(super) fn object_or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(object(deserializer)?.unwrap_or_default())
+}
+
+fn objects<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let objects = Option::<Vec<Object<T>>>::deserialize(deserializer)?;
+    Ok(objects.map(|objects| objects.into_iter().map(|Object(object)| object).collect()))
+}
+
+fn objects_or_none<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Ok(objects(deserializer)?.unwrap_or_default())
+}
+
 fn null_is_absent<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
-    D: serde::Deserializer<'de>,
+    D: Deserializer<'de>,
     T: Default + Deserialize<'de>,
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())

@@ -11,9 +11,12 @@ use serde_json::Value;
 use support::controlplane::{ADMIN, ControlPlane, await_condition};
 use support::podseal::Podseal;
 
+#[path = "../support/pods.rs"]
+mod pods;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod generated;
 mod namespaces;
 mod outages;
 mod profiles;

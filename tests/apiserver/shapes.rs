@@ -40,7 +40,7 @@ fn create(namespace: &str, shape: &str) -> View {
 }
 
 /// What podseal would do to the pod as it is stored.
-fn decide_again(pod: &Value, profile: &str) -> String {
+pub(crate) fn decide_again(pod: &Value, profile: &str) -> String {
     let text = pod.to_string();
     let pod: Pod<'_> = serde_json::from_str(&text).expect("a stored pod");
     let label = (PROFILE.to_owned(), profile.to_owned());
