@@ -1,6 +1,6 @@
 //! One change to a pod, as a sentence for people.
 //!
-//! A new kind of change is one variant of [`Kind`]; the exhaustive matches find
+//! A new kind of change is one variant of `Kind`; the exhaustive matches find
 //! the rest.
 
 use std::fmt;
