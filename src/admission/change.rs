@@ -86,6 +86,7 @@ impl fmt::Display for Place {
             Place::Pod => "pod",
             Place::Container(List::Init, _) => "init container",
             Place::Container(List::Regular, _) => "container",
+            Place::Container(List::Ephemeral, _) => "ephemeral container",
         })
     }
 }

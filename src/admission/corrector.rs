@@ -293,7 +293,7 @@ impl<'a, 'p> Corrector<'a, 'p> {
         self.patch.push(path.append(volumes.is_some(), volume));
         volumes
             .get_or_insert_default()
-            .push(pod::Volume { name: name.clone() });
+            .push(pod::Volume::empty_dir(name.clone()));
         self.tell(Place::Pod, Kind::Volume { name, size_limit });
     }
 

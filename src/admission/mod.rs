@@ -15,9 +15,11 @@
 pub mod change;
 mod conflict;
 mod corrector;
+pub mod handler;
 pub mod home;
 pub mod job;
 pub mod message;
+mod null;
 mod patch;
 mod plan;
 pub mod pod;
@@ -27,3 +29,4 @@ pub mod request;
 pub mod review;
 pub mod security_context;
 pub mod text;
+pub mod volume;

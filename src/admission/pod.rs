@@ -5,7 +5,8 @@
 //! for the lists only. Whatever is not named here is skipped, and therefore
 //! survives: a patch speaks of the fields below and of nothing else.
 //!
-//! `null` means absent everywhere, as it does for the API server.
+//! `null` means absent everywhere, as it does for the API server, and a `null`
+//! in a list is an element without fields.
 
 #![allow(
     missing_docs,
@@ -14,16 +15,20 @@
 
 use serde::Deserialize;
 
+use super::null::{absent, elements, optional_elements};
 use super::security_context::{Field, LocalProfile, Scalar};
 use super::text::{Map, Quantity, Text};
+
+pub use super::handler::{Endpoint, Handler, Lifecycle};
+pub use super::volume::{HostPath, Volume};
 
 /// A pod as the API server sends it (`v1`, kind `Pod`).
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Pod<'a> {
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "absent")]
     pub metadata: Metadata<'a>,
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "absent")]
     pub spec: Spec<'a>,
 }
 
@@ -38,7 +43,7 @@ pub struct Metadata<'a> {
     pub generate_name: Option<Text<'a>>,
     #[serde(borrow)]
     pub namespace: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "absent")]
     pub labels: Map<'a>,
     #[serde(borrow)]
     pub annotations: Option<Map<'a>>,
@@ -48,15 +53,17 @@ pub struct Metadata<'a> {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Spec<'a> {
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "elements")]
     pub init_containers: Vec<Container<'a>>,
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "elements")]
     pub containers: Vec<Container<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "elements")]
+    pub ephemeral_containers: Vec<Container<'a>>,
+    #[serde(borrow, deserialize_with = "optional_elements")]
     pub volumes: Option<Vec<Volume<'a>>>,
     #[serde(borrow)]
     pub security_context: Option<SecurityContext<'a>>,
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "absent")]
     pub node_selector: Map<'a>,
     #[serde(borrow)]
     pub os: Option<Os<'a>>,
@@ -73,33 +80,54 @@ pub struct Spec<'a> {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Os<'a> {
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "absent")]
     pub name: Text<'a>,
 }
 
-/// A container or an init container.
+/// A container of any of the pod's lists: as far as podseal reads them, they
+/// have the same fields.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Container<'a> {
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "absent")]
     pub name: Text<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "optional_elements")]
     pub env: Option<Vec<EnvVar<'a>>>,
     #[serde(borrow)]
     pub resources: Option<Resources<'a>>,
     #[serde(borrow)]
     pub security_context: Option<SecurityContext<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "optional_elements")]
     pub volume_mounts: Option<Vec<VolumeMount<'a>>>,
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "elements")]
     pub volume_devices: Vec<VolumeDevice<'a>>,
+    #[serde(deserialize_with = "elements")]
+    pub ports: Vec<ContainerPort>,
+    // Boxed, since few containers have them and all would pay for the space.
+    #[serde(borrow)]
+    pub liveness_probe: Option<Box<Handler<'a>>>,
+    #[serde(borrow)]
+    pub readiness_probe: Option<Box<Handler<'a>>>,
+    #[serde(borrow)]
+    pub startup_probe: Option<Box<Handler<'a>>>,
+    #[serde(borrow)]
+    pub lifecycle: Option<Box<Lifecycle<'a>>>,
+}
+
+/// One entry of `ports`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ContainerPort {
+    /// 0 is no host port.
+    #[serde(deserialize_with = "absent")]
+    pub host_port: i32,
 }
 
 /// One entry of `env`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct EnvVar<'a> {
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "absent")]
     pub name: Text<'a>,
     #[serde(borrow)]
     pub value: Option<Text<'a>>,
@@ -110,9 +138,9 @@ pub struct EnvVar<'a> {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct VolumeMount<'a> {
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "absent")]
     pub name: Text<'a>,
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "absent")]
     pub mount_path: Text<'a>,
 }
 
@@ -120,16 +148,8 @@ pub struct VolumeMount<'a> {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct VolumeDevice<'a> {
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "absent")]
     pub device_path: Text<'a>,
-}
-
-/// One entry of `volumes`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct Volume<'a> {
-    #[serde(borrow, deserialize_with = "null_is_absent")]
-    pub name: Text<'a>,
 }
 
 /// `resources` of a container.
@@ -142,8 +162,10 @@ pub struct Resources<'a> {
     pub requests: Option<Map<'a, Quantity<'a>>>,
 }
 
-/// `securityContext`, of the pod or of a container: the fields a profile may
-/// speak of.
+/// `securityContext`, of the pod or of a container.
+///
+/// One type for both, so a field may be read where Kubernetes has none:
+/// `privileged` means nothing on the pod, nor `sysctls` on a container.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SecurityContext<'a> {
@@ -163,15 +185,33 @@ pub struct SecurityContext<'a> {
     pub seccomp_profile: Option<Confinement<'a>>,
     #[serde(borrow)]
     pub app_armor_profile: Option<Confinement<'a>>,
+    pub windows_options: Option<WindowsOptions>,
+    #[serde(borrow, deserialize_with = "elements")]
+    pub sysctls: Vec<Sysctl<'a>>,
+}
+
+/// `windowsOptions`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct WindowsOptions {
+    pub host_process: Option<bool>,
+}
+
+/// One entry of `sysctls`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Sysctl<'a> {
+    #[serde(borrow, deserialize_with = "absent")]
+    pub name: Text<'a>,
 }
 
 /// `capabilities`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Capabilities<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "optional_elements")]
     pub add: Option<Vec<Text<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "optional_elements")]
     pub drop: Option<Vec<Text<'a>>>,
 }
 
@@ -179,6 +219,10 @@ pub struct Capabilities<'a> {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct SeLinuxOptions<'a> {
+    #[serde(borrow)]
+    pub user: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub role: Option<Text<'a>>,
     #[serde(borrow, rename = "type")]
     pub type_: Option<Text<'a>>,
 }
@@ -187,7 +231,7 @@ pub struct SeLinuxOptions<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Confinement<'a> {
-    #[serde(borrow, rename = "type", deserialize_with = "null_is_absent")]
+    #[serde(borrow, rename = "type", deserialize_with = "absent")]
     pub type_: Text<'a>,
     #[serde(borrow)]
     pub localhost_profile: Option<Text<'a>>,
@@ -202,14 +246,6 @@ impl<'a> From<&'a LocalProfile> for Confinement<'a> {
     }
 }
 
-fn null_is_absent<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
 /// Which of the pod's lists a container stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum List {
@@ -217,6 +253,8 @@ pub enum List {
     Init,
     /// `spec.containers`
     Regular,
+    /// `spec.ephemeralContainers`
+    Ephemeral,
 }
 
 /// Where in the pod something stands: what a change or a denial speaks of.
@@ -237,11 +275,20 @@ impl<'a> Pod<'a> {
             .chain(regular.map(|(i, c)| (Place::Container(List::Regular, i), c)))
     }
 
+    /// Every container of the pod: those of [`Pod::containers`], then the
+    /// ephemeral ones.
+    pub fn all_containers(&self) -> impl Iterator<Item = (Place, &Container<'a>)> {
+        let ephemeral = self.spec.ephemeral_containers.iter().enumerate();
+        self.containers()
+            .chain(ephemeral.map(|(i, c)| (Place::Container(List::Ephemeral, i), c)))
+    }
+
     /// The container at `place`, which must name one.
     pub fn container(&self, list: List, index: usize) -> &Container<'a> {
         match list {
             List::Init => &self.spec.init_containers[index],
             List::Regular => &self.spec.containers[index],
+            List::Ephemeral => &self.spec.ephemeral_containers[index],
         }
     }
 
@@ -249,6 +296,7 @@ impl<'a> Pod<'a> {
         match list {
             List::Init => &mut self.spec.init_containers[index],
             List::Regular => &mut self.spec.containers[index],
+            List::Ephemeral => &mut self.spec.ephemeral_containers[index],
         }
     }
 
