@@ -10,6 +10,7 @@
 //! | namespace labels | [`policy`] | [`policy::Policy`], with its [`profile`] |
 //! | pod and profile | `plan`, [`home`] | [`change::Change`]s and a JSON Patch, by `corrector` and `patch` |
 //! | corrected pod | `conflict` | nothing, or a [`message::Refusal`] |
+//! | pod and level | [`pod_security`] | [`pod_security::Violation`]s |
 //! | all of it | [`review`] | [`review::Decision`] |
 
 pub mod change;
@@ -23,6 +24,7 @@ mod null;
 mod patch;
 mod plan;
 pub mod pod;
+pub mod pod_security;
 pub mod policy;
 pub mod profile;
 pub mod request;

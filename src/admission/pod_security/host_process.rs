@@ -1,0 +1,13 @@
+//! HostProcess (baseline): no Windows container that is a process of the node,
+//! said by the pod or by a container.
+//!
+//! Source: "Pod Security Standards", Kubernetes v1.37.
+
+use super::subject::Subject;
+
+pub(super) fn baseline(at: &mut Subject<'_, '_, '_>) {
+    let options = at.context().and_then(|c| c.windows_options.as_ref());
+    if options.and_then(|options| options.host_process) == Some(true) {
+        at.forbid_in_context("windowsOptions.hostProcess", "true");
+    }
+}
