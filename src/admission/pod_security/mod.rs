@@ -28,6 +28,8 @@ mod selinux;
 mod standards;
 mod subject;
 mod sysctls;
+#[cfg(test)]
+mod tests;
 mod volumes;
 
 pub use standards::{Control, Family, Level};
@@ -103,88 +105,5 @@ impl Rule {
     /// place of their twins.
     fn holds_at(&self, level: Level) -> bool {
         self.level <= level && !(self.replaced && level == Level::Restricted)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::admission::pod::List;
-
-    const BUILD: Place = Place::Container(List::Regular, 0);
-
-    fn pod(json: &str) -> Pod<'_> {
-        serde_json::from_str(json).expect("a pod")
-    }
-
-    fn told(violations: &[Violation<'_>]) -> Vec<String> {
-        let tell = |v: &Violation<'_>| format!("{} {} {}", v.control.id(), v.field, &*v.value);
-        violations.iter().map(tell).collect()
-    }
-
-    #[test]
-    fn privileged_forbids_nothing() {
-        let pod = pod(
-            r#"{"spec":{"hostPID":true,"containers":[{"securityContext":{"privileged":true}}]}}"#,
-        );
-        assert_eq!(violations(&pod, Level::Privileged), []);
-    }
-
-    #[test]
-    fn violations_come_control_by_control_and_then_in_the_order_of_the_pod() {
-        let pod = pod(r#"{"spec":{
-            "ephemeralContainers":[{"name":"e","securityContext":{"privileged":true}}],
-            "containers":[{"name":"b","ports":[{"hostPort":1},{"hostPort":2}],"securityContext":{"privileged":true}}],
-            "initContainers":[{"name":"i","securityContext":{"privileged":true}}],
-            "hostNetwork":true}}"#);
-        let found = violations(&pod, Level::Baseline);
-        let places: Vec<_> = found
-            .iter()
-            .map(|v| (v.control.id(), &*v.container))
-            .collect();
-        assert_eq!(
-            places,
-            [
-                ("hostNamespaces", ""),
-                ("privileged", "i"),
-                ("privileged", "b"),
-                ("privileged", "e"),
-                ("hostPorts", "b"),
-                ("hostPorts", "b"),
-            ]
-        );
-    }
-
-    #[test]
-    fn a_container_lowered_to_baseline_is_held_to_the_baseline_twin() {
-        let pod = pod(r#"{"spec":{"containers":[
-            {"name":"build","securityContext":{"capabilities":{"add":["SETUID","SYS_ADMIN"]}}},
-            {"name":"helper","securityContext":{"capabilities":{"add":["SETUID"]}}}]}}"#);
-        let found = violations_with(&pod, |family, place| match (family, place) {
-            (Family::Capabilities, BUILD) => Level::Baseline,
-            (Family::Capabilities, _) => Level::Restricted,
-            _ => Level::Privileged,
-        });
-        assert_eq!(
-            told(&found),
-            [
-                "capabilities_baseline securityContext.capabilities.add SYS_ADMIN",
-                "capabilities_restricted securityContext.capabilities.drop undefined",
-                "capabilities_restricted securityContext.capabilities.add SETUID",
-            ]
-        );
-        assert_eq!(&*found[1].container, "helper");
-    }
-
-    #[test]
-    fn a_control_without_a_baseline_twin_is_satisfied_where_it_is_lowered() {
-        let pod = pod(r#"{"spec":{"containers":[{"name":"build"},{"name":"helper"}]}}"#);
-        let found = violations_with(&pod, |family, place| match (family, place) {
-            (Family::AllowPrivilegeEscalation, BUILD) => Level::Restricted.lowered(),
-            (Family::AllowPrivilegeEscalation, _) => Level::Restricted,
-            _ => Level::Privileged,
-        });
-        assert_eq!(found.len(), 1);
-        assert_eq!(&*found[0].container, "helper");
     }
 }
