@@ -10,7 +10,7 @@
 //! itself, with the container and the value: what a profile grants is a value
 //! in a container, and nothing beside it.
 //!
-//! A new control is one file and one line of [`STANDARDS`].
+//! A new control is one file and one line of the table in `standards.rs`.
 
 mod apparmor;
 mod capabilities;
