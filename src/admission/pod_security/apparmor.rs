@@ -2,7 +2,8 @@
 //! node's own, in the field, on the pod or a container, or in the annotation
 //! that was there before the field.
 //!
-//! Source: "Pod Security Standards", Kubernetes v1.37.
+//! Source: "Pod Security Standards", Kubernetes v1.37, as the module
+//! `k8s.io/pod-security-admission` v0.37.1 has them.
 
 use super::subject::{Subject, entry};
 use crate::admission::pod::{Container, Pod};

@@ -6,7 +6,8 @@
 //! `chown` for `CHOWN`; the Standards do not, and neither may this: one name
 //! too many forbidden is a sentence to read, one too few is a hole.
 //!
-//! Source: "Pod Security Standards", Kubernetes v1.37.
+//! Source: "Pod Security Standards", Kubernetes v1.37, as the module
+//! `k8s.io/pod-security-admission` v0.37.1 has them.
 
 use super::subject::{Subject, UNDEFINED};
 use crate::admission::text::Text;

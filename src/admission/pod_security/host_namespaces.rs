@@ -1,7 +1,8 @@
 //! Host Namespaces (baseline): the node's network, processes and IPC are not
 //! shared.
 //!
-//! Source: "Pod Security Standards", Kubernetes v1.37.
+//! Source: "Pod Security Standards", Kubernetes v1.37, as the module
+//! `k8s.io/pod-security-admission` v0.37.1 has them.
 
 use super::subject::Subject;
 

@@ -1,6 +1,7 @@
 //! Host Ports (baseline): no container takes a port of the node.
 //!
-//! Source: "Pod Security Standards", Kubernetes v1.37.
+//! Source: "Pod Security Standards", Kubernetes v1.37, as the module
+//! `k8s.io/pod-security-admission` v0.37.1 has them.
 
 use super::subject::Subject;
 

@@ -1,10 +1,10 @@
 //! The Pod Security Standards: every control of the levels *baseline* and
 //! *restricted*, as policy version v1.37 has them.
 //!
-//! The sources are the page "Pod Security Standards" of the Kubernetes
-//! documentation, v1.37, and its reference implementation, the Go module
+//! What they forbid was read from their reference implementation, the Go module
 //! `k8s.io/pod-security-admission` v0.37.1, with which these controls agree
-//! pod by pod (`tests/pod_security.rs`).
+//! pod by pod (`tests/pod_security.rs`). Their names are those of the page
+//! "Pod Security Standards" of the Kubernetes documentation.
 //!
 //! The reference gives one sentence a control. Here every violation is told by
 //! itself, with the container and the value: what a profile grants is a value

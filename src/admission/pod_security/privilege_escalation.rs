@@ -1,7 +1,8 @@
 //! Privilege Escalation (restricted): every container says
 //! `allowPrivilegeEscalation: false`, unless the pod says it is for Windows.
 //!
-//! Source: "Pod Security Standards", Kubernetes v1.37.
+//! Source: "Pod Security Standards", Kubernetes v1.37, as the module
+//! `k8s.io/pod-security-admission` v0.37.1 has them.
 
 use super::subject::{Subject, UNDEFINED};
 

@@ -2,7 +2,8 @@
 //! baseline a pod in a user namespace of its own may unmask it (since v1.35);
 //! at restricted none may.
 //!
-//! Source: "Pod Security Standards", Kubernetes v1.37.
+//! Source: "Pod Security Standards", Kubernetes v1.37, as the module
+//! `k8s.io/pod-security-admission` v0.37.1 has them.
 
 use super::subject::Subject;
 

@@ -2,7 +2,8 @@
 //! itself or by the pod, and neither takes it back. A pod in a user namespace
 //! of its own need not (since v1.35): its root is nobody on the node.
 //!
-//! Source: "Pod Security Standards", Kubernetes v1.37.
+//! Source: "Pod Security Standards", Kubernetes v1.37, as the module
+//! `k8s.io/pod-security-admission` v0.37.1 has them.
 
 use super::subject::{Subject, UNDEFINED};
 

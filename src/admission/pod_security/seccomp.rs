@@ -2,9 +2,11 @@
 //! own, on the pod or a container. Restricted: and every container has one, its
 //! own or the pod's, unless the pod says it is for Windows.
 //!
-//! The annotations that were there before the field mean nothing since v1.27.
+//! The annotations that were there before the field count for nothing since
+//! policy version v1.19.
 //!
-//! Source: "Pod Security Standards", Kubernetes v1.37.
+//! Source: "Pod Security Standards", Kubernetes v1.37, as the module
+//! `k8s.io/pod-security-admission` v0.37.1 has them.
 
 use super::subject::{Subject, UNDEFINED};
 use crate::admission::pod::{Confinement, SecurityContext};

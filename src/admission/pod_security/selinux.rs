@@ -1,7 +1,8 @@
 //! SELinux (baseline): on the pod or a container, no type but those made for
 //! containers, and neither user nor role. The level is free.
 //!
-//! Source: "Pod Security Standards", Kubernetes v1.37.
+//! Source: "Pod Security Standards", Kubernetes v1.37, as the module
+//! `k8s.io/pod-security-admission` v0.37.1 has them.
 
 use super::subject::Subject;
 

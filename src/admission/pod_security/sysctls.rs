@@ -3,7 +3,8 @@
 //! Names are compared as they are written: the API server takes slashes for
 //! dots, the Standards do not.
 //!
-//! Source: "Pod Security Standards", Kubernetes v1.37.
+//! Source: "Pod Security Standards", Kubernetes v1.37, as the module
+//! `k8s.io/pod-security-admission` v0.37.1 has them.
 
 use super::subject::Subject;
 

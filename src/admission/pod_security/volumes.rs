@@ -6,7 +6,8 @@
 //! any admission. One with a source that podseal does not know is of a
 //! forbidden kind: it comes from a newer API server, or from a mistake.
 //!
-//! Source: "Pod Security Standards", Kubernetes v1.37.
+//! Source: "Pod Security Standards", Kubernetes v1.37, as the module
+//! `k8s.io/pod-security-admission` v0.37.1 has them.
 
 use super::subject::{Subject, entry};
 use crate::admission::pod::Volume;
