@@ -7,8 +7,7 @@
 
 use super::message::Refusal;
 use super::plan::effective;
-use super::pod::{Place, Pod};
-use super::profile::Profile;
+use super::pod::{Place, Pod, SecurityContext};
 use super::security_context::{Field, Scalar};
 use super::text::{Text, quoted};
 
@@ -22,11 +21,17 @@ const MAPPED_IDS: i64 = 65_536;
 
 /// What the API server would refuse, or the kubelet never start, in the pod as
 /// it would be patched (Kubernetes 1.37, `pkg/apis/core/validation`).
-pub(super) fn find(pod: &Pod<'_>, profile: &Profile) -> Result<(), Refusal> {
+pub(super) fn find(pod: &Pod<'_>, annotates: bool) -> Result<(), Refusal> {
+    let own_ids = pod.spec.host_users == Some(false);
     for (place, container) in pod.containers() {
         let who = || format!("{place} {}", quoted(&container.name));
-        escalation_fits(pod, place, who)?;
-        if pod.spec.host_users == Some(false) {
+        if let Some(context) = &container.security_context {
+            escalation_fits(context, who)?;
+            if !own_ids {
+                proc_mount_fits(context, who)?;
+            }
+        }
+        if own_ids {
             ids_can_be_mapped(pod, place, who)?;
             if !container.volume_devices.is_empty() {
                 return Err(Refusal {
@@ -40,14 +45,17 @@ pub(super) fn find(pod: &Pod<'_>, profile: &Profile) -> Result<(), Refusal> {
             }
         }
     }
-    namespaces_fit(pod, profile)?;
-    annotations_fit(pod)
+    if own_ids {
+        namespaces_fit(pod)?;
+    }
+    if annotates {
+        annotations_fit(pod)
+    } else {
+        Ok(())
+    }
 }
 
-fn escalation_fits(pod: &Pod<'_>, place: Place, who: impl Fn() -> String) -> Result<(), Refusal> {
-    let Some(context) = pod.security_context(place) else {
-        return Ok(());
-    };
+fn escalation_fits(context: &SecurityContext<'_>, who: impl Fn() -> String) -> Result<(), Refusal> {
     if context.allow_privilege_escalation != Some(false) {
         return Ok(());
     }
@@ -82,56 +90,71 @@ fn ids_can_be_mapped(pod: &Pod<'_>, place: Place, who: impl Fn() -> String) -> R
         if let Some(Scalar::Int(id)) = effective(pod, place, field)
             && id >= MAPPED_IDS
         {
-            return Err(Refusal {
-                place: who(),
-                field: format!("securityContext.{name}"),
-                problem: format!(
-                    "{id} does not exist in a pod with a user namespace of its own \
-                     (hostUsers: false), which has ids up to {}",
-                    MAPPED_IDS - 1
-                ),
-                remedy: "take it out of the runner's config.toml or use another profile".to_owned(),
-            });
+            return Err(unmapped(who(), name, id));
         }
     }
     Ok(())
 }
 
-fn namespaces_fit(pod: &Pod<'_>, profile: &Profile) -> Result<(), Refusal> {
-    let spec = &pod.spec;
-    if spec.host_users == Some(false) {
-        for (host, field) in [
-            (spec.host_network, "hostNetwork"),
-            (spec.host_pid, "hostPID"),
-            (spec.host_ipc, "hostIPC"),
-        ] {
-            if host == Some(true) {
-                return Err(Refusal {
-                    place: "pod".to_owned(),
-                    field: field.to_owned(),
-                    problem: "Kubernetes refuses it beside hostUsers: false".to_owned(),
-                    remedy: format!("take {field} out of the runner's config.toml"),
-                });
-            }
-        }
-    } else if profile
-        .containers
-        .build
-        .set
-        .security_context
-        .proc_mount
-        .as_deref()
-        == Some("Unmasked")
-    {
-        return Err(Refusal {
-            place: "container \"build\"".to_owned(),
-            field: "securityContext.procMount".to_owned(),
-            problem: "Kubernetes refuses Unmasked unless hostUsers is false".to_owned(),
-            remedy: "ask a cluster administrator to let the profile set hostUsers: false"
-                .to_owned(),
-        });
+fn unmapped(place: String, field: &str, id: i64) -> Refusal {
+    Refusal {
+        place,
+        field: format!("securityContext.{field}"),
+        problem: format!(
+            "{id} does not exist in a pod with a user namespace of its own (hostUsers: false), \
+             which has ids up to {}",
+            MAPPED_IDS - 1
+        ),
+        remedy: "take it out of the runner's config.toml or use another profile".to_owned(),
     }
-    Ok(())
+}
+
+/// The namespaces of the host that Kubernetes refuses beside a user namespace,
+/// and the groups that one does not have.
+fn namespaces_fit(pod: &Pod<'_>) -> Result<(), Refusal> {
+    let spec = &pod.spec;
+    for (host, field) in [
+        (spec.host_network, "hostNetwork"),
+        (spec.host_pid, "hostPID"),
+        (spec.host_ipc, "hostIPC"),
+    ] {
+        if host == Some(true) {
+            return Err(Refusal {
+                place: "pod".to_owned(),
+                field: field.to_owned(),
+                problem: "Kubernetes refuses it beside hostUsers: false".to_owned(),
+                remedy: format!("take {field} out of the runner's config.toml"),
+            });
+        }
+    }
+    let context = spec.security_context.as_ref();
+    let fs_group = context.and_then(|context| context.fs_group);
+    if let Some(group) = fs_group.filter(|&group| group >= MAPPED_IDS) {
+        return Err(unmapped("pod".to_owned(), "fsGroup", group));
+    }
+    let groups = context.and_then(|context| context.supplemental_groups.as_deref());
+    match groups
+        .unwrap_or_default()
+        .iter()
+        .find(|&&group| group >= MAPPED_IDS)
+    {
+        Some(&group) => Err(unmapped("pod".to_owned(), "supplementalGroups", group)),
+        None => Ok(()),
+    }
+}
+
+fn proc_mount_fits(context: &SecurityContext<'_>, who: impl Fn() -> String) -> Result<(), Refusal> {
+    if context.proc_mount.as_deref() != Some("Unmasked") {
+        return Ok(());
+    }
+    Err(Refusal {
+        place: who(),
+        field: "securityContext.procMount".to_owned(),
+        problem: "Kubernetes refuses Unmasked unless hostUsers is false".to_owned(),
+        remedy: "use a profile that sets hostUsers: false, such as userns, or take procMount out \
+                 of the runner's config.toml"
+            .to_owned(),
+    })
 }
 
 fn annotations_fit(pod: &Pod<'_>) -> Result<(), Refusal> {

@@ -35,6 +35,13 @@ impl<'a, 'p> Corrector<'a, 'p> {
         self.pod
     }
 
+    /// Whether an annotation was changed.
+    pub(super) fn annotates(&self) -> bool {
+        self.changes
+            .iter()
+            .any(|change| matches!(change.kind, Kind::Annotation { .. }))
+    }
+
     pub(super) fn finish(self) -> (Vec<Change<'a>>, Vec<PatchOperation>) {
         (self.changes, self.patch)
     }

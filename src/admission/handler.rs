@@ -10,7 +10,7 @@
 
 use serde::Deserialize;
 
-use super::null::absent;
+use super::object::{absent, object};
 use super::text::Text;
 
 /// A probe, or one hook of [`Lifecycle`]: both say where to call in the same
@@ -18,9 +18,9 @@ use super::text::Text;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Handler<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub http_get: Option<Endpoint<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub tcp_socket: Option<Endpoint<'a>>,
 }
 
@@ -37,8 +37,8 @@ pub struct Endpoint<'a> {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Lifecycle<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub post_start: Option<Handler<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub pre_stop: Option<Handler<'a>>,
 }

@@ -15,7 +15,7 @@ use std::fmt;
 use super::corrector::Corrector;
 use super::job::{BUILD, Role};
 use super::message::Refusal;
-use super::pod::{Container, List, Place, Pod};
+use super::pod::{Container, List, Place, Pod, VolumeMount};
 use super::profile::Profile;
 use super::text::{Text, quoted};
 
@@ -76,7 +76,7 @@ impl fmt::Display for PathRefusal {
             PathRefusal::System(directory) => {
                 write!(
                     f,
-                    "is in {directory}, where a volume would break the container"
+                    "is {directory} or in it, where a volume would break the container"
                 )
             }
             PathRefusal::Parent => {
@@ -184,7 +184,7 @@ fn home_of<'a>(build: &Container<'a>) -> Result<Option<(Text<'a>, HomePath)>, Re
         return Ok(None);
     };
     let refuse = |problem: String| Refusal {
-        place: "container build".to_owned(),
+        place: format!("container {}", quoted(BUILD)),
         field: "env HOME".to_owned(),
         problem,
         remedy: "set the job variable HOME to another path, such as /my_custom_dir, or remove it"
@@ -211,7 +211,7 @@ fn mount<'a>(
     let mut volume = None;
     for &(_, list, index) in targets {
         let container = corrector.pod().container(list, index);
-        volume = volume.or_else(|| our_volume_at(container, path));
+        volume = volume.or_else(|| our_volume_at(corrector.pod(), container, path));
         match cover(container, path)? {
             Cover::Mounted => {}
             Cover::Bare => uncovered.push((list, index)),
@@ -238,38 +238,45 @@ enum Cover {
 }
 
 fn cover(container: &Container<'_>, path: &str) -> Result<Cover, Refusal> {
-    let mut cover = Cover::Bare;
+    let mut inside = None;
     for mounted in container.mount_paths() {
         let normal = normalised(mounted);
         if is_at_or_under(path, &normal) {
-            cover = Cover::Mounted;
-        } else if is_at_or_under(&normal, path) {
-            return Err(Refusal {
-                place: format!("container {}", quoted(&container.name)),
-                field: "env HOME".to_owned(),
-                problem: format!(
-                    "{} contains {}, where a volume is mounted already, and mounts must not nest",
-                    quoted(path),
-                    quoted(mounted),
-                ),
-                remedy: format!(
-                    "set the job variable HOME to {} or to a path apart from it",
-                    quoted(mounted),
-                ),
-            });
+            return Ok(Cover::Mounted);
+        }
+        if is_at_or_under(&normal, path) {
+            inside = Some(mounted);
         }
     }
-    Ok(cover)
+    let Some(mounted) = inside else {
+        return Ok(Cover::Bare);
+    };
+    Err(Refusal {
+        place: format!("container {}", quoted(&container.name)),
+        field: "env HOME".to_owned(),
+        problem: format!(
+            "{} contains {}, where a volume is mounted already, and mounts must not nest",
+            quoted(path),
+            quoted(mounted),
+        ),
+        remedy: "set the job variable HOME to that path or to one apart from it".to_owned(),
+    })
 }
 
 /// The volume of an earlier correction, which a container that another webhook
-/// replaced since has lost.
-fn our_volume_at<'a>(container: &Container<'a>, path: &str) -> Option<Text<'a>> {
+/// replaced since has lost. Only a volume that podseal could have added: its
+/// name alone says little.
+fn our_volume_at<'a>(pod: &Pod<'a>, container: &Container<'a>, path: &str) -> Option<Text<'a>> {
     let mounts = container.volume_mounts.as_deref().unwrap_or_default();
-    let ours = mounts
-        .iter()
-        .find(|mount| mount.name.starts_with(VOLUME) && normalised(&mount.mount_path) == path);
-    ours.map(|mount| mount.name.clone())
+    let at_home = |mount: &&VolumeMount<'_>| normalised(&mount.mount_path) == path;
+    let name = &mounts.iter().find(at_home)?.name;
+    let number = name.strip_prefix(VOLUME)?;
+    let numbered = number
+        .strip_prefix('-')
+        .is_some_and(|n| n.parse::<u32>().is_ok());
+    let volumes = pod.spec.volumes.as_deref().unwrap_or_default();
+    let is_empty_dir = volumes.iter().any(|v| v.name == *name && v.is_empty_dir());
+    ((number.is_empty() || numbered) && is_empty_dir).then(|| name.clone())
 }
 
 fn free_volume_name(pod: &Pod<'_>) -> String {

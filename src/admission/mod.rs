@@ -20,7 +20,7 @@ pub mod handler;
 pub mod home;
 pub mod job;
 pub mod message;
-mod null;
+mod object;
 mod patch;
 mod plan;
 pub mod pod;

@@ -31,7 +31,7 @@ pub(super) fn correct<'a>(
     }
     mirror_build_user(&mut corrector, profile);
     home::give_home(&mut corrector, profile)?;
-    conflict::find(corrector.pod(), profile)?;
+    conflict::find(corrector.pod(), corrector.annotates())?;
     Ok(corrector.finish())
 }
 

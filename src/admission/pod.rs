@@ -5,8 +5,8 @@
 //! for the lists only. Whatever is not named here is skipped, and therefore
 //! survives: a patch speaks of the fields below and of nothing else.
 //!
-//! `null` means absent everywhere, as it does for the API server, and a `null`
-//! in a list is an element without fields.
+//! `null` means absent, as it does for the API server; in a list it is an
+//! element without fields, and among strings the empty one.
 
 #![allow(
     missing_docs,
@@ -14,8 +14,9 @@
 )]
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::null::{absent, elements, optional_elements};
+use super::object::{absent, object, object_or_default, objects, objects_or_none};
 use super::security_context::{Field, LocalProfile, Scalar};
 use super::text::{Map, Quantity, Text};
 
@@ -26,9 +27,9 @@ pub use super::volume::{HostPath, Volume};
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Pod<'a> {
-    #[serde(borrow, deserialize_with = "absent")]
+    #[serde(borrow, deserialize_with = "object_or_default")]
     pub metadata: Metadata<'a>,
-    #[serde(borrow, deserialize_with = "absent")]
+    #[serde(borrow, deserialize_with = "object_or_default")]
     pub spec: Spec<'a>,
 }
 
@@ -53,19 +54,19 @@ pub struct Metadata<'a> {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Spec<'a> {
-    #[serde(borrow, deserialize_with = "elements")]
+    #[serde(borrow, deserialize_with = "objects_or_none")]
     pub init_containers: Vec<Container<'a>>,
-    #[serde(borrow, deserialize_with = "elements")]
+    #[serde(borrow, deserialize_with = "objects_or_none")]
     pub containers: Vec<Container<'a>>,
-    #[serde(borrow, deserialize_with = "elements")]
+    #[serde(borrow, deserialize_with = "objects_or_none")]
     pub ephemeral_containers: Vec<Container<'a>>,
-    #[serde(borrow, deserialize_with = "optional_elements")]
+    #[serde(borrow, deserialize_with = "objects")]
     pub volumes: Option<Vec<Volume<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub security_context: Option<SecurityContext<'a>>,
     #[serde(borrow, deserialize_with = "absent")]
     pub node_selector: Map<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub os: Option<Os<'a>>,
     pub host_users: Option<bool>,
     #[serde(rename = "hostNetwork")]
@@ -91,26 +92,26 @@ pub struct Os<'a> {
 pub struct Container<'a> {
     #[serde(borrow, deserialize_with = "absent")]
     pub name: Text<'a>,
-    #[serde(borrow, deserialize_with = "optional_elements")]
+    #[serde(borrow, deserialize_with = "objects")]
     pub env: Option<Vec<EnvVar<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub resources: Option<Resources<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub security_context: Option<SecurityContext<'a>>,
-    #[serde(borrow, deserialize_with = "optional_elements")]
+    #[serde(borrow, deserialize_with = "objects")]
     pub volume_mounts: Option<Vec<VolumeMount<'a>>>,
-    #[serde(borrow, deserialize_with = "elements")]
+    #[serde(borrow, deserialize_with = "objects_or_none")]
     pub volume_devices: Vec<VolumeDevice<'a>>,
-    #[serde(deserialize_with = "elements")]
+    #[serde(deserialize_with = "objects_or_none")]
     pub ports: Vec<ContainerPort>,
     // Boxed, since few containers have them and all would pay for the space.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub liveness_probe: Option<Box<Handler<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub readiness_probe: Option<Box<Handler<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub startup_probe: Option<Box<Handler<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub lifecycle: Option<Box<Lifecycle<'a>>>,
 }
 
@@ -131,7 +132,7 @@ pub struct EnvVar<'a> {
     pub name: Text<'a>,
     #[serde(borrow)]
     pub value: Option<Text<'a>>,
-    pub value_from: Option<serde::de::IgnoredAny>,
+    pub value_from: Option<IgnoredAny>,
 }
 
 /// One entry of `volumeMounts`.
@@ -177,17 +178,20 @@ pub struct SecurityContext<'a> {
     pub read_only_root_filesystem: Option<bool>,
     #[serde(borrow)]
     pub proc_mount: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub capabilities: Option<Capabilities<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub se_linux_options: Option<SeLinuxOptions<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub seccomp_profile: Option<Confinement<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub app_armor_profile: Option<Confinement<'a>>,
+    #[serde(deserialize_with = "object")]
     pub windows_options: Option<WindowsOptions>,
-    #[serde(borrow, deserialize_with = "elements")]
+    #[serde(borrow, deserialize_with = "objects_or_none")]
     pub sysctls: Vec<Sysctl<'a>>,
+    pub fs_group: Option<i64>,
+    pub supplemental_groups: Option<Vec<i64>>,
 }
 
 /// `windowsOptions`.
@@ -209,9 +213,9 @@ pub struct Sysctl<'a> {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Capabilities<'a> {
-    #[serde(borrow, deserialize_with = "optional_elements")]
+    #[serde(borrow)]
     pub add: Option<Vec<Text<'a>>>,
-    #[serde(borrow, deserialize_with = "optional_elements")]
+    #[serde(borrow)]
     pub drop: Option<Vec<Text<'a>>>,
 }
 

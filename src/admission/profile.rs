@@ -229,6 +229,12 @@ static BUILT_IN_PROFILES: LazyLock<Profiles> = LazyLock::new(|| {
     Profiles(BUILT_IN.map(parse).into())
 });
 
+impl FromIterator<Profile> for Profiles {
+    fn from_iter<I: IntoIterator<Item = Profile>>(profiles: I) -> Self {
+        Profiles(profiles.into_iter().collect())
+    }
+}
+
 impl Profiles {
     /// The built-in profiles.
     pub fn built_in() -> &'static Profiles {

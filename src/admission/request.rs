@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::object::{object, object_or_default};
 use super::pod::Pod;
 use super::text::Text;
 
@@ -17,7 +18,7 @@ pub struct Request<'a> {
     #[serde(borrow)]
     pub uid: Text<'a>,
     /// What `object` is.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object_or_default")]
     pub kind: Kind<'a>,
     /// `pods/ephemeralcontainers` is the resource `pods` with a subresource.
     #[serde(borrow)]
@@ -29,10 +30,10 @@ pub struct Request<'a> {
     #[serde(borrow)]
     pub namespace: Option<Text<'a>>,
     /// Who asks.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object_or_default")]
     pub user_info: UserInfo<'a>,
     /// The pod as it would be stored.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub object: Option<Pod<'a>>,
     /// Whether nothing will be stored.
     pub dry_run: Option<bool>,
@@ -87,7 +88,7 @@ struct Envelope<'a> {
     api_version: Text<'a>,
     #[serde(borrow, default)]
     kind: Text<'a>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object")]
     request: Option<Request<'a>>,
 }
 

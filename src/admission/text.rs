@@ -49,8 +49,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
             fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
                 Ok(Text(Cow::Owned(text.to_owned())))
             }
+            fn visit_unit<E>(self) -> Result<Text<'de>, E> {
+                Ok(Text::default())
+            }
         }
-        deserializer.deserialize_str(TextVisitor)
+        // Any, since a reader that is asked for a string refuses `null`.
+        deserializer.deserialize_any(TextVisitor)
     }
 }
 
@@ -78,6 +82,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Quantity<'a> {
             }
             fn visit_i64<E>(self, number: i64) -> Result<Quantity<'de>, E> {
                 Ok(Quantity(number.to_string().into()))
+            }
+            fn visit_unit<E>(self) -> Result<Quantity<'de>, E> {
+                Ok(Quantity::default())
             }
             fn visit_f64<E>(self, number: f64) -> Result<Quantity<'de>, E> {
                 Ok(Quantity(number.to_string().into()))
@@ -138,10 +145,11 @@ impl<'de: 'a, 'a, V: Default + Deserialize<'de>> Deserialize<'de> for Map<'a, V>
     }
 }
 
-/// How many characters of a foreign value a message or record shows.
+/// How many bytes of a foreign value, escaped, a message or record shows.
 pub const SHOWN: usize = 128;
 
-/// `text` in double quotes for a message: at most [`SHOWN`] characters, with
+/// `text` in double quotes for a message: at most [`SHOWN`] bytes or a little
+/// more, with
 /// everything escaped that could break a line, forge a second field, or spell
 /// one of the phrases GitLab Runner retries on.
 ///
@@ -174,8 +182,9 @@ fn is_plain(c: char) -> bool {
 }
 
 fn escape_into(out: &mut String, text: &str, spaces: bool) {
-    for (count, c) in text.chars().enumerate() {
-        if count == SHOWN {
+    let end = out.len() + SHOWN;
+    for c in text.chars() {
+        if out.len() >= end {
             out.push('…');
             return;
         }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::null::absent;
+use super::object::absent;
 use super::text::{Text, quoted};
 
 /// More than Kubernetes knows, and few enough to compare each with each.
@@ -44,6 +44,11 @@ impl<'a> Volume<'a> {
             sources: vec!["emptyDir".into()],
             host_path: None,
         }
+    }
+
+    /// Whether it is an emptyDir.
+    pub fn is_empty_dir(&self) -> bool {
+        self.sources.iter().all(|source| &**source == "emptyDir")
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a person reads: a pod's fate in words, and a diff of its YAML.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
@@ -38,21 +39,92 @@ pub fn yaml(value: &Value) -> String {
 }
 
 /// The lines in which `after` differs from `before`, with some around them.
+/// Each hunk is headed by the container it is in, as a line number says little
+/// of a pod.
 pub fn diff(before: &Value, after: &Value, indent: &str) -> String {
     let (before, after) = (yaml(before), yaml(after));
+    let lines: Vec<&str> = after.lines().collect();
     let diff = TextDiff::from_lines(&before, &after);
     let mut text = String::new();
     for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
-        let _ = writeln!(text, "{indent}{HUNK}{}{HUNK:#}", hunk.header());
+        let first = hunk
+            .iter_changes()
+            .find(|change| change.tag() != ChangeTag::Equal);
+        let at = first.and_then(|change| change.new_index().or(change.old_index()));
+        let place = at.map(|at| place(&lines, at)).unwrap_or_default();
+        let _ = writeln!(text, "{indent}{HUNK}@@ {place}{HUNK:#}");
         for change in hunk.iter_changes() {
             let (sign, style) = match change.tag() {
                 ChangeTag::Delete => ('-', REMOVED),
                 ChangeTag::Insert => ('+', ADDED),
                 ChangeTag::Equal => (' ', Style::new()),
             };
-            let line = change.value().trim_end_matches('\n');
+            let line = visible(change.value().trim_end_matches('\n'));
             let _ = writeln!(text, "{indent}{style}{sign}{line}{style:#}");
         }
     }
     text
+}
+
+/// Where in the pod's YAML line `at` stands: `metadata`, `spec`, or a container
+/// by name. Reads the layout that [`yaml`] writes: two spaces a level, and a
+/// list's dashes at the level of its key.
+fn place(lines: &[&str], at: usize) -> String {
+    let before = &lines[..=at.min(lines.len().saturating_sub(1))];
+    let list = before
+        .iter()
+        .rposition(|line| line.starts_with("  ") && !line[2..].starts_with([' ', '-']));
+    let top = before
+        .iter()
+        .rev()
+        .find(|line| !line.starts_with([' ', '-']));
+    let top = top
+        .map(|line| line.trim_end_matches(':'))
+        .unwrap_or_default();
+    let Some(list) = list else {
+        return top.to_owned();
+    };
+    let key = lines[list].trim().trim_end_matches(':');
+    if !matches!(key, "containers" | "initContainers") {
+        return top.to_owned();
+    }
+    let item = before
+        .iter()
+        .rposition(|line| line.starts_with("  - "))
+        .unwrap_or(at);
+    let end = |line: &&str| !line.starts_with("    ");
+    let length = lines[item + 1..]
+        .iter()
+        .position(end)
+        .unwrap_or(lines.len() - item - 1);
+    let of_item = &lines[item..=item + length.min(lines.len() - item - 1)];
+    let name = of_item
+        .iter()
+        .find_map(|line| line.get(4..)?.strip_prefix("name: "));
+    let kind = if key == "containers" {
+        "container"
+    } else {
+        "init container"
+    };
+    format!("{kind} {}", visible(name.unwrap_or_default()))
+}
+
+/// `line` without characters that a terminal obeys instead of showing: YAML
+/// keeps the marks that reverse the direction of text.
+fn visible(line: &str) -> Cow<'_, str> {
+    let obeyed = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
+    };
+    if !line.contains(obeyed) {
+        return Cow::Borrowed(line);
+    }
+    let escape = |c: char| {
+        if obeyed(c) {
+            c.escape_unicode().to_string()
+        } else {
+            c.to_string()
+        }
+    };
+    Cow::Owned(line.chars().map(escape).collect())
 }

@@ -8,12 +8,15 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::admission::profile::Profiles;
 use crate::cluster::file::NamespaceFile;
 use crate::cluster::namespaces::Namespaces;
 use crate::webhook::http::{Webhook, router};
-use crate::webhook::{server, tls};
+use crate::webhook::{record, server, tls};
 
 pub(super) const LONG_ABOUT: &str = "\
 Serves the admission webhook over TLS: POST /mutate, admission.k8s.io/v1.
@@ -51,7 +54,7 @@ pub struct Args {
     /// The log's form: auto is text on a terminal and JSON elsewhere
     #[arg(long, value_enum, default_value = "auto")]
     log_format: LogFormat,
-    /// The least severe events that are logged
+    /// The least severe events that are logged; decisions always are
     #[arg(long, value_name = "LEVEL", default_value = "info",
           value_parser = clap::builder::PossibleValuesParser::new(["error", "warn", "info", "debug", "trace"]))]
     log_level: String,
@@ -123,17 +126,19 @@ fn start_logging(format: LogFormat, level: &str) {
         LogFormat::Json => true,
         LogFormat::Text => false,
     };
-    let log = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr);
+    // A decision is a record and not a remark: it is logged at every level.
+    let filter = Targets::new()
+        .with_default(level)
+        .with_target(record::TARGET, level.max(LevelFilter::INFO));
+    let registry = tracing_subscriber::registry().with(filter);
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     if json {
-        log.json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
+        let log = log.json().flatten_event(true);
+        registry
+            .with(log.with_current_span(false).with_span_list(false))
             .init();
     } else {
         let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        log.with_ansi(colour).init();
+        registry.with(log.with_ansi(colour)).init();
     }
 }

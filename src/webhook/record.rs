@@ -9,6 +9,9 @@ use crate::admission::request::Request;
 use crate::admission::review::{Decision, Outcome};
 use crate::admission::text::bounded;
 
+/// The `tracing` target of decisions.
+pub const TARGET: &str = "podseal::decision";
+
 /// How many bytes of sentences one event holds.
 const CHANGES_LIMIT: usize = 4096;
 
@@ -57,7 +60,7 @@ pub fn log(about: &About, decision: &Decision<'_>, duration: Duration) {
         Outcome::Deny(denial) => (denial.code, denial.message.as_str()),
     };
     tracing::info!(
-        target: "podseal::decision",
+        target: TARGET,
         uid = &*bounded(&about.uid),
         operation = about.operation,
         namespace = about.namespace,

@@ -1,0 +1,39 @@
+# Everything a person or CI runs. `make` alone lists it.
+
+CARGO ?= cargo
+SHELL := bash
+
+.PHONY: help demo test build bench lint deny advisories controlplane clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## See podseal correct and deny real job pods; needs Rust, no cluster
+	$(CARGO) build --release --locked
+	$(CARGO) run --quiet --release --locked --example demo
+
+test: controlplane ## Run every test, against a real API server; needs Rust and Go
+	$(CARGO) test --locked
+
+build: ## Build the release binary
+	$(CARGO) build --release --locked
+
+bench: ## Measure the decision
+	$(CARGO) bench --locked
+
+controlplane: ## Build the API server, etcd and kubectl that the tests run, once
+	@tests/controlplane/build.sh >/dev/null
+
+lint: ## Check the format, clippy and the documentation
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+deny: ## Check licences, bans and sources of the dependencies
+	@.ci/cargo-deny check bans licenses sources
+
+advisories: ## Check the dependencies against the RustSec database; needs the Internet
+	@.ci/cargo-deny check advisories
+
+clean: ## Remove what was built
+	$(CARGO) clean

@@ -1,0 +1,161 @@
+//! `make demo`: the real webhook, real job pods, and no cluster.
+//!
+//! [`story`] has the pods, [`server`] runs `podseal serve` and plays the API
+//! server; here the one meets the other, and a reader is told what happens.
+
+mod server;
+mod story;
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use anstyle::Style;
+use anyhow::{Context, bail};
+use podseal::cli::render::{self, CHANGED, DENIED, QUIET};
+use serde_json::{Value, json};
+
+use server::{Answer, Server};
+use story::{End, STORY, Step, label, namespaces};
+
+const NEXT: &str =
+    "  target/release/podseal review --profile userns tests/fixtures/pods/privileged-nonroot.json
+                                 step 2 on the command line, with its diff
+  target/release/podseal profiles
+                                 which profiles there are, and when to use which
+  make test                      every test, against a real API server; needs Go
+  README.md                      how to install it in a cluster
+";
+
+const BOLD: Style = Style::new().bold();
+const WIDTH: usize = 96;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    podseal::cli::report(demo().await.map(|()| ExitCode::SUCCESS))
+}
+
+async fn demo() -> anyhow::Result<()> {
+    let mut server = Server::start(&namespaces()).await?;
+    introduce(&server.address)?;
+    for (index, step) in STORY.iter().enumerate() {
+        let told = tell(&mut server, step, index + 1).await;
+        told.with_context(|| format!("step {}", index + 1))?;
+    }
+    server.stop().await?;
+    render::print(&format!(
+        "podseal got SIGTERM, and ended in order.\n\n{BOLD}What to try next{BOLD:#}\n{NEXT}"
+    ))
+}
+
+fn introduce(address: &str) -> anyhow::Result<()> {
+    let told = format!(
+        "`podseal serve` listens on {address} with a throw-away certificate. The pods are those \
+         GitLab Runner 19.4 creates; each is sent as the API server would send it. A decision \
+         record is what podseal logs, one line a pod; in it, … stands for what is told above it."
+    );
+    render::print(&format!(
+        "{BOLD}{} job pods meet podseal{BOLD:#}\n{}\n",
+        STORY.len(),
+        wrapped(&told, "  ")
+    ))
+}
+
+async fn tell(server: &mut Server, step: &Step, number: usize) -> anyhow::Result<()> {
+    let pod = step.pod()?;
+    let (answer, logged) = server.review(&pod, step.namespace).await?;
+    let record: Value = serde_json::from_str(&logged)?;
+    let mut text = String::new();
+    writeln!(text, "{BOLD}{number}. {}{BOLD:#}", step.title)?;
+    text.push_str(&wrapped(step.job, "   "));
+    writeln!(
+        text,
+        "   Namespace {}, {}.\n",
+        step.namespace,
+        label(step.namespace)
+    )?;
+
+    let mut told_above = None;
+    match (step.ends, &answer) {
+        (End::Corrected { diff }, Answer::Created(after)) if *after != pod => {
+            let changes = record["changes"].as_str();
+            let changes = changes.context("a correction whose record tells no changes")?;
+            told_above = Some(changes);
+            writeln!(text, "   {CHANGED}corrected{CHANGED:#}")?;
+            for change in changes.split("; ") {
+                writeln!(text, "   {change}")?;
+            }
+            let (had, has) = (privileged(&pod), privileged(after));
+            if had != has {
+                writeln!(
+                    text,
+                    "\n   privileged before: {had}\n   privileged now:    {has}"
+                )?;
+            }
+            if diff {
+                write!(text, "\n{}", render::diff(&pod, after, "   "))?;
+            }
+        }
+        (End::Denied, Answer::Denied(message)) => {
+            told_above = Some(message);
+            writeln!(text, "   {DENIED}denied{DENIED:#}; the job log says")?;
+            let line = job_log(message);
+            write!(text, "{DENIED}{}{DENIED:#}", wrapped(&line, "   "))?;
+        }
+        (End::Untouched, Answer::Created(after)) if *after == pod => {
+            let why = record["message"].as_str().unwrap_or_default();
+            writeln!(text, "   {QUIET}unchanged{QUIET:#}: {why}")?;
+        }
+        _ => bail!("it did not end as it should; podseal logged: {logged}"),
+    }
+
+    let record = match told_above {
+        Some(told) => logged.replace(&json!(told).to_string(), "\"…\""),
+        None => logged,
+    };
+    write!(text, "\n{QUIET}{}{QUIET:#}", wrapped(&record, "   "))?;
+    render::print(&format!("{text}\n"))
+}
+
+/// The names of the privileged containers.
+fn privileged(pod: &Value) -> String {
+    let containers = ["initContainers", "containers"].map(|list| pod["spec"][list].as_array());
+    let names: Vec<_> = containers
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|container| container["securityContext"]["privileged"] == true)
+        .filter_map(|container| container["name"].as_str())
+        .collect();
+    match names.as_slice() {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    }
+}
+
+/// What GitLab Runner makes of a denial.
+fn job_log(message: &str) -> String {
+    format!(
+        "ERROR: Job failed (system failure): prepare environment: setting up build pod: admission \
+         webhook \"mutate.podseal.io\" denied the request: {message}. Check \
+         https://docs.gitlab.com/runner/shells/#shell-profile-loading for more information"
+    )
+}
+
+/// `text` in lines of `WIDTH`, broken after spaces and commas.
+fn wrapped(text: &str, indent: &str) -> String {
+    let mut lines = indent.to_owned();
+    let mut width = indent.len();
+    for word in text.split_inclusive([' ', ',']) {
+        let length = word.trim_end().chars().count();
+        if width + length > WIDTH {
+            lines.truncate(lines.trim_end().len());
+            lines.push('\n');
+            lines.push_str(indent);
+            width = indent.len();
+        }
+        lines.push_str(word);
+        width += word.chars().count();
+    }
+    lines.push('\n');
+    lines
+}

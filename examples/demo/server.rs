@@ -1,0 +1,237 @@
+//! The real `podseal serve` as a child process, and the API server's half of
+//! the talk with it.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::CertifiedKey;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::{sleep, timeout};
+
+/// How long to wait for anything. The answer takes less than a millisecond.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// A running `podseal serve`; dropping it ends it.
+pub(crate) struct Server {
+    child: Child,
+    log: UnboundedReceiver<String>,
+    client: reqwest::Client,
+    /// Where it listens, as it says itself.
+    pub(crate) address: String,
+    reviews: u32,
+    /// The certificate, its key, and the namespaces.
+    _folder: TempDir,
+}
+
+/// What came of a review.
+pub(crate) enum Answer {
+    /// The pod is created, and looks like this.
+    Created(Value),
+    /// It is not, for this reason.
+    Denied(String),
+}
+
+impl Server {
+    /// Starts the release binary with a throw-away certificate and these
+    /// namespaces, and waits until it serves.
+    pub(crate) async fn start(namespaces: &Value) -> anyhow::Result<Server> {
+        let folder = TempDir::new().context("cannot make a temporary folder")?;
+        let file = |name: &str| folder.path().join(name);
+        let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+        let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(names)?;
+        write(&file("tls.crt"), &cert.pem())?;
+        write(&file("tls.key"), &signing_key.serialize_pem())?;
+        write(&file("namespaces.yaml"), &namespaces.to_string())?;
+
+        let binary = release_binary()?;
+        let mut child = Command::new(&binary)
+            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
+            .arg("--tls-cert-file")
+            .arg(file("tls.crt"))
+            .arg("--tls-private-key-file")
+            .arg(file("tls.key"))
+            .arg("--namespaces")
+            .arg(file("namespaces.yaml"))
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}", binary.display()))?;
+        let stderr = child.stderr.take().expect("stderr is piped");
+        let (sender, log) = unbounded_channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                // Nobody listens any more once the demo has failed.
+                let _ = sender.send(line);
+            }
+        });
+
+        let mut server = Server {
+            child,
+            log,
+            client: client(&cert.pem())?,
+            address: String::new(),
+            reviews: 0,
+            _folder: folder,
+        };
+        let serving = server
+            .logged("that it serves", |event| event["message"] == "serving")
+            .await?;
+        let serving: Value = serde_json::from_str(&serving)?;
+        let address = serving["address"].as_str();
+        server.address = address
+            .context("it serves, but logs no address")?
+            .to_owned();
+        Ok(server)
+    }
+
+    /// Asks as the API server does when the runner creates `pod`, and returns
+    /// the answer with the decision record, as logged.
+    pub(crate) async fn review(
+        &mut self,
+        pod: &Value,
+        namespace: &str,
+    ) -> anyhow::Result<(Answer, String)> {
+        self.reviews += 1;
+        let uid = format!("5ea1ab1e-0000-4000-8000-{:012}", self.reviews);
+        let review = json!({
+            "apiVersion": "admission.k8s.io/v1",
+            "kind": "AdmissionReview",
+            "request": {
+                "uid": uid,
+                "kind": {"group": "", "version": "v1", "kind": "Pod"},
+                "resource": {"group": "", "version": "v1", "resource": "pods"},
+                "name": pod["metadata"]["name"],
+                "namespace": namespace,
+                "operation": "CREATE",
+                "userInfo": {"username": "system:serviceaccount:gitlab:gitlab-runner"},
+                "object": pod,
+                "dryRun": false,
+            },
+        });
+        let answer = self
+            .client
+            .post(format!("https://{}/mutate?timeout=5s", self.address))
+            .header("content-type", "application/json")
+            .body(review.to_string())
+            .send()
+            .await
+            .context("podseal gives no answer")?
+            .error_for_status()?
+            .bytes()
+            .await?;
+        let answer: Value = serde_json::from_slice(&answer).context("the answer is no JSON")?;
+        let response = &answer["response"];
+        ensure!(response["uid"] == *uid, "the answer is not to review {uid}");
+
+        let record = self
+            .logged("its decision", |event| event["uid"] == *uid)
+            .await?;
+        let answer = if response["allowed"] == true {
+            Answer::Created(patched(pod, &response["patch"])?)
+        } else {
+            let message = response["status"]["message"].as_str();
+            Answer::Denied(message.context("a denial without a message")?.to_owned())
+        };
+        Ok((answer, record))
+    }
+
+    /// Stops it as the kubelet does, and sees to it that it ends in order.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        let kill = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()
+            .context("cannot run kill")?;
+        ensure!(kill.success(), "kill could not send SIGTERM to podseal");
+        let ended = async {
+            loop {
+                match self.child.try_wait()? {
+                    Some(status) => return anyhow::Ok(status),
+                    None => sleep(Duration::from_millis(10)).await,
+                }
+            }
+        };
+        let status = timeout(WAIT, ended)
+            .await
+            .context("podseal did not end within 5 s of SIGTERM")??;
+        ensure!(status.success(), "podseal ended with {status}");
+        Ok(())
+    }
+
+    /// The next log line whose event `is` the one looked for.
+    async fn logged(&mut self, what: &str, is: impl Fn(&Value) -> bool) -> anyhow::Result<String> {
+        let mut passed = Vec::new();
+        let found = async {
+            while let Some(line) = self.log.recv().await {
+                // The error that ends podseal is a sentence, not an event.
+                let event = serde_json::from_str(&line).unwrap_or(Value::Null);
+                if is(&event) {
+                    return Ok(line);
+                }
+                passed.push(line);
+            }
+            bail!("podseal ended before it logged {what}")
+        };
+        match timeout(WAIT, found).await {
+            Ok(Ok(line)) => Ok(line),
+            Ok(Err(ended)) => Err(anyhow!("{ended}; it said: {}", passed.join("\n"))),
+            Err(_) => bail!("podseal did not log {what} within 5 s"),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // After an orderly end both fail, and nothing is left to do.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `target/release/podseal`, from `target/release/examples/demo`.
+fn release_binary() -> anyhow::Result<PathBuf> {
+    let demo = std::env::current_exe().context("cannot tell where the demo is")?;
+    let folder = demo.parent().and_then(Path::parent);
+    let binary = folder.context("the demo is in no folder")?.join("podseal");
+    ensure!(
+        binary.is_file(),
+        "there is no {}; build it with `cargo build --release`",
+        binary.display()
+    );
+    Ok(binary)
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// A client that trusts this certificate and no other.
+fn client(certificate: &str) -> anyhow::Result<reqwest::Client> {
+    // Fails only if there is one already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let root = reqwest::Certificate::from_pem(certificate.as_bytes())?;
+    let client = reqwest::Client::builder()
+        .tls_certs_only([root])
+        .no_proxy()
+        .timeout(WAIT);
+    Ok(client.build()?)
+}
+
+/// `pod` with the patch of a response applied, if there is one.
+fn patched(pod: &Value, patch: &Value) -> anyhow::Result<Value> {
+    let mut pod = pod.clone();
+    if let Some(patch) = patch.as_str() {
+        let patch = STANDARD.decode(patch).context("the patch is no base64")?;
+        let patch: json_patch::Patch =
+            serde_json::from_slice(&patch).context("the patch is no JSON Patch")?;
+        json_patch::patch(&mut pod, &patch).context("the patch does not fit the pod")?;
+    }
+    Ok(pod)
+}

@@ -1,0 +1,139 @@
+//! The story: namespaces, job pods, and how each meeting should end.
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+const PLAIN: &str = include_str!("../../tests/fixtures/pods/default-with-service.json");
+const PRIVILEGED: &str = include_str!("../../tests/fixtures/pods/privileged-nonroot.json");
+const PRIVILEGED_DIND: &str =
+    include_str!("../../tests/fixtures/pods/privileged-with-service.json");
+
+/// The namespaces, each with its label `podseal.io/profile`.
+const NAMESPACES: [(&str, Option<&str>); 6] = [
+    ("ci-rootless", Some("rootless")),
+    ("ci-userns", Some("userns")),
+    ("ci-root-fuse", Some("root-fuse")),
+    ("ci-privileged", Some("privileged")),
+    ("ci-mistyped", Some("root-less")),
+    ("ci-unlabelled", None),
+];
+
+/// One pod that is created in one namespace.
+pub(crate) struct Step {
+    pub(crate) title: &'static str,
+    pub(crate) job: &'static str,
+    pod: &'static str,
+    /// A value for the job variable `HOME`.
+    home: Option<&'static str>,
+    pub(crate) namespace: &'static str,
+    pub(crate) ends: End,
+}
+
+/// What podseal should make of it.
+#[derive(Clone, Copy)]
+pub(crate) enum End {
+    Corrected { diff: bool },
+    Denied,
+    Untouched,
+}
+
+/// The story.
+pub(crate) const STORY: [Step; 7] = [
+    Step {
+        title: "A plain job gets what `podman build` needs",
+        job: "A job with one service. The runner sets no user, no privilege and no HOME.",
+        pod: PLAIN,
+        home: None,
+        namespace: "ci-rootless",
+        ends: End::Corrected { diff: true },
+    },
+    Step {
+        title: "A privileged job is brought down to a user namespace",
+        job: "The runner has privileged = true and uid 1000, as GitLab's page on Podman advises. \
+              In a user namespace Podman builds without it.",
+        pod: PRIVILEGED,
+        home: None,
+        namespace: "ci-userns",
+        ends: End::Corrected { diff: false },
+    },
+    Step {
+        title: "The plain job again, as root with a fuse device",
+        job: "The pod of step 1. Only the namespace differs, so only the namespace decides.",
+        pod: PLAIN,
+        home: None,
+        namespace: "ci-root-fuse",
+        ends: End::Corrected { diff: false },
+    },
+    Step {
+        title: "Privilege stays where it is used",
+        job: "The runner has privileged = true, which marks every container, and the job has \
+              docker:dind as a service. The job and its service keep it; the runner's own \
+              containers never needed it.",
+        pod: PRIVILEGED_DIND,
+        home: None,
+        namespace: "ci-privileged",
+        ends: End::Corrected { diff: false },
+    },
+    Step {
+        title: "A job that cannot work is denied, and told why",
+        job: "The pod of step 1 with the job variable HOME: /etc, where no volume may go.",
+        pod: PLAIN,
+        home: Some("/etc"),
+        namespace: "ci-rootless",
+        ends: End::Denied,
+    },
+    Step {
+        title: "A mistyped label is a denial, not a guess",
+        job: "The pod of step 1 in a namespace whose label names no profile.",
+        pod: PLAIN,
+        home: None,
+        namespace: "ci-mistyped",
+        ends: End::Denied,
+    },
+    Step {
+        title: "Nobody asked: nothing is touched",
+        job: "The privileged pod of step 2 in a namespace without the label. In a cluster the \
+              API server would not even ask.",
+        pod: PRIVILEGED,
+        home: None,
+        namespace: "ci-unlabelled",
+        ends: End::Untouched,
+    },
+];
+
+impl Step {
+    /// The pod, in the step's namespace and with its HOME.
+    pub(crate) fn pod(&self) -> anyhow::Result<Value> {
+        let mut pod: Value = serde_json::from_str(self.pod)?;
+        pod["metadata"]["namespace"] = self.namespace.into();
+        if let Some(home) = self.home {
+            let containers = pod["spec"]["containers"].as_array_mut();
+            let build = containers
+                .into_iter()
+                .flatten()
+                .find(|container| container["name"] == "build");
+            let env = build.and_then(|build| build["env"].as_array_mut());
+            env.context("the fixture has no build container with env")?
+                .push(json!({"name": "HOME", "value": home}));
+        }
+        Ok(pod)
+    }
+}
+
+/// The namespaces as `podseal serve --namespaces` reads them.
+pub(crate) fn namespaces() -> Value {
+    let items = NAMESPACES.iter().map(|(name, profile)| {
+        let labels = profile.map(|profile| json!({"podseal.io/profile": profile}));
+        let metadata = json!({"name": name, "labels": labels});
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    });
+    json!({"apiVersion": "v1", "kind": "List", "items": items.collect::<Vec<_>>()})
+}
+
+/// What the labels of `namespace` say, in words.
+pub(crate) fn label(namespace: &str) -> String {
+    match NAMESPACES.iter().find(|(name, _)| *name == namespace) {
+        Some((_, Some(profile))) => format!("label podseal.io/profile: {profile}"),
+        _ => "no podseal.io/profile label".to_owned(),
+    }
+}

@@ -1,0 +1,109 @@
+//! podseal behind a real API server: every claim is asserted on the pod as it
+//! was stored, or on the message as its reader gets it.
+//!
+//! One control plane and one podseal serve all tests; each test has namespaces
+//! of its own.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::Value;
+use support::controlplane::{ADMIN, ControlPlane, await_condition};
+use support::podseal::Podseal;
+
+#[path = "../support/pods.rs"]
+mod pods;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod generated;
+mod namespaces;
+mod outages;
+mod profiles;
+mod shapes;
+
+/// A cluster that podseal serves.
+struct Cluster {
+    plane: ControlPlane,
+    podseal: Podseal,
+}
+
+static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start);
+
+impl Cluster {
+    fn start() -> Cluster {
+        let plane = ControlPlane::start();
+        let podseal = Podseal::for_cluster(&plane);
+        plane.apply(ADMIN, &podseal.configuration());
+        Cluster { plane, podseal }
+    }
+
+    /// A new namespace, with the profile label where one is named.
+    fn namespace(&self, profile: Option<&str>) -> String {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("ci-{number}-{}", profile.unwrap_or("unlabelled"));
+        let labels = match profile {
+            Some(profile) => serde_json::json!({"podseal.io/profile": profile}),
+            None => serde_json::json!({}),
+        };
+        let namespace = serde_json::json!({
+            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels},
+        });
+        let post = reqwest::Method::POST;
+        let (code, answer) =
+            self.plane
+                .request(ADMIN, post, "/api/v1/namespaces", Some(&namespace));
+        assert_eq!(code, 201, "{answer:#}");
+        if profile.is_some() {
+            self.await_calls_for(&name);
+        }
+        name
+    }
+
+    /// Waits until the API server calls podseal for `namespace`: its own view
+    /// of webhooks and namespace labels is a cache too.
+    fn await_calls_for(&self, namespace: &str) {
+        let probe = self.probe();
+        let name = probe["metadata"]["name"]
+            .as_str()
+            .expect("a name")
+            .to_owned();
+        let is_called = || {
+            self.plane.try_pod(namespace, &probe);
+            self.podseal.has_logged(|event| {
+                event["namespace"] == namespace && event["pod"] == name.as_str()
+            })
+        };
+        await_condition("the API server calls podseal", is_called, String::new);
+    }
+
+    /// A job pod that is only ever tried.
+    fn probe(&self) -> Value {
+        let mut probe = support::pod("default-with-service");
+        probe["metadata"]["name"] = "probe".into();
+        let metadata = probe["metadata"].as_object_mut().expect("metadata");
+        metadata.remove("namespace");
+        probe
+    }
+}
+
+/// A fixture, ready to be created in any namespace.
+fn fixture(name: &str) -> Value {
+    let mut pod = support::pod(name);
+    pod["metadata"]
+        .as_object_mut()
+        .expect("metadata")
+        .remove("namespace");
+    pod
+}
+
+/// Creates the fixture in a new namespace of `profile`, and reads it back.
+fn stored(fixture_name: &str, profile: &str) -> support::view::View {
+    let namespace = CLUSTER.namespace(Some(profile));
+    let pod = fixture(fixture_name);
+    let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
+    assert_eq!(code, 201, "{fixture_name} in {profile}: {answer:#}");
+    let name = pod["metadata"]["name"].as_str().expect("a name");
+    support::view::View(CLUSTER.plane.stored_pod(&namespace, name))
+}

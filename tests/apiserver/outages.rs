@@ -1,0 +1,58 @@
+//! The API server gone and back, while podseal runs.
+
+use serde_json::json;
+
+use crate::support::controlplane::{ADMIN, await_condition};
+use crate::support::view::View;
+use crate::{Cluster, fixture};
+
+fn relabel(cluster: &Cluster, namespace: &str, profile: &str) {
+    let patch = json!({"metadata": {"labels": {"podseal.io/profile": profile}}}).to_string();
+    let args = [
+        "patch",
+        "namespace",
+        namespace,
+        "--type=merge",
+        "-p",
+        &patch,
+    ];
+    let output = cluster.plane.kubectl(ADMIN, &args, "");
+    assert!(
+        output.status.success(),
+        "{}",
+        crate::support::text(&output.stderr)
+    );
+}
+
+#[test]
+fn podseal_answers_right_after_the_api_server_was_restarted() {
+    // A cluster of its own: the others' API server goes on.
+    let mut cluster = Cluster::start();
+    let namespace = cluster.namespace(Some("rootless"));
+    cluster.plane.stop_apiserver();
+    cluster.podseal.await_event(|event| {
+        event["message"]
+            .as_str()
+            .is_some_and(|m| m.contains("watch of namespaces broke"))
+    });
+    cluster.plane.start_apiserver();
+    let uid = || {
+        let (code, answer) = cluster
+            .plane
+            .try_pod(&namespace, &fixture("default-with-service"));
+        (code == 201).then(|| View(answer).uid("build")).flatten()
+    };
+    await_condition(
+        "jobs are corrected again",
+        || uid() == Some(1000),
+        String::new,
+    );
+    relabel(&cluster, &namespace, "root-fuse");
+    await_condition("a new label is seen", || uid() == Some(0), String::new);
+    let other = cluster.namespace(Some("userns"));
+    let (code, answer) = cluster
+        .plane
+        .create_pod(&other, &fixture("default-with-service"));
+    assert_eq!(code, 201, "{answer:#}");
+    assert_eq!(answer["spec"]["hostUsers"], json!(false));
+}

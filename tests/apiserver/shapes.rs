@@ -1,0 +1,227 @@
+//! Every shape a job pod has, in a namespace of every profile.
+
+use podseal::admission::pod::Pod;
+use podseal::admission::policy::{Namespace, PROFILE};
+use podseal::admission::profile::Profiles;
+use podseal::admission::request::Request;
+use podseal::admission::review::{Outcome, Untouched, review};
+use serde_json::{Value, json};
+
+use crate::support::view::View;
+use crate::{CLUSTER, fixture};
+
+const JOBS: [&str; 9] = [
+    "default-with-service",
+    "privileged-nonroot",
+    "privileged-with-service",
+    "root-fuse",
+    "legacy-exec",
+    "umask-collector",
+    "honor-entrypoint",
+    "native-steps",
+    "suspendable",
+];
+
+const PROFILES: [&str; 6] = [
+    "userns",
+    "rootless",
+    "root-fuse",
+    "openshift",
+    "privileged",
+    "none",
+];
+
+fn create(namespace: &str, shape: &str) -> View {
+    let pod = fixture(shape);
+    let (code, answer) = CLUSTER.plane.create_pod(namespace, &pod);
+    assert_eq!(code, 201, "{shape} in {namespace}: {answer:#}");
+    let name = pod["metadata"]["name"].as_str().expect("a name");
+    View(CLUSTER.plane.stored_pod(namespace, name))
+}
+
+/// What podseal would do to the pod as it is stored.
+pub(crate) fn decide_again(pod: &Value, profile: &str) -> String {
+    let text = pod.to_string();
+    let pod: Pod<'_> = serde_json::from_str(&text).expect("a stored pod");
+    let label = (PROFILE.to_owned(), profile.to_owned());
+    let namespace = Namespace::new("ci", [label]);
+    let decision = review(Request::create(pod, "ci"), &namespace, Profiles::built_in());
+    match decision.outcome {
+        Outcome::Allow(Untouched::AlreadyRight | Untouched::Windows) => String::new(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn assert_as_the_profile_says(pod: &View, profile: &str) {
+    let helper = pod.has("helper").then_some("helper");
+    for container in ["build"].into_iter().chain(helper) {
+        let privileged = pod.security(container, "privileged") == &json!(true);
+        assert_eq!(
+            privileged,
+            profile == "privileged" && container == "build",
+            "{container}"
+        );
+    }
+    let uid = if profile == "root-fuse" { 0 } else { 1000 };
+    assert_eq!(pod.uid("build"), Some(uid));
+    if profile != "root-fuse" {
+        let home = pod.env("build", "HOME").expect("a HOME");
+        let covered = |container: &str| {
+            let mounts = pod.container(container)["volumeMounts"].as_array();
+            let mut paths = mounts
+                .into_iter()
+                .flatten()
+                .filter_map(|m| m["mountPath"].as_str());
+            paths.any(|path| home == path || home.starts_with(&format!("{path}/")))
+        };
+        assert!(covered("build"), "{home} is on a volume");
+        if let Some(helper) = helper {
+            assert_eq!(pod.env(helper, "HOME").as_deref(), Some(home.as_str()));
+            assert!(covered(helper), "{home} is on a volume");
+        }
+    }
+    assert_eq!(decide_again(&pod.0, profile), "", "nothing is left to do");
+}
+
+#[test]
+fn every_shape_is_stored_as_every_profile_says() {
+    for profile in PROFILES {
+        let namespace = CLUSTER.namespace(Some(profile));
+        for shape in JOBS {
+            let pod = create(&namespace, shape);
+            if profile == "none" {
+                assert_eq!(decide_again(&pod.0, profile), "");
+                continue;
+            }
+            println!("{shape} in {profile}");
+            assert_as_the_profile_says(&pod, profile);
+        }
+    }
+}
+
+#[test]
+fn the_uid_collector_runs_as_build_does_in_every_profile() {
+    for profile in PROFILES.into_iter().filter(|profile| *profile != "none") {
+        let namespace = CLUSTER.namespace(Some(profile));
+        let pod = create(&namespace, "umask-collector");
+        for field in ["runAsUser", "runAsGroup"] {
+            let build = pod.effective("build", field);
+            let collector = pod.effective("init-build-uid-gid-collector", field);
+            assert_eq!(build, collector, "{field} in {profile}");
+        }
+    }
+}
+
+#[test]
+fn native_steps_get_a_home_without_helper_and_without_env() {
+    let namespace = CLUSTER.namespace(Some("rootless"));
+    let pod = create(&namespace, "native-steps");
+    assert!(!pod.has("helper"));
+    assert_eq!(pod.env("build", "HOME").as_deref(), Some("/my_custom_dir"));
+    assert!(pod.mounted_at("build", "/my_custom_dir").is_some());
+}
+
+#[test]
+fn a_windows_job_is_left_alone_and_the_record_says_why() {
+    let namespace = CLUSTER.namespace(Some("rootless"));
+    let pod = create(&namespace, "windows");
+    assert_eq!(pod.uid("build"), None);
+    assert_eq!(pod.env("helper", "HOME"), None);
+    let name = pod.0["metadata"]["name"].as_str().expect("a name");
+    let decision = CLUSTER.podseal.decision_on(name);
+    assert_eq!(
+        decision["message"],
+        json!("the job runs on Windows, which no profile is for")
+    );
+}
+
+#[test]
+fn a_hostile_mix_of_pod_and_profile_is_denied_by_podseal_and_never_by_the_api_server() {
+    let cases: [(&str, &str, Value, &str); 6] = [
+        (
+            "userns",
+            "/spec/hostNetwork",
+            json!(true),
+            "pod, hostNetwork",
+        ),
+        ("userns", "/spec/hostPID", json!(true), "pod, hostPID"),
+        ("userns", "/spec/hostIPC", json!(true), "pod, hostIPC"),
+        (
+            "userns",
+            "/spec/containers/2/securityContext/runAsUser",
+            json!(1_000_660_000),
+            "container \"svc-0\", securityContext.runAsUser",
+        ),
+        (
+            "root-fuse",
+            "/spec/containers/0/securityContext/capabilities/add",
+            json!(["CAP_SYS_ADMIN"]),
+            "container \"build\", securityContext.capabilities.add",
+        ),
+        (
+            "openshift",
+            "/metadata/annotations/filler",
+            json!(filler_annotation()),
+            "pod, metadata.annotations",
+        ),
+    ];
+    let unlabelled = CLUSTER.namespace(None);
+    for (profile, at, value, reason) in cases {
+        let mut pod = fixture("default-with-service");
+        let (parent, key) = at.rsplit_once('/').expect("a pointer");
+        let parent = pod.pointer_mut(parent).expect("a parent").as_object_mut();
+        parent.expect("an object").insert(key.to_owned(), value);
+        let (code, answer) = CLUSTER.plane.try_pod(&unlabelled, &pod);
+        assert_eq!(code, 201, "valid without podseal: {answer:#}");
+        let namespace = CLUSTER.namespace(Some(profile));
+        let (code, status) = CLUSTER.plane.try_pod(&namespace, &pod);
+        assert_eq!(code, 403, "{profile} {at}: {}", status["message"]);
+        let message = status["message"].as_str().expect("a message");
+        let ours = format!("admission webhook \"mutate.podseal.io\" denied the request: {reason}:");
+        assert!(message.starts_with(&ours), "{message}");
+    }
+}
+
+/// Fills the annotations of the fixture up to the last byte Kubernetes allows.
+fn filler_annotation() -> String {
+    let pod = fixture("default-with-service");
+    let annotations = pod["metadata"]["annotations"]
+        .as_object()
+        .expect("annotations");
+    let lengths = annotations
+        .iter()
+        .map(|(k, v)| k.len() + v.as_str().map_or(0, str::len));
+    let used: usize = lengths.sum();
+    "x".repeat(256 * 1024 - used - "filler".len())
+}
+
+#[test]
+fn a_block_device_beside_a_user_namespace_is_denied_with_the_reason() {
+    let mut pod = fixture("default-with-service");
+    let volumes = pod["spec"]["volumes"].as_array_mut().expect("volumes");
+    volumes.push(json!({"name": "raw", "persistentVolumeClaim": {"claimName": "raw"}}));
+    pod["spec"]["containers"][2]["volumeDevices"] =
+        json!([{"name": "raw", "devicePath": "/dev/raw"}]);
+    let namespace = CLUSTER.namespace(Some("userns"));
+    let (code, status) = CLUSTER.plane.try_pod(&namespace, &pod);
+    assert_eq!(code, 403, "{status:#}");
+    let message = status["message"].as_str().expect("a message");
+    assert!(
+        message.contains("container \"svc-0\", volumeDevices: "),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_extended_resource_request_follows_its_limit() {
+    let mut pod = fixture("default-with-service");
+    pod["spec"]["containers"][0]["resources"] =
+        json!({"limits": {"github.com/fuse": "3"}, "requests": {"github.com/fuse": "3"}});
+    pod["spec"]["resources"] = json!({"limits": {"memory": "4Gi"}});
+    let namespace = CLUSTER.namespace(Some("root-fuse"));
+    let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
+    assert_eq!(code, 201, "{answer:#}");
+    let resources = &answer["spec"]["containers"][0]["resources"];
+    assert_eq!(resources["limits"]["github.com/fuse"], json!("1"));
+    assert_eq!(resources["requests"]["github.com/fuse"], json!("1"));
+}

@@ -1,0 +1,145 @@
+//! A HOME that cannot be one is denied, with the path and a way out.
+
+#[path = "support/answer.rs"]
+mod answer;
+
+use answer::{container_mut, denial, fixture};
+use serde_json::{Value, json};
+
+/// A job pod in which nothing is configured, with `env` in `build`.
+fn job_with_env(env: Value) -> Value {
+    let mut pod = fixture("default-with-service");
+    container_mut(&mut pod, "build")["env"] = env;
+    pod
+}
+
+fn job_with_home(path: &str) -> Value {
+    job_with_env(json!([{"name": "CI", "value": "true"}, {"name": "HOME", "value": path}]))
+}
+
+/// Mounts the builds at `path` in every container, as `builds_dir` does.
+fn with_builds_at(mut pod: Value, path: &str) -> Value {
+    for name in ["build", "helper", "init-permissions"] {
+        container_mut(&mut pod, name)["volumeMounts"] =
+            json!([{"name": "repo", "mountPath": path}]);
+    }
+    pod
+}
+
+#[test]
+fn a_home_around_a_mount_is_denied_naming_both() {
+    let pod = with_builds_at(job_with_home("/home/me"), "/home/me/builds");
+    let message = denial(&pod, "rootless");
+    for part in [
+        "\"/home/me\"",
+        "\"/home/me/builds\"",
+        "HOME",
+        "\"gitlab-ci\"",
+        "podseal.io/profile: rootless",
+    ] {
+        assert!(message.contains(part), "{part} in {message}");
+    }
+}
+
+#[test]
+fn the_profiles_own_home_around_a_mount_is_denied_too() {
+    let pod = with_builds_at(fixture("default-with-service"), "/my_custom_dir/builds");
+    let message = denial(&pod, "rootless");
+    assert!(
+        message.contains("\"/my_custom_dir\"") && message.contains("\"/my_custom_dir/builds\""),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_mount_in_the_helper_alone_counts_as_well() {
+    let mut pod = job_with_home("/home/me");
+    let mounts = json!([{"name": "repo", "mountPath": "/home/me/cache"}]);
+    container_mut(&mut pod, "helper")["volumeMounts"] = mounts;
+    let message = denial(&pod, "rootless");
+    assert!(
+        message.contains("helper") && message.contains("\"/home/me/cache\""),
+        "{message}"
+    );
+}
+
+#[test]
+fn dangerous_paths_are_denied_with_the_path_and_a_way_out() {
+    for path in [
+        "/",
+        "//",
+        "",
+        "home/me",
+        ".",
+        "/a/../b",
+        "/a/./b",
+        "/a//b",
+        "/a:b",
+        "/proc",
+        "/proc/1",
+        "/sys",
+        "/sys/fs/cgroup/",
+        "/dev",
+        "/dev/shm",
+        "/etc",
+        "/etc/podman",
+        "/bin",
+        "/sbin",
+        "/usr",
+        "/usr/local",
+        "/lib",
+        "/lib64/x",
+        "/run",
+        "/var/run/secrets",
+        "/home",
+        "/var",
+        "/opt",
+    ] {
+        let message = denial(&job_with_home(path), "rootless");
+        assert!(
+            message.contains(&format!("\"{path}\"")),
+            "{path} in {message}"
+        );
+        assert!(
+            message.contains("env HOME")
+                && message.contains("to mend it, set the job variable HOME"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_path_with_a_dollar_is_denied_since_the_kubelet_expands_it() {
+    for path in ["/home/$(GITLAB_USER_LOGIN)", "$(CI_PROJECT_DIR)", "/a$$b"] {
+        let message = denial(&job_with_home(path), "rootless");
+        assert!(
+            message.contains('$') && message.contains("expand"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_home_from_elsewhere_is_denied() {
+    let from = json!({"fieldRef": {"fieldPath": "metadata.name"}});
+    let pod = job_with_env(json!([{"name": "HOME", "valueFrom": from}]));
+    let message = denial(&pod, "rootless");
+    assert!(message.contains("valueFrom"), "{message}");
+}
+
+#[test]
+fn a_bad_home_that_stands_last_is_denied_though_a_good_one_stands_before() {
+    let [good, bad] = ["/home/me", "/etc"].map(|path| json!({"name": "HOME", "value": path}));
+    let message = denial(&job_with_env(json!([good, bad])), "rootless");
+    assert!(message.contains("\"/etc\""), "{message}");
+}
+
+#[test]
+fn a_denial_stays_short_when_every_character_of_every_path_is_escaped() {
+    let path = format!("/{}", "\u{1f600}".repeat(127));
+    let message = denial(
+        &with_builds_at(job_with_home(&path), &format!("{path}/x")),
+        "rootless",
+    );
+    assert!(message.len() < 2000, "{} bytes: {message}", message.len());
+}

@@ -1,0 +1,278 @@
+//! The HOME rule: `build` and `helper` share a HOME they can write to, unless
+//! the path that the job names cannot be one.
+
+#[path = "support/answer.rs"]
+mod answer;
+
+use answer::{container, container_mut, corrected, fixture, home, volume, volume_at};
+use serde_json::{Value, json};
+
+/// The path that the built-in profiles use where the job has none.
+const OWN: &str = "/my_custom_dir";
+
+/// A job pod in which nothing is configured, with `env` in `build`.
+fn job_with_env(env: Value) -> Value {
+    let mut pod = fixture("default-with-service");
+    container_mut(&mut pod, "build")["env"] = env;
+    pod
+}
+
+fn job_with_home(path: &str) -> Value {
+    job_with_env(json!([{"name": "CI", "value": "true"}, {"name": "HOME", "value": path}]))
+}
+
+/// Mounts the builds at `path` in every container, as `builds_dir` does.
+fn with_builds_at(mut pod: Value, path: &str) -> Value {
+    for name in ["build", "helper", "init-permissions"] {
+        container_mut(&mut pod, name)["volumeMounts"] =
+            json!([{"name": "repo", "mountPath": path}]);
+    }
+    pod
+}
+
+/// The HOME of `build` and `helper`, when it is the same.
+fn shared_home(pod: &Value) -> &str {
+    let [build, helper] = ["build", "helper"].map(|name| home(container(pod, name)));
+    assert_eq!(build, helper, "build and helper have the same HOME");
+    build.expect("build has a HOME")
+}
+
+/// Whether both containers have podseal's volume, and the same, at `path`.
+fn is_mounted_at(pod: &Value, path: &str) -> bool {
+    let [build, helper] = ["build", "helper"].map(|name| volume_at(container(pod, name), path));
+    assert_eq!(
+        build, helper,
+        "build and helper have the same volume at {path}"
+    );
+    build.is_some_and(|name| volume(pod, name) == Some(&json!({"name": name, "emptyDir": {}})))
+}
+
+fn has_no_volume_of_ours(pod: &Value) -> bool {
+    !pod["spec"]["volumes"].to_string().contains("podseal-home")
+}
+
+#[test]
+fn a_job_without_home_gets_the_profiles_on_a_volume_of_its_own() {
+    let pod = corrected(&fixture("default-with-service"), "rootless");
+    assert_eq!(shared_home(&pod), OWN);
+    assert!(is_mounted_at(&pod, OWN), "{pod}");
+}
+
+#[test]
+fn init_containers_and_services_get_neither_home_nor_volume() {
+    let before = fixture("default-with-service");
+    let pod = corrected(&before, "rootless");
+    for name in ["init-permissions", "svc-0"] {
+        let (was, is) = (container(&before, name), container(&pod, name));
+        assert_eq!(
+            (&was["env"], &was["volumeMounts"]),
+            (&is["env"], &is["volumeMounts"]),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn the_home_that_a_job_names_is_mounted_and_given_to_the_helper() {
+    for path in ["/home/me", "/root", "/opt/app", "/tmp/home", "/usrx"] {
+        let pod = corrected(&job_with_home(path), "rootless");
+        assert_eq!(shared_home(&pod), path);
+        assert!(is_mounted_at(&pod, path), "{path}: {pod}");
+        assert!(!is_mounted_at(&pod, OWN), "{path}: {pod}");
+    }
+}
+
+#[test]
+fn a_trailing_slash_is_kept_in_home_and_left_out_of_the_mount() {
+    let pod = corrected(&job_with_home("/home/me/"), "rootless");
+    assert_eq!(shared_home(&pod), "/home/me/");
+    assert!(is_mounted_at(&pod, "/home/me"), "{pod}");
+}
+
+#[test]
+fn a_helpers_own_home_gives_way_to_that_of_build() {
+    let mut pod = job_with_home("/home/me");
+    let from = json!({"fieldRef": {"fieldPath": "metadata.name"}});
+    for own in [
+        json!({"name": "HOME", "value": "/root"}),
+        json!({"name": "HOME", "valueFrom": from}),
+    ] {
+        container_mut(&mut pod, "helper")["env"] = json!([own]);
+        let pod = corrected(&pod, "rootless");
+        let vars = &container(&pod, "helper")["env"];
+        assert_eq!(*vars, json!([{"name": "HOME", "value": "/home/me"}]));
+    }
+}
+
+#[test]
+fn nothing_is_mounted_where_home_is_a_mount_already_or_lies_in_one() {
+    for (mount, path) in [
+        ("/my_custom_dir", "/my_custom_dir"),
+        ("/my_custom_dir/", "/my_custom_dir"),
+        ("/my_custom_dir", "/my_custom_dir/"),
+        ("/builds", "/builds/platform/images"),
+        ("/builds/", "/builds/platform/images/"),
+        ("/a/./b//../b", "/a/b/c"),
+    ] {
+        let before = with_builds_at(job_with_home(path), mount);
+        let pod = corrected(&before, "rootless");
+        assert_eq!(shared_home(&pod), path);
+        assert_eq!(
+            before["spec"]["volumes"], pod["spec"]["volumes"],
+            "{path} in {mount}"
+        );
+        assert_eq!(
+            volume_at(container(&pod, "build"), mount),
+            Some("repo"),
+            "{path} in {mount}"
+        );
+    }
+}
+
+#[test]
+fn the_seeds_builds_dir_serves_as_home_without_a_second_volume() {
+    let pod = corrected(&fixture("privileged-nonroot"), "privileged");
+    assert_eq!(shared_home(&pod), OWN);
+    assert_eq!(volume_at(container(&pod, "build"), OWN), Some("repo"));
+    assert!(has_no_volume_of_ours(&pod), "{pod}");
+}
+
+#[test]
+fn a_path_that_only_begins_like_a_mount_gets_a_volume() {
+    let pod = corrected(&job_with_home("/builds2"), "rootless");
+    assert!(is_mounted_at(&pod, "/builds2"), "{pod}");
+}
+
+#[test]
+fn of_a_home_that_stands_twice_the_last_counts() {
+    let [good, bad] = ["/home/me", "/etc"].map(|path| json!({"name": "HOME", "value": path}));
+    let pod = corrected(&job_with_env(json!([bad, good])), "rootless");
+    assert_eq!(shared_home(&pod), "/home/me");
+    assert!(is_mounted_at(&pod, "/home/me"), "{pod}");
+}
+
+#[test]
+fn the_podman_images_home_is_left_alone_and_the_helper_gets_the_profiles() {
+    for path in ["/home/podman", "/home/podman/", "/home/podman/.local"] {
+        let before = job_with_home(path);
+        let pod = corrected(&before, "rootless");
+        let (was, build) = (container(&before, "build"), container(&pod, "build"));
+        assert_eq!(
+            (&was["env"], &was["volumeMounts"]),
+            (&build["env"], &build["volumeMounts"])
+        );
+        let helper = container(&pod, "helper");
+        assert_eq!(home(helper), Some(OWN), "{path}");
+        let name = volume_at(helper, OWN).expect("the helper has a volume at its HOME");
+        assert!(volume(&pod, name).is_some(), "{pod}");
+    }
+    let beside = corrected(&job_with_home("/home/podman2"), "rootless");
+    assert!(is_mounted_at(&beside, "/home/podman2"), "{beside}");
+}
+
+#[test]
+fn a_volume_name_in_use_is_not_taken_again() {
+    let mut pod = fixture("default-with-service");
+    let taken = json!([{"name": "podseal-home", "emptyDir": {}}, {"name": "podseal-home-2", "emptyDir": {}}]);
+    pod["spec"]["volumes"]
+        .as_array_mut()
+        .expect("a job pod has volumes")
+        .extend(taken.as_array().expect("a list").iter().cloned());
+    let pod = corrected(&pod, "rootless");
+    assert!(is_mounted_at(&pod, OWN), "{pod}");
+    assert_eq!(
+        volume_at(container(&pod, "build"), OWN),
+        Some("podseal-home-3")
+    );
+}
+
+#[test]
+fn a_helper_that_lost_its_mount_gets_the_same_volume_again() {
+    let mut pod = corrected(&fixture("default-with-service"), "rootless");
+    let helper = container_mut(&mut pod, "helper");
+    helper["volumeMounts"] = json!([{"name": "repo", "mountPath": "/builds"}]);
+    let again = corrected(&pod, "rootless");
+    assert!(is_mounted_at(&again, OWN), "{again}");
+    assert_eq!(pod["spec"]["volumes"], again["spec"]["volumes"]);
+}
+
+#[test]
+fn absent_null_and_empty_parents_are_made() {
+    for parent in [None, Some(Value::Null), Some(json!([]))] {
+        let mut pod = fixture("default-with-service");
+        for name in ["build", "helper"] {
+            let container = container_mut(&mut pod, name)
+                .as_object_mut()
+                .expect("an object");
+            for key in ["env", "volumeMounts", "securityContext", "resources"] {
+                container.remove(key);
+                let object = ["securityContext", "resources"].contains(&key);
+                let empty = parent.clone().map(|parent| {
+                    if object && parent.is_array() {
+                        json!({})
+                    } else {
+                        parent
+                    }
+                });
+                container.extend(empty.map(|parent| (key.to_owned(), parent)));
+            }
+        }
+        // Nothing uses the pod's volumes any more but the init container.
+        let spec = pod["spec"].as_object_mut().expect("a pod has a spec");
+        spec.remove("initContainers");
+        spec.remove("volumes");
+        spec.extend(parent.map(|parent| ("volumes".to_owned(), parent)));
+        for profile in ["rootless", "userns", "openshift", "privileged"] {
+            let pod = corrected(&pod, profile);
+            assert_eq!(shared_home(&pod), OWN, "{profile}");
+            assert!(is_mounted_at(&pod, OWN), "{profile}: {pod}");
+        }
+    }
+}
+
+#[test]
+fn a_pod_without_helper_and_env_gets_home_in_build() {
+    let pod = corrected(&fixture("native-steps"), "rootless");
+    let build = container(&pod, "build");
+    assert_eq!(home(build), Some(OWN));
+    assert_eq!(volume_at(build, OWN), Some("podseal-home"));
+}
+
+#[test]
+fn a_profile_without_the_rule_lets_any_home_pass() {
+    for profile in ["root-fuse", "none"] {
+        let pod = corrected(&job_with_home("/etc"), profile);
+        assert_eq!(home(container(&pod, "build")), Some("/etc"), "{profile}");
+        assert!(has_no_volume_of_ours(&pod), "{profile}");
+    }
+}
+
+#[test]
+fn a_home_that_is_a_mount_already_may_hold_another_mount() {
+    let mut pod = fixture("privileged-nonroot");
+    for name in ["build", "helper"] {
+        let mounts = container_mut(&mut pod, name)["volumeMounts"].as_array_mut();
+        let mounts = mounts.expect("a job pod has mounts");
+        mounts.push(json!({"name": "logs", "mountPath": "/my_custom_dir/cache"}));
+    }
+    let after = corrected(&pod, "privileged");
+    assert_eq!(shared_home(&after), OWN);
+    assert_eq!(pod["spec"]["volumes"], after["spec"]["volumes"]);
+}
+
+#[test]
+fn a_strangers_volume_is_not_mounted_in_build_because_of_its_name() {
+    let mut pod = fixture("default-with-service");
+    let volumes = pod["spec"]["volumes"]
+        .as_array_mut()
+        .expect("a job pod has volumes");
+    volumes.push(json!({"name": "podseal-homework", "configMap": {"name": "homework"}}));
+    let mount = json!({"name": "podseal-homework", "mountPath": OWN, "readOnly": true});
+    container_mut(&mut pod, "helper")["volumeMounts"] = json!([mount]);
+    let pod = corrected(&pod, "rootless");
+    let build = volume_at(container(&pod, "build"), OWN).expect("build has a volume at its HOME");
+    assert_eq!(
+        volume(&pod, build),
+        Some(&json!({"name": build, "emptyDir": {}}))
+    );
+}

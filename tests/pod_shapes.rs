@@ -1,0 +1,50 @@
+//! The shapes that GitLab Runner gives its pods, each under each profile.
+
+#[path = "support/answer.rs"]
+mod answer;
+#[path = "support/refusals.rs"]
+mod refusals;
+
+use answer::{Answer, answer_for, containers, corrected, fixture};
+use podseal::admission::profile::Profiles;
+use podseal::admission::review::Untouched;
+use refusals::refusals;
+
+#[test]
+fn every_shape_of_a_job_pod_fits_every_profile() {
+    for name in [
+        "default-with-service",
+        "honor-entrypoint",
+        "legacy-exec",
+        "native-steps",
+        "privileged-nonroot",
+        "privileged-with-service",
+        "root-fuse",
+        "suspendable",
+        "umask-collector",
+    ] {
+        for profile in Profiles::built_in().iter() {
+            let pod = corrected(&fixture(name), &profile.name);
+            assert_eq!(refusals(&pod), [""; 0], "{name}, {}", profile.name);
+            let count = containers(&pod).count();
+            assert_eq!(count, containers(&fixture(name)).count(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn pods_that_are_no_linux_job_of_a_supported_runner_are_left_alone() {
+    for (name, why) in [
+        ("windows", Untouched::Windows),
+        ("pause-pod", Untouched::NotAJob),
+        ("before-17-9", Untouched::NotAJob),
+    ] {
+        for profile in Profiles::built_in().iter() {
+            assert_eq!(
+                answer_for(&fixture(name), &profile.name),
+                Answer::Untouched(why),
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! A real etcd and kube-apiserver on free loopback ports.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::tether::Tethered;
+
+/// Users the API server knows, each by a token of the same name.
+pub const ADMIN: &str = "admin";
+/// The service account GitLab Runner creates job pods as.
+pub const RUNNER: &str = "runner";
+/// The service account podseal runs as.
+pub const PODSEAL: &str = "podseal";
+
+const TOKENS: &str = "\
+admin,admin,1,\"system:masters\"
+runner,system:serviceaccount:gitlab:gitlab-runner,2,\"system:serviceaccounts,system:authenticated\"
+podseal,system:serviceaccount:podseal:podseal,3,\"system:serviceaccounts,system:authenticated\"
+";
+
+const RBAC: &str = r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: runner}
+rules:
+- {apiGroups: [""], resources: [pods], verbs: [create, get, list, delete]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: runner}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: runner}
+subjects: [{kind: User, name: "system:serviceaccount:gitlab:gitlab-runner"}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: podseal}
+rules:
+- {apiGroups: [""], resources: [namespaces], verbs: [get, list, watch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: podseal}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: podseal}
+subjects: [{kind: User, name: "system:serviceaccount:podseal:podseal"}]
+"#;
+
+/// How long a component may take to answer on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A control plane: etcd and an API server. No controllers, no nodes: a created
+/// pod stays Pending, which is all that admission needs.
+pub struct ControlPlane {
+    bin: PathBuf,
+    folder: PathBuf,
+    apiserver_port: u16,
+    etcd_port: u16,
+    http: reqwest::Client,
+    apiserver: Option<Tethered>,
+    // Declared after the API server: it outlives it, and takes the folder along.
+    _etcd: Tethered,
+}
+
+impl ControlPlane {
+    /// Starts one, and waits until it is ready.
+    pub fn start() -> ControlPlane {
+        let bin = binaries();
+        let folder = tempfile::Builder::new()
+            .prefix("podseal-controlplane-")
+            .tempdir();
+        // From here on the keeper of etcd removes it, even after a kill.
+        let folder = folder.expect("a temporary folder").keep();
+        let ca = write_files(&folder);
+        let (etcd, etcd_port) = start_etcd(&bin, &folder);
+        let mut plane = ControlPlane {
+            bin,
+            folder,
+            apiserver_port: free_port(),
+            etcd_port,
+            http: super::https_client(&ca).build().expect("a client"),
+            apiserver: None,
+            _etcd: etcd,
+        };
+        plane.start_apiserver();
+        plane.apply(ADMIN, RBAC);
+        plane
+    }
+
+    /// Ends the API server, as a crash would.
+    pub fn stop_apiserver(&mut self) {
+        self.apiserver = None;
+    }
+
+    /// Starts the API server, on the port it had before, and waits for it.
+    pub fn start_apiserver(&mut self) {
+        let port = self.apiserver_port.to_string();
+        let file = |name: &str| self.folder.join(name).display().to_string();
+        let mut command = Command::new(self.bin.join("kube-apiserver"));
+        command
+            .args([
+                "--etcd-servers",
+                &format!("http://127.0.0.1:{}", self.etcd_port),
+            ])
+            .args(["--bind-address", "127.0.0.1", "--secure-port", &port])
+            .args(["--tls-cert-file", &file("apiserver.crt")])
+            .args(["--tls-private-key-file", &file("apiserver.key")])
+            .args(["--service-account-issuer", "https://kubernetes.default.svc"])
+            .args(["--service-account-key-file", &file("apiserver.pub")])
+            .args(["--service-account-signing-key-file", &file("apiserver.key")])
+            .args(["--token-auth-file", &file("tokens.csv")])
+            .args(["--authorization-mode", "RBAC"])
+            .args(["--service-cluster-ip-range", "10.96.0.0/16"])
+            .args(["--disable-admission-plugins", "ServiceAccount"])
+            .args(["--cert-dir", &file("certs")])
+            .arg("--allow-privileged");
+        let log = self.folder.join("apiserver.log");
+        self.apiserver = Some(Tethered::start(&command, &log, None));
+        let ready = || {
+            self.kubectl(ADMIN, &["get", "--raw", "/readyz"], "")
+                .status
+                .success()
+        };
+        await_condition("the API server is ready", ready, || tail(&log));
+    }
+
+    /// Runs kubectl as `user`, with `input` on its standard input.
+    pub fn kubectl(&self, user: &str, args: &[&str], input: &str) -> Output {
+        let mut command = Command::new(self.bin.join("kubectl"));
+        command
+            .arg("--kubeconfig")
+            .arg(self.kubeconfig(user))
+            .args(args);
+        // kubectl caches discovery in HOME, where runs would meet.
+        command.env("HOME", &self.folder);
+        super::run(command, input)
+    }
+
+    /// Asks the API server as `user`, and returns the code and the answer.
+    pub fn request(
+        &self,
+        user: &str,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> (u16, Value) {
+        let url = format!("https://127.0.0.1:{}{path}", self.apiserver_port);
+        let mut request = self.http.request(method, url).bearer_auth(user);
+        if let Some(body) = body {
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_string());
+        }
+        super::block_on(async {
+            let response = request.send().await.expect("the API server answers");
+            let code = response.status().as_u16();
+            let body = response
+                .bytes()
+                .await
+                .expect("the API server answers whole");
+            (
+                code,
+                serde_json::from_slice(&body).expect("the API server answers JSON"),
+            )
+        })
+    }
+
+    /// Creates `pod` in `namespace` as the runner does.
+    pub fn create_pod(&self, namespace: &str, pod: &Value) -> (u16, Value) {
+        let path = format!("/api/v1/namespaces/{namespace}/pods");
+        self.request(RUNNER, reqwest::Method::POST, &path, Some(pod))
+    }
+
+    /// What creating `pod` in `namespace` would give.
+    pub fn try_pod(&self, namespace: &str, pod: &Value) -> (u16, Value) {
+        let path = format!("/api/v1/namespaces/{namespace}/pods?dryRun=All");
+        self.request(RUNNER, reqwest::Method::POST, &path, Some(pod))
+    }
+
+    /// The pod as stored.
+    pub fn stored_pod(&self, namespace: &str, name: &str) -> Value {
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
+        let (code, pod) = self.request(ADMIN, reqwest::Method::GET, &path, None);
+        assert_eq!(code, 200, "{pod:#}");
+        pod
+    }
+
+    /// Applies manifests as `user`.
+    pub fn apply(&self, user: &str, manifests: &str) {
+        let output = self.kubectl(user, &["apply", "-f", "-"], manifests);
+        assert!(
+            output.status.success(),
+            "kubectl apply: {}",
+            super::text(&output.stderr)
+        );
+    }
+
+    /// A kubeconfig file of `user`.
+    pub fn kubeconfig(&self, user: &str) -> PathBuf {
+        let path = self.folder.join(format!("{user}.kubeconfig"));
+        if !path.exists() {
+            std::fs::write(&path, self.kubeconfig_text(user)).expect("a kubeconfig");
+        }
+        path
+    }
+
+    fn kubeconfig_text(&self, user: &str) -> String {
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: x\n\
+             clusters:\n- name: x\n  cluster:\n    server: https://127.0.0.1:{port}\n    \
+             certificate-authority: {ca}\n\
+             contexts:\n- name: x\n  context: {{cluster: x, user: x}}\n\
+             users:\n- name: x\n  user: {{token: {user}}}\n",
+            port = self.apiserver_port,
+            ca = self.folder.join("apiserver.crt").display(),
+        )
+    }
+}
+
+/// Writes what the API server reads, and returns its certificate.
+fn write_files(folder: &Path) -> String {
+    let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.join(name), text).expect("the folder can be written");
+    };
+    let certificate = made.cert.pem();
+    write("apiserver.crt", &certificate);
+    write("apiserver.key", &made.signing_key.serialize_pem());
+    write("apiserver.pub", &made.signing_key.public_key_pem());
+    write("tokens.csv", TOKENS);
+    certificate
+}
+
+/// etcd, and the port it serves clients on.
+fn start_etcd(bin: &Path, folder: &Path) -> (Tethered, u16) {
+    let port = free_port();
+    let client = format!("http://127.0.0.1:{port}");
+    let peer = format!("http://127.0.0.1:{}", free_port());
+    let mut command = Command::new(bin.join("etcd"));
+    command
+        .arg("--data-dir")
+        .arg(folder.join("etcd"))
+        .args(["--unsafe-no-fsync", "--log-level", "warn"])
+        .args([
+            "--listen-client-urls",
+            &client,
+            "--advertise-client-urls",
+            &client,
+        ])
+        .args([
+            "--listen-peer-urls",
+            &peer,
+            "--initial-advertise-peer-urls",
+            &peer,
+        ])
+        .args(["--initial-cluster", &format!("default={peer}")]);
+    let log = folder.join("etcd.log");
+    let etcd = Tethered::start(&command, &log, Some(folder));
+    let answers = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+    await_condition("etcd listens", answers, || tail(&log));
+    (etcd, port)
+}
+
+/// A port nobody listens on. Another process may take it before we do; ports
+/// are handed out in turn, so that is rare.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Where `tests/controlplane/build.sh` puts the binaries, built if need be.
+fn binaries() -> PathBuf {
+    static BINARIES: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/controlplane/build.sh");
+        let mut command = Command::new(script);
+        command.stderr(std::process::Stdio::inherit());
+        let output = command.output().expect("bash can be started");
+        assert!(
+            output.status.success(),
+            "the control plane could not be built"
+        );
+        PathBuf::from(super::text(&output.stdout).trim())
+    };
+    BINARIES.get_or_init(build).clone()
+}
+
+/// Waits until `condition` holds, and tells `otherwise` when it never does.
+pub fn await_condition(
+    what: &str,
+    mut condition: impl FnMut() -> bool,
+    otherwise: impl Fn() -> String,
+) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(
+            start.elapsed() < PATIENCE,
+            "not in {PATIENCE:?}: {what}\n{}",
+            otherwise()
+        );
+        std::thread::sleep(Duration::from_millis(25));
+    }
+}
+
+fn tail(log: &Path) -> String {
+    let log = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
