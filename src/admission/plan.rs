@@ -11,7 +11,9 @@ use super::home;
 use super::job::{BUILD, Role, UID_COLLECTOR};
 use super::message::Refusal;
 use super::pod::{List, Place, Pod, SecurityContext};
+use super::pod_security::Level;
 use super::profile::{PodFields, Profile, Rules};
+use super::restrict;
 use super::security_context::{Field, Scalar};
 use super::text::Text;
 
@@ -19,15 +21,24 @@ use json_patch::PatchOperation;
 
 const APPARMOR_ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
 
-/// Brings `pod` to what `profile` says, and tells what that took.
+/// Brings `pod` to what `profile` says in a namespace at `level`, and tells
+/// what that took.
 pub(super) fn correct<'a>(
     pod: &mut Pod<'a>,
     profile: &'a Profile,
+    level: Level,
 ) -> Result<(Vec<Change<'a>>, Vec<PatchOperation>), Refusal> {
     let mut corrector = Corrector::new(pod);
     correct_pod(&mut corrector, profile);
     for (list, index, role) in containers(corrector.pod()) {
-        correct_container(&mut corrector, list, index, profile.containers.role(role));
+        let rules = profile.containers.role(role);
+        correct_container(&mut corrector, list, index, rules);
+        if level == Level::Restricted {
+            restrict::restrict(&mut corrector, list, index, role, rules);
+        }
+    }
+    if level == Level::Restricted {
+        restrict::seccomp_lets_podman_clone(&corrector, &profile.containers.build)?;
     }
     mirror_build_user(&mut corrector, profile);
     home::give_home(&mut corrector, profile)?;
@@ -213,7 +224,7 @@ fn missing_capabilities<'a>(
 }
 
 /// Container runtimes take `CAP_CHOWN`, `CHOWN` and `chown` for one another.
-fn same_capability(a: &str, b: &str) -> bool {
+pub(super) fn same_capability(a: &str, b: &str) -> bool {
     fn bare(name: &str) -> &str {
         match name.get(..4) {
             Some(prefix) if prefix.eq_ignore_ascii_case("CAP_") => &name[4..],

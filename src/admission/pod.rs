@@ -48,6 +48,19 @@ pub struct Metadata<'a> {
     pub labels: Map<'a>,
     #[serde(borrow)]
     pub annotations: Option<Map<'a>>,
+    #[serde(borrow, deserialize_with = "objects_or_none")]
+    pub owner_references: Vec<OwnerReference<'a>>,
+}
+
+/// One entry of `ownerReferences`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct OwnerReference<'a> {
+    #[serde(borrow, deserialize_with = "absent")]
+    pub kind: Text<'a>,
+    #[serde(borrow, deserialize_with = "absent")]
+    pub name: Text<'a>,
+    pub controller: Option<bool>,
 }
 
 /// `spec`.
@@ -92,6 +105,8 @@ pub struct Os<'a> {
 pub struct Container<'a> {
     #[serde(borrow, deserialize_with = "absent")]
     pub name: Text<'a>,
+    #[serde(borrow)]
+    pub image: Option<Text<'a>>,
     #[serde(borrow, deserialize_with = "objects")]
     pub env: Option<Vec<EnvVar<'a>>>,
     #[serde(borrow, deserialize_with = "object")]
@@ -239,6 +254,13 @@ pub struct Confinement<'a> {
     pub type_: Text<'a>,
     #[serde(borrow)]
     pub localhost_profile: Option<Text<'a>>,
+}
+
+impl Confinement<'_> {
+    /// Whether it confines at all, by whatever profile.
+    pub fn confines(&self) -> bool {
+        matches!(&*self.type_, "RuntimeDefault" | "Localhost")
+    }
 }
 
 impl<'a> From<&'a LocalProfile> for Confinement<'a> {

@@ -9,6 +9,9 @@ use super::text::Text;
 /// The version of the API podseal speaks.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
 
+/// The uid of a review that nobody sent: a denial then shows no audit id.
+pub const NO_UID: &str = "-";
+
 /// What the API server asks of a webhook, borrowed from the request's bytes
 /// (Kubernetes API reference, `AdmissionReview` v1).
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -35,6 +38,9 @@ pub struct Request<'a> {
     /// The pod as it would be stored.
     #[serde(borrow, deserialize_with = "object")]
     pub object: Option<Pod<'a>>,
+    /// The pod as it is stored, of an update.
+    #[serde(borrow, deserialize_with = "object")]
+    pub old_object: Option<Pod<'a>>,
     /// Whether nothing will be stored.
     pub dry_run: Option<bool>,
 }
@@ -59,6 +65,9 @@ pub struct UserInfo<'a> {
     /// Such as `system:serviceaccount:gitlab:gitlab-runner`.
     #[serde(borrow)]
     pub username: Option<Text<'a>>,
+    /// The groups the user is in.
+    #[serde(borrow)]
+    pub groups: Option<Vec<Text<'a>>>,
 }
 
 /// Why bytes are no review podseal can answer.
@@ -133,15 +142,39 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Whether this creates a pod: the one thing a correction is for.
-    pub fn creates_pod(&self) -> bool {
+    /// What this does to a pod.
+    pub fn act(&self) -> Act {
         let Kind {
             group,
             version,
             kind,
         } = &self.kind;
         let is_pod = group.is_empty() && &**version == "v1" && &**kind == "Pod";
-        let whole = self.sub_resource.as_deref().is_none_or(str::is_empty);
-        is_pod && whole && &*self.operation == "CREATE"
+        match (
+            is_pod,
+            &*self.operation,
+            self.sub_resource.as_deref().unwrap_or_default(),
+        ) {
+            (true, "CREATE", "") => Act::Create,
+            (true, "UPDATE", "" | "ephemeralcontainers" | "resize") => Act::Update,
+            _ => Act::Other,
+        }
     }
+
+    /// The user's name.
+    pub fn user(&self) -> &str {
+        self.user_info.username.as_deref().unwrap_or_default()
+    }
+}
+
+/// What a request does to a pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Creates it.
+    Create,
+    /// Changes its spec or its metadata, adds an ephemeral container, or
+    /// resizes it.
+    Update,
+    /// Nothing that could change what it may do.
+    Other,
 }

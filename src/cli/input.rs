@@ -8,6 +8,8 @@ use std::io::Read;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::admission::request::{API_VERSION, NO_UID};
+
 /// One thing to review.
 #[derive(Debug)]
 pub enum Item {
@@ -15,6 +17,50 @@ pub enum Item {
     Review(Box<RawValue>),
     /// A pod, as if it were created.
     Pod(Box<RawValue>),
+}
+
+impl Item {
+    /// Whether it is a pod by itself.
+    pub fn is_pod(&self) -> bool {
+        matches!(self, Item::Pod(_))
+    }
+
+    /// The item as an `AdmissionReview`, which it is, or which `operation` on
+    /// the pod would send.
+    pub fn review(&self, operation: &str) -> Result<String, serde_json::Error> {
+        let pod = match self {
+            Item::Review(review) => return Ok(review.get().to_owned()),
+            Item::Pod(pod) => pod,
+        };
+        #[derive(Default, Deserialize)]
+        struct Metadata {
+            namespace: Option<String>,
+        }
+        #[derive(Deserialize)]
+        struct Head {
+            #[serde(default)]
+            metadata: Option<Metadata>,
+        }
+        let head: Head = serde_json::from_str(pod.get())?;
+        let namespace = head.metadata.and_then(|metadata| metadata.namespace);
+        let namespace = namespace.filter(|name| !name.is_empty());
+        let review = serde_json::json!({
+            "apiVersion": API_VERSION,
+            "kind": "AdmissionReview",
+            "request": {
+                "uid": NO_UID,
+                "kind": {"group": "", "version": "v1", "kind": "Pod"},
+                "namespace": namespace.as_deref().unwrap_or("default"),
+                "operation": operation,
+            },
+        });
+        // The pod goes in as it was written: a repeated field is an error to
+        // the webhook, and has to be one here.
+        let mut review = review.to_string();
+        let end = review.rfind("}}").expect("the request ends the review");
+        review.insert_str(end, &format!(",\"object\":{}", pod.get()));
+        Ok(review)
+    }
 }
 
 /// Why an input cannot be used.

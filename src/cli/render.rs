@@ -12,6 +12,8 @@ use similar::{ChangeTag, TextDiff};
 pub const QUIET: Style = Style::new().dimmed();
 /// Something that was changed.
 pub const CHANGED: Style = AnsiColor::Green.on_default().bold();
+/// Something that passes, and would not in another mode.
+pub const WARNED: Style = AnsiColor::Yellow.on_default().bold();
 /// Something that was denied.
 pub const DENIED: Style = AnsiColor::Red.on_default().bold();
 const ADDED: Style = AnsiColor::Green.on_default();

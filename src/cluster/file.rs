@@ -63,11 +63,18 @@ impl NamespaceFile {
                     });
                 }
             };
-            for Metadata { name, labels } in items {
+            for Metadata {
+                name,
+                labels,
+                annotations,
+            } in items
+            {
                 let name = name
                     .filter(|name| !name.is_empty())
                     .ok_or(FileError::NoName)?;
-                let namespace = Namespace::new(name.clone(), labels.unwrap_or_default());
+                let (labels, annotations) =
+                    (labels.unwrap_or_default(), annotations.unwrap_or_default());
+                let namespace = Namespace::new(name.clone(), labels, annotations);
                 if namespaces
                     .insert(name.clone(), Arc::new(namespace))
                     .is_some()
@@ -106,6 +113,7 @@ struct Item {
 struct Metadata {
     name: Option<String>,
     labels: Option<HashMap<String, String>>,
+    annotations: Option<HashMap<String, String>>,
 }
 
 #[cfg(test)]

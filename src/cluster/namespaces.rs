@@ -110,5 +110,9 @@ impl Cluster {
 pub(super) fn namespace_of(object: PartialObjectMeta<core::Namespace>) -> Namespace {
     let metadata = object.metadata;
     let name = metadata.name.unwrap_or_default();
-    Namespace::new(name, metadata.labels.unwrap_or_default())
+    Namespace::new(
+        name,
+        metadata.labels.unwrap_or_default(),
+        metadata.annotations.unwrap_or_default(),
+    )
 }

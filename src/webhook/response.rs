@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::admission::request::API_VERSION;
-use crate::admission::review::{Decision, Outcome};
+use crate::admission::review::{Answer, Decision, Outcome};
 use crate::admission::text::bounded;
 
 /// How many bytes of sentences an audit annotation holds.
@@ -34,6 +34,8 @@ struct Response<'a> {
     patch: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     audit_annotations: BTreeMap<&'a str, String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -62,16 +64,17 @@ pub fn encode(uid: &str, decision: &Decision<'_>) -> Vec<u8> {
         uid,
         allowed: true,
         audit_annotations: audit_annotations(decision),
+        warnings: decision.told(),
         ..Response::default()
     };
-    match &decision.outcome {
-        Outcome::Allow(_) => {}
-        Outcome::Mutate { patch, .. } => {
+    match decision.answer() {
+        Answer::Allow => {}
+        Answer::Patch(patch) => {
             let patch = serde_json::to_vec(patch).expect("a patch has no map with odd keys");
             response.patch_type = Some("JSONPatch");
             response.patch = Some(STANDARD.encode(patch));
         }
-        Outcome::Deny(denial) => {
+        Answer::Deny(denial) => {
             response.allowed = false;
             response.status = Some(Status {
                 status: "Failure",
@@ -95,14 +98,28 @@ pub fn encode(uid: &str, decision: &Decision<'_>) -> Vec<u8> {
 }
 
 /// What the API server's own audit log keeps, under the webhook's name.
-fn audit_annotations<'a>(decision: &Decision<'_>) -> BTreeMap<&'a str, String> {
+fn audit_annotations(decision: &Decision<'_>) -> BTreeMap<&'static str, String> {
     let mut annotations = BTreeMap::from([("decision", decision.outcome.word().to_owned())]);
-    if let Some(profile) = decision.profile {
-        annotations.insert("profile", bounded(profile).into_owned());
+    if let Some(policy) = &decision.policy {
+        annotations.insert("profile", bounded(policy.name).into_owned());
+        annotations.insert("level", policy.level.name().to_owned());
+        annotations.insert("mode", policy.mode.name().to_owned());
     }
-    let changes = decision.outcome.changes();
-    if !changes.is_empty() {
-        annotations.insert("changes", sentences(changes, ANNOTATION_LIMIT));
+    if !decision.changes.is_empty() {
+        annotations.insert("changes", sentences(&decision.changes, ANNOTATION_LIMIT));
+    }
+    if let Outcome::Deny(denial) = &decision.outcome {
+        annotations.insert("message", denial.message.clone());
+    }
+    let mut controls: Vec<_> = decision
+        .violations
+        .told
+        .iter()
+        .map(|violation| violation.control.family().name())
+        .collect();
+    controls.dedup();
+    if !controls.is_empty() {
+        annotations.insert("violations", controls.join(","));
     }
     annotations
 }

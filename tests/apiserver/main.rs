@@ -34,28 +34,48 @@ impl Cluster {
     fn start() -> Cluster {
         let plane = ControlPlane::start();
         let podseal = Podseal::for_cluster(&plane);
-        plane.apply(ADMIN, &podseal.configuration());
+        plane.apply(ADMIN, &podseal.configurations());
         Cluster { plane, podseal }
     }
 
     /// A new namespace, with the profile label where one is named.
     fn namespace(&self, profile: Option<&str>) -> String {
+        let labels: Vec<_> = profile
+            .map(|profile| ("profile", profile))
+            .into_iter()
+            .collect();
+        self.namespace_with(&labels, &[])
+    }
+
+    /// A new namespace for what a profile does, whatever a level would say.
+    fn unjudged(&self, profile: &str) -> String {
+        self.namespace_with(&[("profile", profile), ("level", "privileged")], &[])
+    }
+
+    /// A new namespace with labels and annotations of ours, named without their
+    /// prefix.
+    fn namespace_with(&self, labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> String {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("ci-{number}-{}", profile.unwrap_or("unlabelled"));
-        let labels = match profile {
-            Some(profile) => serde_json::json!({"podseal.io/profile": profile}),
-            None => serde_json::json!({}),
+        let suffix = labels.first().map_or("unlabelled", |(_, profile)| profile);
+        let name = format!("ci-{number}-{suffix}");
+        let ours = |pairs: &[(&str, &str)]| -> Value {
+            let ours = pairs
+                .iter()
+                .map(|(key, value)| (format!("podseal.io/{key}"), (*value).into()));
+            Value::Object(ours.collect())
         };
         let namespace = serde_json::json!({
-            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels},
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": name, "labels": ours(labels), "annotations": ours(annotations)},
         });
         let post = reqwest::Method::POST;
         let (code, answer) =
             self.plane
                 .request(ADMIN, post, "/api/v1/namespaces", Some(&namespace));
         assert_eq!(code, 201, "{answer:#}");
-        if profile.is_some() {
+        if !labels.is_empty() {
             self.await_calls_for(&name);
         }
         name
@@ -100,7 +120,7 @@ fn fixture(name: &str) -> Value {
 
 /// Creates the fixture in a new namespace of `profile`, and reads it back.
 fn stored(fixture_name: &str, profile: &str) -> support::view::View {
-    let namespace = CLUSTER.namespace(Some(profile));
+    let namespace = CLUSTER.unjudged(profile);
     let pod = fixture(fixture_name);
     let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
     assert_eq!(code, 201, "{fixture_name} in {profile}: {answer:#}");

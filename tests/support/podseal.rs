@@ -94,9 +94,9 @@ impl Podseal {
             .unwrap_or_else(|| panic!("no such event in the log: {:#?}", state.0))
     }
 
-    /// The decision on the pod called `name`.
-    pub fn decision_on(&self, name: &str) -> Value {
-        self.await_event(|event| event["target"] == "podseal::decision" && event["pod"] == name)
+    /// The record of what `webhook` decided on the pod called `name`.
+    pub fn decision_on(&self, webhook: &str, name: &str) -> Value {
+        self.await_event(|event| event["webhook"] == webhook && event["pod"] == name)
     }
 
     /// Whether the log holds an event that `wanted` says, by now.
@@ -105,15 +105,18 @@ impl Podseal {
         state.0.iter().any(wanted)
     }
 
-    /// The webhook configuration users get, pointing at this process.
-    pub fn configuration(&self) -> String {
+    /// The webhook configurations users get, pointing at this process.
+    pub fn configurations(&self) -> String {
+        let mutating = include_str!("../../deploy/mutating-webhook-configuration.yaml");
+        let validating = include_str!("../../deploy/validating-webhook-configuration.yaml");
+        [mutating, validating]
+            .map(|yaml| self.configuration(yaml))
+            .join("\n---\n")
+    }
+
+    fn configuration(&self, yaml: &str) -> String {
         use base64::Engine;
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/deploy/mutating-webhook-configuration.yaml"
-        );
-        let yaml = std::fs::read_to_string(path).expect("the configuration is in the repository");
-        let mut configuration: Value = serde_saphyr::from_str(&yaml).expect("it is YAML");
+        let mut configuration: Value = serde_saphyr::from_str(yaml).expect("it is YAML");
         let ca = base64::engine::general_purpose::STANDARD.encode(&self.ca);
         for webhook in configuration["webhooks"].as_array_mut().expect("webhooks") {
             let client = &mut webhook["clientConfig"];
