@@ -49,7 +49,7 @@ fn review_tells_in_words_and_in_a_diff_and_has_no_colour_in_a_pipe() {
 
 #[test]
 fn review_prints_patched_pods_as_yaml_that_needs_no_further_patch() {
-    let pod = fixture("privileged-with-service");
+    let pod = fixture("privileged-nonroot");
     let output = podseal(&["review", "--profile", "userns", "-o", "yaml", &pod], "");
     assert_eq!(output.status.code(), Some(0));
     let again = podseal(

@@ -202,12 +202,18 @@ impl<T: fmt::Display> fmt::Display for Was<T> {
 
 struct Names<'s, 'a>(&'s [Text<'a>]);
 
+/// How many names a sentence lists.
+const NAMES: usize = 16;
+
 impl fmt::Display for Names<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, name) in self.0.iter().enumerate() {
+        for (index, name) in self.0.iter().take(NAMES).enumerate() {
             let separator = if index == 0 { "" } else { ", " };
             write!(f, "{separator}{}", bounded(name))?;
         }
-        Ok(())
+        match self.0.len().checked_sub(NAMES) {
+            Some(more @ 1..) => write!(f, " and {more} more"),
+            _ => Ok(()),
+        }
     }
 }

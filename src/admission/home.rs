@@ -72,7 +72,9 @@ impl fmt::Display for PathRefusal {
                 f.write_str("has a \":\", which container runtimes split mount options at")
             }
             PathRefusal::Character(_) => f.write_str("has a control character"),
-            PathRefusal::TooLong => f.write_str("is longer than 512 bytes"),
+            PathRefusal::TooLong => {
+                f.write_str("is longer than 512 bytes, or has a segment longer than 255")
+            }
             PathRefusal::System(directory) => {
                 write!(
                     f,
@@ -105,6 +107,9 @@ impl HomePath {
             return Err(PathRefusal::Parent);
         }
         let trimmed = path.strip_suffix('/').unwrap_or(path);
+        if trimmed[1..].split('/').any(|segment| segment.len() > 255) {
+            return Err(PathRefusal::TooLong);
+        }
         if trimmed[1..]
             .split('/')
             .any(|segment| matches!(segment, "" | "." | ".."))

@@ -89,8 +89,8 @@ impl Denial {
     /// namespace that names none.
     pub fn runner_unnamed(namespace: &Namespace, profile: &str, uid: &str) -> Denial {
         Denial::forbidden(format!(
-            "namespace {namespace} has the label {PROFILE}: {profile}, which grants more than its \
-             level, and does not say who creates its job pods; to mend it, ask a cluster \
+            "namespace {namespace} has the label {PROFILE}: {profile}, which grants more than the \
+             baseline, and does not say who creates its job pods; to mend it, ask a cluster \
              administrator to set the annotation {RUNNER}, such as \
              system:serviceaccount:gitlab:gitlab-runner, on the namespace{audit}",
             namespace = quoted(&namespace.name),

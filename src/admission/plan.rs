@@ -28,6 +28,7 @@ pub(super) fn correct<'a>(
     profile: &'a Profile,
     level: Level,
 ) -> Result<(Vec<Change<'a>>, Vec<PatchOperation>), Refusal> {
+    conflict::find_in_names(pod)?;
     let mut corrector = Corrector::new(pod);
     correct_pod(&mut corrector, profile);
     for (list, index, role) in containers(corrector.pod()) {
@@ -140,7 +141,12 @@ fn correct_container<'a>(
 /// What holds for `field` at `place`: the container's own word, or the pod's.
 pub(super) fn effective<'a>(pod: &Pod<'a>, place: Place, field: Field) -> Option<Scalar<'a>> {
     let get = |context: &SecurityContext<'a>| context.get(field);
-    let own = pod.security_context(place).and_then(get);
+    let context = pod.security_context(place);
+    // A container's SELinux options replace the pod's as a whole.
+    if field == Field::SeLinuxType && context.is_some_and(|c| c.se_linux_options.is_some()) {
+        return context.and_then(get);
+    }
+    let own = context.and_then(get);
     own.or_else(|| pod.security_context(Place::Pod).and_then(get))
 }
 

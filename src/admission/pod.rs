@@ -158,6 +158,8 @@ pub struct VolumeMount<'a> {
     pub name: Text<'a>,
     #[serde(borrow, deserialize_with = "absent")]
     pub mount_path: Text<'a>,
+    #[serde(borrow)]
+    pub mount_propagation: Option<Text<'a>>,
 }
 
 /// One entry of `volumeDevices`: a raw block device.
@@ -242,6 +244,8 @@ pub struct SeLinuxOptions<'a> {
     pub user: Option<Text<'a>>,
     #[serde(borrow)]
     pub role: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub level: Option<Text<'a>>,
     #[serde(borrow, rename = "type")]
     pub type_: Option<Text<'a>>,
 }

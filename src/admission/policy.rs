@@ -162,7 +162,7 @@ impl<'a> Policy<'a> {
     /// Whether the profile grants something beyond the baseline to whoever puts
     /// a runner's labels on a pod.
     pub fn trusts_labels(&self) -> bool {
-        let grants = |profile: &Profile| profile.grants_beyond(self.level);
+        let grants = |profile: &Profile| profile.grants_beyond_baseline(self.level);
         self.runners.is_none() && self.profile.is_some_and(grants)
     }
 }

@@ -222,14 +222,11 @@ impl Profile {
 }
 
 impl Profile {
-    /// Whether it grants anything in a namespace at `level`.
-    pub fn grants_beyond(&self, level: Level) -> bool {
-        let grants = Role::ALL.map(|role| &self.containers.role(role).grants);
-        grants.into_iter().any(|grants| match level {
-            Level::Privileged => false,
-            Level::Baseline => !grants.baseline.is_empty(),
-            Level::Restricted => !grants.restricted.is_empty(),
-        })
+    /// Whether it grants, in a namespace at `level`, what the baseline forbids.
+    /// What is granted at restricted stays within the baseline.
+    pub fn grants_beyond_baseline(&self, level: Level) -> bool {
+        let grants = Role::ALL.map(|role| &self.containers.role(role).grants.baseline);
+        level == Level::Baseline && grants.into_iter().any(|grants| !grants.is_empty())
     }
 }
 

@@ -75,19 +75,38 @@ pub struct UserInfo<'a> {
 pub enum RequestError {
     /// Not JSON, or a field of the wrong type.
     #[error("the body is no AdmissionReview: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(serde_json::Error),
     /// The bytes are not text.
-    #[error("the body is no AdmissionReview: it is not UTF-8")]
-    Utf8(#[from] std::str::Utf8Error),
+    #[error("the body is no AdmissionReview: it is not UTF-8: {0}")]
+    Utf8(std::str::Utf8Error),
     /// Another version, or another kind.
     #[error("the body is {found}; podseal answers {API_VERSION}, kind AdmissionReview")]
     Version {
         /// What it says it is.
         found: String,
     },
+    /// A uid that is no uid.
+    #[error("request.uid is longer than {UID_LENGTH} bytes")]
+    TooLong,
+    /// A name that no namespace has, and that might be a path to something else.
+    #[error("request.namespace is no name of a namespace")]
+    Namespace,
     /// No `request`, or one without an essential field.
     #[error("the AdmissionReview has no {0}")]
     Missing(&'static str),
+}
+
+/// A UUID has 36.
+const UID_LENGTH: usize = 128;
+
+/// Whether `name` is a DNS label (RFC 1123), as every namespace's is; or empty,
+/// as it is for what has no namespace.
+fn is_namespace(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    name.len() <= 63
+        && name.bytes().all(|b| plain(b) || b == b'-')
+        && !name.starts_with('-')
+        && !name.ends_with('-')
 }
 
 #[derive(Deserialize)]
@@ -108,8 +127,8 @@ impl<'a> Request<'a> {
     /// decodes every pod before it asks, so it never sends one.
     pub fn from_review(body: &'a [u8]) -> Result<Request<'a>, RequestError> {
         // Checked once as a whole, which is faster than string by string.
-        let text = std::str::from_utf8(body)?;
-        let envelope: Envelope<'a> = serde_json::from_str(text)?;
+        let text = std::str::from_utf8(body).map_err(RequestError::Utf8)?;
+        let envelope: Envelope<'a> = serde_json::from_str(text).map_err(RequestError::Json)?;
         if &*envelope.api_version != API_VERSION || &*envelope.kind != "AdmissionReview" {
             let found =
                 [&envelope.api_version, &envelope.kind].map(|text| super::text::quoted(text));
@@ -120,6 +139,16 @@ impl<'a> Request<'a> {
         let request = envelope.request.ok_or(RequestError::Missing("request"))?;
         if request.uid.is_empty() {
             return Err(RequestError::Missing("request.uid"));
+        }
+        if request.uid.len() > UID_LENGTH {
+            return Err(RequestError::TooLong);
+        }
+        if request
+            .namespace
+            .as_deref()
+            .is_some_and(|name| !is_namespace(name))
+        {
+            return Err(RequestError::Namespace);
         }
         if request.operation.is_empty() {
             return Err(RequestError::Missing("request.operation"));

@@ -150,7 +150,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn complain(file: &str, error: &dyn std::fmt::Display) {
-    let name = if file == "-" { "standard input" } else { file };
+    let name = if file == "-" {
+        "standard input".into()
+    } else {
+        render::visible(file)
+    };
+    // A parser shows the lines it could not read, as they are.
+    let error = error.to_string();
+    let error: Vec<_> = error.lines().map(render::visible).collect();
+    let error = error.join("\n");
     anstream::eprintln!("{}error:{:#} {name}: {error}", super::ERROR, super::ERROR);
 }
 
@@ -198,7 +206,11 @@ impl Source {
 /// and then, as it is in the end, judged.
 fn review(args: &Args, source: &Source, file: &str, item: &Item) -> anyhow::Result<Reviewed> {
     let text = item.review(&args.operation)?;
-    let mut request = Request::from_review(text.as_bytes())?;
+    let request = Request::from_review(text.as_bytes());
+    let mut request = match item {
+        Item::Review(_) => request?,
+        Item::Pod(_) => request.context("it is no valid pod")?,
+    };
     let name = request.namespace.as_deref().unwrap_or_default().to_owned();
     if name.is_empty() {
         bail!("the AdmissionReview has no request.namespace; podseal reviews pods only");
@@ -378,6 +390,8 @@ fn print(reviewed: &Reviewed, format: Format) -> anyhow::Result<()> {
             line.push(b'\n');
             super::write_out(&line)
         }
+        // A deletion has no pod to apply.
+        (Format::Yaml, Some(Value::Null)) => Ok(()),
         (Format::Yaml, Some(object)) => {
             super::write_out(format!("---\n{}", render::yaml(object)).as_bytes())
         }

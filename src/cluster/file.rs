@@ -14,12 +14,9 @@ pub struct NamespaceFile(HashMap<String, Arc<Namespace>>);
 /// Why a file gives no namespaces.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// It could not be read.
-    #[error("cannot read it: {0}")]
-    Read(#[from] std::io::Error),
     /// It is not YAML or JSON, or not of namespaces.
     #[error("not a list of namespaces: {0}")]
-    Parse(#[from] serde_saphyr::Error),
+    Parse(serde_saphyr::Error),
     /// Something else stands in it.
     #[error("document {index} is a {kind:?}, and only Namespace and List of them are read")]
     Kind {
@@ -43,9 +40,9 @@ impl NamespaceFile {
     /// Namespaces from a file's text: YAML or JSON, one or more documents, each
     /// a `Namespace` or a `List` of them, as `kubectl get ns -o yaml` prints.
     pub fn from_text(text: &str) -> Result<NamespaceFile, FileError> {
-        let options = serde_saphyr::options! { budget: None };
+        let options = serde_saphyr::options! { budget: None, legacy_octal_numbers: true };
         let documents: Vec<Option<Document>> =
-            serde_saphyr::from_multiple_with_options(text, options)?;
+            serde_saphyr::from_multiple_with_options(text, options).map_err(FileError::Parse)?;
         let mut namespaces = HashMap::new();
         for (index, document) in documents.into_iter().enumerate() {
             let Some(document) = document else { continue };

@@ -2,16 +2,17 @@
 //!
 //! Its fields are an interface; `docs/audit-log.md` and the JSON Schema beside
 //! it describe them. Every string that came with the request is escaped and
-//! bounded on its way in, so that nobody who can create a pod can forge a line
-//! or flood the log.
+//! bounded on its way in, and the whole as well, so that nobody who can create a
+//! pod can forge a line, flood the log, or hide in a line that is cut.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::admission::job::Job;
 use crate::admission::pod::Pod;
 use crate::admission::pod_security::Violation;
-use crate::admission::request::Request;
+use crate::admission::request::{Act, Request};
 use crate::admission::review::{Decision, Outcome};
 use crate::admission::text::bounded;
 
@@ -24,6 +25,9 @@ pub const SCHEMA: &str = "podseal.io/decision/v1";
 const GROUPS: usize = 16;
 /// How many changes are recorded.
 const CHANGES: usize = 64;
+/// The length of a record in bytes, with the end of its line. Docker and
+/// containerd cut longer lines in two, and half a record is none.
+const LINE: usize = 16 * 1024;
 
 /// Which of the webhooks decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -54,7 +58,21 @@ pub struct About {
     owner: Option<String>,
     user: String,
     groups: Vec<String>,
+    group_count: usize,
     dry_run: bool,
+    #[serde(skip)]
+    job: JobShown,
+}
+
+/// The job, as the record tells it.
+#[derive(Debug, Clone, Default, Serialize)]
+struct JobShown {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<String>,
 }
 
 /// The record.
@@ -67,12 +85,8 @@ struct Record<'r> {
     webhook: Webhook,
     #[serde(flatten)]
     about: &'r About,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    job_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    project_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    project: Option<String>,
+    #[serde(flatten)]
+    job: &'r JobShown,
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,6 +99,7 @@ struct Record<'r> {
     violations: Vec<Violated>,
     violation_count: usize,
     changes: Vec<String>,
+    change_count: usize,
     duration_us: u64,
 }
 
@@ -144,13 +159,36 @@ impl About {
                 .take(GROUPS)
                 .map(|group| shown(group))
                 .collect(),
+            group_count: groups.len(),
             dry_run: request.dry_run == Some(true),
+            job: JobShown::of_update(request),
         }
     }
 
     /// The review's uid, as it is echoed.
     pub fn uid(&self) -> &str {
         &self.uid
+    }
+}
+
+impl JobShown {
+    fn of(job: &Job<'_>) -> JobShown {
+        let optional = |text: Option<&str>| text.map(shown);
+        JobShown {
+            job_id: optional(job.id.as_deref()),
+            project_id: optional(job.project_id.as_deref()),
+            project: optional(job.project.as_deref()),
+        }
+    }
+
+    /// Who updates a pod says nothing about its job, so the decision knows
+    /// none; whoever reads of a debug container wants to know in which all the
+    /// same.
+    fn of_update(request: &Request<'_>) -> JobShown {
+        let before = request.old_object.as_ref();
+        let pod = before.filter(|_| request.act() == Act::Update);
+        let job = pod.and_then(Job::from_pod);
+        job.as_ref().map(JobShown::of).unwrap_or_default()
     }
 }
 
@@ -166,14 +204,15 @@ fn owner(pod: &Pod<'_>) -> Option<String> {
 
 /// Logs `decision`.
 pub fn log(webhook: Webhook, about: &About, decision: &Decision<'_>, duration: Duration) {
-    let job = decision.job.as_ref();
-    let optional = |text: Option<&str>| text.map(shown);
     let (code, message) = match &decision.outcome {
         Outcome::Allow(why) => (200, why.reason()),
         Outcome::Mutate(_) => (200, "corrected as the profile says"),
         Outcome::Deny(denial) => (denial.code, denial.message.as_str()),
     };
     let policy = decision.policy.as_ref();
+    let job = decision.job.as_ref().map(JobShown::of);
+    let violations = decision.violations.told.iter().map(Violated::from);
+    let changes = decision.changes.iter().take(CHANGES);
     let record = Record {
         schema: SCHEMA,
         target: TARGET,
@@ -181,9 +220,7 @@ pub fn log(webhook: Webhook, about: &About, decision: &Decision<'_>, duration: D
         version: env!("CARGO_PKG_VERSION"),
         webhook,
         about,
-        job_id: optional(job.and_then(|job| job.id.as_deref())),
-        project_id: optional(job.and_then(|job| job.project_id.as_deref())),
-        project: optional(job.and_then(|job| job.project.as_deref())),
+        job: job.as_ref().unwrap_or(&about.job),
         profile: policy.map(|policy| shown(policy.name)),
         level: policy.map(|policy| policy.level.name()),
         mode: decision.mode().name(),
@@ -191,21 +228,31 @@ pub fn log(webhook: Webhook, about: &About, decision: &Decision<'_>, duration: D
         code,
         message,
         warnings: &decision.warnings,
-        violations: decision
-            .violations
-            .told
-            .iter()
-            .map(Violated::from)
-            .collect(),
+        violations: violations.collect(),
         violation_count: decision.violations.count,
-        changes: decision
-            .changes
-            .iter()
-            .take(CHANGES)
-            .map(ToString::to_string)
-            .collect(),
+        changes: changes.map(ToString::to_string).collect(),
+        change_count: decision.changes.len(),
         duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
     };
-    let record = serde_json::to_string(&record).expect("a record has no map with odd keys");
+    let record = record.into_line();
     tracing::info!(target: TARGET, record);
+}
+
+impl Record<'_> {
+    /// The record as JSON, shorter than [`LINE`]. Where it is not, the longer
+    /// list is cut in half until it is; its count tells how many there were.
+    fn into_line(mut self) -> String {
+        loop {
+            let line = serde_json::to_string(&self).expect("a record has no map with odd keys");
+            let (violations, changes) = (self.violations.len(), self.changes.len());
+            if line.len() < LINE || violations + changes == 0 {
+                return line;
+            }
+            if changes >= violations {
+                self.changes.truncate(changes / 2);
+            } else {
+                self.violations.truncate(violations / 2);
+            }
+        }
+    }
 }

@@ -111,13 +111,14 @@ fn audit_annotations(decision: &Decision<'_>) -> BTreeMap<&'static str, String> 
     if let Outcome::Deny(denial) = &decision.outcome {
         annotations.insert("message", denial.message.clone());
     }
-    let mut controls: Vec<_> = decision
-        .violations
-        .told
-        .iter()
-        .map(|violation| violation.control.family().name())
-        .collect();
-    controls.dedup();
+    let mut controls = Vec::new();
+    for violation in &decision.violations.told {
+        let control = violation.control.family().name();
+        // Not side by side where a grant lowers one of them for a container.
+        if !controls.contains(&control) {
+            controls.push(control);
+        }
+    }
     if !controls.is_empty() {
         annotations.insert("violations", controls.join(","));
     }

@@ -199,6 +199,62 @@ fn filler_annotation() -> String {
 }
 
 #[test]
+fn a_mount_that_only_a_privileged_container_may_have_is_denied_with_the_reason() {
+    let mut pod = fixture("privileged-with-service");
+    let volumes = pod["spec"]["volumes"].as_array_mut().expect("volumes");
+    volumes.push(json!({"name": "host", "hostPath": {"path": "/mnt"}}));
+    let mount = json!({"name": "host", "mountPath": "/mnt", "mountPropagation": "Bidirectional"});
+    let mounts = &mut pod["spec"]["containers"][1]["volumeMounts"];
+    mounts.as_array_mut().expect("mounts").push(mount);
+    let unlabelled = CLUSTER.namespace(None);
+    let (code, answer) = CLUSTER.plane.try_pod(&unlabelled, &pod);
+    assert_eq!(code, 201, "valid without podseal: {answer:#}");
+    let namespace = CLUSTER.unjudged("privileged");
+    let (code, status) = CLUSTER.plane.try_pod(&namespace, &pod);
+    let message = status["message"].as_str().expect("a message");
+    assert_eq!(code, 403, "{message}");
+    assert!(
+        message.contains("container \"helper\", volumeMounts[host].mountPropagation: "),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_pods_selinux_level_comes_along_where_a_profile_sets_a_type() {
+    let mut pod = fixture("default-with-service");
+    pod["spec"]["securityContext"] = json!({"seLinuxOptions": {"level": "s0:c27,c4"}});
+    let namespace = CLUSTER.unjudged("openshift");
+    let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
+    assert_eq!(code, 201, "{answer:#}");
+    let options = &answer["spec"]["containers"][0]["securityContext"]["seLinuxOptions"];
+    assert_eq!(
+        options,
+        &json!({"type": "container_engine_t", "level": "s0:c27,c4"})
+    );
+    assert_eq!(decide_again(&answer, "openshift"), "");
+}
+
+#[test]
+fn octal_modes_in_yaml_mean_to_podseal_what_they_mean_to_kubectl() {
+    let yaml = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  \
+                containers: [{name: build, image: a}]\n  \
+                volumes: [{name: s, secret: {secretName: a, defaultMode: 0400}}]\n";
+    let args = ["create", "--dry-run=client", "-o", "json", "-f", "-"];
+    let output = CLUSTER
+        .plane
+        .kubectl(crate::support::controlplane::ADMIN, &args, yaml);
+    let kubectl: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", crate::support::text(&output.stderr)));
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_podseal"));
+    command.args(["review", "--profile", "none", "-o", "json", "-"]);
+    let output = crate::support::run(command, yaml);
+    let line: Value = serde_json::from_slice(&output.stdout).expect("a line");
+    let mode = |pod: &Value| pod.pointer("/spec/volumes/0/secret/defaultMode").cloned();
+    assert_eq!(mode(&kubectl), Some(json!(256)));
+    assert_eq!(mode(&line["object"]), mode(&kubectl));
+}
+
+#[test]
 fn a_block_device_beside_a_user_namespace_is_denied_with_the_reason() {
     let mut pod = fixture("default-with-service");
     let volumes = pod["spec"]["volumes"].as_array_mut().expect("volumes");
