@@ -411,3 +411,48 @@ fn a_mirror_pod_gets_no_correction_and_no_grant() {
     let fate = fate(&pod, &[(PROFILE, "privileged")]);
     assert!(!fate.allowed && fate.pod == pod);
 }
+
+/// What `/validate` says to an update from `old` to `new`.
+fn update(old: &Value, new: &Value) -> Outcome {
+    let mut review = review_of(new);
+    review["request"]["operation"] = "UPDATE".into();
+    review["request"]["oldObject"] = old.clone();
+    let text = review.to_string();
+    let request = Request::from_review(text.as_bytes()).expect("a review");
+    judge(
+        request,
+        &namespace(&[(PROFILE, "none")], None),
+        &Settings::built_in(),
+    )
+    .outcome
+}
+
+#[test]
+fn another_image_counts_as_new_where_the_container_or_the_pod_violates() {
+    let mut old = fixture("privileged-with-service");
+    let mut new = old.clone();
+    container_mut(&mut new, "build")["image"] = "attacker:latest".into();
+    assert!(
+        matches!(update(&old, &new), Outcome::Deny(_)),
+        "a privileged build"
+    );
+    assert!(
+        matches!(update(&old, &old), Outcome::Allow(_)),
+        "nothing changes"
+    );
+
+    old = plain_job();
+    new = old.clone();
+    container_mut(&mut new, "build")["image"] = "other:latest".into();
+    assert!(
+        matches!(update(&old, &new), Outcome::Allow(_)),
+        "nothing is violated"
+    );
+    for pod in [&mut old, &mut new] {
+        pod["spec"]["hostNetwork"] = true.into();
+    }
+    assert!(
+        matches!(update(&old, &new), Outcome::Deny(_)),
+        "the host's network"
+    );
+}

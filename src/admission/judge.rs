@@ -105,12 +105,17 @@ fn judge_update<'a>(
     let old = request.old_object.as_ref().unwrap_or(&none);
     let before = violations_of(old, policy.level);
     let swapped = swapped_images(old, pod);
+    // What the pod itself violates, all its containers share.
+    let is_swapped = |violation: &Violation<'_>| match violation.place {
+        Place::Pod => !swapped.is_empty(),
+        Place::Container(..) => swapped.contains(&key_of(violation)),
+    };
     let mut violations = Violations::default();
     for_each_violation(
         pod,
         |_, _| policy.level,
         |violation| {
-            if swapped.contains(&key_of(&violation)) || !before.contains(&Seen::of(&violation)) {
+            if is_swapped(&violation) || !before.contains(&Seen::of(&violation)) {
                 violations.add(violation);
             }
         },
@@ -179,7 +184,7 @@ fn key(place: Place, name: &str) -> (u8, String) {
     (list, name.to_owned())
 }
 
-/// The containers whose image differs: whoever may patch a pod could put
+/// The containers whose image differs, new ones among them: whoever may patch a pod could put
 /// another image into a container that may do more than others, and the
 /// kubelet would restart it.
 fn swapped_images(old: &Pod<'_>, new: &Pod<'_>) -> HashSet<(u8, String)> {
