@@ -23,7 +23,7 @@ const NEXT: &str =
   target/release/podseal profiles
                                  which profiles there are, and when to use which
   make test                      every test, against a real API server; needs Go
-  README.md                      how to install it in a cluster
+  README.md                      how it works, and what it needs
 ";
 
 const BOLD: Style = Style::new().bold();

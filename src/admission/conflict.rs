@@ -11,7 +11,7 @@ use super::message::Refusal;
 use super::plan::effective;
 use super::pod::{Container, Place, Pod, SecurityContext, VolumeMount};
 use super::security_context::{Field, Scalar};
-use super::text::{Text, bounded, quoted};
+use super::text::{Text, quoted, word};
 
 /// Kubernetes limits a pod's annotations, keys and values together
 /// (`TotalAnnotationSizeLimitB`).
@@ -154,7 +154,7 @@ fn propagation_fits(container: &Container<'_>, who: impl Fn() -> String) -> Resu
         None => Ok(()),
         Some(mount) => Err(Refusal {
             place: who(),
-            field: format!("volumeMounts[{}].mountPropagation", bounded(&mount.name)),
+            field: format!("volumeMounts[{}].mountPropagation", word(&mount.name)),
             problem: "Kubernetes refuses Bidirectional in a container that is not privileged"
                 .to_owned(),
             remedy: "take mount_propagation off the volume in the runner's config.toml".to_owned(),

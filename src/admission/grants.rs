@@ -72,7 +72,11 @@ fn rules_at<'p>(
         Place::Pod | Place::Container(List::Ephemeral, _) => None,
         Place::Container(list, index) => {
             let role = Role::of(list, &pod.container(list, index).name);
-            Some((profile, profile.containers.role(role)))
+            // What the runner's global flag marks is a service among the
+            // regular containers; an init container that has no other role is
+            // somebody else's.
+            let is_foreign = role == Role::Services && list != List::Regular;
+            (!is_foreign).then(|| (profile, profile.containers.role(role)))
         }
     }
 }

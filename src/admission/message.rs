@@ -9,14 +9,16 @@ use std::fmt::{self, Write};
 use super::change::Change;
 use super::grants::Violations;
 use super::pod::Place;
-use super::pod_security::Violation;
+use super::pod_security::{Level, Violation};
 use super::policy::{LEVEL, Namespace, PROFILE, Policy, RUNNER};
 use super::profile::Profiles;
 use super::request::NO_UID;
-use super::text::{bounded, quoted};
+use super::text::{quoted, word};
 
 /// How many bytes of violations or changes one denial tells.
 const TOLD: usize = 1000;
+/// How many bytes of them one takes.
+const ITEM: usize = 520;
 /// The length the API server asks of a warning (Kubernetes, "Dynamic Admission
 /// Control", v1.37).
 const WARNING: usize = 256;
@@ -150,9 +152,17 @@ impl Rejection<'_, '_> {
             true => ", beyond what its profile grants",
             false => "",
         };
-        let remedy = match is_job {
-            true => "change the job's services or the runner's config.toml",
-            false => "change the pod",
+        // A profile that needs a grant at restricted and has none cannot meet
+        // it, whatever the job and its runner look like.
+        let cannot = self.policy.level == Level::Restricted
+            && self
+                .policy
+                .profile
+                .is_some_and(|profile| !profile.can_meet_restricted());
+        let remedy = match (is_job, cannot) {
+            (true, true) => "choose another profile, since this one cannot meet restricted",
+            (true, false) => "change the job's services or the runner's config.toml",
+            (false, _) => "change the pod",
         };
         Denial::forbidden(format!(
             "{told}; namespace {namespace} holds every pod to {level} ({by} {LEVEL}; {PROFILE}: \
@@ -168,9 +178,10 @@ impl Rejection<'_, '_> {
     pub(super) fn of_undone(&self, undone: &[Change<'_>]) -> Denial {
         Denial::forbidden(format!(
             "the pod lacks what its profile sets: {undone}; namespace {namespace} has the label \
-             {PROFILE}: {profile}, and something changed the pod after podseal did; to mend it, \
-             ask a cluster administrator which admission webhook, policy or feature gate that \
-             is{audit}",
+             {PROFILE}: {profile}, and either something changed the pod after podseal did, or \
+             podseal was not asked to correct it; to mend it, ask a cluster administrator for the \
+             admission webhook, policy or feature gate that did, and for podseal's mutating webhook\
+             {audit}",
             undone = listed(undone.iter(), undone.len()),
             namespace = quoted(&self.namespace.name),
             profile = quoted(self.policy.name),
@@ -225,7 +236,10 @@ fn listed<T: fmt::Display>(items: impl Iterator<Item = T>, count: usize) -> Stri
             break;
         }
         let separator = if told == 0 { "" } else { "; " };
-        let _ = write!(line, "{separator}{item}");
+        let item = item.to_string();
+        let end = item.floor_char_boundary(ITEM);
+        let cut = if end < item.len() { "…" } else { "" };
+        let _ = write!(line, "{separator}{}{cut}", &item[..end]);
         told += 1;
     }
     if told < count {
@@ -254,7 +268,7 @@ impl fmt::Display for Told<'_, '_> {
         write!(
             f,
             ", {field}: {} is forbidden by the control {name}",
-            bounded(value)
+            word(value)
         )
     }
 }

@@ -222,6 +222,24 @@ impl Profile {
 }
 
 impl Profile {
+    /// Whether a job can meet `restricted` with it: what it sets on `build` is
+    /// either within that level or granted.
+    pub fn can_meet_restricted(&self) -> bool {
+        let build = &self.containers.build;
+        let set = &build.set.security_context;
+        let granted = |family| build.grants.restricted.contains(&family);
+        let escalates = set.allow_privilege_escalation == Some(true);
+        let adds = build
+            .capabilities
+            .add
+            .iter()
+            .any(|name| name != "NET_BIND_SERVICE");
+        set.privileged != Some(true)
+            && set.run_as_user != Some(0)
+            && (!escalates || granted(Family::AllowPrivilegeEscalation))
+            && (!adds || granted(Family::Capabilities))
+    }
+
     /// Whether it grants, in a namespace at `level`, what the baseline forbids.
     /// What is granted at restricted stays within the baseline.
     pub fn grants_beyond_baseline(&self, level: Level) -> bool {

@@ -130,11 +130,11 @@ impl<'a> Request<'a> {
         let text = std::str::from_utf8(body).map_err(RequestError::Utf8)?;
         let envelope: Envelope<'a> = serde_json::from_str(text).map_err(RequestError::Json)?;
         if &*envelope.api_version != API_VERSION || &*envelope.kind != "AdmissionReview" {
-            let found =
-                [&envelope.api_version, &envelope.kind].map(|text| super::text::quoted(text));
-            return Err(RequestError::Version {
-                found: found.join(", kind "),
-            });
+            let found = match (&*envelope.api_version, &*envelope.kind) {
+                ("", "") => "without apiVersion and kind".to_owned(),
+                (version, kind) => format!("{version}, kind {kind}"),
+            };
+            return Err(RequestError::Version { found });
         }
         let request = envelope.request.ok_or(RequestError::Missing("request"))?;
         if request.uid.is_empty() {

@@ -177,6 +177,17 @@ pub fn bounded(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// `text` within a sentence, as one word: as [`quoted`] without the quotes, so
+/// that it cannot spell a phrase the runner retries on either.
+pub fn word(text: &str) -> Cow<'_, str> {
+    if text.len() <= SHOWN && text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(SHOWN + 8);
+    escape_into(&mut out, text, true);
+    Cow::Owned(out)
+}
+
 fn is_plain(c: char) -> bool {
     c.is_ascii_graphic() && c != '"' && c != '\\' || (!c.is_ascii() && c.is_alphanumeric())
 }
@@ -221,5 +232,6 @@ mod tests {
     fn a_plain_value_is_shown_as_it_is() {
         assert_eq!(quoted("/my_custom_dir"), "\"/my_custom_dir\"");
         assert_eq!(bounded("platform images"), "platform images");
+        assert_eq!(word("/broken pipe"), "/broken\\u{20}pipe");
     }
 }

@@ -86,7 +86,7 @@ pub enum InputError {
         kind: String,
     },
     /// Nothing stands in it.
-    #[error("no pod stands in it")]
+    #[error("it contains no pod")]
     Empty,
 }
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::input::{self, Item};
 use super::render::{self, CHANGED, DENIED, QUIET, WARNED};
 use crate::admission::judge::judge;
+use crate::admission::pod::Pod;
 use crate::admission::policy::{LEVEL, MODE, Namespace, PROFILE, Policy, Settings};
 use crate::admission::profile::Profiles;
 use crate::admission::request::Request;
@@ -63,7 +64,8 @@ pub struct Args {
     /// What is done to the pods; an AdmissionReview says so itself
     #[arg(long, value_parser = PossibleValuesParser::new(["CREATE", "UPDATE"]), default_value = "CREATE")]
     operation: String,
-    /// Deny jobs that a profile would grant something on the word of their labels alone
+    /// Deny jobs that are known by their labels alone where their profile grants more than the
+    /// baseline
     #[arg(long)]
     require_runner: bool,
     /// What to print: text for people, the patched pods, or a JSON object a line
@@ -206,11 +208,11 @@ impl Source {
 /// and then, as it is in the end, judged.
 fn review(args: &Args, source: &Source, file: &str, item: &Item) -> anyhow::Result<Reviewed> {
     let text = item.review(&args.operation)?;
-    let request = Request::from_review(text.as_bytes());
-    let mut request = match item {
-        Item::Review(_) => request?,
-        Item::Pod(_) => request.context("it is no valid pod")?,
-    };
+    if let Item::Pod(pod) = item {
+        // By itself, so that the place of an error is a place in the pod.
+        serde_json::from_str::<Pod<'_>>(pod.get()).context("it is no valid pod")?;
+    }
+    let mut request = Request::from_review(text.as_bytes())?;
     let name = request.namespace.as_deref().unwrap_or_default().to_owned();
     if name.is_empty() {
         bail!("the AdmissionReview has no request.namespace; podseal reviews pods only");
@@ -274,6 +276,14 @@ fn object_of(review: &str) -> anyhow::Result<Value> {
     Ok(serde_json::from_str::<Review>(review)?.request.object)
 }
 
+/// Why a pod is left as it is; and, where it was judged, that it passed.
+fn also_judged(reason: &str, judged: Option<&Decision<'_>>) -> String {
+    match judged.map(|judged| &judged.outcome) {
+        Some(Outcome::Allow(why @ Allowed::Complies)) => format!("{reason}, and {}", why.reason()),
+        _ => reason.to_owned(),
+    }
+}
+
 impl Reviewed {
     fn new(
         file: &str,
@@ -296,7 +306,7 @@ impl Reviewed {
             .iter()
             .any(|d| matches!(d.answer(), Answer::Deny(_)));
         let (code, message) = match &telling.outcome {
-            Outcome::Allow(why) => (200, Some(why.reason().to_owned())),
+            Outcome::Allow(why) => (200, Some(also_judged(why.reason(), judged))),
             Outcome::Mutate(_) => (200, None),
             Outcome::Deny(denial) => (denial.code, Some(denial.message.clone())),
         };
@@ -350,7 +360,7 @@ impl Reviewed {
             Some(_) if self.decision == "deny" => {
                 writeln!(
                     text,
-                    "{WARNED}admitted{WARNED:#}   {name}, by the mode {mode}; else denied:\n  {message}"
+                    "{WARNED}admitted{WARNED:#}   {name}, since the mode is {mode}; enforce would deny it:\n  {message}"
                 )
             }
             Some(_) if self.changes.is_empty() => {
@@ -359,7 +369,7 @@ impl Reviewed {
             Some(_) if self.patch.is_none() => {
                 writeln!(
                     text,
-                    "{WARNED}unchanged{WARNED:#}  {name}, by the mode {mode}; else corrected by the profile {profile}:"
+                    "{WARNED}unchanged{WARNED:#}  {name}, since the mode is {mode}; else corrected by the profile {profile}:"
                 )
             }
             Some(_) => writeln!(
@@ -413,6 +423,7 @@ struct Tally {
     corrected: usize,
     unchanged: usize,
     denied: usize,
+    spared: usize,
     unusable: usize,
 }
 
@@ -420,6 +431,9 @@ impl Tally {
     fn count(&mut self, reviewed: &Reviewed) {
         match reviewed {
             Reviewed { allowed: false, .. } => self.denied += 1,
+            Reviewed {
+                decision: "deny", ..
+            } => self.spared += 1,
             Reviewed { patch: None, .. } => self.unchanged += 1,
             _ => self.corrected += 1,
         }
@@ -440,14 +454,18 @@ impl std::fmt::Display for Tally {
             corrected,
             unchanged,
             denied,
+            spared,
             unusable,
         } = self;
-        let pods = corrected + unchanged + denied;
+        let pods = corrected + unchanged + denied + spared;
         let s = if pods == 1 { "" } else { "s" };
         write!(
             f,
             "{pods} pod{s}: {corrected} corrected, {unchanged} unchanged, {denied} denied"
         )?;
+        if *spared > 0 {
+            write!(f, ", {spared} that the mode enforce would deny")?;
+        }
         match unusable {
             0 => Ok(()),
             1 => f.write_str("; 1 input could not be used"),

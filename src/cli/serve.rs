@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 
 use crate::admission::policy::Settings;
@@ -49,8 +49,8 @@ pub struct Args {
     /// Take namespaces from this file (YAML or JSON) and ask no cluster
     #[arg(long, value_name = "FILE")]
     namespaces: Option<PathBuf>,
-    /// Deny jobs where a profile grants more than the level to pods known by their labels alone,
-    /// until the namespace names its runner in the annotation podseal.io/runner
+    /// Deny jobs that are known by their labels alone where their profile grants more than the
+    /// baseline, until the namespace names its runner in the annotation podseal.io/runner
     #[arg(long)]
     require_runner: bool,
     /// The log's form: auto is text on a terminal and JSON elsewhere
@@ -87,7 +87,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let stop = server::stop_signal().context("cannot listen for signals")?;
     let listener = TcpListener::bind(args.listen)
         .await
-        .with_context(|| format!("cannot listen on {}; is the port in use?", args.listen))?;
+        .map_err(|error| cannot_listen(args.listen, &error))?;
     let address = listener.local_addr().context("cannot tell the address")?;
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(%address, version, commit = env!("PODSEAL_COMMIT"), "serving");
@@ -108,12 +108,24 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
+    let hint = match error.kind() {
+        std::io::ErrorKind::AddrInUse => "; another process listens there",
+        _ => "",
+    };
+    anyhow!("cannot listen on {address}: {error}{hint}")
+}
+
 async fn cluster() -> anyhow::Result<kube::Client> {
     // kube takes the process's default provider; two are compiled in nowhere.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    kube::Client::try_default().await.context(
-        "no cluster to ask for namespaces: run in a pod, set KUBECONFIG, or give --namespaces FILE",
-    )
+    // The error tells its causes itself.
+    kube::Client::try_default().await.map_err(|error| {
+        anyhow!(
+            "no cluster to ask for namespaces: run in a pod, set KUBECONFIG, or give --namespaces \
+             FILE ({error})"
+        )
+    })
 }
 
 /// Reads the file that `--namespaces` names.

@@ -18,7 +18,7 @@ pub enum FileError {
     #[error("not a list of namespaces: {0}")]
     Parse(serde_saphyr::Error),
     /// Something else stands in it.
-    #[error("document {index} is a {kind:?}, and only Namespace and List of them are read")]
+    #[error("document {index} is a {kind:?}, and only Namespaces, or a List of them, are read")]
     Kind {
         /// Which document, counted from 1.
         index: usize,
@@ -32,7 +32,7 @@ pub enum FileError {
     #[error("namespace {0:?} stands in it twice")]
     Twice(String),
     /// Nothing stands in it.
-    #[error("no namespace stands in it")]
+    #[error("it contains no namespace")]
     Empty,
 }
 

@@ -90,6 +90,8 @@ fn human(record: &str) -> String {
         .filter_map(Value::as_str)
         .collect();
     let told = match changes.as_slice() {
+        // A denial names in its sentence what it is about.
+        _ if text("decision") == "deny" => text("message").to_owned(),
         [] => text("message").to_owned(),
         changes => format!("{}: {}", text("message"), changes.join("; ")),
     };

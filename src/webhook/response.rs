@@ -63,7 +63,7 @@ pub fn encode(uid: &str, decision: &Decision<'_>) -> Vec<u8> {
     let mut response = Response {
         uid,
         allowed: true,
-        audit_annotations: audit_annotations(decision),
+        audit_annotations: audit_annotations(uid, decision),
         warnings: decision.told(),
         ..Response::default()
     };
@@ -97,9 +97,13 @@ pub fn encode(uid: &str, decision: &Decision<'_>) -> Vec<u8> {
     serde_json::to_vec(&review).expect("a response has no map with odd keys")
 }
 
-/// What the API server's own audit log keeps, under the webhook's name.
-fn audit_annotations(decision: &Decision<'_>) -> BTreeMap<&'static str, String> {
-    let mut annotations = BTreeMap::from([("decision", decision.outcome.word().to_owned())]);
+/// What the API server's own audit log keeps, under the webhook's name. Its
+/// `auditID` is not the review's uid, by which the record is found.
+fn audit_annotations(uid: &str, decision: &Decision<'_>) -> BTreeMap<&'static str, String> {
+    let mut annotations = BTreeMap::from([
+        ("uid", bounded(uid).into_owned()),
+        ("decision", decision.outcome.word().to_owned()),
+    ]);
     if let Some(policy) = &decision.policy {
         annotations.insert("profile", bounded(policy.name).into_owned());
         annotations.insert("level", policy.level.name().to_owned());

@@ -26,6 +26,7 @@ pub struct Podseal {
 #[derive(Default)]
 struct Log {
     state: Mutex<(Vec<Value>, bool)>,
+    lines: Mutex<Vec<String>>,
     more: Condvar,
 }
 
@@ -139,6 +140,9 @@ impl Log {
     fn follow(&self, stderr: ChildStderr) {
         for line in BufReader::new(stderr).lines() {
             let Ok(line) = line else { break };
+            let mut lines = self.lines.lock().expect("no reader panics");
+            lines.push(line.clone());
+            drop(lines);
             let event = serde_json::from_str(&line).unwrap_or(Value::String(line));
             self.state.lock().expect("no waiter panics").0.push(event);
             self.more.notify_all();
@@ -157,4 +161,12 @@ pub fn write_certificate(folder: &Path) -> String {
     let key = made.signing_key.serialize_pem();
     std::fs::write(folder.join("tls.key"), key).expect("the folder can be written");
     pem
+}
+
+impl Podseal {
+    /// The log so far, as it was written.
+    pub fn lines(&self) -> Vec<String> {
+        let lines = self.log.lines.lock();
+        lines.expect("the reader does not panic").clone()
+    }
 }

@@ -150,6 +150,8 @@ fn forget_pod(pod: &mut Value, profile: &str) {
     }
     let mut of_the_pod = pod["spec"]["securityContext"]["seLinuxOptions"].clone();
     remove(&mut of_the_pod, "type");
+    // What comes along is what Kubernetes knows.
+    remove(&mut of_the_pod, "xUnknown");
     each_container(&mut pod["spec"], |list, _, container| {
         let Spoken {
             fields,
