@@ -10,10 +10,9 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use podseal::admission::policy::{Namespace, PROFILE};
-use podseal::admission::profile::Profiles;
+use podseal::admission::policy::{Namespace, PROFILE, Settings};
 use podseal::admission::request::Request;
-use podseal::admission::review::{Decision, review};
+use podseal::admission::review::{Decision, correct};
 use podseal::webhook::response::encode;
 use serde_json::Value;
 
@@ -31,7 +30,7 @@ const PODS: [&str; 4] = [
 
 fn decide<'a>(body: &'a [u8], namespace: &'a Namespace) -> Decision<'a> {
     let request = Request::from_review(body).expect("the API server sends a review");
-    review(request, namespace, Profiles::built_in())
+    correct(request, namespace, &Settings::built_in())
 }
 
 fn respond(body: &[u8], namespace: &Namespace) -> Vec<u8> {
@@ -39,7 +38,11 @@ fn respond(body: &[u8], namespace: &Namespace) -> Vec<u8> {
 }
 
 fn reviews(criterion: &mut Criterion) {
-    let namespace = Namespace::new("gitlab-ci", [(PROFILE.to_owned(), "rootless".to_owned())]);
+    let namespace = Namespace::new(
+        "gitlab-ci",
+        [(PROFILE.to_owned(), "rootless".to_owned())],
+        [],
+    );
     let bodies = PODS.map(|pod| (pod, review_of(&fixture(pod)).to_string()));
 
     let mut group = criterion.benchmark_group("decide");

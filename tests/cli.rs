@@ -49,7 +49,7 @@ fn review_tells_in_words_and_in_a_diff_and_has_no_colour_in_a_pipe() {
 
 #[test]
 fn review_prints_patched_pods_as_yaml_that_needs_no_further_patch() {
-    let pod = fixture("privileged-with-service");
+    let pod = fixture("privileged-nonroot");
     let output = podseal(&["review", "--profile", "userns", "-o", "yaml", &pod], "");
     assert_eq!(output.status.code(), Some(0));
     let again = podseal(
@@ -128,7 +128,7 @@ fn review_takes_a_list_from_kubectl_on_standard_input_and_namespaces_from_a_file
         said,
         [
             None,
-            Some("the pod is not a GitLab job's"),
+            Some("the pod is not a GitLab job's, and the pod meets the namespace's level"),
             Some("the namespace has no label podseal.io/profile"),
         ]
     );
@@ -171,7 +171,7 @@ fn review_exits_with_2_when_an_input_cannot_be_used_and_reviews_the_others() {
     assert_eq!(json_lines(&output).len(), 1);
     for (input, expected) in [
         ("kind: Deployment", "document 1 is a \"Deployment\""),
-        ("", "no pod stands in it"),
+        ("", "it contains no pod"),
         (
             "{\"kind\": \"Pod\", \"spec\": {\"containers\": 7}}",
             "it is no valid pod",

@@ -18,7 +18,7 @@ use answer::{Answer, UID, answer_for, answer_to, container_mut, fixture, patched
 use anything::{any_json, replace, size};
 use pods::{RETRIED, job_pod, odd_job_pod, phrases};
 use podseal::admission::profile::Profiles;
-use podseal::admission::review::Untouched;
+use podseal::admission::review::Allowed;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use refusals::refusals;
@@ -53,7 +53,7 @@ proptest! {
             if let Answer::Patch(patch) = answer_for(&pod, &profile.name) {
                 let after = patched(&pod, &patch);
                 let again = answer_for(&after, &profile.name);
-                let right = Answer::Untouched(Untouched::AlreadyRight);
+                let right = Answer::Untouched(Allowed::AlreadyRight);
                 prop_assert_eq!(again, right, "{}, {}", profile.name, after);
             }
         }

@@ -7,7 +7,7 @@ mod refusals;
 
 use answer::{Answer, answer_for, containers, corrected, fixture};
 use podseal::admission::profile::Profiles;
-use podseal::admission::review::Untouched;
+use podseal::admission::review::Allowed;
 use refusals::refusals;
 
 #[test]
@@ -35,9 +35,9 @@ fn every_shape_of_a_job_pod_fits_every_profile() {
 #[test]
 fn pods_that_are_no_linux_job_of_a_supported_runner_are_left_alone() {
     for (name, why) in [
-        ("windows", Untouched::Windows),
-        ("pause-pod", Untouched::NotAJob),
-        ("before-17-9", Untouched::NotAJob),
+        ("windows", Allowed::Windows),
+        ("pause-pod", Allowed::NotAJob),
+        ("before-17-9", Allowed::NotAJob),
     ] {
         for profile in Profiles::built_in().iter() {
             assert_eq!(

@@ -5,7 +5,7 @@ mod answer;
 
 use answer::{Answer, answer_for, container, container_mut, corrected, effective, fixture, home};
 use podseal::admission::profile::Profiles;
-use podseal::admission::review::Untouched;
+use podseal::admission::review::Allowed;
 use serde_json::{Value, json};
 
 /// What somebody reading the pod sees of a container: the effective user, what
@@ -152,7 +152,7 @@ fn the_profile_none_changes_nothing() {
         "umask-collector",
     ] {
         let answer = answer_for(&fixture(name), "none");
-        assert_eq!(answer, Answer::Untouched(Untouched::AlreadyRight), "{name}");
+        assert_eq!(answer, Answer::Untouched(Allowed::AlreadyRight), "{name}");
     }
 }
 

@@ -136,7 +136,7 @@ fn tells_what_is_wrong_with_a_body_that_is_no_review() {
     let twice = good
         .to_string()
         .replacen("\"uid\":\"u\"", "\"uid\":\"u\",\"uid\":\"v\"", 1);
-    let cases: [(String, &str); 14] = [
+    let cases: Vec<(String, &str)> = vec![
         (String::new(), "EOF"),
         ("not json".to_owned(), "expected"),
         ("[]".to_owned(), "podseal answers admission.k8s.io/v1"),
@@ -155,6 +155,18 @@ fn tells_what_is_wrong_with_a_body_that_is_no_review() {
         (but("/request/uid", json!("")), "no request.uid"),
         (but("/request/operation", json!("")), "no request.operation"),
         (but("/request/namespace", json!("")), "no request.namespace"),
+        (
+            but("/request/namespace", json!("ci?x=1")),
+            "no name of a namespace",
+        ),
+        (
+            but("/request/namespace", json!("ci/../../pods")),
+            "no name of a namespace",
+        ),
+        (
+            but("/request/uid", json!("u".repeat(1000))),
+            "longer than 128 bytes",
+        ),
         (
             but("/request/object/spec/containers", json!("x")),
             "invalid type",

@@ -23,7 +23,7 @@ const NEXT: &str =
   target/release/podseal profiles
                                  which profiles there are, and when to use which
   make test                      every test, against a real API server; needs Go
-  README.md                      how to install it in a cluster
+  README.md                      how it works, and what it needs
 ";
 
 const BOLD: Style = Style::new().bold();
@@ -62,7 +62,7 @@ fn introduce(address: &str) -> anyhow::Result<()> {
 
 async fn tell(server: &mut Server, step: &Step, number: usize) -> anyhow::Result<()> {
     let pod = step.pod()?;
-    let (answer, logged) = server.review(&pod, step.namespace).await?;
+    let (answer, logged) = server.create(&pod, step.namespace).await?;
     let record: Value = serde_json::from_str(&logged)?;
     let mut text = String::new();
     writeln!(text, "{BOLD}{number}. {}{BOLD:#}", step.title)?;
@@ -77,12 +77,12 @@ async fn tell(server: &mut Server, step: &Step, number: usize) -> anyhow::Result
     let mut told_above = None;
     match (step.ends, &answer) {
         (End::Corrected { diff }, Answer::Created(after)) if *after != pod => {
-            let changes = record["changes"].as_str();
+            let changes = record["changes"].as_array();
             let changes = changes.context("a correction whose record tells no changes")?;
-            told_above = Some(changes);
+            told_above = Some(record["changes"].to_string());
             writeln!(text, "   {CHANGED}corrected{CHANGED:#}")?;
-            for change in changes.split("; ") {
-                writeln!(text, "   {change}")?;
+            for change in changes {
+                writeln!(text, "   {}", change.as_str().unwrap_or_default())?;
             }
             let (had, has) = (privileged(&pod), privileged(after));
             if had != has {
@@ -95,10 +95,10 @@ async fn tell(server: &mut Server, step: &Step, number: usize) -> anyhow::Result
                 write!(text, "\n{}", render::diff(&pod, after, "   "))?;
             }
         }
-        (End::Denied, Answer::Denied(message)) => {
-            told_above = Some(message);
+        (End::Denied, Answer::Denied { webhook, message }) => {
+            told_above = Some(json!(message).to_string());
             writeln!(text, "   {DENIED}denied{DENIED:#}; the job log says")?;
-            let line = job_log(message);
+            let line = job_log(webhook, message);
             write!(text, "{DENIED}{}{DENIED:#}", wrapped(&line, "   "))?;
         }
         (End::Untouched, Answer::Created(after)) if *after == pod => {
@@ -109,7 +109,7 @@ async fn tell(server: &mut Server, step: &Step, number: usize) -> anyhow::Result
     }
 
     let record = match told_above {
-        Some(told) => logged.replace(&json!(told).to_string(), "\"…\""),
+        Some(told) => logged.replace(&told, "\"…\""),
         None => logged,
     };
     write!(text, "\n{QUIET}{}{QUIET:#}", wrapped(&record, "   "))?;
@@ -133,10 +133,10 @@ fn privileged(pod: &Value) -> String {
 }
 
 /// What GitLab Runner makes of a denial.
-fn job_log(message: &str) -> String {
+fn job_log(webhook: &str, message: &str) -> String {
     format!(
         "ERROR: Job failed (system failure): prepare environment: setting up build pod: admission \
-         webhook \"mutate.podseal.io\" denied the request: {message}. Check \
+         webhook \"{webhook}.podseal.io\" denied the request: {message}. Check \
          https://docs.gitlab.com/runner/shells/#shell-profile-loading for more information"
     )
 }

@@ -35,8 +35,11 @@ pub(crate) struct Server {
 pub(crate) enum Answer {
     /// The pod is created, and looks like this.
     Created(Value),
-    /// It is not, for this reason.
-    Denied(String),
+    /// It is not: which webhook says so, and why.
+    Denied {
+        webhook: &'static str,
+        message: String,
+    },
 }
 
 impl Server {
@@ -92,10 +95,29 @@ impl Server {
         Ok(server)
     }
 
-    /// Asks as the API server does when the runner creates `pod`, and returns
-    /// the answer with the decision record, as logged.
-    pub(crate) async fn review(
+    /// Asks as the API server does when the runner creates `pod`: first for its
+    /// correction, then for the judgement of what became of it. Returns what
+    /// came of it, with the decision record as logged of the webhook that had
+    /// the last word.
+    pub(crate) async fn create(
         &mut self,
+        pod: &Value,
+        namespace: &str,
+    ) -> anyhow::Result<(Answer, String)> {
+        let (corrected, record) = self.review("mutate", pod, namespace).await?;
+        let Answer::Created(after) = &corrected else {
+            return Ok((corrected, record));
+        };
+        let (judged, judgement) = self.review("validate", after, namespace).await?;
+        match judged {
+            Answer::Denied { .. } => Ok((judged, judgement)),
+            Answer::Created(_) => Ok((corrected, record)),
+        }
+    }
+
+    async fn review(
+        &mut self,
+        webhook: &'static str,
         pod: &Value,
         namespace: &str,
     ) -> anyhow::Result<(Answer, String)> {
@@ -118,7 +140,7 @@ impl Server {
         });
         let answer = self
             .client
-            .post(format!("https://{}/mutate?timeout=5s", self.address))
+            .post(format!("https://{}/{webhook}?timeout=5s", self.address))
             .header("content-type", "application/json")
             .body(review.to_string())
             .send()
@@ -138,7 +160,8 @@ impl Server {
             Answer::Created(patched(pod, &response["patch"])?)
         } else {
             let message = response["status"]["message"].as_str();
-            Answer::Denied(message.context("a denial without a message")?.to_owned())
+            let message = message.context("a denial without a message")?.to_owned();
+            Answer::Denied { webhook, message }
         };
         Ok((answer, record))
     }

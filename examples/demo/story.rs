@@ -38,7 +38,7 @@ pub(crate) enum End {
 }
 
 /// The story.
-pub(crate) const STORY: [Step; 7] = [
+pub(crate) const STORY: [Step; 8] = [
     Step {
         title: "A plain job gets what `podman build` needs",
         job: "A job with one service. The runner sets no user, no privilege and no HOME.",
@@ -73,6 +73,16 @@ pub(crate) const STORY: [Step; 7] = [
         home: None,
         namespace: "ci-privileged",
         ends: End::Corrected { diff: false },
+    },
+    Step {
+        title: "A pod that is privileged against policy is rejected",
+        job: "The same job where nobody granted privilege. The runner's own containers are \
+              corrected, but a docker:dind without privilege would fail with a riddle, so the \
+              pod is rejected with a sentence, and with a record for the auditor.",
+        pod: PRIVILEGED_DIND,
+        home: None,
+        namespace: "ci-rootless",
+        ends: End::Denied,
     },
     Step {
         title: "A job that cannot work is denied, and told why",

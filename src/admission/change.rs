@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::pod::{List, Place};
 use super::security_context::{Field, Scalar};
-use super::text::{Text, bounded, quoted};
+use super::text::{Text, quoted, word};
 
 /// What is changed, as a person would say it.
 #[derive(Debug, Clone)]
@@ -86,6 +86,7 @@ impl fmt::Display for Place {
             Place::Pod => "pod",
             Place::Container(List::Init, _) => "init container",
             Place::Container(List::Regular, _) => "container",
+            Place::Container(List::Ephemeral, _) => "ephemeral container",
         })
     }
 }
@@ -95,9 +96,9 @@ impl fmt::Display for Scalar<'_> {
         match self {
             Scalar::Bool(value) => value.fmt(f),
             Scalar::Int(value) => value.fmt(f),
-            Scalar::Text(value) => f.write_str(&bounded(value)),
+            Scalar::Text(value) => f.write_str(&word(value)),
             Scalar::Confinement(value) => {
-                f.write_str(&bounded(&value.type_))?;
+                f.write_str(&word(&value.type_))?;
                 match &value.localhost_profile {
                     Some(profile) => write!(f, " {}", quoted(profile)),
                     None => Ok(()),
@@ -111,15 +112,15 @@ impl fmt::Display for Change<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.place {
             Place::Pod => f.write_str("pod: ")?,
-            place => write!(f, "{place} {}: ", bounded(&self.name))?,
+            place => write!(f, "{place} {}: ", word(&self.name))?,
         }
         match &self.kind {
             Kind::Annotation { key, value, was } => {
-                let (key, value) = (bounded(key), bounded(value));
+                let (key, value) = (word(key), word(value));
                 write!(
                     f,
                     "annotation {key} set to {value}{}",
-                    Was(was.as_ref().map(|t| bounded(t)))
+                    Was(was.as_ref().map(|t| word(t)))
                 )
             }
             Kind::HostUsers { value, was } => {
@@ -154,35 +155,29 @@ impl fmt::Display for Change<'_> {
             }
             Kind::Env { var, value, was } => {
                 let was = was.as_ref().map(|old| match old {
-                    Some(value) => bounded(value),
+                    Some(value) => word(value),
                     None => "from elsewhere".into(),
                 });
-                write!(
-                    f,
-                    "env {} set to {}{}",
-                    bounded(var),
-                    bounded(value),
-                    Was(was)
-                )
+                write!(f, "env {} set to {}{}", word(var), word(value), Was(was))
             }
             Kind::Limit {
                 resource,
                 value,
                 was,
             } => {
-                let (resource, value) = (bounded(resource), bounded(value));
-                let was = was.as_ref().map(|t| bounded(t));
+                let (resource, value) = (word(resource), word(value));
+                let was = was.as_ref().map(|t| word(t));
                 write!(f, "resources.limits {resource} set to {value}{}", Was(was))
             }
             Kind::Volume { name, size_limit } => {
-                write!(f, "volume {} added, an emptyDir", bounded(name))?;
+                write!(f, "volume {} added, an emptyDir", word(name))?;
                 match size_limit {
                     Some(limit) => write!(f, " of at most {limit}"),
                     None => Ok(()),
                 }
             }
             Kind::Mount { volume, path } => {
-                write!(f, "volume {} mounted at {}", bounded(volume), bounded(path))
+                write!(f, "volume {} mounted at {}", word(volume), word(path))
             }
         }
     }
@@ -201,12 +196,18 @@ impl<T: fmt::Display> fmt::Display for Was<T> {
 
 struct Names<'s, 'a>(&'s [Text<'a>]);
 
+/// How many names a sentence lists.
+const NAMES: usize = 16;
+
 impl fmt::Display for Names<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, name) in self.0.iter().enumerate() {
+        for (index, name) in self.0.iter().take(NAMES).enumerate() {
             let separator = if index == 0 { "" } else { ", " };
-            write!(f, "{separator}{}", bounded(name))?;
+            write!(f, "{separator}{}", word(name))?;
         }
-        Ok(())
+        match self.0.len().checked_sub(NAMES) {
+            Some(more @ 1..) => write!(f, " and {more} more"),
+            _ => Ok(()),
+        }
     }
 }

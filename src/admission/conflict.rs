@@ -5,11 +5,13 @@
 //! the API server's that a profile can run into is checked here first, and told
 //! in the author's terms.
 
+use std::collections::HashSet;
+
 use super::message::Refusal;
 use super::plan::effective;
-use super::pod::{Place, Pod, SecurityContext};
+use super::pod::{Container, Place, Pod, SecurityContext, VolumeMount};
 use super::security_context::{Field, Scalar};
-use super::text::{Text, quoted};
+use super::text::{Text, quoted, word};
 
 /// Kubernetes limits a pod's annotations, keys and values together
 /// (`TotalAnnotationSizeLimitB`).
@@ -18,6 +20,36 @@ const ANNOTATIONS_LIMIT: usize = 256 * 1024;
 /// How many ids a pod with a user namespace of its own has: a container's user
 /// above them cannot be mapped, and the kubelet never starts it.
 const MAPPED_IDS: i64 = 65_536;
+
+/// More than any job has. What is told and patched grows with the containers,
+/// and a stranger may post a pod with a hundred thousand of them.
+const CONTAINERS: usize = 256;
+
+/// What stands in the way of telling a pod's containers apart.
+pub(super) fn find_in_names(pod: &Pod<'_>) -> Result<(), Refusal> {
+    let count = pod.containers().count();
+    if count > CONTAINERS {
+        return Err(Refusal {
+            place: "pod".to_owned(),
+            field: "containers".to_owned(),
+            problem: format!("{count} are more than the {CONTAINERS} that podseal corrects"),
+            remedy: "give the job fewer services".to_owned(),
+        });
+    }
+    let mut names = HashSet::new();
+    match pod
+        .containers()
+        .find(|(_, container)| !names.insert(&*container.name))
+    {
+        None => Ok(()),
+        Some((place, container)) => Err(Refusal {
+            place: format!("{place} {}", quoted(&container.name)),
+            field: "name".to_owned(),
+            problem: "another container has it too, which Kubernetes refuses".to_owned(),
+            remedy: "give the service another alias".to_owned(),
+        }),
+    }
+}
 
 /// What the API server would refuse, or the kubelet never start, in the pod as
 /// it would be patched (Kubernetes 1.37, `pkg/apis/core/validation`).
@@ -31,6 +63,7 @@ pub(super) fn find(pod: &Pod<'_>, annotates: bool) -> Result<(), Refusal> {
                 proc_mount_fits(context, who)?;
             }
         }
+        propagation_fits(container, who)?;
         if own_ids {
             ids_can_be_mapped(pod, place, who)?;
             if !container.volume_devices.is_empty() {
@@ -106,6 +139,26 @@ fn unmapped(place: String, field: &str, id: i64) -> Refusal {
             MAPPED_IDS - 1
         ),
         remedy: "take it out of the runner's config.toml or use another profile".to_owned(),
+    }
+}
+
+fn propagation_fits(container: &Container<'_>, who: impl Fn() -> String) -> Result<(), Refusal> {
+    let context = container.security_context.as_ref();
+    if context.is_some_and(|context| context.privileged == Some(true)) {
+        return Ok(());
+    }
+    let mounts = container.volume_mounts.as_deref().unwrap_or_default();
+    let both_ways =
+        |mount: &&VolumeMount<'_>| mount.mount_propagation.as_deref() == Some("Bidirectional");
+    match mounts.iter().find(both_ways) {
+        None => Ok(()),
+        Some(mount) => Err(Refusal {
+            place: who(),
+            field: format!("volumeMounts[{}].mountPropagation", word(&mount.name)),
+            problem: "Kubernetes refuses Bidirectional in a container that is not privileged"
+                .to_owned(),
+            remedy: "take mount_propagation off the volume in the runner's config.toml".to_owned(),
+        }),
     }
 }
 

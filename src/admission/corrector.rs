@@ -6,7 +6,6 @@
 //! already right, which is what makes every patch idempotent.
 
 use json_patch::PatchOperation;
-use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::change::{CapabilityList, Change, Kind};
@@ -81,18 +80,45 @@ impl<'a, 'p> Corrector<'a, 'p> {
             return;
         }
         let (parent, key) = field.key();
-        let mut path = Path::new(place).object("securityContext", context.is_some());
-        if let Some(parent) = parent {
-            // Only SELinux options nest, and `was` alone cannot tell whether
-            // they are there: they may say something else than the type.
-            let there = context.is_some_and(|c| c.se_linux_options.is_some());
-            path = path.object(parent, there);
+        let path = Path::new(place).object("securityContext", context.is_some());
+        let Some(parent) = parent else {
+            self.patch
+                .push(path.put(key, was.is_some(), to_json(&value)));
+            self.pod
+                .security_context_mut(place)
+                .set(field, Some(value.clone()));
+            return self.tell(
+                place,
+                Kind::SecurityContext {
+                    field,
+                    value: Some(value),
+                    was,
+                },
+            );
+        };
+        // Only SELinux options nest. A container's replace the pod's as a
+        // whole, so where there are none yet the pod's level comes along.
+        let own = context.and_then(|context| context.se_linux_options.clone());
+        match &own {
+            Some(_) => {
+                let path = path.object(parent, true);
+                self.patch
+                    .push(path.put(key, was.is_some(), to_json(&value)));
+            }
+            None => {
+                let mut options = self
+                    .inherited_se_linux()
+                    .map(se_linux_json)
+                    .unwrap_or_default();
+                options.insert(key.to_owned(), to_json(&value));
+                self.patch
+                    .push(path.put(parent, false, Value::Object(options)));
+            }
         }
-        self.patch
-            .push(path.put(key, was.is_some(), to_json(&value)));
-        self.pod
-            .security_context_mut(place)
-            .set(field, Some(value.clone()));
+        let options = own.or_else(|| self.inherited_se_linux().cloned());
+        let context = self.pod.security_context_mut(place);
+        context.se_linux_options = options;
+        context.set(field, Some(value.clone()));
         self.tell(
             place,
             Kind::SecurityContext {
@@ -101,6 +127,15 @@ impl<'a, 'p> Corrector<'a, 'p> {
                 was,
             },
         );
+    }
+
+    fn inherited_se_linux(&self) -> Option<&pod::SeLinuxOptions<'a>> {
+        self.pod
+            .spec
+            .security_context
+            .as_ref()?
+            .se_linux_options
+            .as_ref()
     }
 
     pub(super) fn unset_security_context(&mut self, place: Place, field: Field) {
@@ -299,10 +334,9 @@ impl<'a, 'p> Corrector<'a, 'p> {
         let path = Path::new(Place::Pod).object("volumes", volumes.is_some());
         let volume = json!({"name": &*name, "emptyDir": source});
         self.patch.push(path.append(volumes.is_some(), volume));
-        volumes.get_or_insert_default().push(pod::Volume {
-            name: name.clone(),
-            empty_dir: Some(IgnoredAny),
-        });
+        volumes
+            .get_or_insert_default()
+            .push(pod::Volume::empty_dir(name.clone()));
         self.tell(Place::Pod, Kind::Volume { name, size_limit });
     }
 
@@ -315,6 +349,7 @@ impl<'a, 'p> Corrector<'a, 'p> {
         mounts.get_or_insert_default().push(pod::VolumeMount {
             name: volume.clone(),
             mount_path: path.clone(),
+            mount_propagation: None,
         });
         self.tell(place, Kind::Mount { volume, path });
     }
@@ -326,6 +361,19 @@ impl<'a, 'p> Corrector<'a, 'p> {
         };
         self.changes.push(Change { place, name, kind });
     }
+}
+
+fn se_linux_json(options: &pod::SeLinuxOptions<'_>) -> serde_json::Map<String, Value> {
+    let fields = [
+        ("user", &options.user),
+        ("role", &options.role),
+        ("level", &options.level),
+    ];
+    let said = fields
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value.as_deref()?)));
+    said.map(|(key, value)| (key.to_owned(), json!(value)))
+        .collect()
 }
 
 fn strings<'s>(texts: &'s [Text<'_>]) -> Vec<&'s str> {

@@ -72,7 +72,9 @@ impl fmt::Display for PathRefusal {
                 f.write_str("has a \":\", which container runtimes split mount options at")
             }
             PathRefusal::Character(_) => f.write_str("has a control character"),
-            PathRefusal::TooLong => f.write_str("is longer than 512 bytes"),
+            PathRefusal::TooLong => {
+                f.write_str("is longer than 512 bytes, or has a segment longer than 255")
+            }
             PathRefusal::System(directory) => {
                 write!(
                     f,
@@ -105,6 +107,9 @@ impl HomePath {
             return Err(PathRefusal::Parent);
         }
         let trimmed = path.strip_suffix('/').unwrap_or(path);
+        if trimmed[1..].split('/').any(|segment| segment.len() > 255) {
+            return Err(PathRefusal::TooLong);
+        }
         if trimmed[1..]
             .split('/')
             .any(|segment| matches!(segment, "" | "." | ".."))
@@ -275,9 +280,7 @@ fn our_volume_at<'a>(pod: &Pod<'a>, container: &Container<'a>, path: &str) -> Op
         .strip_prefix('-')
         .is_some_and(|n| n.parse::<u32>().is_ok());
     let volumes = pod.spec.volumes.as_deref().unwrap_or_default();
-    let is_empty_dir = volumes
-        .iter()
-        .any(|v| v.name == *name && v.empty_dir.is_some());
+    let is_empty_dir = volumes.iter().any(|v| v.name == *name && v.is_empty_dir());
     ((number.is_empty() || numbered) && is_empty_dir).then(|| name.clone())
 }
 

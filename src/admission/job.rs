@@ -26,6 +26,9 @@ pub const HELPER: &str = "helper";
 /// Runs the *build* image before the job to learn which user `build` will be.
 pub const UID_COLLECTOR: &str = "init-build-uid-gid-collector";
 
+/// Marks the image of a static pod, which the kubelet runs whatever is decided.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
 /// A GitLab job, as its pod tells it.
 #[derive(Debug, Clone)]
 pub struct Job<'a> {
@@ -44,6 +47,9 @@ impl<'a> Job<'a> {
         labels.get(JOB_POD)?;
         pod.spec.containers.iter().find(|c| &*c.name == BUILD)?;
         let annotations = pod.metadata.annotations.as_ref();
+        if annotations.is_some_and(|a| a.get(MIRROR).is_some()) {
+            return None;
+        }
         let filled = |text: &&Text<'a>| !text.is_empty();
         let name = labels.get(PROJECT_NAME).filter(filled);
         let group = labels.get(PROJECT_NAMESPACE).filter(filled);

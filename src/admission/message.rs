@@ -4,9 +4,26 @@
 //! log, where GitLab Runner puts `. Check https://…` behind it. So: one line,
 //! what and where, by which label, how to mend it, no full stop at the end.
 
-use super::policy::{Namespace, PROFILE};
+use std::fmt::{self, Write};
+
+use super::change::Change;
+use super::grants::Violations;
+use super::pod::Place;
+use super::pod_security::{Level, Violation};
+use super::policy::{LEVEL, Namespace, PROFILE, Policy, RUNNER};
 use super::profile::Profiles;
-use super::text::quoted;
+use super::request::NO_UID;
+use super::text::{quoted, word};
+
+/// How many bytes of violations or changes one denial tells.
+const TOLD: usize = 1000;
+/// How many bytes of them one takes.
+const ITEM: usize = 520;
+/// The length the API server asks of a warning (Kubernetes, "Dynamic Admission
+/// Control", v1.37).
+const WARNING: usize = 256;
+/// How many violations become a warning each.
+const WARNINGS: usize = 8;
 
 /// Why a pod and its profile cannot be brought together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +87,19 @@ impl Denial {
         ))
     }
 
+    /// The denial of a job whose profile may only be given to runners, in a
+    /// namespace that names none.
+    pub fn runner_unnamed(namespace: &Namespace, profile: &str, uid: &str) -> Denial {
+        Denial::forbidden(format!(
+            "namespace {namespace} has the label {PROFILE}: {profile}, which grants more than the \
+             baseline, and does not say who creates its job pods; to mend it, ask a cluster \
+             administrator to set the annotation {RUNNER}, such as \
+             system:serviceaccount:gitlab:gitlab-runner, on the namespace{audit}",
+            namespace = quoted(&namespace.name),
+            audit = audit_id(uid),
+        ))
+    }
+
     /// The denial of a pod whose namespace could not be looked up.
     pub fn namespace_unavailable(namespace: &str, cause: &str, uid: &str) -> Denial {
         Denial {
@@ -102,9 +132,150 @@ impl Denial {
     }
 }
 
+/// The denials of the judgement.
+pub(super) struct Rejection<'r, 'a> {
+    pub(super) namespace: &'r Namespace,
+    pub(super) policy: &'r Policy<'a>,
+    pub(super) uid: &'r str,
+}
+
+impl Rejection<'_, '_> {
+    /// The denial of a pod that violates the namespace's level.
+    pub(super) fn of_violations(&self, violations: &Violations<'_>, is_job: bool) -> Denial {
+        let told = listed(violations.told.iter().map(Told), violations.count);
+        let level = self.policy.level.name();
+        let by = match self.namespace.labels.contains_key(LEVEL) {
+            true => "label",
+            false => "default of label",
+        };
+        let granted = match is_job {
+            true => ", beyond what its profile grants",
+            false => "",
+        };
+        // A profile that needs a grant at restricted and has none cannot meet
+        // it, whatever the job and its runner look like.
+        let cannot = self.policy.level == Level::Restricted
+            && self
+                .policy
+                .profile
+                .is_some_and(|profile| !profile.can_meet_restricted());
+        let remedy = match (is_job, cannot) {
+            (true, true) => "choose another profile, since this one cannot meet restricted",
+            (true, false) => "change the job's services or the runner's config.toml",
+            (false, _) => "change the pod",
+        };
+        Denial::forbidden(format!(
+            "{told}; namespace {namespace} holds every pod to {level} ({by} {LEVEL}; {PROFILE}: \
+             {profile}){granted}; to mend it, {remedy}, or ask a cluster administrator for another \
+             profile or level{audit}",
+            namespace = quoted(&self.namespace.name),
+            profile = quoted(self.policy.name),
+            audit = audit_id(self.uid),
+        ))
+    }
+
+    /// The denial of a job's pod that is not what its profile made of it.
+    pub(super) fn of_undone(&self, undone: &[Change<'_>]) -> Denial {
+        Denial::forbidden(format!(
+            "the pod lacks what its profile sets: {undone}; namespace {namespace} has the label \
+             {PROFILE}: {profile}, and either something changed the pod after podseal did, or \
+             podseal was not asked to correct it; to mend it, ask a cluster administrator for the \
+             admission webhook, policy or feature gate that did, and for podseal's mutating webhook\
+             {audit}",
+            undone = listed(undone.iter(), undone.len()),
+            namespace = quoted(&self.namespace.name),
+            profile = quoted(self.policy.name),
+            audit = audit_id(self.uid),
+        ))
+    }
+}
+
+/// What is said of a denial that does not leave podseal, each of a length that
+/// the API server takes.
+pub(super) fn warning(denial: &Denial, violations: &Violations<'_>) -> Vec<String> {
+    if violations.is_empty() {
+        return vec![shortened(format!(
+            "podseal would deny this: {}",
+            denial.message
+        ))];
+    }
+    let mut warnings: Vec<_> = violations
+        .told
+        .iter()
+        .take(WARNINGS)
+        .map(|violation| shortened(format!("podseal would deny this: {}", Told(violation))))
+        .collect();
+    if violations.count > WARNINGS {
+        warnings.push(format!(
+            "podseal would deny this: and {} more",
+            violations.count - WARNINGS
+        ));
+    }
+    warnings
+}
+
+fn shortened(mut text: String) -> String {
+    if text.chars().count() > WARNING {
+        let end = text
+            .char_indices()
+            .nth(WARNING - 1)
+            .map_or(text.len(), |(end, _)| end);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// `items` in one line, at most about [`TOLD`] bytes of it, and how many more
+/// there are of `count`.
+fn listed<T: fmt::Display>(items: impl Iterator<Item = T>, count: usize) -> String {
+    let mut line = String::new();
+    let mut told = 0;
+    for item in items {
+        if line.len() > TOLD {
+            break;
+        }
+        let separator = if told == 0 { "" } else { "; " };
+        let item = item.to_string();
+        let end = item.floor_char_boundary(ITEM);
+        let cut = if end < item.len() { "…" } else { "" };
+        let _ = write!(line, "{separator}{}{cut}", &item[..end]);
+        told += 1;
+    }
+    if told < count {
+        let _ = write!(line, "; and {} more", count - told);
+    }
+    line
+}
+
+/// A violation as a clause.
+struct Told<'v, 'a>(&'v Violation<'a>);
+
+impl fmt::Display for Told<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Violation {
+            control,
+            place,
+            container,
+            field,
+            value,
+        } = self.0;
+        match place {
+            Place::Pod => f.write_str("pod")?,
+            place => write!(f, "{place} {}", quoted(container))?,
+        }
+        let name = control.family().name();
+        write!(
+            f,
+            ", {field}: {} is forbidden by the control {name}",
+            word(value)
+        )
+    }
+}
+
 fn audit_id(uid: &str) -> String {
     match uid {
-        "" => String::new(),
+        "" | NO_UID => String::new(),
         uid => format!(" (audit id {})", quoted(uid)),
     }
 }

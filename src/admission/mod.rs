@@ -10,20 +10,28 @@
 //! | namespace labels | [`policy`] | [`policy::Policy`], with its [`profile`] |
 //! | pod and profile | `plan`, [`home`] | [`change::Change`]s and a JSON Patch, by `corrector` and `patch` |
 //! | corrected pod | `conflict` | nothing, or a [`message::Refusal`] |
+//! | pod and level | [`pod_security`] | [`pod_security::Violation`]s |
 //! | all of it | [`review`] | [`review::Decision`] |
 
 pub mod change;
 mod conflict;
 mod corrector;
+pub mod grants;
+pub mod handler;
 pub mod home;
 pub mod job;
+pub mod judge;
 pub mod message;
+mod object;
 mod patch;
 mod plan;
 pub mod pod;
+pub mod pod_security;
 pub mod policy;
 pub mod profile;
 pub mod request;
+mod restrict;
 pub mod review;
 pub mod security_context;
 pub mod text;
+pub mod volume;

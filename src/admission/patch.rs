@@ -23,6 +23,7 @@ impl Path {
                 let list = match list {
                     List::Init => "initContainers",
                     List::Regular => "containers",
+                    List::Ephemeral => "ephemeralContainers",
                 };
                 vec!["spec".to_owned(), list.to_owned(), index.to_string()]
             }

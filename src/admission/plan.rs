@@ -11,7 +11,9 @@ use super::home;
 use super::job::{BUILD, Role, UID_COLLECTOR};
 use super::message::Refusal;
 use super::pod::{List, Place, Pod, SecurityContext};
+use super::pod_security::Level;
 use super::profile::{PodFields, Profile, Rules};
+use super::restrict;
 use super::security_context::{Field, Scalar};
 use super::text::Text;
 
@@ -19,15 +21,25 @@ use json_patch::PatchOperation;
 
 const APPARMOR_ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
 
-/// Brings `pod` to what `profile` says, and tells what that took.
+/// Brings `pod` to what `profile` says in a namespace at `level`, and tells
+/// what that took.
 pub(super) fn correct<'a>(
     pod: &mut Pod<'a>,
     profile: &'a Profile,
+    level: Level,
 ) -> Result<(Vec<Change<'a>>, Vec<PatchOperation>), Refusal> {
+    conflict::find_in_names(pod)?;
     let mut corrector = Corrector::new(pod);
     correct_pod(&mut corrector, profile);
     for (list, index, role) in containers(corrector.pod()) {
-        correct_container(&mut corrector, list, index, profile.containers.role(role));
+        let rules = profile.containers.role(role);
+        correct_container(&mut corrector, list, index, rules);
+        if level == Level::Restricted {
+            restrict::restrict(&mut corrector, list, index, role, rules);
+        }
+    }
+    if level == Level::Restricted {
+        restrict::seccomp_lets_podman_clone(&corrector, &profile.containers.build)?;
     }
     mirror_build_user(&mut corrector, profile);
     home::give_home(&mut corrector, profile)?;
@@ -129,7 +141,12 @@ fn correct_container<'a>(
 /// What holds for `field` at `place`: the container's own word, or the pod's.
 pub(super) fn effective<'a>(pod: &Pod<'a>, place: Place, field: Field) -> Option<Scalar<'a>> {
     let get = |context: &SecurityContext<'a>| context.get(field);
-    let own = pod.security_context(place).and_then(get);
+    let context = pod.security_context(place);
+    // A container's SELinux options replace the pod's as a whole.
+    if field == Field::SeLinuxType && context.is_some_and(|c| c.se_linux_options.is_some()) {
+        return context.and_then(get);
+    }
+    let own = context.and_then(get);
     own.or_else(|| pod.security_context(Place::Pod).and_then(get))
 }
 
@@ -213,7 +230,7 @@ fn missing_capabilities<'a>(
 }
 
 /// Container runtimes take `CAP_CHOWN`, `CHOWN` and `chown` for one another.
-fn same_capability(a: &str, b: &str) -> bool {
+pub(super) fn same_capability(a: &str, b: &str) -> bool {
     fn bare(name: &str) -> &str {
         match name.get(..4) {
             Some(prefix) if prefix.eq_ignore_ascii_case("CAP_") => &name[4..],

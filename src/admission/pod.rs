@@ -5,23 +5,23 @@
 //! for the lists only. Whatever is not named here is skipped, and therefore
 //! survives: a patch speaks of the fields below and of nothing else.
 //!
-//! Where a field may be absent `null` means absent, as it does for the API
-//! server; and the empty string where a string stands in a list or a map.
+//! `null` means absent, as it does for the API server; in a list it is an
+//! element without fields, and among strings the empty one.
 
 #![allow(
     missing_docs,
     reason = "the fields are Kubernetes' own, documented there"
 )]
 
-use std::fmt;
-use std::marker::PhantomData;
-
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::IgnoredAny;
 
+use super::object::{absent, object, object_or_default, objects, objects_or_none};
 use super::security_context::{Field, LocalProfile, Scalar};
 use super::text::{Map, Quantity, Text};
+
+pub use super::handler::{Endpoint, Handler, Lifecycle};
+pub use super::volume::{HostPath, Volume};
 
 /// A pod as the API server sends it (`v1`, kind `Pod`).
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -44,10 +44,23 @@ pub struct Metadata<'a> {
     pub generate_name: Option<Text<'a>>,
     #[serde(borrow)]
     pub namespace: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "absent")]
     pub labels: Map<'a>,
     #[serde(borrow)]
     pub annotations: Option<Map<'a>>,
+    #[serde(borrow, deserialize_with = "objects_or_none")]
+    pub owner_references: Vec<OwnerReference<'a>>,
+}
+
+/// One entry of `ownerReferences`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct OwnerReference<'a> {
+    #[serde(borrow, deserialize_with = "absent")]
+    pub kind: Text<'a>,
+    #[serde(borrow, deserialize_with = "absent")]
+    pub name: Text<'a>,
+    pub controller: Option<bool>,
 }
 
 /// `spec`.
@@ -58,11 +71,13 @@ pub struct Spec<'a> {
     pub init_containers: Vec<Container<'a>>,
     #[serde(borrow, deserialize_with = "objects_or_none")]
     pub containers: Vec<Container<'a>>,
+    #[serde(borrow, deserialize_with = "objects_or_none")]
+    pub ephemeral_containers: Vec<Container<'a>>,
     #[serde(borrow, deserialize_with = "objects")]
     pub volumes: Option<Vec<Volume<'a>>>,
     #[serde(borrow, deserialize_with = "object")]
     pub security_context: Option<SecurityContext<'a>>,
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "absent")]
     pub node_selector: Map<'a>,
     #[serde(borrow, deserialize_with = "object")]
     pub os: Option<Os<'a>>,
@@ -79,16 +94,19 @@ pub struct Spec<'a> {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Os<'a> {
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "absent")]
     pub name: Text<'a>,
 }
 
-/// A container or an init container.
+/// A container of any of the pod's lists: as far as podseal reads them, they
+/// have the same fields.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Container<'a> {
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "absent")]
     pub name: Text<'a>,
+    #[serde(borrow)]
+    pub image: Option<Text<'a>>,
     #[serde(borrow, deserialize_with = "objects")]
     pub env: Option<Vec<EnvVar<'a>>>,
     #[serde(borrow, deserialize_with = "object")]
@@ -99,13 +117,33 @@ pub struct Container<'a> {
     pub volume_mounts: Option<Vec<VolumeMount<'a>>>,
     #[serde(borrow, deserialize_with = "objects_or_none")]
     pub volume_devices: Vec<VolumeDevice<'a>>,
+    #[serde(deserialize_with = "objects_or_none")]
+    pub ports: Vec<ContainerPort>,
+    // Boxed, since few containers have them and all would pay for the space.
+    #[serde(borrow, deserialize_with = "object")]
+    pub liveness_probe: Option<Box<Handler<'a>>>,
+    #[serde(borrow, deserialize_with = "object")]
+    pub readiness_probe: Option<Box<Handler<'a>>>,
+    #[serde(borrow, deserialize_with = "object")]
+    pub startup_probe: Option<Box<Handler<'a>>>,
+    #[serde(borrow, deserialize_with = "object")]
+    pub lifecycle: Option<Box<Lifecycle<'a>>>,
+}
+
+/// One entry of `ports`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ContainerPort {
+    /// 0 is no host port.
+    #[serde(deserialize_with = "absent")]
+    pub host_port: i32,
 }
 
 /// One entry of `env`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct EnvVar<'a> {
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "absent")]
     pub name: Text<'a>,
     #[serde(borrow)]
     pub value: Option<Text<'a>>,
@@ -116,27 +154,20 @@ pub struct EnvVar<'a> {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct VolumeMount<'a> {
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "absent")]
     pub name: Text<'a>,
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "absent")]
     pub mount_path: Text<'a>,
+    #[serde(borrow)]
+    pub mount_propagation: Option<Text<'a>>,
 }
 
 /// One entry of `volumeDevices`: a raw block device.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct VolumeDevice<'a> {
-    #[serde(borrow, deserialize_with = "null_is_absent")]
+    #[serde(borrow, deserialize_with = "absent")]
     pub device_path: Text<'a>,
-}
-
-/// One entry of `volumes`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct Volume<'a> {
-    #[serde(borrow, deserialize_with = "null_is_absent")]
-    pub name: Text<'a>,
-    pub empty_dir: Option<IgnoredAny>,
 }
 
 /// `resources` of a container.
@@ -149,8 +180,10 @@ pub struct Resources<'a> {
     pub requests: Option<Map<'a, Quantity<'a>>>,
 }
 
-/// `securityContext`, of the pod or of a container: the fields a profile may
-/// speak of.
+/// `securityContext`, of the pod or of a container.
+///
+/// One type for both, so a field may be read where Kubernetes has none:
+/// `privileged` means nothing on the pod, nor `sysctls` on a container.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SecurityContext<'a> {
@@ -170,10 +203,27 @@ pub struct SecurityContext<'a> {
     pub seccomp_profile: Option<Confinement<'a>>,
     #[serde(borrow, deserialize_with = "object")]
     pub app_armor_profile: Option<Confinement<'a>>,
-    /// Of the pod only.
+    #[serde(deserialize_with = "object")]
+    pub windows_options: Option<WindowsOptions>,
+    #[serde(borrow, deserialize_with = "objects_or_none")]
+    pub sysctls: Vec<Sysctl<'a>>,
     pub fs_group: Option<i64>,
-    /// Of the pod only.
     pub supplemental_groups: Option<Vec<i64>>,
+}
+
+/// `windowsOptions`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct WindowsOptions {
+    pub host_process: Option<bool>,
+}
+
+/// One entry of `sysctls`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Sysctl<'a> {
+    #[serde(borrow, deserialize_with = "absent")]
+    pub name: Text<'a>,
 }
 
 /// `capabilities`.
@@ -190,6 +240,12 @@ pub struct Capabilities<'a> {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct SeLinuxOptions<'a> {
+    #[serde(borrow)]
+    pub user: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub role: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub level: Option<Text<'a>>,
     #[serde(borrow, rename = "type")]
     pub type_: Option<Text<'a>>,
 }
@@ -198,10 +254,17 @@ pub struct SeLinuxOptions<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Confinement<'a> {
-    #[serde(borrow, rename = "type", deserialize_with = "null_is_absent")]
+    #[serde(borrow, rename = "type", deserialize_with = "absent")]
     pub type_: Text<'a>,
     #[serde(borrow)]
     pub localhost_profile: Option<Text<'a>>,
+}
+
+impl Confinement<'_> {
+    /// Whether it confines at all, by whatever profile.
+    pub fn confines(&self) -> bool {
+        matches!(&*self.type_, "RuntimeDefault" | "Localhost")
+    }
 }
 
 impl<'a> From<&'a LocalProfile> for Confinement<'a> {
@@ -213,70 +276,6 @@ impl<'a> From<&'a LocalProfile> for Confinement<'a> {
     }
 }
 
-/// A struct that only an object can be read into.
-///
-/// A derived `Deserialize` takes a list as well, field by field in the order
-/// of the source, which no other reader of Kubernetes' objects does.
-struct Object<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ObjectVisitor<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
-            type Value = Object<T>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
-            }
-        }
-        deserializer.deserialize_map(ObjectVisitor(PhantomData))
-    }
-}
-
-pub(super) fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    let object = Option::<Object<T>>::deserialize(deserializer)?;
-    Ok(object.map(|Object(object)| object))
-}
-
-pub(super) fn object_or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(object(deserializer)?.unwrap_or_default())
-}
-
-fn objects<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    let objects = Option::<Vec<Object<T>>>::deserialize(deserializer)?;
-    Ok(objects.map(|objects| objects.into_iter().map(|Object(object)| object).collect()))
-}
-
-fn objects_or_none<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    Ok(objects(deserializer)?.unwrap_or_default())
-}
-
-fn null_is_absent<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
 /// Which of the pod's lists a container stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum List {
@@ -284,6 +283,8 @@ pub enum List {
     Init,
     /// `spec.containers`
     Regular,
+    /// `spec.ephemeralContainers`
+    Ephemeral,
 }
 
 /// Where in the pod something stands: what a change or a denial speaks of.
@@ -304,11 +305,20 @@ impl<'a> Pod<'a> {
             .chain(regular.map(|(i, c)| (Place::Container(List::Regular, i), c)))
     }
 
+    /// Every container of the pod: those of [`Pod::containers`], then the
+    /// ephemeral ones.
+    pub fn all_containers(&self) -> impl Iterator<Item = (Place, &Container<'a>)> {
+        let ephemeral = self.spec.ephemeral_containers.iter().enumerate();
+        self.containers()
+            .chain(ephemeral.map(|(i, c)| (Place::Container(List::Ephemeral, i), c)))
+    }
+
     /// The container at `place`, which must name one.
     pub fn container(&self, list: List, index: usize) -> &Container<'a> {
         match list {
             List::Init => &self.spec.init_containers[index],
             List::Regular => &self.spec.containers[index],
+            List::Ephemeral => &self.spec.ephemeral_containers[index],
         }
     }
 
@@ -316,6 +326,7 @@ impl<'a> Pod<'a> {
         match list {
             List::Init => &mut self.spec.init_containers[index],
             List::Regular => &mut self.spec.containers[index],
+            List::Ephemeral => &mut self.spec.ephemeral_containers[index],
         }
     }
 

@@ -1,32 +1,45 @@
-//! What the namespace's labels say.
+//! What the namespace says: its labels, and one annotation.
 
 use std::collections::BTreeMap;
 
+use super::pod_security::Level;
 use super::profile::{Profile, Profiles};
+use super::text::quoted;
 
 /// The namespace label that opts in, and names the profile.
 pub const PROFILE: &str = "podseal.io/profile";
+/// The namespace label that says what every pod is held to.
+pub const LEVEL: &str = "podseal.io/level";
+/// The namespace label that says what becomes of a violation.
+pub const MODE: &str = "podseal.io/mode";
+/// The namespace annotation that names who creates job pods. Not a label: a
+/// user's name is no label value.
+pub const RUNNER: &str = "podseal.io/runner";
 
-/// A namespace: its name, and the labels that podseal reads.
+/// A namespace: its name, and what podseal reads of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Namespace {
     /// `metadata.name`
     pub name: String,
     /// Those of `metadata.labels` whose key begins with `podseal.io/`.
     pub labels: BTreeMap<String, String>,
+    /// Those of `metadata.annotations` whose key does.
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl Namespace {
-    /// A namespace of which only podseal's own labels are kept, so that a
-    /// cache of thousands stays small.
-    pub fn new<I>(name: impl Into<String>, labels: I) -> Namespace
+    /// A namespace of which only podseal's own labels and annotations are kept,
+    /// so that a cache of thousands stays small.
+    pub fn new<L, A>(name: impl Into<String>, labels: L, annotations: A) -> Namespace
     where
-        I: IntoIterator<Item = (String, String)>,
+        L: IntoIterator<Item = (String, String)>,
+        A: IntoIterator<Item = (String, String)>,
     {
         let ours = |(key, _): &(String, String)| key.starts_with("podseal.io/");
         Namespace {
             name: name.into(),
             labels: labels.into_iter().filter(ours).collect(),
+            annotations: annotations.into_iter().filter(ours).collect(),
         }
     }
 
@@ -37,26 +50,204 @@ impl Namespace {
     }
 }
 
-/// What a namespace asks of podseal.
-#[derive(Debug)]
-pub enum Policy<'a> {
-    /// Nothing: the namespace carries no profile label.
-    NotOptedIn,
-    /// This profile for its job pods.
-    Profile(&'a Profile),
-    /// A profile that does not exist.
-    UnknownProfile(&'a str),
+/// What becomes of a pod that may not pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It is rejected.
+    Enforce,
+    /// It passes, and its creator is warned.
+    Warn,
+    /// It passes unchanged, and the record says what would have happened.
+    Audit,
+}
+
+impl Mode {
+    /// Every mode, the strictest first.
+    pub const ALL: [Mode; 3] = [Mode::Enforce, Mode::Warn, Mode::Audit];
+
+    /// The value of the label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Enforce => "enforce",
+            Mode::Warn => "warn",
+            Mode::Audit => "audit",
+        }
+    }
+}
+
+/// What podseal is told once, for all namespaces.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings<'a> {
+    /// The profiles a namespace can name.
+    pub profiles: &'a Profiles,
+    /// Whether a profile that grants something beyond the baseline needs the
+    /// annotation [`RUNNER`].
+    pub require_runner: bool,
+}
+
+impl Settings<'static> {
+    /// The built-in profiles, and labels trusted.
+    pub fn built_in() -> Settings<'static> {
+        Settings {
+            profiles: Profiles::built_in(),
+            require_runner: false,
+        }
+    }
+}
+
+/// What an opted-in namespace asks of podseal.
+#[derive(Debug, Clone)]
+pub struct Policy<'a> {
+    /// The value of the label [`PROFILE`].
+    pub name: &'a str,
+    /// The profile of that name, if there is one.
+    pub profile: Option<&'a Profile>,
+    /// What every pod is held to.
+    pub level: Level,
+    /// What becomes of a violation.
+    pub mode: Mode,
+    /// Who creates job pods; anybody, where the namespace does not say.
+    runners: Option<Vec<&'a str>>,
+    /// What is wrong with the labels.
+    pub warnings: Vec<String>,
 }
 
 impl<'a> Policy<'a> {
-    /// Reads the namespace's labels.
-    pub fn from_namespace(namespace: &'a Namespace, profiles: &'a Profiles) -> Policy<'a> {
-        match namespace.labels.get(PROFILE) {
-            None => Policy::NotOptedIn,
-            Some(name) => match profiles.get(name) {
-                Some(profile) => Policy::Profile(profile),
-                None => Policy::UnknownProfile(name),
-            },
-        }
+    /// Reads the namespace; nothing, where it does not opt in.
+    pub fn from_namespace(namespace: &'a Namespace, settings: &Settings<'a>) -> Option<Policy<'a>> {
+        let name = namespace.labels.get(PROFILE)?;
+        let mut warnings = Vec::new();
+        let levels = Level::ALL.map(|level| (level.name(), level));
+        let level = read(namespace, LEVEL, &levels, &mut warnings);
+        let modes = Mode::ALL.map(|mode| (mode.name(), mode));
+        let mode = read(namespace, MODE, &modes, &mut warnings);
+        let runners = namespace.annotations.get(RUNNER).map(|users| {
+            let users: Vec<_> = users
+                .split(',')
+                .map(str::trim)
+                .filter(|user| !user.is_empty())
+                .collect();
+            if users.is_empty() {
+                warnings.push(format!(
+                    "annotation {RUNNER} names nobody, so no pod is a job's; name the user that \
+                     creates job pods, such as system:serviceaccount:gitlab:gitlab-runner"
+                ));
+            }
+            users
+        });
+        Some(Policy {
+            name,
+            profile: settings.profiles.get(name),
+            level: level
+                .unwrap_or(Ok(Level::Baseline))
+                .unwrap_or(Level::Restricted),
+            mode: mode.unwrap_or(Ok(Mode::Enforce)).unwrap_or(Mode::Enforce),
+            runners,
+            warnings,
+        })
+    }
+
+    /// Whether a pod that `user` creates can be a job's.
+    pub fn is_runner(&self, user: &str) -> bool {
+        self.runners
+            .as_ref()
+            .is_none_or(|runners| runners.contains(&user))
+    }
+
+    /// The first user that creates job pods, if the namespace names any.
+    pub fn runner(&self) -> Option<&'a str> {
+        self.runners.as_ref()?.first().copied()
+    }
+
+    /// Whether the profile grants something beyond the baseline to whoever puts
+    /// a runner's labels on a pod.
+    pub fn trusts_labels(&self) -> bool {
+        let grants = |profile: &Profile| profile.grants_beyond_baseline(self.level);
+        self.runners.is_none() && self.profile.is_some_and(grants)
+    }
+}
+
+/// The value of a label: none where there is no label, an error where it is
+/// none of `known`.
+fn read<T: Copy>(
+    namespace: &Namespace,
+    label: &str,
+    known: &[(&str, T)],
+    warnings: &mut Vec<String>,
+) -> Option<Result<T, ()>> {
+    let value = namespace.labels.get(label)?;
+    if let Some((_, known)) = known.iter().find(|(name, _)| name == value) {
+        return Some(Ok(*known));
+    }
+    let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
+    warnings.push(format!(
+        "label {label}: {} is none of {}, so the strictest holds",
+        quoted(value),
+        names.join(", ")
+    ));
+    Some(Err(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn namespace(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> Namespace {
+        let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            pairs
+                .iter()
+                .map(|(k, v)| (k.to_string(), v.to_string()))
+                .collect()
+        };
+        Namespace::new("ci", owned(labels), owned(annotations))
+    }
+
+    #[test]
+    fn without_the_profile_label_level_and_mode_mean_nothing() {
+        let namespace = namespace(&[(LEVEL, "restricted"), (MODE, "audit")], &[]);
+        assert!(Policy::from_namespace(&namespace, &Settings::built_in()).is_none());
+    }
+
+    #[test]
+    fn a_profile_alone_means_baseline_and_enforce() {
+        let namespace = namespace(&[(PROFILE, "rootless")], &[]);
+        let policy = Policy::from_namespace(&namespace, &Settings::built_in()).expect("a policy");
+        assert_eq!(
+            (policy.level, policy.mode),
+            (Level::Baseline, Mode::Enforce)
+        );
+        assert!(policy.warnings.is_empty());
+        assert!(policy.is_runner("anybody"));
+    }
+
+    #[test]
+    fn an_invalid_value_is_read_as_the_strictest_and_told_with_the_known_ones() {
+        let labels = [(PROFILE, "rootless"), (LEVEL, "Privileged"), (MODE, "")];
+        let namespace = namespace(&labels, &[]);
+        let policy = Policy::from_namespace(&namespace, &Settings::built_in()).expect("a policy");
+        assert_eq!(
+            (policy.level, policy.mode),
+            (Level::Restricted, Mode::Enforce)
+        );
+        assert_eq!(
+            policy.warnings,
+            [
+                "label podseal.io/level: \"Privileged\" is none of privileged, baseline, \
+                 restricted, so the strictest holds",
+                "label podseal.io/mode: \"\" is none of enforce, warn, audit, so the strictest \
+                 holds",
+            ]
+        );
+    }
+
+    #[test]
+    fn only_a_named_runner_creates_jobs_and_an_empty_name_is_nobody() {
+        let named = namespace(&[(PROFILE, "none")], &[(RUNNER, "a:b:c, d")]);
+        let policy = Policy::from_namespace(&named, &Settings::built_in()).expect("a policy");
+        assert!(policy.is_runner("a:b:c") && policy.is_runner("d") && !policy.is_runner("a"));
+        let empty = namespace(&[(PROFILE, "none")], &[(RUNNER, " ,")]);
+        let policy = Policy::from_namespace(&empty, &Settings::built_in()).expect("a policy");
+        assert!(!policy.is_runner("") && !policy.is_runner("a"));
+        assert_eq!(policy.warnings.len(), 1);
     }
 }

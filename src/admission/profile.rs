@@ -8,8 +8,10 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::grants;
 use super::home::HomePath;
 use super::job::Role;
+use super::pod_security::{Family, Level};
 use super::security_context::SecurityContext;
 
 /// What podseal does to the job pods of a namespace that names this profile.
@@ -105,6 +107,23 @@ pub struct Rules {
     pub capabilities: Capabilities,
     /// Whether HOME is set, and a volume mounted there.
     pub home: bool,
+    /// What the Pod Security Standards forbid and these containers may have.
+    pub grants: Grants,
+}
+
+/// Controls of the Pod Security Standards that a profile needs out of its way,
+/// by the level of the namespace at which it needs that.
+///
+/// A grant never switches a control off. At `restricted` it lowers the control
+/// to its baseline form. At `baseline` it admits one value only, the one the
+/// profile itself sets.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Grants {
+    /// Granted in a namespace at `baseline`.
+    pub baseline: Vec<Family>,
+    /// Granted in a namespace at `restricted`.
+    pub restricted: Vec<Family>,
 }
 
 /// Fields of a container.
@@ -162,6 +181,9 @@ pub enum ProfileError {
          github.com/fuse, outside kubernetes.io); leave cpu and memory to the runner's config.toml"
     )]
     NotExtended(String),
+    /// Grants at baseline what no profile can set, so no value could be admitted.
+    #[error("grants.baseline: {0} is nothing a profile sets, so there is no value to admit")]
+    Unsettable(&'static str),
     /// `home.path` is one the HOME rule itself would refuse.
     #[error("home.path: {0}")]
     Home(String),
@@ -180,6 +202,14 @@ impl Profile {
                 }
             }
         }
+        let granted = Role::ALL.map(|role| &profile.containers.role(role).grants.baseline);
+        if let Some(family) = granted
+            .into_iter()
+            .flatten()
+            .find(|f| !grants::is_settable(**f))
+        {
+            return Err(ProfileError::Unsettable(family.name()));
+        }
         match HomePath::parse(&profile.home.path) {
             Ok(HomePath::Mountable(_)) => Ok(profile),
             Ok(HomePath::OfPodmanImage) => Err(ProfileError::Home(
@@ -188,6 +218,33 @@ impl Profile {
             )),
             Err(refusal) => Err(ProfileError::Home(refusal.to_string())),
         }
+    }
+}
+
+impl Profile {
+    /// Whether a job can meet `restricted` with it: what it sets on `build` is
+    /// either within that level or granted.
+    pub fn can_meet_restricted(&self) -> bool {
+        let build = &self.containers.build;
+        let set = &build.set.security_context;
+        let granted = |family| build.grants.restricted.contains(&family);
+        let escalates = set.allow_privilege_escalation == Some(true);
+        let adds = build
+            .capabilities
+            .add
+            .iter()
+            .any(|name| name != "NET_BIND_SERVICE");
+        set.privileged != Some(true)
+            && set.run_as_user != Some(0)
+            && (!escalates || granted(Family::AllowPrivilegeEscalation))
+            && (!adds || granted(Family::Capabilities))
+    }
+
+    /// Whether it grants, in a namespace at `level`, what the baseline forbids.
+    /// What is granted at restricted stays within the baseline.
+    pub fn grants_beyond_baseline(&self, level: Level) -> bool {
+        let grants = Role::ALL.map(|role| &self.containers.role(role).grants.baseline);
+        level == Level::Baseline && grants.into_iter().any(|grants| !grants.is_empty())
     }
 }
 

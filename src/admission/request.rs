@@ -2,11 +2,15 @@
 
 use serde::Deserialize;
 
-use super::pod::{Pod, object, object_or_default};
+use super::object::{object, object_or_default};
+use super::pod::Pod;
 use super::text::Text;
 
 /// The version of the API podseal speaks.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
+
+/// The uid of a review that nobody sent: a denial then shows no audit id.
+pub const NO_UID: &str = "-";
 
 /// What the API server asks of a webhook, borrowed from the request's bytes
 /// (Kubernetes API reference, `AdmissionReview` v1).
@@ -34,6 +38,9 @@ pub struct Request<'a> {
     /// The pod as it would be stored.
     #[serde(borrow, deserialize_with = "object")]
     pub object: Option<Pod<'a>>,
+    /// The pod as it is stored, of an update.
+    #[serde(borrow, deserialize_with = "object")]
+    pub old_object: Option<Pod<'a>>,
     /// Whether nothing will be stored.
     pub dry_run: Option<bool>,
 }
@@ -58,6 +65,9 @@ pub struct UserInfo<'a> {
     /// Such as `system:serviceaccount:gitlab:gitlab-runner`.
     #[serde(borrow)]
     pub username: Option<Text<'a>>,
+    /// The groups the user is in.
+    #[serde(borrow)]
+    pub groups: Option<Vec<Text<'a>>>,
 }
 
 /// Why bytes are no review podseal can answer.
@@ -65,19 +75,38 @@ pub struct UserInfo<'a> {
 pub enum RequestError {
     /// Not JSON, or a field of the wrong type.
     #[error("the body is no AdmissionReview: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(serde_json::Error),
     /// The bytes are not text.
-    #[error("the body is no AdmissionReview: it is not UTF-8")]
-    Utf8(#[from] std::str::Utf8Error),
+    #[error("the body is no AdmissionReview: it is not UTF-8: {0}")]
+    Utf8(std::str::Utf8Error),
     /// Another version, or another kind.
     #[error("the body is {found}; podseal answers {API_VERSION}, kind AdmissionReview")]
     Version {
         /// What it says it is.
         found: String,
     },
+    /// A uid that is no uid.
+    #[error("request.uid is longer than {UID_LENGTH} bytes")]
+    TooLong,
+    /// A name that no namespace has, and that might be a path to something else.
+    #[error("request.namespace is no name of a namespace")]
+    Namespace,
     /// No `request`, or one without an essential field.
     #[error("the AdmissionReview has no {0}")]
     Missing(&'static str),
+}
+
+/// A UUID has 36.
+const UID_LENGTH: usize = 128;
+
+/// Whether `name` is a DNS label (RFC 1123), as every namespace's is; or empty,
+/// as it is for what has no namespace.
+fn is_namespace(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    name.len() <= 63
+        && name.bytes().all(|b| plain(b) || b == b'-')
+        && !name.starts_with('-')
+        && !name.ends_with('-')
 }
 
 #[derive(Deserialize)]
@@ -98,18 +127,28 @@ impl<'a> Request<'a> {
     /// decodes every pod before it asks, so it never sends one.
     pub fn from_review(body: &'a [u8]) -> Result<Request<'a>, RequestError> {
         // Checked once as a whole, which is faster than string by string.
-        let text = std::str::from_utf8(body)?;
-        let envelope: Envelope<'a> = serde_json::from_str(text)?;
+        let text = std::str::from_utf8(body).map_err(RequestError::Utf8)?;
+        let envelope: Envelope<'a> = serde_json::from_str(text).map_err(RequestError::Json)?;
         if &*envelope.api_version != API_VERSION || &*envelope.kind != "AdmissionReview" {
-            let found =
-                [&envelope.api_version, &envelope.kind].map(|text| super::text::quoted(text));
-            return Err(RequestError::Version {
-                found: found.join(", kind "),
-            });
+            let found = match (&*envelope.api_version, &*envelope.kind) {
+                ("", "") => "without apiVersion and kind".to_owned(),
+                (version, kind) => format!("{version}, kind {kind}"),
+            };
+            return Err(RequestError::Version { found });
         }
         let request = envelope.request.ok_or(RequestError::Missing("request"))?;
         if request.uid.is_empty() {
             return Err(RequestError::Missing("request.uid"));
+        }
+        if request.uid.len() > UID_LENGTH {
+            return Err(RequestError::TooLong);
+        }
+        if request
+            .namespace
+            .as_deref()
+            .is_some_and(|name| !is_namespace(name))
+        {
+            return Err(RequestError::Namespace);
         }
         if request.operation.is_empty() {
             return Err(RequestError::Missing("request.operation"));
@@ -132,15 +171,39 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Whether this creates a pod: the one thing a correction is for.
-    pub fn creates_pod(&self) -> bool {
+    /// What this does to a pod.
+    pub fn act(&self) -> Act {
         let Kind {
             group,
             version,
             kind,
         } = &self.kind;
         let is_pod = group.is_empty() && &**version == "v1" && &**kind == "Pod";
-        let whole = self.sub_resource.as_deref().is_none_or(str::is_empty);
-        is_pod && whole && &*self.operation == "CREATE"
+        match (
+            is_pod,
+            &*self.operation,
+            self.sub_resource.as_deref().unwrap_or_default(),
+        ) {
+            (true, "CREATE", "") => Act::Create,
+            (true, "UPDATE", "" | "ephemeralcontainers" | "resize") => Act::Update,
+            _ => Act::Other,
+        }
     }
+
+    /// The user's name.
+    pub fn user(&self) -> &str {
+        self.user_info.username.as_deref().unwrap_or_default()
+    }
+}
+
+/// What a request does to a pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Creates it.
+    Create,
+    /// Changes its spec or its metadata, adds an ephemeral container, or
+    /// resizes it.
+    Update,
+    /// Nothing that could change what it may do.
+    Other,
 }

@@ -1,147 +1,272 @@
-//! The decision.
+//! The decision, and how the two webhooks come to it.
+//!
+//! [`correct`] is what `/mutate` answers, [`judge`](super::judge::judge) what
+//! `/validate` does. Both say what the policy says; [`Decision::answer`] is what
+//! leaves podseal, which in the modes `warn` and `audit` is milder.
 
 use json_patch::Patch;
 
 use super::change::Change;
+use super::grants::Violations;
 use super::job::Job;
-use super::message::Denial;
+use super::message::{Denial, warning};
 use super::plan;
-use super::policy::{Namespace, Policy};
-use super::profile::Profiles;
-use super::request::Request;
+use super::pod::Pod;
+use super::policy::{Mode, Namespace, Policy, Settings};
+use super::request::{Act, Request};
 
 /// What podseal says to a request, and everything a record of it needs.
 #[derive(Debug, Clone)]
 pub struct Decision<'a> {
-    /// The profile the namespace names, known or not.
-    pub profile: Option<&'a str>,
+    /// What the namespace asks for, if it opts in.
+    pub policy: Option<Policy<'a>>,
     /// The job the pod runs, if it is a job pod.
     pub job: Option<Job<'a>>,
-    /// The answer.
-    pub outcome: Outcome<'a>,
+    /// What the policy says.
+    pub outcome: Outcome,
+    /// What the correction changes; in mode `audit`, what it would change.
+    pub changes: Vec<Change<'a>>,
+    /// What the pod violates of the namespace's level.
+    pub violations: Violations<'a>,
+    /// What is wrong with the namespace's labels, or weak.
+    pub warnings: Vec<String>,
 }
 
-/// The answer.
-#[derive(Debug, Clone)]
-pub enum Outcome<'a> {
+/// What the policy says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
     /// The pod may pass as it is.
-    Allow(Untouched),
-    /// The pod may pass with these changes.
-    Mutate {
-        /// What changes, as sentences.
-        changes: Vec<Change<'a>>,
-        /// The same for the API server.
-        patch: Patch,
-    },
+    Allow(Allowed),
+    /// The pod may pass with this patch.
+    Mutate(Patch),
     /// The pod may not pass.
     Deny(Denial),
 }
 
-/// Why a pod is left as it is.
+/// Why a pod may pass as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Untouched {
-    /// The request does not create a pod.
-    NotACreate,
+pub enum Allowed {
+    /// The request neither creates nor changes a pod.
+    NotAPod,
     /// The namespace has no profile label.
     NotOptedIn,
     /// The pod runs no job.
     NotAJob,
+    /// The pod has a job's labels and was created by somebody else than those
+    /// that the namespace names as runners.
+    NotTheRunner,
     /// The job runs on Windows, where Podman's needs mean nothing.
     Windows,
     /// The pod is what its profile says already.
     AlreadyRight,
+    /// The pod meets the namespace's level, with what its profile grants.
+    Complies,
+    /// The change adds no violation.
+    NothingNew,
 }
 
-impl Untouched {
+impl Allowed {
     /// The reason as a clause.
     pub fn reason(self) -> &'static str {
         match self {
-            Untouched::NotACreate => "the request does not create a pod",
-            Untouched::NotOptedIn => "the namespace has no label podseal.io/profile",
-            Untouched::NotAJob => "the pod is not a GitLab job's",
-            Untouched::Windows => "the job runs on Windows, which no profile is for",
-            Untouched::AlreadyRight => "the pod is already as the profile says",
+            Allowed::NotAPod => "the request neither creates nor changes a pod",
+            Allowed::NotOptedIn => "the namespace has no label podseal.io/profile",
+            Allowed::NotAJob => "the pod is not a GitLab job's",
+            Allowed::NotTheRunner => {
+                "the pod has a job's labels, but its creator is not in podseal.io/runner"
+            }
+            Allowed::Windows => "the job runs on Windows, which no profile is for",
+            Allowed::AlreadyRight => "the pod is already as the profile says",
+            Allowed::Complies => "the pod meets the namespace's level",
+            Allowed::NothingNew => "the change adds no violation of the namespace's level",
+        }
+    }
+}
+
+/// What leaves podseal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Answer<'d> {
+    /// Allowed as it is.
+    Allow,
+    /// Allowed with a patch.
+    Patch(&'d Patch),
+    /// Denied.
+    Deny(&'d Denial),
+}
+
+impl Outcome {
+    /// The outcome in a word, for records.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::Allow(_) => "allow",
+            Outcome::Mutate(_) => "mutate",
+            Outcome::Deny(_) => "deny",
         }
     }
 }
 
 impl<'a> Decision<'a> {
-    /// The decision on a pod whose namespace nobody could tell us about.
+    pub(super) fn new(policy: Option<Policy<'a>>, job: Option<Job<'a>>, outcome: Outcome) -> Self {
+        let warnings = policy.as_ref().map(|policy| policy.warnings.clone());
+        let mut warnings = warnings.unwrap_or_default();
+        if job.is_some() && policy.as_ref().is_some_and(Policy::trusts_labels) {
+            warnings.push(LABELS_TRUSTED.to_owned());
+        }
+        Decision {
+            policy,
+            job,
+            outcome,
+            changes: Vec::new(),
+            violations: Violations::default(),
+            warnings,
+        }
+    }
+
+    pub(super) fn allow(policy: Option<Policy<'a>>, job: Option<Job<'a>>, why: Allowed) -> Self {
+        Decision::new(policy, job, Outcome::Allow(why))
+    }
+
+    /// The decision on a pod whose namespace nobody could tell us about. It
+    /// leaves podseal as a denial whatever the mode, which is not known either.
     pub fn unavailable(request: &Request<'a>, cause: &str) -> Decision<'a> {
         let namespace = request.namespace.as_deref().unwrap_or_default();
         let denial = Denial::namespace_unavailable(namespace, cause, &request.uid);
-        Decision {
-            profile: None,
-            job: request.object.as_ref().and_then(Job::from_pod),
-            outcome: Outcome::Deny(denial),
+        let job = request.object.as_ref().and_then(Job::from_pod);
+        Decision::new(None, job, Outcome::Deny(denial))
+    }
+
+    /// The namespace's mode; `enforce`, where there is none.
+    pub fn mode(&self) -> Mode {
+        self.policy
+            .as_ref()
+            .map_or(Mode::Enforce, |policy| policy.mode)
+    }
+
+    /// What leaves podseal, in the namespace's mode.
+    pub fn answer(&self) -> Answer<'_> {
+        match (&self.outcome, self.mode()) {
+            (Outcome::Deny(denial), Mode::Enforce) => Answer::Deny(denial),
+            (Outcome::Mutate(patch), Mode::Enforce | Mode::Warn) => Answer::Patch(patch),
+            _ => Answer::Allow,
+        }
+    }
+
+    /// What the creator of the pod is warned of: nothing beside a denial, which
+    /// says it all, and nothing in mode `audit`, which nobody is to notice.
+    pub fn told(&self) -> Vec<String> {
+        match (&self.outcome, self.mode()) {
+            (Outcome::Deny(denial), Mode::Warn) => {
+                let mut told: Vec<_> = self
+                    .policy
+                    .iter()
+                    .flat_map(|p| &p.warnings)
+                    .cloned()
+                    .collect();
+                told.extend(warning(denial, &self.violations));
+                told
+            }
+            (Outcome::Deny(_), _) | (_, Mode::Audit) => Vec::new(),
+            _ => self
+                .policy
+                .iter()
+                .flat_map(|p| &p.warnings)
+                .cloned()
+                .collect(),
         }
     }
 }
 
-/// Decides what becomes of the pod in `request`, given its namespace.
+const LABELS_TRUSTED: &str = "the profile grants more than the baseline to whoever puts a job's \
+    labels on a pod: the namespace has no annotation podseal.io/runner";
+
+/// Decides how the pod that `request` creates is corrected.
 ///
 /// Pure: the same arguments give the same decision, and the request with its
-/// patch applied gives [`Untouched::AlreadyRight`].
-pub fn review<'a>(
-    request: Request<'a>,
+/// patch applied gives [`Allowed::AlreadyRight`].
+pub fn correct<'a>(
+    mut request: Request<'a>,
     namespace: &'a Namespace,
-    profiles: &'a Profiles,
+    settings: &Settings<'a>,
 ) -> Decision<'a> {
-    let allow = |profile, job, why| Decision {
-        profile,
-        job,
-        outcome: Outcome::Allow(why),
+    let act = request.act();
+    let policy = Policy::from_namespace(namespace, settings);
+    let (Act::Create, Some(mut pod)) = (act, request.object.take()) else {
+        return Decision::allow(policy, None, Allowed::NotAPod);
     };
-    let creates_pod = request.creates_pod();
-    let Some(mut pod) = request.object.filter(|_| creates_pod) else {
-        return allow(None, None, Untouched::NotACreate);
+    let Some(policy) = policy else {
+        let job = Job::from_pod(&pod);
+        return Decision::allow(None, job, Allowed::NotOptedIn);
     };
-    let job = Job::from_pod(&pod);
-    let (name, profile) = match Policy::from_namespace(namespace, profiles) {
-        Policy::NotOptedIn => return allow(None, job, Untouched::NotOptedIn),
-        Policy::Profile(profile) => (profile.name.as_str(), Some(profile)),
-        Policy::UnknownProfile(name) => (name, None),
-    };
-    let Some(job) = job else {
-        return allow(Some(name), None, Untouched::NotAJob);
-    };
-    let decide = |outcome| Decision {
-        profile: Some(name),
-        job: Some(job),
-        outcome,
-    };
-    let Some(profile) = profile else {
-        let denial = Denial::unknown_profile(namespace, name, profiles, &request.uid);
-        return decide(Outcome::Deny(denial));
-    };
-    if pod.is_windows() {
-        return decide(Outcome::Allow(Untouched::Windows));
+    match Claim::of(&pod, &request, &policy) {
+        Claim::None => Decision::allow(Some(policy), None, Allowed::NotAJob),
+        Claim::Unfounded => Decision::allow(Some(policy), None, Allowed::NotTheRunner),
+        Claim::Job(job) => {
+            if let Some(denial) = refusal(&policy, namespace, settings, &request.uid) {
+                return Decision::new(Some(policy), Some(job), Outcome::Deny(denial));
+            }
+            if pod.is_windows() {
+                return Decision::allow(Some(policy), Some(job), Allowed::Windows);
+            }
+            let profile = policy
+                .profile
+                .expect("a policy without a profile is refused");
+            match plan::correct(&mut pod, profile, policy.level) {
+                Err(refusal) => {
+                    let denial = refusal.into_denial(namespace, policy.name, &request.uid);
+                    Decision::new(Some(policy), Some(job), Outcome::Deny(denial))
+                }
+                Ok((changes, _)) if changes.is_empty() => {
+                    Decision::allow(Some(policy), Some(job), Allowed::AlreadyRight)
+                }
+                Ok((changes, patch)) => {
+                    let outcome = Outcome::Mutate(Patch(patch));
+                    Decision {
+                        changes,
+                        ..Decision::new(Some(policy), Some(job), outcome)
+                    }
+                }
+            }
+        }
     }
-    decide(match plan::correct(&mut pod, profile) {
-        Err(refusal) => Outcome::Deny(refusal.into_denial(namespace, name, &request.uid)),
-        Ok((changes, _)) if changes.is_empty() => Outcome::Allow(Untouched::AlreadyRight),
-        Ok((changes, patch)) => Outcome::Mutate {
-            changes,
-            patch: Patch(patch),
-        },
-    })
 }
 
-impl<'a> Outcome<'a> {
-    /// The outcome in a word, for records.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Outcome::Allow(_) => "allow",
-            Outcome::Mutate { .. } => "mutate",
-            Outcome::Deny(_) => "deny",
-        }
-    }
+/// Whose pod it is, as far as its creation tells.
+pub(super) enum Claim<'a> {
+    /// No job's.
+    None,
+    /// It says a job's, and was created by nobody who runs jobs here.
+    Unfounded,
+    /// A job's.
+    Job(Job<'a>),
+}
 
-    /// The changes, if there are any.
-    pub fn changes(&self) -> &[Change<'a>] {
-        match self {
-            Outcome::Mutate { changes, .. } => changes,
-            Outcome::Allow(_) | Outcome::Deny(_) => &[],
+impl<'a> Claim<'a> {
+    pub(super) fn of(pod: &Pod<'a>, request: &Request<'a>, policy: &Policy<'a>) -> Claim<'a> {
+        match Job::from_pod(pod) {
+            None => Claim::None,
+            Some(_) if !policy.is_runner(request.user()) => Claim::Unfounded,
+            Some(job) => Claim::Job(job),
         }
     }
+}
+
+/// Why no job pod can pass in the namespace, whatever it looks like.
+pub(super) fn refusal(
+    policy: &Policy<'_>,
+    namespace: &Namespace,
+    settings: &Settings<'_>,
+    uid: &str,
+) -> Option<Denial> {
+    if policy.profile.is_none() {
+        return Some(Denial::unknown_profile(
+            namespace,
+            policy.name,
+            settings.profiles,
+            uid,
+        ));
+    }
+    if settings.require_runner && policy.trusts_labels() {
+        return Some(Denial::runner_unnamed(namespace, policy.name, uid));
+    }
+    None
 }

@@ -124,18 +124,19 @@ impl<'a, V> Map<'a, V> {
     }
 }
 
-impl<'de: 'a, 'a, V: Deserialize<'de>> Deserialize<'de> for Map<'a, V> {
+/// A value that is `null` is an empty one, as it is for the API server.
+impl<'de: 'a, 'a, V: Default + Deserialize<'de>> Deserialize<'de> for Map<'a, V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct MapVisitor<V>(PhantomData<V>);
-        impl<'de, V: Deserialize<'de>> Visitor<'de> for MapVisitor<V> {
+        impl<'de, V: Default + Deserialize<'de>> Visitor<'de> for MapVisitor<V> {
             type Value = Map<'de, V>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Map<'de, V>, A::Error> {
                 let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
+                while let Some((key, value)) = map.next_entry::<_, Option<V>>()? {
+                    entries.push((key, value.unwrap_or_default()));
                 }
                 Ok(Map(entries))
             }
@@ -173,6 +174,17 @@ pub fn bounded(text: &str) -> Cow<'_, str> {
     }
     let mut out = String::with_capacity(SHOWN + 8);
     escape_into(&mut out, text, false);
+    Cow::Owned(out)
+}
+
+/// `text` within a sentence, as one word: as [`quoted`] without the quotes, so
+/// that it cannot spell a phrase the runner retries on either.
+pub fn word(text: &str) -> Cow<'_, str> {
+    if text.len() <= SHOWN && text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(SHOWN + 8);
+    escape_into(&mut out, text, true);
     Cow::Owned(out)
 }
 
@@ -220,5 +232,6 @@ mod tests {
     fn a_plain_value_is_shown_as_it_is() {
         assert_eq!(quoted("/my_custom_dir"), "\"/my_custom_dir\"");
         assert_eq!(bounded("platform images"), "platform images");
+        assert_eq!(word("/broken pipe"), "/broken\\u{20}pipe");
     }
 }

@@ -8,6 +8,8 @@ use std::io::Read;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::admission::request::{API_VERSION, NO_UID};
+
 /// One thing to review.
 #[derive(Debug)]
 pub enum Item {
@@ -15,6 +17,50 @@ pub enum Item {
     Review(Box<RawValue>),
     /// A pod, as if it were created.
     Pod(Box<RawValue>),
+}
+
+impl Item {
+    /// Whether it is a pod by itself.
+    pub fn is_pod(&self) -> bool {
+        matches!(self, Item::Pod(_))
+    }
+
+    /// The item as an `AdmissionReview`, which it is, or which `operation` on
+    /// the pod would send.
+    pub fn review(&self, operation: &str) -> Result<String, serde_json::Error> {
+        let pod = match self {
+            Item::Review(review) => return Ok(review.get().to_owned()),
+            Item::Pod(pod) => pod,
+        };
+        #[derive(Default, Deserialize)]
+        struct Metadata {
+            namespace: Option<String>,
+        }
+        #[derive(Deserialize)]
+        struct Head {
+            #[serde(default)]
+            metadata: Option<Metadata>,
+        }
+        let head: Head = serde_json::from_str(pod.get())?;
+        let namespace = head.metadata.and_then(|metadata| metadata.namespace);
+        let namespace = namespace.filter(|name| !name.is_empty());
+        let review = serde_json::json!({
+            "apiVersion": API_VERSION,
+            "kind": "AdmissionReview",
+            "request": {
+                "uid": NO_UID,
+                "kind": {"group": "", "version": "v1", "kind": "Pod"},
+                "namespace": namespace.as_deref().unwrap_or("default"),
+                "operation": operation,
+            },
+        });
+        // The pod goes in as it was written: a repeated field is an error to
+        // the webhook, and has to be one here.
+        let mut review = review.to_string();
+        let end = review.rfind("}}").expect("the request ends the review");
+        review.insert_str(end, &format!(",\"object\":{}", pod.get()));
+        Ok(review)
+    }
 }
 
 /// Why an input cannot be used.
@@ -40,7 +86,7 @@ pub enum InputError {
         kind: String,
     },
     /// Nothing stands in it.
-    #[error("no pod stands in it")]
+    #[error("it contains no pod")]
     Empty,
 }
 
@@ -57,11 +103,12 @@ pub fn read(file: &str) -> Result<String, InputError> {
 /// The things to review in `text`: JSON or YAML, one or more documents.
 pub fn parse(text: &str) -> Result<Vec<Item>, InputError> {
     let mut items = Vec::new();
-    for (index, document) in documents(text)?.into_iter().enumerate() {
-        collect(document, index + 1, &mut items)?;
-    }
-    if items.is_empty() {
+    let documents = documents(text)?;
+    if documents.is_empty() {
         return Err(InputError::Empty);
+    }
+    for (index, document) in documents.into_iter().enumerate() {
+        collect(document, index + 1, &mut items)?;
     }
     Ok(items)
 }
@@ -69,11 +116,18 @@ pub fn parse(text: &str) -> Result<Vec<Item>, InputError> {
 fn documents(text: &str) -> Result<Vec<Box<RawValue>>, InputError> {
     if text.trim_start().starts_with('{') {
         let documents = serde_json::Deserializer::from_str(text).into_iter();
-        return Ok(documents.collect::<Result<_, _>>()?);
+        let documents: Result<_, _> = documents.collect();
+        // What begins like JSON may be YAML in flow style.
+        return documents.or_else(|error| yaml_documents(text).map_err(|_| error.into()));
     }
+    yaml_documents(text)
+}
+
+fn yaml_documents(text: &str) -> Result<Vec<Box<RawValue>>, InputError> {
     // The budget guards services against strangers' YAML; here the user reads
     // their own, and a list of every pod of a cluster is large.
-    let options = serde_saphyr::options! { budget: None };
+    // Numbers are read as kubectl reads them: 0644 is octal.
+    let options = serde_saphyr::options! { budget: None, legacy_octal_numbers: true };
     let documents: Vec<serde_json::Value> =
         serde_saphyr::from_multiple_with_options(text, options)?;
     let documents = documents.iter().filter(|document| !document.is_null());
@@ -87,33 +141,51 @@ struct Head<'a> {
     #[serde(default)]
     kind: String,
     #[serde(borrow, default)]
-    items: Vec<&'a RawValue>,
+    items: Option<Vec<&'a RawValue>>,
 }
 
 fn collect(document: Box<RawValue>, index: usize, into: &mut Vec<Item>) -> Result<(), InputError> {
     let head: Head<'_> = serde_json::from_str(document.get())?;
+    let unknown = |kind: &str| InputError::Kind {
+        index,
+        kind: kind.to_owned(),
+    };
     match head.kind.as_str() {
         "AdmissionReview" => into.push(Item::Review(document)),
         "Pod" => into.push(Item::Pod(document)),
+        // Kubernetes' lists do not nest.
         "List" => {
-            for item in head.items {
-                collect(item.to_owned(), index, into)?;
+            for item in head.items.unwrap_or_default() {
+                let kind = serde_json::from_str::<Head<'_>>(item.get())?.kind;
+                match kind.as_str() {
+                    "AdmissionReview" => into.push(Item::Review(item.to_owned())),
+                    "Pod" => into.push(Item::Pod(item.to_owned())),
+                    kind => return Err(unknown(kind)),
+                }
             }
         }
-        // The API gives the items of a typed list without their kind.
-        "PodList" => into.extend(
-            head.items
-                .into_iter()
-                .map(|item| Item::Pod(item.to_owned())),
-        ),
-        kind => {
-            return Err(InputError::Kind {
-                index,
-                kind: kind.to_owned(),
-            });
+        "PodList" => {
+            for item in head.items.unwrap_or_default() {
+                into.push(Item::Pod(pod_of_a_typed_list(item)?));
+            }
         }
+        kind => return Err(unknown(kind)),
     }
     Ok(())
+}
+
+/// The API gives the items of a typed list without their kind, and kubectl
+/// takes no pod without it.
+fn pod_of_a_typed_list(item: &RawValue) -> Result<Box<RawValue>, serde_json::Error> {
+    let head: Head<'_> = serde_json::from_str(item.get())?;
+    let inner = item.get().trim_start_matches('{').trim_start();
+    if !head.kind.is_empty() {
+        return Ok(item.to_owned());
+    }
+    let comma = if inner.starts_with('}') { "" } else { "," };
+    RawValue::from_string(format!(
+        "{{\"apiVersion\":\"v1\",\"kind\":\"Pod\"{comma}{inner}"
+    ))
 }
 
 #[cfg(test)]
@@ -135,7 +207,11 @@ mod tests {
             count(r#"{"kind":"List","items":[{"kind":"Pod"},{"kind":"Pod"}]}"#),
             2
         );
-        assert_eq!(count(r#"{"kind":"PodList","items":[{},{}]}"#), 2);
+        assert_eq!(count(r#"{"kind":"PodList","items":[{},{"spec":{}}]}"#), 2);
+        assert_eq!(count(r#"{"kind":"List","items":[]}"#), 0);
+        assert_eq!(count(r#"{"kind":"List","items":null}"#), 0);
+        assert_eq!(count("{kind: Pod}"), 1);
+        assert_eq!(count("{\"kind\":\"Pod\"}\n---\n{\"kind\":\"Pod\"}\n"), 2);
         assert_eq!(count("kind: Pod\n---\nkind: Pod\n---\n"), 2);
         assert_eq!(count("# a comment\nkind: List\nitems:\n- kind: Pod\n"), 1);
     }
@@ -147,6 +223,8 @@ mod tests {
             error("kind: Pod\n---\nkind: Deployment\n").contains("document 2 is a \"Deployment\"")
         );
         assert!(error("").contains("no pod"));
+        let nested = r#"{"kind":"List","items":[{"kind":"List","items":[]}]}"#;
+        assert!(error(nested).contains("\"List\""));
         assert!(error("{\"kind\":").contains("not JSON"));
         assert!(error("a: [").contains("not YAML"));
     }

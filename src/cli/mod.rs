@@ -23,8 +23,9 @@ podseal is an admission webhook. A namespace says which profile its job pods get
     kubectl label namespace ci podseal.io/profile=rootless
 
 and each job pod created there is given the securityContext, the HOME and the \
-device that `podman build` needs, or is denied with a reason. `podseal review` \
-gives the same answers without a cluster.";
+device that `podman build` needs. Every pod there, a job's or not, is held to the \
+Pod Security Standards, with what the profile grants to a job; what may not pass \
+is rejected with a reason. `podseal review` gives the same answers without a cluster.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,7 +43,6 @@ Examples:
     long_about = LONG_ABOUT,
     after_help = EXAMPLES,
     max_term_width = 100,
-    disable_help_subcommand = true,
 )]
 pub struct Cli {
     /// What to do.

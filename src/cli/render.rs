@@ -12,6 +12,8 @@ use similar::{ChangeTag, TextDiff};
 pub const QUIET: Style = Style::new().dimmed();
 /// Something that was changed.
 pub const CHANGED: Style = AnsiColor::Green.on_default().bold();
+/// Something that passes, and would not in another mode.
+pub const WARNED: Style = AnsiColor::Yellow.on_default().bold();
 /// Something that was denied.
 pub const DENIED: Style = AnsiColor::Red.on_default().bold();
 const ADDED: Style = AnsiColor::Green.on_default();
@@ -111,7 +113,7 @@ fn place(lines: &[&str], at: usize) -> String {
 
 /// `line` without characters that a terminal obeys instead of showing: YAML
 /// keeps the marks that reverse the direction of text.
-fn visible(line: &str) -> Cow<'_, str> {
+pub fn visible(line: &str) -> Cow<'_, str> {
     let obeyed = |c: char| {
         c.is_control()
             || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}')

@@ -3,22 +3,23 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::input::{self, Item};
-use super::render::{self, CHANGED, DENIED, QUIET};
+use super::render::{self, CHANGED, DENIED, QUIET, WARNED};
+use crate::admission::judge::judge;
 use crate::admission::pod::Pod;
-use crate::admission::policy::{Namespace, PROFILE};
+use crate::admission::policy::{LEVEL, MODE, Namespace, PROFILE, Policy, Settings};
 use crate::admission::profile::Profiles;
 use crate::admission::request::Request;
-use crate::admission::review::{Decision, Outcome, review};
+use crate::admission::review::{Allowed, Answer, Decision, Outcome, correct};
 use crate::admission::text::bounded;
 use crate::cluster::file::NamespaceFile;
+use crate::webhook::record::Violated;
 
 pub(super) const LONG_ABOUT: &str = "\
 Shows what the webhook would answer for pods in files, without a cluster.
@@ -51,6 +52,22 @@ pub struct Args {
     /// Review as if every namespace had this profile
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
+    /// Review as if every namespace with a profile had this level
+    #[arg(long, value_parser = PossibleValuesParser::new(["privileged", "baseline", "restricted"]))]
+    level: Option<String>,
+    /// Review as if every namespace with a profile had this mode
+    #[arg(long, value_parser = PossibleValuesParser::new(["enforce", "warn", "audit"]))]
+    mode: Option<String>,
+    /// Who creates the pods; by default whom the namespace names in podseal.io/runner
+    #[arg(long = "as", value_name = "USER")]
+    user: Option<String>,
+    /// What is done to the pods; an AdmissionReview says so itself
+    #[arg(long, value_parser = PossibleValuesParser::new(["CREATE", "UPDATE"]), default_value = "CREATE")]
+    operation: String,
+    /// Deny jobs that are known by their labels alone where their profile grants more than the
+    /// baseline
+    #[arg(long)]
+    require_runner: bool,
     /// What to print: text for people, the patched pods, or a JSON object a line
     #[arg(short, long, value_enum, default_value = "text")]
     output: Format,
@@ -77,11 +94,15 @@ struct Reviewed {
     namespace: String,
     pod: String,
     profile: Option<String>,
+    level: Option<&'static str>,
+    mode: Option<&'static str>,
     job: Option<ReviewedJob>,
     allowed: bool,
+    decision: &'static str,
     code: u16,
     message: Option<String>,
     warnings: Vec<String>,
+    violations: Vec<Violated>,
     changes: Vec<String>,
     patch: Option<json_patch::Patch>,
     object: Option<Value>,
@@ -112,7 +133,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
         };
         for item in items {
-            match source.review(file, &item) {
+            match review(args, &source, file, &item) {
                 Ok(reviewed) => {
                     tally.count(&reviewed);
                     print(&reviewed, args.output)?;
@@ -131,7 +152,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn complain(file: &str, error: &dyn std::fmt::Display) {
-    let name = if file == "-" { "standard input" } else { file };
+    let name = if file == "-" {
+        "standard input".into()
+    } else {
+        render::visible(file)
+    };
+    // A parser shows the lines it could not read, as they are.
+    let error = error.to_string();
+    let error: Vec<_> = error.lines().map(render::visible).collect();
+    let error = error.join("\n");
     anstream::eprintln!("{}error:{:#} {name}: {error}", super::ERROR, super::ERROR);
 }
 
@@ -153,62 +182,105 @@ impl Source {
         Ok(Source::File(super::serve::namespaces_from_file(path)?))
     }
 
-    fn namespace(&self, name: &str) -> anyhow::Result<Arc<Namespace>> {
-        match self {
+    fn namespace(&self, name: &str, args: &Args) -> anyhow::Result<Namespace> {
+        let mut namespace = match self {
             Source::Profile(profile) => {
-                let label = (PROFILE.to_owned(), profile.clone());
-                Ok(Arc::new(Namespace::new(name, [label])))
+                Namespace::new(name, [(PROFILE.to_owned(), profile.clone())], [])
             }
             Source::File(namespaces) => {
-                let name = bounded(name);
-                namespaces.get(&name).with_context(|| {
+                let namespace = namespaces.get(name).with_context(|| {
+                    let name = bounded(name);
                     format!("namespace {name} is not in the file that --namespaces names")
-                })
-            }
-        }
-    }
-
-    fn review(&self, file: &str, item: &Item) -> anyhow::Result<Reviewed> {
-        let (request, object) = match item {
-            Item::Review(review) => {
-                #[derive(serde::Deserialize)]
-                struct Parts<'a> {
-                    #[serde(borrow)]
-                    request: Object<'a>,
-                }
-                #[derive(serde::Deserialize)]
-                struct Object<'a> {
-                    #[serde(borrow)]
-                    object: Option<&'a RawValue>,
-                }
-                let request = Request::from_review(review.get().as_bytes())?;
-                let parts: Parts<'_> = serde_json::from_str(review.get())?;
-                (request, parts.request.object)
-            }
-            Item::Pod(pod) => {
-                let parsed: Pod<'_> =
-                    serde_json::from_str(pod.get()).context("it is no valid pod")?;
-                let namespace = parsed.metadata.namespace.clone();
-                let namespace = namespace.filter(|name| !name.is_empty());
-                let mut request = Request::create(parsed, "default");
-                request.namespace = namespace.or(request.namespace);
-                (request, Some(&**pod))
+                })?;
+                Namespace::clone(&namespace)
             }
         };
-        let name = request.namespace.as_deref().unwrap_or_default().to_owned();
-        if name.is_empty() {
-            bail!("the AdmissionReview has no request.namespace; podseal reviews pods only");
+        for (label, value) in [(LEVEL, &args.level), (MODE, &args.mode)] {
+            if let Some(value) = value.as_ref().filter(|_| namespace.opts_in()) {
+                namespace.labels.insert(label.to_owned(), value.clone());
+            }
         }
-        let pod = request
-            .object
-            .as_ref()
-            .map(|pod| pod.name())
-            .unwrap_or_default()
-            .to_owned();
-        let namespace = self.namespace(&name)?;
-        let decision = review(request, &namespace, Profiles::built_in());
-        let before = object.map_or(Ok(Value::Null), |object| serde_json::from_str(object.get()))?;
-        Reviewed::new(file, name, pod, before, &decision)
+        Ok(namespace)
+    }
+}
+
+/// Reviews one item as the API server would have it reviewed: corrected first,
+/// and then, as it is in the end, judged.
+fn review(args: &Args, source: &Source, file: &str, item: &Item) -> anyhow::Result<Reviewed> {
+    let text = item.review(&args.operation)?;
+    if let Item::Pod(pod) = item {
+        // By itself, so that the place of an error is a place in the pod.
+        serde_json::from_str::<Pod<'_>>(pod.get()).context("it is no valid pod")?;
+    }
+    let mut request = Request::from_review(text.as_bytes())?;
+    let name = request.namespace.as_deref().unwrap_or_default().to_owned();
+    if name.is_empty() {
+        bail!("the AdmissionReview has no request.namespace; podseal reviews pods only");
+    }
+    let namespace = source.namespace(&name, args)?;
+    let settings = Settings {
+        require_runner: args.require_runner,
+        ..Settings::built_in()
+    };
+    let policy = Policy::from_namespace(&namespace, &settings);
+    if let Some(user) = args.user.as_deref() {
+        request.user_info.username = Some(user.into());
+    } else if item.is_pod() {
+        let runner = policy.as_ref().and_then(Policy::runner);
+        request.user_info.username = runner.map(Into::into);
+    }
+    let pod = request
+        .object
+        .as_ref()
+        .map(|pod| pod.name())
+        .unwrap_or_default()
+        .to_owned();
+    let before: Value = object_of(&text)?;
+
+    let corrected = correct(request.clone(), &namespace, &settings);
+    let mut after = before.clone();
+    if let Answer::Patch(patch) = corrected.answer() {
+        json_patch::patch(&mut after, patch).context("the patch does not fit the pod")?;
+    }
+    let after_text = after.to_string();
+    if !after.is_null() {
+        request.object = Some(serde_json::from_str(&after_text).context("it is no valid pod")?);
+    }
+    let judged = match &corrected.outcome {
+        Outcome::Deny(_) => None,
+        _ => Some(judge(request, &namespace, &settings)),
+    };
+    let mut reviewed = Reviewed::new(file, name, pod, before, after, &corrected, judged.as_ref());
+    let ineffective = [LEVEL, MODE]
+        .into_iter()
+        .filter(|label| namespace.labels.contains_key(*label));
+    if !namespace.opts_in() {
+        reviewed.warnings.extend(
+            ineffective.map(|label| format!("label {label} has no effect without {PROFILE}")),
+        );
+    }
+    Ok(reviewed)
+}
+
+/// `request.object` of a review, as it stands.
+fn object_of(review: &str) -> anyhow::Result<Value> {
+    #[derive(serde::Deserialize)]
+    struct Review {
+        request: Parts,
+    }
+    #[derive(serde::Deserialize)]
+    struct Parts {
+        #[serde(default)]
+        object: Value,
+    }
+    Ok(serde_json::from_str::<Review>(review)?.request.object)
+}
+
+/// Why a pod is left as it is; and, where it was judged, that it passed.
+fn also_judged(reason: &str, judged: Option<&Decision<'_>>) -> String {
+    match judged.map(|judged| &judged.outcome) {
+        Some(Outcome::Allow(why @ Allowed::Complies)) => format!("{reason}, and {}", why.reason()),
+        _ => reason.to_owned(),
     }
 }
 
@@ -218,71 +290,104 @@ impl Reviewed {
         namespace: String,
         pod: String,
         before: Value,
-        decision: &Decision<'_>,
-    ) -> anyhow::Result<Reviewed> {
-        let mut after = Some(before.clone());
-        let mut patched = None;
-        let (code, message) = match &decision.outcome {
-            Outcome::Allow(why) => (200, Some(why.reason().to_owned())),
-            Outcome::Mutate { patch, .. } => {
-                if let Some(after) = &mut after {
-                    json_patch::patch(after, patch).context("the patch does not fit the pod")?;
-                }
-                patched = Some(patch.clone());
-                (200, None)
-            }
-            Outcome::Deny(denial) => {
-                after = None;
-                (denial.code, Some(denial.message.clone()))
-            }
+        after: Value,
+        corrected: &Decision<'_>,
+        judged: Option<&Decision<'_>>,
+    ) -> Reviewed {
+        let denied = |decision: &&Decision<'_>| matches!(decision.outcome, Outcome::Deny(_));
+        // The one that says more: a denial, else the correction, unless there
+        // was none to make.
+        let has_more = |judged: &&Decision<'_>| {
+            denied(judged) || corrected.outcome == Outcome::Allow(Allowed::NotAPod)
         };
-        Ok(Reviewed {
+        let telling = judged.filter(has_more).unwrap_or(corrected);
+        let judged_or = judged.unwrap_or(corrected);
+        let allowed = ![telling, corrected]
+            .iter()
+            .any(|d| matches!(d.answer(), Answer::Deny(_)));
+        let (code, message) = match &telling.outcome {
+            Outcome::Allow(why) => (200, Some(also_judged(why.reason(), judged))),
+            Outcome::Mutate(_) => (200, None),
+            Outcome::Deny(denial) => (denial.code, Some(denial.message.clone())),
+        };
+        let patch = match corrected.answer() {
+            Answer::Patch(patch) if allowed => Some(patch.clone()),
+            _ => None,
+        };
+        let mut warnings = telling.told();
+        warnings.extend(telling.warnings.iter().cloned());
+        let mut seen = std::collections::HashSet::new();
+        warnings.retain(|warning| seen.insert(warning.clone()));
+        let policy = corrected.policy.as_ref();
+        Reviewed {
             file: file.to_owned(),
             namespace,
             pod,
-            profile: decision.profile.map(str::to_owned),
-            job: decision.job.as_ref().map(|job| ReviewedJob {
+            profile: policy.map(|policy| policy.name.to_owned()),
+            level: policy.map(|policy| policy.level.name()),
+            mode: policy.map(|policy| policy.mode.name()),
+            job: corrected.job.as_ref().map(|job| ReviewedJob {
                 id: job.id.as_deref().map(str::to_owned),
                 project_id: job.project_id.as_deref().map(str::to_owned),
                 project: job.project.clone(),
             }),
-            allowed: after.is_some(),
+            allowed,
+            decision: telling.outcome.word(),
             code,
             message,
-            warnings: Vec::new(),
-            changes: decision
-                .outcome
-                .changes()
+            warnings,
+            violations: judged_or
+                .violations
+                .told
                 .iter()
-                .map(ToString::to_string)
+                .map(Violated::from)
                 .collect(),
-            patch: patched,
-            object: after,
+            changes: corrected.changes.iter().map(ToString::to_string).collect(),
+            patch,
+            object: allowed.then_some(after),
             before,
-        })
+        }
     }
 
     fn text(&self) -> String {
         let mut text = String::new();
         let name = format!("{}/{}", bounded(&self.namespace), bounded(&self.pod));
         let message = self.message.as_deref().unwrap_or_default();
+        let profile = self.profile.as_deref().map(bounded).unwrap_or_default();
+        let mode = self.mode.unwrap_or_default();
         let _ = match &self.object {
             None => writeln!(text, "{DENIED}denied{DENIED:#}     {name}\n  {message}"),
+            Some(_) if self.decision == "deny" => {
+                writeln!(
+                    text,
+                    "{WARNED}admitted{WARNED:#}   {name}, since the mode is {mode}; enforce would deny it:\n  {message}"
+                )
+            }
             Some(_) if self.changes.is_empty() => {
                 writeln!(text, "{QUIET}unchanged  {name}: {message}{QUIET:#}")
             }
-            Some(after) => {
-                let profile = self.profile.as_deref().unwrap_or_default();
-                let _ = writeln!(
+            Some(_) if self.patch.is_none() => {
+                writeln!(
                     text,
-                    "{CHANGED}corrected{CHANGED:#}  {name}, by the profile {profile}"
-                );
-                for change in &self.changes {
-                    let _ = writeln!(text, "  {change}");
-                }
-                writeln!(text, "\n{}", render::diff(&self.before, after, "  "))
+                    "{WARNED}unchanged{WARNED:#}  {name}, since the mode is {mode}; else corrected by the profile {profile}:"
+                )
             }
+            Some(_) => writeln!(
+                text,
+                "{CHANGED}corrected{CHANGED:#}  {name}, by the profile {profile}"
+            ),
         };
+        if self.object.is_some() {
+            for change in &self.changes {
+                let _ = writeln!(text, "  {change}");
+            }
+        }
+        for warning in &self.warnings {
+            let _ = writeln!(text, "  {WARNED}warning:{WARNED:#} {warning}");
+        }
+        if let (Some(after), Some(_)) = (&self.object, &self.patch) {
+            let _ = writeln!(text, "\n{}", render::diff(&self.before, after, "  "));
+        }
         text
     }
 }
@@ -295,6 +400,8 @@ fn print(reviewed: &Reviewed, format: Format) -> anyhow::Result<()> {
             line.push(b'\n');
             super::write_out(&line)
         }
+        // A deletion has no pod to apply.
+        (Format::Yaml, Some(Value::Null)) => Ok(()),
         (Format::Yaml, Some(object)) => {
             super::write_out(format!("---\n{}", render::yaml(object)).as_bytes())
         }
@@ -316,6 +423,7 @@ struct Tally {
     corrected: usize,
     unchanged: usize,
     denied: usize,
+    spared: usize,
     unusable: usize,
 }
 
@@ -323,7 +431,10 @@ impl Tally {
     fn count(&mut self, reviewed: &Reviewed) {
         match reviewed {
             Reviewed { allowed: false, .. } => self.denied += 1,
-            Reviewed { changes, .. } if changes.is_empty() => self.unchanged += 1,
+            Reviewed {
+                decision: "deny", ..
+            } => self.spared += 1,
+            Reviewed { patch: None, .. } => self.unchanged += 1,
             _ => self.corrected += 1,
         }
     }
@@ -343,14 +454,18 @@ impl std::fmt::Display for Tally {
             corrected,
             unchanged,
             denied,
+            spared,
             unusable,
         } = self;
-        let pods = corrected + unchanged + denied;
+        let pods = corrected + unchanged + denied + spared;
         let s = if pods == 1 { "" } else { "s" };
         write!(
             f,
             "{pods} pod{s}: {corrected} corrected, {unchanged} unchanged, {denied} denied"
         )?;
+        if *spared > 0 {
+            write!(f, ", {spared} that the mode enforce would deny")?;
+        }
         match unusable {
             0 => Ok(()),
             1 => f.write_str("; 1 input could not be used"),

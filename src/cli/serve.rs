@@ -5,21 +5,19 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::admission::policy::Settings;
 use crate::admission::profile::Profiles;
 use crate::cluster::file::NamespaceFile;
 use crate::cluster::namespaces::Namespaces;
 use crate::webhook::http::{Webhook, router};
-use crate::webhook::{record, server, tls};
+use crate::webhook::{log, server, tls};
 
 pub(super) const LONG_ABOUT: &str = "\
-Serves the admission webhook over TLS: POST /mutate, admission.k8s.io/v1.
+Serves the admission webhooks over TLS: POST /mutate and POST /validate, \
+admission.k8s.io/v1.
 
 The labels of namespaces come from the cluster that the pod's service account, or \
 KUBECONFIG, points at; podseal watches namespaces and needs the verbs get, list and \
@@ -51,6 +49,10 @@ pub struct Args {
     /// Take namespaces from this file (YAML or JSON) and ask no cluster
     #[arg(long, value_name = "FILE")]
     namespaces: Option<PathBuf>,
+    /// Deny jobs that are known by their labels alone where their profile grants more than the
+    /// baseline, until the namespace names its runner in the annotation podseal.io/runner
+    #[arg(long)]
+    require_runner: bool,
     /// The log's form: auto is text on a terminal and JSON elsewhere
     #[arg(long, value_enum, default_value = "auto")]
     log_format: LogFormat,
@@ -85,12 +87,16 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let stop = server::stop_signal().context("cannot listen for signals")?;
     let listener = TcpListener::bind(args.listen)
         .await
-        .with_context(|| format!("cannot listen on {}; is the port in use?", args.listen))?;
+        .map_err(|error| cannot_listen(args.listen, &error))?;
     let address = listener.local_addr().context("cannot tell the address")?;
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(%address, version, commit = env!("PODSEAL_COMMIT"), "serving");
-    let webhook = Webhook {
+    let settings = Settings {
         profiles: Profiles::built_in(),
+        require_runner: args.require_runner,
+    };
+    let webhook = Webhook {
+        settings,
         namespaces,
     };
     server::serve(listener, tls, router(webhook), async {
@@ -102,12 +108,24 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
+    let hint = match error.kind() {
+        std::io::ErrorKind::AddrInUse => "; another process listens there",
+        _ => "",
+    };
+    anyhow!("cannot listen on {address}: {error}{hint}")
+}
+
 async fn cluster() -> anyhow::Result<kube::Client> {
     // kube takes the process's default provider; two are compiled in nowhere.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    kube::Client::try_default().await.context(
-        "no cluster to ask for namespaces: run in a pod, set KUBECONFIG, or give --namespaces FILE",
-    )
+    // The error tells its causes itself.
+    kube::Client::try_default().await.map_err(|error| {
+        anyhow!(
+            "no cluster to ask for namespaces: run in a pod, set KUBECONFIG, or give --namespaces \
+             FILE ({error})"
+        )
+    })
 }
 
 /// Reads the file that `--namespaces` names.
@@ -119,26 +137,11 @@ pub(super) fn namespaces_from_file(path: &Path) -> anyhow::Result<NamespaceFile>
 
 fn start_logging(format: LogFormat, level: &str) {
     use std::io::IsTerminal;
-    let terminal = std::io::stderr().is_terminal();
-    let level: LevelFilter = level.parse().expect("clap lets only these levels through");
+    let level = level.parse().expect("clap lets only these levels through");
     let json = match format {
-        LogFormat::Auto => !terminal,
+        LogFormat::Auto => !std::io::stderr().is_terminal(),
         LogFormat::Json => true,
         LogFormat::Text => false,
     };
-    // A decision is a record and not a remark: it is logged at every level.
-    let filter = Targets::new()
-        .with_default(level)
-        .with_target(record::TARGET, level.max(LevelFilter::INFO));
-    let registry = tracing_subscriber::registry().with(filter);
-    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    if json {
-        let log = log.json().flatten_event(true);
-        registry
-            .with(log.with_current_span(false).with_span_list(false))
-            .init();
-    } else {
-        let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        registry.with(log.with_ansi(colour)).init();
-    }
+    log::start(json, level);
 }

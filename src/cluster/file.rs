@@ -14,14 +14,11 @@ pub struct NamespaceFile(HashMap<String, Arc<Namespace>>);
 /// Why a file gives no namespaces.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// It could not be read.
-    #[error("cannot read it: {0}")]
-    Read(#[from] std::io::Error),
     /// It is not YAML or JSON, or not of namespaces.
     #[error("not a list of namespaces: {0}")]
-    Parse(#[from] serde_saphyr::Error),
+    Parse(serde_saphyr::Error),
     /// Something else stands in it.
-    #[error("document {index} is a {kind:?}, and only Namespace and List of them are read")]
+    #[error("document {index} is a {kind:?}, and only Namespaces, or a List of them, are read")]
     Kind {
         /// Which document, counted from 1.
         index: usize,
@@ -35,7 +32,7 @@ pub enum FileError {
     #[error("namespace {0:?} stands in it twice")]
     Twice(String),
     /// Nothing stands in it.
-    #[error("no namespace stands in it")]
+    #[error("it contains no namespace")]
     Empty,
 }
 
@@ -43,9 +40,9 @@ impl NamespaceFile {
     /// Namespaces from a file's text: YAML or JSON, one or more documents, each
     /// a `Namespace` or a `List` of them, as `kubectl get ns -o yaml` prints.
     pub fn from_text(text: &str) -> Result<NamespaceFile, FileError> {
-        let options = serde_saphyr::options! { budget: None };
+        let options = serde_saphyr::options! { budget: None, legacy_octal_numbers: true };
         let documents: Vec<Option<Document>> =
-            serde_saphyr::from_multiple_with_options(text, options)?;
+            serde_saphyr::from_multiple_with_options(text, options).map_err(FileError::Parse)?;
         let mut namespaces = HashMap::new();
         for (index, document) in documents.into_iter().enumerate() {
             let Some(document) = document else { continue };
@@ -63,11 +60,18 @@ impl NamespaceFile {
                     });
                 }
             };
-            for Metadata { name, labels } in items {
+            for Metadata {
+                name,
+                labels,
+                annotations,
+            } in items
+            {
                 let name = name
                     .filter(|name| !name.is_empty())
                     .ok_or(FileError::NoName)?;
-                let namespace = Namespace::new(name.clone(), labels.unwrap_or_default());
+                let (labels, annotations) =
+                    (labels.unwrap_or_default(), annotations.unwrap_or_default());
+                let namespace = Namespace::new(name.clone(), labels, annotations);
                 if namespaces
                     .insert(name.clone(), Arc::new(namespace))
                     .is_some()
@@ -106,6 +110,7 @@ struct Item {
 struct Metadata {
     name: Option<String>,
     labels: Option<HashMap<String, String>>,
+    annotations: Option<HashMap<String, String>>,
 }
 
 #[cfg(test)]

@@ -71,13 +71,6 @@ impl Namespaces {
             Namespaces::Cluster(cluster) => cluster.get(name).await,
         }
     }
-
-    /// Resolves once the watch has listed every namespace.
-    pub async fn synced(&self) {
-        if let Namespaces::Cluster(cluster) = self {
-            cluster.watched.synced().await;
-        }
-    }
 }
 
 impl Cluster {
@@ -96,7 +89,8 @@ impl Cluster {
             Ok(Ok(Some(object))) => Ok(Arc::new(namespace_of(object))),
             Ok(Ok(None)) => Err(Unavailable::NotFound),
             Ok(Err(error)) => {
-                tracing::warn!(namespace = name, %error, "cannot look up a namespace");
+                let error = format!("{:#}", anyhow::Error::new(error));
+                tracing::warn!(namespace = name, error, "cannot look up a namespace");
                 Err(Unavailable::Failed)
             }
             Err(_) => {
@@ -110,5 +104,9 @@ impl Cluster {
 pub(super) fn namespace_of(object: PartialObjectMeta<core::Namespace>) -> Namespace {
     let metadata = object.metadata;
     let name = metadata.name.unwrap_or_default();
-    Namespace::new(name, metadata.labels.unwrap_or_default())
+    Namespace::new(
+        name,
+        metadata.labels.unwrap_or_default(),
+        metadata.annotations.unwrap_or_default(),
+    )
 }

@@ -25,32 +25,31 @@ type Snapshot = HashMap<String, Arc<Namespace>>;
 #[derive(Clone)]
 pub(super) struct Watched {
     snapshot: Arc<ArcSwap<Snapshot>>,
-    synced: watch::Receiver<bool>,
+    /// Its end tells the watch that nobody reads the snapshot any more.
+    _reader: watch::Receiver<()>,
 }
 
 impl Watched {
     /// Starts watching, in a task that ends with the last [`Watched`].
     pub(super) fn start(api: Api<PartialObjectMeta<core::Namespace>>) -> Watched {
         let snapshot = Arc::new(ArcSwap::default());
-        let (synced_tx, synced) = watch::channel(false);
-        tokio::spawn(follow(api, Arc::clone(&snapshot), synced_tx));
-        Watched { snapshot, synced }
+        let (readers, reader) = watch::channel(());
+        tokio::spawn(follow(api, Arc::clone(&snapshot), readers));
+        Watched {
+            snapshot,
+            _reader: reader,
+        }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<Namespace>> {
         self.snapshot.load().get(name).cloned()
-    }
-
-    pub(super) async fn synced(&self) {
-        // The sender lives as long as any receiver.
-        let _ = self.synced.clone().wait_for(|synced| *synced).await;
     }
 }
 
 async fn follow(
     api: Api<PartialObjectMeta<core::Namespace>>,
     snapshot: Arc<ArcSwap<Snapshot>>,
-    synced: watch::Sender<bool>,
+    readers: watch::Sender<()>,
 ) {
     let config = watcher::Config::default().labels(PROFILE);
     let mut events = kube::runtime::watcher(api, config)
@@ -60,7 +59,7 @@ async fn follow(
     loop {
         let event = tokio::select! {
             event = events.next() => event,
-            () = synced.closed() => return,
+            () = readers.closed() => return,
         };
         match event {
             Some(Ok(Event::Init)) => listed.clear(),
@@ -72,7 +71,6 @@ async fn follow(
                     "listed the namespaces that opt in"
                 );
                 snapshot.store(Arc::new(namespaces));
-                synced.send_replace(true);
             }
             Some(Ok(Event::Apply(object))) => {
                 let mut next = Snapshot::clone(&snapshot.load());
@@ -85,7 +83,8 @@ async fn follow(
                 snapshot.store(Arc::new(next));
             }
             Some(Err(error)) => {
-                tracing::warn!(%error, "the watch of namespaces broke; trying again");
+                let error = format!("{:#}", anyhow::Error::new(error));
+                tracing::warn!(error, "the watch of namespaces broke; trying again");
             }
             None => return,
         }

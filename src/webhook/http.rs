@@ -13,9 +13,10 @@ use axum::routing::post;
 
 use super::record;
 use super::response;
-use crate::admission::profile::Profiles;
+use crate::admission::judge::judge;
+use crate::admission::policy::Settings;
 use crate::admission::request::Request;
-use crate::admission::review::{Decision, review};
+use crate::admission::review::{Decision, correct};
 use crate::admission::text::bounded;
 use crate::cluster::namespaces::Namespaces;
 
@@ -27,54 +28,72 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 /// What answering a review takes.
 #[derive(Clone)]
 pub struct Webhook {
-    /// The profiles a namespace can name.
-    pub profiles: &'static Profiles,
+    /// What holds for all namespaces.
+    pub settings: Settings<'static>,
     /// The namespaces.
     pub namespaces: Namespaces,
 }
 
-/// The webhook's routes.
+/// The webhooks' routes.
 pub fn router(webhook: Webhook) -> Router {
     Router::new()
         .route("/mutate", post(mutate))
+        .route("/validate", post(validate))
         .method_not_allowed_fallback(async || {
-            (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "podseal answers POST, with an AdmissionReview\n",
-            )
+            let text = "podseal answers POST, with an AdmissionReview\n";
+            (StatusCode::METHOD_NOT_ALLOWED, text)
         })
-        .fallback(async || (StatusCode::NOT_FOUND, "podseal answers POST /mutate\n"))
+        .fallback(async || {
+            let text = "podseal answers POST /mutate and POST /validate\n";
+            (StatusCode::NOT_FOUND, text)
+        })
         .with_state(Arc::new(webhook))
 }
 
 async fn mutate(State(webhook): State<Arc<Webhook>>, body: Body) -> Response {
-    let body = match read(body).await {
-        Ok(body) => body,
-        Err(refusal) => return refusal,
-    };
-    let start = Instant::now();
-    let request = match Request::from_review(&body) {
-        Ok(request) => request,
-        Err(error) => {
-            let error = bounded_error(&error.to_string());
-            tracing::warn!(%error, "refused a request that is no review");
-            return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response();
-        }
-    };
-    let Some(name) = request.namespace.clone().filter(|name| !name.is_empty()) else {
-        let error = "the AdmissionReview has no request.namespace; podseal reviews pods only";
-        tracing::warn!(error, "refused a request that is no review");
-        return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response();
-    };
-    let about = record::About::of(&request);
-    let namespace = webhook.namespaces.get(&name).await;
-    let decision = match &namespace {
-        Ok(namespace) => review(request, namespace, webhook.profiles),
-        Err(unavailable) => Decision::unavailable(&request, &unavailable.to_string()),
-    };
-    let answer = response::encode(&about.uid, &decision);
-    record::log(&about, &decision, start.elapsed());
-    ([(CONTENT_TYPE, "application/json")], answer).into_response()
+    webhook.answer(record::Webhook::Mutate, body).await
+}
+
+async fn validate(State(webhook): State<Arc<Webhook>>, body: Body) -> Response {
+    webhook.answer(record::Webhook::Validate, body).await
+}
+
+impl Webhook {
+    async fn answer(&self, webhook: record::Webhook, body: Body) -> Response {
+        let body = match read(body).await {
+            Ok(body) => body,
+            Err(refusal) => return refusal,
+        };
+        let start = Instant::now();
+        let request = match Request::from_review(&body) {
+            Ok(request) => request,
+            Err(error) => return refuse(&error.to_string()),
+        };
+        let Some(name) = request.namespace.clone().filter(|name| !name.is_empty()) else {
+            return refuse(
+                "the AdmissionReview has no request.namespace; podseal reviews pods only",
+            );
+        };
+        let about = record::About::of(&request);
+        let namespace = self.namespaces.get(&name).await;
+        let decision = match &namespace {
+            Ok(namespace) => match webhook {
+                record::Webhook::Mutate => correct(request, namespace, &self.settings),
+                record::Webhook::Validate => judge(request, namespace, &self.settings),
+            },
+            Err(unavailable) => Decision::unavailable(&request, &unavailable.to_string()),
+        };
+        let answer = response::encode(about.uid(), &decision);
+        record::log(webhook, &about, &decision, start.elapsed());
+        ([(CONTENT_TYPE, "application/json")], answer).into_response()
+    }
+}
+
+/// What a parser says quotes what it met, which a stranger wrote.
+fn refuse(error: &str) -> Response {
+    let error = &*bounded(error);
+    tracing::warn!(error, "refused a request that is no review");
+    (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response()
 }
 
 async fn read(body: Body) -> Result<Bytes, Response> {
@@ -102,9 +121,4 @@ fn is_over_limit(error: &axum::Error) -> bool {
         Some(error)
     })
     .any(|error| error.is::<http_body_util::LengthLimitError>())
-}
-
-/// A parser's error quotes what it met, which a stranger wrote.
-fn bounded_error(error: &str) -> String {
-    bounded(error).into_owned()
 }

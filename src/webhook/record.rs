@@ -1,80 +1,258 @@
-//! One log event a decision, with its fields flat.
+//! The record of a decision: one JSON object a decision, complete by itself.
 //!
-//! The request's strings are bounded and escaped before they get here, so that
-//! nobody who can create a pod can forge a line or flood the log.
+//! Its fields are an interface; `docs/audit-log.md` and the JSON Schema beside
+//! it describe them. Every string that came with the request is escaped and
+//! bounded on its way in, and the whole as well, so that nobody who can create a
+//! pod can forge a line, flood the log, or hide in a line that is cut.
 
 use std::time::Duration;
 
-use crate::admission::request::Request;
+use serde::Serialize;
+
+use crate::admission::job::Job;
+use crate::admission::pod::Pod;
+use crate::admission::pod_security::Violation;
+use crate::admission::request::{Act, Request};
 use crate::admission::review::{Decision, Outcome};
 use crate::admission::text::bounded;
 
-/// The `tracing` target of decisions.
+/// The `tracing` target of records.
 pub const TARGET: &str = "podseal::decision";
+/// The version of the record's schema.
+pub const SCHEMA: &str = "podseal.io/decision/v1";
 
-/// How many bytes of sentences one event holds.
-const CHANGES_LIMIT: usize = 4096;
+/// How many of a user's groups are recorded.
+const GROUPS: usize = 16;
+/// How many changes are recorded.
+const CHANGES: usize = 64;
+/// The length of a record in bytes, with the end of its line. Docker and
+/// containerd cut longer lines in two, and half a record is none.
+const LINE: usize = 16 * 1024;
+
+/// Which of the webhooks decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Webhook {
+    /// `/mutate`
+    Mutate,
+    /// `/validate`
+    Validate,
+}
 
 /// What the record says of the request, kept while the decision consumes it.
+#[derive(Debug, Clone, Serialize)]
 pub struct About {
-    /// The review's uid, as it is echoed.
-    pub uid: String,
-    namespace: String,
-    pod: String,
-    user: String,
+    #[serde(skip)]
+    uid: String,
+    #[serde(rename = "uid")]
+    uid_shown: String,
     operation: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subresource: Option<String>,
+    namespace: String,
+    /// The pod's name; empty where it is to be generated.
+    pod: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generate_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    user: String,
+    groups: Vec<String>,
+    group_count: usize,
     dry_run: bool,
+    #[serde(skip)]
+    job: JobShown,
+}
+
+/// The job, as the record tells it.
+#[derive(Debug, Clone, Default, Serialize)]
+struct JobShown {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<String>,
+}
+
+/// The record.
+#[derive(Serialize)]
+struct Record<'r> {
+    schema: &'static str,
+    target: &'static str,
+    time: String,
+    version: &'static str,
+    webhook: Webhook,
+    #[serde(flatten)]
+    about: &'r About,
+    #[serde(flatten)]
+    job: &'r JobShown,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<&'static str>,
+    mode: &'static str,
+    decision: &'static str,
+    code: u16,
+    message: &'r str,
+    warnings: &'r [String],
+    violations: Vec<Violated>,
+    violation_count: usize,
+    changes: Vec<String>,
+    change_count: usize,
+    duration_us: u64,
+}
+
+/// A violation, as records and `podseal review -o json` tell it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Violated {
+    /// The control's name.
+    pub control: &'static str,
+    /// The container's name; none for the pod.
+    pub container: Option<String>,
+    /// The field.
+    pub field: String,
+    /// What stands there.
+    pub value: String,
+}
+
+impl From<&Violation<'_>> for Violated {
+    fn from(violation: &Violation<'_>) -> Self {
+        let container = &violation.container;
+        Violated {
+            control: violation.control.family().name(),
+            container: (!container.is_empty()).then(|| shown(container)),
+            field: violation.field.to_string(),
+            value: shown(&violation.value),
+        }
+    }
+}
+
+fn shown(text: &str) -> String {
+    bounded(text).into_owned()
 }
 
 impl About {
     /// The request's own part of the record.
     pub fn of(request: &Request<'_>) -> About {
-        let pod = request
-            .object
-            .as_ref()
-            .map(|pod| pod.name())
-            .unwrap_or_default();
+        let pod = request.object.as_ref();
+        let metadata = pod.map(|pod| &pod.metadata);
+        let name = metadata.and_then(|metadata| metadata.name.as_deref());
+        let prefix = metadata.and_then(|metadata| metadata.generate_name.as_deref());
+        let groups = request.user_info.groups.as_deref().unwrap_or_default();
         About {
             uid: request.uid.to_string(),
-            namespace: bounded(request.namespace.as_deref().unwrap_or_default()).into_owned(),
-            pod: bounded(pod).into_owned(),
-            user: bounded(request.user_info.username.as_deref().unwrap_or_default()).into_owned(),
-            operation: bounded(&request.operation).into_owned(),
+            uid_shown: shown(&request.uid),
+            operation: shown(&request.operation),
+            subresource: request
+                .sub_resource
+                .as_deref()
+                .filter(|s| !s.is_empty())
+                .map(shown),
+            namespace: shown(request.namespace.as_deref().unwrap_or_default()),
+            pod: shown(name.unwrap_or_default()),
+            generate_name: prefix.filter(|prefix| !prefix.is_empty()).map(shown),
+            owner: pod.and_then(owner),
+            user: shown(request.user()),
+            groups: groups
+                .iter()
+                .take(GROUPS)
+                .map(|group| shown(group))
+                .collect(),
+            group_count: groups.len(),
             dry_run: request.dry_run == Some(true),
+            job: JobShown::of_update(request),
         }
+    }
+
+    /// The review's uid, as it is echoed.
+    pub fn uid(&self) -> &str {
+        &self.uid
     }
 }
 
+impl JobShown {
+    fn of(job: &Job<'_>) -> JobShown {
+        let optional = |text: Option<&str>| text.map(shown);
+        JobShown {
+            job_id: optional(job.id.as_deref()),
+            project_id: optional(job.project_id.as_deref()),
+            project: optional(job.project.as_deref()),
+        }
+    }
+
+    /// Who updates a pod says nothing about its job, so the decision knows
+    /// none; whoever reads of a debug container wants to know in which all the
+    /// same.
+    fn of_update(request: &Request<'_>) -> JobShown {
+        let before = request.old_object.as_ref();
+        let pod = before.filter(|_| request.act() == Act::Update);
+        let job = pod.and_then(Job::from_pod);
+        job.as_ref().map(JobShown::of).unwrap_or_default()
+    }
+}
+
+/// The controller that the pod belongs to, as `kind/name`.
+fn owner(pod: &Pod<'_>) -> Option<String> {
+    let owners = &pod.metadata.owner_references;
+    let owner = owners
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+        .or(owners.first())?;
+    Some(format!("{}/{}", bounded(&owner.kind), bounded(&owner.name)))
+}
+
 /// Logs `decision`.
-pub fn log(about: &About, decision: &Decision<'_>, duration: Duration) {
-    let job = decision.job.as_ref();
-    let shown = |text: Option<&str>| text.map(|text| bounded(text).into_owned());
-    let job_id = shown(job.and_then(|job| job.id.as_deref()));
-    let project_id = shown(job.and_then(|job| job.project_id.as_deref()));
-    let project = shown(job.and_then(|job| job.project.as_deref()));
-    let changes = decision.outcome.changes();
-    let changes = (!changes.is_empty()).then(|| super::response::sentences(changes, CHANGES_LIMIT));
+pub fn log(webhook: Webhook, about: &About, decision: &Decision<'_>, duration: Duration) {
     let (code, message) = match &decision.outcome {
         Outcome::Allow(why) => (200, why.reason()),
-        Outcome::Mutate { .. } => (200, "corrected as the profile says"),
+        Outcome::Mutate(_) => (200, "corrected as the profile says"),
         Outcome::Deny(denial) => (denial.code, denial.message.as_str()),
     };
-    tracing::info!(
+    let policy = decision.policy.as_ref();
+    let job = decision.job.as_ref().map(JobShown::of);
+    let violations = decision.violations.told.iter().map(Violated::from);
+    let changes = decision.changes.iter().take(CHANGES);
+    let record = Record {
+        schema: SCHEMA,
         target: TARGET,
-        uid = &*bounded(&about.uid),
-        operation = about.operation,
-        namespace = about.namespace,
-        pod = about.pod,
-        job_id,
-        project_id,
-        project,
-        user = about.user,
-        profile = decision.profile.map(bounded).as_deref(),
-        decision = decision.outcome.word(),
+        time: jiff::Timestamp::now().to_string(),
+        version: env!("CARGO_PKG_VERSION"),
+        webhook,
+        about,
+        job: job.as_ref().unwrap_or(&about.job),
+        profile: policy.map(|policy| shown(policy.name)),
+        level: policy.map(|policy| policy.level.name()),
+        mode: decision.mode().name(),
+        decision: decision.outcome.word(),
         code,
-        changes,
-        dry_run = about.dry_run,
-        duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
-        "{message}",
-    );
+        message,
+        warnings: &decision.warnings,
+        violations: violations.collect(),
+        violation_count: decision.violations.count,
+        changes: changes.map(ToString::to_string).collect(),
+        change_count: decision.changes.len(),
+        duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
+    };
+    let record = record.into_line();
+    tracing::info!(target: TARGET, record);
+}
+
+impl Record<'_> {
+    /// The record as JSON, shorter than [`LINE`]. Where it is not, the longer
+    /// list is cut in half until it is; its count tells how many there were.
+    fn into_line(mut self) -> String {
+        loop {
+            let line = serde_json::to_string(&self).expect("a record has no map with odd keys");
+            let (violations, changes) = (self.violations.len(), self.changes.len());
+            if line.len() < LINE || violations + changes == 0 {
+                return line;
+            }
+            if changes >= violations {
+                self.changes.truncate(changes / 2);
+            } else {
+                self.violations.truncate(violations / 2);
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::admission::request::API_VERSION;
-use crate::admission::review::{Decision, Outcome};
+use crate::admission::review::{Answer, Decision, Outcome};
 use crate::admission::text::bounded;
 
 /// How many bytes of sentences an audit annotation holds.
@@ -34,6 +34,8 @@ struct Response<'a> {
     patch: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     audit_annotations: BTreeMap<&'a str, String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -61,17 +63,18 @@ pub fn encode(uid: &str, decision: &Decision<'_>) -> Vec<u8> {
     let mut response = Response {
         uid,
         allowed: true,
-        audit_annotations: audit_annotations(decision),
+        audit_annotations: audit_annotations(uid, decision),
+        warnings: decision.told(),
         ..Response::default()
     };
-    match &decision.outcome {
-        Outcome::Allow(_) => {}
-        Outcome::Mutate { patch, .. } => {
+    match decision.answer() {
+        Answer::Allow => {}
+        Answer::Patch(patch) => {
             let patch = serde_json::to_vec(patch).expect("a patch has no map with odd keys");
             response.patch_type = Some("JSONPatch");
             response.patch = Some(STANDARD.encode(patch));
         }
-        Outcome::Deny(denial) => {
+        Answer::Deny(denial) => {
             response.allowed = false;
             response.status = Some(Status {
                 status: "Failure",
@@ -94,15 +97,34 @@ pub fn encode(uid: &str, decision: &Decision<'_>) -> Vec<u8> {
     serde_json::to_vec(&review).expect("a response has no map with odd keys")
 }
 
-/// What the API server's own audit log keeps, under the webhook's name.
-fn audit_annotations<'a>(decision: &Decision<'_>) -> BTreeMap<&'a str, String> {
-    let mut annotations = BTreeMap::from([("decision", decision.outcome.word().to_owned())]);
-    if let Some(profile) = decision.profile {
-        annotations.insert("profile", bounded(profile).into_owned());
+/// What the API server's own audit log keeps, under the webhook's name. Its
+/// `auditID` is not the review's uid, by which the record is found.
+fn audit_annotations(uid: &str, decision: &Decision<'_>) -> BTreeMap<&'static str, String> {
+    let mut annotations = BTreeMap::from([
+        ("uid", bounded(uid).into_owned()),
+        ("decision", decision.outcome.word().to_owned()),
+    ]);
+    if let Some(policy) = &decision.policy {
+        annotations.insert("profile", bounded(policy.name).into_owned());
+        annotations.insert("level", policy.level.name().to_owned());
+        annotations.insert("mode", policy.mode.name().to_owned());
     }
-    let changes = decision.outcome.changes();
-    if !changes.is_empty() {
-        annotations.insert("changes", sentences(changes, ANNOTATION_LIMIT));
+    if !decision.changes.is_empty() {
+        annotations.insert("changes", sentences(&decision.changes, ANNOTATION_LIMIT));
+    }
+    if let Outcome::Deny(denial) = &decision.outcome {
+        annotations.insert("message", denial.message.clone());
+    }
+    let mut controls = Vec::new();
+    for violation in &decision.violations.told {
+        let control = violation.control.family().name();
+        // Not side by side where a grant lowers one of them for a container.
+        if !controls.contains(&control) {
+            controls.push(control);
+        }
+    }
+    if !controls.is_empty() {
+        annotations.insert("violations", controls.join(","));
     }
     annotations
 }

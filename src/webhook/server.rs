@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -37,7 +38,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let acceptor = TlsAcceptor::from(Arc::new(tls));
-    let builder = Arc::new(connection_builder());
+    let (http1, http2) = (http1(), http2());
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
     let mut shutdown = std::pin::pin!(shutdown);
@@ -62,18 +63,25 @@ pub async fn serve(
             }
         };
         let acceptor = acceptor.clone();
-        let builder = Arc::clone(&builder);
+        let (http1, http2) = (http1.clone(), http2.clone());
         let app = app.clone();
         let watcher = graceful.watcher();
         tokio::spawn(async move {
             let _slot = slot;
             let served = async {
                 let stream = handshake(stream, &acceptor).await?;
+                let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                let stream = awaited(stream).await?;
                 let service = TowerToHyperService::new(app);
-                let connection = builder.serve_connection(TokioIo::new(stream), service);
                 // A connection that ends badly is the peer's affair; what
                 // matters of it has been answered or cannot be.
-                let _ = watcher.watch(connection.into_owned()).await;
+                if is_h2 {
+                    let connection = http2.serve_connection(TokioIo::new(stream), service);
+                    let _ = watcher.watch(connection).await;
+                } else {
+                    let connection = http1.serve_connection(TokioIo::new(stream), service);
+                    let _ = watcher.watch(connection).await;
+                }
                 io::Result::Ok(())
             };
             if let Err(error) = served.await {
@@ -98,17 +106,31 @@ async fn handshake(
     }
 }
 
-fn connection_builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+/// The connection once its client has begun to speak. Whoever only holds it
+/// open holds one of [`CONNECTIONS`] places.
+async fn awaited<S: AsyncRead + Unpin>(stream: S) -> io::Result<BufReader<S>> {
+    let mut stream = BufReader::new(stream);
+    match timeout(HANDSHAKE, stream.fill_buf()).await {
+        Ok(Ok(_)) => Ok(stream),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no request came")),
+    }
+}
+
+fn http1() -> http1::Builder {
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
         .max_buf_size(64 * 1024);
     builder
-        .http2()
+}
+
+fn http2() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
-        .max_concurrent_streams(128)
+        .max_concurrent_streams(16)
         .max_header_list_size(16 * 1024)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(10));

@@ -23,7 +23,7 @@ fn message(answer: &Value) -> &str {
 #[test]
 fn a_pod_the_api_server_takes_is_stored_corrected_or_denied_by_podseal_with_a_reason() {
     let plain = CLUSTER.namespace(None);
-    let labelled = PROFILES.map(|profile| (profile, CLUSTER.namespace(Some(profile))));
+    let labelled = PROFILES.map(|profile| (profile, CLUSTER.unjudged(profile)));
     let config = Config {
         cases: PODS,
         failure_persistence: None,

@@ -16,7 +16,11 @@ mod pods;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod audit;
+mod bypass;
+mod doors;
 mod generated;
+mod levels;
 mod namespaces;
 mod outages;
 mod profiles;
@@ -34,28 +38,48 @@ impl Cluster {
     fn start() -> Cluster {
         let plane = ControlPlane::start();
         let podseal = Podseal::for_cluster(&plane);
-        plane.apply(ADMIN, &podseal.configuration());
+        plane.apply(ADMIN, &podseal.configurations());
         Cluster { plane, podseal }
     }
 
     /// A new namespace, with the profile label where one is named.
     fn namespace(&self, profile: Option<&str>) -> String {
+        let labels: Vec<_> = profile
+            .map(|profile| ("profile", profile))
+            .into_iter()
+            .collect();
+        self.namespace_with(&labels, &[])
+    }
+
+    /// A new namespace for what a profile does, whatever a level would say.
+    fn unjudged(&self, profile: &str) -> String {
+        self.namespace_with(&[("profile", profile), ("level", "privileged")], &[])
+    }
+
+    /// A new namespace with labels and annotations of ours, named without their
+    /// prefix.
+    fn namespace_with(&self, labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> String {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("ci-{number}-{}", profile.unwrap_or("unlabelled"));
-        let labels = match profile {
-            Some(profile) => serde_json::json!({"podseal.io/profile": profile}),
-            None => serde_json::json!({}),
+        let suffix = labels.first().map_or("unlabelled", |(_, profile)| profile);
+        let name = format!("ci-{number}-{suffix}");
+        let ours = |pairs: &[(&str, &str)]| -> Value {
+            let ours = pairs
+                .iter()
+                .map(|(key, value)| (format!("podseal.io/{key}"), (*value).into()));
+            Value::Object(ours.collect())
         };
         let namespace = serde_json::json!({
-            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels},
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": name, "labels": ours(labels), "annotations": ours(annotations)},
         });
         let post = reqwest::Method::POST;
         let (code, answer) =
             self.plane
                 .request(ADMIN, post, "/api/v1/namespaces", Some(&namespace));
         assert_eq!(code, 201, "{answer:#}");
-        if profile.is_some() {
+        if !labels.is_empty() {
             self.await_calls_for(&name);
         }
         name
@@ -100,10 +124,79 @@ fn fixture(name: &str) -> Value {
 
 /// Creates the fixture in a new namespace of `profile`, and reads it back.
 fn stored(fixture_name: &str, profile: &str) -> support::view::View {
-    let namespace = CLUSTER.namespace(Some(profile));
+    let namespace = CLUSTER.unjudged(profile);
     let pod = fixture(fixture_name);
     let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
     assert_eq!(code, 201, "{fixture_name} in {profile}: {answer:#}");
     let name = pod["metadata"]["name"].as_str().expect("a name");
     support::view::View(CLUSTER.plane.stored_pod(&namespace, name))
+}
+
+/// A pod that meets `restricted` in every container by itself.
+fn complying_pod(name: &str) -> Value {
+    let context = serde_json::json!({
+        "allowPrivilegeEscalation": false,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": true,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    });
+    serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {
+            "initContainers": [{"name": "setup", "image": "x", "securityContext": context}],
+            "containers": [{"name": "app", "image": "x", "securityContext": context}],
+        },
+    })
+}
+
+/// Adds an ephemeral container to a pod.
+fn ephemeral(user: &str, namespace: &str, pod: &str, container: &Value) -> (u16, Value) {
+    let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/ephemeralcontainers");
+    // The API server takes nothing but the ephemeral containers from this.
+    let body = serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": pod},
+        "spec": {"containers": [], "ephemeralContainers": [container]},
+    });
+    CLUSTER
+        .plane
+        .request(user, reqwest::Method::PUT, &path, Some(&body))
+}
+
+/// The sentence with which the judgement rejects.
+fn rejection<'a>((code, status): &'a (u16, Value), what: &str) -> &'a str {
+    let message = status["message"].as_str().unwrap_or_default();
+    let ours = "admission webhook \"validate.podseal.io\" denied the request: ";
+    assert_eq!(*code, 403, "{what} passes: {status:#}");
+    message
+        .strip_prefix(ours)
+        .unwrap_or_else(|| panic!("{what}: {message}"))
+}
+
+/// Gives the namespace these labels of ours, and waits until podseal judges by
+/// them: its view of them is a cache.
+fn set_labels(cluster: &Cluster, namespace: &str, labels: &[(&str, &str)]) {
+    let path = format!("/api/v1/namespaces/{namespace}");
+    let request = |method, body| cluster.plane.request(ADMIN, method, &path, body);
+    let (code, mut object) = request(reqwest::Method::GET, None);
+    assert_eq!(code, 200, "{object:#}");
+    for (key, value) in labels {
+        object["metadata"]["labels"][format!("podseal.io/{key}")] = (*value).into();
+    }
+    let (code, answer) = request(reqwest::Method::PUT, Some(&object));
+    assert_eq!(code, 200, "{answer:#}");
+    let mut probe = complying_pod("relabelled");
+    let is_known = || {
+        let name = format!("relabelled-{}", answer["metadata"]["resourceVersion"]);
+        probe["metadata"]["name"] = name.replace('"', "").into();
+        cluster.plane.try_pod(namespace, &probe);
+        cluster.podseal.has_logged(|event| {
+            event["pod"] == probe["metadata"]["name"]
+                && labels.iter().all(|(key, value)| event[*key] == **value)
+        })
+    };
+    await_condition("podseal knows the labels", is_known, String::new);
 }

@@ -1,10 +1,9 @@
 //! Every shape a job pod has, in a namespace of every profile.
 
 use podseal::admission::pod::Pod;
-use podseal::admission::policy::{Namespace, PROFILE};
-use podseal::admission::profile::Profiles;
+use podseal::admission::policy::{Namespace, PROFILE, Settings};
 use podseal::admission::request::Request;
-use podseal::admission::review::{Outcome, Untouched, review};
+use podseal::admission::review::{Allowed, Outcome, correct};
 use serde_json::{Value, json};
 
 use crate::support::view::View;
@@ -44,10 +43,14 @@ pub(crate) fn decide_again(pod: &Value, profile: &str) -> String {
     let text = pod.to_string();
     let pod: Pod<'_> = serde_json::from_str(&text).expect("a stored pod");
     let label = (PROFILE.to_owned(), profile.to_owned());
-    let namespace = Namespace::new("ci", [label]);
-    let decision = review(Request::create(pod, "ci"), &namespace, Profiles::built_in());
+    let namespace = Namespace::new("ci", [label], []);
+    let decision = correct(
+        Request::create(pod, "ci"),
+        &namespace,
+        &Settings::built_in(),
+    );
     match decision.outcome {
-        Outcome::Allow(Untouched::AlreadyRight | Untouched::Windows) => String::new(),
+        Outcome::Allow(Allowed::AlreadyRight | Allowed::Windows) => String::new(),
         other => format!("{other:?}"),
     }
 }
@@ -86,7 +89,7 @@ fn assert_as_the_profile_says(pod: &View, profile: &str) {
 #[test]
 fn every_shape_is_stored_as_every_profile_says() {
     for profile in PROFILES {
-        let namespace = CLUSTER.namespace(Some(profile));
+        let namespace = CLUSTER.unjudged(profile);
         for shape in JOBS {
             let pod = create(&namespace, shape);
             if profile == "none" {
@@ -102,7 +105,7 @@ fn every_shape_is_stored_as_every_profile_says() {
 #[test]
 fn the_uid_collector_runs_as_build_does_in_every_profile() {
     for profile in PROFILES.into_iter().filter(|profile| *profile != "none") {
-        let namespace = CLUSTER.namespace(Some(profile));
+        let namespace = CLUSTER.unjudged(profile);
         let pod = create(&namespace, "umask-collector");
         for field in ["runAsUser", "runAsGroup"] {
             let build = pod.effective("build", field);
@@ -114,7 +117,7 @@ fn the_uid_collector_runs_as_build_does_in_every_profile() {
 
 #[test]
 fn native_steps_get_a_home_without_helper_and_without_env() {
-    let namespace = CLUSTER.namespace(Some("rootless"));
+    let namespace = CLUSTER.unjudged("rootless");
     let pod = create(&namespace, "native-steps");
     assert!(!pod.has("helper"));
     assert_eq!(pod.env("build", "HOME").as_deref(), Some("/my_custom_dir"));
@@ -123,12 +126,12 @@ fn native_steps_get_a_home_without_helper_and_without_env() {
 
 #[test]
 fn a_windows_job_is_left_alone_and_the_record_says_why() {
-    let namespace = CLUSTER.namespace(Some("rootless"));
+    let namespace = CLUSTER.unjudged("rootless");
     let pod = create(&namespace, "windows");
     assert_eq!(pod.uid("build"), None);
     assert_eq!(pod.env("helper", "HOME"), None);
     let name = pod.0["metadata"]["name"].as_str().expect("a name");
-    let decision = CLUSTER.podseal.decision_on(name);
+    let decision = CLUSTER.podseal.decision_on("mutate", name);
     assert_eq!(
         decision["message"],
         json!("the job runs on Windows, which no profile is for")
@@ -173,7 +176,7 @@ fn a_hostile_mix_of_pod_and_profile_is_denied_by_podseal_and_never_by_the_api_se
         parent.expect("an object").insert(key.to_owned(), value);
         let (code, answer) = CLUSTER.plane.try_pod(&unlabelled, &pod);
         assert_eq!(code, 201, "valid without podseal: {answer:#}");
-        let namespace = CLUSTER.namespace(Some(profile));
+        let namespace = CLUSTER.unjudged(profile);
         let (code, status) = CLUSTER.plane.try_pod(&namespace, &pod);
         assert_eq!(code, 403, "{profile} {at}: {}", status["message"]);
         let message = status["message"].as_str().expect("a message");
@@ -196,13 +199,69 @@ fn filler_annotation() -> String {
 }
 
 #[test]
+fn a_mount_that_only_a_privileged_container_may_have_is_denied_with_the_reason() {
+    let mut pod = fixture("privileged-with-service");
+    let volumes = pod["spec"]["volumes"].as_array_mut().expect("volumes");
+    volumes.push(json!({"name": "host", "hostPath": {"path": "/mnt"}}));
+    let mount = json!({"name": "host", "mountPath": "/mnt", "mountPropagation": "Bidirectional"});
+    let mounts = &mut pod["spec"]["containers"][1]["volumeMounts"];
+    mounts.as_array_mut().expect("mounts").push(mount);
+    let unlabelled = CLUSTER.namespace(None);
+    let (code, answer) = CLUSTER.plane.try_pod(&unlabelled, &pod);
+    assert_eq!(code, 201, "valid without podseal: {answer:#}");
+    let namespace = CLUSTER.unjudged("privileged");
+    let (code, status) = CLUSTER.plane.try_pod(&namespace, &pod);
+    let message = status["message"].as_str().expect("a message");
+    assert_eq!(code, 403, "{message}");
+    assert!(
+        message.contains("container \"helper\", volumeMounts[host].mountPropagation: "),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_pods_selinux_level_comes_along_where_a_profile_sets_a_type() {
+    let mut pod = fixture("default-with-service");
+    pod["spec"]["securityContext"] = json!({"seLinuxOptions": {"level": "s0:c27,c4"}});
+    let namespace = CLUSTER.unjudged("openshift");
+    let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
+    assert_eq!(code, 201, "{answer:#}");
+    let options = &answer["spec"]["containers"][0]["securityContext"]["seLinuxOptions"];
+    assert_eq!(
+        options,
+        &json!({"type": "container_engine_t", "level": "s0:c27,c4"})
+    );
+    assert_eq!(decide_again(&answer, "openshift"), "");
+}
+
+#[test]
+fn octal_modes_in_yaml_mean_to_podseal_what_they_mean_to_kubectl() {
+    let yaml = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  \
+                containers: [{name: build, image: a}]\n  \
+                volumes: [{name: s, secret: {secretName: a, defaultMode: 0400}}]\n";
+    let args = ["create", "--dry-run=client", "-o", "json", "-f", "-"];
+    let output = CLUSTER
+        .plane
+        .kubectl(crate::support::controlplane::ADMIN, &args, yaml);
+    let kubectl: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", crate::support::text(&output.stderr)));
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_podseal"));
+    command.args(["review", "--profile", "none", "-o", "json", "-"]);
+    let output = crate::support::run(command, yaml);
+    let line: Value = serde_json::from_slice(&output.stdout).expect("a line");
+    let mode = |pod: &Value| pod.pointer("/spec/volumes/0/secret/defaultMode").cloned();
+    assert_eq!(mode(&kubectl), Some(json!(256)));
+    assert_eq!(mode(&line["object"]), mode(&kubectl));
+}
+
+#[test]
 fn a_block_device_beside_a_user_namespace_is_denied_with_the_reason() {
     let mut pod = fixture("default-with-service");
     let volumes = pod["spec"]["volumes"].as_array_mut().expect("volumes");
     volumes.push(json!({"name": "raw", "persistentVolumeClaim": {"claimName": "raw"}}));
     pod["spec"]["containers"][2]["volumeDevices"] =
         json!([{"name": "raw", "devicePath": "/dev/raw"}]);
-    let namespace = CLUSTER.namespace(Some("userns"));
+    let namespace = CLUSTER.unjudged("userns");
     let (code, status) = CLUSTER.plane.try_pod(&namespace, &pod);
     assert_eq!(code, 403, "{status:#}");
     let message = status["message"].as_str().expect("a message");
@@ -218,7 +277,7 @@ fn an_extended_resource_request_follows_its_limit() {
     pod["spec"]["containers"][0]["resources"] =
         json!({"limits": {"github.com/fuse": "3"}, "requests": {"github.com/fuse": "3"}});
     pod["spec"]["resources"] = json!({"limits": {"memory": "4Gi"}});
-    let namespace = CLUSTER.namespace(Some("root-fuse"));
+    let namespace = CLUSTER.unjudged("root-fuse");
     let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
     assert_eq!(code, 201, "{answer:#}");
     let resources = &answer["spec"]["containers"][0]["resources"];

@@ -7,10 +7,9 @@
 )]
 
 use json_patch::Patch;
-use podseal::admission::policy::{Namespace, PROFILE};
-use podseal::admission::profile::Profiles;
+use podseal::admission::policy::{Namespace, PROFILE, Settings};
 use podseal::admission::request::{Request, RequestError};
-use podseal::admission::review::{Outcome, Untouched, review};
+use podseal::admission::review::{Allowed, Outcome, correct};
 use serde_json::{Value, json};
 
 /// Names the review, and is the audit id of a denial.
@@ -20,7 +19,7 @@ pub const UID: &str = "705ab4f5-6393-11e8-b7cc-42010a800002";
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// The pod passes as it is.
-    Untouched(Untouched),
+    Untouched(Allowed),
     /// The pod passes with this patch.
     Patch(Patch),
     /// The pod does not pass; the message as its author reads it.
@@ -55,12 +54,12 @@ pub fn review_of(pod: &Value) -> Value {
 
 /// The answer to the review in `body`, in a namespace whose label says `label`.
 pub fn answer_to(body: &[u8], label: &str) -> Result<Answer, RequestError> {
-    let namespace = Namespace::new("gitlab-ci", [(PROFILE.to_owned(), label.to_owned())]);
+    let namespace = Namespace::new("gitlab-ci", [(PROFILE.to_owned(), label.to_owned())], []);
     let request = Request::from_review(body)?;
-    let decision = review(request, &namespace, Profiles::built_in());
+    let decision = correct(request, &namespace, &Settings::built_in());
     Ok(match decision.outcome {
         Outcome::Allow(why) => Answer::Untouched(why),
-        Outcome::Mutate { patch, .. } => Answer::Patch(patch),
+        Outcome::Mutate(patch) => Answer::Patch(patch),
         Outcome::Deny(denial) => Answer::Denial(denial.message),
     })
 }

@@ -14,6 +14,8 @@ use super::tether::Tethered;
 pub const ADMIN: &str = "admin";
 /// The service account GitLab Runner creates job pods as.
 pub const RUNNER: &str = "runner";
+/// A user who may add ephemeral containers, and nothing else.
+pub const DEBUGGER: &str = "debugger";
 /// The service account podseal runs as.
 pub const PODSEAL: &str = "podseal";
 
@@ -21,6 +23,7 @@ const TOKENS: &str = "\
 admin,admin,1,\"system:masters\"
 runner,system:serviceaccount:gitlab:gitlab-runner,2,\"system:serviceaccounts,system:authenticated\"
 podseal,system:serviceaccount:podseal:podseal,3,\"system:serviceaccounts,system:authenticated\"
+debugger,debugger,4,\"system:authenticated\"
 ";
 
 const RBAC: &str = r#"
@@ -47,6 +50,29 @@ kind: ClusterRoleBinding
 metadata: {name: podseal}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: podseal}
 subjects: [{kind: User, name: "system:serviceaccount:podseal:podseal"}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: debugger}
+rules:
+- {apiGroups: [""], resources: [pods/ephemeralcontainers], verbs: [update, patch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: debugger}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: debugger}
+subjects: [{kind: User, name: debugger}]
+"#;
+
+/// What the API server writes into its audit log: pods, and no bodies.
+const AUDIT: &str = r#"
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  resources: [{group: "", resources: [pods, pods/ephemeralcontainers, pods/resize]}]
+- level: None
 "#;
 
 /// How long a component may take to answer on a busy machine.
@@ -116,6 +142,8 @@ impl ControlPlane {
             .args(["--service-cluster-ip-range", "10.96.0.0/16"])
             .args(["--disable-admission-plugins", "ServiceAccount"])
             .args(["--cert-dir", &file("certs")])
+            .args(["--audit-policy-file", &file("audit.yaml")])
+            .args(["--audit-log-path", &file("audit.log")])
             .arg("--allow-privileged");
         let log = self.folder.join("apiserver.log");
         self.apiserver = Some(Tethered::start(&command, &log, None));
@@ -188,6 +216,15 @@ impl ControlPlane {
         pod
     }
 
+    /// The API server's audit log so far. An event is written after its answer
+    /// is sent, so it has to be awaited.
+    pub fn audit_events(&self) -> Vec<Value> {
+        let log = std::fs::read_to_string(self.folder.join("audit.log")).unwrap_or_default();
+        // The last line may be half written.
+        let events = log.lines().map(serde_json::from_str);
+        events.filter_map(Result::ok).collect()
+    }
+
     /// Applies manifests as `user`.
     pub fn apply(&self, user: &str, manifests: &str) {
         let output = self.kubectl(user, &["apply", "-f", "-"], manifests);
@@ -232,6 +269,7 @@ fn write_files(folder: &Path) -> String {
     write("apiserver.key", &made.signing_key.serialize_pem());
     write("apiserver.pub", &made.signing_key.public_key_pem());
     write("tokens.csv", TOKENS);
+    write("audit.yaml", AUDIT);
     certificate
 }
 

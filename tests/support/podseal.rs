@@ -26,6 +26,7 @@ pub struct Podseal {
 #[derive(Default)]
 struct Log {
     state: Mutex<(Vec<Value>, bool)>,
+    lines: Mutex<Vec<String>>,
     more: Condvar,
 }
 
@@ -94,9 +95,9 @@ impl Podseal {
             .unwrap_or_else(|| panic!("no such event in the log: {:#?}", state.0))
     }
 
-    /// The decision on the pod called `name`.
-    pub fn decision_on(&self, name: &str) -> Value {
-        self.await_event(|event| event["target"] == "podseal::decision" && event["pod"] == name)
+    /// The record of what `webhook` decided on the pod called `name`.
+    pub fn decision_on(&self, webhook: &str, name: &str) -> Value {
+        self.await_event(|event| event["webhook"] == webhook && event["pod"] == name)
     }
 
     /// Whether the log holds an event that `wanted` says, by now.
@@ -105,15 +106,18 @@ impl Podseal {
         state.0.iter().any(wanted)
     }
 
-    /// The webhook configuration users get, pointing at this process.
-    pub fn configuration(&self) -> String {
+    /// The webhook configurations users get, pointing at this process.
+    pub fn configurations(&self) -> String {
+        let mutating = include_str!("../../deploy/mutating-webhook-configuration.yaml");
+        let validating = include_str!("../../deploy/validating-webhook-configuration.yaml");
+        [mutating, validating]
+            .map(|yaml| self.configuration(yaml))
+            .join("\n---\n")
+    }
+
+    fn configuration(&self, yaml: &str) -> String {
         use base64::Engine;
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/deploy/mutating-webhook-configuration.yaml"
-        );
-        let yaml = std::fs::read_to_string(path).expect("the configuration is in the repository");
-        let mut configuration: Value = serde_saphyr::from_str(&yaml).expect("it is YAML");
+        let mut configuration: Value = serde_saphyr::from_str(yaml).expect("it is YAML");
         let ca = base64::engine::general_purpose::STANDARD.encode(&self.ca);
         for webhook in configuration["webhooks"].as_array_mut().expect("webhooks") {
             let client = &mut webhook["clientConfig"];
@@ -136,6 +140,9 @@ impl Log {
     fn follow(&self, stderr: ChildStderr) {
         for line in BufReader::new(stderr).lines() {
             let Ok(line) = line else { break };
+            let mut lines = self.lines.lock().expect("no reader panics");
+            lines.push(line.clone());
+            drop(lines);
             let event = serde_json::from_str(&line).unwrap_or(Value::String(line));
             self.state.lock().expect("no waiter panics").0.push(event);
             self.more.notify_all();
@@ -154,4 +161,12 @@ pub fn write_certificate(folder: &Path) -> String {
     let key = made.signing_key.serialize_pem();
     std::fs::write(folder.join("tls.key"), key).expect("the folder can be written");
     pem
+}
+
+impl Podseal {
+    /// The log so far, as it was written.
+    pub fn lines(&self) -> Vec<String> {
+        let lines = self.log.lines.lock();
+        lines.expect("the reader does not panic").clone()
+    }
 }

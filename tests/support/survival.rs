@@ -148,6 +148,10 @@ fn forget_pod(pod: &mut Value, profile: &str) {
     if profile == "userns" {
         forget(pod, "spec", &["hostUsers"]);
     }
+    let mut of_the_pod = pod["spec"]["securityContext"]["seLinuxOptions"].clone();
+    remove(&mut of_the_pod, "type");
+    // What comes along is what Kubernetes knows.
+    remove(&mut of_the_pod, "xUnknown");
     each_container(&mut pod["spec"], |list, _, container| {
         let Spoken {
             fields,
@@ -158,6 +162,11 @@ fn forget_pod(pod: &mut Value, profile: &str) {
             if let Some(context) = container.get_mut("securityContext") {
                 forget(context, "capabilities", &["add", "drop"]);
                 forget(context, "seLinuxOptions", &["type"]);
+                // A container's options replace the pod's, so where a profile
+                // gives it some the pod's come along.
+                if context.get("seLinuxOptions") == Some(&of_the_pod) {
+                    remove(context, "seLinuxOptions");
+                }
             }
             if let Some(resources) = container.get_mut("resources") {
                 forget(resources, "limits", &["github.com/fuse"]);

@@ -1,0 +1,125 @@
+//! What a profile lets its job's containers have beyond the level of their
+//! namespace.
+//!
+//! A grant is for a role of container, and so never for the pod itself, from
+//! which all containers inherit; nor for an ephemeral container, which somebody
+//! adds to the job later.
+
+use super::job::Role;
+use super::pod::{List, Place, Pod};
+use super::pod_security::{Family, Level, Violation, for_each_violation};
+use super::profile::{Profile, Rules};
+
+/// How many violations are kept to be told one by one. A pod can hold as many
+/// as it holds bytes; the rest is counted.
+pub const TOLD: usize = 32;
+
+/// The violations of a pod, in a stable order.
+#[derive(Debug, Clone, Default)]
+pub struct Violations<'a> {
+    /// The first [`TOLD`] of them.
+    pub told: Vec<Violation<'a>>,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl<'a> Violations<'a> {
+    /// What `pod` violates of `level`, beyond what `profile` grants it as a
+    /// job's pod. Without a profile nothing is granted.
+    pub fn of(pod: &Pod<'a>, level: Level, profile: Option<&Profile>) -> Violations<'a> {
+        let mut violations = Violations::default();
+        let rules = |place| profile.and_then(|profile| rules_at(pod, profile, place));
+        let level_of = |family, place| match (level, rules(place)) {
+            (Level::Restricted, Some((_, rules))) if rules.grants.restricted.contains(&family) => {
+                level.lowered()
+            }
+            _ => level,
+        };
+        for_each_violation(pod, level_of, |violation| {
+            let admitted = level == Level::Baseline
+                && rules(violation.place).is_some_and(|(profile, rules)| {
+                    let family = violation.control.family();
+                    rules.grants.baseline.contains(&family)
+                        && is_set(profile, rules, family, &violation.value)
+                });
+            if !admitted {
+                violations.add(violation);
+            }
+        });
+        violations
+    }
+
+    /// Counts one, and keeps it if there is room.
+    pub fn add(&mut self, violation: Violation<'a>) {
+        self.count += 1;
+        if self.told.len() < TOLD {
+            self.told.push(violation);
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+fn rules_at<'p>(
+    pod: &Pod<'_>,
+    profile: &'p Profile,
+    place: Place,
+) -> Option<(&'p Profile, &'p Rules)> {
+    match place {
+        Place::Pod | Place::Container(List::Ephemeral, _) => None,
+        Place::Container(list, index) => {
+            let role = Role::of(list, &pod.container(list, index).name);
+            // What the runner's global flag marks is a service among the
+            // regular containers; an init container that has no other role is
+            // somebody else's.
+            let is_foreign = role == Role::Services && list != List::Regular;
+            (!is_foreign).then(|| (profile, profile.containers.role(role)))
+        }
+    }
+}
+
+/// Whether `value` is what the profile sets. A role it sets nothing on, such as
+/// services marked by the runner's global flag, is granted what `build` is set.
+fn is_set(profile: &Profile, rules: &Rules, family: Family, value: &str) -> bool {
+    sets(rules, family, value) || sets(&profile.containers.build, family, value)
+}
+
+fn sets(rules: &Rules, family: Family, value: &str) -> bool {
+    let context = &rules.set.security_context;
+    match family {
+        Family::Privileged => context.privileged == Some(true) && value == "true",
+        Family::Capabilities => rules.capabilities.add.iter().any(|name| name == value),
+        Family::ProcMount => context.proc_mount.as_deref() == Some(value),
+        Family::SeLinuxOptions => {
+            let options = context.se_linux_options.as_ref();
+            options.is_some_and(|options| options.type_ == value)
+        }
+        Family::SeccompProfile => {
+            let profile = context.seccomp_profile.as_ref();
+            profile.is_some_and(|profile| profile.type_ == value)
+        }
+        // The annotation spells it in lower case.
+        Family::AppArmorProfile => {
+            let profile = context.app_armor_profile.as_ref();
+            profile.is_some_and(|profile| profile.type_.eq_ignore_ascii_case(value))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a profile can set a value that the family's baseline control
+/// forbids.
+pub(super) fn is_settable(family: Family) -> bool {
+    matches!(
+        family,
+        Family::Privileged
+            | Family::Capabilities
+            | Family::ProcMount
+            | Family::SeLinuxOptions
+            | Family::SeccompProfile
+            | Family::AppArmorProfile
+    )
+}

@@ -1,0 +1,201 @@
+//! The judgement: whether a pod may be, as it is in the end.
+//!
+//! The API server asks after every mutation, so nothing that another webhook
+//! did later goes unseen. What is judged is every pod of an opted-in namespace;
+//! a job's pod with what its profile grants, and everything else without.
+
+use std::collections::HashSet;
+
+use super::grants::Violations;
+use super::message::Rejection;
+use super::plan;
+use super::pod::{Container, List, Place, Pod};
+use super::pod_security::{Level, Violation, for_each_violation};
+use super::policy::{Mode, Namespace, Policy, Settings};
+use super::request::{Act, Request};
+use super::review::{Allowed, Claim, Decision, Outcome, refusal};
+
+/// Decides whether what `request` makes of a pod may be.
+pub fn judge<'a>(
+    mut request: Request<'a>,
+    namespace: &'a Namespace,
+    settings: &Settings<'a>,
+) -> Decision<'a> {
+    let act = request.act();
+    let policy = Policy::from_namespace(namespace, settings);
+    let (Some(pod), Act::Create | Act::Update) = (request.object.take(), act) else {
+        return Decision::allow(policy, None, Allowed::NotAPod);
+    };
+    let Some(policy) = policy else {
+        return Decision::allow(None, None, Allowed::NotOptedIn);
+    };
+    match act {
+        Act::Create => judge_creation(pod, &request, policy, namespace, settings),
+        _ => judge_update(&pod, &request, policy, namespace),
+    }
+}
+
+fn judge_creation<'a>(
+    mut pod: Pod<'a>,
+    request: &Request<'a>,
+    policy: Policy<'a>,
+    namespace: &'a Namespace,
+    settings: &Settings<'a>,
+) -> Decision<'a> {
+    let rejection = Rejection {
+        namespace,
+        policy: &policy,
+        uid: &request.uid,
+    };
+    let mut changes = Vec::new();
+    let job = match Claim::of(&pod, request, &policy) {
+        Claim::None | Claim::Unfounded => None,
+        Claim::Job(job) => {
+            if let Some(denial) = refusal(&policy, namespace, settings, &request.uid) {
+                return Decision::new(Some(policy), Some(job), Outcome::Deny(denial));
+            }
+            Some(job)
+        }
+    };
+    let profile = policy
+        .profile
+        .filter(|_| job.is_some() && !pod.is_windows());
+    if let Some(profile) = profile {
+        match plan::correct(&mut pod, profile, policy.level) {
+            Err(refusal) => {
+                let denial = refusal.into_denial(namespace, policy.name, &request.uid);
+                return Decision::new(Some(policy), job, Outcome::Deny(denial));
+            }
+            // In mode audit nobody corrected the pod, and the correction is
+            // what would have happened before this judgement.
+            Ok((undone, _)) if policy.mode == Mode::Audit => changes = undone,
+            Ok((undone, _)) if undone.is_empty() => {}
+            Ok((undone, _)) => {
+                let denial = rejection.of_undone(&undone);
+                let decision = Decision::new(Some(policy), job, Outcome::Deny(denial));
+                return Decision {
+                    changes: undone,
+                    ..decision
+                };
+            }
+        }
+    }
+    let violations = Violations::of(&pod, policy.level, profile);
+    let outcome = match violations.is_empty() {
+        true => Outcome::Allow(Allowed::Complies),
+        false => Outcome::Deny(rejection.of_violations(&violations, profile.is_some())),
+    };
+    Decision {
+        changes,
+        violations,
+        ..Decision::new(Some(policy), job, outcome)
+    }
+}
+
+/// An update is a controller's or an administrator's, so who asks says nothing
+/// about the job, and grants are not evaluated: what was there may stay, and
+/// what is new may not violate.
+fn judge_update<'a>(
+    pod: &Pod<'a>,
+    request: &Request<'a>,
+    policy: Policy<'a>,
+    namespace: &'a Namespace,
+) -> Decision<'a> {
+    let none = Pod::default();
+    let old = request.old_object.as_ref().unwrap_or(&none);
+    let before = violations_of(old, policy.level);
+    let swapped = swapped_images(old, pod);
+    // What the pod itself violates, all its containers share.
+    let is_swapped = |violation: &Violation<'_>| match violation.place {
+        Place::Pod => !swapped.is_empty(),
+        Place::Container(..) => swapped.contains(&key_of(violation)),
+    };
+    let mut violations = Violations::default();
+    for_each_violation(
+        pod,
+        |_, _| policy.level,
+        |violation| {
+            if is_swapped(&violation) || !before.contains(&Seen::of(&violation)) {
+                violations.add(violation);
+            }
+        },
+    );
+    let outcome = match violations.is_empty() {
+        true => Outcome::Allow(Allowed::NothingNew),
+        false => {
+            let rejection = Rejection {
+                namespace,
+                policy: &policy,
+                uid: &request.uid,
+            };
+            Outcome::Deny(rejection.of_violations(&violations, false))
+        }
+    };
+    Decision {
+        violations,
+        ..Decision::new(Some(policy), None, outcome)
+    }
+}
+
+/// A violation as one recognises it in another state of the same pod: by the
+/// container's name, since an index may move.
+#[derive(PartialEq, Eq, Hash)]
+struct Seen {
+    control: u8,
+    container: (u8, String),
+    field: String,
+    value: String,
+}
+
+impl Seen {
+    fn of(violation: &Violation<'_>) -> Seen {
+        Seen {
+            control: violation.control as u8,
+            container: key_of(violation),
+            field: violation.field.to_string(),
+            value: violation.value.to_string(),
+        }
+    }
+}
+
+fn violations_of(pod: &Pod<'_>, level: Level) -> HashSet<Seen> {
+    let mut seen = HashSet::new();
+    for_each_violation(
+        pod,
+        |_, _| level,
+        |violation| {
+            seen.insert(Seen::of(&violation));
+        },
+    );
+    seen
+}
+
+fn key_of(violation: &Violation<'_>) -> (u8, String) {
+    key(violation.place, &violation.container)
+}
+
+fn key(place: Place, name: &str) -> (u8, String) {
+    let list = match place {
+        Place::Pod => 0,
+        Place::Container(List::Init, _) => 1,
+        Place::Container(List::Regular, _) => 2,
+        Place::Container(List::Ephemeral, _) => 3,
+    };
+    (list, name.to_owned())
+}
+
+/// The containers whose image differs, new ones among them: whoever may patch a pod could put
+/// another image into a container that may do more than others, and the
+/// kubelet would restart it.
+fn swapped_images(old: &Pod<'_>, new: &Pod<'_>) -> HashSet<(u8, String)> {
+    let image = |container: &Container<'_>| container.image.as_deref().map(str::to_owned);
+    let before: HashSet<_> = old
+        .all_containers()
+        .map(|(place, container)| (key(place, &container.name), image(container)))
+        .collect();
+    new.all_containers()
+        .map(|(place, container)| (key(place, &container.name), image(container)))
+        .filter(|container| !before.contains(container))
+        .map(|(key, _)| key)
+        .collect()
+}

@@ -1,0 +1,272 @@
+//! The record of a decision, as `podseal serve` writes it: complete, of the
+//! documented schema, and of one bounded line whoever wrote what is in it.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use answer::{corrected, fixture};
+use boon::{Compiler, SchemaIndex, Schemas};
+use podseal::admission::pod_security::Family;
+use records::{
+    HOSTILE, by_stranger, hostile, job, record_of, review_in, update_in, with_home, with_violations,
+};
+use serde_json::{Value, json};
+
+#[path = "support/answer.rs"]
+mod answer;
+#[path = "support/jq.rs"]
+mod jq;
+#[path = "support/records.rs"]
+mod records;
+mod support;
+
+const SCHEMA: &str = include_str!("../docs/audit-log.schema.json");
+const PAGE: &str = include_str!("../docs/audit-log.md");
+
+/// Longer lines are cut in two by Docker and containerd.
+const LONGEST: usize = 16 * 1024;
+
+static COMPILED: LazyLock<(Schemas, SchemaIndex)> = LazyLock::new(|| {
+    let mut schemas = Schemas::new();
+    let mut compiler = Compiler::new();
+    compiler.enable_format_assertions();
+    let schema: Value = serde_json::from_str(SCHEMA).expect("the schema is JSON");
+    let url = schema["$id"].as_str().expect("an id").to_owned();
+    compiler.add_resource(&url, schema).expect("a URL");
+    let index = compiler.compile(&url, &mut schemas).expect("a schema");
+    (schemas, index)
+});
+
+/// What every record is, whatever is in it.
+fn check(record: &Value, line: &str) {
+    let (schemas, index) = &*COMPILED;
+    if let Err(error) = schemas.validate(record, *index) {
+        panic!("{error}\n{record:#}");
+    }
+    assert!(
+        record.is_object() && line.len() < LONGEST,
+        "{} bytes",
+        line.len()
+    );
+    let strange =
+        |c: &char| !(matches!(c, ' '..='~' | '…') || !c.is_ascii() && c.is_alphanumeric());
+    assert_eq!(line.chars().find(strange), None, "{line}");
+    let counts = [
+        ("violations", "violation_count"),
+        ("changes", "change_count"),
+        ("groups", "group_count"),
+    ];
+    for (list, count) in counts {
+        let told = record[list].as_array().expect("a list").len();
+        let count = record[count].as_u64().expect("a count");
+        assert!(told as u64 <= count, "{list}: {told} of {count}");
+    }
+}
+
+#[test]
+fn every_record_fits_the_schema_on_one_bounded_line_and_says_its_mode() {
+    let long = HOSTILE.repeat(20);
+    let pods = [
+        job(),
+        with_violations(),
+        with_home("/etc"),
+        with_home(&long),
+        fixture("pause-pod"),
+        hostile(&long, 20),
+    ];
+    let mut seen = BTreeSet::new();
+    for (namespace, mode) in [
+        ("plain", "enforce"),
+        ("enforce", "enforce"),
+        ("warn", "warn"),
+        ("audit", "audit"),
+        ("strict", "enforce"),
+        ("strict-audit", "audit"),
+        ("odd", "enforce"),
+        ("trusting", "enforce"),
+        ("elsewhere", "enforce"),
+    ] {
+        for (pod, webhook) in pods
+            .iter()
+            .flat_map(|pod| [(pod, "mutate"), (pod, "validate")])
+        {
+            for review in [
+                review_in(namespace, pod),
+                update_in(namespace, &job(), pod),
+                by_stranger(review_in(namespace, pod), &long),
+            ] {
+                let (record, line) = record_of(webhook, review);
+                check(&record, &line);
+                assert_eq!(record["mode"], mode, "{record:#}");
+                let decision = record["decision"].as_str().expect("a decision");
+                seen.insert(format!("{webhook} {mode} {decision}"));
+            }
+        }
+    }
+    for mode in ["enforce", "warn", "audit"] {
+        for decision in ["allow", "mutate", "deny"] {
+            let expected = format!("mutate {mode} {decision}");
+            assert!(seen.contains(&expected), "{expected}: {seen:?}");
+            let expected = format!("validate {mode} {decision}");
+            let possible = decision != "mutate";
+            assert_eq!(seen.contains(&expected), possible, "{expected}: {seen:?}");
+        }
+    }
+}
+
+#[test]
+fn thousands_of_violations_are_counted_and_the_first_are_told() {
+    for text in [HOSTILE, "plain"] {
+        for namespace in ["enforce", "strict"] {
+            let pod = hostile(text, 2000);
+            let (record, line) = record_of("validate", update_in(namespace, &job(), &pod));
+            check(&record, &line);
+            assert!(
+                record["violation_count"].as_u64() > Some(4000),
+                "{record:#}"
+            );
+            let told = record["violations"].as_array().expect("a list");
+            assert!(!told.is_empty(), "{record:#}");
+            let (record, line) = record_of("mutate", review_in(namespace, &pod));
+            check(&record, &line);
+            assert_eq!(record["decision"], "mutate");
+            let changes = record["changes"].as_array().expect("a list");
+            assert!(!changes.is_empty(), "{record:#}");
+        }
+    }
+}
+
+#[test]
+fn the_record_of_a_rejection_is_complete_by_itself() {
+    let mut pod = corrected(&with_violations(), "rootless");
+    pod["metadata"]["ownerReferences"] = json!([
+        {"kind": "Other", "name": "first"}, {"kind": "ReplicaSet", "name": "owner", "controller": true}]);
+    let mut review = review_in("warn", &pod);
+    review["request"]["dryRun"] = true.into();
+    let (record, line) = record_of("validate", review);
+    check(&record, &line);
+    let runner = "system:serviceaccount:gitlab:gitlab-runner";
+    for (field, value) in [
+        ("version", json!(env!("CARGO_PKG_VERSION"))),
+        ("webhook", json!("validate")),
+        ("operation", json!("CREATE")),
+        ("namespace", json!("warn")),
+        ("pod", pod["metadata"]["name"].clone()),
+        ("owner", json!("ReplicaSet/owner")),
+        ("user", json!(runner)),
+        (
+            "groups",
+            json!(["system:serviceaccounts", "system:authenticated"]),
+        ),
+        ("job_id", json!("9876543210")),
+        ("project_id", json!("61234567")),
+        ("project", json!("platform_images/playground")),
+        ("profile", json!("rootless")),
+        ("level", json!("baseline")),
+        ("mode", json!("warn")),
+        ("decision", json!("deny")),
+        ("code", json!(403)),
+        ("dry_run", json!(true)),
+        (
+            "violation_count",
+            json!(record["violations"].as_array().map(Vec::len)),
+        ),
+    ] {
+        assert_eq!(record[field], value, "{field}: {record:#}");
+    }
+    let message = record["message"].as_str().expect("a message");
+    let uid = record["uid"].as_str().expect("a uid");
+    assert!(
+        message.contains("spec.hostPID") && message.contains(uid),
+        "{message}"
+    );
+    assert!(record["duration_us"].as_u64() > Some(0), "{record:#}");
+    let host_pid = json!({"control": "hostNamespaces", "container": null, "field": "spec.hostPID", "value": "true"});
+    let privileged = json!({"control": "privileged", "container": "svc-9",
+        "field": "securityContext.privileged", "value": "true"});
+    let violations = record["violations"].as_array().expect("violations");
+    assert!(
+        violations.contains(&host_pid) && violations.contains(&privileged),
+        "{record:#}"
+    );
+}
+
+#[test]
+fn the_record_of_a_rejected_update_says_which_jobs_pod_and_by_what() {
+    let mut pod = job();
+    let debug = json!({"name": "debug", "securityContext": {"privileged": true}});
+    pod["spec"]["ephemeralContainers"] = json!([debug]);
+    let mut review = update_in("enforce", &job(), &pod);
+    let metadata = &mut review["request"]["object"]["metadata"];
+    metadata["labels"] = json!({"project.runner.gitlab.com/id": "another"});
+    let (record, line) = record_of("validate", review);
+    check(&record, &line);
+    for (field, value) in [
+        ("operation", json!("UPDATE")),
+        ("subresource", json!("ephemeralcontainers")),
+        ("project_id", json!("61234567")),
+        ("job_id", json!("9876543210")),
+        ("decision", json!("deny")),
+    ] {
+        assert_eq!(record[field], value, "{field}: {record:#}");
+    }
+}
+
+#[test]
+fn a_pod_without_a_name_is_recorded_by_what_its_name_is_made_from() {
+    let mut pod = job();
+    pod["metadata"]["name"] = Value::Null;
+    pod["metadata"]["generateName"] = "runner-".into();
+    let (record, line) = record_of("mutate", review_in("enforce", &pod));
+    check(&record, &line);
+    assert_eq!(
+        (&record["pod"], &record["generate_name"]),
+        (&json!(""), &json!("runner-"))
+    );
+}
+
+#[test]
+fn schema_and_page_know_every_field_and_every_control() {
+    let schema: Value = serde_json::from_str(SCHEMA).expect("the schema is JSON");
+    let properties = schema["properties"].as_object().expect("properties");
+    let violation = schema["$defs"]["violation"]["properties"].as_object();
+    for (name, property) in properties.iter().chain(violation.expect("properties")) {
+        assert!(property["description"].is_string(), "{name}");
+        assert!(PAGE.contains(&format!("| `{name}` |")), "{name}");
+    }
+    let controls = Family::ALL.map(|family| json!(family.name()));
+    let known = &schema["$defs"]["violation"]["properties"]["control"]["enum"];
+    assert_eq!(known, &json!(controls));
+}
+
+#[test]
+fn the_pages_commands_say_what_the_page_says_they_say() {
+    let violating = corrected(&with_violations(), "rootless");
+    let records = [
+        record_of("validate", review_in("enforce", &violating)).1,
+        record_of("validate", review_in("enforce", &violating)).1,
+        record_of("mutate", review_in("audit", &with_home("/etc"))).1,
+        record_of("validate", review_in("audit", &with_home("/etc"))).1,
+        record_of("validate", review_in("audit", &with_violations())).1,
+        record_of(
+            "validate",
+            review_in("trusting", &corrected(&job(), "privileged")),
+        )
+        .1,
+        record_of("mutate", review_in("enforce", &with_home("/etc"))).1,
+        r#"{"level":"INFO","message":"serving","target":"podseal"}"#.to_owned(),
+    ];
+    let printed: Vec<_> = jq::commands(PAGE)
+        .iter()
+        .map(|command| command.run(&records))
+        .collect();
+    let project = "platform_images/playground";
+    assert_eq!(
+        printed,
+        [
+            format!("-\t{project}\t1\nhostNamespaces\t{project}\t2\nprivileged\t{project}\t2\n"),
+            "audit\t2\thostNamespaces,privileged\n".to_owned(),
+            format!("privileged\tbaseline\t{project}\t9876543210\n"),
+        ]
+    );
+}

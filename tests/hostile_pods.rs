@@ -1,0 +1,76 @@
+//! Pods made to cost more than they should: podseal's answer stays small.
+
+use serde_json::{Value, json};
+
+#[path = "support/answer.rs"]
+mod answer;
+
+use answer::{Answer, answer_for, container_mut, fixture};
+
+fn denial(pod: &Value, profile: &str) -> String {
+    match answer_for(pod, profile) {
+        Answer::Denial(message) => message,
+        other => panic!("not denied: {other:?}"),
+    }
+}
+
+#[test]
+fn a_pod_with_more_containers_than_any_job_is_denied_before_it_is_patched() {
+    let mut pod = fixture("default-with-service");
+    let containers = pod["spec"]["containers"]
+        .as_array_mut()
+        .expect("containers");
+    containers.extend((0..20_000).map(|n| json!({"name": format!("svc-{n}-x")})));
+    let message = denial(&pod, "rootless");
+    assert!(
+        message.contains("20004 are more than the 256 that podseal corrects"),
+        "{message}"
+    );
+}
+
+#[test]
+fn containers_of_one_name_are_denied_before_they_are_patched() {
+    let mut pod = fixture("default-with-service");
+    let containers = pod["spec"]["containers"]
+        .as_array_mut()
+        .expect("containers");
+    containers.extend((0..100).map(|_| json!({"name": "build"})));
+    let message = denial(&pod, "rootless");
+    assert!(
+        message.contains("container \"build\", name: another container has it too"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_change_of_very_many_capabilities_is_told_in_a_short_sentence() {
+    let mut pod = fixture("default-with-service");
+    container_mut(&mut pod, "build")["securityContext"]["capabilities"] =
+        json!({"drop": vec!["SETUID"; 10_000]});
+    let Answer::Patch(_) = answer_for(&pod, "rootless") else {
+        panic!("corrected")
+    };
+    let review = answer::review_of(&pod).to_string();
+    let request = podseal::admission::request::Request::from_review(review.as_bytes());
+    let label = ("podseal.io/profile".to_owned(), "rootless".to_owned());
+    let namespace = podseal::admission::policy::Namespace::new("gitlab-ci", [label], []);
+    let settings = podseal::admission::policy::Settings::built_in();
+    let request = request.expect("a review");
+    let decision = podseal::admission::review::correct(request, &namespace, &settings);
+    for change in &decision.changes {
+        assert!(change.to_string().len() < 500, "{change}");
+    }
+    let told = decision
+        .changes
+        .iter()
+        .any(|c| c.to_string().ends_with("SETUID and 9984 more"));
+    assert!(
+        told,
+        "{:?}",
+        decision
+            .changes
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    );
+}

@@ -1,0 +1,265 @@
+//! Every sentence podseal can say to the author of a pod: one line that GitLab
+//! Runner can put into a job's log, and that never makes it try again.
+
+use podseal::admission::judge::judge;
+use podseal::admission::pod_security::Family;
+use podseal::admission::policy::{LEVEL, MODE, Namespace, PROFILE, Settings};
+use podseal::admission::request::Request;
+use podseal::admission::review::{Answer, Decision, Outcome, correct};
+use serde_json::{Value, json};
+
+#[path = "support/answer.rs"]
+mod answer;
+#[path = "support/pods.rs"]
+mod pods;
+#[path = "support/security_doors.rs"]
+mod security_doors;
+#[path = "support/security_pods.rs"]
+#[allow(dead_code, reason = "a part of it is used")]
+mod security_pods;
+#[path = "support/strangers.rs"]
+mod strangers;
+
+use answer::{UID, container_mut, corrected, fixture, review_of};
+use strangers::{hostile, with_text};
+
+/// The longest sentence, in bytes.
+const LONGEST: usize = 2500;
+/// The longest warning that the API server takes, in characters.
+const LONGEST_WARNING: usize = 256;
+
+fn namespace(profile: &str, level: &str, mode: &str) -> Namespace {
+    let labels = [(PROFILE, profile), (LEVEL, level), (MODE, mode)];
+    let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    Namespace::new("gitlab-ci", labels, [])
+}
+
+/// What is said of `review` by both webhooks: the denials, and the warnings in
+/// the mode that turns them into warnings.
+fn said(review: &Value, profile: &str, level: &str, require_runner: bool) -> Vec<String> {
+    let settings = Settings {
+        require_runner,
+        ..Settings::built_in()
+    };
+    let body = review.to_string();
+    let mut sentences = Vec::new();
+    for mode in ["enforce", "warn", "audit"] {
+        let namespace = namespace(profile, level, mode);
+        for decide in [correct, judge] {
+            let request = Request::from_review(body.as_bytes()).expect("a review");
+            let decision = decide(request, &namespace, &settings);
+            check_warnings(&decision);
+            let denied = matches!(decision.answer(), Answer::Deny(_));
+            assert!(!denied || mode == "enforce", "{mode}: {decision:?}");
+            if let Outcome::Deny(denial) = decision.outcome {
+                check(&denial.message);
+                sentences.push(denial.message);
+            }
+        }
+    }
+    sentences
+}
+
+/// What every sentence is, whatever was asked.
+fn check(sentence: &str) {
+    check_line(sentence);
+    assert!(!sentence.ends_with('.'), "{sentence}");
+    assert!(
+        sentence.len() < LONGEST,
+        "{} bytes: {sentence}",
+        sentence.len()
+    );
+    assert!(
+        sentence.ends_with(&format!("(audit id \"{UID}\")")),
+        "{sentence}"
+    );
+    for phrase in pods::RETRIED {
+        assert!(!sentence.contains(phrase), "{phrase:?} in: {sentence}");
+    }
+}
+
+fn check_line(line: &str) {
+    let strange =
+        |c: &char| !(matches!(c, ' '..='~' | '…') || !c.is_ascii() && c.is_alphanumeric());
+    assert_eq!(line.chars().find(strange), None, "{line}");
+}
+
+fn check_warnings(decision: &Decision<'_>) {
+    for warning in decision.told().iter().chain(&decision.warnings) {
+        check_line(warning);
+        let length = warning.chars().count();
+        assert!(length <= LONGEST_WARNING, "{length}: {warning}");
+    }
+}
+
+fn job() -> Value {
+    fixture("default-with-service")
+}
+
+/// `pod` with `value` at the JSON Pointer `path` under `spec`.
+fn with(mut pod: Value, path: &str, value: Value) -> Value {
+    let path = format!("/spec/{path}");
+    security_pods::open(&mut pod, &(path, value));
+    pod
+}
+
+fn assert_said(sentences: &[String], part: &str) {
+    let found = sentences.iter().any(|sentence| sentence.contains(part));
+    assert!(found, "nothing says {part:?}: {sentences:#?}");
+}
+
+/// What stands in a job pod, under which profile and level, and a part of what
+/// is said of it.
+// One refusal a line, so that it reads as the table it is.
+#[rustfmt::skip]
+const REFUSED: [(&str, &str, &str, &str); 20] = [
+    ("containers/0/env", r#"[{"name":"HOME","valueFrom":{}}]"#, "rootless", "valueFrom"),
+    ("containers/0/env", r#"[{"name":"HOME","value":"/a/.."}]"#, "rootless", "segment"),
+    ("containers/0/volumeMounts", r#"[{"name":"repo","mountPath":"/my_custom_dir/x"}]"#, "rootless", "mounts must not nest"),
+    ("containers/0/volumeMounts", r#"[{"name":"exit status","mountPropagation":"Bidirectional"}]"#, "rootless", "mount_propagation"),
+    ("containers/0/securityContext", r#"{"allowPrivilegeEscalation":false,"capabilities":{"add":["CAP_SYS_ADMIN"]}}"#, "none", "CAP_SYS_ADMIN out of cap_add"),
+    ("containers/0/securityContext", r#"{"allowPrivilegeEscalation":false,"privileged":true}"#, "none", "take privileged out"),
+    ("containers/0/securityContext", r#"{"procMount":"Unmasked"}"#, "rootless", "unless hostUsers is false"),
+    ("containers/0/securityContext", r#"{"runAsGroup":70000}"#, "userns", "70000 does not exist"),
+    ("containers/0/volumeDevices", r#"[{"name":"x","devicePath":"/x"}]"#, "userns", "no raw block device"),
+    ("containers/1/name", r#""build""#, "rootless", "another container has it too"),
+    ("securityContext/fsGroup", "70000", "userns", "fsGroup"),
+    ("securityContext/supplementalGroups", "[70000]", "userns", "supplementalGroups"),
+    ("hostNetwork", "true", "userns", "hostNetwork"),
+    ("hostPID", "true", "userns", "hostPID"),
+    ("hostIPC", "true", "userns", "hostIPC"),
+    ("securityContext/seccompProfile", r#"{"type":"RuntimeDefault"}"#, "rootless at restricted", "cannot clone"),
+    ("containers/0/env", r#"[{"name":"HOME","value":"a"}]"#, "openshift", "absolute"),
+    ("containers/0/env", r#"[{"name":"HOME","value":"/a:b"}]"#, "userns", "mount options"),
+    ("containers/0/env", r#"[{"name":"HOME","value":"/etc"}]"#, "privileged", "is /etc or in it"),
+    ("containers/0/env", r#"[{"name":"HOME","value":"/home"}]"#, "userns", "would hide from the job"),
+];
+
+#[test]
+fn a_profile_that_cannot_be_applied_is_told_in_one_line_nobody_retries_on() {
+    let refused = |pod: &Value, profile: &str, part| {
+        let (profile, level) = profile.split_once(" at ").unwrap_or((profile, "baseline"));
+        let sentences = said(&review_of(pod), profile, level, false);
+        assert_said(&sentences, part);
+        assert_said(&sentences, "which podseal cannot apply here");
+    };
+    for (path, value, profile, part) in REFUSED {
+        let value = serde_json::from_str(value).expect("JSON");
+        refused(&with(job(), path, value), profile, part);
+    }
+    let mut large = job();
+    large["metadata"]["annotations"] = json!({"x": "y".repeat(256 * 1024)});
+    refused(&large, "openshift", "metadata.annotations");
+    let many = (0..300).map(|n| json!({"name": format!("c{n}")}));
+    let many = with(job(), "initContainers", many.collect());
+    refused(&many, "rootless", "give the job fewer services");
+    let home = |value: &str| {
+        let env = json!([{"name": "HOME", "value": value}]);
+        with(job(), "containers/0/env", env)
+    };
+    for text in hostile() {
+        let path = format!("/{text}");
+        let nested = json!([{"name": "repo", "mountPath": format!("/home/me{path}")}]);
+        let mut pod = home("/home/me");
+        container_mut(&mut pod, "build")["volumeMounts"] = nested;
+        assert_said(
+            &said(&review_of(&pod), "rootless", "baseline", false),
+            "nest",
+        );
+        for value in [text, path] {
+            let pod = home(&value);
+            said(&review_of(&pod), "rootless", "baseline", false);
+        }
+    }
+}
+
+#[test]
+fn a_namespace_that_admits_no_job_is_told_in_one_line_nobody_retries_on() {
+    let review = review_of(&job());
+    for text in hostile() {
+        assert_said(&said(&review, &text, "baseline", false), "knows no profile");
+        said(&review, "rootless", &text, false);
+    }
+    let sentences = said(&review, "privileged", "baseline", true);
+    assert_said(&sentences, "does not say who creates its job pods");
+    let body = review.to_string();
+    let request = Request::from_review(body.as_bytes()).expect("a review");
+    for cause in [
+        "it is not in the file that --namespaces names",
+        "the API server knows no such namespace",
+        "the API server did not answer in time",
+        "the API server could not be asked",
+    ] {
+        let decision = Decision::unavailable(&request, cause);
+        check_warnings(&decision);
+        let Outcome::Deny(denial) = decision.outcome else {
+            panic!("a look-up that failed denies");
+        };
+        check(&denial.message);
+    }
+}
+
+#[test]
+fn a_violation_of_any_control_is_told_in_one_line_nobody_retries_on() {
+    let mut sentences = Vec::new();
+    for start in security_pods::starts().iter().take(3) {
+        for door in security_pods::doors() {
+            let mut pod = start.clone();
+            security_pods::open(&mut pod, &door);
+            let body = review_of(&pod).to_string();
+            for level in ["baseline", "restricted"] {
+                let namespace = namespace("rootless", level, "warn");
+                let request = Request::from_review(body.as_bytes()).expect("a review");
+                let decision = judge(request, &namespace, &Settings::built_in());
+                check_warnings(&decision);
+                if let Outcome::Deny(denial) = decision.outcome {
+                    check(&denial.message);
+                    sentences.push(denial.message);
+                }
+            }
+        }
+    }
+    for family in Family::ALL {
+        assert_said(&sentences, &format!("by the control {}", family.name()));
+    }
+}
+
+#[test]
+fn text_of_a_stranger_in_a_violation_is_no_phrase_to_retry_on() {
+    for text in hostile() {
+        // Right for the profile, so that what is told are its violations.
+        let pod = corrected(&with_text(&text, 1), "rootless");
+        let sentences = said(&review_of(&pod), "rootless", "baseline", false);
+        assert_said(&sentences, "holds every pod to baseline");
+        let mut update = review_of(&with_text(&text, 1));
+        update["request"]["operation"] = "UPDATE".into();
+        update["request"]["oldObject"] = job();
+        assert_said(
+            &said(&update, "rootless", "restricted", false),
+            "holds every pod",
+        );
+    }
+}
+
+#[test]
+fn text_of_a_stranger_in_what_was_undone_is_no_phrase_to_retry_on() {
+    for text in hostile() {
+        for many in [1, 40] {
+            for level in ["baseline", "restricted"] {
+                let mut pod = with_text(&text, many);
+                container_mut(&mut pod, "helper")["env"] = json!([{"name": "HOME", "value": text}]);
+                let sentences = said(&review_of(&pod), "rootless", level, false);
+                assert_said(&sentences, "the pod lacks what its profile sets");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pod_with_thousands_of_violations_is_told_the_first_and_the_number_of_the_rest() {
+    for text in ["a", "x y z"] {
+        let pod = corrected(&with_text(text, 3000), "rootless");
+        let sentences = said(&review_of(&pod), "rootless", "baseline", false);
+        assert_said(&sentences, " more; namespace ");
+    }
+}
