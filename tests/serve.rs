@@ -416,6 +416,28 @@ async fn tls(
 }
 
 #[test]
+fn a_person_reads_a_decision_in_one_line() {
+    let namespaces = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(namespaces.path(), NAMESPACES).expect("the namespaces");
+    let podseal = Podseal::start(|command| {
+        command.args(["--log-format", "text", "--log-level", "info"]);
+        command.arg("--namespaces").arg(namespaces.path());
+    });
+    answer(&podseal, &review("u", "ci", &job()));
+    let line = podseal.await_event(|event| {
+        event
+            .as_str()
+            .is_some_and(|line| line.contains(" mutate mutate ci/runner-"))
+    });
+    let line = line.as_str().expect("a line");
+    assert!(
+        line.contains("[rootless, baseline, enforce] corrected as the profile says: "),
+        "{line}"
+    );
+    assert!(!line.contains('\u{1b}'), "no colour in a pipe: {line}");
+}
+
+#[test]
 fn garbage_instead_of_tls_ends_that_connection_only() {
     let podseal = Podseal::for_namespaces(NAMESPACES);
     let mut stream = connect(&podseal);

@@ -2,8 +2,8 @@
 //! shown raw.
 //!
 //! Everything in a review except a few enumerations was written by somebody
-//! podseal does not trust. [`Text`] carries it without copying; [`quoted`] and
-//! [`bounded`] are the only two ways it gets out again.
+//! podseal does not trust. [`Text`] carries it without copying; it gets out again
+//! by [`quoted`] and [`word`] into sentences, and by [`bounded`] into records.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};

@@ -235,6 +235,59 @@ fn the_pods_selinux_level_comes_along_where_a_profile_sets_a_type() {
 }
 
 #[test]
+fn the_yaml_of_review_is_to_kubectl_the_pod_that_its_json_is() {
+    let mut pod = fixture("default-with-service");
+    let env = pod["spec"]["containers"][0]["env"]
+        .as_array_mut()
+        .expect("env");
+    for (number, value) in [
+        "yes",
+        "0x1",
+        "1e3",
+        "~",
+        "null",
+        " a\n b ",
+        "- x",
+        "a: b #c",
+        "\u{1b}\u{85}é",
+        "'\"",
+        "",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        env.push(json!({"name": format!("ODD_{number}"), "value": value}));
+    }
+    let review = |format| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_podseal"));
+        command.args(["review", "--profile", "userns", "-o", format, "-"]);
+        crate::support::text(&crate::support::run(command, &pod.to_string()).stdout)
+    };
+    let namespace = CLUSTER.unjudged("userns");
+    let args = [
+        "create",
+        "-n",
+        &namespace,
+        "--dry-run=server",
+        "-o",
+        "json",
+        "-f",
+        "-",
+    ];
+    let stored = |manifest: &str| -> Value {
+        let output = CLUSTER
+            .plane
+            .kubectl(crate::support::controlplane::ADMIN, &args, manifest);
+        let error = crate::support::text(&output.stderr);
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{error}"))
+    };
+    let line: Value = serde_json::from_str(&review("json")).expect("a line");
+    let from_json = stored(&line["object"].to_string());
+    assert_eq!(stored(&review("yaml"))["spec"], from_json["spec"]);
+    assert_eq!(decide_again(&from_json, "userns"), "");
+}
+
+#[test]
 fn octal_modes_in_yaml_mean_to_podseal_what_they_mean_to_kubectl() {
     let yaml = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  \
                 containers: [{name: build, image: a}]\n  \

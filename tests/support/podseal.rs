@@ -52,7 +52,7 @@ impl Podseal {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let ca = write_certificate(folder.path());
         let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+        command.args(["serve", "--listen", "127.0.0.1:0"]);
         command
             .arg("--tls-cert-file")
             .arg(folder.path().join("tls.crt"));
@@ -60,6 +60,9 @@ impl Podseal {
             .arg("--tls-private-key-file")
             .arg(folder.path().join("tls.key"));
         complete(&mut command);
+        if !command.get_args().any(|arg| arg == "--log-format") {
+            command.args(["--log-format", "json"]);
+        }
         let (process, stderr) = Tethered::piped(&command);
         let log = Arc::new(Log::default());
         let reader = Arc::clone(&log);
@@ -71,11 +74,9 @@ impl Podseal {
             log,
             _folder: folder,
         };
-        let serving = podseal.await_event(|event| event["message"] == "serving");
-        podseal.url = format!(
-            "https://{}",
-            serving["address"].as_str().expect("an address")
-        );
+        let serving = podseal.await_event(|event| address(event).is_some());
+        let address = address(&serving).expect("it was looked for");
+        podseal.url = format!("https://{address}");
         podseal
     }
 
@@ -133,6 +134,19 @@ impl Podseal {
     /// An HTTP client that trusts this process's certificate.
     pub fn client(&self) -> reqwest::ClientBuilder {
         super::https_client(&self.ca)
+    }
+}
+
+/// The address that the event "serving" tells, as JSON or as text.
+fn address(event: &Value) -> Option<&str> {
+    match event {
+        Value::String(line) => {
+            let (_, address) = line.split_once(" serving address=")?;
+            address.split(' ').next()
+        }
+        event => event["address"]
+            .as_str()
+            .filter(|_| event["message"] == "serving"),
     }
 }
 
