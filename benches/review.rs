@@ -10,6 +10,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use podseal::admission::judge::judge;
 use podseal::admission::policy::{Namespace, PROFILE, Settings};
 use podseal::admission::request::Request;
 use podseal::admission::review::{Decision, correct};
@@ -33,41 +34,56 @@ fn decide<'a>(body: &'a [u8], namespace: &'a Namespace) -> Decision<'a> {
     correct(request, namespace, &Settings::built_in())
 }
 
+fn judge_body<'a>(body: &'a [u8], namespace: &'a Namespace) -> Decision<'a> {
+    let request = Request::from_review(body).expect("the API server sends a review");
+    judge(request, namespace, &Settings::built_in())
+}
+
+fn namespace_of(profile: &str) -> Namespace {
+    Namespace::new("gitlab-ci", [(PROFILE.to_owned(), profile.to_owned())], [])
+}
+
 fn respond(body: &[u8], namespace: &Namespace) -> Vec<u8> {
     encode(answer::UID, &decide(body, namespace))
 }
 
 fn reviews(criterion: &mut Criterion) {
-    let namespace = Namespace::new(
-        "gitlab-ci",
-        [(PROFILE.to_owned(), "rootless".to_owned())],
-        [],
-    );
+    let namespace = namespace_of("rootless");
     let bodies = PODS.map(|pod| (pod, review_of(&fixture(pod)).to_string()));
 
-    let mut group = criterion.benchmark_group("decide");
-    for (pod, body) in &bodies {
-        group.throughput(Throughput::Bytes(body.len() as u64));
-        group.bench_with_input(BenchmarkId::from_parameter(pod), body, |bencher, body| {
-            bencher.iter(|| decide(black_box(body.as_bytes()), &namespace));
-        });
-    }
-    group.finish();
+    measure(criterion, "decide", &bodies, |body| {
+        decide(body, &namespace)
+    });
+    measure(criterion, "decide and encode", &bodies, |body| {
+        respond(body, &namespace)
+    });
+    // What is judged is the pod as it was corrected.
+    let corrected = PODS.map(|pod| {
+        (
+            pod,
+            review_of(&answer::corrected(&fixture(pod), "userns")).to_string(),
+        )
+    });
+    let judged = namespace_of("userns");
+    measure(criterion, "judge", &corrected, |body| {
+        judge_body(body, &judged)
+    });
+    measure(criterion, "read into a Value", &bodies, |body| {
+        serde_json::from_slice::<Value>(body)
+    });
+}
 
-    let mut group = criterion.benchmark_group("decide and encode");
-    for (pod, body) in &bodies {
+fn measure<'b, T>(
+    criterion: &mut Criterion,
+    name: &str,
+    bodies: &'b [(&str, String)],
+    mut run: impl FnMut(&'b [u8]) -> T,
+) {
+    let mut group = criterion.benchmark_group(name);
+    for (pod, body) in bodies {
         group.throughput(Throughput::Bytes(body.len() as u64));
-        group.bench_with_input(BenchmarkId::from_parameter(pod), body, |bencher, body| {
-            bencher.iter(|| respond(black_box(body.as_bytes()), &namespace));
-        });
-    }
-    group.finish();
-
-    let mut group = criterion.benchmark_group("read into a Value");
-    for (pod, body) in &bodies {
-        group.throughput(Throughput::Bytes(body.len() as u64));
-        group.bench_with_input(BenchmarkId::from_parameter(pod), body, |bencher, body| {
-            bencher.iter(|| serde_json::from_slice::<Value>(black_box(body.as_bytes())));
+        group.bench_function(BenchmarkId::from_parameter(pod), |bencher| {
+            bencher.iter(|| run(black_box(body.as_bytes())));
         });
     }
     group.finish();
@@ -76,7 +92,7 @@ fn reviews(criterion: &mut Criterion) {
 fn quick() -> Criterion {
     let criterion = Criterion::default().warm_up_time(Duration::from_millis(500));
     criterion
-        .measurement_time(Duration::from_secs(2))
+        .measurement_time(Duration::from_millis(1500))
         .without_plots()
 }
 
