@@ -74,3 +74,29 @@ fn a_change_of_very_many_capabilities_is_told_in_a_short_sentence() {
             .collect::<Vec<_>>()
     );
 }
+
+#[test]
+fn a_control_is_named_however_many_violations_stand_before_it() {
+    let privileged = |n| json!({"name": format!("c-{n}"), "securityContext": {"privileged": true}});
+    let containers: Vec<_> = (0..100).map(privileged).collect();
+    let sysctls = json!({"sysctls": [{"name": "kernel.shm_rmid_forced"}, {"name": "kernel.evil"}]});
+    let pod = json!({"spec": {"containers": containers, "securityContext": sysctls}});
+    let review = answer::review_of(&pod).to_string();
+    let request = podseal::admission::request::Request::from_review(review.as_bytes());
+    let label = ("podseal.io/profile".to_owned(), "rootless".to_owned());
+    let namespace = podseal::admission::policy::Namespace::new("gitlab-ci", [label], []);
+    let settings = podseal::admission::policy::Settings::built_in();
+    let decision =
+        podseal::admission::judge::judge(request.expect("a review"), &namespace, &settings);
+    assert_eq!(
+        (decision.violations.count, decision.violations.told.len()),
+        (101, 32)
+    );
+    let families: Vec<_> = decision
+        .violations
+        .families
+        .iter()
+        .map(|f| f.name())
+        .collect();
+    assert_eq!(families, ["privileged", "sysctls"]);
+}

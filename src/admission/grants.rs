@@ -5,6 +5,8 @@
 //! which all containers inherit; nor for an ephemeral container, which somebody
 //! adds to the job later.
 
+use std::collections::BTreeSet;
+
 use super::job::Role;
 use super::pod::{List, Place, Pod};
 use super::pod_security::{Family, Level, Violation, for_each_violation};
@@ -21,6 +23,9 @@ pub struct Violations<'a> {
     pub told: Vec<Violation<'a>>,
     /// How many there are.
     pub count: usize,
+    /// The families of all of them: who makes the pod chooses what comes first,
+    /// and must not choose what is left out.
+    pub families: BTreeSet<Family>,
 }
 
 impl<'a> Violations<'a> {
@@ -52,6 +57,7 @@ impl<'a> Violations<'a> {
     /// Counts one, and keeps it if there is room.
     pub fn add(&mut self, violation: Violation<'a>) {
         self.count += 1;
+        self.families.insert(violation.control.family());
         if self.told.len() < TOLD {
             self.told.push(violation);
         }

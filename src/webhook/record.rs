@@ -98,6 +98,7 @@ struct Record<'r> {
     warnings: &'r [String],
     violations: Vec<Violated>,
     violation_count: usize,
+    controls: Vec<&'static str>,
     changes: Vec<String>,
     change_count: usize,
     duration_us: u64,
@@ -230,6 +231,12 @@ pub fn log(webhook: Webhook, about: &About, decision: &Decision<'_>, duration: D
         warnings: &decision.warnings,
         violations: violations.collect(),
         violation_count: decision.violations.count,
+        controls: decision
+            .violations
+            .families
+            .iter()
+            .map(|family| family.name())
+            .collect(),
         changes: changes.map(ToString::to_string).collect(),
         change_count: decision.changes.len(),
         duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),

@@ -115,15 +115,9 @@ fn audit_annotations(uid: &str, decision: &Decision<'_>) -> BTreeMap<&'static st
     if let Outcome::Deny(denial) = &decision.outcome {
         annotations.insert("message", denial.message.clone());
     }
-    let mut controls = Vec::new();
-    for violation in &decision.violations.told {
-        let control = violation.control.family().name();
-        // Not side by side where a grant lowers one of them for a container.
-        if !controls.contains(&control) {
-            controls.push(control);
-        }
-    }
-    if !controls.is_empty() {
+    let families = &decision.violations.families;
+    if !families.is_empty() {
+        let controls: Vec<_> = families.iter().map(|family| family.name()).collect();
         annotations.insert("violations", controls.join(","));
     }
     annotations
