@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -303,11 +304,25 @@ fn start_etcd(bin: &Path, folder: &Path) -> (Tethered, u16) {
     (etcd, port)
 }
 
-/// A port nobody listens on. Another process may take it before we do; ports
-/// are handed out in turn, so that is rare.
+/// A port nobody listens on, below those the kernel gives to outgoing
+/// connections: one of these could otherwise take it before its listener does,
+/// or while the API server is away.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("an address").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 12_000;
+    const COUNT: u32 = 20_000;
+    // Each test process begins elsewhere, since they may run side by side.
+    let start = std::process::id().wrapping_mul(61);
+    let mut ports = std::iter::repeat_with(|| {
+        let step = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        u16::try_from(FIRST + step % COUNT).expect("it is below 32000")
+    });
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    ports
+        .by_ref()
+        .take(COUNT as usize)
+        .find(is_free)
+        .expect("one port is free")
 }
 
 /// Where `tests/controlplane/build.sh` puts the binaries, built if need be.
