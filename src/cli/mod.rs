@@ -10,6 +10,7 @@ pub mod input;
 pub mod profiles;
 pub mod render;
 pub mod review;
+mod reviewed;
 pub mod serve;
 
 /// The exit code of an input or a setting that cannot be used.

@@ -1,25 +1,23 @@
 //! `podseal review`: the webhook's answers, without a cluster.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
-use serde::Serialize;
 use serde_json::Value;
 
 use super::input::{self, Item};
-use super::render::{self, CHANGED, DENIED, QUIET, WARNED};
+use super::render;
+use super::reviewed::{Format, Reviewed, Tally, print};
 use crate::admission::judge::judge;
 use crate::admission::pod::Pod;
 use crate::admission::policy::{LEVEL, MODE, Namespace, PROFILE, Policy, Settings};
 use crate::admission::profile::Profiles;
 use crate::admission::request::Request;
-use crate::admission::review::{Allowed, Answer, Decision, Outcome, correct};
+use crate::admission::review::{Answer, Outcome, correct};
 use crate::admission::text::bounded;
 use crate::cluster::file::NamespaceFile;
-use crate::webhook::record::Violated;
 
 pub(super) const LONG_ABOUT: &str = "\
 Shows what the webhook would answer for pods in files, without a cluster.
@@ -73,49 +71,10 @@ pub struct Args {
     output: Format,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Text,
-    Yaml,
-    Json,
-}
-
 /// Where the namespace of a pod comes from.
 enum Source {
     File(NamespaceFile),
     Profile(String),
-}
-
-/// One reviewed pod, as `-o json` prints it. These names are an interface:
-/// `docs/review.md` describes them.
-#[derive(Serialize)]
-struct Reviewed {
-    file: String,
-    namespace: String,
-    pod: String,
-    profile: Option<String>,
-    level: Option<&'static str>,
-    mode: Option<&'static str>,
-    job: Option<ReviewedJob>,
-    allowed: bool,
-    decision: &'static str,
-    code: u16,
-    message: Option<String>,
-    warnings: Vec<String>,
-    violations: Vec<Violated>,
-    changes: Vec<String>,
-    patch: Option<json_patch::Patch>,
-    object: Option<Value>,
-    #[serde(skip)]
-    before: Value,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ReviewedJob {
-    id: Option<String>,
-    project_id: Option<String>,
-    project: Option<String>,
 }
 
 /// Runs the command.
@@ -274,202 +233,4 @@ fn object_of(review: &str) -> anyhow::Result<Value> {
         object: Value,
     }
     Ok(serde_json::from_str::<Review>(review)?.request.object)
-}
-
-/// Why a pod is left as it is; and, where it was judged, that it passed.
-fn also_judged(reason: &str, judged: Option<&Decision<'_>>) -> String {
-    match judged.map(|judged| &judged.outcome) {
-        Some(Outcome::Allow(why @ Allowed::Complies)) => format!("{reason}, and {}", why.reason()),
-        _ => reason.to_owned(),
-    }
-}
-
-impl Reviewed {
-    fn new(
-        file: &str,
-        namespace: String,
-        pod: String,
-        before: Value,
-        after: Value,
-        corrected: &Decision<'_>,
-        judged: Option<&Decision<'_>>,
-    ) -> Reviewed {
-        let denied = |decision: &&Decision<'_>| matches!(decision.outcome, Outcome::Deny(_));
-        // The one that says more: a denial, else the correction, unless there
-        // was none to make.
-        let has_more = |judged: &&Decision<'_>| {
-            denied(judged) || corrected.outcome == Outcome::Allow(Allowed::NotAPod)
-        };
-        let telling = judged.filter(has_more).unwrap_or(corrected);
-        let judged_or = judged.unwrap_or(corrected);
-        let allowed = ![telling, corrected]
-            .iter()
-            .any(|d| matches!(d.answer(), Answer::Deny(_)));
-        let (code, message) = match &telling.outcome {
-            Outcome::Allow(why) => (200, Some(also_judged(why.reason(), judged))),
-            Outcome::Mutate(_) => (200, None),
-            Outcome::Deny(denial) => (denial.code, Some(denial.message.clone())),
-        };
-        let patch = match corrected.answer() {
-            Answer::Patch(patch) if allowed => Some(patch.clone()),
-            _ => None,
-        };
-        let mut warnings = telling.told();
-        warnings.extend(telling.warnings.iter().cloned());
-        let mut seen = std::collections::HashSet::new();
-        warnings.retain(|warning| seen.insert(warning.clone()));
-        let policy = corrected.policy.as_ref();
-        Reviewed {
-            file: file.to_owned(),
-            namespace,
-            pod,
-            profile: policy.map(|policy| policy.name.to_owned()),
-            level: policy.map(|policy| policy.level.name()),
-            mode: policy.map(|policy| policy.mode.name()),
-            job: corrected.job.as_ref().map(|job| ReviewedJob {
-                id: job.id.as_deref().map(str::to_owned),
-                project_id: job.project_id.as_deref().map(str::to_owned),
-                project: job.project.clone(),
-            }),
-            allowed,
-            decision: telling.outcome.word(),
-            code,
-            message,
-            warnings,
-            violations: judged_or
-                .violations
-                .told
-                .iter()
-                .map(Violated::from)
-                .collect(),
-            changes: corrected.changes.iter().map(ToString::to_string).collect(),
-            patch,
-            object: allowed.then_some(after),
-            before,
-        }
-    }
-
-    fn text(&self) -> String {
-        let mut text = String::new();
-        let name = format!("{}/{}", bounded(&self.namespace), bounded(&self.pod));
-        let message = self.message.as_deref().unwrap_or_default();
-        let profile = self.profile.as_deref().map(bounded).unwrap_or_default();
-        let mode = self.mode.unwrap_or_default();
-        let _ = match &self.object {
-            None => writeln!(text, "{DENIED}denied{DENIED:#}     {name}\n  {message}"),
-            Some(_) if self.decision == "deny" => {
-                writeln!(
-                    text,
-                    "{WARNED}admitted{WARNED:#}   {name}, since the mode is {mode}; enforce would deny it:\n  {message}"
-                )
-            }
-            Some(_) if self.changes.is_empty() => {
-                writeln!(text, "{QUIET}unchanged  {name}: {message}{QUIET:#}")
-            }
-            Some(_) if self.patch.is_none() => {
-                writeln!(
-                    text,
-                    "{WARNED}unchanged{WARNED:#}  {name}, since the mode is {mode}; else corrected by the profile {profile}:"
-                )
-            }
-            Some(_) => writeln!(
-                text,
-                "{CHANGED}corrected{CHANGED:#}  {name}, by the profile {profile}"
-            ),
-        };
-        if self.object.is_some() {
-            for change in &self.changes {
-                let _ = writeln!(text, "  {change}");
-            }
-        }
-        for warning in &self.warnings {
-            let _ = writeln!(text, "  {WARNED}warning:{WARNED:#} {warning}");
-        }
-        if let (Some(after), Some(_)) = (&self.object, &self.patch) {
-            let _ = writeln!(text, "\n{}", render::diff(&self.before, after, "  "));
-        }
-        text
-    }
-}
-
-fn print(reviewed: &Reviewed, format: Format) -> anyhow::Result<()> {
-    match (format, &reviewed.object) {
-        (Format::Text, _) => render::print(&reviewed.text()),
-        (Format::Json, _) => {
-            let mut line = serde_json::to_vec(reviewed)?;
-            line.push(b'\n');
-            super::write_out(&line)
-        }
-        // A deletion has no pod to apply.
-        (Format::Yaml, Some(Value::Null)) => Ok(()),
-        (Format::Yaml, Some(object)) => {
-            super::write_out(format!("---\n{}", render::yaml(object)).as_bytes())
-        }
-        (Format::Yaml, None) => {
-            let name = format!(
-                "{}/{}",
-                bounded(&reviewed.namespace),
-                bounded(&reviewed.pod)
-            );
-            let message = reviewed.message.as_deref().unwrap_or_default();
-            anstream::eprintln!("{DENIED}denied{DENIED:#} {name}: {message}");
-            Ok(())
-        }
-    }
-}
-
-#[derive(Default)]
-struct Tally {
-    corrected: usize,
-    unchanged: usize,
-    denied: usize,
-    spared: usize,
-    unusable: usize,
-}
-
-impl Tally {
-    fn count(&mut self, reviewed: &Reviewed) {
-        match reviewed {
-            Reviewed { allowed: false, .. } => self.denied += 1,
-            Reviewed {
-                decision: "deny", ..
-            } => self.spared += 1,
-            Reviewed { patch: None, .. } => self.unchanged += 1,
-            _ => self.corrected += 1,
-        }
-    }
-
-    fn exit_code(&self) -> ExitCode {
-        match self {
-            Tally { unusable: 1.., .. } => ExitCode::from(super::UNUSABLE),
-            Tally { denied: 1.., .. } => ExitCode::from(1),
-            _ => ExitCode::SUCCESS,
-        }
-    }
-}
-
-impl std::fmt::Display for Tally {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Tally {
-            corrected,
-            unchanged,
-            denied,
-            spared,
-            unusable,
-        } = self;
-        let pods = corrected + unchanged + denied + spared;
-        let s = if pods == 1 { "" } else { "s" };
-        write!(
-            f,
-            "{pods} pod{s}: {corrected} corrected, {unchanged} unchanged, {denied} denied"
-        )?;
-        if *spared > 0 {
-            write!(f, ", {spared} that the mode enforce would deny")?;
-        }
-        match unusable {
-            0 => Ok(()),
-            1 => f.write_str("; 1 input could not be used"),
-            n => write!(f, "; {n} inputs could not be used"),
-        }
-    }
 }
