@@ -8,10 +8,10 @@
 //! | bytes | [`request`] | [`request::Request`], with the [`pod`] borrowed from them |
 //! | pod | [`job`] | [`job::Job`], or it is no job |
 //! | namespace labels | [`policy`] | [`policy::Policy`], with its [`profile`] |
-//! | pod and profile | `plan`, [`home`] | [`change::Change`]s and a JSON Patch, by `corrector` and `patch` |
+//! | pod and profile | `plan`, [`home`], `restrict` | [`change::Change`]s and a JSON Patch, by `corrector` and `patch` |
 //! | corrected pod | `conflict` | nothing, or a [`message::Refusal`] |
-//! | pod and level | [`pod_security`] | [`pod_security::Violation`]s |
-//! | all of it | [`review`] | [`review::Decision`] |
+//! | pod and level | [`pod_security`], [`grants`] | [`grants::Violations`], beyond what the profile grants |
+//! | all of it | [`review`] for `/mutate`, [`judge`] for `/validate` | [`review::Decision`] |
 
 pub mod change;
 mod conflict;
@@ -19,6 +19,7 @@ mod corrector;
 pub mod grants;
 pub mod handler;
 pub mod home;
+pub mod home_path;
 pub mod job;
 pub mod judge;
 pub mod message;

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 
 use super::grants;
-use super::home::HomePath;
+use super::home_path::HomePath;
 use super::job::Role;
 use super::pod_security::{Family, Level};
 use super::security_context::SecurityContext;
