@@ -184,9 +184,9 @@ fn key(place: Place, name: &str) -> (u8, String) {
     (list, name.to_owned())
 }
 
-/// The containers whose image differs, new ones among them: whoever may patch a pod could put
-/// another image into a container that may do more than others, and the
-/// kubelet would restart it.
+/// The containers whose image differs, new ones among them: whoever may patch a
+/// pod could put another image into a container that may do more than others,
+/// and the kubelet would restart it.
 fn swapped_images(old: &Pod<'_>, new: &Pod<'_>) -> HashSet<(u8, String)> {
     let image = |container: &Container<'_>| container.image.as_deref().map(str::to_owned);
     let before: HashSet<_> = old

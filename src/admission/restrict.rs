@@ -94,17 +94,14 @@ pub(super) fn seccomp_lets_podman_clone(
     corrector: &Corrector<'_, '_>,
     build: &Rules,
 ) -> Result<(), Refusal> {
+    if !build.grants.restricted.contains(&Family::SeccompProfile) {
+        return Ok(());
+    }
     let pod = corrector.pod();
-    for (place, container) in pod.containers() {
-        let Place::Container(list, _) = place else {
-            continue;
-        };
-        if Role::of(list, &container.name) != Role::Build
-            || !build.grants.restricted.contains(&Family::SeccompProfile)
-        {
-            continue;
-        }
-        if let Some(Scalar::Confinement(seccomp)) = effective(pod, place, Field::SeccompProfile)
+    for (index, container) in pod.spec.containers.iter().enumerate() {
+        let place = Place::Container(List::Regular, index);
+        if Role::of(List::Regular, &container.name) == Role::Build
+            && let Some(Scalar::Confinement(seccomp)) = effective(pod, place, Field::SeccompProfile)
             && &*seccomp.type_ == "RuntimeDefault"
         {
             return Err(Refusal {

@@ -1,4 +1,4 @@
-//! HTTP: one route, and what is said to everything that is not a review.
+//! HTTP: the two webhooks, and what is said to everything that is not a review.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -89,11 +89,10 @@ fn human(record: &str) -> String {
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    let told = match changes.as_slice() {
-        // A denial names in its sentence what it is about.
-        _ if text("decision") == "deny" => text("message").to_owned(),
-        [] => text("message").to_owned(),
-        changes => format!("{}: {}", text("message"), changes.join("; ")),
+    // A denial names in its sentence what it is about.
+    let told = match text("decision") == "deny" || changes.is_empty() {
+        true => text("message").to_owned(),
+        false => format!("{}: {}", text("message"), changes.join("; ")),
     };
     format!(
         "{} {} {} {}/{} [{}, {}, {}] {told}",
