@@ -15,11 +15,13 @@
 //! | [`admission`] | decides: profiles, changes, sentences; no I/O |
 //! | [`webhook`] | serves: TLS, HTTP, the response, the log event |
 //! | [`cluster`] | knows namespaces: from the API server, or from a file |
+//! | [`certificates`] | the serving certificate and its sources |
 //! | [`cli`] | the commands and what they print |
 //! | `profiles/*.yaml` | the built-in profiles |
 
 pub mod admission;
 
+pub mod certificates;
 pub mod cli;
 pub mod cluster;
 pub mod webhook;

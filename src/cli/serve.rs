@@ -10,10 +10,12 @@ use tokio::net::TcpListener;
 
 use crate::admission::policy::Settings;
 use crate::admission::profile::Profiles;
+use crate::certificates::identity::Identity;
+use crate::certificates::serving::Serving;
 use crate::cluster::file::NamespaceFile;
 use crate::cluster::namespaces::Namespaces;
 use crate::webhook::http::{Webhook, router};
-use crate::webhook::{log, server, tls};
+use crate::webhook::{log, server};
 
 pub(super) const LONG_ABOUT: &str = "\
 Serves the admission webhooks over TLS: POST /mutate and POST /validate, \
@@ -79,7 +81,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(args: Args) -> anyhow::Result<()> {
-    let tls = tls::server_config(&args.tls_cert_file, &args.tls_private_key_file)?;
+    let serving = Serving::default();
+    serving.present(identity(&args.tls_cert_file, &args.tls_private_key_file)?);
     let namespaces = match &args.namespaces {
         Some(path) => Namespaces::File(Arc::new(namespaces_from_file(path)?)),
         None => Namespaces::from_cluster(cluster().await?),
@@ -99,13 +102,30 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         settings,
         namespaces,
     };
-    server::serve(listener, tls, router(webhook), async {
+    server::serve(listener, serving.current(), router(webhook), async {
         stop.await;
         tracing::info!("told to stop; finishing the requests in flight");
     })
     .await;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn identity(certificate: &Path, key: &Path) -> anyhow::Result<Identity> {
+    let read = |flag, path: &Path| {
+        std::fs::read(path).with_context(|| format!("cannot read {flag} {}", path.display()))
+    };
+    let (chain, secret) = (
+        read("--tls-cert-file", certificate)?,
+        read("--tls-private-key-file", key)?,
+    );
+    Identity::from_pem(&chain, &secret).with_context(|| {
+        format!(
+            "cannot serve {} with {}",
+            certificate.display(),
+            key.display()
+        )
+    })
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {

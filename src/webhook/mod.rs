@@ -6,4 +6,3 @@ pub mod log;
 pub mod record;
 pub mod response;
 pub mod server;
-pub mod tls;

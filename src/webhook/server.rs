@@ -15,6 +15,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use crate::certificates::serving::Current;
+
 /// How many connections are served at once. An API server keeps a handful.
 const CONNECTIONS: usize = 1024;
 /// How long a client may take for the TLS handshake.
@@ -33,11 +35,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// flight finish.
 pub async fn serve(
     listener: TcpListener,
-    tls: rustls::ServerConfig,
+    mut certificate: Current,
     app: Router,
     shutdown: impl Future<Output = ()>,
 ) {
-    let acceptor = TlsAcceptor::from(Arc::new(tls));
     let (http1, http2) = (http1(), http2());
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
@@ -62,7 +63,10 @@ pub async fn serve(
                 continue;
             }
         };
-        let acceptor = acceptor.clone();
+        let Some(served) = certificate.borrow_and_update().clone() else {
+            continue;
+        };
+        let acceptor = TlsAcceptor::from(Arc::clone(&served.config));
         let (http1, http2) = (http1.clone(), http2.clone());
         let app = app.clone();
         let watcher = graceful.watcher();

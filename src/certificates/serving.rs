@@ -1,0 +1,107 @@
+//! What is served now, and how it changes while serving.
+
+use std::sync::{Arc, Mutex};
+
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::sign::SingleCertAndKey;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::sync::watch;
+
+use super::identity::{Identity, provider};
+
+/// The identity in use, with the TLS settings made of it.
+#[derive(Debug)]
+pub struct Served {
+    /// The identity.
+    pub identity: Identity,
+    /// TLS 1.3 and 1.2, HTTP/2 and HTTP/1.1.
+    pub config: Arc<ServerConfig>,
+}
+
+/// What is served: nothing before a source has presented its first identity.
+/// Connections keep what they began with; the next handshake takes the new.
+pub type Current = watch::Receiver<Option<Arc<Served>>>;
+
+/// The side of [`Current`] that changes it.
+#[derive(Debug, Clone)]
+pub struct Serving {
+    parts: Arc<Mutex<Parts>>,
+    current: watch::Sender<Option<Arc<Served>>>,
+}
+
+#[derive(Debug, Default)]
+struct Parts {
+    identity: Option<Identity>,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+}
+
+/// Authorities against which no client certificate can be checked.
+#[derive(Debug, thiserror::Error)]
+#[error("no client certificate can be checked with it: {0}")]
+pub struct NoAuthority(#[from] rustls::client::VerifierBuilderError);
+
+impl Default for Serving {
+    fn default() -> Serving {
+        Serving {
+            parts: Arc::default(),
+            current: watch::Sender::new(None),
+        }
+    }
+}
+
+impl Serving {
+    /// What is served, now and from now on.
+    pub fn current(&self) -> Current {
+        self.current.subscribe()
+    }
+
+    /// Serves `identity` from the next handshake on.
+    pub fn present(&self, identity: Identity) {
+        self.change(|parts| parts.identity = Some(identity));
+    }
+
+    /// Demands, from the next handshake on, that clients show a certificate
+    /// which one of `authorities` has issued.
+    ///
+    /// # Errors
+    /// When there is no authority among them.
+    pub fn demand_clients_of(&self, authorities: RootCertStore) -> Result<(), NoAuthority> {
+        let verifier = WebPkiClientVerifier::builder_with_provider(
+            Arc::new(authorities),
+            Arc::new(provider()),
+        );
+        let clients = verifier.build()?;
+        self.change(|parts| parts.clients = Some(clients));
+        Ok(())
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Parts)) {
+        let mut parts = self.parts.lock().expect("no holder panics");
+        change(&mut parts);
+        if let Some(identity) = &parts.identity {
+            let config = server_config(identity, parts.clients.as_ref());
+            self.current.send_replace(Some(Arc::new(Served {
+                identity: identity.clone(),
+                config: Arc::new(config),
+            })));
+        }
+    }
+}
+
+fn server_config(
+    identity: &Identity,
+    clients: Option<&Arc<dyn ClientCertVerifier>>,
+) -> ServerConfig {
+    let builder = ServerConfig::builder_with_provider(Arc::new(provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .expect("aws-lc-rs has both versions");
+    let builder = match clients {
+        Some(clients) => builder.with_client_cert_verifier(Arc::clone(clients)),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config =
+        builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified())));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config
+}
