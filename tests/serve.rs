@@ -482,17 +482,17 @@ fn a_certificate_that_cannot_be_served_is_told_with_its_file() {
     };
     let missing = serve("/nonexistent/tls.crt", &key);
     assert!(
-        missing.contains("cannot read the certificate from /nonexistent/tls.crt"),
+        missing.contains("cannot read --tls-cert-file /nonexistent/tls.crt"),
         "{missing}"
     );
     let no_pem = serve(&cert, "/dev/null");
     assert!(
-        no_pem.contains("cannot read the private key from /dev/null"),
+        no_pem.contains("/dev/null: cannot read the private key"),
         "{no_pem}"
     );
     let mismatched = serve(&cert, &file(&other, "tls.key"));
     assert!(
-        mismatched.contains("cannot serve the certificate"),
+        mismatched.contains("cannot be served with its key"),
         "{mismatched}"
     );
     let no_cluster = serve(&cert, &key);

@@ -7,11 +7,13 @@ use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub mod input;
+mod limits;
 pub mod profiles;
 pub mod render;
 pub mod review;
 mod reviewed;
 pub mod serve;
+mod signals;
 
 /// The exit code of an input or a setting that cannot be used.
 pub const UNUSABLE: u8 = 2;

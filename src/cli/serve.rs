@@ -8,6 +8,8 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 
+use super::limits;
+use super::signals::Signals;
 use crate::admission::policy::Settings;
 use crate::admission::profile::Profiles;
 use crate::certificates::identity::Identity;
@@ -26,8 +28,11 @@ KUBECONFIG, points at; podseal watches namespaces and needs the verbs get, list 
 watch on them, nothing else. With --namespaces they come from a file, and no cluster \
 is asked.
 
-Every decision is one event in the log on standard error. SIGTERM stops the server: \
-requests in flight finish first.";
+Every decision is one event in the log on standard error.
+
+SIGTERM or Ctrl-C stops the server in good order: it serves on for --drain while every \
+answer sends its client elsewhere, then what is in flight finishes. A second one stops it \
+at once.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -55,6 +60,8 @@ pub struct Args {
     /// baseline, until the namespace names its runner in the annotation podseal.io/runner
     #[arg(long)]
     require_runner: bool,
+    #[command(flatten)]
+    limits: limits::Args,
     /// The log's form: auto is text on a terminal and JSON elsewhere
     #[arg(long, value_enum, default_value = "auto")]
     log_format: LogFormat,
@@ -74,20 +81,21 @@ enum LogFormat {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     start_logging(args.log_format, &args.log_level);
-    tokio::runtime::Runtime::new()
-        .context("cannot start the runtime")?
-        .block_on(serve(args))?;
-    Ok(ExitCode::SUCCESS)
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let ended = runtime.block_on(serve(args));
+    // Waits for nothing: what had to finish has.
+    runtime.shutdown_background();
+    ended
 }
 
-async fn serve(args: Args) -> anyhow::Result<()> {
+async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     let serving = Serving::default();
     serving.present(identity(&args.tls_cert_file, &args.tls_private_key_file)?);
     let namespaces = match &args.namespaces {
         Some(path) => Namespaces::File(Arc::new(namespaces_from_file(path)?)),
         None => Namespaces::from_cluster(cluster().await?),
     };
-    let stop = server::stop_signal().context("cannot listen for signals")?;
+    let mut signals = Signals::listen().context("cannot listen for signals")?;
     let listener = TcpListener::bind(args.listen)
         .await
         .map_err(|error| cannot_listen(args.listen, &error))?;
@@ -98,17 +106,27 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         profiles: Profiles::built_in(),
         require_runner: args.require_runner,
     };
-    let webhook = Webhook {
-        settings,
-        namespaces,
+    let limits = args.limits.limits();
+    let app = router(Webhook::new(settings, namespaces, &limits));
+    let (told_to_stop, stop) = tokio::sync::oneshot::channel();
+    let served = server::serve(listener, serving.current(), app, limits, async {
+        // The other end is only ever dropped with us.
+        let _ = stop.await;
+    });
+    let signalled = async {
+        signals.next().await;
+        tracing::info!("told to stop; serving on while endpoints drain, then stopping");
+        let _ = told_to_stop.send(());
+        signals.next().await;
+        tracing::warn!("told to stop again; stopping at once");
     };
-    server::serve(listener, serving.current(), router(webhook), async {
-        stop.await;
-        tracing::info!("told to stop; finishing the requests in flight");
+    Ok(tokio::select! {
+        () = served => {
+            tracing::info!("stopped");
+            ExitCode::SUCCESS
+        }
+        () = signalled => ExitCode::FAILURE,
     })
-    .await;
-    tracing::info!("stopped");
-    Ok(())
 }
 
 fn identity(certificate: &Path, key: &Path) -> anyhow::Result<Identity> {

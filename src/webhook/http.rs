@@ -4,34 +4,55 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 
-use super::record;
-use super::response;
+use super::body::{self, Unread};
+use super::budget::Budget;
+use super::limits::Limits;
+use super::throttle::Throttle;
+use super::{record, response};
 use crate::admission::judge::judge;
 use crate::admission::policy::Settings;
 use crate::admission::request::Request;
 use crate::admission::review::{Decision, correct};
 use crate::admission::text::bounded;
-use crate::cluster::namespaces::Namespaces;
+use crate::cluster::namespaces::{Namespaces, Unavailable};
 
-/// The largest review read: an object of 3 MiB twice, and what is around it.
-pub const BODY_LIMIT: usize = 7 * 1024 * 1024;
-/// How long a client may take to send a body.
-const BODY_TIME: Duration = Duration::from_secs(10);
+/// How often the log tells of the same thing that any client can cause.
+const REMARKS: Duration = Duration::from_secs(5);
 
 /// What answering a review takes.
-#[derive(Clone)]
 pub struct Webhook {
-    /// What holds for all namespaces.
-    pub settings: Settings<'static>,
-    /// The namespaces.
-    pub namespaces: Namespaces,
+    settings: Settings<'static>,
+    namespaces: Namespaces,
+    /// How long a body may take.
+    body: Duration,
+    /// Bytes for bodies.
+    memory: Budget,
+    /// Places for reviews that are being decided.
+    reviews: Budget,
+    refused: Throttle,
+    shed: Throttle,
+}
+
+impl Webhook {
+    /// What holds for all namespaces, the namespaces, and the bounds.
+    pub fn new(settings: Settings<'static>, namespaces: Namespaces, limits: &Limits) -> Webhook {
+        Webhook {
+            settings,
+            namespaces,
+            body: limits.body,
+            memory: Budget::new(limits.memory),
+            reviews: Budget::new(limits.reviews),
+            refused: Throttle::new(REMARKS),
+            shed: Throttle::new(REMARKS),
+        }
+    }
 }
 
 /// The webhooks' routes.
@@ -50,32 +71,38 @@ pub fn router(webhook: Webhook) -> Router {
         .with_state(Arc::new(webhook))
 }
 
-async fn mutate(State(webhook): State<Arc<Webhook>>, body: Body) -> Response {
-    webhook.answer(record::Webhook::Mutate, body).await
+async fn mutate(State(webhook): State<Arc<Webhook>>, uri: Uri, body: Body) -> Response {
+    webhook.answer(record::Webhook::Mutate, &uri, body).await
 }
 
-async fn validate(State(webhook): State<Arc<Webhook>>, body: Body) -> Response {
-    webhook.answer(record::Webhook::Validate, body).await
+async fn validate(State(webhook): State<Arc<Webhook>>, uri: Uri, body: Body) -> Response {
+    webhook.answer(record::Webhook::Validate, &uri, body).await
 }
 
 impl Webhook {
-    async fn answer(&self, webhook: record::Webhook, body: Body) -> Response {
-        let body = match read(body).await {
+    async fn answer(&self, webhook: record::Webhook, uri: &Uri, body: Body) -> Response {
+        let deadline = Instant::now() + patience(uri);
+        let time = self.body.min(deadline - Instant::now());
+        let body = match body::read(body, &self.memory, time).await {
             Ok(body) => body,
-            Err(refusal) => return refusal,
+            Err(Unread::NoMemory { uid }) => return self.shed(uid, "too many bytes at once"),
+            Err(error) => return self.refuse(code(&error), &error.to_string()),
+        };
+        let Some(_place) = self.reviews.take(1) else {
+            return self.shed(body::uid(&body.bytes), "too many reviews at once");
         };
         let start = Instant::now();
-        let request = match Request::from_review(&body) {
+        let request = match Request::from_review(&body.bytes) {
             Ok(request) => request,
-            Err(error) => return refuse(&error.to_string()),
+            Err(error) => return self.refuse(StatusCode::BAD_REQUEST, &error.to_string()),
         };
         let Some(name) = request.namespace.clone().filter(|name| !name.is_empty()) else {
-            return refuse(
-                "the AdmissionReview has no request.namespace; podseal reviews pods only",
-            );
+            let text = "the AdmissionReview has no request.namespace; podseal reviews pods only";
+            return self.refuse(StatusCode::BAD_REQUEST, text);
         };
         let about = record::About::of(&request);
-        let namespace = self.namespaces.get(&name).await;
+        let namespace = tokio::time::timeout_at(deadline.into(), self.namespaces.get(&name));
+        let namespace = namespace.await.unwrap_or(Err(Unavailable::TimedOut));
         let decision = match &namespace {
             Ok(namespace) => match webhook {
                 record::Webhook::Mutate => correct(request, namespace, &self.settings),
@@ -85,40 +112,55 @@ impl Webhook {
         };
         let answer = response::encode(about.uid(), &decision);
         record::log(webhook, &about, &decision, start.elapsed());
-        ([(CONTENT_TYPE, "application/json")], answer).into_response()
+        json(answer)
+    }
+
+    /// What a parser says quotes what it met, which a stranger wrote.
+    fn refuse(&self, code: StatusCode, error: &str) -> Response {
+        let error = &*bounded(error);
+        if let Some(others) = self.refused.pass() {
+            tracing::warn!(error, others, "refused a request that is no review");
+        }
+        (code, format!("{error}\n")).into_response()
+    }
+
+    fn shed(&self, uid: Option<String>, why: &'static str) -> Response {
+        if let Some(others) = self.shed.pass() {
+            tracing::warn!(why, others, "shed a review");
+        }
+        match uid {
+            Some(uid) => json(response::shed(&uid, why)),
+            None => {
+                let text = format!("podseal is busy: {why}\n");
+                let code = StatusCode::TOO_MANY_REQUESTS;
+                (code, [(RETRY_AFTER, "1")], text).into_response()
+            }
+        }
     }
 }
 
-/// What a parser says quotes what it met, which a stranger wrote.
-fn refuse(error: &str) -> Response {
-    let error = &*bounded(error);
-    tracing::warn!(error, "refused a request that is no review");
-    (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response()
+fn json(answer: Vec<u8>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], answer).into_response()
 }
 
-async fn read(body: Body) -> Result<Bytes, Response> {
-    match tokio::time::timeout(BODY_TIME, to_bytes(body, BODY_LIMIT)).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(error)) if is_over_limit(&error) => {
-            let text = format!("the body is larger than {BODY_LIMIT} bytes\n");
-            Err((StatusCode::PAYLOAD_TOO_LARGE, text).into_response())
-        }
-        Ok(Err(_)) => {
-            Err((StatusCode::BAD_REQUEST, "the body ended before its time\n").into_response())
-        }
-        Err(_) => {
-            let text = "the body took too long to arrive\n";
-            Err((StatusCode::REQUEST_TIMEOUT, text).into_response())
-        }
+fn code(unread: &Unread) -> StatusCode {
+    match unread {
+        Unread::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Unread::Truncated => StatusCode::BAD_REQUEST,
+        Unread::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        Unread::NoMemory { .. } => StatusCode::TOO_MANY_REQUESTS,
     }
 }
 
-fn is_over_limit(error: &axum::Error) -> bool {
-    let mut source = Some(error as &dyn std::error::Error);
-    std::iter::from_fn(|| {
-        let error = source?;
-        source = error.source();
-        Some(error)
-    })
-    .any(|error| error.is::<http_body_util::LengthLimitError>())
+/// How long the API server waits for us, less a tenth for the way back: it says
+/// so in the URL, as `?timeout=5s` (Kubernetes, "Dynamic Admission Control",
+/// timeouts: 1 to 30 seconds, and 10 where nothing is set).
+fn patience(uri: &Uri) -> Duration {
+    let seconds = uri.query().and_then(|query| {
+        let timeout = query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("timeout="));
+        timeout?.strip_suffix('s')?.parse().ok()
+    });
+    Duration::from_secs(seconds.unwrap_or(10).clamp(1, 30)).mul_f64(0.9)
 }

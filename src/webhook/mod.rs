@@ -1,8 +1,28 @@
-//! Serves: TLS and connections in [`server`], HTTP in [`http`], the answer in
-//! [`response`], the record in [`record`], and the log in [`log`].
+//! Serves. What happens to a request, in its order:
+//!
+//! | file | what it does |
+//! |---|---|
+//! | [`server`] | accepts connections, and brings all to an orderly end |
+//! | `connections` | which connections may stay, and for how long |
+//! | `connection` | one of them: TLS, HTTP/1.1 or HTTP/2 |
+//! | `activity` | what it is doing meanwhile |
+//! | [`limits`] | the bounds of all that |
+//! | [`http`] | the routes, and the way of a review |
+//! | [`body`] | reads it, within bounds; sheds what is too much |
+//! | [`budget`] | what requests share, and may not exceed together |
+//! | [`throttle`] | remarks that any client can cause, bounded in number |
+//! | [`response`] | the answer |
+//! | [`record`], [`log`] | the record of the decision, and the log |
 
+mod activity;
+pub mod body;
+pub mod budget;
+mod connection;
+mod connections;
 pub mod http;
+pub mod limits;
 pub mod log;
 pub mod record;
 pub mod response;
 pub mod server;
+pub mod throttle;

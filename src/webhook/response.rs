@@ -97,6 +97,32 @@ pub fn encode(uid: &str, decision: &Decision<'_>) -> Vec<u8> {
     serde_json::to_vec(&review).expect("a response has no map with odd keys")
 }
 
+/// The `AdmissionReview` that sheds the review called `uid`. The API server
+/// hands the number of seconds on as `Retry-After`, and client-go, which
+/// kubectl, controllers and GitLab Runner use, then tries again by itself.
+pub fn shed(uid: &str, why: &str) -> Vec<u8> {
+    let message = format!("podseal is busy: {why}");
+    let review = Review {
+        api_version: API_VERSION,
+        kind: "AdmissionReview",
+        response: Response {
+            uid,
+            allowed: false,
+            status: Some(Status {
+                status: "Failure",
+                code: 429,
+                reason: "TooManyRequests",
+                message: &message,
+                details: Some(Details {
+                    retry_after_seconds: 1,
+                }),
+            }),
+            ..Response::default()
+        },
+    };
+    serde_json::to_vec(&review).expect("a response has no map with odd keys")
+}
+
 /// What the API server's own audit log keeps, under the webhook's name. Its
 /// `auditID` is not the review's uid, by which the record is found.
 fn audit_annotations(uid: &str, decision: &Decision<'_>) -> BTreeMap<&'static str, String> {

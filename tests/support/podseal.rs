@@ -63,6 +63,9 @@ impl Podseal {
         if !command.get_args().any(|arg| arg == "--log-format") {
             command.args(["--log-format", "json"]);
         }
+        if !command.get_args().any(|arg| arg == "--drain") {
+            command.args(["--drain", "200ms"]);
+        }
         let (process, stderr) = Tethered::piped(&command);
         let log = Arc::new(Log::default());
         let reader = Arc::clone(&log);

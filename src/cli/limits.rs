@@ -1,0 +1,115 @@
+//! The arguments of `podseal serve` that bound what clients may hold.
+
+use std::time::Duration;
+
+use crate::webhook::limits::Limits;
+
+/// Bounds. The defaults suit a cluster of any size: an API server keeps a handful
+/// of connections, and a review takes well under a millisecond.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Limits")]
+// Its default is the name of the struct, as that of `serve`.
+#[group(id = "limits")]
+pub(super) struct Args {
+    /// How long serving goes on after SIGTERM, while endpoints that name this replica go away;
+    /// every answer then tells its client to connect elsewhere
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    drain: Duration,
+    /// How many connections are open at once; over it, one that never sent a request, or is idle,
+    /// makes room
+    #[arg(long, value_name = "COUNT", default_value = "512", value_parser = count)]
+    max_connections: usize,
+    /// After how long a connection is closed in good order, so that clients spread over replicas
+    /// that came later; a tenth more or less
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time)]
+    max_connection_age: Duration,
+    /// How many reviews are decided at once; more are shed with 429, which clients try again
+    #[arg(long, value_name = "COUNT", default_value = "256", value_parser = count)]
+    max_reviews: usize,
+    /// How many bytes of request bodies are held at once; more are shed with 429
+    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = bytes)]
+    max_body_memory: usize,
+    /// How long a client may take for the TLS handshake, and then for its first request
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    handshake_timeout: Duration,
+    /// How long a request's header may take
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    header_timeout: Duration,
+    /// How long a request's body may take, where the API server waits that long
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    body_timeout: Duration,
+    /// How long a connection may be idle. API servers close theirs after 90s; closing before them
+    /// fails an admission now and then
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = time)]
+    idle_timeout: Duration,
+}
+
+impl Args {
+    /// The limits they ask for.
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            connections: self.max_connections,
+            handshake: self.handshake_timeout,
+            header: self.header_timeout,
+            body: self.body_timeout,
+            idle: self.idle_timeout,
+            age: self.max_connection_age,
+            drain: self.drain,
+            memory: self.max_body_memory,
+            reviews: self.max_reviews,
+            ..Limits::default()
+        }
+    }
+}
+
+/// `90s`, `10m`, `1h 30m`; `0s` for none.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    let told = "a time is a number with its unit, such as 10s, 500ms or 2m";
+    let time: jiff::SignedDuration = text.parse().map_err(|_| told)?;
+    let time = Duration::try_from(time).map_err(|_| "a time cannot be negative")?;
+    match time > Duration::from_secs(24 * 60 * 60) {
+        true => Err("more than a day is no limit".to_owned()),
+        false => Ok(time),
+    }
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=1_000_000) => Ok(count),
+        _ => Err("a count is a number from 1 to 1000000".to_owned()),
+    }
+}
+
+fn bytes(text: &str) -> Result<usize, String> {
+    let told = "bytes are a number, or one with KiB, MiB or GiB";
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit: usize = match &text[digits.len()..] {
+        "" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err(told.to_owned()),
+    };
+    let number: usize = digits.parse().map_err(|_| told)?;
+    number.checked_mul(unit).ok_or_else(|| told.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_times_and_bytes_with_their_units() {
+        assert_eq!(time("1m 30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(time("0s"), Ok(Duration::ZERO));
+        assert_eq!(bytes("7MiB"), Ok(7 << 20));
+        assert_eq!(bytes("4096"), Ok(4096));
+        for wrong in ["10", "-1s", "soon", "25h"] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["7MB", "MiB", "-1", "99999999999999999GiB"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+        assert!(count("0").is_err() && count("1") == Ok(1));
+    }
+}

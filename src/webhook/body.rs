@@ -1,0 +1,194 @@
+//! Reads the body of a request, within bounds of size, time and memory.
+
+use std::fmt;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use http_body_util::BodyExt;
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::budget::{Budget, Taken};
+
+/// The largest review read: an object of 3 MiB twice, and what is around it.
+pub const LARGEST: usize = 7 * 1024 * 1024;
+
+/// How much of a body is looked at for its uid alone. The API server writes the
+/// uid before the object.
+const BEGINNING: usize = 4096;
+
+/// A body, with the memory it has taken.
+pub struct Held<'m> {
+    /// The body.
+    pub bytes: Vec<u8>,
+    memory: Taken<'m>,
+}
+
+/// Why there is no body.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unread {
+    /// Over [`LARGEST`].
+    #[error("the body is larger than {LARGEST} bytes")]
+    TooLarge,
+    /// The client broke off.
+    #[error("the body ended before its time")]
+    Truncated,
+    /// The client took too long.
+    #[error("the body took too long to arrive")]
+    TooSlow,
+    /// The bodies of others take all the memory there is for them.
+    #[error("too many large reviews at once; try again")]
+    NoMemory {
+        /// The review's uid, if it stands near the beginning.
+        uid: Option<String>,
+    },
+}
+
+/// Reads `body` within `time`, with memory from `memory`.
+///
+/// Memory is taken as bytes arrive, and not as the header promises them: whoever
+/// promises much and sends nothing takes nothing from others.
+pub async fn read(body: Body, memory: &Budget, time: Duration) -> Result<Held<'_>, Unread> {
+    match tokio::time::timeout(time, read_on(body, memory)).await {
+        Ok(read) => read,
+        Err(_) => Err(Unread::TooSlow),
+    }
+}
+
+async fn read_on(mut body: Body, memory: &Budget) -> Result<Held<'_>, Unread> {
+    let mut held = Held {
+        bytes: Vec::new(),
+        memory: memory.take(0).expect("nothing is always there"),
+    };
+    let mut length = 0;
+    let mut uid = None;
+    let mut is_shed = false;
+    while let Some(data) = next(&mut body).await? {
+        length += data.len();
+        if length > LARGEST {
+            return Err(Unread::TooLarge);
+        }
+        // A client reads no answer before its body is sent, so the rest of a
+        // body that is shed is read as well, and let go.
+        if !is_shed && !held.take(&data) {
+            is_shed = true;
+            uid = beginning(&held.bytes, &data);
+            held = Held {
+                bytes: Vec::new(),
+                memory: memory.take(0).expect("nothing is always there"),
+            };
+        }
+    }
+    if is_shed {
+        return Err(Unread::NoMemory { uid });
+    }
+    Ok(held)
+}
+
+async fn next(body: &mut Body) -> Result<Option<Bytes>, Unread> {
+    match body.frame().await {
+        None => Ok(None),
+        Some(Ok(frame)) => Ok(Some(frame.into_data().unwrap_or_default())),
+        Some(Err(_)) => Err(Unread::Truncated),
+    }
+}
+
+impl Held<'_> {
+    fn take(&mut self, data: &[u8]) -> bool {
+        let length = self.bytes.len() + data.len();
+        if length > self.bytes.capacity() {
+            let capacity = length.next_power_of_two();
+            if !self.memory.grow_to(capacity) {
+                return false;
+            }
+            self.bytes.reserve_exact(capacity - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(data);
+        true
+    }
+}
+
+/// The uid at the beginning of a body that came in two parts so far.
+fn beginning(held: &[u8], data: &[u8]) -> Option<String> {
+    let mut bytes = held[..held.len().min(BEGINNING)].to_vec();
+    let rest = BEGINNING - bytes.len();
+    bytes.extend_from_slice(&data[..data.len().min(rest)]);
+    uid(&bytes)
+}
+
+/// `request.uid` of a review of which only the beginning may be there. It is
+/// enough to shed it with an answer that the API server takes for ours.
+pub fn uid(review: &[u8]) -> Option<String> {
+    let mut uid = None;
+    let mut json = serde_json::Deserializer::from_slice(review);
+    // It breaks off at the uid, or where the beginning ends.
+    let _ = Find(&["request", "uid"], &mut uid).deserialize(&mut json);
+    uid
+}
+
+/// Walks down this path, and notes the string at its end.
+struct Find<'f>(&'f [&'f str], &'f mut Option<String>);
+
+impl<'de> DeserializeSeed<'de> for Find<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        if self.0.is_empty() {
+            *self.1 = Some(String::deserialize(deserializer)?);
+            Err(D::Error::custom("found"))
+        } else {
+            deserializer.deserialize_map(self)
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Find<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        let Find([first, rest @ ..], uid) = self else {
+            return Ok(());
+        };
+        while let Some(key) = map.next_key::<String>()? {
+            if key == *first {
+                map.next_value_seed(Find(rest, uid))?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_uid_of_a_review_that_is_cut() {
+        let review =
+            br#"{"kind":"AdmissionReview","request":{"kind":{"uid":"no"},"uid":"u-1","object":{"#;
+        assert_eq!(uid(review).as_deref(), Some("u-1"));
+        assert_eq!(uid(&review[..60]), None);
+        assert_eq!(uid(br#"{"request":{"uid":7}}"#), None);
+        assert_eq!(uid(br#"{"uid":"u-1"}"#), None);
+        assert_eq!(uid(b"[[[["), None);
+    }
+
+    #[tokio::test]
+    async fn sheds_what_memory_does_not_hold_and_gives_the_memory_back() {
+        let memory = Budget::new(4096);
+        let review = format!(r#"{{"request":{{"uid":"u","object":"{:5000}"}}}}"#, "");
+        let time = Duration::from_secs(5);
+        let shed = read(Body::from(review), &memory, time).await;
+        let uid = Some("u".to_owned());
+        assert_eq!(shed.err(), Some(Unread::NoMemory { uid }));
+        let small = read(Body::from("x".repeat(4096)), &memory, time).await;
+        assert_eq!(small.ok().map(|held| held.bytes.len()), Some(4096));
+        assert!(memory.take(4096).is_some());
+    }
+}

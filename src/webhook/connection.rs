@@ -1,0 +1,172 @@
+//! One connection: the handshake, the protocol, and what it is told meanwhile.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tower_service::Service;
+
+use super::activity::{Activity, Observed};
+use super::connections::{Order, Place};
+
+/// What speaks HTTP: the same for all connections.
+#[derive(Clone)]
+pub(super) struct Protocols {
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+}
+
+impl Protocols {
+    pub(super) fn new() -> Protocols {
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
+            // Its clock runs while a connection is idle, too; ours is in
+            // `connections`.
+            .header_read_timeout(None)
+            .max_buf_size(64 * 1024);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(128)
+            .max_header_list_size(16 * 1024)
+            .initial_stream_window_size(256 * 1024)
+            .initial_connection_window_size(1024 * 1024)
+            .keep_alive_interval(std::time::Duration::from_secs(30))
+            .keep_alive_timeout(std::time::Duration::from_secs(10));
+        Protocols { http1, http2 }
+    }
+}
+
+/// Serves a connection until it ends by itself or is told to.
+pub(super) async fn serve(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    protocols: Protocols,
+    app: Router,
+    place: Place,
+) {
+    let mut aborted = place.order.clone();
+    let served = async {
+        let mut order = place.order.clone();
+        let shaken = tokio::select! {
+            shaken = shake(stream, &acceptor) => shaken,
+            // Nobody waits for an answer yet.
+            _ = order.wait_for(|order| *order >= Order::Finish) => return,
+        };
+        let stream = match shaken {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::debug!(%error, "a TLS handshake failed");
+                return;
+            }
+        };
+        place.activity.shaken();
+        // A connection that ends badly is the peer's affair; what matters of
+        // it has been answered or cannot be.
+        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+            serve_http2(stream, &protocols, app, &place).await;
+        } else {
+            serve_http1(stream, &protocols, app, &place).await;
+        }
+    };
+    tokio::select! {
+        () = served => {}
+        _ = aborted.wait_for(|order| *order == Order::Abort) => {}
+    }
+}
+
+async fn shake(stream: TcpStream, acceptor: &TlsAcceptor) -> io::Result<TlsStream<TcpStream>> {
+    stream.set_nodelay(true)?;
+    acceptor.accept(stream).await
+}
+
+async fn serve_http1(
+    stream: TlsStream<TcpStream>,
+    protocols: &Protocols,
+    app: Router,
+    place: &Place,
+) {
+    let io = TokioIo::new(Observed::new(stream, Arc::clone(&place.activity)));
+    let service = Counted {
+        app,
+        activity: Arc::clone(&place.activity),
+        order: Some(place.order.clone()),
+    };
+    let mut connection = pin!(protocols.http1.serve_connection(io, service));
+    let mut order = place.order.clone();
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = order.wait_for(|order| *order >= Order::Finish) => {}
+    }
+    // Closes an idle connection; one that serves a request after its answer.
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
+}
+
+async fn serve_http2(
+    stream: TlsStream<TcpStream>,
+    protocols: &Protocols,
+    app: Router,
+    place: &Place,
+) {
+    let service = Counted {
+        app,
+        activity: Arc::clone(&place.activity),
+        order: None,
+    };
+    let mut connection = pin!(
+        protocols
+            .http2
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let mut order = place.order.clone();
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = order.wait_for(|order| *order >= Order::LastAnswer) => {}
+    }
+    // GOAWAY: the client sends its next requests elsewhere, and those it has
+    // sent are answered.
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
+}
+
+/// The app, with its requests counted into the connection's activity.
+struct Counted {
+    app: Router,
+    activity: Arc<Activity>,
+    /// Where answers say that they are the last.
+    order: Option<watch::Receiver<Order>>,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Counted {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let in_flight = self.activity.request();
+        let order = self.order.clone();
+        let answer = self.app.clone().call(request);
+        Box::pin(async move {
+            let (mut head, body) = answer.await?.into_parts();
+            if order.is_some_and(|order| *order.borrow() >= Order::LastAnswer) {
+                let close = HeaderValue::from_static("close");
+                head.headers.insert(CONNECTION, close);
+            }
+            Ok(Response::from_parts(head, in_flight.until_sent(body)))
+        })
+    }
+}
