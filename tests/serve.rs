@@ -7,34 +7,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::podseal::Podseal;
+use support::review::{NAMESPACES, review};
 use support::{block_on, text};
 
 mod support;
-
-const NAMESPACES: &str = "
-kind: Namespace
-metadata: {name: ci, labels: {podseal.io/profile: rootless}}
----
-kind: Namespace
-metadata: {name: plain}
-";
-
-fn review(uid: &str, namespace: &str, pod: &Value) -> Value {
-    json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": uid,
-            "kind": {"group": "", "version": "v1", "kind": "Pod"},
-            "resource": {"group": "", "version": "v1", "resource": "pods"},
-            "namespace": namespace,
-            "operation": "CREATE",
-            "userInfo": {"username": "system:serviceaccount:gitlab:gitlab-runner"},
-            "object": pod,
-            "dryRun": false,
-        },
-    })
-}
 
 fn job() -> Value {
     support::pod("default-with-service")
@@ -331,88 +307,6 @@ fn a_cluster_that_cannot_be_asked_denies_rather_than_guesses() {
         !message.contains("127.0.0.1") && !message.contains("refused"),
         "{message}"
     );
-}
-
-#[test]
-fn a_request_in_flight_is_answered_after_sigterm_and_then_it_ends() {
-    let mut podseal = Podseal::for_namespaces(NAMESPACES);
-    let body = review("u", "ci", &job()).to_string();
-    let address = podseal
-        .url
-        .strip_prefix("https://")
-        .expect("a URL")
-        .to_owned();
-    let response = block_on(async {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let mut stream = tls(&podseal, &address).await;
-        let head = format!(
-            "POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        let (first, rest) = body.split_at(body.len() / 2);
-        stream
-            .write_all(format!("{head}{first}").as_bytes())
-            .await
-            .expect("half a request");
-        stream.flush().await.expect("half a request");
-        // The server has the request once a second connection is answered.
-        assert_eq!(post_on(&podseal, &body).await, 200);
-        podseal.process.signal("TERM");
-        let told = |event: &Value| {
-            event["message"]
-                .as_str()
-                .is_some_and(|message| message.starts_with("told to stop"))
-        };
-        tokio::task::block_in_place(|| podseal.await_event(told));
-        stream
-            .write_all(rest.as_bytes())
-            .await
-            .expect("the other half");
-        let mut response = Vec::new();
-        stream
-            .read_to_end(&mut response)
-            .await
-            .expect("an answer, and the end");
-        text(&response)
-    });
-    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
-    assert!(
-        response.contains("\"patchType\":\"JSONPatch\""),
-        "{response}"
-    );
-    podseal.await_event(|event| event["message"] == "stopped");
-    assert_eq!(podseal.process.end(), Some(0));
-}
-
-async fn post_on(podseal: &Podseal, body: &str) -> u16 {
-    let client = podseal.client().build().expect("a client");
-    let request = client
-        .post(format!("{}/mutate", podseal.url))
-        .body(body.to_owned());
-    request.send().await.expect("an answer").status().as_u16()
-}
-
-async fn tls(
-    podseal: &Podseal,
-    address: &str,
-) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, ServerName};
-    let mut roots = rustls::RootCertStore::empty();
-    let ca = CertificateDer::from_pem_slice(podseal.ca.as_bytes()).expect("a certificate");
-    roots.add(ca).expect("a certificate");
-    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
-    let stream = tokio::net::TcpStream::connect(address)
-        .await
-        .expect("podseal listens");
-    let name = ServerName::try_from("localhost").expect("a name");
-    connector.connect(name, stream).await.expect("a handshake")
 }
 
 #[test]

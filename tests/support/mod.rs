@@ -11,8 +11,10 @@ use std::sync::LazyLock;
 
 pub mod controlplane;
 pub mod podseal;
+pub mod review;
 pub mod tether;
 pub mod view;
+pub mod wire;
 
 /// Runs `command` with `input` on its standard input.
 pub fn run(mut command: Command, input: &str) -> Output {

@@ -40,10 +40,15 @@ impl Podseal {
 
     /// Starts `podseal serve` with namespaces from a file of this text.
     pub fn for_namespaces(namespaces: &str) -> Podseal {
+        Podseal::with_namespaces(namespaces, &[])
+    }
+
+    /// The same, with more arguments.
+    pub fn with_namespaces(namespaces: &str, arguments: &[&str]) -> Podseal {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(&file, namespaces).expect("the file can be written");
         Podseal::start(|command| {
-            command.arg("--namespaces").arg(file.path());
+            command.arg("--namespaces").arg(file.path()).args(arguments);
         })
     }
 

@@ -91,6 +91,16 @@ impl Tethered {
             .code()
     }
 
+    /// How much memory the process has resident, in bytes (`VmRSS` of proc(5)).
+    pub fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid);
+        let status = std::fs::read_to_string(path).expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib: u64 = kib.expect("VmRSS").trim().parse().expect("a number");
+        kib * 1024
+    }
+
     /// Sends a signal by name, such as `TERM`.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill")

@@ -1,0 +1,229 @@
+//! What a client may hold of podseal, and for how long. Everything here is done
+//! by clients that mean no good; a client that does is served meanwhile.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use support::block_on;
+use support::podseal::Podseal;
+use support::review::{NAMESPACES, as_sent, job_review, review};
+use support::wire::{Wire, address, post};
+use tokio::io::AsyncReadExt;
+
+mod support;
+
+fn podseal(arguments: &[&str]) -> Podseal {
+    Podseal::with_namespaces(NAMESPACES, arguments)
+}
+
+/// Posts a review on a connection of its own, and returns the response.
+async fn response(podseal: &Podseal, uid: &str) -> Value {
+    let mut wire = Wire::http1(podseal).await;
+    let answer = wire.post("/mutate", &job_review(uid, "ci")).await;
+    let answer = answer.expect("an answer");
+    assert_eq!(answer.code, 200);
+    let answer: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    assert_eq!(answer["response"]["uid"], uid);
+    answer["response"].clone()
+}
+
+async fn is_served(podseal: &Podseal) {
+    let response = response(podseal, "good").await;
+    assert_eq!(response["patchType"], "JSONPatch", "{response:#}");
+}
+
+/// A connection on which a request was answered.
+async fn known(podseal: &Podseal) -> Wire {
+    let mut wire = Wire::http1(podseal).await;
+    let answer = wire.post("/mutate", &job_review("u", "ci")).await;
+    assert_eq!(answer.expect("an answer").code, 200);
+    wire
+}
+
+#[test]
+fn a_client_that_does_not_shake_hands_is_dropped() {
+    let podseal = podseal(&["--handshake-timeout", "300ms"]);
+    block_on(async {
+        let stream = tokio::net::TcpStream::connect(address(&podseal)).await;
+        let mut silent = stream.expect("podseal listens");
+        let mut rest = Vec::new();
+        silent.read_to_end(&mut rest).await.expect("the end");
+        assert_eq!(rest, b"");
+        is_served(&podseal).await;
+    });
+}
+
+#[test]
+fn a_client_that_sends_no_request_is_dropped_in_either_protocol() {
+    let podseal = podseal(&["--handshake-timeout", "300ms"]);
+    block_on(async {
+        let http1 = Wire::http1(&podseal).await;
+        let mut half = Wire::http1(&podseal).await;
+        half.send(b"POST /mutate HTTP/1.1\r\nho")
+            .await
+            .expect("sent");
+        let mut preface = Wire::connect(&podseal, b"h2").await.expect("a handshake");
+        preface.send(b"PRI * HTTP/2.0\r\n").await.expect("sent");
+        let http2 = Wire::http2(&podseal).await;
+        tokio::join!(
+            http1.closed(),
+            half.closed(),
+            preface.closed(),
+            http2.closed()
+        );
+        is_served(&podseal).await;
+    });
+}
+
+#[test]
+fn half_a_header_does_not_stay_while_an_idle_connection_does() {
+    let podseal = podseal(&["--header-timeout", "300ms"]);
+    block_on(async {
+        let mut idle = known(&podseal).await;
+        let mut half = known(&podseal).await;
+        half.send(b"POST /mutate HTTP/1.1\r\nho")
+            .await
+            .expect("sent");
+        assert_eq!(half.closed().await, b"");
+        assert!(idle.is_open().await);
+        let answer = idle.post("/mutate", &job_review("u", "ci")).await;
+        assert_eq!(answer.expect("an answer").code, 200);
+    });
+}
+
+#[test]
+fn a_body_that_does_not_come_is_given_up_with_408() {
+    let podseal = podseal(&["--body-timeout", "300ms"]);
+    block_on(async {
+        let request = post("/mutate", &job_review("u", "ci"));
+        let mut wire = Wire::http1(&podseal).await;
+        wire.send(&request[..request.len() - 1])
+            .await
+            .expect("sent");
+        assert_eq!(wire.answer().await.expect("an answer").code, 408);
+        is_served(&podseal).await;
+    });
+}
+
+#[test]
+fn a_body_is_not_awaited_longer_than_the_api_server_awaits_the_answer() {
+    let podseal = podseal(&[]);
+    block_on(async {
+        let request = post("/mutate?timeout=1s", &job_review("u", "ci"));
+        let mut wire = Wire::http1(&podseal).await;
+        wire.send(&request[..request.len() - 1])
+            .await
+            .expect("sent");
+        let start = std::time::Instant::now();
+        assert_eq!(wire.answer().await.expect("an answer").code, 408);
+        assert!(
+            start.elapsed() < Duration::from_secs(9),
+            "the default is ten"
+        );
+    });
+}
+
+#[test]
+fn an_idle_connection_is_closed_in_the_end() {
+    let podseal = podseal(&["--idle-timeout", "300ms"]);
+    block_on(async {
+        assert_eq!(known(&podseal).await.closed().await, b"");
+        is_served(&podseal).await;
+    });
+}
+
+#[test]
+fn a_client_that_reads_no_answers_is_dropped_and_holds_little() {
+    let podseal = podseal(&["--idle-timeout", "500ms", "--header-timeout", "500ms"]);
+    block_on(async {
+        let mut wire = known(&podseal).await;
+        let before = podseal.process.resident_bytes();
+        let request = post("/mutate", &job_review("u", "ci"));
+        // More answers than the sockets hold; sending stops, and then fails.
+        let many = async { while wire.send(&request).await.is_ok() {} };
+        tokio::time::timeout(Duration::from_secs(60), many)
+            .await
+            .expect("it is dropped");
+        let grown = podseal.process.resident_bytes().saturating_sub(before);
+        assert!(grown < 32 << 20, "{grown} bytes more");
+        is_served(&podseal).await;
+    });
+}
+
+#[test]
+fn at_the_cap_a_connection_without_a_request_makes_room_before_one_that_had_some() {
+    let podseal = podseal(&["--max-connections", "8"]);
+    block_on(async {
+        let mut known = known(&podseal).await;
+        let mut silent = Vec::new();
+        for _ in 0..7 {
+            silent.push(Wire::http1(&podseal).await);
+        }
+        // Each newcomer takes the place of the silent one that is oldest.
+        for _ in 0..3 {
+            is_served(&podseal).await;
+        }
+        assert_eq!(silent.remove(0).closed().await, b"");
+        let answer = known.post("/mutate", &job_review("u", "ci")).await;
+        assert_eq!(answer.expect("an answer").code, 200);
+    });
+}
+
+#[test]
+fn a_review_over_the_memory_for_bodies_is_shed_with_a_429_to_retry() {
+    let podseal = podseal(&["--max-body-memory", "40KiB"]);
+    block_on(async {
+        let filler = "x".repeat(20_000);
+        let large = review("large", "ci", &serde_json::json!({"spec": {"x": filler}}));
+        let request = post("/mutate", &as_sent(&large));
+        let mut holder = Wire::http1(&podseal).await;
+        holder
+            .send(&request[..request.len() - 1])
+            .await
+            .expect("sent");
+        // What was sent is held once it shows in others.
+        let shed = loop {
+            let response = response(&podseal, "shed").await;
+            if response["allowed"] == false {
+                break response;
+            }
+        };
+        let status = &shed["status"];
+        assert_eq!(status["code"], 429, "{shed:#}");
+        assert_eq!(status["reason"], "TooManyRequests");
+        assert_eq!(status["details"]["retryAfterSeconds"], 1);
+        let message = status["message"].as_str().expect("a message");
+        assert!(message.starts_with("podseal is busy: "), "{message}");
+        holder
+            .send(&request[request.len() - 1..])
+            .await
+            .expect("sent");
+        assert_eq!(holder.answer().await.expect("an answer").code, 200);
+        is_served(&podseal).await;
+    });
+    podseal.await_event(|event| event["message"] == "shed a review");
+}
+
+#[test]
+fn a_review_over_the_number_decided_at_once_is_shed_while_others_wait_for_the_api_server() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let server = format!("https://{}", silent.local_addr().expect("an address"));
+    let kubeconfig = tempfile::NamedTempFile::new().expect("a file");
+    let text = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: x\n\
+         clusters: [{{name: x, cluster: {{server: '{server}'}}}}]\n\
+         contexts: [{{name: x, context: {{cluster: x, user: x}}}}]\n\
+         users: [{{name: x, user: {{token: x}}}}]\n"
+    );
+    std::fs::write(kubeconfig.path(), text).expect("a kubeconfig");
+    let podseal = Podseal::start(|command| {
+        command.env("KUBECONFIG", kubeconfig.path());
+        command.args(["--max-reviews", "1"]);
+    });
+    block_on(async {
+        let all = ["a", "b", "c", "d"].map(|uid| response(&podseal, uid));
+        let all = futures::future::join_all(all).await;
+        let codes = |wanted| all.iter().filter(|r| r["status"]["code"] == wanted).count();
+        assert_eq!((codes(503), codes(429)), (1, 3), "{all:#?}");
+    });
+}
