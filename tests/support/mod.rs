@@ -9,6 +9,7 @@ use std::io::Write;
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
+pub mod balancer;
 pub mod controlplane;
 pub mod podseal;
 pub mod review;
@@ -43,11 +44,20 @@ pub fn https_client(ca: &str) -> reqwest::ClientBuilder {
     reqwest::Client::builder().tls_certs_only([ca]).no_proxy()
 }
 
-/// Waits for `future` on the runtime that all tests of the binary share.
+/// The runtime that all tests of the binary share.
+static RUNTIME: LazyLock<tokio::runtime::Runtime> =
+    LazyLock::new(|| tokio::runtime::Runtime::new().expect("a runtime"));
+
+/// Waits for `future` on the shared runtime.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    static RUNTIME: LazyLock<tokio::runtime::Runtime> =
-        LazyLock::new(|| tokio::runtime::Runtime::new().expect("a runtime"));
     RUNTIME.block_on(future)
+}
+
+/// Starts `task` on the shared runtime.
+pub fn spawn<T: Send + 'static>(
+    task: impl Future<Output = T> + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    RUNTIME.spawn(task)
 }
 
 /// Output as text.

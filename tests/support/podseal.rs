@@ -1,12 +1,13 @@
 //! The real `podseal serve`, as a process, with a throw-away certificate.
 
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ChildStderr, Command};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::controlplane::{ControlPlane, PODSEAL};
 use super::tether::Tethered;
@@ -20,7 +21,24 @@ pub struct Podseal {
     /// `https://127.0.0.1:PORT`
     pub url: String,
     log: Arc<Log>,
-    _folder: tempfile::TempDir,
+    _certificate: Arc<Certificate>,
+}
+
+/// A throw-away serving certificate, which is its own CA.
+pub struct Certificate {
+    /// As PEM.
+    pub pem: String,
+    /// With `tls.crt` and `tls.key`.
+    pub folder: tempfile::TempDir,
+}
+
+impl Certificate {
+    /// A new one.
+    pub fn new() -> Arc<Certificate> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let pem = write_certificate(folder.path());
+        Arc::new(Certificate { pem, folder })
+    }
 }
 
 #[derive(Default)]
@@ -54,8 +72,12 @@ impl Podseal {
 
     /// Starts `podseal serve` with what `complete` adds to the command.
     pub fn start(complete: impl FnOnce(&mut Command)) -> Podseal {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let ca = write_certificate(folder.path());
+        Podseal::replica(&Certificate::new(), complete)
+    }
+
+    /// One of several that serve the same certificate.
+    pub fn replica(certificate: &Arc<Certificate>, complete: impl FnOnce(&mut Command)) -> Podseal {
+        let folder = &certificate.folder;
         let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
         command.args(["serve", "--listen", "127.0.0.1:0"]);
         command
@@ -77,10 +99,10 @@ impl Podseal {
         std::thread::spawn(move || reader.follow(stderr));
         let mut podseal = Podseal {
             process,
-            ca,
+            ca: certificate.pem.clone(),
             url: String::new(),
             log,
-            _folder: folder,
+            _certificate: Arc::clone(certificate),
         };
         let serving = podseal.await_event(|event| address(event).is_some());
         let address = address(&serving).expect("it was looked for");
@@ -117,26 +139,16 @@ impl Podseal {
 
     /// The webhook configurations users get, pointing at this process.
     pub fn configurations(&self) -> String {
-        let mutating = include_str!("../../deploy/mutating-webhook-configuration.yaml");
-        let validating = include_str!("../../deploy/validating-webhook-configuration.yaml");
-        [mutating, validating]
-            .map(|yaml| self.configuration(yaml))
-            .join("\n---\n")
+        configurations(
+            &self.ca,
+            |path| json!({"url": format!("{}{path}", self.url)}),
+        )
     }
 
-    fn configuration(&self, yaml: &str) -> String {
-        use base64::Engine;
-        let mut configuration: Value = serde_saphyr::from_str(yaml).expect("it is YAML");
-        let ca = base64::engine::general_purpose::STANDARD.encode(&self.ca);
-        for webhook in configuration["webhooks"].as_array_mut().expect("webhooks") {
-            let client = &mut webhook["clientConfig"];
-            let path = client["service"]["path"]
-                .as_str()
-                .expect("a path")
-                .to_owned();
-            *client = serde_json::json!({"url": format!("{}{path}", self.url), "caBundle": ca});
-        }
-        configuration.to_string()
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        let address = self.url.strip_prefix("https://").expect("a URL");
+        address.parse().expect("an address")
     }
 
     /// An HTTP client that trusts this process's certificate.
@@ -174,9 +186,44 @@ impl Log {
     }
 }
 
+/// The webhook configurations users get, calling what `client` says for a path.
+pub fn configurations(ca: &str, client: impl Fn(&str) -> Value) -> String {
+    use base64::Engine;
+    let ca = base64::engine::general_purpose::STANDARD.encode(ca);
+    let mutating = include_str!("../../deploy/mutating-webhook-configuration.yaml");
+    let validating = include_str!("../../deploy/validating-webhook-configuration.yaml");
+    let all = [mutating, validating].map(|yaml| {
+        let mut configuration: Value = serde_saphyr::from_str(yaml).expect("it is YAML");
+        for webhook in configuration["webhooks"].as_array_mut().expect("webhooks") {
+            let config = &mut webhook["clientConfig"];
+            *config = client(config["service"]["path"].as_str().expect("a path"));
+            config["caBundle"] = ca.as_str().into();
+        }
+        configuration.to_string()
+    });
+    all.join("\n---\n")
+}
+
+/// The same through the Service `podseal`, as in production: the API server then
+/// speaks HTTP/1.1. Without nodes the Service leads to this port of this host.
+pub fn configurations_by_service(ca: &str, port: u16) -> String {
+    let service = |path: &str| {
+        let service =
+            json!({"namespace": "podseal", "name": "podseal", "path": path, "port": port});
+        json!({"service": service})
+    };
+    let configurations = configurations(ca, service);
+    format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {{name: podseal}}\n---\n\
+         apiVersion: v1\nkind: Service\nmetadata: {{name: podseal, namespace: podseal}}\n\
+         spec: {{type: ExternalName, externalName: localhost, ports: [{{port: {port}}}]}}\n---\n\
+         {configurations}"
+    )
+}
+
 /// Writes `tls.crt` and `tls.key`, and returns the certificate.
 pub fn write_certificate(folder: &Path) -> String {
-    let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+    let names = ["127.0.0.1", "localhost", "podseal.podseal.svc"].map(str::to_owned);
     let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
     let pem = made.cert.pem();
     std::fs::write(folder.join("tls.crt"), &pem).expect("the folder can be written");

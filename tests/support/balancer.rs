@@ -1,0 +1,77 @@
+//! A small TCP balancer: what a Service's virtual address is in a cluster.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// Hands each connection to the next of its endpoints.
+pub struct Balancer {
+    /// The port it listens on.
+    pub port: u16,
+    endpoints: Arc<Mutex<Vec<SocketAddr>>>,
+    serving: JoinHandle<()>,
+}
+
+impl Balancer {
+    /// One without endpoints.
+    pub fn start() -> Balancer {
+        let listen = TcpListener::bind("127.0.0.1:0");
+        let listener = super::block_on(listen).expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let endpoints = Arc::<Mutex<Vec<_>>>::default();
+        let all = Arc::clone(&endpoints);
+        let serving = super::spawn(async move {
+            let mut turn: usize = 0;
+            loop {
+                let (client, _) = listener.accept().await.expect("a connection");
+                let all = all.lock().expect("no holder panics").clone();
+                if !all.is_empty() {
+                    tokio::spawn(pass(client, all[turn % all.len()]));
+                }
+                turn += 1;
+            }
+        });
+        Balancer {
+            port,
+            endpoints,
+            serving,
+        }
+    }
+
+    /// New connections go to this one too, from now on.
+    pub fn add(&self, endpoint: SocketAddr) {
+        self.all().push(endpoint);
+    }
+
+    /// No new connection goes to this one any more; those it has stay.
+    pub fn remove(&self, endpoint: SocketAddr) {
+        self.all().retain(|other| *other != endpoint);
+    }
+
+    /// It has no endpoints any more.
+    pub fn clear(&self) {
+        self.all().clear();
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
+        self.endpoints.lock().expect("no holder panics")
+    }
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// As a virtual address does, it knows nothing of what it passes, and tries no
+/// other endpoint when one refuses.
+async fn pass(mut client: TcpStream, endpoint: SocketAddr) {
+    if let Ok(mut server) = TcpStream::connect(endpoint).await {
+        let _ = client.set_nodelay(true);
+        let _ = server.set_nodelay(true);
+        let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+    }
+}
