@@ -14,6 +14,7 @@ use crate::certificates::identity::Identity;
 use crate::certificates::serving::Serving;
 use crate::cluster::file::NamespaceFile;
 use crate::cluster::namespaces::Namespaces;
+use crate::metrics::Metrics;
 use crate::webhook::http::{Webhook, router};
 use crate::webhook::{log, server};
 
@@ -98,9 +99,11 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         profiles: Profiles::built_in(),
         require_runner: args.require_runner,
     };
+    let metrics = Arc::new(Metrics::new(settings.profiles, serving.current()));
     let webhook = Webhook {
         settings,
         namespaces,
+        metrics,
     };
     server::serve(listener, serving.current(), router(webhook), async {
         stop.await;
