@@ -27,4 +27,5 @@ pub mod certificates;
 pub mod cli;
 pub mod cluster;
 pub mod metrics;
+pub mod status;
 pub mod webhook;

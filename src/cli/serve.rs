@@ -4,17 +4,22 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 
 use crate::admission::policy::Settings;
 use crate::admission::profile::Profiles;
-use crate::certificates::identity::Identity;
+use crate::certificates::files::Files;
+use crate::certificates::renewal::Renewal;
 use crate::certificates::serving::Serving;
 use crate::cluster::file::NamespaceFile;
 use crate::cluster::namespaces::Namespaces;
 use crate::metrics::Metrics;
+use crate::status::pages::{self, Status};
+use crate::status::readiness::Readiness;
+use crate::status::{port, self_probe};
 use crate::webhook::http::{Webhook, router};
 use crate::webhook::{log, server};
 
@@ -43,12 +48,22 @@ pub struct Args {
     /// Address and port to listen on; port 0 takes a free one and logs it
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:8443")]
     listen: SocketAddr,
-    /// The serving certificate, with its chain, as PEM
+    /// Address and port of /livez, /readyz and /metrics, which are plain HTTP; port 0 as above
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:8080")]
+    status_listen: SocketAddr,
+    /// The serving certificate, with its chain, as PEM; read again when it changes
     #[arg(long, value_name = "FILE")]
     tls_cert_file: PathBuf,
     /// The certificate's private key, as PEM
     #[arg(long, value_name = "FILE")]
     tls_private_key_file: PathBuf,
+    /// Answer only clients that show a certificate of one of these authorities, as PEM
+    #[arg(long, value_name = "FILE")]
+    client_ca: Option<PathBuf>,
+    /// Read the certificates' files again after so many seconds, even if no change was seen
+    #[arg(long, value_name = "SECONDS", default_value = "60",
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    tls_reread_interval: u64,
     /// Take namespaces from this file (YAML or JSON) and ask no cluster
     #[arg(long, value_name = "FILE")]
     namespaces: Option<PathBuf>,
@@ -74,32 +89,66 @@ enum LogFormat {
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let start = Instant::now();
     start_logging(args.log_format, &args.log_level);
     tokio::runtime::Runtime::new()
         .context("cannot start the runtime")?
-        .block_on(serve(args))?;
+        .block_on(serve(args, start))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(args: Args) -> anyhow::Result<()> {
+async fn serve(args: Args, start: Instant) -> anyhow::Result<()> {
+    let settings = Settings {
+        profiles: Profiles::built_in(),
+        require_runner: args.require_runner,
+    };
     let serving = Serving::default();
-    serving.present(identity(&args.tls_cert_file, &args.tls_private_key_file)?);
+    let metrics = Arc::new(Metrics::new(settings.profiles, serving.current()));
+    let pair = Files::pair(args.tls_cert_file, args.tls_private_key_file);
+    // The authorities first: not one handshake is to go unchecked.
+    let files = args
+        .client_ca
+        .map(Files::client_ca)
+        .into_iter()
+        .chain([pair]);
+    let renewal = Renewal::start(
+        files.collect(),
+        serving.clone(),
+        Arc::clone(&metrics),
+        SystemTime::now,
+    )?;
     let namespaces = match &args.namespaces {
         Some(path) => Namespaces::File(Arc::new(namespaces_from_file(path)?)),
         None => Namespaces::from_cluster(cluster().await?),
     };
     let stop = server::stop_signal().context("cannot listen for signals")?;
-    let listener = TcpListener::bind(args.listen)
-        .await
-        .map_err(|error| cannot_listen(args.listen, &error))?;
-    let address = listener.local_addr().context("cannot tell the address")?;
+    let (listener, address) = listen(args.listen, "--listen").await?;
+    let (status_listener, status_address) = listen(args.status_listen, "--status-listen").await?;
     let version = env!("CARGO_PKG_VERSION");
-    tracing::info!(%address, version, commit = env!("PODSEAL_COMMIT"), "serving");
-    let settings = Settings {
-        profiles: Profiles::built_in(),
-        require_runner: args.require_runner,
+    tracing::info!(
+        %address,
+        %status_address,
+        version,
+        commit = env!("PODSEAL_COMMIT"),
+        "serving"
+    );
+    let readiness = Readiness::new(serving.current(), namespaces.clone());
+    let status = Status {
+        readiness: readiness.clone(),
+        metrics: Arc::clone(&metrics),
     };
-    let metrics = Arc::new(Metrics::new(settings.profiles, serving.current()));
+    tokio::spawn(port::serve(status_listener, pages::router(status)));
+    let certificate = serving.current();
+    tokio::spawn(self_probe::follow(address, certificate, readiness.clone()));
+    tokio::spawn(renewal.follow(Duration::from_secs(args.tls_reread_interval)));
+    tokio::spawn({
+        let readiness = readiness.clone();
+        async move {
+            readiness.wait().await;
+            let elapsed_ms = start.elapsed().as_secs_f64() * 1e3;
+            tracing::info!(elapsed_ms, "ready");
+        }
+    });
     let webhook = Webhook {
         settings,
         namespaces,
@@ -107,6 +156,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     };
     server::serve(listener, serving.current(), router(webhook), async {
         stop.await;
+        readiness.stopping();
         tracing::info!("told to stop; finishing the requests in flight");
     })
     .await;
@@ -114,29 +164,16 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn identity(certificate: &Path, key: &Path) -> anyhow::Result<Identity> {
-    let read = |flag, path: &Path| {
-        std::fs::read(path).with_context(|| format!("cannot read {flag} {}", path.display()))
-    };
-    let (chain, secret) = (
-        read("--tls-cert-file", certificate)?,
-        read("--tls-private-key-file", key)?,
-    );
-    Identity::from_pem(&chain, &secret).with_context(|| {
-        format!(
-            "cannot serve {} with {}",
-            certificate.display(),
-            key.display()
-        )
-    })
-}
-
-fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
-    let hint = match error.kind() {
-        std::io::ErrorKind::AddrInUse => "; another process listens there",
-        _ => "",
-    };
-    anyhow!("cannot listen on {address}: {error}{hint}")
+async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "; another process listens there",
+            _ => "",
+        };
+        anyhow!("cannot listen on {flag} {address}: {error}{hint}")
+    })?;
+    let address = listener.local_addr().context("cannot tell the address")?;
+    Ok((listener, address))
 }
 
 async fn cluster() -> anyhow::Result<kube::Client> {

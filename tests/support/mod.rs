@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 pub mod controlplane;
 pub mod podseal;
 pub mod tether;
+pub mod tls;
 pub mod view;
 
 /// Runs `command` with `input` on its standard input.

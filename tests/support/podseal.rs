@@ -19,8 +19,10 @@ pub struct Podseal {
     pub ca: String,
     /// `https://127.0.0.1:PORT`
     pub url: String,
+    /// `http://127.0.0.1:PORT`, of probes and metrics
+    pub status_url: String,
     log: Arc<Log>,
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
 }
 
 #[derive(Default)]
@@ -51,17 +53,35 @@ impl Podseal {
     pub fn start(complete: impl FnOnce(&mut Command)) -> Podseal {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let ca = write_certificate(folder.path());
+        let podseal = Podseal::with_certificate(folder.path(), ca, complete);
+        Podseal {
+            _folder: Some(folder),
+            ..podseal
+        }
+    }
+
+    /// Starts `podseal serve` with `tls.crt` and `tls.key` of `folder`, which
+    /// `ca` has issued.
+    pub fn with_certificate(
+        folder: &Path,
+        ca: String,
+        complete: impl FnOnce(&mut Command),
+    ) -> Podseal {
         let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
-        command.args(["serve", "--listen", "127.0.0.1:0"]);
-        command
-            .arg("--tls-cert-file")
-            .arg(folder.path().join("tls.crt"));
+        command.arg("serve");
+        command.arg("--tls-cert-file").arg(folder.join("tls.crt"));
         command
             .arg("--tls-private-key-file")
-            .arg(folder.path().join("tls.key"));
+            .arg(folder.join("tls.key"));
         complete(&mut command);
-        if !command.get_args().any(|arg| arg == "--log-format") {
-            command.args(["--log-format", "json"]);
+        for (flag, value) in [
+            ("--listen", "127.0.0.1:0"),
+            ("--status-listen", "127.0.0.1:0"),
+            ("--log-format", "json"),
+        ] {
+            if !command.get_args().any(|arg| arg == flag) {
+                command.args([flag, value]);
+            }
         }
         let (process, stderr) = Tethered::piped(&command);
         let log = Arc::new(Log::default());
@@ -71,12 +91,14 @@ impl Podseal {
             process,
             ca,
             url: String::new(),
+            status_url: String::new(),
             log,
-            _folder: folder,
+            _folder: None,
         };
-        let serving = podseal.await_event(|event| address(event).is_some());
-        let address = address(&serving).expect("it was looked for");
-        podseal.url = format!("https://{address}");
+        let serving = podseal.await_event(|event| address(event, "address").is_some());
+        let address = |name| address(&serving, name).expect("it was looked for");
+        podseal.url = format!("https://{}", address("address"));
+        podseal.status_url = format!("http://{}", address("status_address"));
         podseal
     }
 
@@ -137,14 +159,15 @@ impl Podseal {
     }
 }
 
-/// The address that the event "serving" tells, as JSON or as text.
-fn address(event: &Value) -> Option<&str> {
+/// An address that the event "serving" tells, as JSON or as text.
+fn address<'e>(event: &'e Value, name: &str) -> Option<&'e str> {
     match event {
         Value::String(line) => {
-            let (_, address) = line.split_once(" serving address=")?;
+            let (_, fields) = line.split_once(" serving ")?;
+            let (_, address) = fields.split_once(&format!("{name}="))?;
             address.split(' ').next()
         }
-        event => event["address"]
+        event => event[name]
             .as_str()
             .filter(|_| event["message"] == "serving"),
     }
@@ -178,6 +201,25 @@ pub fn write_certificate(folder: &Path) -> String {
 }
 
 impl Podseal {
+    /// What the status port answers at `path`: the code and the text.
+    pub fn status(&self, path: &str) -> (u16, String) {
+        let url = format!("{}{path}", self.status_url);
+        let answer = async {
+            let response = self.client().build().expect("a client").get(url).send();
+            let response = response.await.expect("an answer");
+            let code = response.status().as_u16();
+            (code, response.text().await.expect("a text"))
+        };
+        super::block_on(answer)
+    }
+
+    /// The value of a series, such as `podseal_shed_total{reason="memory"}`.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        let (_, text) = self.status("/metrics");
+        let value = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
+        text.lines().find_map(value)
+    }
+
     /// The log so far, as it was written.
     pub fn lines(&self) -> Vec<String> {
         let lines = self.log.lines.lock();
