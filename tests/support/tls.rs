@@ -47,8 +47,14 @@ impl Authority {
 
     /// A new certificate, for servers and for clients.
     pub fn issue(&self) -> Issued {
+        self.issue_until(4096)
+    }
+
+    /// A new certificate that expires as `year` begins.
+    pub fn issue_until(&self, year: i32) -> Issued {
         let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
         let mut params = rcgen::CertificateParams::new(names).expect("names");
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
         params.extended_key_usages = vec![
             rcgen::ExtendedKeyUsagePurpose::ServerAuth,
             rcgen::ExtendedKeyUsagePurpose::ClientAuth,
@@ -100,6 +106,7 @@ pub fn connect(url: &str, config: &Arc<ClientConfig>) -> Stream {
     let stream = TcpStream::connect(address).expect("podseal listens");
     let patience = Some(Duration::from_secs(60));
     stream.set_read_timeout(patience).expect("a timeout");
+    stream.set_nodelay(true).expect("a socket");
     let name = ServerName::try_from("localhost").expect("a name");
     let client = ClientConnection::new(Arc::clone(config), name).expect("a client");
     StreamOwned::new(client, stream)
