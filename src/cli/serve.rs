@@ -145,7 +145,7 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<()> {
         let readiness = readiness.clone();
         async move {
             readiness.wait().await;
-            let elapsed_ms = start.elapsed().as_secs_f64() * 1e3;
+            let elapsed_ms = start.elapsed().as_millis();
             tracing::info!(elapsed_ms, "ready");
         }
     });
