@@ -16,6 +16,8 @@
 //! | [`webhook`] | serves: TLS, HTTP, the response, the log event |
 //! | [`cluster`] | knows namespaces: from the API server, or from a file |
 //! | [`certificates`] | the serving certificate and its sources |
+//! | [`metrics`] | counts what podseal does, for Prometheus |
+//! | [`status`] | tells how podseal is: probes and metrics, on a port of their own |
 //! | [`cli`] | the commands and what they print |
 //! | `profiles/*.yaml` | the built-in profiles |
 
@@ -24,4 +26,6 @@ pub mod admission;
 pub mod certificates;
 pub mod cli;
 pub mod cluster;
+pub mod metrics;
+pub mod status;
 pub mod webhook;

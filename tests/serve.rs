@@ -370,23 +370,23 @@ fn a_certificate_that_cannot_be_served_is_told_with_its_file() {
         |folder: &tempfile::TempDir, name: &str| folder.path().join(name).display().to_string();
     let (cert, key) = (file(&folder, "tls.crt"), file(&folder, "tls.key"));
     let serve = |cert: &str, key: &str| {
-        let listen = ["--listen", "127.0.0.1:0"];
+        let listen = ["--listen", "127.0.0.1:0", "--status-listen", "127.0.0.1:0"];
         let files = ["--tls-cert-file", cert, "--tls-private-key-file", key];
         fail(&[&listen[..], &files[..]].concat())
     };
     let missing = serve("/nonexistent/tls.crt", &key);
     assert!(
-        missing.contains("cannot read --tls-cert-file /nonexistent/tls.crt"),
+        missing.contains("cannot read --tls-cert-file /nonexistent/tls.crt: No such file"),
         "{missing}"
     );
     let no_pem = serve(&cert, "/dev/null");
     assert!(
-        no_pem.contains("/dev/null: cannot read the private key"),
+        no_pem.contains("--tls-private-key-file /dev/null: cannot read the private key"),
         "{no_pem}"
     );
     let mismatched = serve(&cert, &file(&other, "tls.key"));
     assert!(
-        mismatched.contains("cannot be served with its key"),
+        mismatched.contains("cannot serve --tls-cert-file") && mismatched.contains("KeyMismatch"),
         "{mismatched}"
     );
     let no_cluster = serve(&cert, &key);

@@ -57,6 +57,7 @@ impl Server {
         let binary = release_binary()?;
         let mut child = Command::new(&binary)
             .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
+            .args(["--status-listen", "127.0.0.1:0"])
             .arg("--tls-cert-file")
             .arg(file("tls.crt"))
             .arg("--tls-private-key-file")

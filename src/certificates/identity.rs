@@ -76,7 +76,8 @@ pub(super) fn provider() -> CryptoProvider {
     rustls::crypto::aws_lc_rs::default_provider()
 }
 
-fn not_after(certificate: &[u8]) -> Result<SystemTime, IdentityError> {
+/// When `certificate`, as DER, expires.
+pub(super) fn not_after(certificate: &[u8]) -> Result<SystemTime, IdentityError> {
     let (_, certificate) = x509_parser::parse_x509_certificate(certificate)
         .map_err(|error| IdentityError::X509(error.to_string()))?;
     let seconds = certificate.validity().not_after.timestamp();

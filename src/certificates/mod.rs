@@ -1,7 +1,18 @@
 //! The serving certificate: where it comes from, and what is served of it.
 //!
-//! A source (today files) presents an [`identity::Identity`] whenever it has a
-//! new one; the server takes what is [`serving::Current`] at each handshake.
+//! A source presents an [`identity::Identity`] whenever it has a new one; the
+//! server takes what is [`serving::Current`] at each handshake.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | [`identity`] | a certificate and its key, proven to belong together |
+//! | [`serving`] | what is served, and how it changes while serving |
+//! | [`files`] | the certificate, and the authorities of clients, from files |
+//! | [`renewal`] | notices when the files change, and reads them again |
+//! | `folders` | the watch of the files' folders |
 
+pub mod files;
+mod folders;
 pub mod identity;
+pub mod renewal;
 pub mod serving;

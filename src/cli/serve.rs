@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
@@ -12,12 +13,18 @@ use super::limits;
 use super::signals::Signals;
 use crate::admission::policy::Settings;
 use crate::admission::profile::Profiles;
-use crate::certificates::identity::Identity;
+use crate::certificates::files::Files;
+use crate::certificates::renewal::Renewal;
 use crate::certificates::serving::Serving;
 use crate::cluster::file::NamespaceFile;
 use crate::cluster::namespaces::Namespaces;
+use crate::metrics::Metrics;
+use crate::status::pages::{self, Status};
+use crate::status::readiness::Readiness;
+use crate::status::{port, self_probe};
 use crate::webhook::http::{Webhook, router};
-use crate::webhook::{log, server};
+use crate::webhook::log;
+use crate::webhook::server::Server;
 
 pub(super) const LONG_ABOUT: &str = "\
 Serves the admission webhooks over TLS: POST /mutate and POST /validate, \
@@ -27,6 +34,12 @@ The labels of namespaces come from the cluster that the pod's service account, o
 KUBECONFIG, points at; podseal watches namespaces and needs the verbs get, list and \
 watch on them, nothing else. With --namespaces they come from a file, and no cluster \
 is asked.
+
+The certificate's files, and those of --client-ca, are read again when they change. \
+What cannot be used then leaves what was in use before.
+
+/livez, /readyz (?verbose lists its checks) and /metrics are on a port of their own, \
+plain HTTP.
 
 Every decision is one event in the log on standard error.
 
@@ -38,7 +51,8 @@ const EXAMPLES: &str = "\
 Examples:
   podseal serve --tls-cert-file tls.crt --tls-private-key-file tls.key
   podseal serve --tls-cert-file tls.crt --tls-private-key-file tls.key \\
-      --listen 127.0.0.1:8443 --namespaces namespaces.yaml";
+      --listen 127.0.0.1:8443 --namespaces namespaces.yaml
+  curl 'http://localhost:8080/readyz?verbose'";
 
 /// Arguments of `podseal serve`.
 #[derive(Debug, clap::Args)]
@@ -47,12 +61,22 @@ pub struct Args {
     /// Address and port to listen on; port 0 takes a free one and logs it
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:8443")]
     listen: SocketAddr,
-    /// The serving certificate, with its chain, as PEM
+    /// Address and port of /livez, /readyz and /metrics, which are plain HTTP; port 0 as above
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:8080")]
+    status_listen: SocketAddr,
+    /// The serving certificate, with its chain, as PEM; read again when it changes
     #[arg(long, value_name = "FILE")]
     tls_cert_file: PathBuf,
     /// The certificate's private key, as PEM
     #[arg(long, value_name = "FILE")]
     tls_private_key_file: PathBuf,
+    /// Answer only clients that show a certificate of one of these authorities, as PEM
+    #[arg(long, value_name = "FILE")]
+    client_ca: Option<PathBuf>,
+    /// Read the certificates' files again after so many seconds, even if no change was seen
+    #[arg(long, value_name = "SECONDS", default_value = "60",
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    tls_reread_interval: u64,
     /// Take namespaces from this file (YAML or JSON) and ask no cluster
     #[arg(long, value_name = "FILE")]
     namespaces: Option<PathBuf>,
@@ -80,41 +104,82 @@ enum LogFormat {
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let start = Instant::now();
     start_logging(args.log_format, &args.log_level);
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-    let ended = runtime.block_on(serve(args));
+    let ended = runtime.block_on(serve(args, start));
     // Waits for nothing: what had to finish has.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(args: Args) -> anyhow::Result<ExitCode> {
+async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
+    let settings = Settings {
+        profiles: Profiles::built_in(),
+        require_runner: args.require_runner,
+    };
     let serving = Serving::default();
-    serving.present(identity(&args.tls_cert_file, &args.tls_private_key_file)?);
+    let metrics = Arc::new(Metrics::new(settings.profiles, serving.current()));
+    let pair = Files::pair(args.tls_cert_file, args.tls_private_key_file);
+    // The authorities first: not one handshake is to go unchecked.
+    let files = args
+        .client_ca
+        .map(Files::client_ca)
+        .into_iter()
+        .chain([pair]);
+    let renewal = Renewal::start(
+        files.collect(),
+        serving.clone(),
+        Arc::clone(&metrics),
+        SystemTime::now,
+    )?;
     let namespaces = match &args.namespaces {
         Some(path) => Namespaces::File(Arc::new(namespaces_from_file(path)?)),
         None => Namespaces::from_cluster(cluster().await?),
     };
     let mut signals = Signals::listen().context("cannot listen for signals")?;
-    let listener = TcpListener::bind(args.listen)
-        .await
-        .map_err(|error| cannot_listen(args.listen, &error))?;
-    let address = listener.local_addr().context("cannot tell the address")?;
+    let (listener, address) = listen(args.listen, "--listen").await?;
+    let (status_listener, status_address) = listen(args.status_listen, "--status-listen").await?;
     let version = env!("CARGO_PKG_VERSION");
-    tracing::info!(%address, version, commit = env!("PODSEAL_COMMIT"), "serving");
-    let settings = Settings {
-        profiles: Profiles::built_in(),
-        require_runner: args.require_runner,
+    tracing::info!(
+        %address,
+        %status_address,
+        version,
+        commit = env!("PODSEAL_COMMIT"),
+        "serving"
+    );
+    let readiness = Readiness::new(serving.current(), namespaces.clone());
+    let status = Status {
+        readiness: readiness.clone(),
+        metrics: Arc::clone(&metrics),
     };
+    tokio::spawn(port::serve(status_listener, pages::router(status)));
+    let certificate = serving.current();
+    tokio::spawn(self_probe::follow(address, certificate, readiness.clone()));
+    tokio::spawn(renewal.follow(Duration::from_secs(args.tls_reread_interval)));
+    tokio::spawn({
+        let readiness = readiness.clone();
+        async move {
+            readiness.wait().await;
+            let elapsed_ms = start.elapsed().as_millis();
+            tracing::info!(elapsed_ms, "ready");
+        }
+    });
     let limits = args.limits.limits();
-    let app = router(Webhook::new(settings, namespaces, &limits));
+    let webhook = Webhook::new(settings, namespaces, &limits, Arc::clone(&metrics));
     let (told_to_stop, stop) = tokio::sync::oneshot::channel();
-    let served = server::serve(listener, serving.current(), app, limits, async {
+    let server = Server {
+        certificate: serving.current(),
+        limits,
+        metrics: metrics.connections.clone(),
+    };
+    let served = server.serve(listener, router(webhook), async {
         // The other end is only ever dropped with us.
         let _ = stop.await;
     });
     let signalled = async {
         signals.next().await;
+        readiness.stopping();
         tracing::info!("told to stop; serving on while endpoints drain, then stopping");
         let _ = told_to_stop.send(());
         signals.next().await;
@@ -129,29 +194,16 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn identity(certificate: &Path, key: &Path) -> anyhow::Result<Identity> {
-    let read = |flag, path: &Path| {
-        std::fs::read(path).with_context(|| format!("cannot read {flag} {}", path.display()))
-    };
-    let (chain, secret) = (
-        read("--tls-cert-file", certificate)?,
-        read("--tls-private-key-file", key)?,
-    );
-    Identity::from_pem(&chain, &secret).with_context(|| {
-        format!(
-            "cannot serve {} with {}",
-            certificate.display(),
-            key.display()
-        )
-    })
-}
-
-fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
-    let hint = match error.kind() {
-        std::io::ErrorKind::AddrInUse => "; another process listens there",
-        _ => "",
-    };
-    anyhow!("cannot listen on {address}: {error}{hint}")
+async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "; another process listens there",
+            _ => "",
+        };
+        anyhow!("cannot listen on {flag} {address}: {error}{hint}")
+    })?;
+    let address = listener.local_addr().context("cannot tell the address")?;
+    Ok((listener, address))
 }
 
 async fn cluster() -> anyhow::Result<kube::Client> {

@@ -71,6 +71,22 @@ impl Namespaces {
             Namespaces::Cluster(cluster) => cluster.get(name).await,
         }
     }
+
+    /// Whether the cache has held all namespaces once; a file always has.
+    pub fn synced(&self) -> bool {
+        match self {
+            Namespaces::File(_) => true,
+            Namespaces::Cluster(cluster) => cluster.watched.synced(),
+        }
+    }
+
+    /// Waits until [`Namespaces::synced`].
+    pub async fn wait_synced(&self) {
+        match self {
+            Namespaces::File(_) => {}
+            Namespaces::Cluster(cluster) => cluster.watched.wait_synced().await,
+        }
+    }
 }
 
 impl Cluster {

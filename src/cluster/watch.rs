@@ -25,31 +25,39 @@ type Snapshot = HashMap<String, Arc<Namespace>>;
 #[derive(Clone)]
 pub(super) struct Watched {
     snapshot: Arc<ArcSwap<Snapshot>>,
-    /// Its end tells the watch that nobody reads the snapshot any more.
-    _reader: watch::Receiver<()>,
+    /// Whether a first list is complete. Its end tells the watch that nobody
+    /// reads the snapshot any more.
+    synced: watch::Receiver<bool>,
 }
 
 impl Watched {
     /// Starts watching, in a task that ends with the last [`Watched`].
     pub(super) fn start(api: Api<PartialObjectMeta<core::Namespace>>) -> Watched {
         let snapshot = Arc::new(ArcSwap::default());
-        let (readers, reader) = watch::channel(());
-        tokio::spawn(follow(api, Arc::clone(&snapshot), readers));
-        Watched {
-            snapshot,
-            _reader: reader,
-        }
+        let (listed, synced) = watch::channel(false);
+        tokio::spawn(follow(api, Arc::clone(&snapshot), listed));
+        Watched { snapshot, synced }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<Namespace>> {
         self.snapshot.load().get(name).cloned()
+    }
+
+    pub(super) fn synced(&self) -> bool {
+        *self.synced.borrow()
+    }
+
+    pub(super) async fn wait_synced(&self) {
+        let mut synced = self.synced.clone();
+        // The watch ends with its readers, of which this is one.
+        let _ = synced.wait_for(|synced| *synced).await;
     }
 }
 
 async fn follow(
     api: Api<PartialObjectMeta<core::Namespace>>,
     snapshot: Arc<ArcSwap<Snapshot>>,
-    readers: watch::Sender<()>,
+    synced: watch::Sender<bool>,
 ) {
     let config = watcher::Config::default().labels(PROFILE);
     let mut events = kube::runtime::watcher(api, config)
@@ -59,7 +67,7 @@ async fn follow(
     loop {
         let event = tokio::select! {
             event = events.next() => event,
-            () = readers.closed() => return,
+            () = synced.closed() => return,
         };
         match event {
             Some(Ok(Event::Init)) => listed.clear(),
@@ -71,6 +79,7 @@ async fn follow(
                     "listed the namespaces that opt in"
                 );
                 snapshot.store(Arc::new(namespaces));
+                synced.send_replace(true);
             }
             Some(Ok(Event::Apply(object))) => {
                 let mut next = Snapshot::clone(&snapshot.load());

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -20,6 +21,7 @@ use tower_service::Service;
 
 use super::activity::{Activity, Observed};
 use super::connections::{Order, Place};
+use crate::metrics::connections::{Connections as Figures, HandshakeFailure};
 
 /// What speaks HTTP: the same for all connections.
 #[derive(Clone)]
@@ -44,8 +46,8 @@ impl Protocols {
             .max_header_list_size(16 * 1024)
             .initial_stream_window_size(256 * 1024)
             .initial_connection_window_size(1024 * 1024)
-            .keep_alive_interval(std::time::Duration::from_secs(30))
-            .keep_alive_timeout(std::time::Duration::from_secs(10));
+            .keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(10));
         Protocols { http1, http2 }
     }
 }
@@ -55,20 +57,23 @@ pub(super) async fn serve(
     stream: TcpStream,
     acceptor: TlsAcceptor,
     protocols: Protocols,
+    handshake: Duration,
     app: Router,
     place: Place,
+    figures: Figures,
 ) {
     let mut aborted = place.order.clone();
     let served = async {
         let mut order = place.order.clone();
         let shaken = tokio::select! {
-            shaken = shake(stream, &acceptor) => shaken,
+            shaken = shake(stream, &acceptor, handshake) => shaken,
             // Nobody waits for an answer yet.
             _ = order.wait_for(|order| *order >= Order::Finish) => return,
         };
         let stream = match shaken {
             Ok(stream) => stream,
             Err(error) => {
+                figures.handshake_failed(HandshakeFailure::of(&error));
                 tracing::debug!(%error, "a TLS handshake failed");
                 return;
             }
@@ -88,9 +93,13 @@ pub(super) async fn serve(
     }
 }
 
-async fn shake(stream: TcpStream, acceptor: &TlsAcceptor) -> io::Result<TlsStream<TcpStream>> {
+async fn shake(
+    stream: TcpStream,
+    acceptor: &TlsAcceptor,
+    time: Duration,
+) -> io::Result<TlsStream<TcpStream>> {
     stream.set_nodelay(true)?;
-    acceptor.accept(stream).await
+    tokio::time::timeout(time, acceptor.accept(stream)).await?
 }
 
 async fn serve_http1(

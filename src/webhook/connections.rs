@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use super::activity::{Activity, Doing};
 use super::limits::Limits;
+use crate::metrics::connections::{Closed, Connections as Figures, Open};
 
 /// What a connection is told. Later ones are stronger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,28 +27,10 @@ pub(super) enum Order {
     Abort,
 }
 
-/// Why a connection was ended from our side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// It was open for as long as a connection may be.
-    Age,
-    /// No request came for long.
-    Idle,
-    /// No handshake, or no first request, in time.
-    Beginning,
-    /// A header did not become complete in time.
-    Header,
-    /// A request, or the reading of its answer, took too long.
-    Stuck,
-    /// It made room for another.
-    Evicted,
-    /// podseal stops.
-    Drain,
-}
-
 /// The open connections.
 pub(super) struct Connections {
     limits: Limits,
+    figures: Figures,
     table: Mutex<Table>,
     left: Notify,
 }
@@ -56,7 +39,7 @@ pub(super) struct Connections {
 struct Table {
     next: u64,
     /// What each connection is told that comes now.
-    order: Option<(Order, End)>,
+    order: Option<(Order, Closed)>,
     open: HashMap<u64, Entry>,
 }
 
@@ -64,13 +47,14 @@ struct Entry {
     activity: Arc<Activity>,
     order: watch::Sender<Order>,
     age: Duration,
-    end: Option<End>,
+    end: Option<Closed>,
 }
 
 /// A place in the table; it is free again when this is dropped.
 pub(super) struct Place {
     connections: Arc<Connections>,
     number: u64,
+    open: Open,
     /// What this connection does.
     pub(super) activity: Arc<Activity>,
     /// What it is told.
@@ -78,9 +62,10 @@ pub(super) struct Place {
 }
 
 impl Connections {
-    pub(super) fn new(limits: Limits) -> Arc<Connections> {
+    pub(super) fn new(limits: Limits, figures: Figures) -> Arc<Connections> {
         Arc::new(Connections {
             limits,
+            figures,
             table: Mutex::default(),
             left: Notify::new(),
         })
@@ -109,7 +94,7 @@ impl Connections {
                 .max()?
                 .1;
             let mut entry = table.open.remove(&victim).expect("it was just found");
-            entry.tell(Order::Abort, End::Evicted);
+            entry.tell(Order::Abort, Closed::Evicted);
         }
         let number = table.next;
         table.next += 1;
@@ -128,13 +113,14 @@ impl Connections {
         Some(Place {
             connections: Arc::clone(self),
             number,
+            open: self.figures.opened(),
             activity,
             order,
         })
     }
 
     /// Tells every connection, and all that come later.
-    pub(super) fn tell(&self, order: Order, end: End) {
+    pub(super) fn tell(&self, order: Order, end: Closed) {
         let mut table = self.table();
         table.order = Some((order, end));
         for entry in table.open.values_mut() {
@@ -178,7 +164,7 @@ impl Connections {
 }
 
 impl Entry {
-    fn tell(&mut self, order: Order, end: End) {
+    fn tell(&mut self, order: Order, end: Closed) {
         let told = self.order.send_if_modified(|current| {
             let stronger = order > *current;
             if stronger {
@@ -194,23 +180,31 @@ impl Entry {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.connections.table().open.remove(&self.number);
+        let entry = self.connections.table().open.remove(&self.number);
+        // Who made room is out of the table already.
+        if let Some(end) = entry.map_or(Some(Closed::Evicted), |entry| entry.end) {
+            self.open.closes(end);
+        }
         self.connections.left.notify_waiters();
     }
 }
 
 /// What has to be told to a connection, if anything.
-fn verdict(activity: &Activity, age: Duration, limits: &Limits) -> Option<(Order, End)> {
+fn verdict(activity: &Activity, age: Duration, limits: &Limits) -> Option<(Order, Closed)> {
     match activity.doing() {
-        Doing::Beginning(since) if since > limits.handshake => Some((Order::Abort, End::Beginning)),
-        Doing::Header(since) if since > limits.header => Some((Order::Abort, End::Header)),
-        Doing::Request(since) if since > limits.request => Some((Order::Abort, End::Stuck)),
+        Doing::Beginning(since) if since > limits.handshake => {
+            Some((Order::Abort, Closed::NoRequest))
+        }
+        Doing::Header(since) if since > limits.header => {
+            Some((Order::Abort, Closed::HeaderTimeout))
+        }
+        Doing::Request(since) if since > limits.request => Some((Order::Abort, Closed::Stuck)),
         // It did not take its last bytes, or did not answer our farewell.
         Doing::Idle(since) if since > limits.idle + limits.header => {
-            Some((Order::Abort, End::Idle))
+            Some((Order::Abort, Closed::Idle))
         }
-        Doing::Idle(since) if since > limits.idle => Some((Order::Finish, End::Idle)),
-        _ if activity.age() > age => Some((Order::LastAnswer, End::Age)),
+        Doing::Idle(since) if since > limits.idle => Some((Order::Finish, Closed::Idle)),
+        _ if activity.age() > age => Some((Order::LastAnswer, Closed::Age)),
         _ => None,
     }
 }

@@ -22,6 +22,8 @@ use crate::admission::request::Request;
 use crate::admission::review::{Decision, correct};
 use crate::admission::text::bounded;
 use crate::cluster::namespaces::{Namespaces, Unavailable};
+use crate::metrics::Metrics;
+use crate::metrics::requests::{Operation, Refused, Shed};
 
 /// How often the log tells of the same thing that any client can cause.
 const REMARKS: Duration = Duration::from_secs(5);
@@ -38,11 +40,18 @@ pub struct Webhook {
     reviews: Budget,
     refused: Throttle,
     shed: Throttle,
+    metrics: Arc<Metrics>,
 }
 
 impl Webhook {
-    /// What holds for all namespaces, the namespaces, and the bounds.
-    pub fn new(settings: Settings<'static>, namespaces: Namespaces, limits: &Limits) -> Webhook {
+    /// What holds for all namespaces, the namespaces, the bounds, and where it is
+    /// counted.
+    pub fn new(
+        settings: Settings<'static>,
+        namespaces: Namespaces,
+        limits: &Limits,
+        metrics: Arc<Metrics>,
+    ) -> Webhook {
         Webhook {
             settings,
             namespaces,
@@ -51,6 +60,7 @@ impl Webhook {
             reviews: Budget::new(limits.reviews),
             refused: Throttle::new(REMARKS),
             shed: Throttle::new(REMARKS),
+            metrics,
         }
     }
 }
@@ -60,11 +70,13 @@ pub fn router(webhook: Webhook) -> Router {
     Router::new()
         .route("/mutate", post(mutate))
         .route("/validate", post(validate))
-        .method_not_allowed_fallback(async || {
+        .method_not_allowed_fallback(async |State(webhook): State<Arc<Webhook>>| {
+            webhook.metrics.requests.refused(Refused::Method);
             let text = "podseal answers POST, with an AdmissionReview\n";
             (StatusCode::METHOD_NOT_ALLOWED, text)
         })
-        .fallback(async || {
+        .fallback(async |State(webhook): State<Arc<Webhook>>| {
+            webhook.metrics.requests.refused(Refused::Path);
             let text = "podseal answers POST /mutate and POST /validate\n";
             (StatusCode::NOT_FOUND, text)
         })
@@ -81,25 +93,28 @@ async fn validate(State(webhook): State<Arc<Webhook>>, uri: Uri, body: Body) -> 
 
 impl Webhook {
     async fn answer(&self, webhook: record::Webhook, uri: &Uri, body: Body) -> Response {
+        let requests = &self.metrics.requests;
+        let _in_flight = requests.begin();
         let deadline = Instant::now() + patience(uri);
         let time = self.body.min(deadline - Instant::now());
         let body = match body::read(body, &self.memory, time).await {
             Ok(body) => body,
-            Err(Unread::NoMemory { uid }) => return self.shed(uid, "too many bytes at once"),
-            Err(error) => return self.refuse(code(&error), &error.to_string()),
+            Err(error) => return self.unread(error),
         };
         let Some(_place) = self.reviews.take(1) else {
-            return self.shed(body::uid(&body.bytes), "too many reviews at once");
+            return self.shed(Shed::Concurrency, body::uid(&body.bytes));
         };
         let start = Instant::now();
         let request = match Request::from_review(&body.bytes) {
             Ok(request) => request,
-            Err(error) => return self.refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+            Err(error) => return self.no_review(&error.to_string()),
         };
         let Some(name) = request.namespace.clone().filter(|name| !name.is_empty()) else {
-            let text = "the AdmissionReview has no request.namespace; podseal reviews pods only";
-            return self.refuse(StatusCode::BAD_REQUEST, text);
+            return self.no_review(
+                "the AdmissionReview has no request.namespace; podseal reviews pods only",
+            );
         };
+        let operation = Operation::of(&request.operation);
         let about = record::About::of(&request);
         let namespace = tokio::time::timeout_at(deadline.into(), self.namespaces.get(&name));
         let namespace = namespace.await.unwrap_or(Err(Unavailable::TimedOut));
@@ -112,11 +127,29 @@ impl Webhook {
         };
         let answer = response::encode(about.uid(), &decision);
         record::log(webhook, &about, &decision, start.elapsed());
+        // Later than the record's own: writing it is part of what a client waits for.
+        requests.decided(webhook, operation, &decision, start.elapsed());
         json(answer)
     }
 
+    fn unread(&self, error: Unread) -> Response {
+        let text = error.to_string();
+        let (why, code) = match error {
+            Unread::NoMemory { uid } => return self.shed(Shed::Memory, uid),
+            Unread::TooLarge => (Refused::TooLarge, StatusCode::PAYLOAD_TOO_LARGE),
+            Unread::Truncated => (Refused::Truncated, StatusCode::BAD_REQUEST),
+            Unread::TooSlow => (Refused::BodyTimeout, StatusCode::REQUEST_TIMEOUT),
+        };
+        self.refuse(why, code, &text)
+    }
+
+    fn no_review(&self, error: &str) -> Response {
+        self.refuse(Refused::Malformed, StatusCode::BAD_REQUEST, error)
+    }
+
     /// What a parser says quotes what it met, which a stranger wrote.
-    fn refuse(&self, code: StatusCode, error: &str) -> Response {
+    fn refuse(&self, why: Refused, code: StatusCode, error: &str) -> Response {
+        self.metrics.requests.refused(why);
         let error = &*bounded(error);
         if let Some(others) = self.refused.pass() {
             tracing::warn!(error, others, "refused a request that is no review");
@@ -124,14 +157,19 @@ impl Webhook {
         (code, format!("{error}\n")).into_response()
     }
 
-    fn shed(&self, uid: Option<String>, why: &'static str) -> Response {
+    fn shed(&self, why: Shed, uid: Option<String>) -> Response {
+        self.metrics.requests.shed(why);
+        let what = match why {
+            Shed::Memory => "too many bytes of reviews at once",
+            Shed::Concurrency => "too many reviews at once",
+        };
         if let Some(others) = self.shed.pass() {
-            tracing::warn!(why, others, "shed a review");
+            tracing::warn!(why = what, others, "shed a review");
         }
         match uid {
-            Some(uid) => json(response::shed(&uid, why)),
+            Some(uid) => json(response::shed(&uid, what)),
             None => {
-                let text = format!("podseal is busy: {why}\n");
+                let text = format!("podseal is busy: {what}\n");
                 let code = StatusCode::TOO_MANY_REQUESTS;
                 (code, [(RETRY_AFTER, "1")], text).into_response()
             }
@@ -141,15 +179,6 @@ impl Webhook {
 
 fn json(answer: Vec<u8>) -> Response {
     ([(CONTENT_TYPE, "application/json")], answer).into_response()
-}
-
-fn code(unread: &Unread) -> StatusCode {
-    match unread {
-        Unread::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Unread::Truncated => StatusCode::BAD_REQUEST,
-        Unread::TooSlow => StatusCode::REQUEST_TIMEOUT,
-        Unread::NoMemory { .. } => StatusCode::TOO_MANY_REQUESTS,
-    }
 }
 
 /// How long the API server waits for us, less a tenth for the way back: it says

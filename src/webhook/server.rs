@@ -9,79 +9,82 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::{self, Protocols};
-use super::connections::{Connections, End, Order};
+use super::connections::{Connections, Order};
 use super::limits::Limits;
 use crate::certificates::serving::Current;
+use crate::metrics::connections::{Closed, Connections as Figures};
 
 /// Pause after a failed accept, which is most often "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves `app` over TLS, from the first certificate on, until `stop` resolves.
-///
-/// Then the end is in three steps. While endpoints that name this replica go
-/// away, for [`Limits::drain`], everything is served on, but each answer tells
-/// its client to go elsewhere next time. Then nothing new is accepted, and idle
-/// connections are closed. What is in flight finishes, for [`Limits::finish`] at
-/// most.
-pub async fn serve(
-    listener: TcpListener,
-    certificate: Current,
-    app: Router,
-    limits: Limits,
-    stop: impl Future<Output = ()>,
-) {
-    let connections = Connections::new(limits.clone());
-    let drained = async {
-        stop.await;
-        connections.tell(Order::LastAnswer, End::Drain);
-        sleep(limits.drain).await;
-    };
-    tokio::select! {
-        () = accept(&listener, certificate, app, &connections) => {}
-        () = connections.sweep() => {}
-        () = drained => {}
-    }
-    drop(listener);
-    connections.tell(Order::Finish, End::Drain);
-    if timeout(limits.finish, connections.all_left())
-        .await
-        .is_err()
-    {
-        tracing::warn!("some requests did not finish in time");
-        connections.tell(Order::Abort, End::Drain);
-    }
+/// What serving takes, beside the app.
+pub struct Server {
+    /// What is served as certificate.
+    pub certificate: Current,
+    /// The bounds.
+    pub limits: Limits,
+    /// Where connections are counted.
+    pub metrics: Figures,
 }
 
-/// Never returns while certificates may come.
-async fn accept(
-    listener: &TcpListener,
-    mut certificate: Current,
-    app: Router,
-    connections: &Arc<Connections>,
-) {
-    let protocols = Protocols::new();
-    if certificate.wait_for(Option::is_some).await.is_err() {
-        return;
-    }
-    loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
+impl Server {
+    /// Serves `app` over TLS, from the first certificate on, until `stop`
+    /// resolves.
+    ///
+    /// Then the end is in three steps. While endpoints that name this replica go
+    /// away, for [`Limits::drain`], everything is served on, but each answer tells
+    /// its client to go elsewhere next time. Then nothing new is accepted, and
+    /// idle connections are closed. What is in flight finishes, for
+    /// [`Limits::finish`] at most.
+    pub async fn serve(self, listener: TcpListener, app: Router, stop: impl Future<Output = ()>) {
+        let connections = Connections::new(self.limits.clone(), self.metrics.clone());
+        let drained = async {
+            stop.await;
+            connections.tell(Order::LastAnswer, Closed::Drain);
+            sleep(self.limits.drain).await;
         };
-        let place = connections.place().await;
-        let served = certificate.borrow_and_update().clone();
-        let served = served.expect("what is served is replaced, never taken away");
-        let acceptor = TlsAcceptor::from(Arc::clone(&served.config));
-        tokio::spawn(connection::serve(
-            stream,
-            acceptor,
-            protocols.clone(),
-            app.clone(),
-            place,
-        ));
+        tokio::select! {
+            () = self.accept(&listener, app, &connections) => {}
+            () = connections.sweep() => {}
+            () = drained => {}
+        }
+        drop(listener);
+        connections.tell(Order::Finish, Closed::Drain);
+        let left = timeout(self.limits.finish, connections.all_left()).await;
+        if left.is_err() {
+            tracing::warn!("some requests did not finish in time");
+            connections.tell(Order::Abort, Closed::Drain);
+        }
+    }
+
+    /// Never returns while certificates may come.
+    async fn accept(&self, listener: &TcpListener, app: Router, connections: &Arc<Connections>) {
+        let protocols = Protocols::new();
+        let mut certificate = self.certificate.clone();
+        if certificate.wait_for(Option::is_some).await.is_err() {
+            return;
+        }
+        loop {
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let place = connections.place().await;
+            let served = certificate.borrow_and_update().clone();
+            let served = served.expect("what is served is replaced, never taken away");
+            tokio::spawn(connection::serve(
+                stream,
+                TlsAcceptor::from(Arc::clone(&served.config)),
+                protocols.clone(),
+                self.limits.handshake,
+                app.clone(),
+                place,
+                self.metrics.clone(),
+            ));
+        }
     }
 }

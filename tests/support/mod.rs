@@ -14,6 +14,7 @@ pub mod controlplane;
 pub mod podseal;
 pub mod review;
 pub mod tether;
+pub mod tls;
 pub mod view;
 pub mod wire;
 

@@ -20,8 +20,10 @@ pub struct Podseal {
     pub ca: String,
     /// `https://127.0.0.1:PORT`
     pub url: String,
+    /// `http://127.0.0.1:PORT`, of probes and metrics
+    pub status_url: String,
     log: Arc<Log>,
-    _certificate: Arc<Certificate>,
+    _certificate: Option<Arc<Certificate>>,
 }
 
 /// A throw-away serving certificate, which is its own CA.
@@ -77,21 +79,37 @@ impl Podseal {
 
     /// One of several that serve the same certificate.
     pub fn replica(certificate: &Arc<Certificate>, complete: impl FnOnce(&mut Command)) -> Podseal {
-        let folder = &certificate.folder;
+        let folder = certificate.folder.path();
+        let podseal = Podseal::with_certificate(folder, certificate.pem.clone(), complete);
+        Podseal {
+            _certificate: Some(Arc::clone(certificate)),
+            ..podseal
+        }
+    }
+
+    /// Starts `podseal serve` with `tls.crt` and `tls.key` of `folder`, which
+    /// `ca` has issued.
+    pub fn with_certificate(
+        folder: &Path,
+        ca: String,
+        complete: impl FnOnce(&mut Command),
+    ) -> Podseal {
         let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
-        command.args(["serve", "--listen", "127.0.0.1:0"]);
-        command
-            .arg("--tls-cert-file")
-            .arg(folder.path().join("tls.crt"));
+        command.arg("serve");
+        command.arg("--tls-cert-file").arg(folder.join("tls.crt"));
         command
             .arg("--tls-private-key-file")
-            .arg(folder.path().join("tls.key"));
+            .arg(folder.join("tls.key"));
         complete(&mut command);
-        if !command.get_args().any(|arg| arg == "--log-format") {
-            command.args(["--log-format", "json"]);
-        }
-        if !command.get_args().any(|arg| arg == "--drain") {
-            command.args(["--drain", "200ms"]);
+        for (flag, value) in [
+            ("--listen", "127.0.0.1:0"),
+            ("--status-listen", "127.0.0.1:0"),
+            ("--log-format", "json"),
+            ("--drain", "200ms"),
+        ] {
+            if !command.get_args().any(|arg| arg == flag) {
+                command.args([flag, value]);
+            }
         }
         let (process, stderr) = Tethered::piped(&command);
         let log = Arc::new(Log::default());
@@ -99,14 +117,16 @@ impl Podseal {
         std::thread::spawn(move || reader.follow(stderr));
         let mut podseal = Podseal {
             process,
-            ca: certificate.pem.clone(),
+            ca,
             url: String::new(),
+            status_url: String::new(),
             log,
-            _certificate: Arc::clone(certificate),
+            _certificate: None,
         };
-        let serving = podseal.await_event(|event| address(event).is_some());
-        let address = address(&serving).expect("it was looked for");
-        podseal.url = format!("https://{address}");
+        let serving = podseal.await_event(|event| address(event, "address").is_some());
+        let address = |name| address(&serving, name).expect("it was looked for");
+        podseal.url = format!("https://{}", address("address"));
+        podseal.status_url = format!("http://{}", address("status_address"));
         podseal
     }
 
@@ -157,14 +177,15 @@ impl Podseal {
     }
 }
 
-/// The address that the event "serving" tells, as JSON or as text.
-fn address(event: &Value) -> Option<&str> {
+/// An address that the event "serving" tells, as JSON or as text.
+fn address<'e>(event: &'e Value, name: &str) -> Option<&'e str> {
     match event {
         Value::String(line) => {
-            let (_, address) = line.split_once(" serving address=")?;
+            let (_, fields) = line.split_once(" serving ")?;
+            let (_, address) = fields.split_once(&format!("{name}="))?;
             address.split(' ').next()
         }
-        event => event["address"]
+        event => event[name]
             .as_str()
             .filter(|_| event["message"] == "serving"),
     }
@@ -233,6 +254,25 @@ pub fn write_certificate(folder: &Path) -> String {
 }
 
 impl Podseal {
+    /// What the status port answers at `path`: the code and the text.
+    pub fn status(&self, path: &str) -> (u16, String) {
+        let url = format!("{}{path}", self.status_url);
+        let answer = async {
+            let response = self.client().build().expect("a client").get(url).send();
+            let response = response.await.expect("an answer");
+            let code = response.status().as_u16();
+            (code, response.text().await.expect("a text"))
+        };
+        super::block_on(answer)
+    }
+
+    /// The value of a series, such as `podseal_shed_total{reason="memory"}`.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        let (_, text) = self.status("/metrics");
+        let value = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
+        text.lines().find_map(value)
+    }
+
     /// The log so far, as it was written.
     pub fn lines(&self) -> Vec<String> {
         let lines = self.log.lines.lock();

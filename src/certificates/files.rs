@@ -1,0 +1,242 @@
+//! Certificates in files: a Secret volume's, or anybody's.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject};
+
+use super::identity::{Identity, IdentityError, not_after};
+use super::serving::{NoAuthority, Serving};
+use crate::metrics::certificates::{Authority, Certificates, Material};
+
+/// The flag of the serving certificate.
+const CERTIFICATE: &str = "--tls-cert-file";
+/// The flag of its key.
+const KEY: &str = "--tls-private-key-file";
+/// The flag of the clients' authorities.
+const CLIENT_CA: &str = "--client-ca";
+
+/// No chain and no bundle is larger, and `/dev/zero` is.
+const SIZE: u64 = 1024 * 1024;
+
+/// Files that hold one thing together.
+#[derive(Debug)]
+pub struct Files {
+    /// What they hold.
+    pub(super) material: Material,
+    /// Each file, with the flag that names it.
+    files: Vec<(&'static str, PathBuf)>,
+    /// What is in use of them.
+    used: Vec<Vec<u8>>,
+}
+
+/// Why files cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// One cannot be read.
+    #[error(
+        "cannot read {flag} {}: {error}; give a PEM file that podseal may read, such as {} of a \
+         Secret volume", path.display(), usual(flag)
+    )]
+    Read {
+        /// The flag that names it.
+        flag: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// One of the pair is not what it should be, or they are no pair.
+    #[error(
+        "cannot serve {CERTIFICATE} {} with {KEY} {}: {error}; give a certificate and its own key, \
+         both as PEM", certificate.display(), key.display()
+    )]
+    Pair {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What is wrong.
+        error: IdentityError,
+    },
+    /// The certificate has expired, and the one in use has not.
+    #[error("{CERTIFICATE} {} expired at {expiry}; renew it", certificate.display())]
+    Expired {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// When.
+        expiry: jiff::Timestamp,
+    },
+    /// The authorities cannot be read.
+    #[error(
+        "cannot check clients by {CLIENT_CA} {}: {error}; give the certificates of their \
+         authorities as PEM", path.display()
+    )]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: AuthorityError,
+    },
+}
+
+/// Why a file gives no authorities.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorityError {
+    /// Not PEM.
+    #[error("{0}")]
+    Pem(pem::Error),
+    /// A certificate that is none.
+    #[error("{0}")]
+    Certificate(rustls::Error),
+    /// A certificate that cannot be understood.
+    #[error("{0}")]
+    X509(IdentityError),
+    /// None at all.
+    #[error(transparent)]
+    None(NoAuthority),
+}
+
+/// Where certificates go, and where that is counted.
+#[derive(Debug, Clone, Copy)]
+pub struct Use<'u> {
+    /// What is served.
+    pub serving: &'u Serving,
+    /// The figures.
+    pub figures: &'u Certificates,
+    /// The time.
+    pub now: SystemTime,
+}
+
+impl Files {
+    /// The serving certificate, with its chain, and its key.
+    pub fn pair(certificate: PathBuf, key: PathBuf) -> Files {
+        Files {
+            material: Material::Serving,
+            files: vec![(CERTIFICATE, certificate), (KEY, key)],
+            used: Vec::new(),
+        }
+    }
+
+    /// The authorities that issue clients' certificates.
+    pub fn client_ca(path: PathBuf) -> Files {
+        Files {
+            material: Material::ClientCa,
+            files: vec![(CLIENT_CA, path)],
+            used: Vec::new(),
+        }
+    }
+
+    /// The files' paths.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|(_, path)| path.as_path())
+    }
+
+    /// Reads the files, and uses them if they hold something new. Says whether
+    /// they did.
+    ///
+    /// # Errors
+    /// When they cannot be used. What was in use still is.
+    pub fn read(&mut self, to: Use<'_>) -> Result<bool, FileError> {
+        let read = |(flag, path): &(&'static str, PathBuf)| {
+            read(path).map_err(|error| FileError::Read {
+                flag,
+                path: path.clone(),
+                error,
+            })
+        };
+        let contents: Vec<_> = self.files.iter().map(read).collect::<Result<_, _>>()?;
+        // Compared as a whole: a new key for the same names is a renewal, too.
+        if contents == self.used {
+            return Ok(false);
+        }
+        match (self.material, &*contents) {
+            (Material::Serving, [certificate, key]) => self.present(certificate, key, to)?,
+            (Material::ClientCa, [bundle]) => self.demand(bundle, to)?,
+            _ => unreachable!("files are made by the two constructors"),
+        }
+        self.used = contents;
+        Ok(true)
+    }
+
+    fn present(&self, certificate: &[u8], key: &[u8], to: Use<'_>) -> Result<(), FileError> {
+        let path = |index: usize| self.files[index].1.clone();
+        let identity = Identity::from_pem(certificate, key).map_err(|error| FileError::Pair {
+            certificate: path(0),
+            key: path(1),
+            error,
+        })?;
+        // A mistaken roll-back must not replace a certificate that still works.
+        let current = to.serving.current();
+        let works = |at: SystemTime| at > to.now;
+        let has_working = current
+            .borrow()
+            .as_ref()
+            .is_some_and(|served| works(served.identity.not_after()));
+        if has_working && !works(identity.not_after()) {
+            return Err(FileError::Expired {
+                certificate: path(0),
+                expiry: timestamp(identity.not_after()),
+            });
+        }
+        to.serving.present(identity);
+        Ok(())
+    }
+
+    fn demand(&self, bundle: &[u8], to: Use<'_>) -> Result<(), FileError> {
+        let wrong = |error| FileError::Authorities {
+            path: self.files[0].1.clone(),
+            error,
+        };
+        let (roots, first_expiry) = authorities(bundle).map_err(wrong)?;
+        let demanded = to.serving.demand_clients_of(roots);
+        demanded.map_err(|error| wrong(AuthorityError::None(error)))?;
+        to.figures
+            .authority_expires(Authority::Client, first_expiry);
+        Ok(())
+    }
+}
+
+/// The authorities in `bundle`, and when the first of them expires.
+fn authorities(bundle: &[u8]) -> Result<(RootCertStore, Option<SystemTime>), AuthorityError> {
+    let mut roots = RootCertStore::empty();
+    let mut first = None;
+    for certificate in CertificateDer::pem_slice_iter(bundle) {
+        let certificate = certificate.map_err(AuthorityError::Pem)?;
+        let expiry = not_after(&certificate).map_err(AuthorityError::X509)?;
+        first = first.into_iter().chain([expiry]).min();
+        roots
+            .add(certificate)
+            .map_err(AuthorityError::Certificate)?;
+    }
+    Ok((roots, first))
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut contents = Vec::new();
+    File::open(path)?
+        .take(SIZE + 1)
+        .read_to_end(&mut contents)?;
+    match contents.len() as u64 > SIZE {
+        true => Err(io::Error::other("it is larger than 1 MiB")),
+        false => Ok(contents),
+    }
+}
+
+/// The key of a Secret under which such a file is found.
+fn usual(flag: &str) -> &'static str {
+    match flag {
+        CERTIFICATE => "tls.crt",
+        KEY => "tls.key",
+        _ => "ca.crt",
+    }
+}
+
+pub(super) fn timestamp(moment: SystemTime) -> jiff::Timestamp {
+    // A certificate may last beyond the year 9999.
+    jiff::Timestamp::try_from(moment).unwrap_or(jiff::Timestamp::MAX)
+}

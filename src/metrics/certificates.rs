@@ -1,0 +1,144 @@
+//! Certificates: when they expire, and whether their files are in order.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use super::label::{Label, label};
+use super::series::{Counters, Moments, unix_seconds};
+use crate::certificates::serving::Current;
+
+label! {
+    /// An authority whose certificate can expire.
+    Authority = "ca" {
+        /// It issues the serving certificate.
+        Current = "current",
+        /// It will, once every API server trusts it.
+        Next = "next",
+        /// It did, and is still trusted.
+        Previous = "previous",
+        /// It issues the clients' certificates: of `--client-ca`, the first that
+        /// expires.
+        Client = "client",
+    }
+}
+
+label! {
+    /// What is read from files.
+    Material = "certificate" {
+        /// The serving certificate and its key.
+        Serving = "serving",
+        /// The authorities of clients.
+        ClientCa = "client_ca",
+    }
+}
+
+label! {
+    /// What became of a change of the files.
+    Reload = "result" {
+        /// It is in use.
+        Success = "success",
+        /// It cannot be used, and what was in use still is.
+        Failed = "failed",
+    }
+}
+
+/// The figures of certificates.
+#[derive(Debug)]
+pub struct Certificates {
+    authorities: Moments<(Authority,)>,
+    reloads: Counters<(Material, Reload)>,
+    failing: Failing,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Failing([Gauge; Material::ALL.len()]);
+
+/// Read where it stands, so that nobody has to keep a copy right.
+#[derive(Debug)]
+struct Expiry(Current);
+
+impl Certificates {
+    pub(super) fn register(registry: &mut Registry, certificate: Current) -> Certificates {
+        let certificates = Certificates {
+            authorities: Moments::default(),
+            reloads: Counters::default(),
+            failing: Failing::default(),
+        };
+        registry.register(
+            "certificate_expiry_timestamp_seconds",
+            "When the serving certificate expires; absent while there is none",
+            Expiry(certificate),
+        );
+        registry.register(
+            "ca_expiry_timestamp_seconds",
+            "When an authority's certificate expires; absent where there is none",
+            certificates.authorities.clone(),
+        );
+        registry.register(
+            "certificate_reloads",
+            "Changes of the certificates' files",
+            certificates.reloads.clone(),
+        );
+        registry.register(
+            "certificate_reload_failing",
+            "1 while the files cannot be used and what they held before is in use",
+            certificates.failing.clone(),
+        );
+        certificates
+    }
+
+    /// An authority's certificate expires then; or there is none.
+    pub fn authority_expires(&self, authority: Authority, when: Option<SystemTime>) {
+        self.authorities.set((authority,), when);
+    }
+
+    /// The files changed, and what they hold is in use.
+    pub fn reloaded(&self, what: Material) {
+        self.reloads.count((what, Reload::Success));
+    }
+
+    /// The files cannot be used: one problem, counted once, however often they
+    /// are read again.
+    pub fn reload_failed(&self, what: Material) {
+        self.reloads.count((what, Reload::Failed));
+        self.failing.0[what.index()].set(1);
+    }
+
+    /// The files can be used.
+    pub fn in_order(&self, what: Material) {
+        self.failing.0[what.index()].set(0);
+    }
+}
+
+impl EncodeMetric for Failing {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        for (material, gauge) in Material::ALL.iter().zip(&self.0) {
+            let labels = [(Material::NAME, material.value())];
+            encoder.encode_family(&labels)?.encode_gauge(&gauge.get())?;
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Gauge
+    }
+}
+
+impl EncodeMetric for Expiry {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let served = self.0.borrow().clone();
+        match served {
+            Some(served) => encoder.encode_gauge(&unix_seconds(served.identity.not_after())),
+            None => Ok(()),
+        }
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Gauge
+    }
+}

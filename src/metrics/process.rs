@@ -1,0 +1,74 @@
+//! The figures of the process, by the names that every exporter gives them.
+//!
+//! Read from `/proc` at each scrape. What cannot be read is left out: a figure
+//! that is made up is worse than one that is missing.
+
+use std::fmt;
+
+use procfs::process::{LimitValue, Process, Stat};
+use procfs::{ProcResult, WithCurrentSystemInfo};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::encoding::{EncodeGaugeValue, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+
+/// Reads this process.
+#[derive(Debug)]
+pub(super) struct ThisProcess;
+
+impl Collector for ThisProcess {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Ok(process) = Process::myself() else {
+            return Ok(());
+        };
+        if let Ok(stat) = process.stat() {
+            let cpu = (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64;
+            let help = "User and system CPU time";
+            let kind = MetricType::Counter;
+            encoder
+                .encode_descriptor("process_cpu_seconds", help, None, kind)?
+                .encode_counter::<NoLabelSet, _, u64>(&cpu, None)?;
+            let memory = [
+                (
+                    "process_resident_memory_bytes",
+                    "Resident memory",
+                    stat.rss_bytes().get(),
+                ),
+                ("process_virtual_memory_bytes", "Virtual memory", stat.vsize),
+            ];
+            for (name, help, bytes) in memory {
+                gauge(&mut encoder, name, help, &bytes)?;
+            }
+            if let Ok(start) = start(&stat) {
+                let help = "Start of the process, since the Unix epoch";
+                gauge(&mut encoder, "process_start_time_seconds", help, &start)?;
+            }
+        }
+        if let Ok(open) = process.fd_count() {
+            let help = "Open file descriptors";
+            gauge(&mut encoder, "process_open_fds", help, &(open as u64))?;
+        }
+        let limits = process.limits();
+        if let Ok(LimitValue::Value(most)) = limits.map(|limits| limits.max_open_files.soft_limit) {
+            let help = "Open file descriptors that the process may have";
+            gauge(&mut encoder, "process_max_fds", help, &most)?;
+        }
+        Ok(())
+    }
+}
+
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: &impl EncodeGaugeValue,
+) -> fmt::Result {
+    encoder
+        .encode_descriptor(name, help, None, MetricType::Gauge)?
+        .encode_gauge(value)
+}
+
+fn start(stat: &Stat) -> ProcResult<f64> {
+    let since_boot = stat.starttime as f64 / procfs::ticks_per_second() as f64;
+    Ok(procfs::boot_time_secs()? as f64 + since_boot)
+}

@@ -1,0 +1,14 @@
+//! Tells how podseal is: `/livez`, `/readyz` and `/metrics`, on a port of their
+//! own.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | [`readiness`] | the checks that `/readyz` answers from |
+//! | [`self_probe`] | whether our own TLS port answers with the certificate in use |
+//! | [`pages`] | what each path says |
+//! | [`port`] | the port, and its limits |
+
+pub mod pages;
+pub mod port;
+pub mod readiness;
+pub mod self_probe;

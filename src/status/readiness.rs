@@ -1,0 +1,199 @@
+//! Whether podseal is ready: a handful of checks, each with its reason.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use tokio::sync::watch;
+
+use crate::certificates::serving::Current;
+use crate::cluster::namespaces::Namespaces;
+
+/// What readiness is made of. Clones share it.
+#[derive(Clone)]
+pub struct Readiness(Arc<Parts>);
+
+struct Parts {
+    certificate: Current,
+    namespaces: Namespaces,
+    self_probe: watch::Sender<Probed>,
+    stopping: AtomicBool,
+}
+
+/// What the self-probe found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probed {
+    /// Nothing yet.
+    NotYet,
+    /// The port answers with the certificate in use.
+    Passed,
+    /// It does not; this is why.
+    Failed(String),
+}
+
+/// One of the checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// There is a serving certificate, and it has not expired.
+    Certificate,
+    /// The cache of namespaces has been filled once.
+    Namespaces,
+    /// The webhooks' port answers TLS with the certificate in use.
+    SelfProbe,
+    /// podseal was not told to stop.
+    Shutdown,
+}
+
+/// Why a check fails.
+pub type Reason = Cow<'static, str>;
+
+impl Check {
+    /// Every check, in the order they are told.
+    pub const ALL: [Check; 4] = [
+        Check::Certificate,
+        Check::Namespaces,
+        Check::SelfProbe,
+        Check::Shutdown,
+    ];
+
+    /// The check's name, as in `/readyz/NAME`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Check::Certificate => "certificate",
+            Check::Namespaces => "namespaces",
+            Check::SelfProbe => "self-probe",
+            Check::Shutdown => "shutdown",
+        }
+    }
+
+    /// The check called `name`.
+    pub fn from_name(name: &str) -> Option<Check> {
+        Check::ALL.into_iter().find(|check| check.name() == name)
+    }
+}
+
+impl Readiness {
+    /// Readiness that begins without a passed self-probe.
+    pub fn new(certificate: Current, namespaces: Namespaces) -> Readiness {
+        Readiness(Arc::new(Parts {
+            certificate,
+            namespaces,
+            self_probe: watch::Sender::new(Probed::NotYet),
+            stopping: AtomicBool::new(false),
+        }))
+    }
+
+    /// From now on podseal is not ready, since it was told to stop.
+    pub fn stopping(&self) {
+        self.0.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// What the self-probe found last.
+    pub fn probed(&self, found: Probed) {
+        self.0.self_probe.send_replace(found);
+    }
+
+    /// Asks one check.
+    ///
+    /// # Errors
+    /// Why it fails. Of podseal's own words and no peer's, so that whoever can
+    /// reach the port learns nothing else.
+    pub fn check(&self, check: Check, now: SystemTime) -> Result<(), Reason> {
+        let passes_or = |passes, reason| match passes {
+            true => Ok(()),
+            false => Err(Cow::Borrowed(reason)),
+        };
+        match check {
+            Check::Certificate => match &*self.0.certificate.borrow() {
+                None => Err("there is no serving certificate yet".into()),
+                Some(served) => {
+                    let is_valid = now < served.identity.not_after();
+                    passes_or(is_valid, "the serving certificate has expired")
+                }
+            },
+            Check::Namespaces => passes_or(
+                self.0.namespaces.synced(),
+                "the namespaces have not been listed yet",
+            ),
+            Check::SelfProbe => match &*self.0.self_probe.borrow() {
+                Probed::Passed => Ok(()),
+                Probed::NotYet => Err("the webhooks' port has not answered yet".into()),
+                Probed::Failed(why) => Err(why.clone().into()),
+            },
+            Check::Shutdown => {
+                let is_stopping = self.0.stopping.load(Ordering::Relaxed);
+                passes_or(!is_stopping, "told to stop")
+            }
+        }
+    }
+
+    /// Waits until there is a certificate, the namespaces are known and the
+    /// self-probe has passed.
+    pub async fn wait(&self) {
+        let mut certificate = self.0.certificate.clone();
+        let mut self_probe = self.0.self_probe.subscribe();
+        // Each of these ends with the value that `self` holds.
+        let _ = certificate.wait_for(Option::is_some).await;
+        self.0.namespaces.wait_synced().await;
+        let _ = self_probe.wait_for(|found| *found == Probed::Passed).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::certificates::identity::Identity;
+    use crate::certificates::serving::Serving;
+    use crate::cluster::file::NamespaceFile;
+
+    const FILE: &str = "{kind: Namespace, metadata: {name: ci}}";
+
+    fn readiness(serving: &Serving) -> Readiness {
+        let file = NamespaceFile::from_text(FILE).expect("namespaces");
+        Readiness::new(serving.current(), Namespaces::File(Arc::new(file)))
+    }
+
+    fn identity() -> Identity {
+        let made = rcgen::generate_simple_self_signed(["x".to_owned()]).expect("a certificate");
+        let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        Identity::from_pem(chain.as_bytes(), key.as_bytes()).expect("an identity")
+    }
+
+    #[test]
+    fn each_check_fails_with_its_own_reason_until_it_passes() {
+        let serving = Serving::default();
+        let readiness = readiness(&serving);
+        let now = SystemTime::now();
+        let reason = |check| readiness.check(check, now).expect_err("a reason");
+        assert!(reason(Check::Certificate).contains("no serving certificate"));
+        assert!(reason(Check::SelfProbe).contains("not answered yet"));
+        assert_eq!(readiness.check(Check::Namespaces, now), Ok(()));
+        assert_eq!(readiness.check(Check::Shutdown, now), Ok(()));
+
+        serving.present(identity());
+        readiness.probed(Probed::Failed("it is another's".to_owned()));
+        assert_eq!(readiness.check(Check::Certificate, now), Ok(()));
+        assert_eq!(reason(Check::SelfProbe), "it is another's");
+
+        readiness.probed(Probed::Passed);
+        readiness.stopping();
+        assert_eq!(readiness.check(Check::SelfProbe, now), Ok(()));
+        assert_eq!(reason(Check::Shutdown), "told to stop");
+    }
+
+    #[test]
+    fn a_certificate_fails_from_the_second_it_expires() {
+        let serving = Serving::default();
+        let identity = identity();
+        let expiry = identity.not_after();
+        serving.present(identity);
+        let readiness = readiness(&serving);
+        let second = Duration::from_secs(1);
+        assert_eq!(readiness.check(Check::Certificate, expiry - second), Ok(()));
+        let reason = readiness.check(Check::Certificate, expiry);
+        assert!(reason.expect_err("a reason").contains("expired"));
+    }
+}
