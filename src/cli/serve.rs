@@ -32,6 +32,12 @@ KUBECONFIG, points at; podseal watches namespaces and needs the verbs get, list 
 watch on them, nothing else. With --namespaces they come from a file, and no cluster \
 is asked.
 
+The certificate's files, and those of --client-ca, are read again when they change. \
+What cannot be used then leaves what was in use before.
+
+/livez, /readyz (?verbose lists its checks) and /metrics are on a port of their own, \
+plain HTTP.
+
 Every decision is one event in the log on standard error. SIGTERM stops the server: \
 requests in flight finish first.";
 
@@ -39,7 +45,8 @@ const EXAMPLES: &str = "\
 Examples:
   podseal serve --tls-cert-file tls.crt --tls-private-key-file tls.key
   podseal serve --tls-cert-file tls.crt --tls-private-key-file tls.key \\
-      --listen 127.0.0.1:8443 --namespaces namespaces.yaml";
+      --listen 127.0.0.1:8443 --namespaces namespaces.yaml
+  curl 'http://localhost:8080/readyz?verbose'";
 
 /// Arguments of `podseal serve`.
 #[derive(Debug, clap::Args)]
