@@ -85,3 +85,92 @@ impl Metrics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant, SystemTime};
+
+    use super::certificates::{Authority, Material};
+    use super::connections::{Closed, HandshakeFailure};
+    use super::namespaces::Lookup;
+    use super::requests::Refused;
+    use super::*;
+    use crate::certificates::serving::Serving;
+
+    fn metrics() -> Metrics {
+        Metrics::new(Profiles::built_in(), Serving::default().current())
+    }
+
+    /// The value of a series, as text.
+    fn value(metrics: &Metrics, series: &str) -> Option<String> {
+        let text = metrics.exposition(Format::Prometheus);
+        let value = |line: &str| Some(line.strip_prefix(series)?.strip_prefix(' ')?.to_owned());
+        text.lines().find_map(value)
+    }
+
+    #[test]
+    fn what_is_counted_shows_under_its_own_labels() {
+        let metrics = metrics();
+        metrics.shed(Shed::Memory);
+        metrics.requests.refused(Refused::Truncated);
+        let in_flight = (metrics.requests.begin(), metrics.requests.begin());
+        metrics.connections.opened().closes(Closed::Drain);
+        let open = metrics.connections.opened();
+        let failure = HandshakeFailure::PeerAlert;
+        metrics.connections.handshake_failed(failure);
+        metrics.namespaces.cached(7);
+        metrics.namespaces.alive(Instant::now());
+        metrics.namespaces.looked_up(Lookup::TimedOut);
+        metrics.certificates.reloaded(Material::ClientCa);
+        metrics.certificates.reload_failed(Material::Serving);
+        let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(9);
+        let certificates = &metrics.certificates;
+        certificates.authority_expires(Authority::Next, Some(moment));
+        for (series, expected) in [
+            ("shed_total{reason=\"memory\"}", "1"),
+            ("shed_total{reason=\"concurrency\"}", "0"),
+            ("refused_requests_total{reason=\"truncated\"}", "1"),
+            ("requests_in_flight", "2"),
+            ("open_connections", "1"),
+            ("connections_total", "2"),
+            ("connections_closed_total{reason=\"drain\"}", "1"),
+            ("connections_closed_total{reason=\"peer\"}", "0"),
+            ("tls_handshake_failures_total{reason=\"peer_alert\"}", "1"),
+            ("namespaces_cached", "7"),
+            ("namespace_lookups_total{outcome=\"timed_out\"}", "1"),
+            (
+                "certificate_reloads_total{certificate=\"client_ca\",result=\"success\"}",
+                "1",
+            ),
+            (
+                "certificate_reloads_total{certificate=\"serving\",result=\"failed\"}",
+                "1",
+            ),
+            ("certificate_reload_failing{certificate=\"serving\"}", "1"),
+            ("certificate_reload_failing{certificate=\"client_ca\"}", "0"),
+            ("ca_expiry_timestamp_seconds{ca=\"next\"}", "9"),
+        ] {
+            let found = value(&metrics, &format!("podseal_{series}"));
+            assert_eq!(found.as_deref(), Some(expected), "{series}");
+        }
+        let age = value(&metrics, "podseal_namespace_cache_age_seconds").expect("an age");
+        assert!(age.parse::<f64>().is_ok_and(|age| age < 60.0), "{age}");
+
+        drop((in_flight, open));
+        certificates.authority_expires(Authority::Next, None);
+        certificates.in_order(Material::Serving);
+        let shown = |series: &str| value(&metrics, &format!("podseal_{series}"));
+        assert_eq!(shown("requests_in_flight").as_deref(), Some("0"));
+        assert_eq!(shown("open_connections").as_deref(), Some("0"));
+        assert_eq!(shown("ca_expiry_timestamp_seconds{ca=\"next\"}"), None);
+        let failing = shown("certificate_reload_failing{certificate=\"serving\"}");
+        assert_eq!(failing.as_deref(), Some("0"));
+    }
+
+    #[test]
+    fn where_there_is_no_certificate_none_expires() {
+        let text = metrics().exposition(Format::Prometheus);
+        assert!(!text.contains("\npodseal_certificate_expiry_timestamp_seconds"));
+        assert!(text.contains("# TYPE podseal_certificate_expiry_timestamp_seconds gauge\n"));
+    }
+}

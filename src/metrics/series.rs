@@ -222,3 +222,71 @@ fn cells(many: usize) -> Arc<[AtomicU64]> {
 fn encode_count(encoder: &mut MetricEncoder<'_>, count: u64) -> fmt::Result {
     encoder.encode_counter::<NoLabelSet, _, u64>(&count, None)
 }
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text;
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+    use crate::webhook::record::Webhook;
+
+    fn exposed(metric: impl EncodeMetric + fmt::Debug + Send + Sync + 'static) -> String {
+        let mut registry = Registry::default();
+        registry.register("x", "X", metric);
+        let mut text = String::new();
+        text::encode(&mut text, &registry).expect("a string");
+        text
+    }
+
+    #[test]
+    fn a_duration_is_in_the_first_bucket_that_is_not_shorter_and_in_all_longer_ones() {
+        let durations = Durations::<(Webhook,)>::default();
+        let nanoseconds = [
+            0,
+            10_000,
+            10_001,
+            5_000_000_000,
+            5_000_000_001,
+            u64::MAX / 4,
+        ];
+        for nanoseconds in nanoseconds {
+            durations.observe((Webhook::Mutate,), Duration::from_nanos(nanoseconds));
+        }
+        let text = exposed(durations);
+        for line in [
+            "x_bucket{le=\"0.00001\",webhook=\"mutate\"} 2",
+            "x_bucket{le=\"0.000025\",webhook=\"mutate\"} 3",
+            "x_bucket{le=\"2.5\",webhook=\"mutate\"} 3",
+            "x_bucket{le=\"5.0\",webhook=\"mutate\"} 4",
+            "x_bucket{le=\"+Inf\",webhook=\"mutate\"} 6",
+            "x_count{webhook=\"mutate\"} 6",
+            "x_count{webhook=\"validate\"} 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_sum_is_in_seconds() {
+        let durations = Durations::<(Webhook,)>::default();
+        for _ in 0..3 {
+            durations.observe((Webhook::Validate,), Duration::from_millis(500));
+        }
+        let text = exposed(durations);
+        assert!(text.contains("x_sum{webhook=\"validate\"} 1.5\n"), "{text}");
+    }
+
+    #[test]
+    fn a_name_that_is_not_known_from_the_start_is_another() {
+        let named = Named::new("profile", ["a".to_owned()].into_iter());
+        named.add("a", 2);
+        for odd in ["b", "", "a\"} 1\nforged 1", "other"] {
+            named.add(odd, 1);
+        }
+        let text = exposed(named);
+        assert!(text.contains("x_total{profile=\"a\"} 2\n"), "{text}");
+        assert!(text.contains("x_total{profile=\"other\"} 4\n"), "{text}");
+        assert_eq!(text.lines().count(), 5, "{text}");
+    }
+}
