@@ -85,7 +85,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     serving.present(identity(&args.tls_cert_file, &args.tls_private_key_file)?);
     let namespaces = match &args.namespaces {
         Some(path) => Namespaces::File(Arc::new(namespaces_from_file(path)?)),
-        None => Namespaces::from_cluster(cluster().await?),
+        None => namespaces_from_cluster().await?,
     };
     let stop = server::stop_signal().context("cannot listen for signals")?;
     let listener = TcpListener::bind(args.listen)
@@ -136,16 +136,17 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
     anyhow!("cannot listen on {address}: {error}{hint}")
 }
 
-async fn cluster() -> anyhow::Result<kube::Client> {
+async fn namespaces_from_cluster() -> anyhow::Result<Namespaces> {
     // kube takes the process's default provider; two are compiled in nowhere.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     // The error tells its causes itself.
-    kube::Client::try_default().await.map_err(|error| {
+    let config = kube::Config::infer().await.map_err(|error| {
         anyhow!(
             "no cluster to ask for namespaces: run in a pod, set KUBECONFIG, or give --namespaces \
              FILE ({error})"
         )
-    })
+    })?;
+    Namespaces::from_cluster(config).context("no client for the cluster can be made")
 }
 
 /// Reads the file that `--namespaces` names.
