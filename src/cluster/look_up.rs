@@ -107,7 +107,15 @@ impl Live {
             self.warn(name, "too many at once");
             return Err(Unavailable::Busy);
         };
-        match timeout(LOOK_UP, ask(client, name)).await {
+        let asked = async {
+            match ask(client, name).await {
+                Err(kube::Error::Api(status)) => Err(kube::Error::Api(status)),
+                // A kept connection may have ended this very moment.
+                Err(_) => ask(client, name).await,
+                found => found,
+            }
+        };
+        match timeout(LOOK_UP, asked).await {
             Ok(Ok(object)) => Ok(Arc::new(object.into())),
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(Unavailable::NotFound),
             Ok(Err(error)) => {

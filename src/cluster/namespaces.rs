@@ -61,7 +61,8 @@ impl Namespaces {
         let cache = Arc::<Cache>::default();
         // A client each, since they are patient for different times.
         let watch = Watch::new(client(config.clone(), FRESH)?, Arc::clone(&cache));
-        let client = client(config, LOOK_UP)?;
+        // Longer than a look-up, whose own end is the better reason to tell.
+        let client = client(config, LOOK_UP + LOOK_UP / 2)?;
         Ok(Namespaces::Cluster(Arc::new(Cluster {
             cache,
             client,

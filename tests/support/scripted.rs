@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -31,14 +32,18 @@ pub enum Reply {
     Lines(Vec<String>, Then),
     /// Nothing, for ever.
     Silence,
+    /// The end of the connection.
+    HangUp,
 }
 
 /// How a watch goes on.
 pub enum Then {
     /// Never.
     Silence,
-    /// It ends, as one does whose time is up.
+    /// It ends.
     End,
+    /// It ends when its time is up.
+    EndInTime,
     /// The connection is closed.
     Cut,
 }
@@ -132,21 +137,33 @@ fn serve(
                 for line in lines {
                     answer.push_str(&format!("{:x}\r\n{line}\n\r\n", line.len() + 1));
                 }
-                match then {
-                    Then::End => answer.push_str("0\r\n\r\n"),
-                    Then::Silence | Then::Cut => {}
-                }
                 (&*stream).write_all(answer.as_bytes())?;
                 match then {
-                    Then::End => {}
+                    Then::EndInTime => {
+                        thread::sleep(seconds_asked(&request));
+                        (&*stream).write_all(END)?;
+                    }
+                    Then::End => (&*stream).write_all(END)?,
                     Then::Silence => return silence(stream),
                     Then::Cut => return stream.shutdown(std::net::Shutdown::Both),
                 }
             }
             Reply::Silence => return silence(stream),
+            Reply::HangUp => return stream.shutdown(std::net::Shutdown::Both),
         }
     }
     Ok(())
+}
+
+/// The end of a chunked answer.
+const END: &[u8] = b"0\r\n\r\n";
+
+/// How long the API server is asked to keep the watch.
+fn seconds_asked(request: &str) -> Duration {
+    let (_, rest) = request.split_once("timeoutSeconds=").expect("a watch");
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next();
+    let seconds = digits.and_then(|digits| digits.parse().ok());
+    Duration::from_secs(seconds.expect("a number of seconds"))
 }
 
 /// Reads until the client has had enough.
