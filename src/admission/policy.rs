@@ -1,6 +1,7 @@
 //! What the namespace says: its labels, and one annotation.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::pod_security::Level;
 use super::profile::{Profile, Profiles};
@@ -16,15 +17,18 @@ pub const MODE: &str = "podseal.io/mode";
 /// user's name is no label value.
 pub const RUNNER: &str = "podseal.io/runner";
 
+/// Labels, or annotations. Shared, since thousands of namespaces say the same.
+pub type Pairs = Arc<BTreeMap<String, String>>;
+
 /// A namespace: its name, and what podseal reads of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Namespace {
     /// `metadata.name`
     pub name: String,
     /// Those of `metadata.labels` whose key begins with `podseal.io/`.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Pairs,
     /// Those of `metadata.annotations` whose key does.
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Pairs,
 }
 
 impl Namespace {
@@ -35,12 +39,17 @@ impl Namespace {
         L: IntoIterator<Item = (String, String)>,
         A: IntoIterator<Item = (String, String)>,
     {
-        let ours = |(key, _): &(String, String)| key.starts_with("podseal.io/");
+        let ours = |(key, _): &(String, String)| Namespace::reads(key);
         Namespace {
             name: name.into(),
-            labels: labels.into_iter().filter(ours).collect(),
-            annotations: annotations.into_iter().filter(ours).collect(),
+            labels: Arc::new(labels.into_iter().filter(ours).collect()),
+            annotations: Arc::new(annotations.into_iter().filter(ours).collect()),
         }
+    }
+
+    /// Whether a label or annotation of this key is one of podseal's.
+    pub fn reads(key: &str) -> bool {
+        key.starts_with("podseal.io/")
     }
 
     /// Whether the namespace opts in. A cached namespace that does not cannot

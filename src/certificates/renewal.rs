@@ -5,14 +5,12 @@
 //! so that it is wrong for a moment each time; it is read again a few times
 //! before anybody is told.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::files::{FileError, Files, Use, timestamp};
 use super::folders::{Folders, settled};
 use super::serving::Serving;
-use crate::metrics::Metrics;
-use crate::metrics::certificates::Material;
+use crate::metrics::certificates::{Certificates, Material};
 
 /// The pauses before files that cannot be used are read again; after the last,
 /// it is told.
@@ -27,7 +25,7 @@ const PAUSES: [Duration; 4] = [
 pub struct Renewal {
     files: Vec<Renewed>,
     serving: Serving,
-    metrics: Arc<Metrics>,
+    figures: Certificates,
     clock: fn() -> SystemTime,
 }
 
@@ -52,13 +50,13 @@ impl Renewal {
     pub fn start(
         mut files: Vec<Files>,
         serving: Serving,
-        metrics: Arc<Metrics>,
+        figures: Certificates,
         clock: fn() -> SystemTime,
     ) -> Result<Renewal, FileError> {
         for files in &mut files {
             files.read(Use {
                 serving: &serving,
-                figures: &metrics.certificates,
+                figures: &figures,
                 now: clock(),
             })?;
         }
@@ -69,7 +67,7 @@ impl Renewal {
         Ok(Renewal {
             files: files.into_iter().map(renewed).collect(),
             serving,
-            metrics,
+            figures,
             clock,
         })
     }
@@ -107,7 +105,7 @@ impl Renewal {
     fn read(&mut self, patience: Patience) -> bool {
         let to = Use {
             serving: &self.serving,
-            figures: &self.metrics.certificates,
+            figures: &self.figures,
             now: (self.clock)(),
         };
         let mut all_used = true;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
@@ -156,7 +157,7 @@ impl Source {
         };
         for (label, value) in [(LEVEL, &args.level), (MODE, &args.mode)] {
             if let Some(value) = value.as_ref().filter(|_| namespace.opts_in()) {
-                namespace.labels.insert(label.to_owned(), value.clone());
+                Arc::make_mut(&mut namespace.labels).insert(label.to_owned(), value.clone());
             }
         }
         Ok(namespace)

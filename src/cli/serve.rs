@@ -119,7 +119,7 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
         require_runner: args.require_runner,
     };
     let serving = Serving::default();
-    let metrics = Arc::new(Metrics::new(settings.profiles, serving.current()));
+    let mut metrics = Metrics::new(settings.profiles, serving.current());
     let pair = Files::pair(args.tls_cert_file, args.tls_private_key_file);
     // The authorities first: not one handshake is to go unchecked.
     let files = args
@@ -130,13 +130,15 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
     let renewal = Renewal::start(
         files.collect(),
         serving.clone(),
-        Arc::clone(&metrics),
+        metrics.certificates.clone(),
         SystemTime::now,
     )?;
     let namespaces = match &args.namespaces {
         Some(path) => Namespaces::File(Arc::new(namespaces_from_file(path)?)),
-        None => Namespaces::from_cluster(cluster().await?),
+        None => namespaces_from_cluster().await?,
     };
+    metrics.show_namespaces(namespaces.clone());
+    let metrics = Arc::new(metrics);
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let (listener, address) = listen(args.listen, "--listen").await?;
     let (status_listener, status_address) = listen(args.status_listen, "--status-listen").await?;
@@ -206,16 +208,17 @@ async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<(TcpListener,
     Ok((listener, address))
 }
 
-async fn cluster() -> anyhow::Result<kube::Client> {
+async fn namespaces_from_cluster() -> anyhow::Result<Namespaces> {
     // kube takes the process's default provider; two are compiled in nowhere.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     // The error tells its causes itself.
-    kube::Client::try_default().await.map_err(|error| {
+    let config = kube::Config::infer().await.map_err(|error| {
         anyhow!(
             "no cluster to ask for namespaces: run in a pod, set KUBECONFIG, or give --namespaces \
              FILE ({error})"
         )
-    })
+    })?;
+    Namespaces::from_cluster(config).context("no client for the cluster can be made")
 }
 
 /// Reads the file that `--namespaces` names.

@@ -90,6 +90,11 @@ impl NamespaceFile {
     pub fn get(&self, name: &str) -> Option<Arc<Namespace>> {
         self.0.get(name).cloned()
     }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 #[derive(Deserialize)]

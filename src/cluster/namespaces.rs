@@ -1,18 +1,15 @@
 //! Where a namespace's labels come from.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1 as core;
-use kube::api::{Api, PartialObjectMeta};
+use tokio_util::task::AbortOnDropHandle;
 
+use super::cache::{Cache, FRESH};
 use super::file::NamespaceFile;
-use super::watch::Watched;
+use super::look_up::{LOOK_UP, Live, LookUp, LookUps};
+use super::watch::Watch;
 use crate::admission::policy::Namespace;
-
-/// How long a live look-up may take. The webhook's own `timeoutSeconds` is
-/// longer, so the denial that follows still reaches the API server.
-const LOOK_UP: Duration = Duration::from_secs(2);
 
 /// The one thing a review waits for.
 #[derive(Clone)]
@@ -20,15 +17,17 @@ pub enum Namespaces {
     /// From a file, read once: for trials, the demo and `podseal review`.
     File(Arc<NamespaceFile>),
     /// From the API server: a watch, and a GET where the watch cannot explain
-    /// the call.
-    Cluster(Box<Cluster>),
+    /// the call or may be behind.
+    Cluster(Arc<Cluster>),
 }
 
 /// The API server's namespaces.
-#[derive(Clone)]
 pub struct Cluster {
-    api: Api<core::Namespace>,
-    watched: Watched,
+    cache: Arc<Cache>,
+    client: kube::Client,
+    live: Live,
+    look_ups: LookUps,
+    _watch: AbortOnDropHandle<()>,
 }
 
 /// Why a namespace's labels cannot be known. Shown to the job's author, so it
@@ -47,17 +46,30 @@ pub enum Unavailable {
     /// The API server could not be asked, or refused.
     #[error("the API server could not be asked")]
     Failed,
+    /// Too many are being asked for already.
+    #[error("too many namespaces are being asked for at once")]
+    Busy,
 }
 
 impl Namespaces {
-    /// The namespaces of the cluster that `client` talks to, watched from now
-    /// on by a task of the current runtime.
-    pub fn from_cluster(client: kube::Client) -> Namespaces {
-        let watched = Watched::start(Api::all(client.clone()));
-        Namespaces::Cluster(Box::new(Cluster {
-            api: Api::all(client),
-            watched,
-        }))
+    /// The namespaces of the cluster that `config` leads to, watched from now on
+    /// by a task of the current runtime.
+    ///
+    /// # Errors
+    /// When `config` is none that a client can be made of.
+    pub fn from_cluster(config: kube::Config) -> kube::Result<Namespaces> {
+        let cache = Arc::<Cache>::default();
+        // A client each, since they are patient for different times.
+        let watch = Watch::new(client(config.clone(), FRESH)?, Arc::clone(&cache));
+        // Longer than a look-up, whose own end is the better reason to tell.
+        let client = client(config, LOOK_UP + LOOK_UP / 2)?;
+        Ok(Namespaces::Cluster(Arc::new(Cluster {
+            cache,
+            client,
+            live: Live::default(),
+            look_ups: LookUps::default(),
+            _watch: AbortOnDropHandle::new(tokio::spawn(watch.keep())),
+        })))
     }
 
     /// The namespace called `name`.
@@ -72,19 +84,52 @@ impl Namespaces {
         }
     }
 
-    /// Whether the cache has held all namespaces once; a file always has.
+    /// Whether the namespaces were complete once. An API server that goes away
+    /// later changes nothing about it: look-ups then say what holds.
     pub fn synced(&self) -> bool {
-        match self {
-            Namespaces::File(_) => true,
-            Namespaces::Cluster(cluster) => cluster.watched.synced(),
+        self.cache().is_none_or(Cache::synced)
+    }
+
+    /// Waits until they are.
+    pub async fn wait_synced(&self) {
+        if let Some(cache) = self.cache() {
+            cache.wait_synced().await;
         }
     }
 
-    /// Waits until [`Namespaces::synced`].
-    pub async fn wait_synced(&self) {
+    /// How many namespaces are known without asking.
+    pub fn cached(&self) -> usize {
         match self {
-            Namespaces::File(_) => {}
-            Namespaces::Cluster(cluster) => cluster.watched.wait_synced().await,
+            Namespaces::File(file) => file.len(),
+            Namespaces::Cluster(cluster) => cluster.cache.len(),
+        }
+    }
+
+    /// Whether what is known without asking is used. While it is not, every
+    /// review asks the API server.
+    pub fn fresh(&self) -> bool {
+        self.cache()
+            .is_none_or(|cache| cache.is_fresh(Instant::now()))
+    }
+
+    /// How long ago the namespaces known were certainly all there is. None
+    /// before the first list, and for a file, which does not age.
+    pub fn age(&self) -> Option<Duration> {
+        self.cache()?.age(Instant::now())
+    }
+
+    /// How look-ups ended. None for a file.
+    pub fn look_ups(&self) -> Option<&LookUps> {
+        match self {
+            Namespaces::File(_) => None,
+            Namespaces::Cluster(cluster) => Some(&cluster.look_ups),
+        }
+    }
+
+    fn cache(&self) -> Option<&Cache> {
+        match self {
+            Namespaces::File(_) => None,
+            Namespaces::Cluster(cluster) => Some(&cluster.cache),
         }
     }
 }
@@ -93,36 +138,32 @@ impl Cluster {
     async fn get(&self, name: &str) -> Result<Arc<Namespace>, Unavailable> {
         // The API server called because in its eyes the namespace opts in. A
         // cache that says otherwise is behind.
-        if let Some(namespace) = self
-            .watched
-            .get(name)
-            .filter(|namespace| namespace.opts_in())
-        {
+        let cached = self.cache.get(name, Instant::now());
+        if let Some(namespace) = cached.filter(|namespace| namespace.opts_in()) {
+            self.look_ups.add(LookUp::Hit);
             return Ok(namespace);
         }
-        let found = tokio::time::timeout(LOOK_UP, self.api.get_metadata_opt(name)).await;
-        match found {
-            Ok(Ok(Some(object))) => Ok(Arc::new(namespace_of(object))),
-            Ok(Ok(None)) => Err(Unavailable::NotFound),
-            Ok(Err(error)) => {
-                let error = format!("{:#}", anyhow::Error::new(error));
-                tracing::warn!(namespace = name, error, "cannot look up a namespace");
-                Err(Unavailable::Failed)
-            }
-            Err(_) => {
-                tracing::warn!(namespace = name, "cannot look up a namespace: timed out");
-                Err(Unavailable::TimedOut)
-            }
-        }
+        let found = self.live.get(&self.client, name).await;
+        self.look_ups.add(match found {
+            Ok(_) => LookUp::Live,
+            Err(Unavailable::NotFound | Unavailable::NotInFile) => LookUp::NotFound,
+            Err(Unavailable::TimedOut) => LookUp::TimedOut,
+            Err(Unavailable::Failed) => LookUp::Failed,
+            Err(Unavailable::Busy) => LookUp::Busy,
+        });
+        found
     }
 }
 
-pub(super) fn namespace_of(object: PartialObjectMeta<core::Namespace>) -> Namespace {
-    let metadata = object.metadata;
-    let name = metadata.name.unwrap_or_default();
-    Namespace::new(
-        name,
-        metadata.labels.unwrap_or_default(),
-        metadata.annotations.unwrap_or_default(),
-    )
+/// A client whose connections end when nothing is read from them for as long as
+/// `patience`, idle ones too. The pool would otherwise hand out connections
+/// that have been dead for a minute and a half, one look-up after the other.
+fn client(mut config: kube::Config, patience: Duration) -> kube::Result<kube::Client> {
+    config.connect_timeout = Some(patience);
+    config.read_timeout = Some(patience);
+    config.write_timeout = Some(patience);
+    config.reset_reader_on_write = true;
+    // Whoever sent the review asks again, and the watch has a pace of its own.
+    config.default_retry = false;
+    kube::Client::try_from(config)
 }

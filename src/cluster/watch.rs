@@ -1,105 +1,204 @@
-//! The watch cache of namespaces.
+//! Keeps the cache: lists the namespaces that opt in, then watches them.
 //!
-//! Only namespaces that carry the profile label are asked for, and of those
-//! only podseal's own labels are kept: a namespace without the label cannot
-//! explain a call and is looked up live anyway. Readers take a snapshot without
-//! a lock; the watch replaces it as a whole.
+//! Every watch is a short one. A watch that hangs is told from a quiet one by
+//! its end, which the API server owes after [`WATCH`]; so not an answer's headers
+//! prove that the watch is alive, but what comes after them: an event, a
+//! bookmark, or the end in due time. kube's own watcher hides the last two, and
+//! takes a cut connection for an end.
+//!
+//! Whatever else happens, the cache is not trusted any more and the list is
+//! taken anew: it is the one state that cannot be wrong.
 
-use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
-use futures::StreamExt;
-use k8s_openapi::api::core::v1 as core;
-use kube::api::{Api, PartialObjectMeta};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event};
-use tokio::sync::watch;
+use futures::io::{AsyncBufReadExt, AsyncReadExt};
+use kube::api::{ListParams, WatchParams};
+use kube::core::Request;
+use tokio::time::{sleep, timeout};
 
-use super::namespaces::namespace_of;
+use super::cache::{ByName, Cache, FRESH, Shared};
+use super::object::{Line, Object, Page};
 use crate::admission::policy::{Namespace, PROFILE};
+use crate::admission::text::bounded;
+use crate::seldom::Seldom;
 
-type Snapshot = HashMap<String, Arc<Namespace>>;
+/// Where the API server has namespaces.
+pub(super) const PATH: &str = "/api/v1/namespaces";
+/// How long the API server is asked to keep a watch.
+const WATCH: Duration = Duration::from_secs(5);
+/// How early a watch may end and still count as ended in due time: the two
+/// clocks start apart.
+const EARLY: Duration = Duration::from_secs(1);
+/// How many namespaces are asked for at once, which bounds the memory a list
+/// takes.
+const PAGE: u32 = 500;
+/// How long the API server may take for a page.
+const PAGE_TIME: Duration = Duration::from_secs(10);
+/// The longest event: what etcd takes for an object, and some more.
+const LINE: u64 = 4 << 20;
+/// The pause after the second failure in a row; it doubles from there. After
+/// the first there is none.
+const PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// The namespaces that opt in, as the watch last saw them.
-#[derive(Clone)]
-pub(super) struct Watched {
-    snapshot: Arc<ArcSwap<Snapshot>>,
-    /// Whether a first list is complete. Its end tells the watch that nobody
-    /// reads the snapshot any more.
-    synced: watch::Receiver<bool>,
+/// Why a list or a watch is over before its time.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("cannot ask")]
+    Client(#[from] kube::Error),
+    #[error("cannot ask")]
+    Request(#[from] kube::core::request::Error),
+    #[error("the API server did not answer in time")]
+    Hung,
+    #[error("the connection broke")]
+    Connection(#[from] io::Error),
+    #[error("the watch ended before its time")]
+    EndedEarly,
+    #[error("the API server ended the watch: {code}, {message}")]
+    Refused { code: u16, message: String },
+    #[error("an event cannot be read")]
+    Unreadable(#[from] serde_json::Error),
+    #[error("an event is longer than any namespace, or cut off")]
+    Truncated,
+    #[error("the answer lacks a resource version")]
+    NoVersion,
 }
 
-impl Watched {
-    /// Starts watching, in a task that ends with the last [`Watched`].
-    pub(super) fn start(api: Api<PartialObjectMeta<core::Namespace>>) -> Watched {
-        let snapshot = Arc::new(ArcSwap::default());
-        let (listed, synced) = watch::channel(false);
-        tokio::spawn(follow(api, Arc::clone(&snapshot), listed));
-        Watched { snapshot, synced }
-    }
-
-    pub(super) fn get(&self, name: &str) -> Option<Arc<Namespace>> {
-        self.snapshot.load().get(name).cloned()
-    }
-
-    pub(super) fn synced(&self) -> bool {
-        *self.synced.borrow()
-    }
-
-    pub(super) async fn wait_synced(&self) {
-        let mut synced = self.synced.clone();
-        // The watch ends with its readers, of which this is one.
-        let _ = synced.wait_for(|synced| *synced).await;
-    }
+/// What keeps a cache.
+pub(super) struct Watch {
+    client: kube::Client,
+    cache: Arc<Cache>,
+    shared: Shared,
+    pause: Duration,
+    failures: Seldom,
 }
 
-async fn follow(
-    api: Api<PartialObjectMeta<core::Namespace>>,
-    snapshot: Arc<ArcSwap<Snapshot>>,
-    synced: watch::Sender<bool>,
-) {
-    let config = watcher::Config::default().labels(PROFILE);
-    let mut events = kube::runtime::watcher(api, config)
-        .default_backoff()
-        .boxed();
-    let mut listed = Snapshot::new();
-    loop {
-        let event = tokio::select! {
-            event = events.next() => event,
-            () = synced.closed() => return,
-        };
-        match event {
-            Some(Ok(Event::Init)) => listed.clear(),
-            Some(Ok(Event::InitApply(object))) => insert(&mut listed, namespace_of(object)),
-            Some(Ok(Event::InitDone)) => {
-                let namespaces = std::mem::take(&mut listed);
-                tracing::info!(
-                    namespaces = namespaces.len(),
-                    "listed the namespaces that opt in"
+impl Watch {
+    pub(super) fn new(client: kube::Client, cache: Arc<Cache>) -> Watch {
+        Watch {
+            client,
+            cache,
+            shared: Shared::default(),
+            pause: Duration::ZERO,
+            failures: Seldom::default(),
+        }
+    }
+
+    /// Keeps the cache for as long as this is polled.
+    pub(super) async fn keep(mut self) {
+        loop {
+            let Err(broken) = self.list_and_watch().await;
+            self.cache.forsake();
+            if let Some(suppressed) = self.failures.pass() {
+                let error = format!("{:#}", anyhow::Error::new(broken));
+                let error = &*bounded(&error);
+                tracing::warn!(
+                    error,
+                    suppressed,
+                    "the watch of namespaces broke; listing them anew"
                 );
-                snapshot.store(Arc::new(namespaces));
-                synced.send_replace(true);
             }
-            Some(Ok(Event::Apply(object))) => {
-                let mut next = Snapshot::clone(&snapshot.load());
-                insert(&mut next, namespace_of(object));
-                snapshot.store(Arc::new(next));
+            sleep(self.pause).await;
+            self.pause = (self.pause * 2).clamp(PAUSE, LONGEST_PAUSE);
+        }
+    }
+
+    async fn list_and_watch(&mut self) -> Result<std::convert::Infallible, Broken> {
+        let mut version = self.list().await?;
+        loop {
+            // No watch is older than this at its end, however little it says.
+            let watch = timeout(FRESH, self.watch(version)).await;
+            version = watch.map_err(|_| Broken::Hung)??;
+            self.pause = Duration::ZERO;
+        }
+    }
+
+    /// Lists the namespaces, and returns the version to watch from.
+    async fn list(&mut self) -> Result<String, Broken> {
+        // The list is no older than this. How much younger, it does not say.
+        let as_of = Instant::now();
+        let mut namespaces = ByName::new();
+        let mut params = ListParams::default().labels(PROFILE).limit(PAGE);
+        loop {
+            let request = Request::new(PATH).list_metadata(&params)?;
+            let page = timeout(PAGE_TIME, self.client.request::<Page>(request)).await;
+            let Page { metadata, items } = page.map_err(|_| Broken::Hung)??;
+            for object in items {
+                let namespace = self.shared.share(object.into());
+                let name = namespace.name.as_str().into();
+                namespaces.insert(name, Arc::new(namespace));
             }
-            Some(Ok(Event::Delete(object))) => {
-                let mut next = Snapshot::clone(&snapshot.load());
-                next.remove(&namespace_of(object).name);
-                snapshot.store(Arc::new(next));
+            if metadata.next.is_empty() {
+                let listed = namespaces.len();
+                self.cache.replace(namespaces, as_of);
+                tracing::info!(namespaces = listed, "listed the namespaces that opt in");
+                return known(&metadata.resource_version);
             }
-            Some(Err(error)) => {
-                let error = format!("{:#}", anyhow::Error::new(error));
-                tracing::warn!(error, "the watch of namespaces broke; trying again");
+            params = params.continue_token(&metadata.next);
+        }
+    }
+
+    /// Watches from `version` until the watch ends in due time, and returns the
+    /// version to go on from.
+    async fn watch(&mut self, mut version: String) -> Result<String, Broken> {
+        let asked = Instant::now();
+        let seconds = u32::try_from(WATCH.as_secs()).expect("it is short");
+        let params = WatchParams::default().labels(PROFILE).timeout(seconds);
+        let request = Request::new(PATH).watch_metadata(&params, &version)?;
+        let mut lines = Box::pin(self.client.request_stream(request).await?);
+        // The API server says nothing after this. What is read later, by a
+        // process that was stopped for a while, has been lying about.
+        let end = Instant::now() + WATCH;
+        let as_of = || Instant::now().min(end);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let mut limited = (&mut lines).take(LINE);
+            limited.read_until(b'\n', &mut line).await?;
+            if line.is_empty() {
+                if asked.elapsed() < WATCH - EARLY {
+                    return Err(Broken::EndedEarly);
+                }
+                self.cache.prove(as_of());
+                return Ok(version);
             }
-            None => return,
+            if line.pop() != Some(b'\n') {
+                return Err(Broken::Truncated);
+            }
+            version = self.take(serde_json::from_slice(&line)?)?;
+            self.cache.prove(as_of());
+        }
+    }
+
+    /// Takes over what a line says, and returns the version it says it of.
+    fn take(&mut self, line: Line) -> Result<String, Broken> {
+        let version = |object: &Object| known(object.version());
+        match line {
+            Line::Added(object) | Line::Modified(object) => {
+                let version = version(&object)?;
+                self.cache.insert(self.shared.share(object.into()));
+                Ok(version)
+            }
+            Line::Deleted(object) => {
+                let version = version(&object)?;
+                self.cache.remove(&Namespace::from(object).name);
+                Ok(version)
+            }
+            Line::Bookmark(object) => version(&object),
+            Line::Error(refusal) => Err(Broken::Refused {
+                code: refusal.code,
+                message: refusal.message,
+            }),
         }
     }
 }
 
-fn insert(namespaces: &mut Snapshot, namespace: Namespace) {
-    namespaces.insert(namespace.name.clone(), Arc::new(namespace));
+fn known(version: &str) -> Result<String, Broken> {
+    match version {
+        "" => Err(Broken::NoVersion),
+        version => Ok(version.to_owned()),
+    }
 }

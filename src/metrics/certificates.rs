@@ -48,7 +48,7 @@ label! {
 }
 
 /// The figures of certificates.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Certificates {
     authorities: Moments<(Authority,)>,
     reloads: Counters<(Material, Reload)>,

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`label`] | labels whose values are known from the start |
 //! | [`series`] | counters and durations by such labels, without a lock |
-//! | [`requests`], [`connections`], [`certificates`], [`namespaces`], `process` | the figures |
+//! | [`requests`], [`connections`], [`certificates`], `namespaces`, `process` | the figures |
 //! | [`exposition`] | the formats |
 //!
 //! [`Metrics`] is made once and handed to everybody who has something to count.
@@ -14,7 +14,7 @@ pub mod certificates;
 pub mod connections;
 pub mod exposition;
 pub mod label;
-pub mod namespaces;
+mod namespaces;
 mod process;
 pub mod requests;
 pub mod series;
@@ -26,11 +26,11 @@ use prometheus_client::registry::Registry;
 use self::certificates::Certificates;
 use self::connections::Connections;
 use self::exposition::{Format, into_prometheus};
-use self::namespaces::NamespaceCache;
 use self::process::ThisProcess;
 use self::requests::Requests;
 use crate::admission::profile::Profiles;
 use crate::certificates::serving::Current;
+use crate::cluster::namespaces::Namespaces;
 
 /// Everything that is counted.
 #[derive(Debug)]
@@ -41,8 +41,6 @@ pub struct Metrics {
     pub connections: Connections,
     /// Certificates and their files.
     pub certificates: Certificates,
-    /// The cache of namespaces.
-    pub namespaces: NamespaceCache,
     registry: Registry,
 }
 
@@ -61,18 +59,22 @@ impl Metrics {
             Requests::register(registry, profiles),
             Connections::register(registry),
         );
-        let (certificates, namespaces) = (
-            Certificates::register(registry, certificate),
-            NamespaceCache::register(registry),
-        );
+        let certificates = Certificates::register(registry, certificate);
         all.register_collector(Box::new(ThisProcess));
         Metrics {
             requests,
             connections,
             certificates,
-            namespaces,
             registry: all,
         }
+    }
+
+    /// Shows the figures of `namespaces`, too.
+    pub fn show_namespaces(&mut self, namespaces: Namespaces) {
+        namespaces::register(
+            self.registry.sub_registry_with_prefix("podseal"),
+            namespaces,
+        );
     }
 
     /// All figures, as they are now.
@@ -88,17 +90,23 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant, SystemTime};
+    use std::sync::Arc;
+    use std::time::{Duration, SystemTime};
 
     use super::certificates::{Authority, Material};
     use super::connections::{Closed, HandshakeFailure};
-    use super::namespaces::Lookup;
-    use super::requests::Refused;
+    use super::requests::{Refused, Shed};
     use super::*;
     use crate::certificates::serving::Serving;
+    use crate::cluster::file::NamespaceFile;
 
     fn metrics() -> Metrics {
-        Metrics::new(Profiles::built_in(), Serving::default().current())
+        let file = "kind: Namespace\nmetadata: {name: ci}";
+        let namespaces = NamespaceFile::from_text(file).expect("a namespace");
+        let namespaces = Namespaces::File(Arc::new(namespaces));
+        let mut metrics = Metrics::new(Profiles::built_in(), Serving::default().current());
+        metrics.show_namespaces(namespaces);
+        metrics
     }
 
     /// The value of a series, as text.
@@ -111,16 +119,13 @@ mod tests {
     #[test]
     fn what_is_counted_shows_under_its_own_labels() {
         let metrics = metrics();
-        metrics.shed(Shed::Memory);
+        metrics.requests.shed(Shed::Memory);
         metrics.requests.refused(Refused::Truncated);
         let in_flight = (metrics.requests.begin(), metrics.requests.begin());
         metrics.connections.opened().closes(Closed::Drain);
         let open = metrics.connections.opened();
         let failure = HandshakeFailure::PeerAlert;
         metrics.connections.handshake_failed(failure);
-        metrics.namespaces.cached(7);
-        metrics.namespaces.alive(Instant::now());
-        metrics.namespaces.looked_up(Lookup::TimedOut);
         metrics.certificates.reloaded(Material::ClientCa);
         metrics.certificates.reload_failed(Material::Serving);
         let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(9);
@@ -136,8 +141,9 @@ mod tests {
             ("connections_closed_total{reason=\"drain\"}", "1"),
             ("connections_closed_total{reason=\"peer\"}", "0"),
             ("tls_handshake_failures_total{reason=\"peer_alert\"}", "1"),
-            ("namespaces_cached", "7"),
-            ("namespace_lookups_total{outcome=\"timed_out\"}", "1"),
+            ("namespaces_cached", "1"),
+            ("namespace_cache_fresh", "1"),
+            ("namespace_lookups_total{outcome=\"timed_out\"}", "0"),
             (
                 "certificate_reloads_total{certificate=\"client_ca\",result=\"success\"}",
                 "1",
@@ -153,8 +159,8 @@ mod tests {
             let found = value(&metrics, &format!("podseal_{series}"));
             assert_eq!(found.as_deref(), Some(expected), "{series}");
         }
-        let age = value(&metrics, "podseal_namespace_cache_age_seconds").expect("an age");
-        assert!(age.parse::<f64>().is_ok_and(|age| age < 60.0), "{age}");
+        let age = value(&metrics, "podseal_namespace_cache_age_seconds");
+        assert_eq!(age, None, "a file does not age");
 
         drop((in_flight, open));
         certificates.authority_expires(Authority::Next, None);

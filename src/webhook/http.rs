@@ -14,7 +14,6 @@ use axum::routing::post;
 use super::body::{self, Unread};
 use super::budget::Budget;
 use super::limits::Limits;
-use super::throttle::Throttle;
 use super::{record, response};
 use crate::admission::judge::judge;
 use crate::admission::policy::Settings;
@@ -24,9 +23,7 @@ use crate::admission::text::bounded;
 use crate::cluster::namespaces::{Namespaces, Unavailable};
 use crate::metrics::Metrics;
 use crate::metrics::requests::{Operation, Refused, Shed};
-
-/// How often the log tells of the same thing that any client can cause.
-const REMARKS: Duration = Duration::from_secs(5);
+use crate::seldom::Seldom;
 
 /// What answering a review takes.
 pub struct Webhook {
@@ -38,8 +35,8 @@ pub struct Webhook {
     memory: Budget,
     /// Places for reviews that are being decided.
     reviews: Budget,
-    refused: Throttle,
-    shed: Throttle,
+    refused: Seldom,
+    shed: Seldom,
     metrics: Arc<Metrics>,
 }
 
@@ -58,8 +55,8 @@ impl Webhook {
             body: limits.body,
             memory: Budget::new(limits.memory),
             reviews: Budget::new(limits.reviews),
-            refused: Throttle::new(REMARKS),
-            shed: Throttle::new(REMARKS),
+            refused: Seldom::default(),
+            shed: Seldom::default(),
             metrics,
         }
     }
@@ -151,8 +148,8 @@ impl Webhook {
     fn refuse(&self, why: Refused, code: StatusCode, error: &str) -> Response {
         self.metrics.requests.refused(why);
         let error = &*bounded(error);
-        if let Some(others) = self.refused.pass() {
-            tracing::warn!(error, others, "refused a request that is no review");
+        if let Some(suppressed) = self.refused.pass() {
+            tracing::warn!(error, suppressed, "refused a request that is no review");
         }
         (code, format!("{error}\n")).into_response()
     }
@@ -163,8 +160,8 @@ impl Webhook {
             Shed::Memory => "too many bytes of reviews at once",
             Shed::Concurrency => "too many reviews at once",
         };
-        if let Some(others) = self.shed.pass() {
-            tracing::warn!(why = what, others, "shed a review");
+        if let Some(suppressed) = self.shed.pass() {
+            tracing::warn!(why = what, suppressed, "shed a review");
         }
         match uid {
             Some(uid) => json(response::shed(&uid, what)),

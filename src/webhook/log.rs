@@ -19,9 +19,16 @@ use super::record::TARGET;
 
 /// Starts logging to standard error: as JSON, or as text for a person.
 pub fn start(json: bool, level: LevelFilter) {
+    // kube logs every failed request, as an error and in full, and so would let
+    // anybody who sends reviews fill the log. `cluster` says what matters of it.
+    let kube = match level >= LevelFilter::DEBUG {
+        true => level,
+        false => LevelFilter::OFF,
+    };
     // A decision is a record and not a remark: it is logged at every level.
     let filter = Targets::new()
         .with_default(level)
+        .with_target("kube_client", kube)
         .with_target(TARGET, level.max(LevelFilter::INFO));
     let remark = filter_fn(|metadata| metadata.target() != TARGET);
     let registry = tracing_subscriber::registry()

@@ -10,7 +10,6 @@
 //! | [`http`] | the routes, and the way of a review |
 //! | [`body`] | reads it, within bounds; sheds what is too much |
 //! | [`budget`] | what requests share, and may not exceed together |
-//! | [`throttle`] | remarks that any client can cause, bounded in number |
 //! | [`response`] | the answer |
 //! | [`record`], [`log`] | the record of the decision, and the log |
 
@@ -25,4 +24,3 @@ pub mod log;
 pub mod record;
 pub mod response;
 pub mod server;
-pub mod throttle;

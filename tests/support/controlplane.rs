@@ -87,6 +87,7 @@ pub struct ControlPlane {
     apiserver_port: u16,
     etcd_port: u16,
     http: reqwest::Client,
+    flags: &'static [&'static str],
     apiserver: Option<Tethered>,
     // Declared after the API server: it outlives it, and takes the folder along.
     _etcd: Tethered,
@@ -95,6 +96,11 @@ pub struct ControlPlane {
 impl ControlPlane {
     /// Starts one, and waits until it is ready.
     pub fn start() -> ControlPlane {
+        ControlPlane::start_with(&[])
+    }
+
+    /// Starts one whose API server has these flags besides.
+    pub fn start_with(flags: &'static [&'static str]) -> ControlPlane {
         let bin = binaries();
         let folder = tempfile::Builder::new()
             .prefix("podseal-controlplane-")
@@ -109,6 +115,7 @@ impl ControlPlane {
             apiserver_port: free_port(),
             etcd_port,
             http: super::https_client(&ca).build().expect("a client"),
+            flags,
             apiserver: None,
             _etcd: etcd,
         };
@@ -145,7 +152,8 @@ impl ControlPlane {
             .args(["--cert-dir", &file("certs")])
             .args(["--audit-policy-file", &file("audit.yaml")])
             .args(["--audit-log-path", &file("audit.log")])
-            .arg("--allow-privileged");
+            .arg("--allow-privileged")
+            .args(self.flags);
         let log = self.folder.join("apiserver.log");
         self.apiserver = Some(Tethered::start(&command, &log, None));
         let ready = || {
@@ -236,23 +244,52 @@ impl ControlPlane {
         );
     }
 
+    /// Makes etcd forget what was before now, as the API server has it do every
+    /// few minutes: who goes on watching from there is told that it expired.
+    pub fn compact(&self) {
+        let etcd = |what: &str, body: Value| -> Value {
+            let url = format!("http://127.0.0.1:{}/v3/kv/{what}", self.etcd_port);
+            let request = self.http.post(url).body(body.to_string());
+            super::block_on(async {
+                let response = request.send().await.expect("etcd answers");
+                let code = response.status().as_u16();
+                let body = response.bytes().await.expect("etcd answers whole");
+                assert_eq!(code, 200, "{what}: {}", super::text(&body));
+                serde_json::from_slice(&body).expect("etcd answers JSON")
+            })
+        };
+        // "YQ==" is a key that nobody has; the answer tells the revision.
+        let range = etcd("range", serde_json::json!({"key": "YQ=="}));
+        let now = &range["header"]["revision"];
+        etcd("compaction", serde_json::json!({"revision": now}));
+    }
+
+    /// The port that the API server listens on.
+    pub fn apiserver_port(&self) -> u16 {
+        self.apiserver_port
+    }
+
     /// A kubeconfig file of `user`.
     pub fn kubeconfig(&self, user: &str) -> PathBuf {
-        let path = self.folder.join(format!("{user}.kubeconfig"));
+        self.kubeconfig_by(user, self.apiserver_port)
+    }
+
+    /// A kubeconfig file of `user`, whose requests go to `port`.
+    pub fn kubeconfig_by(&self, user: &str, port: u16) -> PathBuf {
+        let path = self.folder.join(format!("{user}-{port}.kubeconfig"));
         if !path.exists() {
-            std::fs::write(&path, self.kubeconfig_text(user)).expect("a kubeconfig");
+            std::fs::write(&path, self.kubeconfig_text(user, port)).expect("a kubeconfig");
         }
         path
     }
 
-    fn kubeconfig_text(&self, user: &str) -> String {
+    fn kubeconfig_text(&self, user: &str, port: u16) -> String {
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: x\n\
              clusters:\n- name: x\n  cluster:\n    server: https://127.0.0.1:{port}\n    \
              certificate-authority: {ca}\n\
              contexts:\n- name: x\n  context: {{cluster: x, user: x}}\n\
              users:\n- name: x\n  user: {{token: {user}}}\n",
-            port = self.apiserver_port,
             ca = self.folder.join("apiserver.crt").display(),
         )
     }

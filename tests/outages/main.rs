@@ -1,0 +1,103 @@
+//! podseal while its API server, or the way there, is out of order: an answer is
+//! right, or it is a denial with the reason; and it is right again in the end.
+
+use serde_json::{Value, json};
+use support::block_on;
+use support::podseal::Podseal;
+
+#[path = "../support/proxy.rs"]
+mod proxy;
+#[path = "../support/scripted.rs"]
+mod scripted;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod api_server;
+mod network;
+mod protocol;
+
+/// What podseal says to a job in a namespace.
+#[derive(Debug, Clone, PartialEq)]
+enum Said {
+    /// It was corrected by this profile.
+    Profile(String),
+    /// It was denied.
+    Denied(u64, String),
+}
+
+impl Said {
+    fn profile(name: &str) -> Said {
+        Said::Profile(name.to_owned())
+    }
+
+    fn is_denied(&self, reason: &str) -> bool {
+        matches!(self, Said::Denied(503, message) if message.contains(reason))
+    }
+}
+
+/// Somebody who asks podseal as the API server does, on kept connections.
+struct Asker {
+    client: reqwest::Client,
+    url: String,
+}
+
+impl Asker {
+    fn of(podseal: &Podseal) -> Asker {
+        Asker {
+            client: podseal.client().http1_only().build().expect("a client"),
+            url: format!("{}/mutate", podseal.url),
+        }
+    }
+
+    /// Asks about a job in `namespace`.
+    fn ask(&self, namespace: &str) -> Said {
+        block_on(self.asking(namespace))
+    }
+
+    /// The same for some at once.
+    fn ask_all(&self, namespaces: &[String]) -> Vec<Said> {
+        block_on(futures::future::join_all(
+            namespaces.iter().map(|namespace| self.asking(namespace)),
+        ))
+    }
+
+    async fn asking(&self, namespace: &str) -> Said {
+        let review = json!({
+            "apiVersion": "admission.k8s.io/v1",
+            "kind": "AdmissionReview",
+            "request": {
+                "uid": "u",
+                "kind": {"group": "", "version": "v1", "kind": "Pod"},
+                "resource": {"group": "", "version": "v1", "resource": "pods"},
+                "namespace": namespace,
+                "operation": "CREATE",
+                "userInfo": {"username": "system:serviceaccount:gitlab:gitlab-runner"},
+                "object": support::pod("default-with-service"),
+                "dryRun": false,
+            },
+        });
+        let request = self.client.post(&self.url).body(review.to_string());
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        let answer = answer.bytes().await.expect("a whole answer");
+        let answer: Value = serde_json::from_slice(&answer).expect("JSON");
+        let response = &answer["response"];
+        if response["allowed"] == true {
+            let profile = &response["auditAnnotations"]["profile"];
+            return Said::profile(profile.as_str().unwrap_or("none at all"));
+        }
+        let status = &response["status"];
+        assert_eq!(status["details"]["retryAfterSeconds"], 1, "{status}");
+        Said::Denied(
+            status["code"].as_u64().expect("a code"),
+            status["message"].as_str().expect("a message").to_owned(),
+        )
+    }
+}
+
+/// How often podseal has listed the namespaces.
+fn lists(podseal: &Podseal) -> usize {
+    let lines = podseal.lines();
+    let is_list = |line: &&String| line.contains("listed the namespaces that opt in");
+    lines.iter().filter(is_list).count()
+}

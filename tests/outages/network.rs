@@ -1,0 +1,138 @@
+//! The way to the API server breaks, and the API server lives on: somebody
+//! relabels namespaces meanwhile.
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::proxy::Proxy;
+use crate::support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};
+use crate::support::podseal::Podseal;
+use crate::{Asker, Said, lists};
+
+static PLANE: LazyLock<ControlPlane> = LazyLock::new(ControlPlane::start);
+
+/// How long podseal may believe in a watch that hangs, and some time for a busy
+/// machine.
+const BOUND: Duration = Duration::from_secs(10 + 5);
+
+/// A podseal that knows the namespace `name`, behind a network of its own.
+fn behind_a_proxy(name: &str) -> (Proxy, Podseal, Asker) {
+    create(&PLANE, name, "rootless");
+    let proxy = Proxy::start(PLANE.apiserver_port());
+    let podseal = Podseal::start(|command| {
+        command.env("KUBECONFIG", PLANE.kubeconfig_by(PODSEAL, proxy.port));
+    });
+    await_condition("it lists", || lists(&podseal) == 1, String::new);
+    let asker = Asker::of(&podseal);
+    assert_eq!(asker.ask(name), Said::profile("rootless"));
+    (proxy, podseal, asker)
+}
+
+pub(crate) fn create(plane: &ControlPlane, name: &str, profile: &str) {
+    let namespace = json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": {"podseal.io/profile": profile}},
+    });
+    let post = reqwest::Method::POST;
+    let (code, answer) = plane.request(ADMIN, post, "/api/v1/namespaces", Some(&namespace));
+    assert_eq!(code, 201, "{answer:#}");
+}
+
+pub(crate) fn relabel(plane: &ControlPlane, name: &str, profile: &str) {
+    let path = format!("/api/v1/namespaces/{name}");
+    let (code, mut namespace) = plane.request(ADMIN, reqwest::Method::GET, &path, None);
+    assert_eq!(code, 200, "{namespace:#}");
+    namespace["metadata"]["labels"]["podseal.io/profile"] = profile.into();
+    let (code, answer) = plane.request(ADMIN, reqwest::Method::PUT, &path, Some(&namespace));
+    assert_eq!(code, 200, "{answer:#}");
+}
+
+/// Asks until the answer is `wanted`, and until then takes only what `meanwhile`
+/// says for an answer.
+fn await_answer(
+    asker: &Asker,
+    name: &str,
+    wanted: impl Fn(&Said) -> bool,
+    meanwhile: impl Fn(&Said) -> bool,
+) {
+    let start = Instant::now();
+    loop {
+        let said = asker.ask(name);
+        if wanted(&said) {
+            return;
+        }
+        assert!(meanwhile(&said), "{said:?} after {:?}", start.elapsed());
+        assert!(start.elapsed() < BOUND, "still {said:?} after {BOUND:?}");
+        std::thread::sleep(Duration::from_millis(25));
+    }
+}
+
+#[test]
+fn a_connection_lost_in_silence_costs_some_seconds_of_an_old_label_and_no_more() {
+    let (proxy, podseal, asker) = behind_a_proxy("lost");
+    proxy.lose_connections();
+    relabel(&PLANE, "lost", "root-fuse");
+    let is_new = |said: &Said| *said == Said::profile("root-fuse");
+    let is_old = |said: &Said| *said == Said::profile("rootless");
+    await_answer(&asker, "lost", is_new, is_old);
+    await_condition("it lists anew", || lists(&podseal) == 2, String::new);
+    relabel(&PLANE, "lost", "userns");
+    let is_newer = |said: &Said| *said == Said::profile("userns");
+    await_answer(&asker, "lost", is_newer, is_new);
+}
+
+#[test]
+fn an_api_server_that_never_answers_is_told_as_such_until_it_does() {
+    let (proxy, podseal, asker) = behind_a_proxy("silent");
+    proxy.go_silent();
+    relabel(&PLANE, "silent", "root-fuse");
+    let reason = "\"silent\" (the API server did not answer in time)";
+    let is_told = |said: &Said| said.is_denied(reason);
+    let is_old = |said: &Said| *said == Said::profile("rootless");
+    await_answer(&asker, "silent", is_told, is_old);
+    // From here on the old label is never used again.
+    assert!(is_told(&asker.ask("silent")));
+    proxy.heal();
+    let is_new = |said: &Said| *said == Said::profile("root-fuse");
+    await_answer(&asker, "silent", is_new, is_told);
+    await_condition("it lists anew", || lists(&podseal) >= 2, String::new);
+    assert!(is_new(&asker.ask("silent")));
+}
+
+#[test]
+fn cut_connections_are_noticed_at_once_and_nothing_old_is_said_after() {
+    let (proxy, podseal, asker) = behind_a_proxy("cut");
+    proxy.cut();
+    podseal.await_event(|event| {
+        let message = event["message"].as_str().unwrap_or_default();
+        message.contains("watch of namespaces broke")
+    });
+    relabel(&PLANE, "cut", "root-fuse");
+    let is_told = |said: &Said| said.is_denied("\"cut\" (the API server could not be asked)");
+    assert!(is_told(&asker.ask("cut")));
+    proxy.heal();
+    let is_new = |said: &Said| *said == Said::profile("root-fuse");
+    await_answer(&asker, "cut", is_new, is_told);
+    await_condition("it lists anew", || lists(&podseal) == 2, String::new);
+}
+
+#[test]
+fn a_quiet_watch_is_not_taken_for_a_broken_one() {
+    let (_proxy, podseal, asker) = behind_a_proxy("quiet");
+    let start = Instant::now();
+    // Longer than two watches last, one after the other: whether a real API
+    // server ends them in due time shows after that time only.
+    while start.elapsed() < Duration::from_secs(12) {
+        assert_eq!(asker.ask("quiet"), Said::profile("rootless"));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(lists(&podseal), 1);
+    let broke = |event: &serde_json::Value| {
+        let message = event["message"].as_str().unwrap_or_default();
+        message.contains("watch of namespaces broke")
+    };
+    assert!(!podseal.has_logged(broke));
+}

@@ -1,0 +1,208 @@
+//! An API server, or something before it, that answers in ways which look alive.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::scripted::{Question, Reply, Scripted, Then, line, list, namespace};
+use crate::support::controlplane::await_condition;
+use crate::support::podseal::Podseal;
+use crate::{Asker, Said, lists};
+
+/// What the scripted server says of the one namespace there is.
+#[derive(Clone)]
+struct Label(Arc<Mutex<&'static str>>);
+
+impl Label {
+    fn new(profile: &'static str) -> Label {
+        Label(Arc::new(Mutex::new(profile)))
+    }
+
+    fn set(&self, profile: &'static str) {
+        *self.0.lock().expect("nobody panics with it") = profile;
+    }
+
+    fn get(&self) -> &'static str {
+        *self.0.lock().expect("nobody panics with it")
+    }
+}
+
+fn podseal_of(server: &Scripted) -> Podseal {
+    let kubeconfig = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(kubeconfig.path(), server.kubeconfig()).expect("a kubeconfig");
+    Podseal::start(|command| {
+        command.env("KUBECONFIG", kubeconfig.path());
+    })
+}
+
+fn failure() -> Reply {
+    Reply::Json(
+        500,
+        json!({"kind": "Status", "status": "Failure", "code": 500, "message": "x"}),
+    )
+}
+
+#[test]
+fn headers_and_then_nothing_are_no_sign_of_life() {
+    let label = Label::new("rootless");
+    let says = label.clone();
+    // It lists once, and would be believed for ever if headers counted.
+    let server = Scripted::start(move |question| match question {
+        Question::List(0) => list(&[namespace("ci", says.get(), "1")]),
+        Question::List(_) => failure(),
+        Question::Watch(_) => Reply::Lines(vec![], Then::Silence),
+        Question::Get(name) => Reply::Json(200, namespace(name, says.get(), "2")),
+    });
+    let podseal = podseal_of(&server);
+    await_condition("it lists", || lists(&podseal) == 1, String::new);
+    let asker = Asker::of(&podseal);
+    assert_eq!(asker.ask("ci"), Said::profile("rootless"));
+    label.set("root-fuse");
+    let start = Instant::now();
+    let is_new = || asker.ask("ci") == Said::profile("root-fuse");
+    await_condition("it looks up", is_new, String::new);
+    assert!(start.elapsed() < Duration::from_secs(15));
+    // And it stays so, past the next attempts.
+    let tries = || server.asked(|question| matches!(question, Question::List(_)));
+    await_condition(
+        "it tries to list again and again",
+        || {
+            assert!(is_new());
+            tries() >= 4
+        },
+        String::new,
+    );
+}
+
+#[test]
+fn a_quiet_watch_that_ends_in_due_time_is_believed_without_asking() {
+    let bookmark = line("BOOKMARK", &json!({"metadata": {"resourceVersion": "2"}}));
+    let server = Scripted::start(move |question| match question {
+        Question::List(_) => list(&[namespace("ci", "rootless", "1")]),
+        // An API server without a watch cache sends no bookmarks.
+        Question::Watch(number) if number % 2 == 0 => Reply::Lines(vec![], Then::EndInTime),
+        Question::Watch(_) => Reply::Lines(vec![bookmark.clone()], Then::EndInTime),
+        Question::Get(_) => failure(),
+    });
+    let podseal = podseal_of(&server);
+    await_condition("it lists", || lists(&podseal) == 1, String::new);
+    let asker = Asker::of(&podseal);
+    let watches = || server.asked(|question| matches!(question, Question::Watch(_)));
+    let goes_on = || {
+        assert_eq!(asker.ask("ci"), Said::profile("rootless"));
+        watches() >= 3
+    };
+    await_condition("it watches for the third time", goes_on, String::new);
+    // By now the list alone would be too old.
+    assert_eq!(asker.ask("ci"), Said::profile("rootless"));
+    assert_eq!(lists(&podseal), 1);
+}
+
+#[test]
+fn a_watch_that_breaks_in_whatever_way_is_not_believed_a_moment_longer() {
+    let gone = json!({"kind": "Status", "code": 410, "message": "too old resource version"});
+    let (as_event, as_answer) = (gone.clone(), gone);
+    let cut_off = line("MODIFIED", &namespace("ci", "none", "3"));
+    let cut_off = cut_off[..40].to_owned();
+    let unversioned = json!({"metadata": {"name": "ci"}});
+    type Break = Box<dyn Fn() -> Reply + Send + Sync>;
+    let breaks: Vec<(&str, Break)> = vec![
+        ("410, too old", {
+            let line = line("ERROR", &as_event);
+            Box::new(move || Reply::Lines(vec![line.clone()], Then::End))
+        }),
+        ("too old resource version", {
+            Box::new(move || Reply::Json(410, as_answer.clone()))
+        }),
+        ("ended before its time", {
+            Box::new(|| Reply::Lines(vec![], Then::End))
+        }),
+        ("connection broke", {
+            Box::new(|| Reply::Lines(vec![], Then::Cut))
+        }),
+        ("cannot be read", {
+            Box::new(move || Reply::Lines(vec![cut_off.clone()], Then::Silence))
+        }),
+        ("cannot be read", {
+            Box::new(|| Reply::Lines(vec!["<html>".to_owned()], Then::Silence))
+        }),
+        ("lacks a resource version", {
+            let line = line("BOOKMARK", &unversioned);
+            Box::new(move || Reply::Lines(vec![line.clone()], Then::Silence))
+        }),
+    ];
+    for (reason, broken) in breaks {
+        // The list hangs after the first: every answer is a live one.
+        let server = Scripted::start(move |question| match question {
+            Question::List(0) => list(&[namespace("ci", "rootless", "1")]),
+            Question::List(_) => Reply::Silence,
+            Question::Watch(_) => broken(),
+            Question::Get(name) => Reply::Json(200, namespace(name, "root-fuse", "2")),
+        });
+        let podseal = podseal_of(&server);
+        let event = podseal.await_event(|event| event["error"].is_string());
+        let error = event["error"].as_str().unwrap_or_default();
+        assert!(error.contains(reason), "{reason}: {event:#}");
+        let said = Asker::of(&podseal).ask("ci");
+        assert_eq!(said, Said::profile("root-fuse"), "{reason}");
+    }
+}
+
+#[test]
+fn a_kept_connection_that_ends_under_a_question_costs_nobody_a_denial() {
+    let asked = AtomicUsize::new(0);
+    let server = Scripted::start(move |question| match question {
+        Question::List(_) => list(&[]),
+        Question::Watch(_) => Reply::Lines(vec![], Then::EndInTime),
+        // Answers first, and then hangs up on the same connection.
+        Question::Get(name) => match asked.fetch_add(1, Ordering::Relaxed) {
+            1 => Reply::HangUp,
+            _ => Reply::Json(200, namespace(name, "rootless", "2")),
+        },
+    });
+    let podseal = podseal_of(&server);
+    let asker = Asker::of(&podseal);
+    assert_eq!(asker.ask("ci"), Said::profile("rootless"));
+    assert_eq!(asker.ask("ci"), Said::profile("rootless"));
+    assert_eq!(
+        server.asked(|question| matches!(question, Question::Get(_))),
+        3
+    );
+}
+
+#[test]
+fn a_server_that_ends_every_watch_at_once_is_not_asked_in_a_loop() {
+    let server = Scripted::start(|question| match question {
+        Question::List(_) => list(&[]),
+        Question::Watch(_) => Reply::Lines(vec![], Then::End),
+        Question::Get(_) => failure(),
+    });
+    let start = Instant::now();
+    let podseal = podseal_of(&server);
+    // The pauses before these: none, then 0.1 s, 0.2 s, 0.4 s and 0.8 s.
+    await_condition("it goes on trying", || lists(&podseal) >= 6, String::new);
+    assert!(start.elapsed() >= Duration::from_millis(1500));
+}
+
+#[test]
+fn a_hanging_server_is_asked_for_a_bounded_number_at_once_and_the_others_are_told() {
+    let server = Scripted::start(|question| match question {
+        Question::List(_) => list(&[]),
+        _ => Reply::Silence,
+    });
+    let podseal = podseal_of(&server);
+    await_condition("it lists", || lists(&podseal) == 1, String::new);
+    let names: Vec<_> = (0..50).map(|number| format!("n-{number}")).collect();
+    let said = Asker::of(&podseal).ask_all(&names);
+    let count = |reason: &str| said.iter().filter(|said| said.is_denied(reason)).count();
+    let busy = count("(too many namespaces are being asked for at once)");
+    let late = count("(the API server did not answer in time)");
+    assert_eq!((busy, late), (18, 32), "{said:?}");
+    let gets = server.asked(|question| matches!(question, Question::Get(_)));
+    assert_eq!(gets, 32);
+    let lines = podseal.lines();
+    let warned = |line: &&String| line.contains("cannot look up a namespace");
+    assert!(lines.iter().filter(warned).count() <= 2, "{lines:#?}");
+}
