@@ -59,7 +59,7 @@ enum Broken {
     EndedEarly,
     #[error("the API server ended the watch: {code}, {message}")]
     Refused { code: u16, message: String },
-    #[error("an event cannot be read")]
+    #[error("the answer cannot be read")]
     Unreadable(#[from] serde_json::Error),
     #[error("an event is longer than any namespace, or cut off")]
     Truncated,
@@ -122,9 +122,9 @@ impl Watch {
         let as_of = Instant::now();
         let mut namespaces = ByName::new();
         let mut params = ListParams::default().labels(PROFILE).limit(PAGE);
+        let mut body = Vec::new();
         loop {
-            let request = Request::new(PATH).list_metadata(&params)?;
-            let page = timeout(PAGE_TIME, self.client.request::<Page>(request)).await;
+            let page = timeout(PAGE_TIME, self.page(&params, &mut body)).await;
             let Page { metadata, items } = page.map_err(|_| Broken::Hung)??;
             for object in items {
                 let namespace = self.shared.share(object.into());
@@ -139,6 +139,15 @@ impl Watch {
             }
             params = params.continue_token(&metadata.next);
         }
+    }
+
+    /// Asks for a page, by way of `body`: the same memory for each.
+    async fn page(&self, params: &ListParams, body: &mut Vec<u8>) -> Result<Page, Broken> {
+        let request = Request::new(PATH).list_metadata(params)?;
+        let mut answer = Box::pin(self.client.request_stream(request).await?);
+        body.clear();
+        answer.read_to_end(body).await?;
+        Ok(serde_json::from_slice(body)?)
     }
 
     /// Watches from `version` until the watch ends in due time, and returns the
