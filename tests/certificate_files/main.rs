@@ -265,6 +265,22 @@ fn files_that_are_written_over_one_after_the_other_are_a_pair_in_the_end() {
 }
 
 #[test]
+fn a_pair_whose_halves_come_one_after_the_other_is_no_problem() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ca = Authority::new("one");
+    write(folder.path(), &ca.issue());
+    let podseal = serve(folder.path(), &ca, &["--tls-reread-interval", "86400"]);
+    let next = ca.issue();
+    fs::write(folder.path().join("tls.crt"), &next.certificate).expect("a file");
+    // A slow writer is what this is about: longer than podseal waits for quiet.
+    std::thread::sleep(Duration::from_millis(200));
+    fs::write(folder.path().join("tls.key"), &next.key).expect("a file");
+    await_served(&podseal, &next);
+    let failed = "podseal_certificate_reloads_total{certificate=\"serving\",result=\"failed\"}";
+    assert_eq!(podseal.metric(failed), Some(0.0), "{:#?}", podseal.lines());
+}
+
+#[test]
 fn a_folder_that_is_replaced_as_a_whole_is_still_watched() {
     let parent = tempfile::tempdir().expect("a folder");
     let folder = parent.path().join("tls");
@@ -279,6 +295,8 @@ fn a_folder_that_is_replaced_as_a_whole_is_still_watched() {
         write(&new, &next);
         if round == 1 {
             fs::remove_dir_all(&folder).expect("the old folder");
+            // It stays away for so long that nobody looks for it any more.
+            podseal.await_event(|event| is_told(event, &["No such file"]));
         } else {
             fs::rename(&folder, parent.path().join(format!("old-{round}"))).expect("moved away");
         }
