@@ -3,7 +3,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`label`] | labels whose values are known from the start |
-//! | [`series`] | counters and durations by such labels, without a lock |
+//! | [`series`], [`durations`] | what is counted and measured by such labels, without a lock |
 //! | [`requests`], [`connections`], [`certificates`], `namespaces`, `process` | the figures |
 //! | [`exposition`] | the formats |
 //!
@@ -12,6 +12,7 @@
 
 pub mod certificates;
 pub mod connections;
+pub mod durations;
 pub mod exposition;
 pub mod label;
 mod namespaces;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::durations::Durations;
 use super::label::label;
-use super::series::{Counters, Durations, Named};
+use super::series::{Counters, Named};
 use crate::admission::pod_security::{Family, Level};
 use crate::admission::policy::Mode;
 use crate::admission::profile::Profiles;

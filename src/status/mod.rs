@@ -5,9 +5,11 @@
 //! |---|---|
 //! | [`readiness`] | the checks that `/readyz` answers from |
 //! | [`self_probe`] | whether our own TLS port answers with the certificate in use |
+//! | `handshake` | one such answer |
 //! | [`pages`] | what each path says |
 //! | [`port`] | the port, and its limits |
 
+mod handshake;
 pub mod pages;
 pub mod port;
 pub mod readiness;

@@ -10,41 +10,17 @@
 //! and keeps all of them at work. For the same reason a later probe that finds no
 //! answer changes nothing and tries again: only an answer that is wrong does.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
+use super::handshake::{ProbeError, probe};
 use super::readiness::{Probed, Readiness};
 use crate::certificates::serving::Current;
 
-/// How long the port may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// The pause after the first failure, and the longest; each is twice the last.
 const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(1)];
-
-/// Why a probe did not pass.
-#[derive(Debug, thiserror::Error)]
-enum ProbeError {
-    /// The port cannot be reached.
-    #[error("the webhooks' port cannot be reached ({0})")]
-    Unreachable(io::ErrorKind),
-    /// It did not answer.
-    #[error("the webhooks' port does not answer")]
-    Silent,
-    /// Somebody answers, with something else.
-    #[error("the webhooks' port does not answer with the certificate in use")]
-    Wrong,
-}
 
 /// Probes the port that listens at `address` at once and whenever the
 /// certificate changes, and tells `readiness`; until nobody can change it.
@@ -103,99 +79,9 @@ fn reachable(address: SocketAddr) -> Vec<SocketAddr> {
     hosts.into_iter().map(at).collect()
 }
 
-async fn probe(addresses: &[SocketAddr], leaf: &CertificateDer<'static>) -> Result<(), ProbeError> {
-    let answer = async {
-        let stream = TcpStream::connect(addresses)
-            .await
-            .map_err(|error| ProbeError::Unreachable(error.kind()))?;
-        let connector = TlsConnector::from(Arc::new(client_config(leaf)));
-        // Nobody looks at the name: the leaf is compared as a whole.
-        let name = ServerName::IpAddress(Ipv4Addr::LOCALHOST.into());
-        let mut stream =
-            connector
-                .connect(name, stream)
-                .await
-                .map_err(|error| match error.get_ref() {
-                    Some(inner) if inner.is::<Error>() => ProbeError::Wrong,
-                    _ => ProbeError::Unreachable(error.kind()),
-                })?;
-        // A server that asks for a client's certificate has proven itself by now,
-        // and may break off instead of reading the farewell.
-        let _ = stream.shutdown().await;
-        Ok(())
-    };
-    match timeout(PATIENCE, answer).await {
-        Ok(answered) => answered,
-        Err(_) => Err(ProbeError::Silent),
-    }
-}
-
-fn client_config(leaf: &CertificateDer<'static>) -> ClientConfig {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = ThisLeaf {
-        leaf: leaf.clone(),
-        provider: Arc::clone(&provider),
-    };
-    ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("aws-lc-rs has TLS 1.3")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth()
-}
-
-/// Accepts one certificate and no other, whoever issued it: the probe knows what
-/// is served, and what the API servers trust is theirs to know.
-#[derive(Debug)]
-struct ThisLeaf {
-    leaf: CertificateDer<'static>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for ThisLeaf {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        match *end_entity == self.leaf {
-            true => Ok(ServerCertVerified::assertion()),
-            false => Err(CertificateError::ApplicationVerificationFailure.into()),
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::SystemTime;
 
     use tokio::net::TcpListener;

@@ -25,6 +25,7 @@ mod namespaces;
 mod outages;
 mod profiles;
 mod shapes;
+mod status;
 
 /// A cluster that podseal serves.
 struct Cluster {

@@ -1,0 +1,19 @@
+//! How podseal is, beside a real API server.
+
+use crate::CLUSTER;
+use crate::support::podseal::Podseal;
+
+#[test]
+fn podseal_is_ready_once_it_has_listed_the_namespaces_and_reached_itself() {
+    let podseal = Podseal::for_cluster(&CLUSTER.plane);
+    podseal.await_event(|event| event["message"] == "ready");
+    let checks = "[+]certificate ok\n[+]namespaces ok\n[+]self-probe ok\n[+]shutdown ok\n\
+        readyz check passed\n";
+    assert_eq!(podseal.status("/readyz?verbose"), (200, checks.to_owned()));
+    let line = |words: &str| {
+        let lines = podseal.lines();
+        lines.iter().position(|line| line.contains(words))
+    };
+    let listed = line("listed the namespaces that opt in").expect("it says so");
+    assert!(listed < line("\"ready\"").expect("it says so"));
+}
