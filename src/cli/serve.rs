@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
+use super::certificates::{Mode, SelfManaged};
 use crate::admission::policy::Settings;
 use crate::admission::profile::Profiles;
 use crate::certificates::identity::Identity;
+use crate::certificates::self_managed::keep;
 use crate::certificates::serving::Serving;
 use crate::cluster::file::NamespaceFile;
 use crate::cluster::namespaces::Namespaces;
@@ -26,6 +29,11 @@ KUBECONFIG, points at; podseal watches namespaces and needs the verbs get, list 
 watch on them, nothing else. With --namespaces they come from a file, and no cluster \
 is asked.
 
+The certificate comes from two files, or with --tls-mode self-managed podseal makes and \
+renews it, shares it with its other replicas in a Secret, and keeps the caBundle of its two \
+webhook configurations right. It needs get, list, watch, create and update on that Secret \
+then, and get, list, watch and patch on these configurations.
+
 Every decision is one event in the log on standard error. SIGTERM stops the server: \
 requests in flight finish first.";
 
@@ -33,7 +41,8 @@ const EXAMPLES: &str = "\
 Examples:
   podseal serve --tls-cert-file tls.crt --tls-private-key-file tls.key
   podseal serve --tls-cert-file tls.crt --tls-private-key-file tls.key \\
-      --listen 127.0.0.1:8443 --namespaces namespaces.yaml";
+      --listen 127.0.0.1:8443 --namespaces namespaces.yaml
+  podseal serve --tls-mode self-managed";
 
 /// Arguments of `podseal serve`.
 #[derive(Debug, clap::Args)]
@@ -42,12 +51,15 @@ pub struct Args {
     /// Address and port to listen on; port 0 takes a free one and logs it
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:8443")]
     listen: SocketAddr,
+    /// Where the serving certificate is from
+    #[arg(long, value_enum, value_name = "MODE", default_value = "files")]
+    tls_mode: Mode,
     /// The serving certificate, with its chain, as PEM
     #[arg(long, value_name = "FILE")]
-    tls_cert_file: PathBuf,
+    tls_cert_file: Option<PathBuf>,
     /// The certificate's private key, as PEM
     #[arg(long, value_name = "FILE")]
-    tls_private_key_file: PathBuf,
+    tls_private_key_file: Option<PathBuf>,
     /// Take namespaces from this file (YAML or JSON) and ask no cluster
     #[arg(long, value_name = "FILE")]
     namespaces: Option<PathBuf>,
@@ -62,6 +74,8 @@ pub struct Args {
     #[arg(long, value_name = "LEVEL", default_value = "info",
           value_parser = clap::builder::PossibleValuesParser::new(["error", "warn", "info", "debug", "trace"]))]
     log_level: String,
+    #[command(flatten)]
+    self_managed: SelfManaged,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -82,7 +96,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn serve(args: Args) -> anyhow::Result<()> {
     let serving = Serving::default();
-    serving.present(identity(&args.tls_cert_file, &args.tls_private_key_file)?);
+    let files = (
+        args.tls_cert_file.as_ref(),
+        args.tls_private_key_file.as_ref(),
+    );
+    match args.tls_mode.files(files.0, files.1)? {
+        Some((certificate, key)) => serving.present(identity(certificate, key)?),
+        None => keep_certificates(&args.self_managed, &serving).await?,
+    }
     let namespaces = match &args.namespaces {
         Some(path) => Namespaces::File(Arc::new(namespaces_from_file(path)?)),
         None => Namespaces::from_cluster(cluster().await?),
@@ -108,6 +129,17 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     })
     .await;
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Starts the upkeep of the certificates. It ends with the process: nothing of
+/// it is left half done, since every write stands for itself.
+async fn keep_certificates(args: &SelfManaged, serving: &Serving) -> anyhow::Result<()> {
+    let client = cluster().await?;
+    let settings = args.settings(client.default_namespace());
+    settings.check().context("--service-name and --namespace")?;
+    let (status, stop) = (Arc::default(), CancellationToken::new());
+    tokio::spawn(keep(client, settings, serving.clone(), status, stop));
     Ok(())
 }
 
@@ -142,8 +174,8 @@ async fn cluster() -> anyhow::Result<kube::Client> {
     // The error tells its causes itself.
     kube::Client::try_default().await.map_err(|error| {
         anyhow!(
-            "no cluster to ask for namespaces: run in a pod, set KUBECONFIG, or give --namespaces \
-             FILE ({error})"
+            "no cluster to ask: run in a pod, or set KUBECONFIG; with --namespaces FILE and \
+             --tls-mode files podseal needs none ({error})"
         )
     })
 }
