@@ -53,13 +53,16 @@ impl Podseal {
         let ca = write_certificate(folder.path());
         let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
         command.args(["serve", "--listen", "127.0.0.1:0"]);
-        command
-            .arg("--tls-cert-file")
-            .arg(folder.path().join("tls.crt"));
-        command
-            .arg("--tls-private-key-file")
-            .arg(folder.path().join("tls.key"));
         complete(&mut command);
+        if !command.get_args().any(|arg| arg == "--tls-mode") {
+            let files = [
+                ("--tls-cert-file", "tls.crt"),
+                ("--tls-private-key-file", "tls.key"),
+            ];
+            for (option, name) in files {
+                command.arg(option).arg(folder.path().join(name));
+            }
+        }
         if !command.get_args().any(|arg| arg == "--log-format") {
             command.args(["--log-format", "json"]);
         }
