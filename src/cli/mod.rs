@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 
+mod certificates;
 pub mod input;
 mod limits;
 pub mod profiles;

@@ -4,17 +4,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
 use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 
-use super::limits;
 use super::signals::Signals;
+use super::{certificates, limits};
 use crate::admission::policy::Settings;
 use crate::admission::profile::Profiles;
-use crate::certificates::files::Files;
-use crate::certificates::renewal::Renewal;
 use crate::certificates::serving::Serving;
 use crate::cluster::file::NamespaceFile;
 use crate::cluster::namespaces::Namespaces;
@@ -35,8 +33,11 @@ KUBECONFIG, points at; podseal watches namespaces and needs the verbs get, list 
 watch on them, nothing else. With --namespaces they come from a file, and no cluster \
 is asked.
 
-The certificate's files, and those of --client-ca, are read again when they change. \
-What cannot be used then leaves what was in use before.
+The certificate comes from two files, which are read again when they change; or with \
+--tls-mode self-managed podseal makes and renews it, shares it with its other replicas in a \
+Secret, and keeps the caBundle of its two webhook configurations right. It needs get, list, \
+watch, create and update on that Secret then, and get, list, watch and patch on these \
+configurations.
 
 /livez, /readyz (?verbose lists its checks) and /metrics are on a port of their own, \
 plain HTTP.
@@ -52,6 +53,7 @@ Examples:
   podseal serve --tls-cert-file tls.crt --tls-private-key-file tls.key
   podseal serve --tls-cert-file tls.crt --tls-private-key-file tls.key \\
       --listen 127.0.0.1:8443 --namespaces namespaces.yaml
+  podseal serve --tls-mode self-managed
   curl 'http://localhost:8080/readyz?verbose'";
 
 /// Arguments of `podseal serve`.
@@ -64,19 +66,8 @@ pub struct Args {
     /// Address and port of /livez, /readyz and /metrics, which are plain HTTP; port 0 as above
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:8080")]
     status_listen: SocketAddr,
-    /// The serving certificate, with its chain, as PEM; read again when it changes
-    #[arg(long, value_name = "FILE")]
-    tls_cert_file: PathBuf,
-    /// The certificate's private key, as PEM
-    #[arg(long, value_name = "FILE")]
-    tls_private_key_file: PathBuf,
-    /// Answer only clients that show a certificate of one of these authorities, as PEM
-    #[arg(long, value_name = "FILE")]
-    client_ca: Option<PathBuf>,
-    /// Read the certificates' files again after so many seconds, even if no change was seen
-    #[arg(long, value_name = "SECONDS", default_value = "60",
-          value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    tls_reread_interval: u64,
+    #[command(flatten)]
+    tls: certificates::Args,
     /// Take namespaces from this file (YAML or JSON) and ask no cluster
     #[arg(long, value_name = "FILE")]
     namespaces: Option<PathBuf>,
@@ -120,19 +111,7 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
     };
     let serving = Serving::default();
     let mut metrics = Metrics::new(settings.profiles, serving.current());
-    let pair = Files::pair(args.tls_cert_file, args.tls_private_key_file);
-    // The authorities first: not one handshake is to go unchecked.
-    let files = args
-        .client_ca
-        .map(Files::client_ca)
-        .into_iter()
-        .chain([pair]);
-    let renewal = Renewal::start(
-        files.collect(),
-        serving.clone(),
-        metrics.certificates.clone(),
-        SystemTime::now,
-    )?;
+    args.tls.start(&serving, &metrics.certificates).await?;
     let namespaces = match &args.namespaces {
         Some(path) => Namespaces::File(Arc::new(namespaces_from_file(path)?)),
         None => namespaces_from_cluster().await?,
@@ -158,7 +137,6 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
     tokio::spawn(port::serve(status_listener, pages::router(status)));
     let certificate = serving.current();
     tokio::spawn(self_probe::follow(address, certificate, readiness.clone()));
-    tokio::spawn(renewal.follow(Duration::from_secs(args.tls_reread_interval)));
     tokio::spawn({
         let readiness = readiness.clone();
         async move {
@@ -209,16 +187,18 @@ async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<(TcpListener,
 }
 
 async fn namespaces_from_cluster() -> anyhow::Result<Namespaces> {
+    let config = cluster("ask for namespaces", ", or give --namespaces FILE").await?;
+    Namespaces::from_cluster(config).context("no client for the cluster can be made")
+}
+
+/// How to reach the cluster, which is needed for `what`.
+pub(super) async fn cluster(what: &str, otherwise: &str) -> anyhow::Result<kube::Config> {
     // kube takes the process's default provider; two are compiled in nowhere.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     // The error tells its causes itself.
-    let config = kube::Config::infer().await.map_err(|error| {
-        anyhow!(
-            "no cluster to ask for namespaces: run in a pod, set KUBECONFIG, or give --namespaces \
-             FILE ({error})"
-        )
-    })?;
-    Namespaces::from_cluster(config).context("no client for the cluster can be made")
+    kube::Config::infer().await.map_err(|error| {
+        anyhow!("no cluster to {what}: run in a pod, set KUBECONFIG{otherwise} ({error})")
+    })
 }
 
 /// Reads the file that `--namespaces` names.

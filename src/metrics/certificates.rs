@@ -47,12 +47,27 @@ label! {
     }
 }
 
+label! {
+    /// What the upkeep of a self-managed certificate does.
+    Upkeep = "what" {
+        /// The Secret and the configurations were read, and found or set right.
+        Round = "round",
+        /// One of them could not be read or written.
+        Failure = "failure",
+        /// The Secret was put right.
+        Repair = "repair",
+        /// A configuration's `caBundle` was changed.
+        Correction = "correction",
+    }
+}
+
 /// The figures of certificates.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Certificates {
     authorities: Moments<(Authority,)>,
     reloads: Counters<(Material, Reload)>,
     failing: Failing,
+    upkeep: Counters<(Upkeep,)>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -64,11 +79,7 @@ struct Expiry(Current);
 
 impl Certificates {
     pub(super) fn register(registry: &mut Registry, certificate: Current) -> Certificates {
-        let certificates = Certificates {
-            authorities: Moments::default(),
-            reloads: Counters::default(),
-            failing: Failing::default(),
-        };
+        let certificates = Certificates::default();
         registry.register(
             "certificate_expiry_timestamp_seconds",
             "When the serving certificate expires; absent while there is none",
@@ -89,12 +100,27 @@ impl Certificates {
             "1 while the files cannot be used and what they held before is in use",
             certificates.failing.clone(),
         );
+        registry.register(
+            "certificate_upkeep",
+            "What the upkeep of a self-managed certificate has done",
+            certificates.upkeep.clone(),
+        );
         certificates
     }
 
     /// An authority's certificate expires then; or there is none.
     pub fn authority_expires(&self, authority: Authority, when: Option<SystemTime>) {
         self.authorities.set((authority,), when);
+    }
+
+    /// The upkeep of a self-managed certificate did this.
+    pub fn keeps(&self, what: Upkeep) {
+        self.upkeep.count((what,));
+    }
+
+    /// How often it did.
+    pub fn kept(&self, what: Upkeep) -> u64 {
+        self.upkeep.get((what,))
     }
 
     /// The files changed, and what they hold is in use.

@@ -65,6 +65,38 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: debugger
 subjects: [{kind: User, name: debugger}]
 "#;
 
+/// What `--tls-mode self-managed` needs beside, in the namespace NAMESPACE, for
+/// the configurations CONFIGURATION. A name cannot be given for `create`.
+const SELF_MANAGED: &str = r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: podseal, namespace: NAMESPACE}
+rules:
+- {apiGroups: [""], resources: [secrets], verbs: [create]}
+- {apiGroups: [""], resources: [secrets], resourceNames: [podseal-tls], verbs: [get, list, watch, update]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: podseal, namespace: NAMESPACE}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: podseal}
+subjects: [{kind: User, name: "system:serviceaccount:podseal:podseal"}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: CONFIGURATION-certificates}
+rules:
+- apiGroups: [admissionregistration.k8s.io]
+  resources: [mutatingwebhookconfigurations, validatingwebhookconfigurations]
+  resourceNames: [CONFIGURATION]
+  verbs: [get, list, watch, patch]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: CONFIGURATION-certificates}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: CONFIGURATION-certificates}
+subjects: [{kind: User, name: "system:serviceaccount:podseal:podseal"}]
+"#;
+
 /// What the API server writes into its audit log: pods, and no bodies.
 const AUDIT: &str = r#"
 apiVersion: audit.k8s.io/v1
@@ -267,6 +299,15 @@ impl ControlPlane {
     /// The port that the API server listens on.
     pub fn apiserver_port(&self) -> u16 {
         self.apiserver_port
+    }
+
+    /// Lets podseal keep its certificates in `namespace`, and the `caBundle` of
+    /// the two configurations called `configuration`.
+    pub fn allow_self_managed(&self, namespace: &str, configuration: &str) {
+        let rbac = SELF_MANAGED
+            .replace("NAMESPACE", namespace)
+            .replace("CONFIGURATION", configuration);
+        self.apply(ADMIN, &rbac);
     }
 
     /// A kubeconfig file of `user`.

@@ -96,18 +96,21 @@ impl Podseal {
     ) -> Podseal {
         let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
         command.arg("serve");
-        command.arg("--tls-cert-file").arg(folder.join("tls.crt"));
-        command
-            .arg("--tls-private-key-file")
-            .arg(folder.join("tls.key"));
         complete(&mut command);
+        let is_given = |command: &Command, flag: &str| command.get_args().any(|arg| arg == flag);
+        if !is_given(&command, "--tls-mode") {
+            command.arg("--tls-cert-file").arg(folder.join("tls.crt"));
+            command
+                .arg("--tls-private-key-file")
+                .arg(folder.join("tls.key"));
+        }
         for (flag, value) in [
             ("--listen", "127.0.0.1:0"),
             ("--status-listen", "127.0.0.1:0"),
             ("--log-format", "json"),
             ("--drain", "200ms"),
         ] {
-            if !command.get_args().any(|arg| arg == flag) {
+            if !is_given(&command, flag) {
                 command.args([flag, value]);
             }
         }

@@ -1,0 +1,264 @@
+//! The task that keeps the certificates: look, decide, write, and wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use rustls::pki_types::InvalidDnsNameError;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::authority::MakeError;
+use super::clock::Clock;
+use super::cluster::{Cluster, Written, held};
+use super::pace::{Pace, SHORTEST, jittered};
+use super::replica::{Configurations, Replica};
+use super::rotation::{Step, Why};
+use super::secret::Held;
+use super::settings::Settings;
+use super::state::Terms;
+use super::status::Status;
+use crate::admission::text::bounded;
+use crate::certificates::identity::{Identity, IdentityError};
+use crate::certificates::serving::Serving;
+use crate::metrics::certificates::Upkeep;
+
+/// How often everything is read again, whatever the watches say.
+const REREAD: Duration = Duration::from_secs(60);
+/// How long one round may take.
+const ROUND: Duration = Duration::from_secs(30);
+
+/// Keeps the Secret, the two configurations and what is served in step, until
+/// `stop` is cancelled. Any number of replicas may do so at once.
+///
+/// # Errors
+/// At once, when the names of Service and namespace make no DNS name.
+pub async fn keep(
+    client: kube::Client,
+    settings: Settings,
+    serving: Serving,
+    status: Arc<Status>,
+    stop: CancellationToken,
+) -> Result<(), InvalidDnsNameError> {
+    let keeper = Keeper::new(&client, settings, serving, status)?;
+    stop.run_until_cancelled_owned(keeper.run()).await;
+    Ok(())
+}
+
+struct Keeper {
+    cluster: Cluster,
+    replica: Replica,
+    clock: Clock,
+    serving: Serving,
+    status: Arc<Status>,
+    /// Which configurations existed last time.
+    there: Option<[bool; 2]>,
+}
+
+/// Why a round came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum RoundError {
+    #[error("the API server took too long")]
+    TimedOut,
+    #[error("{0:#}")]
+    Api(anyhow::Error),
+    #[error(transparent)]
+    Make(#[from] MakeError),
+    #[error("the Secret's certificate cannot be served: {0}")]
+    Serve(#[from] IdentityError),
+    #[error(
+        "the Secret is not podseal's: it has no annotation podseal.io/ca-generation; delete it, \
+         or name another by --tls-secret"
+    )]
+    Foreign,
+}
+
+impl From<kube::Error> for RoundError {
+    fn from(error: kube::Error) -> RoundError {
+        RoundError::Api(anyhow::Error::new(error))
+    }
+}
+
+/// What came of a round.
+enum Round {
+    /// All is well; look again after this long at the latest.
+    Calm(Duration),
+    /// Something was written, by this replica or a faster one.
+    Busy,
+}
+
+impl Keeper {
+    fn new(
+        client: &kube::Client,
+        settings: Settings,
+        serving: Serving,
+        status: Arc<Status>,
+    ) -> Result<Keeper, InvalidDnsNameError> {
+        let terms = Terms {
+            names: settings.server_names()?,
+            lifetimes: settings.lifetimes,
+        };
+        Ok(Keeper {
+            cluster: Cluster::new(client, settings.names),
+            replica: Replica::new(terms),
+            clock: settings.clock,
+            serving,
+            status,
+            there: None,
+        })
+    }
+
+    async fn run(mut self) {
+        let mut changes = self.cluster.changes();
+        let mut pace = Pace::default();
+        loop {
+            let round = timeout(ROUND, self.round()).await;
+            let round = round.unwrap_or(Err(RoundError::TimedOut));
+            if round.is_ok() {
+                self.status.has(Upkeep::Round);
+            }
+            let wait = match round {
+                Ok(Round::Calm(wait)) => wait,
+                Ok(Round::Busy) => Duration::ZERO,
+                Err(error) => {
+                    self.status.has(Upkeep::Failure);
+                    // An answer of the API server's may quote anything.
+                    let error = error.to_string();
+                    let error = &*bounded(&error);
+                    tracing::warn!(error, "cannot keep the certificates; trying again");
+                    Duration::ZERO
+                }
+            };
+            // Changes that come meanwhile are seen by the same next look.
+            sleep(pace.after(wait.is_zero())).await;
+            let deadline = sleep(jittered(wait));
+            tokio::pin!(deadline);
+            tokio::select! {
+                () = &mut deadline => {}
+                () = changed(&mut changes) => {}
+            }
+        }
+    }
+
+    async fn round(&mut self) -> Result<Round, RoundError> {
+        // In this order. An authority is in the Secret before it is in a
+        // configuration; so whatever is seen here and not in the Secret that is
+        // read next has no place there any more.
+        let configurations = self.cluster.configurations().await?;
+        self.tell_which(&configurations);
+        let secret = self.cluster.secret().await?;
+        let held = held(secret.as_ref());
+        let mut busy = false;
+        let mut wait = REREAD;
+        match self.replica.next(&configurations, &held, (self.clock)())? {
+            Step::Refuse => return Err(RoundError::Foreign),
+            Step::Wait(left) => {
+                wait = wait.min(left.unwrap_or(wait));
+                if let Held::Whole { state, .. } = held {
+                    self.replica.learn(*state);
+                }
+            }
+            Step::Write(why, state) => {
+                if self.cluster.write(secret, &state, &why).await? == Written::Conflict {
+                    tracing::debug!("another replica wrote the Secret first");
+                    return Ok(Round::Busy);
+                }
+                self.tell(&why, state.generation);
+                self.replica.learn(*state);
+                busy = true;
+            }
+        }
+        self.present(&configurations)?;
+        busy |= self.correct(&configurations).await?;
+        if busy {
+            return Ok(Round::Busy);
+        }
+        let strangers = self.replica.strangers_due((self.clock)().steady);
+        Ok(Round::Calm(
+            wait.min(strangers.unwrap_or(wait)).max(SHORTEST),
+        ))
+    }
+
+    /// Serves what the Secret holds, and shows it in the figures.
+    fn present(&mut self, configurations: &Configurations) -> Result<(), RoundError> {
+        if let Some(state) = self.replica.memory() {
+            self.status.show(state);
+        }
+        if let Some(state) = self.replica.presented(configurations).cloned() {
+            let leaf = &state.leaf;
+            let (certificate, key) = (leaf.certificate.pem(), leaf.key.pem());
+            let identity = Identity::from_pem(certificate.as_bytes(), key.as_bytes())?;
+            self.serving.present(identity);
+            self.replica.serves(&state);
+            let not_after = jiff::Timestamp::try_from(leaf.certificate.not_after);
+            let not_after = not_after.map_or_else(|_| String::new(), |time| time.to_string());
+            tracing::info!(not_after, "serving another certificate");
+        }
+        Ok(())
+    }
+
+    /// Sets both configurations right, and tells whether one was wrong.
+    async fn correct(&mut self, configurations: &Configurations) -> Result<bool, RoundError> {
+        let patches = self
+            .replica
+            .corrections(configurations, (self.clock)().steady);
+        let mut wrong = false;
+        for (which, patch) in patches.into_iter().enumerate() {
+            let Some(patch) = patch else { continue };
+            wrong = true;
+            if self.cluster.correct(which, &patch).await? == Written::Done {
+                self.status.has(Upkeep::Correction);
+                let kind = [
+                    "MutatingWebhookConfiguration",
+                    "ValidatingWebhookConfiguration",
+                ][which];
+                tracing::info!(kind, "set the caBundle right");
+            }
+        }
+        Ok(wrong)
+    }
+
+    /// Tells which configurations there are, when that has changed. One that is
+    /// not installed is no fault; it may be what somebody is looking for.
+    fn tell_which(&mut self, configurations: &Configurations) {
+        let there = configurations.each_ref().map(Option::is_some);
+        if self.there != Some(there) {
+            self.there = Some(there);
+            let [mutating, validating] = there;
+            tracing::info!(
+                mutating,
+                validating,
+                "these webhook configurations are installed"
+            );
+        }
+    }
+
+    fn tell(&self, why: &Why, generation: u64) {
+        match why {
+            Why::Noted => tracing::debug!(generation, "{why}"),
+            Why::Restored | Why::Mended(_) | Why::Recovered => {
+                self.status.has(Upkeep::Repair);
+                tracing::warn!(generation, "{why}");
+            }
+            _ => tracing::info!(generation, "{why}"),
+        }
+    }
+}
+
+/// Resolves when something has changed. A watch that breaks is started again by
+/// its stream, and until then the periodic look does.
+async fn changed(
+    changes: &mut (impl futures::Stream<Item = Result<(), kube::runtime::watcher::Error>> + Unpin),
+) {
+    loop {
+        match changes.next().await {
+            Some(Ok(())) => return,
+            Some(Err(error)) => {
+                let error = format!("{:#}", anyhow::Error::new(error));
+                let error = &*bounded(&error);
+                tracing::warn!(error, "a watch for the certificates broke; trying again");
+            }
+            None => return std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What one replica knows and remembers; pure, so that tests can run many.
+
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use serde_json::Value;
+
+use super::authority::MakeError;
+use super::clock::Moment;
+use super::configuration::{Configuration, Strangers};
+use super::rotation::{Step, Trust, next};
+use super::secret::Held;
+use super::state::{State, Terms};
+
+/// The mutating and the validating configuration, where they exist.
+pub(super) type Configurations = [Option<Configuration>; 2];
+
+/// What one replica knows and remembers.
+#[derive(Debug)]
+pub(super) struct Replica {
+    pub(super) terms: Terms,
+    memory: Option<State>,
+    sighting: Option<Sighting>,
+    strangers: Strangers,
+    /// The leaf in use, and who issued it.
+    served: Option<(CertificateDer<'static>, CertificateDer<'static>)>,
+}
+
+/// That everything was trusted everywhere, and since when.
+#[derive(Debug)]
+struct Sighting {
+    what: Sighted,
+    since: Duration,
+}
+
+/// What a sighting is of. Any change of it begins a new one: somebody may have
+/// taken an authority away and put it back between two looks, and an API server
+/// may still be about to see the gap.
+#[derive(Debug, PartialEq, Eq)]
+struct Sighted {
+    generation: u64,
+    bundle: Vec<CertificateDer<'static>>,
+    versions: [Option<(String, i64)>; 2],
+}
+
+impl Replica {
+    /// One that has just started.
+    pub(super) fn new(terms: Terms) -> Replica {
+        Replica {
+            terms,
+            memory: None,
+            sighting: None,
+            strangers: Strangers::default(),
+            served: None,
+        }
+    }
+
+    /// What to do with the Secret, which was read after the configurations.
+    pub(super) fn next(
+        &mut self,
+        configurations: &Configurations,
+        held: &Held,
+        now: Moment,
+    ) -> Result<Step, MakeError> {
+        let trust = match held {
+            Held::Whole { state, .. } => self.look(configurations, state, now.steady),
+            _ => Trust::Lacking,
+        };
+        next(held, self.memory.as_ref(), trust, &self.terms, now)
+    }
+
+    /// A configuration that does not exist has nobody call, so it trusts
+    /// whatever it should. It is another version when it appears.
+    fn look(&mut self, configurations: &Configurations, state: &State, steady: Duration) -> Trust {
+        let mut existing = configurations.iter().flatten();
+        if !existing.all(|configuration| configuration.trusts_all_of(state)) {
+            self.sighting = None;
+            return Trust::Lacking;
+        }
+        let version = |of: &Option<Configuration>| of.as_ref().map(|of| of.version.clone());
+        let [mutating, validating] = configurations;
+        let what = Sighted {
+            generation: state.generation,
+            bundle: state.bundle().map(|ca| ca.der.clone()).collect(),
+            versions: [version(mutating), version(validating)],
+        };
+        let since = match &self.sighting {
+            Some(sighting) if sighting.what == what => sighting.since,
+            _ => steady,
+        };
+        self.sighting = Some(Sighting { what, since });
+        Trust::For(steady.saturating_sub(since))
+    }
+
+    /// Takes `state` as what the Secret holds now.
+    pub(super) fn learn(&mut self, state: State) {
+        if let Some(before) = &self.memory {
+            self.strangers.retire(before, &state);
+        }
+        self.memory = Some(state);
+    }
+
+    /// What the Secret held when last seen whole.
+    pub(super) fn memory(&self) -> Option<&State> {
+        self.memory.as_ref()
+    }
+
+    /// The patches that set the configurations right.
+    ///
+    /// Only for the Secret that was read after them, or written: an authority
+    /// which another replica has added since is then known here, too.
+    pub(super) fn corrections(
+        &mut self,
+        configurations: &Configurations,
+        steady: Duration,
+    ) -> [Option<Value>; 2] {
+        let Some(state) = &self.memory else {
+            return [None, None];
+        };
+        self.strangers
+            .meet(configurations.iter().flatten(), state, steady);
+        let (strangers, overlap) = (&self.strangers, self.terms.lifetimes.overlap);
+        configurations.each_ref().map(|configuration| {
+            let configuration = configuration.as_ref()?;
+            configuration.correction(state, strangers, overlap, steady)
+        })
+    }
+
+    /// How long until a stranger's waiting time is over.
+    pub(super) fn strangers_due(&self, steady: Duration) -> Option<Duration> {
+        self.strangers.due(self.terms.lifetimes.overlap, steady)
+    }
+
+    /// What to serve the leaf of from now on, if it is another than before.
+    ///
+    /// The Secret says which one, and that its authority has waited. A look at
+    /// the configurations guards against a Secret that somebody has made: a
+    /// replica that serves what is trusted goes on until the new one is, too.
+    pub(super) fn presented(&self, configurations: &Configurations) -> Option<&State> {
+        let state = self.memory.as_ref()?;
+        let (leaf, issuer) = (&state.leaf.certificate.der, &state.issuer.certificate.der);
+        let trusted = |ca: &CertificateDer<'_>| {
+            let mut existing = configurations.iter().flatten();
+            existing.all(|configuration| configuration.trusts(ca))
+        };
+        let is_due = match &self.served {
+            None => true,
+            Some((served, _)) if served == leaf => false,
+            Some((_, of)) => of == issuer || trusted(issuer) || !trusted(of),
+        };
+        is_due.then_some(state)
+    }
+
+    /// Takes note that the leaf of `state` is served.
+    pub(super) fn serves(&mut self, state: &State) {
+        let (leaf, issuer) = (&state.leaf.certificate.der, &state.issuer.certificate.der);
+        self.served = Some((leaf.clone(), issuer.clone()));
+    }
+}

@@ -1,0 +1,181 @@
+//! What to do next: pure, with the clock an argument.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use super::authority::MakeError;
+use super::clock::Moment;
+use super::secret::Held;
+use super::state::{State, Terms};
+
+/// What to do with the Secret.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Nothing, and if something waits for time to pass, for how long.
+    Wait(Option<Duration>),
+    /// Nothing, since it is somebody else's.
+    Refuse,
+    /// Write this, if nobody was faster.
+    Write(Why, Box<State>),
+}
+
+/// Why the Secret is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Why {
+    /// There was none anywhere.
+    Created,
+    /// It was gone, or an old copy took its place.
+    Restored,
+    /// It was damaged, in this way.
+    Mended(&'static str),
+    /// What it held was of no use at this time.
+    Recovered,
+    /// The leaf was about to expire, or its names were not those wanted.
+    Renewed,
+    /// There is a new authority, to be trusted before it is used.
+    Introduced,
+    /// Its waiting time is over, and the leaf is of the new authority.
+    Promoted,
+    /// The second waiting time is over, and the old authority is gone.
+    Retired,
+    /// When a waiting time began, or that it was interrupted.
+    Noted,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Why::Created => "made the first certificate authority",
+            Why::Restored => {
+                "put the certificates back: they were gone, or older ones in their place"
+            }
+            Why::Mended(damage) => return write!(f, "mended the certificates: {damage}"),
+            Why::Recovered => "made new certificates at once: the present ones are not valid now",
+            Why::Renewed => "renewed the serving certificate",
+            Why::Introduced => {
+                "made the next certificate authority, to be trusted before it is used"
+            }
+            Why::Promoted => "the next certificate authority has issued the serving certificate",
+            Why::Retired => "let go of the certificate authority before this one",
+            Why::Noted => "noted since when the configurations trust all authorities",
+        })
+    }
+}
+
+/// For how long one replica has seen, itself and without a break, that both
+/// configurations trust every authority of the Secret.
+///
+/// The steady clock measures it: whatever the Secret says by a clock that may
+/// be wrong, nothing moves on before this has lasted for the waiting time.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Trust {
+    /// They do not, as of now.
+    Lacking,
+    /// They do, for this long.
+    For(Duration),
+}
+
+/// What to do next, given the Secret, what this replica holds in memory, and
+/// how the configurations look.
+///
+/// Every replica asks this for itself; that only one of them gets its way is
+/// the API server's doing, which takes one write of one version.
+///
+/// # Errors
+/// When a certificate cannot be made.
+pub(super) fn next(
+    held: &Held,
+    memory: Option<&State>,
+    trust: Trust,
+    terms: &Terms,
+    now: Moment,
+) -> Result<Step, MakeError> {
+    let write = |why, state| Ok(Step::Write(why, Box::new(state)));
+    match (held, memory) {
+        (Held::Absent, None) => write(Why::Created, State::create(terms, now.wall)?),
+        (Held::Foreign, None) => Ok(Step::Refuse),
+        // Not a new authority: nobody trusts it yet.
+        (Held::Absent | Held::Foreign, Some(memory)) => write(Why::Restored, memory.clone()),
+        (Held::Damaged(remains), Some(memory)) if memory.generation >= remains.generation => {
+            let state = memory.clone().trusting(remains.certificates());
+            write(Why::Mended(remains.damage), state)
+        }
+        (Held::Damaged(remains), memory) => {
+            let state = remains.mended(terms, now.wall)?;
+            let state = state.trusting(memory.into_iter().flat_map(State::bundle));
+            write(Why::Mended(remains.damage), state)
+        }
+        (Held::Whole { state, .. }, Some(memory)) if state.generation < memory.generation => {
+            write(Why::Restored, memory.clone().trusting(state.bundle()))
+        }
+        (Held::Whole { state, rotate }, _) => next_of(state, *rotate, trust, terms, now),
+    }
+}
+
+fn next_of(
+    state: &State,
+    rotate: bool,
+    trust: Trust,
+    terms: &Terms,
+    now: Moment,
+) -> Result<Step, MakeError> {
+    let write = |why, state| Ok(Step::Write(why, Box::new(state)));
+    let (lifetimes, now) = (terms.lifetimes, now.wall);
+    let next = state.next.as_ref().filter(|next| next.is_usable_at(now));
+    let can_renew = state.issuer.is_usable_at(now);
+    if state.is_useless_at(now) {
+        let recovered = if can_renew {
+            state.renewed(terms, now)?
+        } else if next.is_some() {
+            state.promoted(terms, now)?
+        } else {
+            state.introducing(terms, now)?.promoted(terms, now)?
+        };
+        return write(Why::Recovered, recovered);
+    }
+    let leaf = state.leaf.certificate.not_after;
+    // A leaf that ends with its authority cannot be made to last longer.
+    let lasts = (now + lifetimes.leaf).min(state.issuer.certificate.not_after) > leaf;
+    let is_due = leaf <= now + lifetimes.leaf / 3 && lasts;
+    if can_renew && (is_due || !state.is_named(terms)) {
+        return write(Why::Renewed, state.renewed(terms, now)?);
+    }
+    if state.next.is_some() || !state.others.is_empty() {
+        return next_of_waiting(state, trust, terms, now);
+    }
+    let is_ending = state.issuer.certificate.not_after <= now + lifetimes.authority / 3;
+    if is_ending || rotate || !can_renew {
+        return write(Why::Introduced, state.introducing(terms, now)?);
+    }
+    Ok(Step::Wait(None))
+}
+
+/// A waiting time has passed when the Secret says so, and when this replica
+/// has seen as much. Either alone can be wrong: the Secret's by a clock that
+/// jumped, the replica's since it knows nothing of what is before its start.
+fn next_of_waiting(
+    state: &State,
+    trust: Trust,
+    terms: &Terms,
+    now: SystemTime,
+) -> Result<Step, MakeError> {
+    let write = |why, state| Ok(Step::Write(why, Box::new(state)));
+    let overlap = terms.lifetimes.overlap;
+    let (seen, since) = match (trust, state.trusted_since) {
+        (Trust::Lacking, None) => return Ok(Step::Wait(None)),
+        (Trust::Lacking, Some(_)) => return write(Why::Noted, state.noted(None)),
+        // A note from the future is of a clock that was ahead.
+        (Trust::For(seen), Some(since)) if since <= now => (seen, since),
+        (Trust::For(_), _) => return write(Why::Noted, state.noted(Some(now))),
+    };
+    let noted = now.duration_since(since).unwrap_or_default();
+    let left = overlap.saturating_sub(seen.min(noted));
+    if !left.is_zero() {
+        return Ok(Step::Wait(Some(left)));
+    }
+    match &state.next {
+        Some(next) if next.is_usable_at(now) => write(Why::Promoted, state.promoted(terms, now)?),
+        Some(_) => write(Why::Introduced, state.introducing(terms, now)?),
+        None => write(Why::Retired, state.retired()),
+    }
+}

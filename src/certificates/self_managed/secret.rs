@@ -1,0 +1,226 @@
+//! The Secret's keys and annotations, read strictly and written.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+
+use super::authority::{Authority, Key, Leaf, MakeError};
+use super::certificate::{Certificate, certificates_in};
+use super::state::{State, Terms};
+
+/// Counts the changes of authorities, and marks the Secret as podseal's own.
+pub(super) const GENERATION: &str = "podseal.io/ca-generation";
+/// Since when both webhook configurations trust the whole bundle.
+pub(super) const TRUSTED_SINCE: &str = "podseal.io/ca-trusted-since";
+/// Asks for a new authority. Whoever acts on it removes it.
+pub(super) const ROTATE: &str = "podseal.io/rotate-ca";
+
+const LEAF: &str = "tls.crt";
+const LEAF_KEY: &str = "tls.key";
+const BUNDLE: &str = "ca.crt";
+const ISSUER_KEY: &str = "ca.key";
+const NEXT_KEY: &str = "next-ca.key";
+/// All keys of the Secret that are podseal's.
+pub(super) const KEYS: [&str; 5] = [LEAF, LEAF_KEY, BUNDLE, ISSUER_KEY, NEXT_KEY];
+/// How many authorities are looked at in a bundle.
+const BUNDLE_SIZE: usize = 8;
+
+/// The part of a Secret that matters.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(super) struct Contents {
+    pub(super) data: BTreeMap<String, Vec<u8>>,
+    pub(super) annotations: BTreeMap<String, String>,
+}
+
+/// What a Secret turned out to be.
+#[derive(Debug, Clone)]
+pub(super) enum Held {
+    /// There is none.
+    Absent,
+    /// Somebody else's.
+    Foreign,
+    /// Podseal's, and not whole.
+    Damaged(Box<Remains>),
+    /// Podseal's, and whole.
+    Whole {
+        /// What it holds.
+        state: Box<State>,
+        /// Somebody asks for a new authority.
+        rotate: bool,
+    },
+}
+
+/// What can be read of a damaged Secret.
+#[derive(Debug, Clone)]
+pub(super) struct Remains {
+    /// What is wrong with it.
+    pub(super) damage: &'static str,
+    pub(super) generation: u64,
+    /// Those that can be read, with the keys that are theirs.
+    authorities: Vec<Authority>,
+    /// The leaf with its issuer's place, if the two can be served on.
+    leaf: Option<(Leaf, usize)>,
+}
+
+impl Held {
+    /// What these contents are.
+    pub(super) fn read(contents: &Contents) -> Held {
+        let generation = contents.annotations.get(GENERATION);
+        let is_empty = contents.data.values().all(Vec::is_empty);
+        if generation.is_none() && !contents.data.contains_key(ISSUER_KEY) {
+            // An empty one was put there for podseal to fill.
+            return if is_empty {
+                Held::Absent
+            } else {
+                Held::Foreign
+            };
+        }
+        let generation: Option<u64> = generation.and_then(|text| text.parse().ok());
+        let get = |key: &str| contents.data.get(key).map_or(&[][..], Vec::as_slice);
+        let (bundle, mut whole) = certificates_in(get(BUNDLE));
+        let read: Vec<_> = bundle.iter().filter_map(Certificate::from_der).collect();
+        whole &= read.len() == bundle.len() && read.len() <= BUNDLE_SIZE;
+        whole &= read.iter().all(|certificate| certificate.is_authority);
+        let keys = [ISSUER_KEY, NEXT_KEY].map(|key| Key::from_pem(get(key)));
+        let mut authorities: Vec<_> = read
+            .into_iter()
+            .filter(|certificate| certificate.is_authority)
+            .take(BUNDLE_SIZE)
+            .map(|certificate| Authority {
+                key: keys
+                    .iter()
+                    .flatten()
+                    .find(|key| key.is_of(&certificate))
+                    .cloned(),
+                certificate,
+            })
+            .collect();
+        let leaf = leaf(get(LEAF), get(LEAF_KEY)).and_then(|leaf| {
+            let issued =
+                |authority: &Authority| leaf.certificate.is_issued_by(&authority.certificate);
+            let place = authorities.iter().position(issued)?;
+            Some((leaf, place))
+        });
+        let damage = match (&leaf, generation) {
+            (None, _) => "the serving certificate, its key and its issuer do not fit together",
+            (_, None) => "the annotation podseal.io/ca-generation is no number",
+            _ if !whole => "ca.crt has something else than a few certificates of authorities",
+            // With a successor at hand, the loss has been dealt with.
+            _ if authorities.iter().all(|authority| authority.key.is_none()) => {
+                "the key of the authority is missing or another's"
+            }
+            (Some((leaf, issuer)), Some(generation)) => {
+                let issuer = authorities.remove(*issuer);
+                let next = authorities
+                    .iter()
+                    .position(|authority| authority.key.is_some());
+                let next = next.map(|next| authorities.remove(next));
+                let others = authorities.into_iter().map(|other| other.certificate);
+                let state = State {
+                    generation,
+                    issuer,
+                    next,
+                    others: others.collect(),
+                    leaf: leaf.clone(),
+                    trusted_since: trusted_since(contents),
+                };
+                return Held::Whole {
+                    state: Box::new(state),
+                    rotate: contents.annotations.contains_key(ROTATE),
+                };
+            }
+        };
+        Held::Damaged(Box::new(Remains {
+            damage,
+            generation: generation.unwrap_or(0),
+            authorities,
+            leaf,
+        }))
+    }
+}
+
+impl Remains {
+    /// The authorities that can be read.
+    pub(super) fn certificates(&self) -> impl Iterator<Item = &Certificate> {
+        self.authorities
+            .iter()
+            .map(|authority| &authority.certificate)
+    }
+
+    /// The best that can be made of it. What was trusted stays trusted.
+    ///
+    /// A leaf that can be served stays. Otherwise a key that is left issues
+    /// one; and only if there is none, a new authority has to.
+    pub(super) fn mended(&self, terms: &Terms, now: SystemTime) -> Result<State, MakeError> {
+        let state = |issuer: Authority, leaf: Leaf| State {
+            generation: self.generation + 1,
+            issuer,
+            next: None,
+            others: Vec::new(),
+            leaf,
+            trusted_since: None,
+        };
+        let usable = |authority: &&Authority| authority.is_usable_at(now);
+        let mended = match &self.leaf {
+            Some((leaf, issuer)) => {
+                let kept = state(self.authorities[*issuer].clone(), leaf.clone());
+                if kept.issuer.key.is_some() {
+                    kept
+                } else {
+                    kept.introducing(terms, now)?
+                }
+            }
+            None => match self.authorities.iter().find(usable) {
+                Some(issuer) => {
+                    let leaf = issuer.issue(&terms.names, now + terms.lifetimes.leaf)?;
+                    state(issuer.clone(), leaf)
+                }
+                None => State {
+                    generation: self.generation + 1,
+                    ..State::create(terms, now)?
+                },
+            },
+        };
+        Ok(mended.trusting(self.certificates()))
+    }
+}
+
+impl State {
+    /// The Secret's contents that say this, and nothing else.
+    pub(super) fn contents(&self) -> Contents {
+        let bundle: String = self.bundle().map(Certificate::pem).collect();
+        let mut data = BTreeMap::from([
+            (LEAF.to_owned(), self.leaf.certificate.pem().into_bytes()),
+            (LEAF_KEY.to_owned(), self.leaf.key.pem().into_bytes()),
+            (BUNDLE.to_owned(), bundle.into_bytes()),
+        ]);
+        let next = self.next.as_ref().and_then(|next| next.key.as_ref());
+        for (name, key) in [(ISSUER_KEY, self.issuer.key.as_ref()), (NEXT_KEY, next)] {
+            if let Some(key) = key {
+                data.insert(name.to_owned(), key.pem().into_bytes());
+            }
+        }
+        let mut annotations =
+            BTreeMap::from([(GENERATION.to_owned(), self.generation.to_string())]);
+        let since = self.trusted_since.map(Timestamp::try_from);
+        if let Some(Ok(since)) = since {
+            annotations.insert(TRUSTED_SINCE.to_owned(), format!("{since:.0}"));
+        }
+        Contents { data, annotations }
+    }
+}
+
+fn leaf(certificate: &[u8], key: &[u8]) -> Option<Leaf> {
+    let (chain, _) = certificates_in(certificate);
+    let certificate = Certificate::from_der(chain.first()?)?;
+    let key = Key::from_pem(key).filter(|key| key.is_of(&certificate))?;
+    Some(Leaf { certificate, key })
+}
+
+/// Unreadable is as good as not noted: the wait begins anew.
+fn trusted_since(contents: &Contents) -> Option<SystemTime> {
+    let noted: Timestamp = contents.annotations.get(TRUSTED_SINCE)?.parse().ok()?;
+    let since_1970 = u64::try_from(noted.as_second()).ok()?;
+    Some(SystemTime::UNIX_EPOCH + Duration::from_secs(since_1970))
+}

@@ -1,0 +1,145 @@
+//! The arguments of `podseal serve` that say where its certificate is from.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, bail};
+use tokio_util::sync::CancellationToken;
+
+use crate::certificates::files::Files;
+use crate::certificates::renewal::Renewal;
+use crate::certificates::self_managed::status::Status;
+use crate::certificates::self_managed::{Names, Settings, keep};
+use crate::certificates::serving::Serving;
+use crate::metrics::certificates::Certificates as Figures;
+
+/// Where the serving certificate is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Mode {
+    /// From --tls-cert-file and --tls-private-key-file
+    Files,
+    /// Made by podseal, with an authority of its own, and kept in a Secret that all replicas share
+    SelfManaged,
+}
+
+/// Where the certificate is from, and who may call.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "TLS")]
+#[group(id = "tls")]
+pub(super) struct Args {
+    /// Where the serving certificate is from
+    #[arg(long, value_enum, value_name = "MODE", default_value = "files")]
+    tls_mode: Mode,
+    /// The serving certificate, with its chain, as PEM; read again when it changes
+    #[arg(long, value_name = "FILE")]
+    tls_cert_file: Option<PathBuf>,
+    /// The certificate's private key, as PEM
+    #[arg(long, value_name = "FILE")]
+    tls_private_key_file: Option<PathBuf>,
+    /// Answer only clients that show a certificate of one of these authorities, as PEM
+    #[arg(long, value_name = "FILE")]
+    client_ca: Option<PathBuf>,
+    /// Read these files again after so many seconds, even if no change was seen
+    #[arg(long, value_name = "SECONDS", default_value = "60",
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    tls_reread_interval: u64,
+    #[command(flatten)]
+    self_managed: SelfManaged,
+}
+
+/// What is kept with `--tls-mode self-managed`.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of --tls-mode self-managed")]
+pub(super) struct SelfManaged {
+    /// The Secret that holds the certificates; podseal creates it
+    #[arg(long, value_name = "NAME", default_value = "podseal-tls")]
+    tls_secret: String,
+    /// The namespace podseal runs in [default: that of its service account, or of KUBECONFIG]
+    #[arg(long, value_name = "NAME")]
+    namespace: Option<String>,
+    /// The Service by which the API server calls podseal
+    #[arg(long, value_name = "NAME", default_value = "podseal")]
+    service_name: String,
+    /// The MutatingWebhookConfiguration whose caBundle is kept right; it is never created
+    #[arg(long, value_name = "NAME", default_value = "podseal")]
+    mutating_webhook_configuration: String,
+    /// The ValidatingWebhookConfiguration, likewise
+    #[arg(long, value_name = "NAME", default_value = "podseal")]
+    validating_webhook_configuration: String,
+    /// How long both configurations trust a new authority before it is used, and the old one
+    /// afterwards: more than an API server may take to see a change
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = super::limits::time)]
+    ca_overlap: Duration,
+}
+
+impl Args {
+    /// Starts to serve a certificate, and to follow its changes: in tasks that
+    /// end with the process. Nothing is left half done then, since every write
+    /// stands for itself.
+    pub(super) async fn start(self, serving: &Serving, figures: &Figures) -> anyhow::Result<()> {
+        let pair = self
+            .tls_mode
+            .pair(self.tls_cert_file, self.tls_private_key_file)?;
+        // The authorities first: not one handshake is to go unchecked.
+        let authorities = self.client_ca.map(Files::client_ca);
+        let is_self_managed = pair.is_none();
+        let renewal = Renewal::start(
+            authorities.into_iter().chain(pair).collect(),
+            serving.clone(),
+            figures.clone(),
+            SystemTime::now,
+        )?;
+        tokio::spawn(renewal.follow(Duration::from_secs(self.tls_reread_interval)));
+        if is_self_managed {
+            let client = client().await?;
+            let settings = self.self_managed.settings(client.default_namespace());
+            settings.check().context("--service-name and --namespace")?;
+            let status = Arc::new(Status::counted(figures.clone()));
+            let never = CancellationToken::new();
+            tokio::spawn(keep(client, settings, serving.clone(), status, never));
+        }
+        Ok(())
+    }
+}
+
+async fn client() -> anyhow::Result<kube::Client> {
+    let config = super::serve::cluster("keep the certificate in", "").await?;
+    kube::Client::try_from(config).context("cannot make a client of the cluster")
+}
+
+impl Mode {
+    /// The files of the certificate, where it is from files.
+    fn pair(
+        self,
+        certificate: Option<PathBuf>,
+        key: Option<PathBuf>,
+    ) -> anyhow::Result<Option<Files>> {
+        match (self, certificate, key) {
+            (Mode::Files, Some(certificate), Some(key)) => Ok(Some(Files::pair(certificate, key))),
+            (Mode::Files, ..) => bail!(
+                "--tls-cert-file and --tls-private-key-file are needed, or --tls-mode self-managed"
+            ),
+            (Mode::SelfManaged, None, None) => Ok(None),
+            (Mode::SelfManaged, ..) => bail!(
+                "with --tls-mode self-managed, --tls-cert-file and --tls-private-key-file have no \
+                 place: podseal makes its certificate"
+            ),
+        }
+    }
+}
+
+impl SelfManaged {
+    /// What is kept, in `default_namespace` if the arguments name none.
+    pub(super) fn settings(&self, default_namespace: &str) -> Settings {
+        let namespace = self.namespace.as_deref().unwrap_or(default_namespace);
+        let names = Names {
+            namespace: namespace.to_owned(),
+            secret: self.tls_secret.clone(),
+            service: self.service_name.clone(),
+            mutating: self.mutating_webhook_configuration.clone(),
+            validating: self.validating_webhook_configuration.clone(),
+        };
+        Settings::new(names, self.ca_overlap)
+    }
+}
