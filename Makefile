@@ -3,7 +3,7 @@
 CARGO ?= cargo
 SHELL := bash
 
-.PHONY: help demo test build bench lint deny advisories controlplane clean
+.PHONY: help demo test build bench fuzz lint deny advisories controlplane clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,13 +24,19 @@ bench: ## Measure the decision
 controlplane: ## Build the API server, etcd and kubectl that the tests run, once
 	@tests/controlplane/build.sh >/dev/null
 
+fuzz: ## Run the fuzz targets for FUZZ_SECONDS (20) each; needs a C++ compiler
+	@.ci/fuzz
+
 lint: ## Check the format, clippy and the documentation
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
+	$(CARGO) clippy --locked --manifest-path fuzz/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}" --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
 deny: ## Check licences, bans and sources of the dependencies
 	@.ci/cargo-deny check bans licenses sources
+	@.ci/cargo-deny --manifest-path fuzz/Cargo.toml --config deny.toml check bans sources
 
 advisories: ## Check the dependencies against the RustSec database; needs the Internet
 	@.ci/cargo-deny check advisories

@@ -154,3 +154,18 @@ containers:
     let volume = pod.mounted_at("build", "/home/job").expect("a volume");
     assert_eq!(volume["emptyDir"], json!({"sizeLimit": "10Gi"}));
 }
+
+#[test]
+fn the_collector_follows_build_whatever_the_profile_says_of_init_containers() {
+    let collector = "init-build-uid-gid-collector";
+    let mut pod = fixture("umask-collector");
+    for name in ["build", collector] {
+        container_mut(&mut pod, name)["securityContext"] = json!({});
+    }
+    let yaml = "containers:
+  build: {set: {securityContext: {privileged: false}}}
+  init: {set: {securityContext: {runAsGroup: 5}}, default: {securityContext: {runAsUser: 1000}}}";
+    let pod = corrected(&pod, yaml);
+    assert_eq!((pod.uid("build"), pod.uid(collector)), (None, None));
+    assert_eq!(pod.security(collector, "runAsGroup"), &Value::Null);
+}

@@ -10,7 +10,7 @@ use super::corrector::Corrector;
 use super::home;
 use super::job::{BUILD, Role, UID_COLLECTOR};
 use super::message::Refusal;
-use super::pod::{List, Place, Pod, SecurityContext};
+use super::pod::{Container, List, Place, Pod, SecurityContext};
 use super::pod_security::Level;
 use super::profile::{PodFields, Profile, Rules};
 use super::restrict;
@@ -31,17 +31,26 @@ pub(super) fn correct<'a>(
     conflict::find_in_names(pod)?;
     let mut corrector = Corrector::new(pod);
     correct_pod(&mut corrector, profile);
+    let mirror = Mirror::of(corrector.pod(), profile);
     for (list, index, role) in containers(corrector.pod()) {
         let rules = profile.containers.role(role);
-        correct_container(&mut corrector, list, index, rules);
+        let place = Place::Container(list, index);
+        let follows = mirror.as_ref().is_some_and(|m| m.collector == place);
+        let speaks_of = |field: &Field| !(follows && MIRRORED.contains(field));
+        correct_container(&mut corrector, list, index, rules, speaks_of);
         if level == Level::Restricted {
             restrict::restrict(&mut corrector, list, index, role, rules);
+            if speaks_of(&Field::RunAsNonRoot) {
+                restrict::restrict_user(&mut corrector, place, role, rules);
+            }
         }
     }
     if level == Level::Restricted {
         restrict::seccomp_lets_podman_clone(&corrector, &profile.containers.build)?;
     }
-    mirror_build_user(&mut corrector, profile);
+    if let Some(mirror) = mirror {
+        mirror.follow(&mut corrector);
+    }
     home::give_home(&mut corrector, profile)?;
     conflict::find(corrector.pod(), corrector.annotates())?;
     Ok(corrector.finish())
@@ -50,7 +59,7 @@ pub(super) fn correct<'a>(
 /// Every container with its role; the regular ones first, so that a reader of
 /// the changes meets `build` first.
 fn containers(pod: &Pod<'_>) -> Vec<(List, usize, Role)> {
-    let of = |list, containers: &[super::pod::Container<'_>]| -> Vec<_> {
+    let of = |list, containers: &[Container<'_>]| -> Vec<_> {
         let roles = containers
             .iter()
             .map(|container| Role::of(list, &container.name));
@@ -106,13 +115,16 @@ fn correct_container<'a>(
     list: List,
     index: usize,
     rules: &'a Rules,
+    speaks_of: impl Fn(&Field) -> bool,
 ) {
     let place = Place::Container(list, index);
     for (field, value) in rules.set.security_context.fields() {
-        corrector.set_security_context(place, field, value);
+        if speaks_of(&field) {
+            corrector.set_security_context(place, field, value);
+        }
     }
     for (field, value) in rules.default.security_context.fields() {
-        if effective(corrector.pod(), place, field).is_none() {
+        if speaks_of(&field) && effective(corrector.pod(), place, field).is_none() {
             corrector.set_security_context(place, field, value);
         }
     }
@@ -243,31 +255,47 @@ pub(super) fn same_capability(a: &str, b: &str) -> bool {
 /// The runner asks the build image, in an init container, which user `build`
 /// will run as, and hands the job's files to that user. The answer is only
 /// right if both run as the same.
-fn mirror_build_user(corrector: &mut Corrector<'_, '_>, profile: &Profile) {
-    let rules = &profile.containers.build;
-    if rules.set == Default::default() && rules.default == Default::default() {
-        return;
-    }
-    let pod = corrector.pod();
-    let Some(build) = pod.spec.containers.iter().position(|c| &*c.name == BUILD) else {
-        return;
-    };
-    let collector = pod
-        .spec
-        .init_containers
-        .iter()
-        .position(|c| &*c.name == UID_COLLECTOR);
-    let Some(collector) = collector else { return };
-    let build = Place::Container(List::Regular, build);
-    let collector = Place::Container(List::Init, collector);
-    for field in [Field::RunAsUser, Field::RunAsGroup, Field::RunAsNonRoot] {
-        let wanted = effective(corrector.pod(), build, field);
-        if wanted == effective(corrector.pod(), collector, field) {
-            continue;
+///
+/// So of these fields the rules for init containers say nothing there: what
+/// they set would be taken back, and once more at every correction.
+struct Mirror {
+    build: Place,
+    collector: Place,
+}
+
+/// The fields that say which user a container runs as.
+const MIRRORED: [Field; 3] = [Field::RunAsUser, Field::RunAsGroup, Field::RunAsNonRoot];
+
+impl Mirror {
+    /// The two containers, where `profile` speaks of `build` at all.
+    fn of(pod: &Pod<'_>, profile: &Profile) -> Option<Mirror> {
+        let rules = &profile.containers.build;
+        if rules.set == Default::default() && rules.default == Default::default() {
+            return None;
         }
-        match wanted {
-            Some(value) => corrector.set_security_context(collector, field, value),
-            None => corrector.unset_security_context(collector, field),
+        let named = |containers: &[Container<'_>], name| {
+            containers
+                .iter()
+                .position(|container| &*container.name == name)
+        };
+        let build = named(&pod.spec.containers, BUILD)?;
+        let collector = named(&pod.spec.init_containers, UID_COLLECTOR)?;
+        Some(Mirror {
+            build: Place::Container(List::Regular, build),
+            collector: Place::Container(List::Init, collector),
+        })
+    }
+
+    fn follow(&self, corrector: &mut Corrector<'_, '_>) {
+        for field in MIRRORED {
+            let wanted = effective(corrector.pod(), self.build, field);
+            if wanted == effective(corrector.pod(), self.collector, field) {
+                continue;
+            }
+            match wanted {
+                Some(value) => corrector.set_security_context(self.collector, field, value),
+                None => corrector.unset_security_context(self.collector, field),
+            }
         }
     }
 }

@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::grants;
 use super::home_path::HomePath;
 use super::job::Role;
+use super::plan::same_capability;
 use super::pod_security::{Family, Level};
 use super::security_context::SecurityContext;
+use super::text::quoted;
 
 /// What podseal does to the job pods of a namespace that names this profile.
 ///
@@ -169,18 +171,41 @@ impl ContainerRules {
     }
 }
 
+impl Capabilities {
+    /// A name that is added and dropped. `ALL` may be dropped beside it.
+    fn in_both(&self) -> Option<&str> {
+        let dropped = |name: &&String| self.drop.iter().any(|drop| same_capability(drop, name));
+        self.add.iter().find(dropped).map(String::as_str)
+    }
+}
+
+/// How many bytes of a YAML error are told: it quotes the file, however long
+/// its lines are.
+const TOLD: usize = 2000;
+
+fn beginning(error: &str) -> &str {
+    &error[..error.floor_char_boundary(TOLD)]
+}
+
 /// Why a profile cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// Not YAML, or not a profile.
-    #[error("not a profile: {0}")]
+    #[error("not a profile: {}", beginning(&.0.to_string()))]
     Yaml(#[from] serde_saphyr::Error),
     /// Names a limit that is no extended resource.
     #[error(
-        "resources.limits: \"{0}\" is not an extended resource (a qualified name such as \
-         github.com/fuse, outside kubernetes.io); leave cpu and memory to the runner's config.toml"
+        "resources.limits: {} is not an extended resource (a qualified name such as \
+         github.com/fuse, outside kubernetes.io); leave cpu and memory to the runner's config.toml",
+        quoted(.0)
     )]
     NotExtended(String),
+    /// Asks for a capability and for its absence.
+    #[error("capabilities: {} is in both add and drop", quoted(.0))]
+    AddedAndDropped(String),
+    /// Says HOME twice, in two ways.
+    #[error("env HOME: beside home: true; say home.path instead")]
+    HomeInEnv,
     /// Grants at baseline what no profile can set, so no value could be admitted.
     #[error("grants.baseline: {0} is nothing a profile sets, so there is no value to admit")]
     Unsettable(&'static str),
@@ -200,6 +225,13 @@ impl Profile {
                 if let Some(name) = names.find(|name| !is_extended_resource(name)) {
                     return Err(ProfileError::NotExtended(name.clone()));
                 }
+            }
+            // Either of these two would be corrected once more at every look.
+            if let Some(name) = rules.capabilities.in_both() {
+                return Err(ProfileError::AddedAndDropped(name.to_owned()));
+            }
+            if rules.home && rules.set.env.contains_key("HOME") {
+                return Err(ProfileError::HomeInEnv);
             }
         }
         let granted = Role::ALL.map(|role| &profile.containers.role(role).grants.baseline);
@@ -349,6 +381,43 @@ mod tests {
         for path in ["/", "home", "/etc/podman", "/home/podman"] {
             let yaml = format!("name: x\nsummary: y\nhome: {{path: {path}}}\n");
             assert!(Profile::from_yaml(&yaml).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_profile_that_contradicts_itself_is_refused_since_no_pod_would_ever_be_right() {
+        for (rules, why) in [
+            (
+                "{capabilities: {add: [SETUID], drop: [cap_setuid]}}",
+                "\"SETUID\" is in both add and drop",
+            ),
+            (
+                "{capabilities: {add: [ALL], drop: [ALL]}}",
+                "is in both add and drop",
+            ),
+            (
+                "{home: true, set: {env: {HOME: /a}}}",
+                "say home.path instead",
+            ),
+        ] {
+            let yaml = format!("name: x\nsummary: y\ncontainers: {{helper: {rules}}}\n");
+            let error = Profile::from_yaml(&yaml).expect_err("refused").to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_short_however_long_the_file_is() {
+        let long = "x".repeat(100_000);
+        for yaml in [
+            format!("name: x\nsummary: y\n{long}: z\n"),
+            format!("name: x\nsummary: y\nhome: [{long}\n"),
+            format!(
+                "name: x\nsummary: y\ncontainers: {{build: {{set: {{resources: {{limits: {{{long}: 1}}}}}}}}}}\n"
+            ),
+        ] {
+            let error = Profile::from_yaml(&yaml).expect_err("refused").to_string();
+            assert!(error.len() < 2100, "{} bytes", error.len());
         }
     }
 }

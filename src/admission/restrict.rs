@@ -29,19 +29,16 @@ pub(super) fn restrict<'a>(
         return;
     }
     let place = Place::Container(list, index);
-    let set = &rules.set.security_context;
-    let is_free = |family: &Family, field| {
-        !rules.grants.restricted.contains(family) && set.get(field).is_none()
-    };
     if is_free(
-        &Family::AllowPrivilegeEscalation,
+        rules,
+        Family::AllowPrivilegeEscalation,
         Field::AllowPrivilegeEscalation,
     ) {
         let no = Scalar::Bool(false);
         corrector.set_security_context(place, Field::AllowPrivilegeEscalation, no);
     }
     drop_all(corrector, place, rules);
-    if is_free(&Family::SeccompProfile, Field::SeccompProfile) {
+    if is_free(rules, Family::SeccompProfile, Field::SeccompProfile) {
         let seccomp = effective(corrector.pod(), place, Field::SeccompProfile);
         let confines =
             |scalar: &Scalar<'_>| matches!(scalar, Scalar::Confinement(c) if c.confines());
@@ -54,12 +51,32 @@ pub(super) fn restrict<'a>(
             corrector.set_security_context(place, Field::SeccompProfile, value);
         }
     }
+}
+
+/// Says of a container that runs as somebody else than root that it does.
+pub(super) fn restrict_user<'a>(
+    corrector: &mut Corrector<'a, '_>,
+    place: Place,
+    role: Role,
+    rules: &'a Rules,
+) {
+    if role == Role::Services || *rules == Rules::default() {
+        return;
+    }
     let user = effective(corrector.pod(), place, Field::RunAsUser);
     let is_somebody = matches!(user, Some(Scalar::Int(1..)));
     let in_user_namespace = corrector.pod().spec.host_users == Some(false);
-    if is_free(&Family::RunAsNonRoot, Field::RunAsNonRoot) && is_somebody && !in_user_namespace {
+    if is_free(rules, Family::RunAsNonRoot, Field::RunAsNonRoot)
+        && is_somebody
+        && !in_user_namespace
+    {
         corrector.set_security_context(place, Field::RunAsNonRoot, Scalar::Bool(true));
     }
+}
+
+/// Whether the profile neither sets `field` nor was granted its control.
+fn is_free(rules: &Rules, family: Family, field: Field) -> bool {
+    !rules.grants.restricted.contains(&family) && rules.set.security_context.get(field).is_none()
 }
 
 /// Drops `ALL`, and takes back what the profile does not add. That holds where

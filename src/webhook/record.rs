@@ -205,6 +205,17 @@ fn owner(pod: &Pod<'_>) -> Option<String> {
 
 /// Logs `decision`.
 pub fn log(webhook: Webhook, about: &About, decision: &Decision<'_>, duration: Duration) {
+    let record = line(webhook, about, decision, duration);
+    tracing::info!(target: TARGET, record);
+}
+
+/// The record of `decision`, as it is logged: JSON in one line, without its end.
+pub fn line(
+    webhook: Webhook,
+    about: &About,
+    decision: &Decision<'_>,
+    duration: Duration,
+) -> String {
     let (code, message) = match &decision.outcome {
         Outcome::Allow(why) => (200, why.reason()),
         Outcome::Mutate(_) => (200, "corrected as the profile says"),
@@ -241,8 +252,7 @@ pub fn log(webhook: Webhook, about: &About, decision: &Decision<'_>, duration: D
         change_count: decision.changes.len(),
         duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
     };
-    let record = record.into_line();
-    tracing::info!(target: TARGET, record);
+    record.into_line()
 }
 
 impl Record<'_> {

@@ -11,9 +11,12 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Value, json};
 
+#[path = "job_log.rs"]
+pub mod job_log;
 #[path = "pod_containers.rs"]
 mod pod_containers;
 
+pub use job_log::RETRIED;
 use pod_containers::{
     always, boolean, confinement, container, ids, just, maybe, object, one_of, rarely, se_linux,
 };
@@ -64,23 +67,6 @@ pub fn odd_job_pod() -> impl Strategy<Value = Value> {
 pub fn phrases() -> Value {
     json!(RETRIED.map(|phrase| format!("/x{phrase}x")))
 }
-
-/// The substrings on which GitLab Runner retries.
-pub const RETRIED: [&str; 13] = [
-    "error dialing backend",
-    "TLS handshake timeout",
-    "connection timed out",
-    "Timeout occurred",
-    "etcdserver: request timed out",
-    "client connection lost",
-    "connection refused",
-    "tls: internal error",
-    "unexpected EOF",
-    "connection reset by peer",
-    "software caused connection abort",
-    "broken pipe",
-    "exit status",
-];
 
 const APPARMOR_OF_HELPER: &str = "container.apparmor.security.beta.kubernetes.io/helper";
 

@@ -20,6 +20,26 @@ pub fn unspoken(before: &Value, after: &Value, profile: &str) -> (Value, Value) 
     (was, is)
 }
 
+/// The first field of `before` that nobody knows (its name begins with an `x`)
+/// and that `after` has not as it was, if there is one. Lists only grow at their
+/// end, so it stands in the same place.
+pub fn strangers(before: &Value, after: &Value) -> Option<String> {
+    match before {
+        Value::Object(fields) => fields.iter().find_map(|(key, value)| {
+            let same = after.get(key);
+            if key.starts_with('x') {
+                return (same != Some(value)).then(|| key.clone());
+            }
+            strangers(value, same.unwrap_or(&Value::Null))
+        }),
+        Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| {
+            let same = after.get(index);
+            strangers(item, same.unwrap_or(&Value::Null))
+        }),
+        _ => None,
+    }
+}
+
 /// What a profile may change in a container of each role: keys of
 /// `securityContext`, whether capabilities and the fuse limit, and HOME.
 struct Spoken {
