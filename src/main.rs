@@ -7,7 +7,7 @@ use podseal::cli::{self, Cli, Command};
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Serve(args) => cli::report(cli::serve::run(args)),
+        Command::Serve(args) => cli::report(cli::serve::run(*args)),
         Command::Review(args) => cli::report(cli::review::run(&args)),
         Command::Profiles(args) => cli::report(cli::profiles::run(&args)),
         Command::Completions { shell } => cli::report(cli::completions(shell)),

@@ -59,7 +59,7 @@ pub struct Cli {
 pub enum Command {
     /// Serve the admission webhook over TLS
     #[command(long_about = serve::LONG_ABOUT)]
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     /// Show what the webhook would answer for pods in files
     #[command(long_about = review::LONG_ABOUT)]
     Review(review::Args),
