@@ -233,7 +233,8 @@ impl World {
             Round::Patches(seen, mut patches) => match patches.pop() {
                 Some((at, patch)) => {
                     if lost != Some(false) {
-                        self.patch(at, &patch);
+                        let known = self.replicas[which].replica.memory().cloned();
+                        self.patch(at, &patch, &known.expect("it corrects by what it knows"));
                     }
                     Round::Patches(seen, patches)
                 }
@@ -296,7 +297,9 @@ impl World {
     }
 
     /// Patches a configuration, where it is still in the version of the patch.
-    fn patch(&mut self, which: usize, patch: &Value) {
+    ///
+    /// The Secret may be another by now than the one `known` to the replica.
+    fn patch(&mut self, which: usize, patch: &Value, known: &State) {
         let version = self.version();
         let secret = self.state();
         let Some(stored) = &mut self.configurations[which] else {
@@ -312,16 +315,12 @@ impl World {
         stored.version = version;
         stored.generation += 1;
         let after = trusted(&stored.bundle);
-        if let Some(secret) = secret {
-            if before.iter().any(|ca| !after.contains(ca)) {
-                let kept = |ca: &Certificate| before.contains(&ca.der) && after.contains(&ca.der);
-                assert!(secret.bundle().all(kept), "removed before all were added");
-            }
-            let complete = secret.bundle().all(|ca| after.contains(&ca.der));
-            if complete || !stored.history.is_empty() {
-                stored.history.push((self.now, after));
-            }
-        } else if !stored.history.is_empty() {
+        if before.iter().any(|ca| !after.contains(ca)) {
+            let kept = |ca: &Certificate| before.contains(&ca.der) && after.contains(&ca.der);
+            assert!(known.bundle().all(kept), "removed before all were added");
+        }
+        let is_complete = |secret: State| secret.bundle().all(|ca| after.contains(&ca.der));
+        if !stored.history.is_empty() || secret.is_some_and(is_complete) {
             stored.history.push((self.now, after));
         }
     }
