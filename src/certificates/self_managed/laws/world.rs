@@ -1,10 +1,12 @@
 //! A simulated cluster with replicas: time, an API server's objects, and faults.
 
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 
+use super::super::authority::Authority;
 use super::super::certificate::{Certificate, certificates_in};
 use super::super::clock::Moment;
 use super::super::configuration::{Configuration, Webhook};
@@ -16,6 +18,13 @@ use super::Happening;
 
 pub(super) const OVERLAP: Duration = Duration::from_secs(600);
 pub(super) const DAY: i64 = 24 * 60 * 60;
+/// The `caBundle` of somebody else's authority.
+static STRANGER: LazyLock<String> = LazyLock::new(|| {
+    use base64::Engine;
+    let begin = SystemTime::UNIX_EPOCH + BEGIN;
+    let made = Authority::create(begin, begin + OVERLAP).expect("an authority");
+    base64::engine::general_purpose::STANDARD.encode(made.certificate.pem())
+});
 /// When the world begins.
 const BEGIN: Duration = Duration::from_secs(1_800_000_000);
 pub(super) const REPLICAS: usize = 3;
@@ -167,6 +176,16 @@ impl World {
                     bundle: String::new(),
                     history: Vec::new(),
                 });
+            }
+            Happening::Edit(which) => {
+                let version = self.version();
+                if let Some(stored) = &mut self.configurations[which] {
+                    stored.bundle = STRANGER.clone();
+                    stored.version = version;
+                    stored.generation += 1;
+                    // Whoever did that has broken it, and it begins anew.
+                    stored.history.clear();
+                }
             }
             Happening::Uninstall(which) => self.configurations[which] = None,
             _ => {}
