@@ -28,6 +28,8 @@ enum Happening {
     Revert(proptest::sample::Index),
     /// A configuration is installed, if it is not, without a `caBundle`.
     Install(usize),
+    /// Somebody has a configuration trust another authority, and that alone.
+    Edit(usize),
     /// A configuration is deleted.
     Uninstall(usize),
 }
@@ -45,6 +47,7 @@ fn happenings(off: std::ops::Range<i64>) -> impl Strategy<Value = Vec<Happening>
         1 => Just(Happening::Delete),
         1 => any::<proptest::sample::Index>().prop_map(Happening::Revert),
         1 => (0..2_usize).prop_map(Happening::Install),
+        2 => (0..2_usize).prop_map(Happening::Edit),
         1 => (0..2_usize).prop_map(Happening::Uninstall),
     ];
     proptest::collection::vec(one, 0..240)

@@ -1,10 +1,12 @@
 //! A simulated cluster with replicas: time, an API server's objects, and faults.
 
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 
+use super::super::authority::Authority;
 use super::super::certificate::{Certificate, certificates_in};
 use super::super::clock::Moment;
 use super::super::configuration::{Configuration, Webhook};
@@ -16,6 +18,13 @@ use super::Happening;
 
 pub(super) const OVERLAP: Duration = Duration::from_secs(600);
 pub(super) const DAY: i64 = 24 * 60 * 60;
+/// The `caBundle` of somebody else's authority.
+static STRANGER: LazyLock<String> = LazyLock::new(|| {
+    use base64::Engine;
+    let begin = SystemTime::UNIX_EPOCH + BEGIN;
+    let made = Authority::create(begin, begin + OVERLAP).expect("an authority");
+    base64::engine::general_purpose::STANDARD.encode(made.certificate.pem())
+});
 /// When the world begins.
 const BEGIN: Duration = Duration::from_secs(1_800_000_000);
 pub(super) const REPLICAS: usize = 3;
@@ -168,6 +177,16 @@ impl World {
                     history: Vec::new(),
                 });
             }
+            Happening::Edit(which) => {
+                let version = self.version();
+                if let Some(stored) = &mut self.configurations[which] {
+                    stored.bundle = STRANGER.clone();
+                    stored.version = version;
+                    stored.generation += 1;
+                    // Whoever did that has broken it, and it begins anew.
+                    stored.history.clear();
+                }
+            }
             Happening::Uninstall(which) => self.configurations[which] = None,
             _ => {}
         }
@@ -233,7 +252,8 @@ impl World {
             Round::Patches(seen, mut patches) => match patches.pop() {
                 Some((at, patch)) => {
                     if lost != Some(false) {
-                        self.patch(at, &patch);
+                        let known = self.replicas[which].replica.memory().cloned();
+                        self.patch(at, &patch, &known.expect("it corrects by what it knows"));
                     }
                     Round::Patches(seen, patches)
                 }
@@ -296,7 +316,9 @@ impl World {
     }
 
     /// Patches a configuration, where it is still in the version of the patch.
-    fn patch(&mut self, which: usize, patch: &Value) {
+    ///
+    /// The Secret may be another by now than the one `known` to the replica.
+    fn patch(&mut self, which: usize, patch: &Value, known: &State) {
         let version = self.version();
         let secret = self.state();
         let Some(stored) = &mut self.configurations[which] else {
@@ -312,16 +334,12 @@ impl World {
         stored.version = version;
         stored.generation += 1;
         let after = trusted(&stored.bundle);
-        if let Some(secret) = secret {
-            if before.iter().any(|ca| !after.contains(ca)) {
-                let kept = |ca: &Certificate| before.contains(&ca.der) && after.contains(&ca.der);
-                assert!(secret.bundle().all(kept), "removed before all were added");
-            }
-            let complete = secret.bundle().all(|ca| after.contains(&ca.der));
-            if complete || !stored.history.is_empty() {
-                stored.history.push((self.now, after));
-            }
-        } else if !stored.history.is_empty() {
+        if before.iter().any(|ca| !after.contains(ca)) {
+            let kept = |ca: &Certificate| before.contains(&ca.der) && after.contains(&ca.der);
+            assert!(known.bundle().all(kept), "removed before all were added");
+        }
+        let is_complete = |secret: State| secret.bundle().all(|ca| after.contains(&ca.der));
+        if !stored.history.is_empty() || secret.is_some_and(is_complete) {
             stored.history.push((self.now, after));
         }
     }
