@@ -16,7 +16,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use podseal::certificates::identity::Identity as Serving;
 use podseal::certificates::serving;
-use podseal::webhook::http::BODY_LIMIT;
+use podseal::webhook::body::LARGEST;
+use podseal::webhook::limits::Limits;
 use podseal::webhook::server;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -59,7 +60,7 @@ impl NoOp {
             NoOp::Constant => Router::new().route("/", post(constant)),
             NoOp::Parsing => Router::new().route("/", post(parsing)),
         };
-        router.layer(axum::extract::DefaultBodyLimit::max(BODY_LIMIT))
+        router.layer(axum::extract::DefaultBodyLimit::max(LARGEST))
     }
 }
 
@@ -103,6 +104,7 @@ pub(crate) fn run(arguments: &[String]) {
         let source = serving::Serving::default();
         source.present(identity);
         let forever = std::future::pending();
-        server::serve(listener, source.current(), no_op.router(), forever).await;
+        let limits = Limits::default();
+        server::serve(listener, source.current(), no_op.router(), limits, forever).await;
     });
 }
