@@ -52,7 +52,7 @@ impl<'a, 'p> Corrector<'a, 'p> {
         if was.as_ref() == Some(&value) {
             return;
         }
-        let path = Path::new(Place::Pod).metadata("annotations", annotations.is_some());
+        let path = Path::metadata("annotations", annotations.is_some());
         self.patch
             .push(path.put(&key, was.is_some(), json!(&*value)));
         annotations

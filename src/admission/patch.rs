@@ -10,59 +10,66 @@ use super::pod::{List, Place};
 /// the first parent that is missing is the one the operation has to create.
 #[derive(Clone)]
 pub(super) struct Path {
-    tokens: Vec<String>,
-    /// How many of `tokens` the document has.
-    there: usize,
+    there: PointerBuf,
+    missing: Vec<String>,
 }
 
 impl Path {
     pub(super) fn new(place: Place) -> Path {
-        let tokens = match place {
-            Place::Pod => vec!["spec".to_owned()],
-            Place::Container(list, index) => {
-                let list = match list {
-                    List::Init => "initContainers",
-                    List::Regular => "containers",
-                    List::Ephemeral => "ephemeralContainers",
-                };
-                vec!["spec".to_owned(), list.to_owned(), index.to_string()]
-            }
-        };
+        let mut there = PointerBuf::new();
+        there.push_back("spec");
+        if let Place::Container(list, index) = place {
+            there.push_back(match list {
+                List::Init => "initContainers",
+                List::Regular => "containers",
+                List::Ephemeral => "ephemeralContainers",
+            });
+            there.push_back(index);
+        }
         Path {
-            there: tokens.len(),
-            tokens,
+            there,
+            missing: Vec::new(),
         }
     }
 
-    /// The same, below `metadata` instead of `spec`.
-    pub(super) fn metadata(mut self, key: &str, there: bool) -> Path {
-        "metadata".clone_into(&mut self.tokens[0]);
-        self.object(key, there)
+    /// To an object or list below `metadata`, which the document has or has not.
+    pub(super) fn metadata(key: &str, there: bool) -> Path {
+        let mut metadata = PointerBuf::new();
+        metadata.push_back("metadata");
+        let path = Path {
+            there: metadata,
+            missing: Vec::new(),
+        };
+        path.object(key, there)
     }
 
     /// Down into the object or list `key`, which the document has or has not.
     pub(super) fn object(mut self, key: &str, there: bool) -> Path {
-        if there && self.there == self.tokens.len() {
-            self.there += 1;
+        if there && self.missing.is_empty() {
+            self.there.push_back(key);
+        } else {
+            self.missing.push(key.to_owned());
         }
-        self.tokens.push(key.to_owned());
         self
     }
 
-    fn pointer(tokens: &[String]) -> PointerBuf {
-        PointerBuf::from_tokens(tokens)
-    }
-
     /// Sets `key` of the object, creating the object and its parents.
-    pub(super) fn put(mut self, key: &str, replace: bool, value: Value) -> PatchOperation {
-        self.tokens.push(key.to_owned());
-        let created = self
-            .tokens
-            .split_off((self.there + 1).min(self.tokens.len()));
-        let value = created.into_iter().rev().fold(value, |value, key| {
-            Value::Object([(key, value)].into_iter().collect())
-        });
-        let path = Path::pointer(&self.tokens);
+    pub(super) fn put(self, key: &str, replace: bool, value: Value) -> PatchOperation {
+        let Path { there, missing } = self;
+        let mut path = there;
+        let value = match missing.split_first() {
+            None => {
+                path.push_back(key);
+                value
+            }
+            Some((first, below)) => {
+                path.push_back(first);
+                let below = below.iter().map(String::as_str).chain([key]);
+                below.rev().fold(value, |value, key| {
+                    Value::Object([(key.to_owned(), value)].into_iter().collect())
+                })
+            }
+        };
         if replace {
             PatchOperation::Replace(ReplaceOperation { path, value })
         } else {
@@ -75,16 +82,18 @@ impl Path {
         if there {
             self.put("-", false, item)
         } else {
-            let key = self.tokens.pop().expect("a list has a key");
+            let key = self.missing.pop().expect("a list has a key");
             self.put(&key, false, Value::Array(vec![item]))
         }
     }
 
     /// Takes `key` out of the object.
-    pub(super) fn remove(mut self, key: &str) -> PatchOperation {
-        self.tokens.push(key.to_owned());
-        PatchOperation::Remove(RemoveOperation {
-            path: Path::pointer(&self.tokens),
-        })
+    pub(super) fn remove(self, key: &str) -> PatchOperation {
+        let Path { there, missing } = self;
+        let mut path = there;
+        for key in missing.iter().map(String::as_str).chain([key]) {
+            path.push_back(key);
+        }
+        PatchOperation::Remove(RemoveOperation { path })
     }
 }

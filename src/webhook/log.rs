@@ -62,15 +62,14 @@ impl<S: Subscriber> Layer<S> for Records {
         }
         let mut record = Record(String::new());
         event.record(&mut record);
-        let line = if self.json {
+        let mut line = if self.json {
             record.0
         } else {
             human(&record.0)
         };
+        line.push('\n');
         // Nobody is left to tell when standard error is closed.
-        let _ = std::io::stderr()
-            .lock()
-            .write_all(format!("{line}\n").as_bytes());
+        let _ = std::io::stderr().lock().write_all(line.as_bytes());
     }
 }
 
@@ -79,7 +78,9 @@ struct Record(String);
 impl Visit for Record {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "record" {
-            value.clone_into(&mut self.0);
+            // With its line's end.
+            self.0.reserve_exact(value.len() + 1);
+            self.0.push_str(value);
         }
     }
 

@@ -5,16 +5,18 @@
 //! bounded on its way in, and the whole as well, so that nobody who can create a
 //! pod can forge a line, flood the log, or hide in a line that is cut.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::admission::change::Change;
 use crate::admission::job::Job;
 use crate::admission::pod::Pod;
 use crate::admission::pod_security::Violation;
 use crate::admission::request::{Act, Request};
 use crate::admission::review::{Decision, Outcome};
-use crate::admission::text::bounded;
+use crate::admission::text::{SHOWN, bounded};
 
 /// The `tracing` target of records.
 pub const TARGET: &str = "podseal::decision";
@@ -28,6 +30,8 @@ const CHANGES: usize = 64;
 /// The length of a record in bytes, with the end of its line. Docker and
 /// containerd cut longer lines in two, and half a record is none.
 const LINE: usize = 16 * 1024;
+/// Where most records end.
+const USUAL: usize = 4096;
 
 /// Which of the webhooks decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -203,6 +207,14 @@ fn owner(pod: &Pod<'_>) -> Option<String> {
     Some(format!("{}/{}", bounded(&owner.kind), bounded(&owner.name)))
 }
 
+/// A change as a sentence, most of which are no longer than this.
+fn told(change: &Change<'_>) -> String {
+    let mut told = String::with_capacity(SHOWN);
+    // A string takes whatever is written to it.
+    let _ = write!(told, "{change}");
+    told
+}
+
 /// Logs `decision`.
 pub fn log(webhook: Webhook, about: &About, decision: &Decision<'_>, duration: Duration) {
     let record = line(webhook, about, decision, duration);
@@ -248,7 +260,7 @@ pub fn line(
             .iter()
             .map(|family| family.name())
             .collect(),
-        changes: changes.map(ToString::to_string).collect(),
+        changes: changes.map(told).collect(),
         change_count: decision.changes.len(),
         duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
     };
@@ -260,7 +272,9 @@ impl Record<'_> {
     /// list is cut in half until it is; its count tells how many there were.
     fn into_line(mut self) -> String {
         loop {
-            let line = serde_json::to_string(&self).expect("a record has no map with odd keys");
+            let mut line = Vec::with_capacity(USUAL);
+            serde_json::to_writer(&mut line, &self).expect("a record has no map with odd keys");
+            let line = String::from_utf8(line).expect("JSON is text");
             let (violations, changes) = (self.violations.len(), self.changes.len());
             if line.len() < LINE || violations + changes == 0 {
                 return line;

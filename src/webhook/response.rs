@@ -1,6 +1,7 @@
 //! The answer to a review, in the API server's words.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -70,7 +71,7 @@ pub fn encode(uid: &str, decision: &Decision<'_>) -> Vec<u8> {
     match decision.answer() {
         Answer::Allow => {}
         Answer::Patch(patch) => {
-            let patch = serde_json::to_vec(patch).expect("a patch has no map with odd keys");
+            let patch = json(patch);
             response.patch_type = Some("JSONPatch");
             response.patch = Some(STANDARD.encode(patch));
         }
@@ -94,7 +95,7 @@ pub fn encode(uid: &str, decision: &Decision<'_>) -> Vec<u8> {
         kind: "AdmissionReview",
         response,
     };
-    serde_json::to_vec(&review).expect("a response has no map with odd keys")
+    json(&review)
 }
 
 /// The `AdmissionReview` that sheds the review called `uid`. The API server
@@ -120,7 +121,16 @@ pub fn shed(uid: &str, why: &str) -> Vec<u8> {
             ..Response::default()
         },
     };
-    serde_json::to_vec(&review).expect("a response has no map with odd keys")
+    json(&review)
+}
+
+/// Where most answers and patches end; they grow beyond it.
+const USUAL: usize = 4096;
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    let mut json = Vec::with_capacity(USUAL);
+    serde_json::to_writer(&mut json, value).expect("no map in it has odd keys");
+    json
 }
 
 /// What the API server's own audit log keeps, under the webhook's name. Its
@@ -151,16 +161,16 @@ fn audit_annotations(uid: &str, decision: &Decision<'_>) -> BTreeMap<&'static st
 
 /// `changes` as one line of at most about `limit` bytes.
 pub fn sentences<T: std::fmt::Display>(changes: &[T], limit: usize) -> String {
-    let mut line = String::new();
+    let mut line = String::with_capacity(limit);
     for (told, change) in changes.iter().enumerate() {
+        let separator = if told == 0 { "" } else { "; " };
         if line.len() > limit {
-            line.push_str(&format!("; and {} more", changes.len() - told));
+            let more = changes.len() - told;
+            let _ = write!(line, "{separator}and {more} more");
             break;
         }
-        if told > 0 {
-            line.push_str("; ");
-        }
-        line.push_str(&change.to_string());
+        // A string takes whatever is written to it.
+        let _ = write!(line, "{separator}{change}");
     }
     line
 }

@@ -1,0 +1,141 @@
+//! What takes a real API server: memory with many namespaces, and the time to
+//! be ready.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde::Serialize;
+
+use super::Effort;
+use super::cost::{median, say};
+use super::creation::{self, Creation};
+use super::identity::Identity;
+use super::load::{Load, Protocol, Until};
+use super::reviews::{self, NAMESPACE, Reviews};
+use super::server::{Memory, Server};
+use super::support::controlplane::{ADMIN, ControlPlane, PODSEAL};
+
+/// How many requests fill the API server with namespaces at once.
+const HANDS: usize = 8;
+
+/// What was measured with the API server.
+#[derive(Debug, Serialize)]
+pub(crate) struct WithCluster {
+    /// How many namespaces were in the cache in the end.
+    pub(crate) namespaces: usize,
+    /// Milliseconds from the start to ready, with one namespace.
+    pub(crate) ready_ms: f64,
+    /// The same, with all namespaces.
+    pub(crate) ready_with_all_ms: f64,
+    /// Memory by the number of reviews answered.
+    pub(crate) memory: Vec<(u64, Memory)>,
+    /// What creating a pod takes.
+    pub(crate) creation: Creation,
+}
+
+/// Measures it all with one API server.
+pub(crate) fn measure(effort: &Effort, identity: &Identity, reviews: &Reviews) -> WithCluster {
+    say("with an API server");
+    let plane = ControlPlane::start();
+    create(&plane, NAMESPACE);
+    say("the start");
+    let ready_ms = time_to_ready(effort, &plane, identity);
+    let creation = creation::measure(effort, &plane, identity);
+    say(&format!("with {} namespaces", effort.namespaces));
+    fill(&plane, effort.namespaces - 1);
+    let ready_with_all_ms = time_to_ready(effort, &plane, identity);
+    WithCluster {
+        namespaces: effort.namespaces,
+        ready_ms,
+        ready_with_all_ms,
+        memory: memory(effort, &plane, identity, reviews),
+        creation,
+    }
+}
+
+/// podseal for the cluster.
+pub(crate) fn podseal(plane: &ControlPlane, identity: &Identity) -> Server {
+    let mut command = super::podseal(identity);
+    command.env("KUBECONFIG", plane.kubeconfig(PODSEAL));
+    Server::start(&command)
+}
+
+/// Waits until podseal answers from its cache.
+pub(crate) fn await_ready(server: &Server) {
+    server.await_event("listed the namespaces that opt in");
+}
+
+fn time_to_ready(effort: &Effort, plane: &ControlPlane, identity: &Identity) -> f64 {
+    let one = |_| {
+        let start = Instant::now();
+        let server = podseal(plane, identity);
+        await_ready(&server);
+        milliseconds(start.elapsed())
+    };
+    median((0..effort.starts).map(one).collect())
+}
+
+fn create(plane: &ControlPlane, name: &str) {
+    let namespace = reviews::namespace(name);
+    let (code, answer) = plane.request(ADMIN, Method::POST, "/api/v1/namespaces", Some(&namespace));
+    assert_eq!(code, 201, "{answer:#}");
+}
+
+/// Creates so many namespaces that opt in.
+fn fill(plane: &ControlPlane, count: usize) {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..HANDS {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        break;
+                    }
+                    create(plane, &format!("team-{number}-pipelines"));
+                }
+            });
+        }
+    });
+}
+
+/// The memory at the beginning and after each quarter of the reviews.
+fn memory(
+    effort: &Effort,
+    plane: &ControlPlane,
+    identity: &Identity,
+    reviews: &Reviews,
+) -> Vec<(u64, Memory)> {
+    let server = podseal(plane, identity);
+    await_ready(&server);
+    reviews.check(&server, identity);
+    let load = |path, body, protocol| Load {
+        server: &server,
+        path,
+        body,
+        protocol,
+    };
+    let loads = [
+        load("/mutate", reviews.mutate(), Protocol::Http1),
+        load("/validate", reviews.validate(), Protocol::Http1),
+        load("/mutate", reviews.mutate(), Protocol::Http2),
+        load("/validate", reviews.validate(), Protocol::Http2),
+    ];
+    let mut memory = vec![(0, server.memory())];
+    for quarter in 1..=4 {
+        say(&format!(
+            "the memory after quarter {quarter} of the reviews"
+        ));
+        for load in &loads {
+            load.run(identity, Until::Requests(effort.reviews_in_memory / 16));
+        }
+        memory.push((effort.reviews_in_memory / 4 * quarter, server.memory()));
+    }
+    memory
+}
+
+/// As reports tell it.
+pub(crate) fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}

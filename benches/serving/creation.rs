@@ -1,0 +1,116 @@
+//! What the creation of a pod takes longer where podseal is called.
+
+use std::time::Instant;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Effort;
+use super::cluster::{await_ready, milliseconds, podseal};
+use super::cost::say;
+use super::identity::Identity;
+use super::reviews::{self, NAMESPACE};
+use super::server::Server;
+use super::support;
+use super::support::controlplane::{ADMIN, ControlPlane, await_condition};
+
+/// A namespace that podseal is not called for.
+const ELSEWHERE: &str = "no-webhook";
+
+/// Milliseconds of server-side dry-runs, in namespaces of both kinds.
+#[derive(Debug, Serialize)]
+pub(crate) struct Creation {
+    /// How many of each kind.
+    pub(crate) pods: usize,
+    /// Half the pods took so long where no webhook is called.
+    pub(crate) without_p50_ms: f64,
+    /// All but one in a hundred.
+    pub(crate) without_p99_ms: f64,
+    /// Half the pods took so long where podseal corrects and judges.
+    pub(crate) with_p50_ms: f64,
+    /// All but one in a hundred.
+    pub(crate) with_p99_ms: f64,
+}
+
+/// Tries a pod in a namespace that opts in and in one that does not, by turns.
+pub(crate) fn measure(effort: &Effort, plane: &ControlPlane, identity: &Identity) -> Creation {
+    say("the creation of pods");
+    let server = podseal(plane, identity);
+    await_ready(&server);
+    plane.apply(ADMIN, &registration(&server, identity));
+    let elsewhere = json!({
+        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ELSEWHERE},
+    });
+    plane.apply(ADMIN, &elsewhere.to_string());
+    let mut pod = support::pod(reviews::POD);
+    let metadata = pod["metadata"].as_object_mut().expect("metadata");
+    metadata.remove("namespace");
+    let try_in = |namespace: &str| {
+        let start = Instant::now();
+        let (code, answer) = plane.try_pod(namespace, &pod);
+        (start.elapsed(), code, answer)
+    };
+    let (_, code, untouched) = try_in(ELSEWHERE);
+    assert_eq!(code, 201, "{untouched:#}");
+    // The API server's view of webhooks and of namespaces is a cache.
+    let is_corrected = || {
+        let (_, code, answer) = try_in(NAMESPACE);
+        code == 201 && answer["spec"] != untouched["spec"]
+    };
+    await_condition("the API server calls podseal", is_corrected, String::new);
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for _ in 0..effort.pods {
+        for (namespace, times) in [(NAMESPACE, &mut with), (ELSEWHERE, &mut without)] {
+            let (time, code, answer) = try_in(namespace);
+            assert_eq!(code, 201, "{answer:#}");
+            times.push(milliseconds(time));
+        }
+    }
+    for webhook in ["mutating", "validating"] {
+        let configuration = format!("{webhook}webhookconfiguration/podseal");
+        let output = plane.kubectl(ADMIN, &["delete", &configuration], "");
+        assert!(output.status.success(), "{}", support::text(&output.stderr));
+    }
+    Creation {
+        pods: effort.pods,
+        without_p50_ms: percentile(&mut without, 50),
+        without_p99_ms: percentile(&mut without, 99),
+        with_p50_ms: percentile(&mut with, 50),
+        with_p99_ms: percentile(&mut with, 99),
+    }
+}
+
+/// What `deploy/` registers, and a Service that leads to the process: the API
+/// server speaks HTTP/1.1 to a Service, and to a bare URL it does not.
+fn registration(server: &Server, identity: &Identity) -> String {
+    use base64::Engine;
+    let (_, port) = server.address.rsplit_once(':').expect("a port");
+    let port: u16 = port.parse().expect("a port");
+    let ca = base64::engine::general_purpose::STANDARD.encode(&identity.ca);
+    let mut items = vec![
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "podseal"}}),
+        json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "podseal", "namespace": "podseal"},
+            "spec": {"type": "ExternalName", "externalName": "localhost", "ports": [{"port": port}]},
+        }),
+    ];
+    let mutating = include_str!("../../deploy/mutating-webhook-configuration.yaml");
+    let validating = include_str!("../../deploy/validating-webhook-configuration.yaml");
+    for yaml in [mutating, validating] {
+        let mut configuration: Value = serde_saphyr::from_str(yaml).expect("it is YAML");
+        for webhook in configuration["webhooks"].as_array_mut().expect("webhooks") {
+            webhook["clientConfig"]["caBundle"] = ca.clone().into();
+            webhook["clientConfig"]["service"]["port"] = port.into();
+        }
+        items.push(configuration);
+    }
+    json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
+}
+
+/// The value that so many percent do not exceed.
+fn percentile(values: &mut [f64], percent: usize) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[(values.len() * percent).div_ceil(100).saturating_sub(1)]
+}

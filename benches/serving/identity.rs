@@ -1,0 +1,38 @@
+//! The throw-away certificate of everything that serves here.
+
+use std::path::PathBuf;
+
+/// A certificate that is its own authority, with its key, as files.
+pub(crate) struct Identity {
+    /// The certificate as PEM.
+    pub(crate) ca: String,
+    folder: tempfile::TempDir,
+}
+
+impl Identity {
+    /// A new one, also for the Service that the API server calls.
+    pub(crate) fn new() -> Identity {
+        let names = ["127.0.0.1", "localhost", "podseal.podseal.svc"];
+        let made = rcgen::generate_simple_self_signed(names.map(str::to_owned));
+        let made = made.expect("a certificate");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let identity = Identity {
+            ca: made.cert.pem(),
+            folder,
+        };
+        std::fs::write(identity.certificate(), &identity.ca).expect("the folder can be written");
+        let key = made.signing_key.serialize_pem();
+        std::fs::write(identity.key(), key).expect("the folder can be written");
+        identity
+    }
+
+    /// The file with the certificate.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.folder.path().join("tls.crt")
+    }
+
+    /// The file with its key.
+    pub(crate) fn key(&self) -> PathBuf {
+        self.folder.path().join("tls.key")
+    }
+}

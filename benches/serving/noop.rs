@@ -1,0 +1,110 @@
+//! Two webhooks that decide nothing, on podseal's own TLS stack: what any
+//! webhook pays before it begins to think.
+//!
+//! They are processes of their own, this binary started again, with as many
+//! threads as podseal. Neither writes a record, so podseal's pays for its own.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::Command;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use podseal::certificates::identity::Identity as Serving;
+use podseal::certificates::serving;
+use podseal::webhook::body::LARGEST;
+use podseal::webhook::limits::Limits;
+use podseal::webhook::server;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::identity::Identity;
+
+/// The argument that makes this binary a no-op.
+pub(crate) const ARGUMENT: &str = "no-op";
+
+const JSON: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
+
+/// What a no-op does with a review.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoOp {
+    /// Reads it, and answers a constant.
+    Constant,
+    /// Reads it into a `Value`, and answers with its uid.
+    Parsing,
+}
+
+impl NoOp {
+    fn word(self) -> &'static str {
+        match self {
+            NoOp::Constant => "constant",
+            NoOp::Parsing => "parsing",
+        }
+    }
+
+    /// The command that serves it.
+    pub(crate) fn command(self, identity: &Identity) -> Command {
+        let this = std::env::current_exe().expect("this binary has a path");
+        let mut command = Command::new(this);
+        command.args([ARGUMENT, self.word()]);
+        command.arg(identity.certificate()).arg(identity.key());
+        command
+    }
+
+    fn router(self) -> Router {
+        let router = match self {
+            NoOp::Constant => Router::new().route("/", post(constant)),
+            NoOp::Parsing => Router::new().route("/", post(parsing)),
+        };
+        router.layer(axum::extract::DefaultBodyLimit::max(LARGEST))
+    }
+}
+
+async fn constant(_: Bytes) -> Response {
+    const ANSWER: &str = concat!(
+        r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","#,
+        r#""response":{"uid":"705ab4f5-6393-11e8-b7cc-42010a800002","allowed":true}}"#
+    );
+    (JSON, ANSWER).into_response()
+}
+
+async fn parsing(body: Bytes) -> Response {
+    let Ok(review) = serde_json::from_slice::<Value>(&body) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let answer = json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "response": {"uid": review["request"]["uid"], "allowed": true},
+    });
+    (JSON, answer.to_string()).into_response()
+}
+
+/// Serves the no-op of these arguments until the process is killed.
+pub(crate) fn run(arguments: &[String]) {
+    let [word, certificate, key] = arguments else {
+        panic!("a no-op takes its kind, a certificate and a key");
+    };
+    let known = [NoOp::Constant, NoOp::Parsing];
+    let no_op = known.into_iter().find(|no_op| no_op.word() == word);
+    let no_op = no_op.expect("constant or parsing");
+    let read = |path: &String| std::fs::read(Path::new(path)).expect("the file can be read");
+    let identity = Serving::from_pem(&read(certificate), &read(key)).expect("a pair");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let listener = listener.expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        // As podseal tells it.
+        eprintln!("{}", json!({"message": "serving", "address": address}));
+        let source = serving::Serving::default();
+        source.present(identity);
+        let forever = std::future::pending();
+        let limits = Limits::default();
+        server::serve(listener, source.current(), no_op.router(), limits, forever).await;
+    });
+}
