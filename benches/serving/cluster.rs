@@ -61,16 +61,11 @@ pub(crate) fn podseal(plane: &ControlPlane, identity: &Identity) -> Server {
     Server::start(&command)
 }
 
-/// Waits until podseal answers from its cache.
-pub(crate) fn await_ready(server: &Server) {
-    server.await_event("listed the namespaces that opt in");
-}
-
 fn time_to_ready(effort: &Effort, plane: &ControlPlane, identity: &Identity) -> f64 {
     let one = |_| {
         let start = Instant::now();
         let server = podseal(plane, identity);
-        await_ready(&server);
+        server.await_ready();
         milliseconds(start.elapsed())
     };
     median((0..effort.starts).map(one).collect())
@@ -108,7 +103,7 @@ fn memory(
     reviews: &Reviews,
 ) -> Vec<(u64, Memory)> {
     let server = podseal(plane, identity);
-    await_ready(&server);
+    server.await_ready();
     reviews.check(&server, identity);
     let load = |path, body, protocol| Load {
         server: &server,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Effort;
-use super::cluster::{await_ready, milliseconds, podseal};
+use super::cluster::{milliseconds, podseal};
 use super::cost::say;
 use super::identity::Identity;
 use super::reviews::{self, NAMESPACE};
@@ -36,7 +36,7 @@ pub(crate) struct Creation {
 pub(crate) fn measure(effort: &Effort, plane: &ControlPlane, identity: &Identity) -> Creation {
     say("the creation of pods");
     let server = podseal(plane, identity);
-    await_ready(&server);
+    server.await_ready();
     plane.apply(ADMIN, &registration(&server, identity));
     let elsewhere = json!({
         "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ELSEWHERE},

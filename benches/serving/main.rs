@@ -125,7 +125,8 @@ fn podseal_binary() -> Command {
 /// `podseal serve` on a free port, with a log that a program reads.
 fn podseal(identity: &Identity) -> Command {
     let mut command = podseal_binary();
-    command.args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+    command.args(["serve", "--log-format", "json"]);
+    command.args(["--listen", "127.0.0.1:0", "--status-listen", "127.0.0.1:0"]);
     command.arg("--tls-cert-file").arg(identity.certificate());
     command.arg("--tls-private-key-file").arg(identity.key());
     command

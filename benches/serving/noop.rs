@@ -14,11 +14,13 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use podseal::admission::profile::Profiles;
 use podseal::certificates::identity::Identity as Serving;
 use podseal::certificates::serving;
+use podseal::metrics::Metrics;
 use podseal::webhook::body::LARGEST;
 use podseal::webhook::limits::Limits;
-use podseal::webhook::server;
+use podseal::webhook::server::Server;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -103,8 +105,14 @@ pub(crate) fn run(arguments: &[String]) {
         eprintln!("{}", json!({"message": "serving", "address": address}));
         let source = serving::Serving::default();
         source.present(identity);
-        let forever = std::future::pending();
-        let limits = Limits::default();
-        server::serve(listener, source.current(), no_op.router(), limits, forever).await;
+        let metrics = Metrics::new(Profiles::built_in(), source.current());
+        let server = Server {
+            certificate: source.current(),
+            limits: Limits::default(),
+            metrics: metrics.connections,
+        };
+        server
+            .serve(listener, no_op.router(), std::future::pending())
+            .await;
     });
 }

@@ -113,12 +113,15 @@ impl Report {
             Some(Goal("flat", grown < FLAT)),
         );
         row(
-            "start to ready, one namespace".to_owned(),
+            "start to `/readyz` green, one namespace".to_owned(),
             format!("{:.0} ms", cluster.ready_ms),
             Some(Goal("< 100 ms", cluster.ready_ms < 100.0)),
         );
         row(
-            format!("start to ready, {} namespaces", cluster.namespaces),
+            format!(
+                "start to `/readyz` green, {} namespaces",
+                cluster.namespaces
+            ),
             format!("{:.0} ms", cluster.ready_with_all_ms),
             None,
         );

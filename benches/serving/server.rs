@@ -1,9 +1,10 @@
 //! A process that serves, and what the kernel says it used.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::process::{ChildStderr, Command};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use procfs::process::Process;
 use serde::Serialize;
@@ -17,9 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A process that serves.
 pub(crate) struct Server {
     process: Tethered,
-    events: Receiver<Value>,
     /// `127.0.0.1:PORT`
     pub(crate) address: String,
+    /// The same of probes; a no-op has none.
+    pub(crate) status_address: Option<String>,
 }
 
 /// What a process has in memory, in bytes.
@@ -41,27 +43,25 @@ impl Server {
         let (process, stderr) = Tethered::piped(command);
         let (sender, events) = channel();
         std::thread::spawn(move || drain(stderr, &sender));
-        let mut server = Server {
+        let serving = await_event(&events, "serving");
+        let text = |key: &str| serving[key].as_str().map(str::to_owned);
+        Server {
             process,
-            events,
-            address: String::new(),
-        };
-        let serving = server.await_event("serving");
-        let address = serving["address"].as_str();
-        address
-            .expect("it tells its address")
-            .clone_into(&mut server.address);
-        server
+            address: text("address").expect("it tells its address"),
+            status_address: text("status_address"),
+        }
     }
 
-    /// Waits for the event whose message this is, past those before it.
-    pub(crate) fn await_event(&self, message: &str) -> Value {
-        loop {
-            let event = self.events.recv_timeout(PATIENCE);
-            let event = event.unwrap_or_else(|_| panic!("no event \"{message}\""));
-            if event["message"] == message {
-                return event;
-            }
+    /// Waits until podseal says that it is ready.
+    ///
+    /// Asks every millisecond, as nothing else tells from outside: what the
+    /// event in the log says is what podseal itself thinks.
+    pub(crate) fn await_ready(&self) {
+        let address = self.status_address.as_ref().expect("podseal has probes");
+        let start = Instant::now();
+        while !is_ready(address).unwrap_or(false) {
+            assert!(start.elapsed() < PATIENCE, "podseal does not become ready");
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -86,6 +86,25 @@ impl Server {
         let pid = i32::try_from(self.process.pid).expect("a pid is small");
         Process::new(pid).expect("the process lives")
     }
+}
+
+/// Waits for the event whose message this is, past those before it.
+fn await_event(events: &Receiver<Value>, message: &str) -> Value {
+    loop {
+        let event = events.recv_timeout(PATIENCE);
+        let event = event.unwrap_or_else(|_| panic!("no event \"{message}\""));
+        if event["message"] == message {
+            return event;
+        }
+    }
+}
+
+fn is_ready(address: &str) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: podseal\r\nconnection: close\r\n\r\n")?;
+    let mut status = String::new();
+    BufReader::new(stream).read_line(&mut status)?;
+    Ok(status.starts_with("HTTP/1.1 200"))
 }
 
 /// Reads the log to its end. A record is passed over unread: there are many,
