@@ -51,6 +51,10 @@ fn a_client_that_does_not_shake_hands_is_dropped() {
         assert_eq!(rest, b"");
         is_served(&podseal).await;
     });
+    podseal.await_metric(
+        r#"podseal_tls_handshake_failures_total{reason="timeout"}"#,
+        1.0,
+    );
 }
 
 #[test]
@@ -73,6 +77,10 @@ fn a_client_that_sends_no_request_is_dropped_in_either_protocol() {
         );
         is_served(&podseal).await;
     });
+    podseal.await_metric(
+        r#"podseal_connections_closed_total{reason="no_request"}"#,
+        4.0,
+    );
 }
 
 #[test]
@@ -89,6 +97,10 @@ fn half_a_header_does_not_stay_while_an_idle_connection_does() {
         let answer = idle.post("/mutate", &job_review("u", "ci")).await;
         assert_eq!(answer.expect("an answer").code, 200);
     });
+    podseal.await_metric(
+        r#"podseal_connections_closed_total{reason="header_timeout"}"#,
+        1.0,
+    );
 }
 
 #[test]
@@ -103,6 +115,10 @@ fn a_body_that_does_not_come_is_given_up_with_408() {
         assert_eq!(wire.answer().await.expect("an answer").code, 408);
         is_served(&podseal).await;
     });
+    podseal.await_metric(
+        r#"podseal_refused_requests_total{reason="body_timeout"}"#,
+        1.0,
+    );
 }
 
 #[test]
@@ -130,6 +146,7 @@ fn an_idle_connection_is_closed_in_the_end() {
         assert_eq!(known(&podseal).await.closed().await, b"");
         is_served(&podseal).await;
     });
+    podseal.await_metric(r#"podseal_connections_closed_total{reason="idle"}"#, 1.0);
 }
 
 #[test]
@@ -167,6 +184,7 @@ fn at_the_cap_a_connection_without_a_request_makes_room_before_one_that_had_some
         let answer = known.post("/mutate", &job_review("u", "ci")).await;
         assert_eq!(answer.expect("an answer").code, 200);
     });
+    podseal.await_metric(r#"podseal_connections_closed_total{reason="evicted"}"#, 1.0);
 }
 
 #[test]
@@ -202,6 +220,7 @@ fn a_review_over_the_memory_for_bodies_is_shed_with_a_429_to_retry() {
         is_served(&podseal).await;
     });
     podseal.await_event(|event| event["message"] == "shed a review");
+    podseal.await_metric(r#"podseal_shed_total{reason="memory"}"#, 1.0);
 }
 
 #[test]
@@ -226,4 +245,5 @@ fn a_review_over_the_number_decided_at_once_is_shed_while_others_wait_for_the_ap
         let codes = |wanted| all.iter().filter(|r| r["status"]["code"] == wanted).count();
         assert_eq!((codes(503), codes(429)), (1, 3), "{all:#?}");
     });
+    podseal.await_metric(r#"podseal_shed_total{reason="concurrency"}"#, 3.0);
 }

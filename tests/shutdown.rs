@@ -166,4 +166,5 @@ fn an_old_connection_is_told_to_go_with_an_answer_and_never_before_one() {
         let answer = idle.post("/mutate", &review).await.expect("an answer");
         assert!(answer.is_last());
     });
+    podseal.await_metric(r#"podseal_connections_closed_total{reason="age"}"#, 2.0);
 }
