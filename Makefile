@@ -11,7 +11,7 @@ help: ## List the targets
 
 demo: ## See podseal correct and deny real job pods; needs Rust, no cluster
 	$(CARGO) build --release --locked
-	$(CARGO) run --quiet --release --locked --example demo
+	$(CARGO) run --quiet --locked --example demo
 
 test: controlplane ## Run every test, against a real API server; needs Rust and Go
 	$(CARGO) test --locked
