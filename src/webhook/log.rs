@@ -102,8 +102,13 @@ fn human(record: &str) -> String {
         true => text("message").to_owned(),
         false => format!("{}: {}", text("message"), changes.join("; ")),
     };
+    // A namespace without a profile has no level, and its mode says nothing.
+    let policy = match text("profile") {
+        "" => "no profile".to_owned(),
+        profile => format!("{profile}, {}, {}", text("level"), text("mode")),
+    };
     format!(
-        "{} {} {} {}/{} [{}, {}, {}] {told}",
+        "{} {} {} {}/{} [{policy}] {told}",
         text("time"),
         text("webhook"),
         text("decision"),
@@ -112,8 +117,5 @@ fn human(record: &str) -> String {
             .as_str()
             .filter(|pod| !pod.is_empty())
             .unwrap_or(text("generate_name")),
-        text("profile"),
-        text("level"),
-        text("mode"),
     )
 }
