@@ -223,7 +223,10 @@ impl Drop for Server {
 /// demo shows the program that users get, and need not be built as it is.
 fn release_binary() -> anyhow::Result<PathBuf> {
     let demo = std::env::current_exe().context("cannot tell where the demo is")?;
-    let target = demo.ancestors().nth(3).context("the demo is in no folder")?;
+    let target = demo
+        .ancestors()
+        .nth(3)
+        .context("the demo is in no folder")?;
     let binary = target.join("release/podseal");
     ensure!(
         binary.is_file(),

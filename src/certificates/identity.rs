@@ -1,5 +1,6 @@
 //! A certificate with its chain and key, proven to belong together.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +13,20 @@ use rustls::sign::CertifiedKey;
 #[derive(Debug, Clone)]
 pub struct Identity {
     certified: Arc<CertifiedKey>,
-    not_after: SystemTime,
+    /// The first second in which the certificate is valid, and the first after
+    /// it in which it is not.
+    valid: Range<SystemTime>,
+}
+
+/// How a certificate stands at some moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Validity {
+    /// Its time has not come.
+    NotYet,
+    /// It can be verified.
+    Valid,
+    /// Its time is over.
+    Expired,
 }
 
 /// Why a certificate and a key are no identity.
@@ -42,14 +56,14 @@ impl Identity {
         let leaf = chain
             .first()
             .ok_or(IdentityError::Certificate(pem::Error::NoItemsFound))?;
-        let not_after = not_after(leaf)?;
+        let valid = validity(leaf)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(IdentityError::Key)?;
         // Compares the public keys of the two, too.
         let certified =
             CertifiedKey::from_der(chain, key, &provider()).map_err(IdentityError::Pair)?;
         Ok(Identity {
             certified: Arc::new(certified),
-            not_after,
+            valid,
         })
     }
 
@@ -63,7 +77,23 @@ impl Identity {
 
     /// When the certificate expires.
     pub fn not_after(&self) -> SystemTime {
-        self.not_after
+        self.valid.end
+    }
+
+    /// From when on the certificate is valid.
+    pub fn not_before(&self) -> SystemTime {
+        self.valid.start
+    }
+
+    /// How the certificate stands at `now`.
+    pub fn validity(&self, now: SystemTime) -> Validity {
+        if now >= self.valid.end {
+            Validity::Expired
+        } else if now < self.valid.start {
+            Validity::NotYet
+        } else {
+            Validity::Valid
+        }
     }
 
     pub(super) fn certified(&self) -> Arc<CertifiedKey> {
@@ -76,12 +106,14 @@ pub(super) fn provider() -> CryptoProvider {
     rustls::crypto::aws_lc_rs::default_provider()
 }
 
-/// When `certificate`, as DER, expires.
-pub(super) fn not_after(certificate: &[u8]) -> Result<SystemTime, IdentityError> {
+/// From when until when `certificate`, as DER, is valid.
+pub(super) fn validity(certificate: &[u8]) -> Result<Range<SystemTime>, IdentityError> {
     let (_, certificate) = x509_parser::parse_x509_certificate(certificate)
         .map_err(|error| IdentityError::X509(error.to_string()))?;
-    let seconds = certificate.validity().not_after.timestamp();
-    // Before 1970 is as expired as 1970.
-    let seconds = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-    Ok(SystemTime::UNIX_EPOCH + seconds)
+    // Before 1970 is as long ago as 1970.
+    let moment = |seconds: i64| {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+    };
+    let valid = certificate.validity();
+    Ok(moment(valid.not_before.timestamp())..moment(valid.not_after.timestamp()))
 }

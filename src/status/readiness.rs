@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use tokio::sync::watch;
 
+use crate::certificates::identity::Validity;
 use crate::certificates::serving::Current;
 use crate::cluster::namespaces::Namespaces;
 
@@ -35,7 +36,7 @@ pub enum Probed {
 /// One of the checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Check {
-    /// There is a serving certificate, and it has not expired.
+    /// There is a serving certificate, and it is valid now.
     Certificate,
     /// The cache of namespaces has been filled once.
     Namespaces,
@@ -107,10 +108,11 @@ impl Readiness {
         match check {
             Check::Certificate => match &*self.0.certificate.borrow() {
                 None => Err("there is no serving certificate yet".into()),
-                Some(served) => {
-                    let is_valid = now < served.identity.not_after();
-                    passes_or(is_valid, "the serving certificate has expired")
-                }
+                Some(served) => match served.identity.validity(now) {
+                    Validity::Valid => Ok(()),
+                    Validity::NotYet => Err("the serving certificate is not valid yet".into()),
+                    Validity::Expired => Err("the serving certificate has expired".into()),
+                },
             },
             Check::Namespaces => passes_or(
                 self.0.namespaces.synced(),
@@ -195,5 +197,18 @@ mod tests {
         assert_eq!(readiness.check(Check::Certificate, expiry - second), Ok(()));
         let reason = readiness.check(Check::Certificate, expiry);
         assert!(reason.expect_err("a reason").contains("expired"));
+    }
+
+    #[test]
+    fn a_certificate_fails_until_the_second_it_is_valid() {
+        let serving = Serving::default();
+        let identity = identity();
+        let start = identity.not_before();
+        serving.present(identity);
+        let readiness = readiness(&serving);
+        let reason = readiness.check(Check::Certificate, start - Duration::from_secs(1));
+        let reason = reason.expect_err("a reason");
+        assert_eq!(reason, "the serving certificate is not valid yet");
+        assert_eq!(readiness.check(Check::Certificate, start), Ok(()));
     }
 }

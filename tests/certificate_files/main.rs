@@ -342,3 +342,19 @@ fn an_expired_certificate_replaces_none_that_still_works() {
         first.leaf()
     );
 }
+
+#[test]
+fn a_certificate_that_is_not_valid_yet_replaces_none_that_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ca = Authority::new("one");
+    let first = ca.issue();
+    write(folder.path(), &first);
+    let podseal = serve(folder.path(), &ca, &[]);
+    write(folder.path(), &ca.issue_between(4000, 4096));
+    podseal.await_event(|event| is_told(event, &["is not valid before 4000-01-01", "clock"]));
+    assert_eq!(
+        tls::served(&podseal.url, &any_version(&podseal)),
+        first.leaf()
+    );
+    assert_eq!(podseal.status("/readyz").0, 200, "the old one is as good");
+}
