@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use support::podseal::Podseal;
+use support::podseal::{Podseal, write_certificate};
 use support::{block_on, text, tls};
 
 mod support;
@@ -84,6 +84,21 @@ fn an_expired_certificate_is_served_but_not_ready() {
     assert!(code == 503 && body.contains(failed), "{body}");
     let expiry = podseal.metric("podseal_certificate_expiry_timestamp_seconds");
     assert_eq!(expiry, Some(1_009_843_200.0));
+    let warning = podseal.await_event(|event| {
+        let message = event["message"].as_str().unwrap_or_default();
+        message.starts_with("serving a certificate that clients will refuse")
+    });
+    let problem = warning["problem"].as_str().expect("a problem");
+    assert_eq!(warning["level"], "WARN");
+    assert!(
+        problem.contains("tls.crt expired at 2002-01-01T00:00:00Z; renew it"),
+        "{problem}"
+    );
+    // It becomes ready once it has one that is valid.
+    assert!(!podseal.has_logged(|event| event["message"] == "ready"));
+    write_certificate(folder.path());
+    let ready = podseal.await_event(|event| event["message"] == "ready");
+    assert!(ready["elapsed_ms"].is_u64(), "{ready}");
 }
 
 #[test]
