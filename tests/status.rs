@@ -40,13 +40,46 @@ fn a_podseal_with_certificate_namespaces_and_a_passed_self_probe_is_ready() {
     assert_eq!((code, &*body), (200, "[+]ping ok\nlivez check passed\n"));
 }
 
-#[test]
-fn a_podseal_that_never_reached_its_cluster_lives_but_is_not_ready_and_says_why() {
+/// A kubeconfig that leads nowhere.
+fn no_cluster() -> tempfile::NamedTempFile {
     let kubeconfig = tempfile::NamedTempFile::new().expect("a file");
     let closed = "apiVersion: v1\nkind: Config\ncurrent-context: x\n\
         clusters: [{name: x, cluster: {server: 'https://127.0.0.1:1'}}]\n\
         contexts: [{name: x, context: {cluster: x, user: x}}]\nusers: [{name: x, user: {token: x}}]\n";
     std::fs::write(kubeconfig.path(), closed).expect("a kubeconfig");
+    kubeconfig
+}
+
+#[test]
+fn certificates_that_cannot_be_kept_are_told_by_cause_and_object_and_not_all_the_time() {
+    let kubeconfig = no_cluster();
+    let podseal = Podseal::start(|command| {
+        command.env("KUBECONFIG", kubeconfig.path());
+        command.args(["--tls-mode", "self-managed", "--namespace", "ns"]);
+    });
+    let failures = "podseal_certificate_upkeep_total{what=\"failure\"}";
+    podseal.await_metric(failures, 6.0);
+    for object in [
+        "Secret ns/podseal-tls",
+        "MutatingWebhookConfiguration podseal",
+        "ValidatingWebhookConfiguration podseal",
+    ] {
+        let broke = podseal.await_event(|event| event["object"] == object);
+        assert_eq!(broke["error"], "Connection refused (os error 111)");
+    }
+    let is_failure = |line: &&String| line.contains("cannot keep the certificates");
+    let lines = podseal.lines();
+    let told: Vec<_> = lines.iter().filter(is_failure).collect();
+    assert!(told.len() < 4, "{told:#?}");
+    assert!(
+        told[0].contains("\"Connection refused (os error 111)\""),
+        "{told:#?}"
+    );
+}
+
+#[test]
+fn a_podseal_that_never_reached_its_cluster_lives_but_is_not_ready_and_says_why() {
+    let kubeconfig = no_cluster();
     let podseal = Podseal::start(|command| {
         command.env("KUBECONFIG", kubeconfig.path());
     });
