@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::{self, PemObject};
 
 use super::identity::{Identity, IdentityError, Validity, validity};
+use super::pem::{PemError, certificates};
 use super::serving::{NoAuthority, Serving};
 use crate::metrics::certificates::{Authority, Certificates, Material};
 
@@ -98,9 +97,9 @@ pub enum FileError {
 /// Why a file gives no authorities.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
-    /// Not PEM.
+    /// Not PEM, or without a certificate.
     #[error("{0}")]
-    Pem(pem::Error),
+    Pem(PemError),
     /// A certificate that is none.
     #[error("{0}")]
     Certificate(rustls::Error),
@@ -230,8 +229,7 @@ impl Files {
 fn authorities(bundle: &[u8]) -> Result<(RootCertStore, Option<SystemTime>), AuthorityError> {
     let mut roots = RootCertStore::empty();
     let mut first = None;
-    for certificate in CertificateDer::pem_slice_iter(bundle) {
-        let certificate = certificate.map_err(AuthorityError::Pem)?;
+    for certificate in certificates(bundle).map_err(AuthorityError::Pem)? {
         let expiry = validity(&certificate).map_err(AuthorityError::X509)?.end;
         first = first.into_iter().chain([expiry]).min();
         roots

@@ -1,13 +1,16 @@
 //! A certificate with its chain and key, proven to belong together.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rustls::InconsistentKeys;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
+
+use super::pem::{PemError, certificates, private_key};
 
 /// What a server proves itself with.
 #[derive(Debug, Clone)]
@@ -33,12 +36,15 @@ pub enum Validity {
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// No certificate can be read.
-    #[error("cannot read the certificate: {0}")]
-    Certificate(pem::Error),
+    #[error("cannot read the certificate: {}", Swapped(*.0))]
+    Certificate(PemError),
     /// No private key can be read.
-    #[error("cannot read the private key: {0}")]
-    Key(pem::Error),
-    /// Readable, but not usable: most often a key of another certificate.
+    #[error("cannot read the private key: {}", Swapped(*.0))]
+    Key(PemError),
+    /// Each is in order.
+    #[error("the key is another certificate's")]
+    Mismatch,
+    /// Readable, but not usable.
     #[error("the certificate cannot be served with its key: {0}")]
     Pair(rustls::Error),
     /// The certificate is none that can be understood.
@@ -50,17 +56,17 @@ impl Identity {
     /// The identity of a certificate, followed by its chain, and its private
     /// key, both as PEM.
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Identity, IdentityError> {
-        let chain = CertificateDer::pem_slice_iter(certificate)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(IdentityError::Certificate)?;
-        let leaf = chain
-            .first()
-            .ok_or(IdentityError::Certificate(pem::Error::NoItemsFound))?;
-        let valid = validity(leaf)?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(IdentityError::Key)?;
+        let chain = certificates(certificate).map_err(IdentityError::Certificate)?;
+        let valid = validity(&chain[0])?;
+        let key = private_key(key).map_err(IdentityError::Key)?;
         // Compares the public keys of the two, too.
         let certified =
-            CertifiedKey::from_der(chain, key, &provider()).map_err(IdentityError::Pair)?;
+            CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
+                rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                    IdentityError::Mismatch
+                }
+                error => IdentityError::Pair(error),
+            })?;
         Ok(Identity {
             certified: Arc::new(certified),
             valid,
@@ -101,6 +107,20 @@ impl Identity {
     }
 }
 
+/// An error of one of the two files, with the likeliest mistake.
+struct Swapped(PemError);
+
+impl fmt::Display for Swapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Swapped(error) = self;
+        let question = match error {
+            PemError::KeyOnly | PemError::CertificateOnly => "; are the two swapped?",
+            _ => "",
+        };
+        write!(f, "{error}{question}")
+    }
+}
+
 /// The one provider of cryptography.
 pub(super) fn provider() -> CryptoProvider {
     rustls::crypto::aws_lc_rs::default_provider()
@@ -116,4 +136,36 @@ pub(super) fn validity(certificate: &[u8]) -> Result<Range<SystemTime>, Identity
     };
     let valid = certificate.validity();
     Ok(moment(valid.not_before.timestamp())..moment(valid.not_after.timestamp()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_that_is_none_is_told_in_words_that_help() {
+        let made = || {
+            let made = rcgen::generate_simple_self_signed(["x".to_owned()]).expect("a certificate");
+            (made.cert.pem(), made.signing_key.serialize_pem())
+        };
+        let ((certificate, key), (_, other)) = (made(), made());
+        let wrong = |certificate: &str, key: &str| {
+            let identity = Identity::from_pem(certificate.as_bytes(), key.as_bytes());
+            identity.expect_err("no identity").to_string()
+        };
+        assert_eq!(
+            wrong(&key, &certificate),
+            "cannot read the certificate: it holds a private key and no certificate; are the two \
+             swapped?"
+        );
+        assert_eq!(
+            wrong(&certificate, &certificate),
+            "cannot read the private key: it holds a certificate and no private key; are the two \
+             swapped?"
+        );
+        assert_eq!(
+            wrong(&certificate, &other),
+            "the key is another certificate's"
+        );
+    }
 }

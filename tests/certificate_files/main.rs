@@ -213,7 +213,12 @@ fn a_pair_that_cannot_be_served_leaves_the_old_one_and_is_told_once_until_it_is_
     assert_eq!(podseal.metric(failing), Some(0.0));
 
     volume.swap(&[("tls.crt", &second.certificate), ("tls.key", &third.key)]);
-    podseal.await_event(|event| is_told(event, &["--tls-cert-file", "KeyMismatch"]));
+    podseal.await_event(|event| {
+        is_told(
+            event,
+            &["--tls-cert-file", "the key is another certificate's"],
+        )
+    });
     assert_eq!(podseal.metric(failing), Some(1.0));
     assert_eq!(podseal.metric(failed), Some(1.0));
     assert_eq!(
