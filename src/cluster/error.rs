@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn of_a_connection_the_innermost_cause_is_told() {
-        let cause = io::Error::new(io::ErrorKind::Other, "refused\n");
+        let cause = io::Error::other("refused\n");
         let error = kube::Error::Service(Box::new(kube::Error::ReadEvents(cause)));
         assert_eq!(core_of(&error), "refused\\u{a}");
     }
