@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
@@ -19,7 +19,7 @@ use crate::cluster::namespaces::Namespaces;
 use crate::metrics::Metrics;
 use crate::status::pages::{self, Status};
 use crate::status::readiness::Readiness;
-use crate::status::{port, self_probe};
+use crate::status::{changes, port, self_probe};
 use crate::webhook::http::{Webhook, router};
 use crate::webhook::log;
 use crate::webhook::server::Server;
@@ -151,14 +151,8 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
     tokio::spawn(port::serve(status_listener, pages::router(status)));
     let certificate = serving.current();
     tokio::spawn(self_probe::follow(address, certificate, readiness.clone()));
-    tokio::spawn({
-        let readiness = readiness.clone();
-        async move {
-            readiness.wait().await;
-            let elapsed_ms = start.elapsed().as_millis();
-            tracing::info!(elapsed_ms, "ready");
-        }
-    });
+    let log = changes::log(start);
+    tokio::spawn(changes::follow(readiness.clone(), SystemTime::now, log));
     let limits = args.limits.limits();
     let webhook = Webhook::new(settings, namespaces, &limits, Arc::clone(&metrics));
     let (told_to_stop, stop) = tokio::sync::oneshot::channel();

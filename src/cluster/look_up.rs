@@ -9,6 +9,7 @@ use kube::core::Request;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::error::core_of;
 use super::namespaces::Unavailable;
 use super::object::Object;
 use super::watch::PATH;
@@ -119,7 +120,7 @@ impl Live {
             Ok(Ok(object)) => Ok(Arc::new(object.into())),
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(Unavailable::NotFound),
             Ok(Err(error)) => {
-                self.warn(name, &format!("{:#}", anyhow::Error::new(error)));
+                self.warn(name, &core_of(&error));
                 Err(Unavailable::Failed)
             }
             Err(_) => {
@@ -131,7 +132,7 @@ impl Live {
 
     fn warn(&self, namespace: &str, error: &str) {
         if let Some(suppressed) = self.failures.pass() {
-            let (namespace, error) = (&*bounded(namespace), &*bounded(error));
+            let namespace = &*bounded(namespace);
             tracing::warn!(namespace, error, suppressed, "cannot look up a namespace");
         }
     }

@@ -19,9 +19,9 @@ use kube::core::Request;
 use tokio::time::{sleep, timeout};
 
 use super::cache::{ByName, Cache, FRESH, Shared};
+use super::error::with_core;
 use super::object::{Line, Object, Page};
 use crate::admission::policy::{Namespace, PROFILE};
-use crate::admission::text::bounded;
 use crate::seldom::Seldom;
 
 /// Where the API server has namespaces.
@@ -93,8 +93,7 @@ impl Watch {
             let Err(broken) = self.list_and_watch().await;
             self.cache.forsake();
             if let Some(suppressed) = self.failures.pass() {
-                let error = format!("{:#}", anyhow::Error::new(broken));
-                let error = &*bounded(&error);
+                let error = with_core(&broken);
                 tracing::warn!(
                     error,
                     suppressed,

@@ -21,6 +21,7 @@ use tower_service::Service;
 
 use super::activity::{Activity, Observed};
 use super::connections::{Order, Place};
+use super::refusals::Ends;
 use crate::metrics::connections::{Connections as Figures, HandshakeFailure};
 
 /// What speaks HTTP: the same for all connections.
@@ -65,6 +66,7 @@ pub(super) async fn serve(
     let mut aborted = place.order.clone();
     let served = async {
         let mut order = place.order.clone();
+        let ends = Ends::of(&stream);
         let shaken = tokio::select! {
             shaken = shake(stream, &acceptor, handshake) => shaken,
             // Nobody waits for an answer yet.
@@ -73,8 +75,9 @@ pub(super) async fn serve(
         let stream = match shaken {
             Ok(stream) => stream,
             Err(error) => {
-                figures.handshake_failed(HandshakeFailure::of(&error));
-                tracing::debug!(%error, "a TLS handshake failed");
+                let failure = HandshakeFailure::of(&error);
+                figures.handshake_failed(failure);
+                place.refusals().tell(failure, ends, &error);
                 return;
             }
         };

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use super::activity::{Activity, Doing};
 use super::limits::Limits;
+use super::refusals::Refusals;
 use crate::metrics::connections::{Closed, Connections as Figures, Open};
 
 /// What a connection is told. Later ones are stronger.
@@ -32,6 +33,7 @@ pub(super) struct Connections {
     limits: Limits,
     figures: Figures,
     table: Mutex<Table>,
+    refusals: Refusals,
     left: Notify,
 }
 
@@ -67,6 +69,7 @@ impl Connections {
             limits,
             figures,
             table: Mutex::default(),
+            refusals: Refusals::default(),
             left: Notify::new(),
         })
     }
@@ -175,6 +178,13 @@ impl Entry {
         if told {
             self.end = Some(end);
         }
+    }
+}
+
+impl Place {
+    /// Where a failed handshake is told.
+    pub(super) fn refusals(&self) -> &Refusals {
+        &self.connections.refusals
     }
 }
 

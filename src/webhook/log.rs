@@ -25,10 +25,17 @@ pub fn start(json: bool, level: LevelFilter) {
         true => level,
         false => LevelFilter::OFF,
     };
+    // Its watcher repeats what the API server refuses, as a structure; whoever
+    // watches says it in a sentence.
+    let watcher = match level >= LevelFilter::DEBUG {
+        true => level,
+        false => LevelFilter::ERROR,
+    };
     // A decision is a record and not a remark: it is logged at every level.
     let filter = Targets::new()
         .with_default(level)
         .with_target("kube_client", kube)
+        .with_target("kube_runtime", watcher)
         .with_target(TARGET, level.max(LevelFilter::INFO));
     let remark = filter_fn(|metadata| metadata.target() != TARGET);
     let registry = tracing_subscriber::registry()
