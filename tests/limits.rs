@@ -59,28 +59,62 @@ fn a_client_that_does_not_shake_hands_is_dropped() {
 
 #[test]
 fn a_client_that_sends_no_request_is_dropped_in_either_protocol() {
-    let podseal = podseal(&["--handshake-timeout", "300ms"]);
+    let arguments = ["--handshake-timeout", "300ms", "--header-timeout", "300ms"];
+    let podseal = podseal(&arguments);
     block_on(async {
-        let http1 = Wire::http1(&podseal).await;
+        // A client of HTTP/1.1 may have dialled ahead, and is not told otherwise
+        // before it uses what it dialled.
+        let mut unused = Wire::http1(&podseal).await;
         let mut half = Wire::http1(&podseal).await;
-        half.send(b"POST /mutate HTTP/1.1\r\nho")
-            .await
-            .expect("sent");
+        let part = b"POST /mutate HTTP/1.1\r\nho";
+        half.send(part).await.expect("sent");
         let mut preface = Wire::connect(&podseal, b"h2").await.expect("a handshake");
         preface.send(b"PRI * HTTP/2.0\r\n").await.expect("sent");
         let http2 = Wire::http2(&podseal).await;
-        tokio::join!(
-            http1.closed(),
-            half.closed(),
-            preface.closed(),
-            http2.closed()
-        );
-        is_served(&podseal).await;
+        tokio::join!(half.closed(), preface.closed(), http2.closed());
+        let answer = unused.post("/mutate", &job_review("u", "ci")).await;
+        assert_eq!(answer.expect("an answer").code, 200);
     });
     podseal.await_metric(
         r#"podseal_connections_closed_total{reason="no_request"}"#,
-        4.0,
+        2.0,
     );
+    podseal.await_metric(
+        r#"podseal_connections_closed_total{reason="header_timeout"}"#,
+        1.0,
+    );
+}
+
+#[test]
+fn a_connection_that_is_dialled_and_never_used_is_closed_in_the_end() {
+    let podseal = podseal(&["--idle-timeout", "300ms"]);
+    block_on(async {
+        assert_eq!(Wire::http1(&podseal).await.closed().await, b"");
+        is_served(&podseal).await;
+    });
+}
+
+#[test]
+fn clients_that_hold_unfinished_requests_make_room_when_all_places_are_taken() {
+    let podseal = podseal(&["--max-connections", "8", "--body-timeout", "30s"]);
+    block_on(async {
+        let request = post("/mutate?timeout=30s", &job_review("u", "ci"));
+        let mut held = Vec::new();
+        for _ in 0..8 {
+            let mut wire = Wire::http1(&podseal).await;
+            wire.send(&request[..request.len() - 1])
+                .await
+                .expect("sent");
+            held.push(wire);
+        }
+        let start = std::time::Instant::now();
+        is_served(&podseal).await;
+        let time = start.elapsed();
+        assert!(
+            time < Duration::from_secs(20),
+            "their bodies have 27 s: {time:?}"
+        );
+    });
 }
 
 #[test]

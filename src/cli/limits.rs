@@ -33,7 +33,7 @@ pub(super) struct Args {
     /// review takes its size and up to as much again, and the largest is 7MiB
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = bytes)]
     max_body_memory: usize,
-    /// How long a client may take for the TLS handshake, and then for its first request
+    /// How long a client may take for the TLS handshake, and over HTTP/2 then for its first request
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = some_time)]
     handshake_timeout: Duration,
     /// How long a request's header may take

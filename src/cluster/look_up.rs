@@ -103,6 +103,7 @@ impl Live {
         &self,
         client: &kube::Client,
         name: &str,
+        within: Duration,
     ) -> Result<Arc<Namespace>, Unavailable> {
         let Ok(_slot) = self.slots.try_acquire() else {
             self.warn(name, "too many at once");
@@ -116,8 +117,16 @@ impl Live {
                 found => found,
             }
         };
-        match timeout(LOOK_UP, asked).await {
-            Ok(Ok(object)) => Ok(Arc::new(object.into())),
+        match timeout(LOOK_UP.min(within), asked).await {
+            Ok(Ok(object)) => {
+                let namespace = Namespace::from(object);
+                if namespace.name != name {
+                    // Something between us and the API server answers for it.
+                    self.warn(name, "the answer is about another object, or about none");
+                    return Err(Unavailable::Failed);
+                }
+                Ok(Arc::new(namespace))
+            }
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(Unavailable::NotFound),
             Ok(Err(error)) => {
                 self.warn(name, &core_of(&error));

@@ -157,9 +157,11 @@ impl Watch {
         let params = WatchParams::default().labels(PROFILE).timeout(seconds);
         let request = Request::new(PATH).watch_metadata(&params, &version)?;
         let mut lines = Box::pin(self.client.request_stream(request).await?);
-        // The API server says nothing after this. What is read later, by a
-        // process that was stopped for a while, has been lying about.
-        let end = Instant::now() + WATCH;
+        // The API server says nothing after this, counted from when it was asked
+        // and not from when its headers came, which may have taken their time.
+        // What is read later, by a process that was stopped for a while, has been
+        // lying about.
+        let end = asked + WATCH;
         let as_of = || Instant::now().min(end);
         let mut line = Vec::new();
         loop {

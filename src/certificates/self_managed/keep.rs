@@ -212,11 +212,19 @@ impl Keeper {
         let patches = self
             .replica
             .corrections(configurations, (self.clock)().steady);
-        let mut wrong = false;
+        let mut wrong = Ok(false);
         for (which, patch) in patches.into_iter().enumerate() {
             let Some(patch) = patch else { continue };
-            wrong = true;
-            if self.cluster.correct(which, &patch).await? == Written::Done {
+            let written = match self.cluster.correct(which, &patch).await {
+                Ok(written) => written,
+                Err(error) => {
+                    // The other one is none the worse for it.
+                    wrong = Err(error.into());
+                    continue;
+                }
+            };
+            wrong = wrong.map(|_| true);
+            if written == Written::Done {
                 self.status.has(Upkeep::Correction);
                 let kind = [
                     "MutatingWebhookConfiguration",
@@ -225,7 +233,7 @@ impl Keeper {
                 tracing::info!(kind, "set the caBundle right");
             }
         }
-        Ok(wrong)
+        wrong
     }
 
     /// Tells which configurations there are, when that has changed. One that is
