@@ -57,6 +57,8 @@ struct Keeper {
     status: Arc<Status>,
     /// Which configurations existed last time.
     there: Option<[bool; 2]>,
+    /// Whether anything was presented.
+    serves: bool,
 }
 
 /// Why a round came to nothing.
@@ -103,6 +105,7 @@ impl Keeper {
             serving,
             status,
             there: None,
+            serves: false,
         })
     }
 
@@ -178,8 +181,17 @@ impl Keeper {
                 busy = true;
             }
         }
-        self.present(&configurations)?;
-        busy |= self.correct(&configurations).await?;
+        // What is served already is renewed whatever else fails. What is served
+        // first waits for the configurations: from then on podseal is ready, and
+        // is called by API servers that have to trust it.
+        if self.serves {
+            self.present(&configurations)?;
+            busy |= self.correct(&configurations).await?;
+        } else if self.correct(&configurations).await? {
+            busy = true;
+        } else {
+            self.present(&configurations)?;
+        }
         if busy {
             return Ok(Round::Busy);
         }
@@ -199,6 +211,7 @@ impl Keeper {
             let (certificate, key) = (leaf.certificate.pem(), leaf.key.pem());
             let identity = Identity::from_pem(certificate.as_bytes(), key.as_bytes())?;
             self.serving.present(identity);
+            self.serves = true;
             self.replica.serves(&state);
             let not_after = jiff::Timestamp::try_from(leaf.certificate.not_after);
             let not_after = not_after.map_or_else(|_| String::new(), |time| time.to_string());
