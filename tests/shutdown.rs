@@ -180,3 +180,31 @@ fn an_old_connection_is_told_to_go_with_an_answer_and_never_before_one() {
     });
     podseal.await_metric(r#"podseal_connections_closed_total{reason="age"}"#, 2.0);
 }
+
+#[test]
+fn a_new_http_2_connection_gets_to_send_its_request_while_endpoints_drain() {
+    let podseal = podseal(&["--drain", "2s"]);
+    let review = job_review("u", "ci");
+    block_on(async {
+        terminate(&podseal);
+        let mut wire = Wire::http2(&podseal).await;
+        wire.send(&post_headers(1, END_HEADERS))
+            .await
+            .expect("a header");
+        wire.send(&frame(DATA, 1, 1, review.as_bytes()))
+            .await
+            .expect("a body");
+        let mut kinds = Vec::new();
+        loop {
+            let (kind, ..) = wire.frame().await.expect("an answer");
+            kinds.push(kind);
+            if kind == DATA {
+                break;
+            }
+        }
+        if !kinds.contains(&GOAWAY) {
+            wire.await_frame(GOAWAY).await.expect("GOAWAY");
+        }
+        wire.closed().await;
+    });
+}

@@ -132,8 +132,8 @@ impl Watch {
             }
             if metadata.next.is_empty() {
                 let listed = namespaces.len();
-                self.cache.replace(namespaces, as_of);
                 tracing::info!(namespaces = listed, "listed the namespaces that opt in");
+                self.cache.replace(namespaces, as_of);
                 return known(&metadata.resource_version);
             }
             params = params.continue_token(&metadata.next);
