@@ -203,12 +203,12 @@ fn a_replica_that_is_killed_loses_only_what_it_had_in_flight() {
 #[test]
 fn kubectl_creates_a_pod_by_itself_after_its_review_was_shed() {
     let cluster = cluster();
-    let podseal = cluster.replica(&["--max-body-memory", "128KiB"]);
+    let podseal = cluster.replica(&["--max-body-memory", "1200KiB"]);
     cluster.is_ready();
     let mut pod = cluster.pod.clone();
     pod["metadata"]["name"] = "shed".into();
-    // Takes all of it.
-    let filler = "x".repeat(100_000);
+    // Takes all of it but what no review is content with.
+    let filler = "x".repeat(1_000_000);
     let large = review("large", "ci", &serde_json::json!({"spec": {"x": filler}}));
     let request = post("/mutate", &as_sent(&large));
     let mut holder = block_on(Wire::http1(&podseal));

@@ -197,3 +197,26 @@ async fn p99(wire: &mut Wire) -> Duration {
     times.sort();
     times[times.len() * 99 / 100]
 }
+
+#[test]
+fn a_body_of_nothing_but_empty_containers_does_not_unfold_into_memory() {
+    let podseal = podseal();
+    let container = |element: &str| {
+        let many = vec![element; (6 << 20) / (element.len() + 1)].join(",");
+        let pod = format!(r#"{{"metadata":{{"name":"x"}},"spec":{{"containers":[{many}]}}}}"#);
+        let review = job_review("u", "ci");
+        let (head, _) = review.split_once(r#""object":"#).expect("an object");
+        post("/mutate", &format!(r#"{head}"object":{pod}}}}}"#))
+    };
+    for element in ["{}", "null", r#"{"env":[{}]}"#, r#"{"env":[null]}"#] {
+        let request = container(element);
+        let attack = async {
+            let mut wire = Wire::http1(&podseal).await;
+            wire.send(&request).await.expect("sent");
+            let code = wire.answer().await.expect("an answer").code;
+            assert!(code == 413 || code == 400, "{element}: {code}");
+        };
+        let cost = block_on(cost(&podseal, attack));
+        assert!(cost < 2 * FLAT, "{element}: {cost} bytes more");
+    }
+}

@@ -223,9 +223,9 @@ fn at_the_cap_a_connection_without_a_request_makes_room_before_one_that_had_some
 
 #[test]
 fn a_review_over_the_memory_for_bodies_is_shed_with_a_429_to_retry() {
-    let podseal = podseal(&["--max-body-memory", "72KiB"]);
+    let podseal = podseal(&["--max-body-memory", "1200KiB"]);
     block_on(async {
-        let filler = "x".repeat(40_000);
+        let filler = "x".repeat(1_000_000);
         let large = review("large", "ci", &serde_json::json!({"spec": {"x": filler}}));
         let request = post("/mutate", &as_sent(&large));
         let mut holder = Wire::http1(&podseal).await;

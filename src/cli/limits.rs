@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::webhook::limits::Limits;
 
-/// A review of a small job pod, with what grows along with it.
-const LEAST_MEMORY: usize = 64 << 10;
+/// A review of a job pod takes a quarter of this, with what is read from it.
+const LEAST_MEMORY: usize = 1 << 20;
 
 /// Bounds. The defaults suit a cluster of any size: an API server keeps a handful
 /// of connections, and a review takes well under a millisecond.
@@ -30,7 +30,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "COUNT", default_value = "256", value_parser = count)]
     max_reviews: usize,
     /// How many bytes of request bodies are held at once, such as 64MiB; more are shed with 429. A
-    /// review takes its size and up to as much again, and the largest is 7MiB
+    /// review also takes 640 bytes for each object in it; that of a job pod some 250KiB
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = bytes)]
     max_body_memory: usize,
     /// How long a client may take for the TLS handshake, and over HTTP/2 then for its first request
@@ -111,7 +111,7 @@ fn bytes(text: &str) -> Result<usize, String> {
     };
     let number: usize = digits.parse().map_err(|_| told)?;
     match number.checked_mul(unit).ok_or(told)? {
-        bytes if bytes < LEAST_MEMORY => Err("less than 64KiB holds no review".to_owned()),
+        bytes if bytes < LEAST_MEMORY => Err("less than 1MiB may hold no review".to_owned()),
         bytes => Ok(bytes),
     }
 }
@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(time("1m 30s"), Ok(Duration::from_secs(90)));
         assert_eq!(time("0s"), Ok(Duration::ZERO));
         assert_eq!(bytes("7MiB"), Ok(7 << 20));
-        assert_eq!(bytes("65536"), Ok(65536));
+        assert_eq!(bytes("1048576"), Ok(1 << 20));
         for wrong in ["10", "-1s", "soon", "25h"] {
             assert!(time(wrong).is_err(), "{wrong}");
         }

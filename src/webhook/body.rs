@@ -18,6 +18,12 @@ pub const LARGEST: usize = 7 * 1024 * 1024;
 /// uid before the object.
 const BEGINNING: usize = 4096;
 
+/// What an object of a review takes once it is read, at most: a container, with
+/// the growth of the list it stands in.
+const OBJECT: usize = 640;
+/// The same of any other element of a list.
+const ELEMENT: usize = 64;
+
 /// A body, with the memory it has taken.
 pub struct Held<'m> {
     /// The body.
@@ -95,6 +101,20 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, Unread> {
 }
 
 impl Held<'_> {
+    /// How many bytes the body and what is read from it take together, at most.
+    /// Three bytes of text can be a container of half a kilobyte.
+    pub fn unfolded(&self) -> usize {
+        let count = |wanted| memchr::memchr_iter(wanted, &self.bytes).count();
+        // In a list of objects, null is one without fields.
+        let nulls = memchr::memmem::find_iter(&self.bytes, b"null").count();
+        self.bytes.capacity() + OBJECT * (count(b'{') + nulls) + ELEMENT * count(b',')
+    }
+
+    /// Takes the memory for [`Held::unfolded`], if there is as much.
+    pub fn unfold(&mut self) -> bool {
+        self.memory.grow_to(self.unfolded())
+    }
+
     fn take(&mut self, data: &[u8]) -> bool {
         let length = self.bytes.len() + data.len();
         if length > self.bytes.capacity() {

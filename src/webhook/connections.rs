@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 
 use super::activity::{Activity, Doing};
 use super::limits::Limits;
@@ -16,6 +17,9 @@ use crate::metrics::connections::{Closed, Connections as Figures, Open};
 
 /// Longer than a review takes that waits for the API server.
 const SLOW: Duration = Duration::from_secs(3);
+
+/// How often a newcomer looks for a place, where all serve requests.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// What a connection is told. Later ones are stronger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,7 +91,8 @@ impl Connections {
             if let Some(place) = self.try_place() {
                 return place;
             }
-            left.await;
+            // Or until one of them has become slow.
+            let _ = timeout(AGAIN, left).await;
         }
     }
 

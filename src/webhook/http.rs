@@ -33,6 +33,8 @@ pub struct Webhook {
     body: Duration,
     /// Bytes for bodies.
     memory: Budget,
+    /// All of them.
+    most: usize,
     /// Places for requests, whatever they wait for.
     requests: Budget,
     /// Places for reviews that are being decided.
@@ -56,6 +58,7 @@ impl Webhook {
             namespaces,
             body: limits.body,
             memory: Budget::new(limits.memory),
+            most: limits.memory,
             requests: Budget::new(limits.requests),
             reviews: Budget::new(limits.reviews),
             refused: Seldom::default(),
@@ -100,10 +103,17 @@ impl Webhook {
         };
         let deadline = Instant::now() + patience(uri);
         let time = self.body.min(deadline - Instant::now());
-        let body = match body::read(body, &self.memory, time).await {
+        let mut body = match body::read(body, &self.memory, time).await {
             Ok(body) => body,
             Err(error) => return self.unread(error),
         };
+        if body.unfolded() > self.most {
+            let text = "the review holds more objects than --max-body-memory has room for";
+            return self.refuse(Refused::TooLarge, StatusCode::PAYLOAD_TOO_LARGE, text);
+        }
+        if !body.unfold() {
+            return self.shed(Shed::Memory, body::uid(&body.bytes));
+        }
         let Some(_place) = self.reviews.take(1) else {
             return self.shed(Shed::Concurrency, body::uid(&body.bytes));
         };
