@@ -4,17 +4,21 @@ CARGO ?= cargo
 SHELL := bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test build bench fuzz lint deny advisories controlplane clean
+.PHONY: help demo test soak build bench fuzz lint deny advisories controlplane clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## See podseal correct and deny real job pods; needs Rust, no cluster
 	$(CARGO) build --release --locked
-	$(CARGO) run --quiet --release --locked --example demo
+	$(CARGO) run --quiet --locked --example demo
 
 test: controlplane ## Run every test, against a real API server; needs Rust and Go
 	$(CARGO) test --locked
+
+soak: controlplane ## Run the faults for long: restarts, floods and an outage of a minute
+	SOAK_FACTOR=$${SOAK_FACTOR:-20} PODSEAL_TEST_OUTAGE_SECONDS=60 \
+	  $(CARGO) test --locked --test faults --test outages --test hostile_clients -- --nocapture
 
 build: ## Build the release binary
 	$(CARGO) build --release --locked

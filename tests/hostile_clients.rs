@@ -135,6 +135,10 @@ fn survives_garbage_before_tls_and_bodies_cut_off() {
     };
     let cost = block_on(cost(&podseal, attack));
     assert!(cost < FLAT, "{cost} bytes more");
+    podseal.await_metric(
+        r#"podseal_tls_handshake_failures_total{reason="not_tls"}"#,
+        100.0,
+    );
 }
 
 #[test]

@@ -51,27 +51,69 @@ fn a_client_that_does_not_shake_hands_is_dropped() {
         assert_eq!(rest, b"");
         is_served(&podseal).await;
     });
+    podseal.await_metric(
+        r#"podseal_tls_handshake_failures_total{reason="timeout"}"#,
+        1.0,
+    );
 }
 
 #[test]
 fn a_client_that_sends_no_request_is_dropped_in_either_protocol() {
-    let podseal = podseal(&["--handshake-timeout", "300ms"]);
+    let arguments = ["--handshake-timeout", "300ms", "--header-timeout", "300ms"];
+    let podseal = podseal(&arguments);
     block_on(async {
-        let http1 = Wire::http1(&podseal).await;
+        // A client of HTTP/1.1 may have dialled ahead, and is not told otherwise
+        // before it uses what it dialled.
+        let mut unused = Wire::http1(&podseal).await;
         let mut half = Wire::http1(&podseal).await;
-        half.send(b"POST /mutate HTTP/1.1\r\nho")
-            .await
-            .expect("sent");
+        let part = b"POST /mutate HTTP/1.1\r\nho";
+        half.send(part).await.expect("sent");
         let mut preface = Wire::connect(&podseal, b"h2").await.expect("a handshake");
         preface.send(b"PRI * HTTP/2.0\r\n").await.expect("sent");
         let http2 = Wire::http2(&podseal).await;
-        tokio::join!(
-            http1.closed(),
-            half.closed(),
-            preface.closed(),
-            http2.closed()
-        );
+        tokio::join!(half.closed(), preface.closed(), http2.closed());
+        let answer = unused.post("/mutate", &job_review("u", "ci")).await;
+        assert_eq!(answer.expect("an answer").code, 200);
+    });
+    podseal.await_metric(
+        r#"podseal_connections_closed_total{reason="no_request"}"#,
+        2.0,
+    );
+    podseal.await_metric(
+        r#"podseal_connections_closed_total{reason="header_timeout"}"#,
+        1.0,
+    );
+}
+
+#[test]
+fn a_connection_that_is_dialled_and_never_used_is_closed_in_the_end() {
+    let podseal = podseal(&["--idle-timeout", "300ms"]);
+    block_on(async {
+        assert_eq!(Wire::http1(&podseal).await.closed().await, b"");
         is_served(&podseal).await;
+    });
+}
+
+#[test]
+fn clients_that_hold_unfinished_requests_make_room_when_all_places_are_taken() {
+    let podseal = podseal(&["--max-connections", "8", "--body-timeout", "30s"]);
+    block_on(async {
+        let request = post("/mutate?timeout=30s", &job_review("u", "ci"));
+        let mut held = Vec::new();
+        for _ in 0..8 {
+            let mut wire = Wire::http1(&podseal).await;
+            wire.send(&request[..request.len() - 1])
+                .await
+                .expect("sent");
+            held.push(wire);
+        }
+        let start = std::time::Instant::now();
+        is_served(&podseal).await;
+        let time = start.elapsed();
+        assert!(
+            time < Duration::from_secs(20),
+            "their bodies have 27 s: {time:?}"
+        );
     });
 }
 
@@ -89,6 +131,10 @@ fn half_a_header_does_not_stay_while_an_idle_connection_does() {
         let answer = idle.post("/mutate", &job_review("u", "ci")).await;
         assert_eq!(answer.expect("an answer").code, 200);
     });
+    podseal.await_metric(
+        r#"podseal_connections_closed_total{reason="header_timeout"}"#,
+        1.0,
+    );
 }
 
 #[test]
@@ -103,6 +149,10 @@ fn a_body_that_does_not_come_is_given_up_with_408() {
         assert_eq!(wire.answer().await.expect("an answer").code, 408);
         is_served(&podseal).await;
     });
+    podseal.await_metric(
+        r#"podseal_refused_requests_total{reason="body_timeout"}"#,
+        1.0,
+    );
 }
 
 #[test]
@@ -130,6 +180,7 @@ fn an_idle_connection_is_closed_in_the_end() {
         assert_eq!(known(&podseal).await.closed().await, b"");
         is_served(&podseal).await;
     });
+    podseal.await_metric(r#"podseal_connections_closed_total{reason="idle"}"#, 1.0);
 }
 
 #[test]
@@ -167,13 +218,14 @@ fn at_the_cap_a_connection_without_a_request_makes_room_before_one_that_had_some
         let answer = known.post("/mutate", &job_review("u", "ci")).await;
         assert_eq!(answer.expect("an answer").code, 200);
     });
+    podseal.await_metric(r#"podseal_connections_closed_total{reason="evicted"}"#, 1.0);
 }
 
 #[test]
 fn a_review_over_the_memory_for_bodies_is_shed_with_a_429_to_retry() {
-    let podseal = podseal(&["--max-body-memory", "40KiB"]);
+    let podseal = podseal(&["--max-body-memory", "72KiB"]);
     block_on(async {
-        let filler = "x".repeat(20_000);
+        let filler = "x".repeat(40_000);
         let large = review("large", "ci", &serde_json::json!({"spec": {"x": filler}}));
         let request = post("/mutate", &as_sent(&large));
         let mut holder = Wire::http1(&podseal).await;
@@ -202,6 +254,7 @@ fn a_review_over_the_memory_for_bodies_is_shed_with_a_429_to_retry() {
         is_served(&podseal).await;
     });
     podseal.await_event(|event| event["message"] == "shed a review");
+    podseal.await_metric(r#"podseal_shed_total{reason="memory"}"#, 1.0);
 }
 
 #[test]
@@ -226,4 +279,5 @@ fn a_review_over_the_number_decided_at_once_is_shed_while_others_wait_for_the_ap
         let codes = |wanted| all.iter().filter(|r| r["status"]["code"] == wanted).count();
         assert_eq!((codes(503), codes(429)), (1, 3), "{all:#?}");
     });
+    podseal.await_metric(r#"podseal_shed_total{reason="concurrency"}"#, 3.0);
 }

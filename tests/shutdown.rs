@@ -113,18 +113,30 @@ fn a_request_in_flight_is_answered_after_the_drain_and_before_the_end() {
 }
 
 #[test]
-fn a_second_signal_stops_it_at_once() {
+fn a_second_signal_stops_it_at_once_but_not_the_same_one_sent_twice() {
     let mut podseal = podseal(&["--drain", "1h"]);
     let mut wire = block_on(async {
         let mut wire = Wire::http1(&podseal).await;
         let request = post("/mutate", &job_review("u", "ci"));
         wire.send(&request[..1000]).await.expect("half a request");
+        terminate(&podseal);
         wire
     });
-    block_on(async { terminate(&podseal) });
-    assert!(block_on(wire.is_open()));
+    let told = std::time::Instant::now();
+    // As `timeout` does, which signals the process and its group.
     podseal.process.signal("TERM");
-    block_on(wire.closed());
+    while block_on(wire.is_open()) {
+        // It may end in this very moment.
+        let pid = podseal.process.pid.to_string();
+        let _ = std::process::Command::new("kill")
+            .args(["-TERM", &pid])
+            .output();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(
+        told.elapsed() >= Duration::from_millis(900),
+        "it was the same"
+    );
     assert_eq!(podseal.process.end(), Some(1));
 }
 
@@ -165,5 +177,34 @@ fn an_old_connection_is_told_to_go_with_an_answer_and_never_before_one() {
         );
         let answer = idle.post("/mutate", &review).await.expect("an answer");
         assert!(answer.is_last());
+    });
+    podseal.await_metric(r#"podseal_connections_closed_total{reason="age"}"#, 2.0);
+}
+
+#[test]
+fn a_new_http_2_connection_gets_to_send_its_request_while_endpoints_drain() {
+    let podseal = podseal(&["--drain", "2s"]);
+    let review = job_review("u", "ci");
+    block_on(async {
+        terminate(&podseal);
+        let mut wire = Wire::http2(&podseal).await;
+        wire.send(&post_headers(1, END_HEADERS))
+            .await
+            .expect("a header");
+        wire.send(&frame(DATA, 1, 1, review.as_bytes()))
+            .await
+            .expect("a body");
+        let mut kinds = Vec::new();
+        loop {
+            let (kind, ..) = wire.frame().await.expect("an answer");
+            kinds.push(kind);
+            if kind == DATA {
+                break;
+            }
+        }
+        if !kinds.contains(&GOAWAY) {
+            wire.await_frame(GOAWAY).await.expect("GOAWAY");
+        }
+        wire.closed().await;
     });
 }

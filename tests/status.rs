@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use support::podseal::Podseal;
+use support::podseal::{Podseal, write_certificate};
 use support::{block_on, text, tls};
 
 mod support;
@@ -40,13 +40,46 @@ fn a_podseal_with_certificate_namespaces_and_a_passed_self_probe_is_ready() {
     assert_eq!((code, &*body), (200, "[+]ping ok\nlivez check passed\n"));
 }
 
-#[test]
-fn a_podseal_that_never_reached_its_cluster_lives_but_is_not_ready_and_says_why() {
+/// A kubeconfig that leads nowhere.
+fn no_cluster() -> tempfile::NamedTempFile {
     let kubeconfig = tempfile::NamedTempFile::new().expect("a file");
     let closed = "apiVersion: v1\nkind: Config\ncurrent-context: x\n\
         clusters: [{name: x, cluster: {server: 'https://127.0.0.1:1'}}]\n\
         contexts: [{name: x, context: {cluster: x, user: x}}]\nusers: [{name: x, user: {token: x}}]\n";
     std::fs::write(kubeconfig.path(), closed).expect("a kubeconfig");
+    kubeconfig
+}
+
+#[test]
+fn certificates_that_cannot_be_kept_are_told_by_cause_and_object_and_not_all_the_time() {
+    let kubeconfig = no_cluster();
+    let podseal = Podseal::start(|command| {
+        command.env("KUBECONFIG", kubeconfig.path());
+        command.args(["--tls-mode", "self-managed", "--namespace", "ns"]);
+    });
+    let failures = "podseal_certificate_upkeep_total{what=\"failure\"}";
+    podseal.await_metric(failures, 6.0);
+    for object in [
+        "Secret ns/podseal-tls",
+        "MutatingWebhookConfiguration podseal",
+        "ValidatingWebhookConfiguration podseal",
+    ] {
+        let broke = podseal.await_event(|event| event["object"] == object);
+        assert_eq!(broke["error"], "Connection refused (os error 111)");
+    }
+    let is_failure = |line: &&String| line.contains("cannot keep the certificates");
+    let lines = podseal.lines();
+    let told: Vec<_> = lines.iter().filter(is_failure).collect();
+    assert!(told.len() < 4, "{told:#?}");
+    assert!(
+        told[0].contains("\"Connection refused (os error 111)\""),
+        "{told:#?}"
+    );
+}
+
+#[test]
+fn a_podseal_that_never_reached_its_cluster_lives_but_is_not_ready_and_says_why() {
+    let kubeconfig = no_cluster();
     let podseal = Podseal::start(|command| {
         command.env("KUBECONFIG", kubeconfig.path());
     });
@@ -84,6 +117,21 @@ fn an_expired_certificate_is_served_but_not_ready() {
     assert!(code == 503 && body.contains(failed), "{body}");
     let expiry = podseal.metric("podseal_certificate_expiry_timestamp_seconds");
     assert_eq!(expiry, Some(1_009_843_200.0));
+    let warning = podseal.await_event(|event| {
+        let message = event["message"].as_str().unwrap_or_default();
+        message.starts_with("serving a certificate that clients will refuse")
+    });
+    let problem = warning["problem"].as_str().expect("a problem");
+    assert_eq!(warning["level"], "WARN");
+    assert!(
+        problem.contains("tls.crt expired at 2002-01-01T00:00:00Z; renew it"),
+        "{problem}"
+    );
+    // It becomes ready once it has one that is valid.
+    assert!(!podseal.has_logged(|event| event["message"] == "ready"));
+    write_certificate(folder.path());
+    let ready = podseal.await_event(|event| event["message"] == "ready");
+    assert!(ready["elapsed_ms"].is_u64(), "{ready}");
 }
 
 #[test]

@@ -219,11 +219,15 @@ impl Drop for Server {
     }
 }
 
-/// `target/release/podseal`, from `target/release/examples/demo`.
+/// `target/release/podseal`, from `target/debug/examples/demo` or the like: the
+/// demo shows the program that users get, and need not be built as it is.
 fn release_binary() -> anyhow::Result<PathBuf> {
     let demo = std::env::current_exe().context("cannot tell where the demo is")?;
-    let folder = demo.parent().and_then(Path::parent);
-    let binary = folder.context("the demo is in no folder")?.join("podseal");
+    let target = demo
+        .ancestors()
+        .nth(3)
+        .context("the demo is in no folder")?;
+    let binary = target.join("release/podseal");
     ensure!(
         binary.is_file(),
         "there is no {}; build it with `cargo build --release`",

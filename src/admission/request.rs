@@ -97,7 +97,7 @@ pub enum RequestError {
 }
 
 /// A UUID has 36.
-const UID_LENGTH: usize = 128;
+pub const UID_LENGTH: usize = 128;
 
 /// Whether `name` is a DNS label (RFC 1123), as every namespace's is; or empty,
 /// as it is for what has no namespace.

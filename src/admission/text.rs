@@ -177,6 +177,26 @@ pub fn bounded(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// `text` of about `most` bytes for a log field, which the log quotes itself:
+/// what is not plain is escaped, except quotes and backslashes.
+pub fn remark(text: &str, most: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(most) + 8);
+    for c in text.chars() {
+        if out.len() >= most {
+            out.push('…');
+            break;
+        }
+        match c {
+            ' ' | '"' | '\\' => out.push(c),
+            c if is_plain(c) => out.push(c),
+            c => {
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+            }
+        }
+    }
+    out
+}
+
 /// `text` within a sentence, as one word: as [`quoted`] without the quotes, so
 /// that it cannot spell a phrase the runner retries on either.
 pub fn word(text: &str) -> Cow<'_, str> {
@@ -226,6 +246,13 @@ mod tests {
     #[test]
     fn a_quoted_value_cannot_spell_a_phrase_the_runner_retries_on() {
         assert!(!quoted("/home/connection refused").contains("connection refused"));
+    }
+
+    #[test]
+    fn a_remark_keeps_its_quotes_and_its_bound_and_no_control_character() {
+        assert_eq!(remark(r#"secrets "x" is\"#, 400), r#"secrets "x" is\"#);
+        assert_eq!(remark("a\n\u{202e}", 400), "a\\u{a}\\u{202e}");
+        assert_eq!(remark("abcdef", 3), "abc…");
     }
 
     #[test]

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::{self, PemObject};
 
-use super::identity::{Identity, IdentityError, not_after};
+use super::identity::{Identity, IdentityError, Validity, validity};
+use super::pem::{PemError, certificates};
 use super::serving::{NoAuthority, Serving};
 use crate::metrics::certificates::{Authority, Certificates, Material};
 
@@ -71,6 +70,17 @@ pub enum FileError {
         /// When.
         expiry: jiff::Timestamp,
     },
+    /// The certificate is not valid yet, and the one in use is.
+    #[error(
+        "{CERTIFICATE} {} is not valid before {start}; give one that is valid now, or look at \
+         this machine's clock", certificate.display()
+    )]
+    NotYetValid {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// From when on it is.
+        start: jiff::Timestamp,
+    },
     /// The authorities cannot be read.
     #[error(
         "cannot check clients by {CLIENT_CA} {}: {error}; give the certificates of their \
@@ -87,9 +97,9 @@ pub enum FileError {
 /// Why a file gives no authorities.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
-    /// Not PEM.
+    /// Not PEM, or without a certificate.
     #[error("{0}")]
-    Pem(pem::Error),
+    Pem(PemError),
     /// A certificate that is none.
     #[error("{0}")]
     Certificate(rustls::Error),
@@ -170,18 +180,32 @@ impl Files {
             key: path(1),
             error,
         })?;
-        // A mistaken roll-back must not replace a certificate that still works.
-        let current = to.serving.current();
-        let works = |at: SystemTime| at > to.now;
-        let has_working = current
-            .borrow()
-            .as_ref()
-            .is_some_and(|served| works(served.identity.not_after()));
-        if has_working && !works(identity.not_after()) {
-            return Err(FileError::Expired {
+        let fault = match identity.validity(to.now) {
+            Validity::Valid => None,
+            Validity::Expired => Some(FileError::Expired {
                 certificate: path(0),
                 expiry: timestamp(identity.not_after()),
-            });
+            }),
+            Validity::NotYet => Some(FileError::NotYetValid {
+                certificate: path(0),
+                start: timestamp(identity.not_before()),
+            }),
+        };
+        if let Some(fault) = fault {
+            // A mistaken roll-back, or a renewal that comes too early, must not
+            // replace a certificate that works.
+            let current = to.serving.current();
+            let works = |identity: &Identity| identity.validity(to.now) == Validity::Valid;
+            let has_working = current
+                .borrow()
+                .as_ref()
+                .is_some_and(|served| works(&served.identity));
+            if has_working {
+                return Err(fault);
+            }
+            // It is as good as nothing, and it may be the clock that is wrong.
+            let problem = fault.to_string();
+            tracing::warn!(problem, "serving a certificate that clients will refuse");
         }
         to.serving.present(identity);
         Ok(())
@@ -205,9 +229,8 @@ impl Files {
 fn authorities(bundle: &[u8]) -> Result<(RootCertStore, Option<SystemTime>), AuthorityError> {
     let mut roots = RootCertStore::empty();
     let mut first = None;
-    for certificate in CertificateDer::pem_slice_iter(bundle) {
-        let certificate = certificate.map_err(AuthorityError::Pem)?;
-        let expiry = not_after(&certificate).map_err(AuthorityError::X509)?;
+    for certificate in certificates(bundle).map_err(AuthorityError::Pem)? {
+        let expiry = validity(&certificate).map_err(AuthorityError::X509)?.end;
         first = first.into_iter().chain([expiry]).min();
         roots
             .add(certificate)

@@ -1,30 +1,50 @@
 //! A certificate with its chain and key, proven to belong together.
 
+use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rustls::InconsistentKeys;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
+
+use super::pem::{PemError, certificates, private_key};
 
 /// What a server proves itself with.
 #[derive(Debug, Clone)]
 pub struct Identity {
     certified: Arc<CertifiedKey>,
-    not_after: SystemTime,
+    /// The first second in which the certificate is valid, and the first after
+    /// it in which it is not.
+    valid: Range<SystemTime>,
+}
+
+/// How a certificate stands at some moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Validity {
+    /// Its time has not come.
+    NotYet,
+    /// It can be verified.
+    Valid,
+    /// Its time is over.
+    Expired,
 }
 
 /// Why a certificate and a key are no identity.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// No certificate can be read.
-    #[error("cannot read the certificate: {0}")]
-    Certificate(pem::Error),
+    #[error("cannot read the certificate: {}", Swapped(*.0))]
+    Certificate(PemError),
     /// No private key can be read.
-    #[error("cannot read the private key: {0}")]
-    Key(pem::Error),
-    /// Readable, but not usable: most often a key of another certificate.
+    #[error("cannot read the private key: {}", Swapped(*.0))]
+    Key(PemError),
+    /// Each is in order.
+    #[error("the key is another certificate's")]
+    Mismatch,
+    /// Readable, but not usable.
     #[error("the certificate cannot be served with its key: {0}")]
     Pair(rustls::Error),
     /// The certificate is none that can be understood.
@@ -36,20 +56,20 @@ impl Identity {
     /// The identity of a certificate, followed by its chain, and its private
     /// key, both as PEM.
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Identity, IdentityError> {
-        let chain = CertificateDer::pem_slice_iter(certificate)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(IdentityError::Certificate)?;
-        let leaf = chain
-            .first()
-            .ok_or(IdentityError::Certificate(pem::Error::NoItemsFound))?;
-        let not_after = not_after(leaf)?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(IdentityError::Key)?;
+        let chain = certificates(certificate).map_err(IdentityError::Certificate)?;
+        let valid = validity(&chain[0])?;
+        let key = private_key(key).map_err(IdentityError::Key)?;
         // Compares the public keys of the two, too.
         let certified =
-            CertifiedKey::from_der(chain, key, &provider()).map_err(IdentityError::Pair)?;
+            CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
+                rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                    IdentityError::Mismatch
+                }
+                error => IdentityError::Pair(error),
+            })?;
         Ok(Identity {
             certified: Arc::new(certified),
-            not_after,
+            valid,
         })
     }
 
@@ -63,11 +83,41 @@ impl Identity {
 
     /// When the certificate expires.
     pub fn not_after(&self) -> SystemTime {
-        self.not_after
+        self.valid.end
+    }
+
+    /// From when on the certificate is valid.
+    pub fn not_before(&self) -> SystemTime {
+        self.valid.start
+    }
+
+    /// How the certificate stands at `now`.
+    pub fn validity(&self, now: SystemTime) -> Validity {
+        if now >= self.valid.end {
+            Validity::Expired
+        } else if now < self.valid.start {
+            Validity::NotYet
+        } else {
+            Validity::Valid
+        }
     }
 
     pub(super) fn certified(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.certified)
+    }
+}
+
+/// An error of one of the two files, with the likeliest mistake.
+struct Swapped(PemError);
+
+impl fmt::Display for Swapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Swapped(error) = self;
+        let question = match error {
+            PemError::KeyOnly | PemError::CertificateOnly => "; are the two swapped?",
+            _ => "",
+        };
+        write!(f, "{error}{question}")
     }
 }
 
@@ -76,12 +126,46 @@ pub(super) fn provider() -> CryptoProvider {
     rustls::crypto::aws_lc_rs::default_provider()
 }
 
-/// When `certificate`, as DER, expires.
-pub(super) fn not_after(certificate: &[u8]) -> Result<SystemTime, IdentityError> {
+/// From when until when `certificate`, as DER, is valid.
+pub(super) fn validity(certificate: &[u8]) -> Result<Range<SystemTime>, IdentityError> {
     let (_, certificate) = x509_parser::parse_x509_certificate(certificate)
         .map_err(|error| IdentityError::X509(error.to_string()))?;
-    let seconds = certificate.validity().not_after.timestamp();
-    // Before 1970 is as expired as 1970.
-    let seconds = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-    Ok(SystemTime::UNIX_EPOCH + seconds)
+    // Before 1970 is as long ago as 1970.
+    let moment = |seconds: i64| {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+    };
+    let valid = certificate.validity();
+    Ok(moment(valid.not_before.timestamp())..moment(valid.not_after.timestamp()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_that_is_none_is_told_in_words_that_help() {
+        let made = || {
+            let made = rcgen::generate_simple_self_signed(["x".to_owned()]).expect("a certificate");
+            (made.cert.pem(), made.signing_key.serialize_pem())
+        };
+        let ((certificate, key), (_, other)) = (made(), made());
+        let wrong = |certificate: &str, key: &str| {
+            let identity = Identity::from_pem(certificate.as_bytes(), key.as_bytes());
+            identity.expect_err("no identity").to_string()
+        };
+        assert_eq!(
+            wrong(&key, &certificate),
+            "cannot read the certificate: it holds a private key and no certificate; are the two \
+             swapped?"
+        );
+        assert_eq!(
+            wrong(&certificate, &certificate),
+            "cannot read the private key: it holds a certificate and no private key; are the two \
+             swapped?"
+        );
+        assert_eq!(
+            wrong(&certificate, &other),
+            "the key is another certificate's"
+        );
+    }
 }

@@ -6,6 +6,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`identity`] | a certificate and its key, proven to belong together |
+//! | [`pem`] | what a file holds, or holds instead |
 //! | [`serving`] | what is served, and how it changes while serving |
 //! | [`files`] | the certificate, and the authorities of clients, from files |
 //! | [`renewal`] | notices when the files change, and reads them again |
@@ -15,6 +16,7 @@
 pub mod files;
 mod folders;
 pub mod identity;
+pub mod pem;
 pub mod renewal;
 pub mod self_managed;
 pub mod serving;

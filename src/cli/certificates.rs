@@ -96,10 +96,30 @@ impl Args {
             let settings = self.self_managed.settings(client.default_namespace());
             settings.check().context("--service-name and --namespace")?;
             let status = Arc::new(Status::counted(figures.clone()));
-            let never = CancellationToken::new();
-            tokio::spawn(keep(client, settings, serving.clone(), status, never));
+            tokio::spawn(keep_for_ever(client, settings, serving.clone(), status));
         }
         Ok(())
+    }
+}
+
+/// Keeps the certificates, and goes on after a panic: they would otherwise run
+/// out in silence, weeks later.
+async fn keep_for_ever(
+    client: kube::Client,
+    settings: Settings,
+    serving: Serving,
+    status: Arc<Status>,
+) {
+    loop {
+        let (client, settings) = (client.clone(), settings.clone());
+        let (serving, status) = (serving.clone(), Arc::clone(&status));
+        let never = CancellationToken::new();
+        let kept = tokio::spawn(keep(client, settings, serving, status, never)).await;
+        tracing::error!(
+            ?kept,
+            "the upkeep of the certificates ended; beginning anew"
+        );
+        tokio::time::sleep(Duration::from_secs(10)).await;
     }
 }
 

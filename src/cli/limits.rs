@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::webhook::limits::Limits;
 
+/// A review of a small job pod, with what grows along with it.
+const LEAST_MEMORY: usize = 64 << 10;
+
 /// Bounds. The defaults suit a cluster of any size: an API server keeps a handful
 /// of connections, and a review takes well under a millisecond.
 #[derive(Debug, clap::Args)]
@@ -11,7 +14,7 @@ use crate::webhook::limits::Limits;
 // Its default is the name of the struct, as that of `serve`.
 #[group(id = "limits")]
 pub(super) struct Args {
-    /// How long serving goes on after SIGTERM, while endpoints that name this replica go away;
+    /// How long serving goes on after SIGTERM, such as 10s, while endpoints that name this replica go away;
     /// every answer then tells its client to connect elsewhere
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
     drain: Duration,
@@ -21,30 +24,36 @@ pub(super) struct Args {
     max_connections: usize,
     /// After how long a connection is closed in good order, so that clients spread over replicas
     /// that came later; a tenth more or less
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = some_time)]
     max_connection_age: Duration,
     /// How many reviews are decided at once; more are shed with 429, which clients try again
     #[arg(long, value_name = "COUNT", default_value = "256", value_parser = count)]
     max_reviews: usize,
-    /// How many bytes of request bodies are held at once; more are shed with 429
+    /// How many bytes of request bodies are held at once, such as 64MiB; more are shed with 429. A
+    /// review takes its size and up to as much again, and the largest is 7MiB
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = bytes)]
     max_body_memory: usize,
-    /// How long a client may take for the TLS handshake, and then for its first request
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    /// How long a client may take for the TLS handshake, and over HTTP/2 then for its first request
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = some_time)]
     handshake_timeout: Duration,
     /// How long a request's header may take
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = some_time)]
     header_timeout: Duration,
     /// How long a request's body may take, where the API server waits that long
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = some_time)]
     body_timeout: Duration,
     /// How long a connection may be idle. API servers close theirs after 90s; closing before them
     /// fails an admission now and then
-    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = some_time)]
     idle_timeout: Duration,
 }
 
 impl Args {
+    /// How long serving goes on after the signal.
+    pub(super) fn drain(&self) -> Duration {
+        self.drain
+    }
+
     /// The limits they ask for.
     pub(super) fn limits(&self) -> Limits {
         Limits {
@@ -64,12 +73,22 @@ impl Args {
 
 /// `90s`, `10m`, `1h 30m`; `0s` for none.
 pub(super) fn time(text: &str) -> Result<Duration, String> {
-    let told = "a time is a number with its unit, such as 10s, 500ms or 2m";
+    let told = "a time is a number with its unit, such as 10s, 500ms, 2m or 1h";
     let time: jiff::SignedDuration = text.parse().map_err(|_| told)?;
     let time = Duration::try_from(time).map_err(|_| "a time cannot be negative")?;
     match time > Duration::from_secs(24 * 60 * 60) {
         true => Err("more than a day is no limit".to_owned()),
         false => Ok(time),
+    }
+}
+
+/// A time that is no moment.
+fn some_time(text: &str) -> Result<Duration, String> {
+    match time(text)? {
+        time if time < Duration::from_millis(100) => {
+            Err("less than 100ms serves nobody".to_owned())
+        }
+        time => Ok(time),
     }
 }
 
@@ -91,7 +110,10 @@ fn bytes(text: &str) -> Result<usize, String> {
         _ => return Err(told.to_owned()),
     };
     let number: usize = digits.parse().map_err(|_| told)?;
-    number.checked_mul(unit).ok_or_else(|| told.to_owned())
+    match number.checked_mul(unit).ok_or(told)? {
+        bytes if bytes < LEAST_MEMORY => Err("less than 64KiB holds no review".to_owned()),
+        bytes => Ok(bytes),
+    }
 }
 
 #[cfg(test)]
@@ -103,13 +125,14 @@ mod tests {
         assert_eq!(time("1m 30s"), Ok(Duration::from_secs(90)));
         assert_eq!(time("0s"), Ok(Duration::ZERO));
         assert_eq!(bytes("7MiB"), Ok(7 << 20));
-        assert_eq!(bytes("4096"), Ok(4096));
+        assert_eq!(bytes("65536"), Ok(65536));
         for wrong in ["10", "-1s", "soon", "25h"] {
             assert!(time(wrong).is_err(), "{wrong}");
         }
-        for wrong in ["7MB", "MiB", "-1", "99999999999999999GiB"] {
+        for wrong in ["7MB", "MiB", "-1", "64", "0", "99999999999999999GiB"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
         }
+        assert!(some_time("0s").is_err() && some_time("1s").is_ok());
         assert!(count("0").is_err() && count("1") == Ok(1));
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
@@ -19,7 +19,7 @@ use crate::cluster::namespaces::Namespaces;
 use crate::metrics::Metrics;
 use crate::status::pages::{self, Status};
 use crate::status::readiness::Readiness;
-use crate::status::{port, self_probe};
+use crate::status::{changes, port, self_probe};
 use crate::webhook::http::{Webhook, router};
 use crate::webhook::log;
 use crate::webhook::server::Server;
@@ -30,8 +30,7 @@ admission.k8s.io/v1.
 
 The labels of namespaces come from the cluster that the pod's service account, or \
 KUBECONFIG, points at; podseal watches namespaces and needs the verbs get, list and \
-watch on them, nothing else. With --namespaces they come from a file, and no cluster \
-is asked.
+watch on them. With --namespaces they come from a file, and no cluster is asked for them.
 
 The certificate comes from two files, which are read again when they change; or with \
 --tls-mode self-managed podseal makes and renews it, shares it with its other replicas in a \
@@ -45,8 +44,11 @@ plain HTTP.
 Every decision is one event in the log on standard error.
 
 SIGTERM or Ctrl-C stops the server in good order: it serves on for --drain while every \
-answer sends its client elsewhere, then what is in flight finishes. A second one stops it \
-at once.";
+answer sends its client elsewhere, then what is in flight finishes. A second one, a second \
+or more later, stops it at once.
+
+Exit codes: 0 after a stop in good order, 1 after one at once, 2 for arguments or files \
+that cannot be used.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -61,27 +63,35 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Address and port to listen on; port 0 takes a free one and logs it
-    #[arg(long, value_name = "ADDRESS", default_value = "[::]:8443")]
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:8443", value_parser = address)]
     listen: SocketAddr,
-    /// Address and port of /livez, /readyz and /metrics, which are plain HTTP; port 0 as above
-    #[arg(long, value_name = "ADDRESS", default_value = "[::]:8080")]
+    /// Address and port of /livez, /readyz and /metrics, which are plain HTTP; port 0 takes a free
+    /// one and logs it
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:8080", value_parser = address)]
     status_listen: SocketAddr,
     #[command(flatten)]
     tls: certificates::Args,
-    /// Take namespaces from this file (YAML or JSON) and ask no cluster
-    #[arg(long, value_name = "FILE")]
+    /// Take namespaces from this file, as `kubectl get ns -o yaml` prints them (JSON does too), and
+    /// ask no cluster; read once
+    #[arg(long, value_name = "FILE", help_heading = "Policy")]
     namespaces: Option<PathBuf>,
     /// Deny jobs that are known by their labels alone where their profile grants more than the
     /// baseline, until the namespace names its runner in the annotation podseal.io/runner
-    #[arg(long)]
+    #[arg(long, help_heading = "Policy")]
     require_runner: bool,
     #[command(flatten)]
     limits: limits::Args,
     /// The log's form: auto is text on a terminal and JSON elsewhere
-    #[arg(long, value_enum, default_value = "auto")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "auto",
+        help_heading = "Log"
+    )]
     log_format: LogFormat,
     /// The least severe events that are logged; decisions always are
-    #[arg(long, value_name = "LEVEL", default_value = "info",
+    #[arg(long, value_name = "LEVEL", default_value = "info", help_heading = "Log",
           value_parser = clap::builder::PossibleValuesParser::new(["error", "warn", "info", "debug", "trace"]))]
     log_level: String,
 }
@@ -105,6 +115,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        args.listen != args.status_listen || args.listen.port() == 0,
+        "--listen and --status-listen are the same address; give two"
+    );
     let settings = Settings {
         profiles: Profiles::built_in(),
         require_runner: args.require_runner,
@@ -137,14 +151,8 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
     tokio::spawn(port::serve(status_listener, pages::router(status)));
     let certificate = serving.current();
     tokio::spawn(self_probe::follow(address, certificate, readiness.clone()));
-    tokio::spawn({
-        let readiness = readiness.clone();
-        async move {
-            readiness.wait().await;
-            let elapsed_ms = start.elapsed().as_millis();
-            tracing::info!(elapsed_ms, "ready");
-        }
-    });
+    let log = changes::log(start);
+    tokio::spawn(changes::follow(readiness.clone(), SystemTime::now, log));
     let limits = args.limits.limits();
     let webhook = Webhook::new(settings, namespaces, &limits, Arc::clone(&metrics));
     let (told_to_stop, stop) = tokio::sync::oneshot::channel();
@@ -160,9 +168,13 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
     let signalled = async {
         signals.next().await;
         readiness.stopping();
-        tracing::info!("told to stop; serving on while endpoints drain, then stopping");
+        let drain = format!("{:?}", args.limits.drain());
+        tracing::info!(
+            drain,
+            "told to stop; serving on while endpoints drain, then stopping"
+        );
         let _ = told_to_stop.send(());
-        signals.next().await;
+        signals.another().await;
         tracing::warn!("told to stop again; stopping at once");
     };
     Ok(tokio::select! {
@@ -174,10 +186,21 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
     })
 }
 
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    let told = "an address is an IP and a port, such as 0.0.0.0:8443 or [::]:8443; names are not \
+                looked up";
+    text.parse().map_err(|_| told)
+}
+
 async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(address).await.map_err(|error| {
         let hint = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "; another process listens there",
+            std::io::ErrorKind::AddrInUse => {
+                "; something listens there already: `ss -ltnp` tells what"
+            }
+            std::io::ErrorKind::AddrNotAvailable => {
+                "; this machine has no such address: [::] or 0.0.0.0 stands for all it has"
+            }
             _ => "",
         };
         anyhow!("cannot listen on {flag} {address}: {error}{hint}")
@@ -195,16 +218,27 @@ async fn namespaces_from_cluster() -> anyhow::Result<Namespaces> {
 pub(super) async fn cluster(what: &str, otherwise: &str) -> anyhow::Result<kube::Config> {
     // kube takes the process's default provider; two are compiled in nowhere.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    // The error tells its causes itself.
+    // The errors tell their causes themselves. What follows the first line shows
+    // the file, which holds a token.
+    let first_line = |error: String| error.lines().next().unwrap_or_default().to_owned();
+    if let Some(path) = std::env::var_os("KUBECONFIG").filter(|path| !path.is_empty()) {
+        let config = kube::Config::from_kubeconfig(&Default::default()).await;
+        return config.map_err(|error| {
+            let (path, error) = (path.display(), first_line(error.to_string()));
+            anyhow!("cannot use the cluster of KUBECONFIG {path}: {error}")
+        });
+    }
     kube::Config::infer().await.map_err(|error| {
-        anyhow!("no cluster to {what}: run in a pod, set KUBECONFIG{otherwise} ({error})")
+        let error = first_line(error.to_string());
+        anyhow!("no cluster to {what}: run in a pod, or set KUBECONFIG{otherwise} ({error})")
     })
 }
 
 /// Reads the file that `--namespaces` names.
 pub(super) fn namespaces_from_file(path: &Path) -> anyhow::Result<NamespaceFile> {
     let in_file = || format!("--namespaces {}", path.display());
-    let text = std::fs::read_to_string(path).with_context(in_file)?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", in_file()))?;
     NamespaceFile::from_text(&text).with_context(in_file)
 }
 

@@ -1,6 +1,7 @@
 //! The signals to stop.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -17,6 +18,20 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
+    }
+
+    /// One that comes a second or more later: some tools send the same one twice,
+    /// to the process and to its group.
+    pub(super) async fn another(&mut self) {
+        let at_once = tokio::time::sleep(Duration::from_secs(1));
+        let mut at_once = std::pin::pin!(at_once);
+        loop {
+            tokio::select! {
+                () = at_once.as_mut() => break,
+                () = self.next() => {}
+            }
+        }
+        self.next().await;
     }
 
     /// The next one.

@@ -40,7 +40,12 @@ impl NamespaceFile {
     /// Namespaces from a file's text: YAML or JSON, one or more documents, each
     /// a `Namespace` or a `List` of them, as `kubectl get ns -o yaml` prints.
     pub fn from_text(text: &str) -> Result<NamespaceFile, FileError> {
-        let options = serde_saphyr::options! { budget: None, legacy_octal_numbers: true };
+        // No snippet: the file may be another, such as a key.
+        let options = serde_saphyr::options! {
+            budget: None,
+            legacy_octal_numbers: true,
+            with_snippet: false,
+        };
         let documents: Vec<Option<Document>> =
             serde_saphyr::from_multiple_with_options(text, options).map_err(FileError::Parse)?;
         let mut namespaces = HashMap::new();

@@ -9,6 +9,7 @@ use kube::core::Request;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::error::core_of;
 use super::namespaces::Unavailable;
 use super::object::Object;
 use super::watch::PATH;
@@ -102,6 +103,7 @@ impl Live {
         &self,
         client: &kube::Client,
         name: &str,
+        within: Duration,
     ) -> Result<Arc<Namespace>, Unavailable> {
         let Ok(_slot) = self.slots.try_acquire() else {
             self.warn(name, "too many at once");
@@ -115,11 +117,19 @@ impl Live {
                 found => found,
             }
         };
-        match timeout(LOOK_UP, asked).await {
-            Ok(Ok(object)) => Ok(Arc::new(object.into())),
+        match timeout(LOOK_UP.min(within), asked).await {
+            Ok(Ok(object)) => {
+                let namespace = Namespace::from(object);
+                if namespace.name != name {
+                    // Something between us and the API server answers for it.
+                    self.warn(name, "the answer is about another object, or about none");
+                    return Err(Unavailable::Failed);
+                }
+                Ok(Arc::new(namespace))
+            }
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(Unavailable::NotFound),
             Ok(Err(error)) => {
-                self.warn(name, &format!("{:#}", anyhow::Error::new(error)));
+                self.warn(name, &core_of(&error));
                 Err(Unavailable::Failed)
             }
             Err(_) => {
@@ -131,7 +141,7 @@ impl Live {
 
     fn warn(&self, namespace: &str, error: &str) {
         if let Some(suppressed) = self.failures.pass() {
-            let (namespace, error) = (&*bounded(namespace), &*bounded(error));
+            let namespace = &*bounded(namespace);
             tracing::warn!(namespace, error, suppressed, "cannot look up a namespace");
         }
     }

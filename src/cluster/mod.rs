@@ -9,6 +9,7 @@
 //! else is asked for live, and what cannot be asked is denied.
 
 mod cache;
+pub(crate) mod error;
 pub mod file;
 pub mod look_up;
 pub mod namespaces;

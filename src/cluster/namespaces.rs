@@ -72,15 +72,15 @@ impl Namespaces {
         })))
     }
 
-    /// The namespace called `name`.
+    /// The namespace called `name`, if anybody says so `within` this time.
     ///
     /// # Errors
     /// When nobody could say. The caller denies then: admitting a pod because
     /// a look-up failed is how such webhooks get bypassed.
-    pub async fn get(&self, name: &str) -> Result<Arc<Namespace>, Unavailable> {
+    pub async fn get(&self, name: &str, within: Duration) -> Result<Arc<Namespace>, Unavailable> {
         match self {
             Namespaces::File(file) => file.get(name).ok_or(Unavailable::NotInFile),
-            Namespaces::Cluster(cluster) => cluster.get(name).await,
+            Namespaces::Cluster(cluster) => cluster.get(name, within).await,
         }
     }
 
@@ -135,7 +135,7 @@ impl Namespaces {
 }
 
 impl Cluster {
-    async fn get(&self, name: &str) -> Result<Arc<Namespace>, Unavailable> {
+    async fn get(&self, name: &str, within: Duration) -> Result<Arc<Namespace>, Unavailable> {
         // The API server called because in its eyes the namespace opts in. A
         // cache that says otherwise is behind.
         let cached = self.cache.get(name, Instant::now());
@@ -143,7 +143,7 @@ impl Cluster {
             self.look_ups.add(LookUp::Hit);
             return Ok(namespace);
         }
-        let found = self.live.get(&self.client, name).await;
+        let found = self.live.get(&self.client, name, within).await;
         self.look_ups.add(match found {
             Ok(_) => LookUp::Live,
             Err(Unavailable::NotFound | Unavailable::NotInFile) => LookUp::NotFound,

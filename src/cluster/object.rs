@@ -24,7 +24,10 @@ pub(super) struct Object {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Page {
+    #[serde(deserialize_with = "or_default")]
     pub(super) metadata: PageMetadata,
+    /// Null where there is none: Go writes an empty list so.
+    #[serde(deserialize_with = "or_default")]
     pub(super) items: Vec<Object>,
 }
 
@@ -33,7 +36,7 @@ pub(super) struct Page {
 pub(super) struct PageMetadata {
     pub(super) resource_version: String,
     /// Where the next page begins; empty on the last.
-    #[serde(rename = "continue")]
+    #[serde(rename = "continue", deserialize_with = "or_default")]
     pub(super) next: String,
 }
 
@@ -64,6 +67,14 @@ struct Metadata {
     resource_version: String,
     labels: Ours,
     annotations: Ours,
+}
+
+fn or_default<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Default + Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 impl Object {
@@ -137,6 +148,16 @@ mod tests {
             [own("podseal.io/runner", "a \"b\"")],
         );
         assert_eq!(Namespace::from(object), expected);
+    }
+
+    #[test]
+    fn a_list_of_nothing_is_null_and_no_error() {
+        let page: Page = serde_json::from_str(
+            r#"{"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
+                "metadata": {"resourceVersion": "9"}, "items": null}"#,
+        )
+        .expect("a page");
+        assert!(page.items.is_empty() && page.metadata.resource_version == "9");
     }
 
     #[test]

@@ -19,9 +19,9 @@ use kube::core::Request;
 use tokio::time::{sleep, timeout};
 
 use super::cache::{ByName, Cache, FRESH, Shared};
+use super::error::with_core;
 use super::object::{Line, Object, Page};
 use crate::admission::policy::{Namespace, PROFILE};
-use crate::admission::text::bounded;
 use crate::seldom::Seldom;
 
 /// Where the API server has namespaces.
@@ -93,8 +93,7 @@ impl Watch {
             let Err(broken) = self.list_and_watch().await;
             self.cache.forsake();
             if let Some(suppressed) = self.failures.pass() {
-                let error = format!("{:#}", anyhow::Error::new(broken));
-                let error = &*bounded(&error);
+                let error = with_core(&broken);
                 tracing::warn!(
                     error,
                     suppressed,
@@ -133,8 +132,8 @@ impl Watch {
             }
             if metadata.next.is_empty() {
                 let listed = namespaces.len();
-                self.cache.replace(namespaces, as_of);
                 tracing::info!(namespaces = listed, "listed the namespaces that opt in");
+                self.cache.replace(namespaces, as_of);
                 return known(&metadata.resource_version);
             }
             params = params.continue_token(&metadata.next);
@@ -158,9 +157,11 @@ impl Watch {
         let params = WatchParams::default().labels(PROFILE).timeout(seconds);
         let request = Request::new(PATH).watch_metadata(&params, &version)?;
         let mut lines = Box::pin(self.client.request_stream(request).await?);
-        // The API server says nothing after this. What is read later, by a
-        // process that was stopped for a while, has been lying about.
-        let end = Instant::now() + WATCH;
+        // The API server says nothing after this, counted from when it was asked
+        // and not from when its headers came, which may have taken their time.
+        // What is read later, by a process that was stopped for a while, has been
+        // lying about.
+        let end = asked + WATCH;
         let as_of = || Instant::now().min(end);
         let mut line = Vec::new();
         loop {

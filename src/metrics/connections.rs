@@ -18,6 +18,8 @@ label! {
         Age = "age",
         /// No request came for long.
         Idle = "idle",
+        /// Its handshake failed, or was not done in time.
+        Handshake = "handshake",
         /// No first request arrived in time.
         NoRequest = "no_request",
         /// The header of a request did not arrive in time.

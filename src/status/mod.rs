@@ -4,11 +4,13 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`readiness`] | the checks that `/readyz` answers from |
+//! | [`changes`] | when readiness comes and goes, for the log |
 //! | [`self_probe`] | whether our own TLS port answers with the certificate in use |
 //! | `handshake` | one such answer |
 //! | [`pages`] | what each path says |
 //! | [`port`] | the port, and its limits |
 
+pub mod changes;
 mod handshake;
 pub mod pages;
 pub mod port;

@@ -16,6 +16,8 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
+use crate::seldom::Seldom;
+
 /// How many connections there are at once: the kubelet's, some scrapers', a
 /// curious person's.
 const CONNECTIONS: usize = 64;
@@ -36,12 +38,19 @@ pub async fn serve(listener: TcpListener, pages: Router) {
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER)
         .max_buf_size(16 * 1024);
+    let failures = Seldom::default();
     let mut connections = VecDeque::<AbortHandle>::with_capacity(CONNECTIONS);
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection to the status port");
+                if let Some(suppressed) = failures.pass() {
+                    tracing::warn!(
+                        %error,
+                        suppressed,
+                        "cannot accept a connection to the status port"
+                    );
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

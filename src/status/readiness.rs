@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use tokio::sync::watch;
 
+use crate::certificates::identity::Validity;
 use crate::certificates::serving::Current;
 use crate::cluster::namespaces::Namespaces;
 
@@ -18,7 +18,7 @@ struct Parts {
     certificate: Current,
     namespaces: Namespaces,
     self_probe: watch::Sender<Probed>,
-    stopping: AtomicBool,
+    stopping: watch::Sender<bool>,
 }
 
 /// What the self-probe found.
@@ -35,7 +35,7 @@ pub enum Probed {
 /// One of the checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Check {
-    /// There is a serving certificate, and it has not expired.
+    /// There is a serving certificate, and it is valid now.
     Certificate,
     /// The cache of namespaces has been filled once.
     Namespaces,
@@ -80,13 +80,13 @@ impl Readiness {
             certificate,
             namespaces,
             self_probe: watch::Sender::new(Probed::NotYet),
-            stopping: AtomicBool::new(false),
+            stopping: watch::Sender::new(false),
         }))
     }
 
     /// From now on podseal is not ready, since it was told to stop.
     pub fn stopping(&self) {
-        self.0.stopping.store(true, Ordering::Relaxed);
+        self.0.stopping.send_replace(true);
     }
 
     /// What the self-probe found last.
@@ -107,10 +107,11 @@ impl Readiness {
         match check {
             Check::Certificate => match &*self.0.certificate.borrow() {
                 None => Err("there is no serving certificate yet".into()),
-                Some(served) => {
-                    let is_valid = now < served.identity.not_after();
-                    passes_or(is_valid, "the serving certificate has expired")
-                }
+                Some(served) => match served.identity.validity(now) {
+                    Validity::Valid => Ok(()),
+                    Validity::NotYet => Err("the serving certificate is not valid yet".into()),
+                    Validity::Expired => Err("the serving certificate has expired".into()),
+                },
             },
             Check::Namespaces => passes_or(
                 self.0.namespaces.synced(),
@@ -122,21 +123,60 @@ impl Readiness {
                 Probed::Failed(why) => Err(why.clone().into()),
             },
             Check::Shutdown => {
-                let is_stopping = self.0.stopping.load(Ordering::Relaxed);
+                let is_stopping = *self.0.stopping.borrow();
                 passes_or(!is_stopping, "told to stop")
             }
         }
     }
 
-    /// Waits until there is a certificate, the namespaces are known and the
-    /// self-probe has passed.
-    pub async fn wait(&self) {
-        let mut certificate = self.0.certificate.clone();
-        let mut self_probe = self.0.self_probe.subscribe();
-        // Each of these ends with the value that `self` holds.
-        let _ = certificate.wait_for(Option::is_some).await;
-        self.0.namespaces.wait_synced().await;
-        let _ = self_probe.wait_for(|found| *found == Probed::Passed).await;
+    /// When the validity of the certificate in use begins or ends next, seen
+    /// from `now`.
+    pub(super) fn valid_until(&self, now: SystemTime) -> Option<SystemTime> {
+        let served = self.0.certificate.borrow();
+        let identity = &served.as_ref()?.identity;
+        [identity.not_before(), identity.not_after()]
+            .into_iter()
+            .find(|moment| *moment > now)
+    }
+
+    /// What announces changes, from now on.
+    pub(super) fn changes(&self) -> Changes {
+        Changes {
+            certificate: self.0.certificate.clone(),
+            self_probe: self.0.self_probe.subscribe(),
+            stopping: self.0.stopping.subscribe(),
+            namespaces: self.0.namespaces.clone(),
+            synced: self.0.namespaces.synced(),
+        }
+    }
+}
+
+/// Something for each change of what the checks look at, except the time.
+pub(super) struct Changes {
+    certificate: Current,
+    self_probe: watch::Receiver<Probed>,
+    stopping: watch::Receiver<bool>,
+    namespaces: Namespaces,
+    synced: bool,
+}
+
+impl Changes {
+    /// Waits for the next change since this was made, or last returned.
+    pub(super) async fn next(&mut self) {
+        let synced = async {
+            match self.synced {
+                // They stay so.
+                true => std::future::pending().await,
+                false => self.namespaces.wait_synced().await,
+            }
+        };
+        tokio::select! {
+            // The others end with what made this.
+            Ok(()) = self.certificate.changed() => {}
+            Ok(()) = self.self_probe.changed() => {}
+            Ok(()) = self.stopping.changed() => {}
+            () = synced => self.synced = true,
+        }
     }
 }
 
@@ -195,5 +235,18 @@ mod tests {
         assert_eq!(readiness.check(Check::Certificate, expiry - second), Ok(()));
         let reason = readiness.check(Check::Certificate, expiry);
         assert!(reason.expect_err("a reason").contains("expired"));
+    }
+
+    #[test]
+    fn a_certificate_fails_until_the_second_it_is_valid() {
+        let serving = Serving::default();
+        let identity = identity();
+        let start = identity.not_before();
+        serving.present(identity);
+        let readiness = readiness(&serving);
+        let reason = readiness.check(Check::Certificate, start - Duration::from_secs(1));
+        let reason = reason.expect_err("a reason");
+        assert_eq!(reason, "the serving certificate is not valid yet");
+        assert_eq!(readiness.check(Check::Certificate, start), Ok(()));
     }
 }

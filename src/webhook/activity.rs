@@ -7,40 +7,49 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, HttpBody};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 
 /// Never, as a time in milliseconds.
 const NEVER: u64 = u64::MAX;
+/// Requests in flight are counted by the second in which they began, and none
+/// lasts for as many seconds as there are counters: the sweep sees to that.
+const SECONDS: usize = 64;
 
 /// The doings of one connection. Times are milliseconds since it was accepted.
 #[derive(Debug)]
 pub(super) struct Activity {
     accepted: Instant,
+    is_shaken: AtomicBool,
+    /// Whether it speaks HTTP/2.
+    is_http2: AtomicBool,
     /// When it began to wait for a request.
     waiting: AtomicU64,
     /// When the first byte of the next request came.
     header: AtomicU64,
-    /// When the last request began.
-    request: AtomicU64,
-    in_flight: AtomicU32,
-    served: AtomicU64,
+    in_flight: [AtomicU32; SECONDS],
+    began: AtomicU64,
+    /// Is told of the first request.
+    first: Notify,
 }
 
 /// What a connection does now, and for how long it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doing {
-    /// The handshake, or the wait for its first request.
-    Beginning(Duration),
+    /// The handshake.
+    Handshake(Duration),
+    /// Has sent no request yet.
+    Unused(Duration),
     /// Waits for its next request.
     Idle(Duration),
     /// Has sent a part of a header.
     Header(Duration),
-    /// Serves requests; since the last one began.
+    /// Serves requests; since the oldest of them began.
     Request(Duration),
 }
 
@@ -48,11 +57,13 @@ impl Activity {
     pub(super) fn begin() -> Activity {
         Activity {
             accepted: Instant::now(),
+            is_shaken: AtomicBool::new(false),
+            is_http2: AtomicBool::new(false),
             waiting: AtomicU64::new(0),
             header: AtomicU64::new(NEVER),
-            request: AtomicU64::new(0),
-            in_flight: AtomicU32::new(0),
-            served: AtomicU64::new(0),
+            in_flight: [const { AtomicU32::new(0) }; SECONDS],
+            began: AtomicU64::new(0),
+            first: Notify::new(),
         }
     }
 
@@ -61,41 +72,75 @@ impl Activity {
         self.accepted.elapsed()
     }
 
+    /// Whether it speaks HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        self.is_http2.load(Ordering::Relaxed)
+    }
+
     pub(super) fn doing(&self) -> Doing {
         let now = self.now();
         let since = |then: &AtomicU64| {
             Duration::from_millis(now.saturating_sub(then.load(Ordering::Relaxed)))
         };
-        if self.in_flight.load(Ordering::Relaxed) > 0 {
-            Doing::Request(since(&self.request))
-        } else if self.served.load(Ordering::Relaxed) == 0 {
-            Doing::Beginning(since(&self.waiting))
+        if let Some(seconds) = self.oldest(now / 1000) {
+            Doing::Request(Duration::from_secs(seconds))
+        } else if !self.is_shaken.load(Ordering::Relaxed) {
+            Doing::Handshake(since(&self.waiting))
         } else if self.header.load(Ordering::Relaxed) != NEVER {
             Doing::Header(since(&self.header))
+        } else if self.began.load(Ordering::Relaxed) == 0 {
+            Doing::Unused(since(&self.waiting))
         } else {
             Doing::Idle(since(&self.waiting))
         }
     }
 
+    /// How many seconds ago the oldest request in flight began.
+    fn oldest(&self, second: u64) -> Option<u64> {
+        let ages = 0..=second.min(SECONDS as u64 - 1);
+        ages.rev()
+            .find(|age| self.begun_in(second - age).load(Ordering::Relaxed) > 0)
+    }
+
+    fn begun_in(&self, second: u64) -> &AtomicU32 {
+        let place = usize::try_from(second % SECONDS as u64).expect("it is below 64");
+        &self.in_flight[place]
+    }
+
     /// The handshake is done; the first request may come.
-    pub(super) fn shaken(&self) {
+    pub(super) fn shaken(&self, is_http2: bool) {
         self.waiting.store(self.now(), Ordering::Relaxed);
+        self.is_http2.store(is_http2, Ordering::Relaxed);
+        self.is_shaken.store(true, Ordering::Relaxed);
     }
 
     /// A request begins. It ends with the value returned, which goes into the
     /// body of its answer.
     pub(super) fn request(self: &Arc<Activity>) -> InFlight {
-        self.request.store(self.now(), Ordering::Relaxed);
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let second = self.now() / 1000;
+        self.begun_in(second).fetch_add(1, Ordering::Relaxed);
+        if self.began.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.first.notify_one();
+        }
         self.header.store(NEVER, Ordering::Relaxed);
-        InFlight(Arc::clone(self))
+        InFlight {
+            activity: Arc::clone(self),
+            second,
+        }
+    }
+
+    /// Waits for the first request.
+    pub(super) async fn used(&self) {
+        if self.began.load(Ordering::Relaxed) == 0 {
+            self.first.notified().await;
+        }
     }
 
     fn received(&self) {
-        if self.in_flight.load(Ordering::Relaxed) == 0
-            && self.header.load(Ordering::Relaxed) == NEVER
-        {
-            self.header.store(self.now(), Ordering::Relaxed);
+        let is_waiting = self.header.load(Ordering::Relaxed) == NEVER;
+        let now = self.now();
+        if is_waiting && self.oldest(now / 1000).is_none() {
+            self.header.store(now, Ordering::Relaxed);
         }
     }
 
@@ -106,14 +151,17 @@ impl Activity {
 
 /// A request in flight.
 #[derive(Debug)]
-pub(super) struct InFlight(Arc<Activity>);
+pub(super) struct InFlight {
+    activity: Arc<Activity>,
+    second: u64,
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let activity = &self.0;
-        activity.served.fetch_add(1, Ordering::Relaxed);
+        let activity = &self.activity;
         activity.waiting.store(activity.now(), Ordering::Relaxed);
-        activity.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let begun = activity.begun_in(self.second);
+        begun.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

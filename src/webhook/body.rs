@@ -9,6 +9,7 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::budget::{Budget, Taken};
+use crate::admission::request::UID_LENGTH;
 
 /// The largest review read: an object of 3 MiB twice, and what is around it.
 pub const LARGEST: usize = 7 * 1024 * 1024;
@@ -123,7 +124,7 @@ pub fn uid(review: &[u8]) -> Option<String> {
     let mut json = serde_json::Deserializer::from_slice(review);
     // It breaks off at the uid, or where the beginning ends.
     let _ = Find(&["request", "uid"], &mut uid).deserialize(&mut json);
-    uid
+    uid.filter(|uid: &String| uid.len() <= UID_LENGTH)
 }
 
 /// Walks down this path, and notes the string at its end.
@@ -177,6 +178,12 @@ mod tests {
         assert_eq!(uid(br#"{"request":{"uid":7}}"#), None);
         assert_eq!(uid(br#"{"uid":"u-1"}"#), None);
         assert_eq!(uid(b"[[[["), None);
+        let long = format!(r#"{{"request":{{"uid":"{:129}"}}}}"#, "");
+        assert_eq!(
+            uid(long.as_bytes()),
+            None,
+            "it would come back at any length"
+        );
     }
 
     #[tokio::test]

@@ -21,7 +21,8 @@ use tower_service::Service;
 
 use super::activity::{Activity, Observed};
 use super::connections::{Order, Place};
-use crate::metrics::connections::{Connections as Figures, HandshakeFailure};
+use super::refusals::Ends;
+use crate::metrics::connections::{Closed, Connections as Figures, HandshakeFailure};
 
 /// What speaks HTTP: the same for all connections.
 #[derive(Clone)]
@@ -42,8 +43,8 @@ impl Protocols {
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
-            .max_concurrent_streams(128)
-            .max_header_list_size(16 * 1024)
+            .max_concurrent_streams(32)
+            .max_header_list_size(8 * 1024)
             .initial_stream_window_size(256 * 1024)
             .initial_connection_window_size(1024 * 1024)
             .keep_alive_interval(Duration::from_secs(30))
@@ -59,12 +60,13 @@ pub(super) async fn serve(
     protocols: Protocols,
     handshake: Duration,
     app: Router,
-    place: Place,
+    mut place: Place,
     figures: Figures,
 ) {
     let mut aborted = place.order.clone();
     let served = async {
         let mut order = place.order.clone();
+        let ends = Ends::of(&stream);
         let shaken = tokio::select! {
             shaken = shake(stream, &acceptor, handshake) => shaken,
             // Nobody waits for an answer yet.
@@ -73,15 +75,18 @@ pub(super) async fn serve(
         let stream = match shaken {
             Ok(stream) => stream,
             Err(error) => {
-                figures.handshake_failed(HandshakeFailure::of(&error));
-                tracing::debug!(%error, "a TLS handshake failed");
+                let failure = HandshakeFailure::of(&error);
+                figures.handshake_failed(failure);
+                place.refusals().tell(failure, ends, &error);
+                place.ends(Closed::Handshake);
                 return;
             }
         };
-        place.activity.shaken();
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        place.activity.shaken(is_http2);
         // A connection that ends badly is the peer's affair; what matters of
         // it has been answered or cannot be.
-        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        if is_http2 {
             serve_http2(stream, &protocols, app, &place).await;
         } else {
             serve_http1(stream, &protocols, app, &place).await;
@@ -142,9 +147,21 @@ async fn serve_http2(
             .serve_connection(TokioIo::new(stream), service)
     );
     let mut order = place.order.clone();
+    let told = async {
+        let told = order.wait_for(|order| *order >= Order::LastAnswer).await;
+        if told.is_ok_and(|order| *order < Order::Finish) {
+            // One that was dialled for a request gets to send it: a client takes
+            // a farewell before it for a failure.
+            let mut finish = order.clone();
+            tokio::select! {
+                () = place.activity.used() => {}
+                _ = finish.wait_for(|order| *order >= Order::Finish) => {}
+            }
+        }
+    };
     tokio::select! {
         _ = connection.as_mut() => return,
-        _ = order.wait_for(|order| *order >= Order::LastAnswer) => {}
+        () = told => {}
     }
     // GOAWAY: the client sends its next requests elsewhere, and those it has
     // sent are answered.

@@ -5,13 +5,17 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
 use super::activity::{Activity, Doing};
 use super::limits::Limits;
+use super::refusals::Refusals;
 use crate::metrics::connections::{Closed, Connections as Figures, Open};
+
+/// Longer than a review takes that waits for the API server.
+const SLOW: Duration = Duration::from_secs(3);
 
 /// What a connection is told. Later ones are stronger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +36,7 @@ pub(super) struct Connections {
     limits: Limits,
     figures: Figures,
     table: Mutex<Table>,
+    refusals: Refusals,
     left: Notify,
 }
 
@@ -48,6 +53,7 @@ struct Entry {
     order: watch::Sender<Order>,
     age: Duration,
     end: Option<Closed>,
+    farewell: Option<Instant>,
 }
 
 /// A place in the table; it is free again when this is dropped.
@@ -67,6 +73,7 @@ impl Connections {
             limits,
             figures,
             table: Mutex::default(),
+            refusals: Refusals::default(),
             left: Notify::new(),
         })
     }
@@ -105,6 +112,7 @@ impl Connections {
             order: sender,
             age: spread(self.limits.age, number),
             end: None,
+            farewell: None,
         };
         if let Some((order, end)) = table.order {
             entry.tell(order, end);
@@ -151,7 +159,8 @@ impl Connections {
             tokio::time::sleep(pause).await;
             let mut table = self.table();
             for entry in table.open.values_mut() {
-                if let Some((order, end)) = verdict(&entry.activity, entry.age, limits) {
+                let farewell = entry.farewell.map(|then| then.elapsed());
+                if let Some((order, end)) = verdict(&entry.activity, entry.age, farewell, limits) {
                     entry.tell(order, end);
                 }
             }
@@ -174,7 +183,22 @@ impl Entry {
         });
         if told {
             self.end = Some(end);
+            self.farewell.get_or_insert_with(Instant::now);
         }
+    }
+}
+
+impl Place {
+    /// Where a failed handshake is told.
+    pub(super) fn refusals(&self) -> &Refusals {
+        &self.connections.refusals
+    }
+}
+
+impl Place {
+    /// It ends, and not because it was told to.
+    pub(super) fn ends(&mut self, why: Closed) {
+        self.open.closes(why);
     }
 }
 
@@ -189,33 +213,51 @@ impl Drop for Place {
     }
 }
 
-/// What has to be told to a connection, if anything.
-fn verdict(activity: &Activity, age: Duration, limits: &Limits) -> Option<(Order, Closed)> {
+/// What has to be told to a connection, if anything. It was told farewell so long
+/// ago, if it was.
+fn verdict(
+    activity: &Activity,
+    age: Duration,
+    farewell: Option<Duration>,
+    limits: &Limits,
+) -> Option<(Order, Closed)> {
+    let abort = |why| Some((Order::Abort, why));
     match activity.doing() {
-        Doing::Beginning(since) if since > limits.handshake => {
-            Some((Order::Abort, Closed::NoRequest))
+        Doing::Handshake(since) if since > limits.handshake => abort(Closed::Handshake),
+        Doing::Header(since) if since > limits.header => abort(Closed::HeaderTimeout),
+        Doing::Request(since) if since > limits.request => abort(Closed::Stuck),
+        // A client of HTTP/2 knows that it is over, and has had its time. One of
+        // HTTP/1.1 learns it with its next answer only.
+        _ if activity.is_http2() && farewell.is_some_and(|since| since > limits.request) => {
+            abort(Closed::Stuck)
         }
-        Doing::Header(since) if since > limits.header => {
-            Some((Order::Abort, Closed::HeaderTimeout))
-        }
-        Doing::Request(since) if since > limits.request => Some((Order::Abort, Closed::Stuck)),
         // It did not take its last bytes, or did not answer our farewell.
-        Doing::Idle(since) if since > limits.idle + limits.header => {
-            Some((Order::Abort, Closed::Idle))
+        Doing::Idle(since) | Doing::Unused(since) if since > limits.idle + limits.header => {
+            abort(Closed::Idle)
         }
         Doing::Idle(since) if since > limits.idle => Some((Order::Finish, Closed::Idle)),
+        // Clients keep connections that they dialled and did not need; over
+        // HTTP/1.1 they cannot be told before they use them.
+        Doing::Unused(since) if activity.is_http2() && since > limits.handshake + limits.header => {
+            abort(Closed::NoRequest)
+        }
+        Doing::Unused(since) if activity.is_http2() && since > limits.handshake => {
+            Some((Order::Finish, Closed::NoRequest))
+        }
+        Doing::Unused(since) if since > limits.idle => Some((Order::Finish, Closed::NoRequest)),
         _ if activity.age() > age => Some((Order::LastAnswer, Closed::Age)),
         _ => None,
     }
 }
 
 /// How little would be lost with a connection: one that never sent a request
-/// before one that did, and of these the one that waits longest. None for one
-/// that serves a request.
-fn uselessness(doing: Doing) -> Option<(bool, Duration)> {
+/// before one that did, and of these the one that waits longest. At last one
+/// whose request is slower than any review is; never another that serves one.
+fn uselessness(doing: Doing) -> Option<(u8, Duration)> {
     match doing {
-        Doing::Beginning(since) => Some((true, since)),
-        Doing::Idle(since) | Doing::Header(since) => Some((false, since)),
+        Doing::Handshake(since) | Doing::Unused(since) => Some((2, since)),
+        Doing::Idle(since) | Doing::Header(since) => Some((1, since)),
+        Doing::Request(since) if since > SLOW => Some((0, since)),
         Doing::Request(_) => None,
     }
 }
@@ -225,4 +267,50 @@ fn uselessness(doing: Doing) -> Option<(bool, Duration)> {
 fn spread(age: Duration, number: u64) -> Duration {
     let percent = 90 + (number.wrapping_mul(7) % 21);
     age.mul_f64(f64::from(u32::try_from(percent).expect("it is at most 110")) / 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_of_http_2_has_a_while_after_its_farewell_and_one_of_http_1_until_its_next_answer() {
+        let limits = Limits::default();
+        let (age, while_after) = (limits.age, limits.request + Duration::from_secs(1));
+        for (is_http2, told) in [(true, Some((Order::Abort, Closed::Stuck))), (false, None)] {
+            let activity = Arc::new(Activity::begin());
+            activity.shaken(is_http2);
+            // One stream after the other, none of which is old.
+            let _request = activity.request();
+            assert_eq!(verdict(&activity, age, Some(while_after), &limits), told);
+            assert_eq!(verdict(&activity, age, Some(limits.request), &limits), None);
+        }
+    }
+
+    #[test]
+    fn who_asked_for_nothing_makes_room_first_and_who_is_served_never() {
+        let time = Duration::from_secs;
+        let mut all = [
+            Doing::Request(time(2)),
+            Doing::Request(time(9)),
+            Doing::Idle(time(5)),
+            Doing::Header(time(7)),
+            Doing::Handshake(time(1)),
+            Doing::Unused(time(3)),
+        ];
+        all.sort_by_key(|doing| std::cmp::Reverse(uselessness(*doing)));
+        let served = Doing::Request(time(2));
+        assert_eq!(
+            all,
+            [
+                Doing::Unused(time(3)),
+                Doing::Handshake(time(1)),
+                Doing::Header(time(7)),
+                Doing::Idle(time(5)),
+                Doing::Request(time(9)),
+                served,
+            ]
+        );
+        assert_eq!(uselessness(served), None);
+    }
 }

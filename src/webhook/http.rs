@@ -20,7 +20,7 @@ use crate::admission::policy::Settings;
 use crate::admission::request::Request;
 use crate::admission::review::{Decision, correct};
 use crate::admission::text::bounded;
-use crate::cluster::namespaces::{Namespaces, Unavailable};
+use crate::cluster::namespaces::Namespaces;
 use crate::metrics::Metrics;
 use crate::metrics::requests::{Operation, Refused, Shed};
 use crate::seldom::Seldom;
@@ -33,6 +33,8 @@ pub struct Webhook {
     body: Duration,
     /// Bytes for bodies.
     memory: Budget,
+    /// Places for requests, whatever they wait for.
+    requests: Budget,
     /// Places for reviews that are being decided.
     reviews: Budget,
     refused: Seldom,
@@ -54,6 +56,7 @@ impl Webhook {
             namespaces,
             body: limits.body,
             memory: Budget::new(limits.memory),
+            requests: Budget::new(limits.requests),
             reviews: Budget::new(limits.reviews),
             refused: Seldom::default(),
             shed: Seldom::default(),
@@ -92,6 +95,9 @@ impl Webhook {
     async fn answer(&self, webhook: record::Webhook, uri: &Uri, body: Body) -> Response {
         let requests = &self.metrics.requests;
         let _in_flight = requests.begin();
+        let Some(_request) = self.requests.take(1) else {
+            return self.shed(Shed::Concurrency, None);
+        };
         let deadline = Instant::now() + patience(uri);
         let time = self.body.min(deadline - Instant::now());
         let body = match body::read(body, &self.memory, time).await {
@@ -113,8 +119,8 @@ impl Webhook {
         };
         let operation = Operation::of(&request.operation);
         let about = record::About::of(&request);
-        let namespace = tokio::time::timeout_at(deadline.into(), self.namespaces.get(&name));
-        let namespace = namespace.await.unwrap_or(Err(Unavailable::TimedOut));
+        let left = deadline.saturating_duration_since(Instant::now());
+        let namespace = self.namespaces.get(&name, left).await;
         let decision = match &namespace {
             Ok(namespace) => match webhook {
                 record::Webhook::Mutate => correct(request, namespace, &self.settings),

@@ -9,8 +9,8 @@ pub struct Limits {
     /// How many connections are open at once. An API server keeps a handful.
     /// Over it, a connection that never sent a request makes room first.
     pub connections: usize,
-    /// How long a client may take for the TLS handshake, and then for its first
-    /// request's header.
+    /// How long a client may take for the TLS handshake, and then, over HTTP/2,
+    /// for its first request.
     pub handshake: Duration,
     /// How long a header may take from its first byte on.
     pub header: Duration,
@@ -32,6 +32,9 @@ pub struct Limits {
     pub drain: Duration,
     /// How long requests in flight get to finish after that.
     pub finish: Duration,
+    /// How many requests are in flight at once, those included whose bodies are
+    /// still to come: each takes some memory that no body is counted for.
+    pub requests: usize,
     /// How many bytes of bodies are held at once.
     pub memory: usize,
     /// How many reviews are decided at once.
@@ -50,6 +53,7 @@ impl Default for Limits {
             age: Duration::from_secs(600),
             drain: Duration::from_secs(10),
             finish: Duration::from_secs(10),
+            requests: 4096,
             memory: 64 * 1024 * 1024,
             reviews: 256,
         }

@@ -25,10 +25,17 @@ pub fn start(json: bool, level: LevelFilter) {
         true => level,
         false => LevelFilter::OFF,
     };
+    // Its watcher repeats what the API server refuses, as a structure; whoever
+    // watches says it in a sentence.
+    let watcher = match level >= LevelFilter::DEBUG {
+        true => level,
+        false => LevelFilter::ERROR,
+    };
     // A decision is a record and not a remark: it is logged at every level.
     let filter = Targets::new()
         .with_default(level)
         .with_target("kube_client", kube)
+        .with_target("kube_runtime", watcher)
         .with_target(TARGET, level.max(LevelFilter::INFO));
     let remark = filter_fn(|metadata| metadata.target() != TARGET);
     let registry = tracing_subscriber::registry()
@@ -102,8 +109,13 @@ fn human(record: &str) -> String {
         true => text("message").to_owned(),
         false => format!("{}: {}", text("message"), changes.join("; ")),
     };
+    // A namespace without a profile has no level, and its mode says nothing.
+    let policy = match text("profile") {
+        "" => "no profile".to_owned(),
+        profile => format!("{profile}, {}, {}", text("level"), text("mode")),
+    };
     format!(
-        "{} {} {} {}/{} [{}, {}, {}] {told}",
+        "{} {} {} {}/{} [{policy}] {told}",
         text("time"),
         text("webhook"),
         text("decision"),
@@ -112,8 +124,5 @@ fn human(record: &str) -> String {
             .as_str()
             .filter(|pod| !pod.is_empty())
             .unwrap_or(text("generate_name")),
-        text("profile"),
-        text("level"),
-        text("mode"),
     )
 }

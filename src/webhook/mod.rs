@@ -6,6 +6,7 @@
 //! | `connections` | which connections may stay, and for how long |
 //! | `connection` | one of them: TLS, HTTP/1.1 or HTTP/2 |
 //! | `activity` | what it is doing meanwhile |
+//! | `refusals` | tells the log of certificates that were refused in a handshake |
 //! | [`limits`] | the bounds of all that |
 //! | [`http`] | the routes, and the way of a review |
 //! | [`body`] | reads it, within bounds; sheds what is too much |
@@ -22,5 +23,6 @@ pub mod http;
 pub mod limits;
 pub mod log;
 pub mod record;
+mod refusals;
 pub mod response;
 pub mod server;

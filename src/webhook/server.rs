@@ -13,6 +13,7 @@ use super::connections::{Connections, Order};
 use super::limits::Limits;
 use crate::certificates::serving::Current;
 use crate::metrics::connections::{Closed, Connections as Figures};
+use crate::seldom::Seldom;
 
 /// Pause after a failed accept, which is most often "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -60,6 +61,7 @@ impl Server {
     /// Never returns while certificates may come.
     async fn accept(&self, listener: &TcpListener, app: Router, connections: &Arc<Connections>) {
         let protocols = Protocols::new();
+        let failures = Seldom::default();
         let mut certificate = self.certificate.clone();
         if certificate.wait_for(Option::is_some).await.is_err() {
             return;
@@ -68,7 +70,9 @@ impl Server {
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
+                    if let Some(suppressed) = failures.pass() {
+                        tracing::warn!(%error, suppressed, "cannot accept a connection");
+                    }
                     sleep(ACCEPT_PAUSE).await;
                     continue;
                 }

@@ -39,6 +39,12 @@ impl Cluster {
     fn start() -> Cluster {
         let plane = ControlPlane::start();
         let podseal = Podseal::for_cluster(&plane);
+        // Before anybody has labelled a namespace, as when it is installed.
+        let is_ready = || podseal.status("/readyz").0 == 200;
+        await_condition("podseal is ready", is_ready, || {
+            podseal.status("/readyz?verbose").1
+        });
+        assert_eq!(podseal.metric("podseal_namespaces_cached"), Some(0.0));
         plane.apply(ADMIN, &podseal.configurations());
         Cluster { plane, podseal }
     }

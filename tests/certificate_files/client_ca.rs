@@ -45,6 +45,16 @@ fn with_client_ca_only_clients_of_that_authority_are_answered_and_it_can_be_rota
             "{version:?}"
         );
     }
+    let warning = podseal
+        .await_event(|event| event["message"] == "a client showed no certificate of --client-ca");
+    let peer = warning["peer"].as_str().expect("a peer");
+    assert!(peer.starts_with("127.0.0.1:"), "{warning}");
+    assert_eq!(
+        (&warning["level"], warning["suppressed"].is_u64()),
+        (&"WARN".into(), true)
+    );
+    let error = warning["error"].as_str().expect("an error");
+    assert!(error.contains("invalid peer certificate"), "{error}");
     let expiry = podseal.metric("podseal_ca_expiry_timestamp_seconds{ca=\"client\"}");
     assert!(expiry.is_some_and(|expiry| expiry > 1.6e9), "{expiry:?}");
 
@@ -72,7 +82,7 @@ fn with_client_ca_only_clients_of_that_authority_are_answered_and_it_can_be_rota
 
     // What is no authority leaves those that were.
     fs::write(&bundle, "").expect("a file");
-    podseal.await_event(|event| is_told(event, &["--client-ca", "as PEM"]));
+    podseal.await_event(|event| is_told(event, &["--client-ca", "it holds no certificate"]));
     let with = |identity| tls::client(&ca.pem, &versions, identity);
     assert!(is_answered(&podseal, &with(Some(&stranger))));
     assert!(!is_answered(&podseal, &with(None)));
@@ -85,4 +95,22 @@ fn await_metric(podseal: &Podseal, series: &str, value: f64) {
     while podseal.metric(series) != Some(value) {
         assert!(Instant::now() < end, "{:#?}", podseal.lines());
     }
+}
+
+#[test]
+fn a_client_that_refuses_the_certificate_is_told_in_the_log_but_not_each_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ca = Authority::new("servers");
+    write(folder.path(), &ca.issue());
+    let podseal = serve(folder.path(), &ca, &[]);
+    let wary = tls::client(&Authority::new("others").pem, &[&TLS13], None);
+    let failures = "podseal_tls_handshake_failures_total{reason=\"peer_alert\"}";
+    for round in 0..20 {
+        assert!(!is_answered(&podseal, &wary));
+        await_metric(&podseal, failures, f64::from(round) + 1.0);
+    }
+    let is_refusal = |line: &String| line.contains("does the caBundle fit?");
+    podseal.await_event(|event| is_refusal(&event.to_string()));
+    let told = podseal.lines().into_iter().filter(is_refusal).count();
+    assert!((1..10).contains(&told), "{told} of 20");
 }

@@ -213,7 +213,12 @@ fn a_pair_that_cannot_be_served_leaves_the_old_one_and_is_told_once_until_it_is_
     assert_eq!(podseal.metric(failing), Some(0.0));
 
     volume.swap(&[("tls.crt", &second.certificate), ("tls.key", &third.key)]);
-    podseal.await_event(|event| is_told(event, &["--tls-cert-file", "KeyMismatch"]));
+    podseal.await_event(|event| {
+        is_told(
+            event,
+            &["--tls-cert-file", "the key is another certificate's"],
+        )
+    });
     assert_eq!(podseal.metric(failing), Some(1.0));
     assert_eq!(podseal.metric(failed), Some(1.0));
     assert_eq!(
@@ -341,4 +346,20 @@ fn an_expired_certificate_replaces_none_that_still_works() {
         tls::served(&podseal.url, &any_version(&podseal)),
         first.leaf()
     );
+}
+
+#[test]
+fn a_certificate_that_is_not_valid_yet_replaces_none_that_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ca = Authority::new("one");
+    let first = ca.issue();
+    write(folder.path(), &first);
+    let podseal = serve(folder.path(), &ca, &[]);
+    write(folder.path(), &ca.issue_between(4000, 4096));
+    podseal.await_event(|event| is_told(event, &["is not valid before 4000-01-01", "clock"]));
+    assert_eq!(
+        tls::served(&podseal.url, &any_version(&podseal)),
+        first.leaf()
+    );
+    assert_eq!(podseal.status("/readyz").0, 200, "the old one is as good");
 }

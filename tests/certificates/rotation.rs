@@ -204,6 +204,6 @@ fn refuses_files_beside_a_certificate_of_its_own_and_names_that_make_no_certific
         &[&managed[..], &["--service-name", "a_b/c"]].concat(),
         "--service-name",
     );
-    refused(&["--ca-overlap", "soon"], "10m, 90s or 1h30m");
-    refused(&["--ca-overlap=-3s"], "10m, 90s or 1h30m");
+    refused(&["--ca-overlap", "soon"], "such as 10s, 500ms, 2m or 1h");
+    refused(&["--ca-overlap=-3s"], "cannot be negative");
 }

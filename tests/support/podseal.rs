@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::controlplane::{ControlPlane, PODSEAL};
+use super::controlplane::{ControlPlane, PODSEAL, await_condition};
 use super::tether::Tethered;
 
 /// A serving podseal.
@@ -274,6 +274,12 @@ impl Podseal {
         let (_, text) = self.status("/metrics");
         let value = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
         text.lines().find_map(value)
+    }
+
+    /// Waits until a series has at least this value.
+    pub fn await_metric(&self, series: &str, value: f64) {
+        let reached = || self.metric(series).is_some_and(|now| now >= value);
+        await_condition(series, reached, || format!("{:?}", self.metric(series)));
     }
 
     /// The log so far, as it was written.

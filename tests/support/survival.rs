@@ -22,11 +22,15 @@ pub fn unspoken(before: &Value, after: &Value, profile: &str) -> (Value, Value) 
 
 /// The first field of `before` that nobody knows (its name begins with an `x`)
 /// and that `after` has not as it was, if there is one. Lists only grow at their
-/// end, so it stands in the same place.
+/// end, so it stands in the same place. A confinement is replaced as a whole,
+/// since what is beside its `type` belongs to that.
 pub fn strangers(before: &Value, after: &Value) -> Option<String> {
     match before {
         Value::Object(fields) => fields.iter().find_map(|(key, value)| {
             let same = after.get(key);
+            if ["seccompProfile", "appArmorProfile"].contains(&key.as_str()) {
+                return None;
+            }
             if key.starts_with('x') {
                 return (same != Some(value)).then(|| key.clone());
             }
@@ -134,7 +138,8 @@ fn take_back_additions(after: &mut Value, before: &Value, profile: &str) {
 }
 
 /// Capabilities that are kept keep their order, what comes follows them, and
-/// nothing comes or goes but what a profile names.
+/// nothing comes or goes but what a profile names. A name that is `null` is the
+/// empty one to every reader, and may be written so.
 fn keeps_order(was: Option<&Vec<Value>>, is: Option<&Vec<Value>>) {
     let named = |name: &Value| {
         let name = name.as_str().unwrap_or_default().to_uppercase();
@@ -143,7 +148,8 @@ fn keeps_order(was: Option<&Vec<Value>>, is: Option<&Vec<Value>>) {
     };
     let mut is = is.into_iter().flatten().peekable();
     for name in was.into_iter().flatten() {
-        if is.next_if_eq(&name).is_none() {
+        let same = |kept: &&Value| *kept == name || name.is_null() && *kept == "";
+        if is.next_if(same).is_none() {
             assert!(named(name), "{name} is lost");
         }
     }

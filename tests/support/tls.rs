@@ -52,8 +52,15 @@ impl Authority {
 
     /// A new certificate that expires as `year` begins.
     pub fn issue_until(&self, year: i32) -> Issued {
+        self.issue_between(1975, year)
+    }
+
+    /// A new certificate that is valid from the beginning of one year until that
+    /// of another.
+    pub fn issue_between(&self, first: i32, year: i32) -> Issued {
         let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
         let mut params = rcgen::CertificateParams::new(names).expect("names");
+        params.not_before = rcgen::date_time_ymd(first, 1, 1);
         params.not_after = rcgen::date_time_ymd(year, 1, 1);
         params.extended_key_usages = vec![
             rcgen::ExtendedKeyUsagePurpose::ServerAuth,

@@ -20,6 +20,8 @@ use super::replica::Configurations;
 use super::rotation::Why;
 use super::secret::{Contents, GENERATION, Held, KEYS, ROTATE, TRUSTED_SINCE};
 use super::state::State;
+use crate::cluster::error::core_of;
+use crate::seldom::Seldom;
 
 const MANAGER: &str = "podseal";
 
@@ -121,7 +123,7 @@ impl Cluster {
 
     /// Something for each change of any of the three. What changed is read
     /// live: a watch tells when to look, and never what is there.
-    pub(super) fn changes(&self) -> BoxStream<'static, Result<(), watcher::Error>> {
+    pub(super) fn changes(&self) -> BoxStream<'static, ()> {
         let (client, names) = (&self.client, &self.names);
         stream::select_all([
             changes_of::<core::Secret>(
@@ -158,16 +160,30 @@ impl Cluster {
 
 /// The changes of the object called `name`. By this selector, the right to
 /// list and watch that one object is enough.
-fn changes_of<K>(
-    api: Api<PartialObjectMeta<K>>,
-    name: &str,
-) -> BoxStream<'static, Result<(), watcher::Error>>
+///
+/// A watch that breaks is told, and started again by its stream; until then the
+/// periodic look sees what changes.
+fn changes_of<K>(api: Api<PartialObjectMeta<K>>, name: &str) -> BoxStream<'static, ()>
 where
     K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + Send + 'static,
 {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let object = match api.namespace() {
+        Some(namespace) => format!("{} {namespace}/{name}", K::kind(&())),
+        None => format!("{} {name}", K::kind(&())),
+    };
+    let failures = Seldom::default();
+    let told = move |event: Result<_, watcher::Error>| {
+        if let Err(error) = &event
+            && let Some(suppressed) = failures.pass()
+        {
+            let error = core_of(error);
+            tracing::warn!(object, error, suppressed, "a watch broke; trying again");
+        }
+        std::future::ready(event.is_ok().then_some(()))
+    };
     let events = watcher(api, config).default_backoff();
-    events.map(|event| event.map(drop)).boxed()
+    events.filter_map(told).boxed()
 }
 
 /// What the Secret is, if there is one.

@@ -18,15 +18,19 @@ use super::secret::Held;
 use super::settings::Settings;
 use super::state::Terms;
 use super::status::Status;
-use crate::admission::text::bounded;
+use crate::admission::text::remark;
 use crate::certificates::identity::{Identity, IdentityError};
 use crate::certificates::serving::Serving;
+use crate::cluster::error::core_of;
 use crate::metrics::certificates::Upkeep;
+use crate::seldom::Seldom;
 
 /// How often everything is read again, whatever the watches say.
 const REREAD: Duration = Duration::from_secs(60);
 /// How long one round may take.
 const ROUND: Duration = Duration::from_secs(30);
+/// How much of a failure is told: all of what [`core_of`] does.
+const SHOWN: usize = 512;
 
 /// Keeps the Secret, the two configurations and what is served in step, until
 /// `stop` is cancelled. Any number of replicas may do so at once.
@@ -53,6 +57,8 @@ struct Keeper {
     status: Arc<Status>,
     /// Which configurations existed last time.
     there: Option<[bool; 2]>,
+    /// Whether anything was presented.
+    serves: bool,
 }
 
 /// Why a round came to nothing.
@@ -60,8 +66,8 @@ struct Keeper {
 enum RoundError {
     #[error("the API server took too long")]
     TimedOut,
-    #[error("{0:#}")]
-    Api(anyhow::Error),
+    #[error("{}", core_of(.0))]
+    Api(#[from] kube::Error),
     #[error(transparent)]
     Make(#[from] MakeError),
     #[error("the Secret's certificate cannot be served: {0}")]
@@ -71,12 +77,6 @@ enum RoundError {
          or name another by --tls-secret"
     )]
     Foreign,
-}
-
-impl From<kube::Error> for RoundError {
-    fn from(error: kube::Error) -> RoundError {
-        RoundError::Api(anyhow::Error::new(error))
-    }
 }
 
 /// What came of a round.
@@ -105,27 +105,40 @@ impl Keeper {
             serving,
             status,
             there: None,
+            serves: false,
         })
     }
 
     async fn run(mut self) {
         let mut changes = self.cluster.changes();
         let mut pace = Pace::default();
+        let failures = Seldom::default();
+        // And that was told.
+        let mut is_failing = false;
         loop {
             let round = timeout(ROUND, self.round()).await;
             let round = round.unwrap_or(Err(RoundError::TimedOut));
             if round.is_ok() {
                 self.status.has(Upkeep::Round);
+                if std::mem::take(&mut is_failing) {
+                    tracing::info!("keeps the certificates again");
+                }
             }
             let wait = match round {
                 Ok(Round::Calm(wait)) => wait,
                 Ok(Round::Busy) => Duration::ZERO,
                 Err(error) => {
                     self.status.has(Upkeep::Failure);
-                    // An answer of the API server's may quote anything.
-                    let error = error.to_string();
-                    let error = &*bounded(&error);
-                    tracing::warn!(error, "cannot keep the certificates; trying again");
+                    if let Some(suppressed) = failures.pass() {
+                        is_failing = true;
+                        // What is in the Secret may be anybody's.
+                        let error = remark(&error.to_string(), SHOWN);
+                        tracing::warn!(
+                            error,
+                            suppressed,
+                            "cannot keep the certificates; trying again"
+                        );
+                    }
                     Duration::ZERO
                 }
             };
@@ -135,7 +148,7 @@ impl Keeper {
             tokio::pin!(deadline);
             tokio::select! {
                 () = &mut deadline => {}
-                () = changed(&mut changes) => {}
+                Some(()) = changes.next() => {}
             }
         }
     }
@@ -168,8 +181,17 @@ impl Keeper {
                 busy = true;
             }
         }
-        self.present(&configurations)?;
-        busy |= self.correct(&configurations).await?;
+        // What is served already is renewed whatever else fails. What is served
+        // first waits for the configurations: from then on podseal is ready, and
+        // is called by API servers that have to trust it.
+        if self.serves {
+            self.present(&configurations)?;
+            busy |= self.correct(&configurations).await?;
+        } else if self.correct(&configurations).await? {
+            busy = true;
+        } else {
+            self.present(&configurations)?;
+        }
         if busy {
             return Ok(Round::Busy);
         }
@@ -189,6 +211,7 @@ impl Keeper {
             let (certificate, key) = (leaf.certificate.pem(), leaf.key.pem());
             let identity = Identity::from_pem(certificate.as_bytes(), key.as_bytes())?;
             self.serving.present(identity);
+            self.serves = true;
             self.replica.serves(&state);
             let not_after = jiff::Timestamp::try_from(leaf.certificate.not_after);
             let not_after = not_after.map_or_else(|_| String::new(), |time| time.to_string());
@@ -202,11 +225,19 @@ impl Keeper {
         let patches = self
             .replica
             .corrections(configurations, (self.clock)().steady);
-        let mut wrong = false;
+        let mut wrong = Ok(false);
         for (which, patch) in patches.into_iter().enumerate() {
             let Some(patch) = patch else { continue };
-            wrong = true;
-            if self.cluster.correct(which, &patch).await? == Written::Done {
+            let written = match self.cluster.correct(which, &patch).await {
+                Ok(written) => written,
+                Err(error) => {
+                    // The other one is none the worse for it.
+                    wrong = Err(error.into());
+                    continue;
+                }
+            };
+            wrong = wrong.map(|_| true);
+            if written == Written::Done {
                 self.status.has(Upkeep::Correction);
                 let kind = [
                     "MutatingWebhookConfiguration",
@@ -215,7 +246,7 @@ impl Keeper {
                 tracing::info!(kind, "set the caBundle right");
             }
         }
-        Ok(wrong)
+        wrong
     }
 
     /// Tells which configurations there are, when that has changed. One that is
@@ -241,24 +272,6 @@ impl Keeper {
                 tracing::warn!(generation, "{why}");
             }
             _ => tracing::info!(generation, "{why}"),
-        }
-    }
-}
-
-/// Resolves when something has changed. A watch that breaks is started again by
-/// its stream, and until then the periodic look does.
-async fn changed(
-    changes: &mut (impl futures::Stream<Item = Result<(), kube::runtime::watcher::Error>> + Unpin),
-) {
-    loop {
-        match changes.next().await {
-            Some(Ok(())) => return,
-            Some(Err(error)) => {
-                let error = format!("{:#}", anyhow::Error::new(error));
-                let error = &*bounded(&error);
-                tracing::warn!(error, "a watch for the certificates broke; trying again");
-            }
-            None => return std::future::pending().await,
         }
     }
 }

@@ -9,6 +9,9 @@ use super::authority::{Authority, Key, Leaf, MakeError};
 use super::certificate::{Certificate, certificates_in};
 use super::state::{State, Terms};
 
+/// No Secret is written as often as this. Whoever wrote such a number meant harm,
+/// or damage did; counting on from it would end in a number that is lower.
+const MOST_GENERATIONS: u64 = 1 << 60;
 /// Counts the changes of authorities, and marks the Secret as podseal's own.
 pub(super) const GENERATION: &str = "podseal.io/ca-generation";
 /// Since when both webhook configurations trust the whole bundle.
@@ -76,7 +79,9 @@ impl Held {
                 Held::Foreign
             };
         }
-        let generation: Option<u64> = generation.and_then(|text| text.parse().ok());
+        let generation: Option<u64> = generation
+            .and_then(|text| text.parse().ok())
+            .filter(|generation| *generation < MOST_GENERATIONS);
         let get = |key: &str| contents.data.get(key).map_or(&[][..], Vec::as_slice);
         let (bundle, mut whole) = certificates_in(get(BUNDLE));
         let read: Vec<_> = bundle.iter().filter_map(Certificate::from_der).collect();
@@ -104,7 +109,7 @@ impl Held {
         });
         let damage = match (&leaf, generation) {
             (None, _) => "the serving certificate, its key and its issuer do not fit together",
-            (_, None) => "the annotation podseal.io/ca-generation is no number",
+            (_, None) => "the annotation podseal.io/ca-generation is no number to count on from",
             _ if !whole => "ca.crt has something else than a few certificates of authorities",
             // With a successor at hand, the loss has been dealt with.
             _ if authorities.iter().all(|authority| authority.key.is_none()) => {
@@ -154,7 +159,7 @@ impl Remains {
     /// one; and only if there is none, a new authority has to.
     pub(super) fn mended(&self, terms: &Terms, now: SystemTime) -> Result<State, MakeError> {
         let state = |issuer: Authority, leaf: Leaf| State {
-            generation: self.generation + 1,
+            generation: self.generation.saturating_add(1),
             issuer,
             next: None,
             others: Vec::new(),
@@ -177,7 +182,7 @@ impl Remains {
                     state(issuer.clone(), leaf)
                 }
                 None => State {
-                    generation: self.generation + 1,
+                    generation: self.generation.saturating_add(1),
                     ..State::create(terms, now)?
                 },
             },

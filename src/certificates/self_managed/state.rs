@@ -84,7 +84,7 @@ impl State {
         for certificate in more {
             if !self.trusts(&certificate.der) && self.others.len() < OTHERS {
                 self.others.push(certificate.clone());
-                self.generation += 1;
+                self.generation = self.generation.saturating_add(1);
                 self.trusted_since = None;
             }
         }
@@ -108,7 +108,7 @@ impl State {
             ..self.clone()
         };
         Ok(State {
-            generation: self.generation + 1,
+            generation: self.generation.saturating_add(1),
             next: Some(self.successor(terms, now)?),
             trusted_since: None,
             ..before.trusting(dropped)
@@ -122,7 +122,7 @@ impl State {
         };
         let until = (now + terms.lifetimes.leaf).max(self.spanned(now));
         let promoted = State {
-            generation: self.generation + 1,
+            generation: self.generation.saturating_add(1),
             leaf: next.issue(&self.names(terms), until)?,
             issuer: next.clone(),
             next: None,
@@ -142,7 +142,7 @@ impl State {
     /// Without those no replica serves a leaf of any more.
     pub(super) fn retired(&self) -> State {
         State {
-            generation: self.generation + 1,
+            generation: self.generation.saturating_add(1),
             others: Vec::new(),
             trusted_since: None,
             ..self.clone()

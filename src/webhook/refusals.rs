@@ -1,0 +1,78 @@
+//! Handshakes that fail since one side refuses the other's certificate: what an
+//! operator must see, though anybody can cause it.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::TcpStream;
+
+use crate::admission::text::remark;
+use crate::metrics::connections::HandshakeFailure;
+use crate::seldom::Seldom;
+
+/// How much of an error is told. A client chooses some of its words.
+const SHOWN: usize = 256;
+
+/// Tells of failed handshakes: those that want mending now and then as a
+/// warning, each kind at its own pace.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    ours: Seldom,
+    theirs: Seldom,
+}
+
+/// The two ends of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ends {
+    peer: Option<SocketAddr>,
+    own: Option<SocketAddr>,
+}
+
+impl Ends {
+    pub(super) fn of(stream: &TcpStream) -> Ends {
+        Ends {
+            peer: stream.peer_addr().ok(),
+            own: stream.local_addr().ok(),
+        }
+    }
+
+    fn are_one_host(self) -> bool {
+        matches!((self.peer, self.own), (Some(peer), Some(own)) if peer.ip() == own.ip())
+    }
+}
+
+impl Refusals {
+    pub(super) fn tell(&self, failure: HandshakeFailure, ends: Ends, error: &io::Error) {
+        let (pace, problem) = match failure {
+            HandshakeFailure::PeerAlert => (
+                &self.ours,
+                "a client refused our certificate: does the caBundle fit?",
+            ),
+            // The self-probe shows none, and has nothing to prove.
+            HandshakeFailure::ClientCertificate if shows_none(error) && ends.are_one_host() => {
+                return debug(error);
+            }
+            HandshakeFailure::ClientCertificate => (
+                &self.theirs,
+                "a client showed no certificate of --client-ca",
+            ),
+            _ => return debug(error),
+        };
+        let Some(suppressed) = pace.pass() else {
+            return debug(error);
+        };
+        let peer = ends.peer.map(|peer| peer.to_string());
+        let error = remark(&error.to_string(), SHOWN);
+        tracing::warn!(peer, error, suppressed, "{problem}");
+    }
+}
+
+fn debug(error: &io::Error) {
+    let error = remark(&error.to_string(), SHOWN);
+    tracing::debug!(error, "a TLS handshake failed");
+}
+
+fn shows_none(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(rustls::Error::NoCertificatesPresented))
+}
