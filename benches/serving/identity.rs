@@ -20,19 +20,26 @@ impl Identity {
             ca: made.cert.pem(),
             folder,
         };
+        std::fs::create_dir(identity.own_folder()).expect("the folder can be written");
         std::fs::write(identity.certificate(), &identity.ca).expect("the folder can be written");
         let key = made.signing_key.serialize_pem();
         std::fs::write(identity.key(), key).expect("the folder can be written");
         identity
     }
 
+    /// podseal watches this folder and the one that it is in. Others write into
+    /// that of all temporary files, and the watch would be measured with them.
+    fn own_folder(&self) -> PathBuf {
+        self.folder.path().join("tls")
+    }
+
     /// The file with the certificate.
     pub(crate) fn certificate(&self) -> PathBuf {
-        self.folder.path().join("tls.crt")
+        self.own_folder().join("tls.crt")
     }
 
     /// The file with its key.
     pub(crate) fn key(&self) -> PathBuf {
-        self.folder.path().join("tls.key")
+        self.own_folder().join("tls.key")
     }
 }
