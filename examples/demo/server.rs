@@ -58,6 +58,8 @@ impl Server {
         let mut child = Command::new(&binary)
             .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
             .args(["--status-listen", "127.0.0.1:0"])
+            // Nobody is to be sent elsewhere.
+            .args(["--drain", "0s"])
             .arg("--tls-cert-file")
             .arg(file("tls.crt"))
             .arg("--tls-private-key-file")
