@@ -220,3 +220,43 @@ fn a_body_of_nothing_but_empty_containers_does_not_unfold_into_memory() {
         assert!(cost < 2 * FLAT, "{element}: {cost} bytes more");
     }
 }
+
+#[test]
+fn requests_that_are_held_open_are_bounded_and_those_over_it_turned_away() {
+    let podseal = podseal();
+    block_on(async {
+        // As many streams as a connection may have: 4160 in all.
+        let held = (0..130).map(async |_| {
+            let mut wire = Wire::http2(&podseal).await;
+            for stream in (1..64).step_by(2) {
+                wire.send(&post_headers(stream, 4)).await.expect("sent");
+            }
+            wire
+        });
+        let held = join_all(held).await;
+        let mut wire = Wire::http1(&podseal).await;
+        loop {
+            let answer = wire.post("/mutate", &job_review("u", "ci")).await;
+            let answer = answer.expect("an answer");
+            if answer.code == 429 {
+                assert!(
+                    answer.header.contains("retry-after: 1"),
+                    "{}",
+                    answer.header
+                );
+                break;
+            }
+            wire = Wire::http1(&podseal).await;
+        }
+        drop(held);
+    });
+    podseal.await_metric(r#"podseal_shed_total{reason="concurrency"}"#, 1.0);
+    let is_served_again = || {
+        block_on(async {
+            let mut wire = Wire::http1(&podseal).await;
+            let answer = wire.post("/mutate", &job_review("u", "ci")).await;
+            answer.is_ok_and(|answer| answer.code == 200)
+        })
+    };
+    support::controlplane::await_condition("it is served again", is_served_again, String::new);
+}

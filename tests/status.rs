@@ -195,7 +195,7 @@ fn from_the_signal_to_stop_until_the_end_it_is_not_ready() {
     let head = "POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf";
     stream.write_all(head.as_bytes()).expect("half a request");
     stream.flush().expect("half a request");
-    while podseal.metric("podseal_requests_in_flight") != Some(1.0) {}
+    podseal.await_metric("podseal_requests_in_flight", 1.0);
     podseal.process.signal("TERM");
     podseal.await_event(|event| {
         let message = event["message"].as_str().unwrap_or_default();

@@ -110,9 +110,9 @@ impl Held<'_> {
         self.bytes.capacity() + OBJECT * (count(b'{') + nulls) + ELEMENT * count(b',')
     }
 
-    /// Takes the memory for [`Held::unfolded`], if there is as much.
-    pub fn unfold(&mut self) -> bool {
-        self.memory.grow_to(self.unfolded())
+    /// Takes memory until it is `bytes`, if there is as much.
+    pub fn hold(&mut self, bytes: usize) -> bool {
+        self.memory.grow_to(bytes)
     }
 
     fn take(&mut self, data: &[u8]) -> bool {

@@ -198,9 +198,7 @@ impl Place {
     pub(super) fn refusals(&self) -> &Refusals {
         &self.connections.refusals
     }
-}
 
-impl Place {
     /// It ends, and not because it was told to.
     pub(super) fn ends(&mut self, why: Closed) {
         self.open.closes(why);

@@ -107,11 +107,12 @@ impl Webhook {
             Ok(body) => body,
             Err(error) => return self.unread(error),
         };
-        if body.unfolded() > self.most {
+        let unfolded = body.unfolded();
+        if unfolded > self.most {
             let text = "the review holds more objects than --max-body-memory has room for";
             return self.refuse(Refused::TooLarge, StatusCode::PAYLOAD_TOO_LARGE, text);
         }
-        if !body.unfold() {
+        if !body.hold(unfolded) {
             return self.shed(Shed::Memory, body::uid(&body.bytes));
         }
         let Some(_place) = self.reviews.take(1) else {
