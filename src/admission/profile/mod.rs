@@ -1,0 +1,208 @@
+//! The profile: what a namespace's job pods are given.
+//!
+//! A profile is data. The built-ins are the YAML files in `src/profiles`,
+//! compiled in, and written in the same format a user would write.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+mod file;
+mod profiles;
+
+pub use self::file::ProfileError;
+pub use self::profiles::{BUILT_IN, Profiles};
+use super::job::Role;
+use super::plan::same_capability;
+use super::pod_security::{Family, Level};
+use super::security_context::SecurityContext;
+
+/// What podseal does to the job pods of a namespace that names this profile.
+///
+/// Each rule either *sets* a field, winning over what the pod says, or
+/// *defaults* it, filling in only where neither the container nor the pod says
+/// anything.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Profile {
+    /// The value of the namespace label `podseal.io/profile`.
+    pub name: String,
+    /// One line: when to use it.
+    pub summary: String,
+    /// Where HOME is put when the job does not say.
+    #[serde(default)]
+    pub home: Home,
+    /// What is done to the pod itself.
+    #[serde(default)]
+    pub pod: PodRules,
+    /// What is done to its containers, by role.
+    #[serde(default)]
+    pub containers: ContainerRules,
+}
+
+/// The HOME rule's settings.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Home {
+    /// The path used where `build` has no `HOME` of its own.
+    pub path: String,
+    /// `emptyDir.sizeLimit` of the volume mounted there. Podman keeps its
+    /// images in HOME, so without a limit a job can fill the node's disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size_limit: Option<String>,
+}
+
+impl Default for Home {
+    fn default() -> Self {
+        Home {
+            path: "/my_custom_dir".to_owned(),
+            size_limit: None,
+        }
+    }
+}
+
+/// Rules for the pod itself.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PodRules {
+    /// Fields that win over what the pod says.
+    pub set: PodFields,
+    /// Fields filled in where the pod says nothing.
+    pub default: PodFields,
+}
+
+/// Fields of the pod itself.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct PodFields {
+    /// `metadata.annotations`
+    pub annotations: BTreeMap<String, String>,
+    /// `spec.hostUsers`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_users: Option<bool>,
+    /// `spec.securityContext`
+    pub security_context: SecurityContext,
+}
+
+/// Rules by the role a container plays in the job.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ContainerRules {
+    /// The container the job's script runs in.
+    pub build: Rules,
+    /// The container that clones, caches and uploads.
+    pub helper: Rules,
+    /// The runner's own init containers, `init-*`.
+    pub init: Rules,
+    /// Everything else in the pod.
+    pub services: Rules,
+}
+
+/// Rules for the containers of one role.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rules {
+    /// Fields that win over what the container says.
+    pub set: ContainerFields,
+    /// Fields filled in where neither container nor pod say anything.
+    pub default: ContainerFields,
+    /// Capabilities, merged into those the container lists.
+    pub capabilities: Capabilities,
+    /// Whether HOME is set, and a volume mounted there.
+    pub home: bool,
+    /// What the Pod Security Standards forbid and these containers may have.
+    pub grants: Grants,
+}
+
+/// Controls of the Pod Security Standards that a profile needs out of its way,
+/// by the level of the namespace at which it needs that.
+///
+/// A grant never switches a control off. At `restricted` it lowers the control
+/// to its baseline form. At `baseline` it admits one value only, the one the
+/// profile itself sets.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Grants {
+    /// Granted in a namespace at `baseline`.
+    pub baseline: Vec<Family>,
+    /// Granted in a namespace at `restricted`.
+    pub restricted: Vec<Family>,
+}
+
+/// Fields of a container.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct ContainerFields {
+    /// `securityContext`, without `capabilities`.
+    pub security_context: SecurityContext,
+    /// `env`, as name and value.
+    pub env: BTreeMap<String, String>,
+    /// `resources`
+    pub resources: Resources,
+}
+
+/// `resources` of a container.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Resources {
+    /// `limits` of extended resources, such as a device plugin's. `cpu` and
+    /// `memory` belong to the runner's configuration.
+    pub limits: BTreeMap<String, String>,
+}
+
+/// Capabilities a profile adds and drops.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Capabilities {
+    /// Appended to `add`, and taken out of `drop`; `ALL` there stays.
+    pub add: Vec<String>,
+    /// Appended to `drop`, and taken out of `add`.
+    pub drop: Vec<String>,
+}
+
+impl ContainerRules {
+    /// The rules for one role.
+    pub fn role(&self, role: Role) -> &Rules {
+        match role {
+            Role::Build => &self.build,
+            Role::Helper => &self.helper,
+            Role::Init => &self.init,
+            Role::Services => &self.services,
+        }
+    }
+}
+
+impl Capabilities {
+    /// A name that is added and dropped. `ALL` may be dropped beside it.
+    fn in_both(&self) -> Option<&str> {
+        let dropped = |name: &&String| self.drop.iter().any(|drop| same_capability(drop, name));
+        self.add.iter().find(dropped).map(String::as_str)
+    }
+}
+
+impl Profile {
+    /// Whether a job can meet `restricted` with it: what it sets on `build` is
+    /// either within that level or granted.
+    pub fn can_meet_restricted(&self) -> bool {
+        let build = &self.containers.build;
+        let set = &build.set.security_context;
+        let granted = |family| build.grants.restricted.contains(&family);
+        let escalates = set.allow_privilege_escalation == Some(true);
+        let adds = build
+            .capabilities
+            .add
+            .iter()
+            .any(|name| name != "NET_BIND_SERVICE");
+        set.privileged != Some(true)
+            && set.run_as_user != Some(0)
+            && (!escalates || granted(Family::AllowPrivilegeEscalation))
+            && (!adds || granted(Family::Capabilities))
+    }
+
+    /// Whether it grants, in a namespace at `level`, what the baseline forbids.
+    /// What is granted at restricted stays within the baseline.
+    pub fn grants_beyond_baseline(&self, level: Level) -> bool {
+        let grants = Role::ALL.map(|role| &self.containers.role(role).grants.baseline);
+        level == Level::Baseline && grants.into_iter().any(|grants| !grants.is_empty())
+    }
+}
