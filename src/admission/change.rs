@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::pod::{List, Place};
+use super::profile::{Home, Medium};
 use super::security_context::{Field, Scalar};
 use super::text::{Text, quoted, word};
 
@@ -54,7 +55,7 @@ pub(super) enum Kind<'a> {
     },
     Volume {
         name: Text<'a>,
-        size_limit: Option<&'a str>,
+        home: &'a Home,
     },
     Mount {
         volume: Text<'a>,
@@ -169,9 +170,12 @@ impl fmt::Display for Change<'_> {
                 let was = was.as_ref().map(|t| word(t));
                 write!(f, "resources.limits {resource} set to {value}{}", Was(was))
             }
-            Kind::Volume { name, size_limit } => {
+            Kind::Volume { name, home } => {
                 write!(f, "volume {} added, an emptyDir", word(name))?;
-                match size_limit {
+                if let Some(Medium::Memory) = home.medium {
+                    f.write_str(" in memory")?;
+                }
+                match &home.size_limit {
                     Some(limit) => write!(f, " of at most {limit}"),
                     None => Ok(()),
                 }

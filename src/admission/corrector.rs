@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::change::{CapabilityList, Change, Kind};
 use super::patch::Path;
 use super::pod::{self, List, Place, Pod};
+use super::profile::{Home, Medium};
 use super::security_context::{Field, Scalar};
 use super::text::{Quantity, Text};
 
@@ -325,19 +326,22 @@ impl<'a, 'p> Corrector<'a, 'p> {
         );
     }
 
-    pub(super) fn add_empty_dir(&mut self, name: Text<'a>, size_limit: Option<&'a str>) {
+    pub(super) fn add_empty_dir(&mut self, name: Text<'a>, home: &'a Home) {
         let volumes = &mut self.pod.spec.volumes;
-        let source = match size_limit {
-            Some(limit) => json!({"sizeLimit": limit}),
-            None => json!({}),
-        };
+        let mut source = json!({});
+        if let Some(limit) = &home.size_limit {
+            source["sizeLimit"] = limit.as_str().into();
+        }
+        if let Some(Medium::Memory) = home.medium {
+            source["medium"] = "Memory".into();
+        }
         let path = Path::new(Place::Pod).object("volumes", volumes.is_some());
         let volume = json!({"name": &*name, "emptyDir": source});
         self.patch.push(path.append(volumes.is_some(), volume));
         volumes
             .get_or_insert_default()
             .push(pod::Volume::empty_dir(name.clone()));
-        self.tell(Place::Pod, Kind::Volume { name, size_limit });
+        self.tell(Place::Pod, Kind::Volume { name, home });
     }
 
     pub(super) fn add_mount(&mut self, list: List, index: usize, volume: Text<'a>, path: Text<'a>) {

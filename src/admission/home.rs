@@ -117,7 +117,7 @@ fn mount<'a>(
     }
     let volume = volume.unwrap_or_else(|| {
         let name = Text::from(free_volume_name(corrector.pod()));
-        corrector.add_empty_dir(name.clone(), profile.home.size_limit.as_deref());
+        corrector.add_empty_dir(name.clone(), &profile.home);
         name
     });
     for (list, index) in uncovered {

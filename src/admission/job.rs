@@ -85,6 +85,16 @@ impl Role {
     /// Every role.
     pub const ALL: [Role; 4] = [Role::Build, Role::Helper, Role::Init, Role::Services];
 
+    /// Its key in a profile.
+    pub fn key(self) -> &'static str {
+        match self {
+            Role::Build => "build",
+            Role::Helper => "helper",
+            Role::Init => "init",
+            Role::Services => "services",
+        }
+    }
+
     /// The role of the container `name`. Both name and list count: a service's
     /// name is its author's alias, so `init-x` among the regular containers is
     /// a service, and so is `build` among the init containers.

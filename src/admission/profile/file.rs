@@ -1,93 +1,182 @@
-//! Reads a profile, and refuses one that no pod could ever meet.
+//! Reads a profile, with what it extends.
 
-use super::super::grants;
-use super::super::home_path::HomePath;
-use super::super::job::Role;
-use super::super::text::quoted;
-use super::Profile;
+use serde_json::{Map, Value};
 
-/// How many bytes of a YAML error are told: it quotes the file, however long
-/// its lines are.
+use super::check::{Finding, Severity, check};
+use super::place::{Outline, Position};
+use super::spelling::{nearest, suggestion};
+use super::{Profile, Profiles};
+use crate::admission::text::quoted;
+
+/// How many bytes of an error are told: it quotes the file, however long its
+/// lines are.
 const TOLD: usize = 2000;
-
-fn beginning(error: &str) -> &str {
-    &error[..error.floor_char_boundary(TOLD)]
-}
+/// How many bytes a profile may have: ten times what the longest needs.
+pub(super) const LARGEST: usize = 64 * 1024;
 
 /// Why a profile cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ProfileError {
-    /// Not YAML, or not a profile.
-    #[error("not a profile: {}", beginning(&.0.to_string()))]
-    Yaml(#[from] serde_saphyr::Error),
-    /// Names a limit that is no extended resource.
-    #[error(
-        "resources.limits: {} is not an extended resource (a qualified name such as \
-         github.com/fuse, outside kubernetes.io); leave cpu and memory to the runner's config.toml",
-        quoted(.0)
-    )]
-    NotExtended(String),
-    /// Asks for a capability and for its absence.
-    #[error("capabilities: {} is in both add and drop", quoted(.0))]
-    AddedAndDropped(String),
-    /// Says HOME twice, in two ways.
-    #[error("env HOME: beside home: true; say home.path instead")]
-    HomeInEnv,
-    /// Grants at baseline what no profile can set, so no value could be admitted.
-    #[error("grants.baseline: {0} is nothing a profile sets, so there is no value to admit")]
-    Unsettable(&'static str),
-    /// `home.path` is one the HOME rule itself would refuse.
-    #[error("home.path: {0}")]
-    Home(String),
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileError {
+    /// Where in the file.
+    pub position: Option<Position>,
+    /// Why, as a sentence without a full stop.
+    pub told: String,
 }
 
-impl Profile {
-    /// Reads one profile.
-    pub fn from_yaml(yaml: &str) -> Result<Profile, ProfileError> {
-        let profile: Profile = serde_saphyr::from_str(yaml)?;
-        for role in Role::ALL {
-            let rules = profile.containers.role(role);
-            for fields in [&rules.set, &rules.default] {
-                let mut names = fields.resources.limits.keys();
-                if let Some(name) = names.find(|name| !is_extended_resource(name)) {
-                    return Err(ProfileError::NotExtended(name.clone()));
-                }
-            }
-            // Either of these two would be corrected once more at every look.
-            if let Some(name) = rules.capabilities.in_both() {
-                return Err(ProfileError::AddedAndDropped(name.to_owned()));
-            }
-            if rules.home && rules.set.env.contains_key("HOME") {
-                return Err(ProfileError::HomeInEnv);
-            }
+impl std::error::Error for ProfileError {}
+
+impl std::fmt::Display for ProfileError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(position) = self.position {
+            write!(f, "{position}: ")?;
         }
-        let granted = Role::ALL.map(|role| &profile.containers.role(role).grants.baseline);
-        if let Some(family) = granted
-            .into_iter()
-            .flatten()
-            .find(|f| !grants::is_settable(**f))
-        {
-            return Err(ProfileError::Unsettable(family.name()));
-        }
-        match HomePath::parse(&profile.home.path) {
-            Ok(HomePath::Mountable(_)) => Ok(profile),
-            Ok(HomePath::OfPodmanImage) => Err(ProfileError::Home(
-                "is inside /home/podman, where a volume would hide the image's own configuration"
-                    .to_owned(),
-            )),
-            Err(refusal) => Err(ProfileError::Home(refusal.to_string())),
-        }
+        f.write_str(self.bounded())
     }
 }
 
-/// Whether `name` is an extended resource (Kubernetes, "Resource Management for
-/// Pods and Containers", v1.37): qualified, and outside `kubernetes.io`.
-fn is_extended_resource(name: &str) -> bool {
-    match name.split_once('/') {
-        Some((domain, rest)) => {
-            !rest.is_empty() && domain != "kubernetes.io" && !domain.ends_with(".kubernetes.io")
+impl ProfileError {
+    /// Why, without the place, and not longer than a message may be.
+    pub fn bounded(&self) -> &str {
+        &self.told[..self.told.floor_char_boundary(TOLD)]
+    }
+
+    fn at(position: Option<Position>, told: String) -> ProfileError {
+        ProfileError { position, told }
+    }
+
+    fn of_yaml(error: &serde_saphyr::Error) -> ProfileError {
+        let position = error.location().map(|location| Position {
+            line: location.line(),
+            column: location.column(),
+        });
+        let mut told = error.without_snippet().to_string();
+        // The position is told in front.
+        if let Some((what, _)) = told.split_once(" at line ") {
+            told.truncate(what.len());
         }
-        None => false,
+        if let Some(suggestion) = suggestion(&told) {
+            told = format!("{suggestion} {told}");
+        }
+        ProfileError::at(position, told)
+    }
+}
+
+/// A profile as somebody wrote it, before what it extends is filled in.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// Its own name.
+    pub name: String,
+    /// The profile it changes.
+    pub extends: Option<String>,
+    says: Value,
+    outline: Outline,
+}
+
+impl Written {
+    /// Reads one, and refuses what is no profile's.
+    pub fn from_yaml(yaml: &str) -> Result<Written, ProfileError> {
+        if yaml.len() > LARGEST {
+            let told = format!(
+                "{} bytes are more than the {LARGEST} a profile may have",
+                yaml.len()
+            );
+            return Err(ProfileError::at(None, told));
+        }
+        let of_yaml = |error: serde_saphyr::Error| ProfileError::of_yaml(&error);
+        let read: Profile =
+            serde_saphyr::from_str_with_options(yaml, options()).map_err(of_yaml)?;
+        Ok(Written {
+            name: read.name,
+            extends: read.extends,
+            says: serde_saphyr::from_str_with_options(yaml, options()).map_err(of_yaml)?,
+            outline: Outline::of(yaml),
+        })
+    }
+
+    /// The profile, as a change of `base` where it extends one, and what there
+    /// is to say of it.
+    pub fn resolve(
+        &self,
+        base: Option<&Profile>,
+    ) -> Result<(Profile, Vec<(Finding, Option<Position>)>), ProfileError> {
+        let mut value = match base {
+            None => Value::Object(Map::new()),
+            Some(base) => serde_json::to_value(base).expect("a profile can be written"),
+        };
+        merge(&mut value, &self.says);
+        let mut profile: Profile = serde_json::from_value(value)
+            .map_err(|error| ProfileError::at(None, error.to_string()))?;
+        profile.extends = self.extends.clone();
+        let findings = check(&profile).into_iter().map(|finding| {
+            let position = self.position(&finding.path);
+            (finding, position)
+        });
+        let findings = findings.collect();
+        Ok((profile, findings))
+    }
+
+    /// The error of a profile that extends one there is not.
+    pub fn unknown_base<'k>(&self, known: impl IntoIterator<Item = &'k str>) -> ProfileError {
+        let base = self.extends.as_deref().unwrap_or_default();
+        let known: Vec<_> = known.into_iter().collect();
+        let nearest = nearest(base, known.iter().copied());
+        let nearest = nearest
+            .map(|name| format!("; did you mean {name}?"))
+            .unwrap_or_default();
+        let told = format!(
+            "extends: there is no profile {}{nearest}; there are {}",
+            quoted(base),
+            known.join(", ")
+        );
+        ProfileError::at(self.outline.find(&["extends"]), told)
+    }
+
+    /// Where it says what is at `path`: there, or at the nearest object around it.
+    pub fn position(&self, path: &[&str]) -> Option<Position> {
+        (1..=path.len())
+            .rev()
+            .find_map(|end| self.outline.find(&path[..end]))
+    }
+}
+
+/// One reading for both passes, and for a reader: `yes` is a word.
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! { strict_booleans: true }
+}
+
+/// Puts `over` over `under`: objects key by key, anything else as a whole.
+fn merge(under: &mut Value, over: &Value) {
+    match (under, over) {
+        (Value::Object(under), Value::Object(over)) => {
+            for (key, value) in over {
+                merge(under.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        // `null` takes away what the base says.
+        (under, over) => *under = over.clone(),
+    }
+}
+
+impl Profile {
+    /// Reads one profile, which may extend a built-in one.
+    pub fn from_yaml(yaml: &str) -> Result<Profile, ProfileError> {
+        let written = Written::from_yaml(yaml)?;
+        let base = match &written.extends {
+            None => None,
+            Some(base) => {
+                let known = Profiles::built_in();
+                let base = known.get(base);
+                Some(base.ok_or_else(|| {
+                    written.unknown_base(known.iter().map(|profile| profile.name.as_str()))
+                })?)
+            }
+        };
+        let (profile, findings) = written.resolve(base)?;
+        let is_error = |(finding, _): &(Finding, _)| finding.severity == Severity::Error;
+        match findings.into_iter().find(is_error) {
+            None => Ok(profile),
+            Some((finding, position)) => Err(ProfileError::at(position, finding.to_string())),
+        }
     }
 }
 

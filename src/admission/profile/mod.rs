@@ -7,10 +7,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub mod check;
 mod file;
+pub mod files;
+mod place;
 mod profiles;
+mod scalars;
+mod spelling;
 
-pub use self::file::ProfileError;
+pub use self::file::{ProfileError, Written};
+pub use self::place::Position;
 pub use self::profiles::{BUILT_IN, Profiles};
 use super::job::Role;
 use super::plan::same_capability;
@@ -27,11 +33,19 @@ use super::security_context::SecurityContext;
 pub struct Profile {
     /// The value of the namespace label `podseal.io/profile`.
     pub name: String,
+    /// The profile this one changes: what is not said here is as it is there.
+    /// Objects are merged key by key; a list, and anything else, replaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extends: Option<String>,
     /// One line: when to use it.
+    #[serde(default)]
     pub summary: String,
     /// Where HOME is put when the job does not say.
     #[serde(default)]
     pub home: Home,
+    /// Which values a namespace may change by its annotations.
+    #[serde(default = "Setting::all")]
+    pub settings: Vec<Setting>,
     /// What is done to the pod itself.
     #[serde(default)]
     pub pod: PodRules,
@@ -48,8 +62,42 @@ pub struct Home {
     pub path: String,
     /// `emptyDir.sizeLimit` of the volume mounted there. Podman keeps its
     /// images in HOME, so without a limit a job can fill the node's disk.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "scalars::amount",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub size_limit: Option<String>,
+    /// `emptyDir.medium`: `Memory` is fast, and counts as the job's memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub medium: Option<Medium>,
+}
+
+/// What an emptyDir is kept on, if not on the node's disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+pub enum Medium {
+    /// A tmpfs.
+    Memory,
+}
+
+/// A value that a namespace may change by an annotation of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Setting {
+    /// `podseal.io/run-as-user`
+    RunAsUser,
+    /// `podseal.io/home`
+    Home,
+    /// `podseal.io/fuse-resource`
+    FuseResource,
+}
+
+impl Setting {
+    /// Every setting.
+    pub const ALL: [Setting; 3] = [Setting::RunAsUser, Setting::Home, Setting::FuseResource];
+
+    fn all() -> Vec<Setting> {
+        Setting::ALL.into()
+    }
 }
 
 impl Default for Home {
@@ -57,6 +105,7 @@ impl Default for Home {
         Home {
             path: "/my_custom_dir".to_owned(),
             size_limit: None,
+            medium: None,
         }
     }
 }
@@ -76,6 +125,7 @@ pub struct PodRules {
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct PodFields {
     /// `metadata.annotations`
+    #[serde(deserialize_with = "scalars::texts")]
     pub annotations: BTreeMap<String, String>,
     /// `spec.hostUsers`
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,6 +186,7 @@ pub struct ContainerFields {
     /// `securityContext`, without `capabilities`.
     pub security_context: SecurityContext,
     /// `env`, as name and value.
+    #[serde(deserialize_with = "scalars::texts")]
     pub env: BTreeMap<String, String>,
     /// `resources`
     pub resources: Resources,
@@ -147,6 +198,7 @@ pub struct ContainerFields {
 pub struct Resources {
     /// `limits` of extended resources, such as a device plugin's. `cpu` and
     /// `memory` belong to the runner's configuration.
+    #[serde(deserialize_with = "scalars::amounts")]
     pub limits: BTreeMap<String, String>,
 }
 
