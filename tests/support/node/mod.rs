@@ -25,8 +25,10 @@
 )]
 
 mod api;
+mod container;
 mod deployments;
 mod kubelet;
+mod running;
 mod sandbox;
 mod services;
 mod volumes;
@@ -57,7 +59,7 @@ pub struct Node {
 struct Seen {
     error: Option<String>,
     replicas: Vec<Replica>,
-    logs: Vec<(String, kubelet::Log)>,
+    logs: Vec<(String, running::Log)>,
 }
 
 impl Node {
