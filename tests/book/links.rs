@@ -41,7 +41,10 @@ fn targets(markdown: &str) -> Vec<&str> {
         in_block ^= line.trim_start().starts_with("```");
         if !in_block {
             let ends = line.split("](").skip(1);
-            targets.extend(ends.filter_map(|rest| rest.split_once(')')).map(|(target, _)| target));
+            targets.extend(
+                ends.filter_map(|rest| rest.split_once(')'))
+                    .map(|(target, _)| target),
+            );
         }
     }
     targets
@@ -57,7 +60,9 @@ fn anchors(markdown: &str) -> BTreeSet<String> {
             continue;
         }
         let heading = line.trim_start_matches('#').trim().to_lowercase();
-        let kept = heading.chars().filter(|c| c.is_alphanumeric() || "-_ ".contains(*c));
+        let kept = heading
+            .chars()
+            .filter(|c| c.is_alphanumeric() || "-_ ".contains(*c));
         let anchor: String = kept.collect::<String>().replace(' ', "-");
         let mut numbered = anchor.clone();
         let mut number = 0;

@@ -9,7 +9,7 @@
 //! | `<!-- setup: COMMAND -->`, anywhere | needed here, and not by a reader |
 
 /// What a page has its reader do, in order.
-pub enum Step {
+pub(super) enum Step {
     /// Run these commands.
     Run {
         /// The line of the page they begin at.
@@ -33,25 +33,30 @@ pub enum Step {
 }
 
 /// A fenced block.
-pub struct Block {
+pub(super) struct Block {
     /// The line of the page it begins at.
-    pub line: usize,
+    pub(super) line: usize,
     /// What its fence says: `sh`, `yaml`.
-    pub language: String,
+    pub(super) language: String,
     /// Its text, without the fence's own indentation.
-    pub text: String,
+    pub(super) text: String,
     /// The comment directly before it.
     note: Option<String>,
 }
 
 /// The steps of a page, or what is wrong with it.
-pub fn steps(markdown: &str) -> Result<Vec<Step>, String> {
+pub(super) fn steps(markdown: &str) -> Result<Vec<Step>, String> {
     let mut steps = Vec::new();
     for piece in pieces(markdown) {
         let block = match piece {
             Piece::Setup(line, script) => {
                 let output = None;
-                steps.push(Step::Run { line, script, exit: 0, output });
+                steps.push(Step::Run {
+                    line,
+                    script,
+                    exit: 0,
+                    output,
+                });
                 continue;
             }
             Piece::Block(block) => block,
@@ -75,11 +80,21 @@ pub fn steps(markdown: &str) -> Result<Vec<Step>, String> {
                     let exit = code.parse();
                     let exit = exit.map_err(|_| format!("line {line}: exit {code}?"))?;
                     let (script, output) = (block.text, None);
-                    steps.push(Step::Run { line, script, exit, output });
+                    steps.push(Step::Run {
+                        line,
+                        script,
+                        exit,
+                        output,
+                    });
                 }
                 None => {
                     let (script, output) = (block.text, None);
-                    steps.push(Step::Run { line, script, exit: 0, output });
+                    steps.push(Step::Run {
+                        line,
+                        script,
+                        exit: 0,
+                        output,
+                    });
                 }
                 Some(_) => {
                     let note = note.unwrap_or_default();
@@ -135,7 +150,7 @@ fn comment(line: &str) -> Option<&str> {
 
 /// Whether `printed` is what the page shows, where `…` stands for whatever is in
 /// its place in the line, and a line that is `…` alone for any lines.
-pub fn shows(shown: &str, printed: &str) -> bool {
+pub(super) fn shows(shown: &str, printed: &str) -> bool {
     let shown: Vec<&str> = shown.trim_end().lines().collect();
     let printed: Vec<&str> = printed.trim_end().lines().map(str::trim_end).collect();
     lines_match(&shown, &printed)
@@ -161,8 +176,12 @@ fn line_matches(shown: &str, printed: &str) -> bool {
     let Some(printed) = printed.strip_prefix(start) else {
         return false;
     };
-    let ends = printed.char_indices().map(|(at, _)| at).chain([printed.len()]);
-    ends.into_iter().any(|end| line_matches(rest, &printed[end..]))
+    let ends = printed
+        .char_indices()
+        .map(|(at, _)| at)
+        .chain([printed.len()]);
+    ends.into_iter()
+        .any(|end| line_matches(rest, &printed[end..]))
 }
 
 #[test]
@@ -184,7 +203,12 @@ fn a_page_is_read_as_its_reader_does() {
         .expect("a page")
         .into_iter()
         .map(|step| match step {
-            Step::Run { line, script, exit, output } => format!("{line} {script:?} {exit} {output:?}"),
+            Step::Run {
+                line,
+                script,
+                exit,
+                output,
+            } => format!("{line} {script:?} {exit} {output:?}"),
             Step::Serve { line, script } => format!("{line} serves {script:?}"),
             Step::Shown(block) => format!("{} {} {:?}", block.line, block.language, block.text),
         })
@@ -198,7 +222,11 @@ fn a_page_is_read_as_its_reader_does() {
         "25 yaml \"a: b\\n\"",
     ];
     assert_eq!(told, expected);
-    for wrong in ["```\nx\n```\n", "<!-- output -->\n```text\nx\n```\n", "<!-- note -->\n```sh\n```\n"] {
+    for wrong in [
+        "```\nx\n```\n",
+        "<!-- output -->\n```text\nx\n```\n",
+        "<!-- note -->\n```sh\n```\n",
+    ] {
         assert!(steps(wrong).is_err(), "{wrong}");
     }
 }

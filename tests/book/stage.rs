@@ -5,33 +5,48 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::node::Node;
 use super::page::{Block, Step, shows};
 use super::support::controlplane::{ADMIN, ControlPlane, await_condition, free_port};
-use super::support::node::Node;
 use super::support::tether::Tethered;
 use super::support::{run, text};
 
 /// How long the commands of one block may take, in seconds.
 const PATIENCE: &str = "180";
 
+/// What GitLab Runner's own chart lets it do, as far as a page needs it.
+const RUNNER: &str = r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: gitlab-runner}
+rules:
+- {apiGroups: [""], resources: [pods], verbs: [create, get, list, delete]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: gitlab-runner}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: gitlab-runner}
+subjects: [{kind: ServiceAccount, name: gitlab-runner, namespace: gitlab}]
+"#;
+
 /// Where the commands of one page run.
-pub struct Stage {
+pub(super) struct Stage {
     folder: tempfile::TempDir,
     /// Where the last block left its reader.
     place: PathBuf,
     servers: Vec<Tethered>,
     ports: Vec<(&'static str, String)>,
     // Before the control plane: what runs there ends first.
-    _node: Option<Node>,
+    node: Option<Node>,
     plane: Option<ControlPlane>,
 }
 
 impl Stage {
     /// One for a page of these steps.
-    pub fn new(steps: &[Step]) -> Stage {
+    pub(super) fn new(steps: &[Step]) -> Stage {
         let says = |word: &str| {
             steps.iter().any(|step| match step {
-                Step::Run { script, .. } => script.contains(word),
+                Step::Run { script, .. } | Step::Serve { script, .. } => script.contains(word),
                 Step::Shown(_) => false,
             })
         };
@@ -43,12 +58,16 @@ impl Stage {
         }
         let bin = folder.path().join("bin");
         symlink(env!("CARGO_BIN_EXE_podseal"), bin.join("podseal")).expect("a link");
-        let plane = (says("kubectl ") || says("helm ")).then(ControlPlane::start);
+        let plane = (says("kubectl ") || says("helm ")).then(|| {
+            let plane = ControlPlane::start_empty(&[]);
+            plane.apply(ADMIN, RUNNER);
+            plane
+        });
         let node = plane.as_ref().filter(|_| says("helm install"));
         let port = free_port();
         let node = node.map(|plane| Node::start(plane, "podseal"));
         if let Some(plane) = &plane {
-            let tool = |name: &str| plane.bin().join(name);
+            let tool = |name: &str| plane.program(name);
             symlink(tool("kubectl"), bin.join("kubectl")).expect("a link");
             // There is no network here by which a Service's port would be another
             // than the one that podseal listens on.
@@ -68,13 +87,20 @@ impl Stage {
             place,
             servers: Vec::new(),
             ports: ports.into(),
-            _node: node,
+            node,
             plane,
         }
     }
 
+    /// Nothing that ran here may have gone wrong unseen.
+    pub(super) fn end(&self) {
+        if let Some(node) = &self.node {
+            node.check();
+        }
+    }
+
     /// Does what the page says, or tells how it differs.
-    pub fn act(&mut self, step: &Step) -> Result<(), String> {
+    pub(super) fn act(&mut self, step: &Step) -> Result<(), String> {
         match step {
             Step::Shown(block) => parses(block),
             Step::Serve { line, script } => self.serve(*line, script),
@@ -133,7 +159,9 @@ impl Stage {
     /// A page names the usual ports; another program may have them here.
     fn with_free_ports(&self, script: &str) -> String {
         let ports = self.ports.iter();
-        ports.fold(script.to_owned(), |script, (usual, free)| script.replace(usual, free))
+        ports.fold(script.to_owned(), |script, (usual, free)| {
+            script.replace(usual, free)
+        })
     }
 
     fn shell(&self, program: &str) -> Command {
@@ -159,7 +187,13 @@ fn copy_of_the_repository(place: &Path) {
     let root = env!("CARGO_MANIFEST_DIR");
     let mut list = Command::new("git");
     list.current_dir(root)
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
         .args(["--", ".", ":!fuzz/corpus"]);
     let list = run(list, "");
     assert!(list.status.success(), "git: {}", text(&list.stderr));
