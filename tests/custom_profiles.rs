@@ -24,6 +24,7 @@ fn corrected(pod: &Value, yaml: &str) -> View {
     let settings = Settings {
         profiles: &profiles,
         require_runner: false,
+        ..Settings::built_in()
     };
     let namespace = Namespace::new("gitlab-ci", [(PROFILE.to_owned(), "custom".to_owned())], []);
     let mut pod = pod.clone();

@@ -175,6 +175,7 @@ fn without_any_one_of_its_grants_a_profiles_own_pod_is_rejected() {
             let settings = Settings {
                 profiles: &profiles,
                 require_runner: false,
+                ..Settings::built_in()
             };
             let labels = [(PROFILE, profile.name.as_str()), (LEVEL, level)];
             let mut pod = own_pod(&profile.name);

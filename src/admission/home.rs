@@ -11,6 +11,7 @@
 
 use std::collections::HashSet;
 
+use super::adjusted::Adjusted;
 use super::corrector::Corrector;
 use super::home_path::{HomePath, is_at_or_under, normalised};
 use super::job::{BUILD, Role};
@@ -25,8 +26,9 @@ pub const VOLUME: &str = "podseal-home";
 /// Applies the rule to every container whose role the profile asks it for.
 pub(super) fn give_home<'a>(
     corrector: &mut Corrector<'a, '_>,
-    profile: &'a Profile,
+    adjusted: &Adjusted<'a>,
 ) -> Result<(), Refusal> {
+    let profile = adjusted.profile;
     let mut targets: Vec<_> = targets(corrector.pod(), profile).collect();
     if targets.is_empty() {
         return Ok(());
@@ -42,9 +44,9 @@ pub(super) fn give_home<'a>(
         Some((value, HomePath::Mountable(path))) => (value, path),
         Some((_, HomePath::OfPodmanImage)) => {
             targets.retain(|&(role, ..)| role != Role::Build);
-            profile_home(profile)
+            profile_home(adjusted)
         }
-        None => profile_home(profile),
+        None => profile_home(adjusted),
     };
     for &(_, list, index) in &targets {
         corrector.set_env(list, index, "HOME", value.clone());
@@ -68,8 +70,8 @@ fn targets<'s>(pod: &'s Pod<'_>, profile: &'s Profile) -> impl Iterator<Item = T
     })
 }
 
-fn profile_home(profile: &Profile) -> (Text<'_>, String) {
-    let path = profile.home.path.as_str();
+fn profile_home<'a>(adjusted: &Adjusted<'a>) -> (Text<'a>, String) {
+    let path = adjusted.home();
     (path.into(), path.trim_end_matches('/').to_owned())
 }
 

@@ -13,7 +13,7 @@ use super::pod::{Container, List, Place, Pod};
 use super::pod_security::{Level, Violation, for_each_violation};
 use super::policy::{Mode, Namespace, Policy, Settings};
 use super::request::{Act, Request};
-use super::review::{Allowed, Claim, Decision, Outcome, refusal};
+use super::review::{Allowed, Claim, Decision, Outcome, applicable};
 
 /// Decides whether what `request` makes of a pod may be.
 pub fn judge<'a>(
@@ -48,22 +48,21 @@ fn judge_creation<'a>(
         uid: &request.uid,
     };
     let mut changes = Vec::new();
-    let job = match Claim::of(&pod, request, &policy) {
-        Claim::None | Claim::Unfounded => None,
-        Claim::Job(job) => {
-            if let Some(denial) = refusal(&policy, namespace, settings, &request.uid) {
+    let (job, adjusted) = match Claim::of(&pod, request, &policy) {
+        Claim::None | Claim::Unfounded => (None, None),
+        Claim::Job(job) => match applicable(&policy, namespace, settings, &request.uid) {
+            Ok(adjusted) => (Some(job), Some(adjusted)),
+            Err(denial) => {
                 return Decision::new(Some(policy), Some(job), Outcome::Deny(denial));
             }
-            Some(job)
-        }
+        },
     };
-    let profile = policy
-        .profile
-        .filter(|_| job.is_some() && !pod.is_windows());
-    if let Some(profile) = profile {
-        match plan::correct(&mut pod, profile, policy.level) {
+    let adjusted = adjusted.filter(|_| !pod.is_windows());
+    let profile = adjusted.map(|adjusted| adjusted.profile);
+    if let Some(adjusted) = &adjusted {
+        match plan::correct(&mut pod, adjusted, policy.level) {
             Err(refusal) => {
-                let denial = refusal.into_denial(namespace, policy.name, &request.uid);
+                let denial = refusal.into_denial(namespace, &policy, &request.uid);
                 return Decision::new(Some(policy), job, Outcome::Deny(denial));
             }
             // In mode audit nobody corrected the pod, and the correction is

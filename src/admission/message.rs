@@ -10,8 +10,8 @@ use super::change::Change;
 use super::grants::Violations;
 use super::pod::Place;
 use super::pod_security::{Level, Violation};
-use super::policy::{LEVEL, Namespace, PROFILE, Policy, RUNNER};
-use super::profile::Profiles;
+use super::policy::{LEVEL, Namespace, PROFILE, Policy, RUNNER, Source};
+use super::profile::{Profiles, Setting};
 use super::request::NO_UID;
 use super::text::{quoted, word};
 
@@ -52,7 +52,7 @@ pub struct Denial {
 
 impl Refusal {
     /// The denial of a pod that its profile cannot correct.
-    pub fn into_denial(self, namespace: &Namespace, profile: &str, uid: &str) -> Denial {
+    pub fn into_denial(self, namespace: &Namespace, policy: &Policy<'_>, uid: &str) -> Denial {
         let Refusal {
             place,
             field,
@@ -60,9 +60,10 @@ impl Refusal {
             remedy,
         } = self;
         Denial::forbidden(format!(
-            "{place}, {field}: {problem}; namespace {namespace} has the label {PROFILE}: \
-             {profile}, which podseal cannot apply here; to mend it, {remedy}{audit}",
+            "{place}, {field}: {problem}; namespace {namespace} has {origin}, which podseal cannot \
+             apply here; to mend it, {remedy}{audit}",
             namespace = quoted(&namespace.name),
+            origin = policy.origin(),
             audit = audit_id(uid),
         ))
     }
@@ -72,16 +73,16 @@ impl Denial {
     /// The denial of a job in a namespace whose label names no known profile.
     pub fn unknown_profile(
         namespace: &Namespace,
-        label: &str,
+        policy: &Policy<'_>,
         known: &Profiles,
         uid: &str,
     ) -> Denial {
         Denial::forbidden(format!(
-            "namespace {namespace} has the label {PROFILE}: {label}, and podseal knows no profile \
-             of that name; to mend it, ask a cluster administrator to set the label to one of \
+            "namespace {namespace} has {origin}, and podseal knows no profile of that name; to \
+             mend it, ask a cluster administrator to set the label {PROFILE} to one of \
              {known}{audit}",
             namespace = quoted(&namespace.name),
-            label = quoted(label),
+            origin = policy.origin(),
             known = known.names(),
             audit = audit_id(uid),
         ))
@@ -89,13 +90,36 @@ impl Denial {
 
     /// The denial of a job whose profile may only be given to runners, in a
     /// namespace that names none.
-    pub fn runner_unnamed(namespace: &Namespace, profile: &str, uid: &str) -> Denial {
+    pub fn runner_unnamed(namespace: &Namespace, policy: &Policy<'_>, uid: &str) -> Denial {
         Denial::forbidden(format!(
-            "namespace {namespace} has the label {PROFILE}: {profile}, which grants more than the \
-             baseline, and does not say who creates its job pods; to mend it, ask a cluster \
-             administrator to set the annotation {RUNNER}, such as \
-             system:serviceaccount:gitlab:gitlab-runner, on the namespace{audit}",
+            "namespace {namespace} has {origin}, which grants more than the baseline, and does not \
+             say who creates its job pods; to mend it, ask a cluster administrator to set the \
+             annotation {RUNNER}, such as system:serviceaccount:gitlab:gitlab-runner, on the \
+             namespace{audit}",
             namespace = quoted(&namespace.name),
+            origin = policy.origin(),
+            audit = audit_id(uid),
+        ))
+    }
+
+    /// The denial of a job whose namespace changes its profile in a way that
+    /// cannot be.
+    pub(super) fn setting(
+        namespace: &Namespace,
+        policy: &Policy<'_>,
+        (setting, problem): (Setting, String),
+        uid: &str,
+    ) -> Denial {
+        let annotation = setting.annotation();
+        let by = match policy.source_of(setting) {
+            Source::Rule(_) => format!("that rule's {annotation}"),
+            _ => format!("annotation {annotation}"),
+        };
+        Denial::forbidden(format!(
+            "namespace {namespace} has {origin}, and the {by} cannot change it: {problem}; to mend \
+             it, ask a cluster administrator to correct or remove that{audit}",
+            namespace = quoted(&namespace.name),
+            origin = policy.origin(),
             audit = audit_id(uid),
         ))
     }
@@ -144,9 +168,10 @@ impl Rejection<'_, '_> {
     pub(super) fn of_violations(&self, violations: &Violations<'_>, is_job: bool) -> Denial {
         let told = listed(violations.told.iter().map(Told), violations.count);
         let level = self.policy.level.name();
-        let by = match self.namespace.labels.contains_key(LEVEL) {
-            true => "label",
-            false => "default of label",
+        let by = match self.policy.source_of_label(LEVEL) {
+            Source::Label => format!("label {LEVEL}"),
+            Source::Rule(rule) => format!("default rule {}", word(rule)),
+            _ => format!("default of label {LEVEL}"),
         };
         let granted = match is_job {
             true => ", beyond what its profile grants",
@@ -165,11 +190,13 @@ impl Rejection<'_, '_> {
             (false, _) => "change the pod",
         };
         Denial::forbidden(format!(
-            "{told}; namespace {namespace} holds every pod to {level} ({by} {LEVEL}; {PROFILE}: \
-             {profile}){granted}; to mend it, {remedy}, or ask a cluster administrator for another \
+            "{told}; namespace {namespace} holds every pod to {level} ({by}; {profile}){granted}; to mend it, {remedy}, or ask a cluster administrator for another \
              profile or level{audit}",
             namespace = quoted(&self.namespace.name),
-            profile = quoted(self.policy.name),
+            profile = match self.policy.source_of_label(PROFILE) {
+                Source::Rule(_) => format!("profile {}", quoted(self.policy.name)),
+                _ => format!("{PROFILE}: {}", quoted(self.policy.name)),
+            },
             audit = audit_id(self.uid),
         ))
     }
@@ -177,14 +204,14 @@ impl Rejection<'_, '_> {
     /// The denial of a job's pod that is not what its profile made of it.
     pub(super) fn of_undone(&self, undone: &[Change<'_>]) -> Denial {
         Denial::forbidden(format!(
-            "the pod lacks what its profile sets: {undone}; namespace {namespace} has the label \
-             {PROFILE}: {profile}, and either something changed the pod after podseal did, or \
+            "the pod lacks what its profile sets: {undone}; namespace {namespace} has {origin}, and \
+             either something changed the pod after podseal did, or \
              podseal was not asked to correct it; to mend it, ask a cluster administrator for the \
              admission webhook, policy or feature gate that did, and for podseal's mutating webhook\
              {audit}",
             undone = listed(undone.iter(), undone.len()),
             namespace = quoted(&self.namespace.name),
-            profile = quoted(self.policy.name),
+            origin = self.policy.origin(),
             audit = audit_id(self.uid),
         ))
     }

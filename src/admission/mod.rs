@@ -7,15 +7,18 @@
 //! |---|---|---|
 //! | bytes | [`request`] | [`request::Request`], with the [`pod`] borrowed from them |
 //! | pod | [`job`] | [`job::Job`], or it is no job |
-//! | namespace labels | [`policy`] | [`policy::Policy`], with its [`profile`] |
+//! | namespace labels, or [`defaults`] | [`policy`] | [`policy::Policy`], with its [`profile`] |
+//! | profile and the namespace's annotations | [`adjusted`] | [`adjusted::Adjusted`], or a denial |
 //! | pod and profile | `plan`, [`home`], `restrict` | [`change::Change`]s and a JSON Patch, by `corrector` and `patch` |
 //! | corrected pod | `conflict` | nothing, or a [`message::Refusal`] |
 //! | pod and level | [`pod_security`], [`grants`] | [`grants::Violations`], beyond what the profile grants |
 //! | all of it | [`review`] for `/mutate`, [`judge`] for `/validate` | [`review::Decision`] |
 
+pub mod adjusted;
 pub mod change;
 mod conflict;
 mod corrector;
+pub mod defaults;
 pub mod grants;
 pub mod handler;
 pub mod home;

@@ -4,6 +4,7 @@
 //! it. Last comes [`conflict::find`]: what the API server would refuse, or could
 //! never run, is denied here with a reason its reader can use.
 
+use super::adjusted::Adjusted;
 use super::change::{CapabilityList, Change};
 use super::conflict;
 use super::corrector::Corrector;
@@ -21,23 +22,24 @@ use json_patch::PatchOperation;
 
 const APPARMOR_ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
 
-/// Brings `pod` to what `profile` says in a namespace at `level`, and tells
+/// Brings `pod` to what the profile says in a namespace at `level`, and tells
 /// what that took.
 pub(super) fn correct<'a>(
     pod: &mut Pod<'a>,
-    profile: &'a Profile,
+    adjusted: &Adjusted<'a>,
     level: Level,
 ) -> Result<(Vec<Change<'a>>, Vec<PatchOperation>), Refusal> {
     conflict::find_in_names(pod)?;
+    let profile = adjusted.profile;
     let mut corrector = Corrector::new(pod);
-    correct_pod(&mut corrector, profile);
+    correct_pod(&mut corrector, adjusted);
     let mirror = Mirror::of(corrector.pod(), profile);
     for (list, index, role) in containers(corrector.pod()) {
         let rules = profile.containers.role(role);
         let place = Place::Container(list, index);
         let follows = mirror.as_ref().is_some_and(|m| m.collector == place);
         let speaks_of = |field: &Field| !(follows && MIRRORED.contains(field));
-        correct_container(&mut corrector, list, index, rules, speaks_of);
+        correct_container(&mut corrector, list, index, rules, adjusted, speaks_of);
         if level == Level::Restricted {
             restrict::restrict(&mut corrector, list, index, role, rules);
             if speaks_of(&Field::RunAsNonRoot) {
@@ -51,7 +53,7 @@ pub(super) fn correct<'a>(
     if let Some(mirror) = mirror {
         mirror.follow(&mut corrector);
     }
-    home::give_home(&mut corrector, profile)?;
+    home::give_home(&mut corrector, adjusted)?;
     conflict::find(corrector.pod(), corrector.annotates())?;
     Ok(corrector.finish())
 }
@@ -73,7 +75,8 @@ fn containers(pod: &Pod<'_>) -> Vec<(List, usize, Role)> {
     all
 }
 
-fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, profile: &'a Profile) {
+fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, adjusted: &Adjusted<'a>) {
+    let profile = adjusted.profile;
     let PodFields {
         annotations,
         host_users,
@@ -86,7 +89,7 @@ fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, profile: &'a Profile) {
         corrector.set_host_users(host_users);
     }
     for (field, value) in security_context.fields() {
-        corrector.set_security_context(Place::Pod, field, value);
+        corrector.set_security_context(Place::Pod, field, adjusted.value(field, value));
     }
 
     let PodFields {
@@ -105,7 +108,7 @@ fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, profile: &'a Profile) {
     }
     for (field, value) in security_context.fields() {
         if effective(corrector.pod(), Place::Pod, field).is_none() {
-            corrector.set_security_context(Place::Pod, field, value);
+            corrector.set_security_context(Place::Pod, field, adjusted.value(field, value));
         }
     }
 }
@@ -115,17 +118,18 @@ fn correct_container<'a>(
     list: List,
     index: usize,
     rules: &'a Rules,
+    adjusted: &Adjusted<'a>,
     speaks_of: impl Fn(&Field) -> bool,
 ) {
     let place = Place::Container(list, index);
     for (field, value) in rules.set.security_context.fields() {
         if speaks_of(&field) {
-            corrector.set_security_context(place, field, value);
+            corrector.set_security_context(place, field, adjusted.value(field, value));
         }
     }
     for (field, value) in rules.default.security_context.fields() {
         if speaks_of(&field) && effective(corrector.pod(), place, field).is_none() {
-            corrector.set_security_context(place, field, value);
+            corrector.set_security_context(place, field, adjusted.value(field, value));
         }
     }
     agree_on_apparmor(corrector, list, index, rules);
@@ -139,9 +143,10 @@ fn correct_container<'a>(
         }
     }
     for (resource, limit) in &rules.set.resources.limits {
-        corrector.set_limit(list, index, resource, limit);
+        corrector.set_limit(list, index, adjusted.resource(resource), limit);
     }
     for (resource, limit) in &rules.default.resources.limits {
+        let resource = adjusted.resource(resource);
         let resources = corrector.pod().container(list, index).resources.as_ref();
         let limits = resources.and_then(|resources| resources.limits.as_ref());
         if limits.is_none_or(|limits| limits.get(resource).is_none()) {

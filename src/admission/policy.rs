@@ -1,11 +1,12 @@
 //! What the namespace says: its labels, and one annotation.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use super::defaults::{Defaults, Rule};
 use super::pod_security::Level;
-use super::profile::{Profile, Profiles};
-use super::text::quoted;
+use super::profile::{Profile, Profiles, Setting};
+use super::text::{quoted, word};
 
 /// The namespace label that opts in, and names the profile.
 pub const PROFILE: &str = "podseal.io/profile";
@@ -89,16 +90,21 @@ impl Mode {
 pub struct Settings<'a> {
     /// The profiles a namespace can name.
     pub profiles: &'a Profiles,
+    /// What holds for namespaces without a profile's label.
+    pub defaults: &'a Defaults,
     /// Whether a profile that grants something beyond the baseline needs the
     /// annotation [`RUNNER`].
     pub require_runner: bool,
 }
 
+static NO_DEFAULTS: LazyLock<Defaults> = LazyLock::new(Defaults::default);
+
 impl Settings<'static> {
-    /// The built-in profiles, and labels trusted.
+    /// The built-in profiles, no defaults, and labels trusted.
     pub fn built_in() -> Settings<'static> {
         Settings {
             profiles: Profiles::built_in(),
+            defaults: &NO_DEFAULTS,
             require_runner: false,
         }
     }
@@ -107,7 +113,8 @@ impl Settings<'static> {
 /// What an opted-in namespace asks of podseal.
 #[derive(Debug, Clone)]
 pub struct Policy<'a> {
-    /// The value of the label [`PROFILE`].
+    /// The profile's name: the value of the label [`PROFILE`], or a default
+    /// rule's.
     pub name: &'a str,
     /// The profile of that name, if there is one.
     pub profile: Option<&'a Profile>,
@@ -119,18 +126,85 @@ pub struct Policy<'a> {
     runners: Option<Vec<&'a str>>,
     /// What is wrong with the labels.
     pub warnings: Vec<String>,
+    said: Said<'a>,
+}
+
+/// Who says a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source<'a> {
+    /// A label of the namespace.
+    Label,
+    /// An annotation of the namespace.
+    Annotation,
+    /// The default rule of this name.
+    Rule(&'a str),
+    /// Nobody, so the default of podseal or of the profile holds.
+    Nobody,
+}
+
+/// What a namespace says, and the rule that speaks where it does not.
+#[derive(Debug, Clone, Copy)]
+struct Said<'a> {
+    namespace: &'a Namespace,
+    rule: Option<&'a Rule>,
+}
+
+impl<'a> Said<'a> {
+    fn label(&self, label: &str) -> (Option<&'a str>, Source<'a>) {
+        let own = self.namespace.labels.get(label).map(String::as_str);
+        let of_rule = |rule: &'a Rule| match label {
+            PROFILE => Some(rule.profile.as_str()),
+            LEVEL => rule.level.as_deref(),
+            MODE => rule.mode.as_deref(),
+            _ => None,
+        };
+        self.first(own, Source::Label, of_rule)
+    }
+
+    fn runner(&self) -> (Option<&'a str>, Source<'a>) {
+        let own = self.namespace.annotations.get(RUNNER).map(String::as_str);
+        self.first(own, Source::Annotation, |rule| rule.runner.as_deref())
+    }
+
+    fn setting(&self, setting: Setting) -> (Option<&'a str>, Source<'a>) {
+        let own = self.namespace.annotations.get(setting.annotation());
+        let of_rule = |rule: &'a Rule| rule.settings.get(&setting).map(String::as_str);
+        self.first(own.map(String::as_str), Source::Annotation, of_rule)
+    }
+
+    fn first(
+        &self,
+        own: Option<&'a str>,
+        source: Source<'a>,
+        of_rule: impl Fn(&'a Rule) -> Option<&'a str>,
+    ) -> (Option<&'a str>, Source<'a>) {
+        let by_rule = || {
+            let rule = self.rule?;
+            Some((of_rule(rule)?, Source::Rule(&rule.name)))
+        };
+        match own.map(|own| (own, source)).or_else(by_rule) {
+            Some((value, source)) => (Some(value), source),
+            None => (None, Source::Nobody),
+        }
+    }
 }
 
 impl<'a> Policy<'a> {
     /// Reads the namespace; nothing, where it does not opt in.
     pub fn from_namespace(namespace: &'a Namespace, settings: &Settings<'a>) -> Option<Policy<'a>> {
-        let name = namespace.labels.get(PROFILE)?;
+        // Who says a profile says everything.
+        let rule = match namespace.opts_in() {
+            true => None,
+            false => settings.defaults.rule_for(namespace),
+        };
+        let said = Said { namespace, rule };
+        let name = said.label(PROFILE).0?;
         let mut warnings = Vec::new();
         let levels = Level::ALL.map(|level| (level.name(), level));
-        let level = read(namespace, LEVEL, &levels, &mut warnings);
+        let level = read(said, LEVEL, &levels, &mut warnings);
         let modes = Mode::ALL.map(|mode| (mode.name(), mode));
-        let mode = read(namespace, MODE, &modes, &mut warnings);
-        let runners = namespace.annotations.get(RUNNER).map(|users| {
+        let mode = read(said, MODE, &modes, &mut warnings);
+        let runners = said.runner().0.map(|users| {
             let users: Vec<_> = users
                 .split(',')
                 .map(str::trim)
@@ -153,7 +227,40 @@ impl<'a> Policy<'a> {
             mode: mode.unwrap_or(Ok(Mode::Enforce)).unwrap_or(Mode::Enforce),
             runners,
             warnings,
+            said,
         })
+    }
+
+    /// The value that a setting has in the namespace, if it changes it.
+    pub fn setting(&self, setting: Setting) -> Option<&'a str> {
+        self.said.setting(setting).0
+    }
+
+    /// Who says a setting.
+    pub fn source_of(&self, setting: Setting) -> Source<'a> {
+        self.said.setting(setting).1
+    }
+
+    /// Who says the label's value.
+    pub fn source_of_label(&self, label: &str) -> Source<'a> {
+        self.said.label(label).1
+    }
+
+    /// Who says which users are runners.
+    pub fn source_of_runner(&self) -> Source<'a> {
+        self.said.runner().1
+    }
+
+    /// The namespace's profile, and by whose word, as what it *has*.
+    pub fn origin(&self) -> String {
+        match self.said.rule {
+            None => format!("the label {PROFILE}: {}", quoted(self.name)),
+            Some(rule) => format!(
+                "by the default rule {} the profile {}",
+                word(&rule.name),
+                quoted(self.name)
+            ),
+        }
     }
 
     /// Whether a pod that `user` creates can be a job's.
@@ -179,18 +286,23 @@ impl<'a> Policy<'a> {
 /// The value of a label: none where there is no label, an error where it is
 /// none of `known`.
 fn read<T: Copy>(
-    namespace: &Namespace,
+    said: Said<'_>,
     label: &str,
     known: &[(&str, T)],
     warnings: &mut Vec<String>,
 ) -> Option<Result<T, ()>> {
-    let value = namespace.labels.get(label)?;
-    if let Some((_, known)) = known.iter().find(|(name, _)| name == value) {
+    let (value, source) = said.label(label);
+    let value = value?;
+    if let Some((_, known)) = known.iter().find(|(name, _)| *name == value) {
         return Some(Ok(*known));
     }
     let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
     warnings.push(format!(
-        "label {label}: {} is none of {}, so the strictest holds",
+        "{}{label}: {} is none of {}, so the strictest holds",
+        match source {
+            Source::Rule(_) => "default rule, ",
+            _ => "label ",
+        },
         quoted(value),
         names.join(", ")
     ));

@@ -6,6 +6,7 @@
 
 use json_patch::Patch;
 
+use super::adjusted::{self, Adjusted};
 use super::change::Change;
 use super::grants::Violations;
 use super::job::Job;
@@ -201,18 +202,19 @@ pub fn correct<'a>(
         Claim::None => Decision::allow(Some(policy), None, Allowed::NotAJob),
         Claim::Unfounded => Decision::allow(Some(policy), None, Allowed::NotTheRunner),
         Claim::Job(job) => {
-            if let Some(denial) = refusal(&policy, namespace, settings, &request.uid) {
-                return Decision::new(Some(policy), Some(job), Outcome::Deny(denial));
-            }
+            let applicable = applicable(&policy, namespace, settings, &request.uid);
+            let adjusted = match applicable {
+                Ok(adjusted) => adjusted,
+                Err(denial) => {
+                    return Decision::new(Some(policy), Some(job), Outcome::Deny(denial));
+                }
+            };
             if pod.is_windows() {
                 return Decision::allow(Some(policy), Some(job), Allowed::Windows);
             }
-            let profile = policy
-                .profile
-                .expect("a policy without a profile is refused");
-            match plan::correct(&mut pod, profile, policy.level) {
+            match plan::correct(&mut pod, &adjusted, policy.level) {
                 Err(refusal) => {
-                    let denial = refusal.into_denial(namespace, policy.name, &request.uid);
+                    let denial = refusal.into_denial(namespace, &policy, &request.uid);
                     Decision::new(Some(policy), Some(job), Outcome::Deny(denial))
                 }
                 Ok((changes, _)) if changes.is_empty() => {
@@ -250,23 +252,21 @@ impl<'a> Claim<'a> {
     }
 }
 
-/// Why no job pod can pass in the namespace, whatever it looks like.
-pub(super) fn refusal(
-    policy: &Policy<'_>,
+/// What is applied to the jobs of the namespace; or why none can pass, whatever
+/// it looks like.
+pub(super) fn applicable<'a>(
+    policy: &Policy<'a>,
     namespace: &Namespace,
     settings: &Settings<'_>,
     uid: &str,
-) -> Option<Denial> {
-    if policy.profile.is_none() {
-        return Some(Denial::unknown_profile(
-            namespace,
-            policy.name,
-            settings.profiles,
-            uid,
-        ));
-    }
+) -> Result<Adjusted<'a>, Denial> {
+    let Some(profile) = policy.profile else {
+        let known = settings.profiles;
+        return Err(Denial::unknown_profile(namespace, policy, known, uid));
+    };
     if settings.require_runner && policy.trusts_labels() {
-        return Some(Denial::runner_unnamed(namespace, policy.name, uid));
+        return Err(Denial::runner_unnamed(namespace, policy, uid));
     }
-    None
+    Adjusted::new(profile, adjusted::values(policy))
+        .map_err(|wrong| Denial::setting(namespace, policy, wrong, uid))
 }

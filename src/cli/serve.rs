@@ -12,7 +12,6 @@ use tokio::net::TcpListener;
 use super::signals::Signals;
 use super::{certificates, limits};
 use crate::admission::policy::Settings;
-use crate::admission::profile::Profiles;
 use crate::certificates::serving::Serving;
 use crate::cluster::file::NamespaceFile;
 use crate::cluster::namespaces::Namespaces;
@@ -120,8 +119,8 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
         "--listen and --status-listen are the same address; give two"
     );
     let settings = Settings {
-        profiles: Profiles::built_in(),
         require_runner: args.require_runner,
+        ..Settings::built_in()
     };
     let serving = Serving::default();
     let mut metrics = Metrics::new(settings.profiles, serving.current());

@@ -80,7 +80,7 @@ pub enum Medium {
 }
 
 /// A value that a namespace may change by an annotation of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Setting {
     /// `podseal.io/run-as-user`

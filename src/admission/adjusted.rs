@@ -1,0 +1,209 @@
+//! A profile with the few values that its namespace changes.
+//!
+//! | annotation | changes | bounds |
+//! |---|---|---|
+//! | `podseal.io/run-as-user` | every `runAsUser` of the profile but 0 | 1 to 65535 |
+//! | `podseal.io/home` | `home.path` | as the profile's own |
+//! | `podseal.io/fuse-resource` | the name of the limit that ends in `/fuse`, or of the only one | an extended resource |
+//!
+//! None of them can widen what the profile grants: a user stays somebody, a HOME
+//! stays a volume of the pod's own, a device stays one of the resources that the
+//! cluster's administrator offers by name.
+
+use super::home_path::HomePath;
+use super::job::Role;
+use super::policy::Policy;
+use super::profile::check::is_extended_resource;
+use super::profile::{Profile, Setting};
+use super::security_context::{Field, Scalar};
+use super::text::quoted;
+
+/// The annotation that changes the user.
+pub const RUN_AS_USER: &str = "podseal.io/run-as-user";
+/// The annotation that changes HOME.
+pub const HOME: &str = "podseal.io/home";
+/// The annotation that changes the device's name.
+pub const FUSE_RESOURCE: &str = "podseal.io/fuse-resource";
+
+/// The last id in a pod with a user namespace of its own; beyond it are ids that
+/// clusters hand out themselves.
+const LAST_USER: i64 = 65_535;
+
+impl Setting {
+    /// The annotation of a namespace.
+    pub fn annotation(self) -> &'static str {
+        match self {
+            Setting::RunAsUser => RUN_AS_USER,
+            Setting::Home => HOME,
+            Setting::FuseResource => FUSE_RESOURCE,
+        }
+    }
+}
+
+/// A profile as it holds in one namespace.
+#[derive(Debug, Clone, Copy)]
+pub struct Adjusted<'a> {
+    /// The profile itself.
+    pub profile: &'a Profile,
+    run_as_user: Option<i64>,
+    home: Option<&'a str>,
+    /// The limit's name in the profile, and the one that holds.
+    fuse: Option<(&'a str, &'a str)>,
+}
+
+impl<'a> Adjusted<'a> {
+    /// The profile as it is written.
+    pub fn unchanged(profile: &'a Profile) -> Adjusted<'a> {
+        Adjusted {
+            profile,
+            run_as_user: None,
+            home: None,
+            fuse: None,
+        }
+    }
+
+    /// The profile as these values change it.
+    ///
+    /// # Errors
+    /// With what is wrong with one of them, and its setting: as a clause that
+    /// follows its name.
+    pub fn new(
+        profile: &'a Profile,
+        values: impl IntoIterator<Item = (Setting, &'a str)>,
+    ) -> Result<Adjusted<'a>, (Setting, String)> {
+        let mut adjusted = Adjusted::unchanged(profile);
+        for (setting, value) in values {
+            adjusted
+                .adjust(setting, value)
+                .map_err(|why| (setting, why))?;
+        }
+        Ok(adjusted)
+    }
+
+    fn adjust(&mut self, setting: Setting, value: &'a str) -> Result<(), String> {
+        if !self.profile.settings.contains(&setting) {
+            return Err("the profile does not let a namespace change it".to_owned());
+        }
+        match setting {
+            Setting::RunAsUser => {
+                let user = value
+                    .parse()
+                    .ok()
+                    .filter(|user| (1..=LAST_USER).contains(user));
+                let is_plain = value.bytes().all(|b| b.is_ascii_digit());
+                let user = user.filter(|_| is_plain);
+                let user = user.ok_or(format!(
+                    "{} is no user from 1 to {LAST_USER}",
+                    quoted(value)
+                ))?;
+                if !self.profile.names_a_user() {
+                    return Err(
+                        "the profile names no user but root, so there is none to change".to_owned(),
+                    );
+                }
+                self.run_as_user = Some(user);
+            }
+            Setting::Home => {
+                match HomePath::parse(value) {
+                    Ok(HomePath::Mountable(_)) => {}
+                    Ok(HomePath::OfPodmanImage) => {
+                        return Err("/home/podman has the image's own configuration, which a \
+                                    volume would hide"
+                            .to_owned());
+                    }
+                    Err(refusal) => return Err(format!("{} {refusal}", quoted(value))),
+                }
+                if !Role::ALL
+                    .iter()
+                    .any(|role| self.profile.containers.role(*role).home)
+                {
+                    return Err("the profile gives no container a HOME".to_owned());
+                }
+                self.home = Some(value);
+            }
+            Setting::FuseResource => {
+                if !is_extended_resource(value) {
+                    let told = format!(
+                        "{} is no extended resource, such as github.com/fuse",
+                        quoted(value)
+                    );
+                    return Err(told);
+                }
+                let fuse = self.profile.fuse_resource();
+                let fuse = fuse.ok_or("the profile asks for no fuse device".to_owned())?;
+                // Two limits of one name would be corrected for ever.
+                if value != fuse && self.profile.limits().any(|name| name == value) {
+                    return Err(format!(
+                        "{} is another device of the profile",
+                        quoted(value)
+                    ));
+                }
+                self.fuse = Some((fuse, value));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the profile says of `field`, in this namespace.
+    pub(super) fn value(&self, field: Field, value: Scalar<'a>) -> Scalar<'a> {
+        match (field, &value, self.run_as_user) {
+            (Field::RunAsUser, Scalar::Int(1..), Some(user)) => Scalar::Int(user),
+            _ => value,
+        }
+    }
+
+    /// What the limit called `name` in the profile is called in this namespace.
+    pub(super) fn resource(&self, name: &'a str) -> &'a str {
+        match self.fuse {
+            Some((ours, theirs)) if ours == name => theirs,
+            _ => name,
+        }
+    }
+
+    /// Where HOME is put when the job does not say.
+    pub(super) fn home(&self) -> &'a str {
+        self.home.unwrap_or(&self.profile.home.path)
+    }
+}
+
+impl Profile {
+    fn names_a_user(&self) -> bool {
+        let named = |context: &super::security_context::SecurityContext| {
+            context.run_as_user.is_some_and(|user| user > 0)
+        };
+        let of_pod = [&self.pod.set, &self.pod.default];
+        of_pod
+            .into_iter()
+            .any(|fields| named(&fields.security_context))
+            || Role::ALL.into_iter().any(|role| {
+                let rules = self.containers.role(role);
+                named(&rules.set.security_context) || named(&rules.default.security_context)
+            })
+    }
+
+    /// The names of its limits.
+    fn limits(&self) -> impl Iterator<Item = &str> {
+        Role::ALL.into_iter().flat_map(|role| {
+            let rules = self.containers.role(role);
+            let limits = [&rules.set, &rules.default].map(|fields| fields.resources.limits.keys());
+            limits.into_iter().flatten().map(String::as_str)
+        })
+    }
+
+    /// The limit that is the fuse device: the one called so, or the only one.
+    fn fuse_resource(&self) -> Option<&str> {
+        let mut names: Vec<&str> = self.limits().collect();
+        names.sort_unstable();
+        names.dedup();
+        match names[..] {
+            [only] => Some(only),
+            _ => names.into_iter().find(|name| name.ends_with("/fuse")),
+        }
+    }
+}
+
+/// The values that `policy`'s namespace gives to settings.
+pub(super) fn values<'a>(policy: &Policy<'a>) -> Vec<(Setting, &'a str)> {
+    let said = |setting: Setting| Some((setting, policy.setting(setting)?));
+    Setting::ALL.into_iter().filter_map(said).collect()
+}
