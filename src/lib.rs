@@ -16,6 +16,8 @@
 //! | [`webhook`] | serves: TLS, HTTP, the response, the log event |
 //! | [`cluster`] | knows namespaces: from the API server, or from a file |
 //! | [`certificates`] | the serving certificate and its sources |
+//! | [`rules`] | what an administrator says in files: profiles, defaults |
+//! | `folders` | watches the folders of files |
 //! | [`metrics`] | counts what podseal does, for Prometheus |
 //! | [`status`] | tells how podseal is: probes and metrics, on a port of their own |
 //! | [`seldom`] | lines of the log that anybody can cause |
@@ -27,7 +29,9 @@ pub mod admission;
 pub mod certificates;
 pub mod cli;
 pub mod cluster;
+mod folders;
 pub mod metrics;
+pub mod rules;
 pub mod seldom;
 pub mod status;
 pub mod webhook;

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::pod_security::Level;
-use super::policy::{Mode, Namespace, PROFILE, Settings};
-use super::profile::Setting;
+use super::policy::{Mode, Namespace, PROFILE};
+use super::profile::{Profiles, Setting};
 use super::text::quoted;
 
 /// The rules, in their order.
@@ -171,14 +171,14 @@ impl Defaults {
         labels.map(String::as_str).collect()
     }
 
-    /// The rules whose profile is none of `settings`'.
+    /// The rules whose profile is none of these.
     pub fn unknown_profiles<'d>(
         &'d self,
-        settings: &'d Settings<'_>,
+        profiles: &'d Profiles,
     ) -> impl Iterator<Item = &'d Rule> {
         self.rules
             .iter()
-            .filter(|rule| settings.profiles.get(&rule.profile).is_none())
+            .filter(|rule| profiles.get(&rule.profile).is_none())
     }
 }
 

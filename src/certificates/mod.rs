@@ -10,11 +10,9 @@
 //! | [`serving`] | what is served, and how it changes while serving |
 //! | [`files`] | the certificate, and the authorities of clients, from files |
 //! | [`renewal`] | notices when the files change, and reads them again |
-//! | `folders` | the watch of the files' folders |
 //! | [`self_managed`] | an authority and a certificate of podseal's own, in a Secret |
 
 pub mod files;
-mod folders;
 pub mod identity;
 pub mod pem;
 pub mod renewal;

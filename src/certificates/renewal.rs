@@ -8,8 +8,8 @@
 use std::time::{Duration, SystemTime};
 
 use super::files::{FileError, Files, Use, timestamp};
-use super::folders::{Folders, settled};
 use super::serving::Serving;
+use crate::folders::{Folders, settled};
 use crate::metrics::certificates::{Certificates, Material};
 
 /// The pauses before files that cannot be used are read again; after the last,

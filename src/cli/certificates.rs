@@ -149,6 +149,13 @@ impl Mode {
     }
 }
 
+impl Args {
+    /// The namespace podseal runs in, where an argument says so.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        self.self_managed.namespace.as_deref()
+    }
+}
+
 impl SelfManaged {
     /// What is kept, in `default_namespace` if the arguments name none.
     pub(super) fn settings(&self, default_namespace: &str) -> Settings {

@@ -13,6 +13,7 @@ pub mod profiles;
 pub mod render;
 pub mod review;
 mod reviewed;
+mod rules;
 pub mod serve;
 mod signals;
 

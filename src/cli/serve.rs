@@ -4,18 +4,18 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 
 use super::signals::Signals;
-use super::{certificates, limits};
-use crate::admission::policy::Settings;
+use super::{certificates, limits, rules};
 use crate::certificates::serving::Serving;
 use crate::cluster::file::NamespaceFile;
 use crate::cluster::namespaces::Namespaces;
 use crate::metrics::Metrics;
+use crate::rules::renewal::Renewal;
 use crate::status::pages::{self, Status};
 use crate::status::readiness::Readiness;
 use crate::status::{changes, port, self_probe};
@@ -74,10 +74,8 @@ pub struct Args {
     /// ask no cluster; read once
     #[arg(long, value_name = "FILE", help_heading = "Policy")]
     namespaces: Option<PathBuf>,
-    /// Deny jobs that are known by their labels alone where their profile grants more than the
-    /// baseline, until the namespace names its runner in the annotation podseal.io/runner
-    #[arg(long, help_heading = "Policy")]
-    require_runner: bool,
+    #[command(flatten)]
+    rules: rules::Args,
     #[command(flatten)]
     limits: limits::Args,
     /// The log's form: auto is text on a terminal and JSON elsewhere
@@ -102,6 +100,9 @@ enum LogFormat {
     Text,
 }
 
+/// How often the profiles are read again though no change was seen.
+const PROFILES_REREAD: Duration = Duration::from_secs(60);
+
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let start = Instant::now();
@@ -118,12 +119,9 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
         args.listen != args.status_listen || args.listen.port() == 0,
         "--listen and --status-listen are the same address; give two"
     );
-    let settings = Settings {
-        require_runner: args.require_runner,
-        ..Settings::built_in()
-    };
+    let (rules, read) = args.rules.rules(args.tls.namespace())?;
     let serving = Serving::default();
-    let mut metrics = Metrics::new(settings.profiles, serving.current());
+    let mut metrics = Metrics::new(&rules.profiles(), serving.current());
     args.tls.start(&serving, &metrics.certificates).await?;
     let namespaces = match &args.namespaces {
         Some(path) => Namespaces::File(Arc::new(namespaces_from_file(path)?)),
@@ -142,9 +140,15 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
         commit = env!("PODSEAL_COMMIT"),
         "serving"
     );
+    if let Some(read) = read {
+        let (rules, figures) = (rules.clone(), metrics.profiles.clone());
+        let renewal = Renewal::new(read.folder, read.files, rules, figures);
+        tokio::spawn(renewal.follow(PROFILES_REREAD));
+    }
     let readiness = Readiness::new(serving.current(), namespaces.clone());
     let status = Status {
         readiness: readiness.clone(),
+        rules: rules.clone(),
         metrics: Arc::clone(&metrics),
     };
     tokio::spawn(port::serve(status_listener, pages::router(status)));
@@ -153,7 +157,7 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
     let log = changes::log(start);
     tokio::spawn(changes::follow(readiness.clone(), SystemTime::now, log));
     let limits = args.limits.limits();
-    let webhook = Webhook::new(settings, namespaces, &limits, Arc::clone(&metrics));
+    let webhook = Webhook::new(rules, namespaces, &limits, Arc::clone(&metrics));
     let (told_to_stop, stop) = tokio::sync::oneshot::channel();
     let server = Server {
         certificate: serving.current(),

@@ -17,6 +17,7 @@ pub mod exposition;
 pub mod label;
 mod namespaces;
 mod process;
+pub mod profiles;
 pub mod requests;
 pub mod series;
 
@@ -42,6 +43,8 @@ pub struct Metrics {
     pub connections: Connections,
     /// Certificates and their files.
     pub certificates: Certificates,
+    /// Profiles and their files.
+    pub profiles: profiles::Profiles,
     registry: Registry,
 }
 
@@ -61,11 +64,13 @@ impl Metrics {
             Connections::register(registry),
         );
         let certificates = Certificates::register(registry, certificate);
+        let of_profiles = profiles::Profiles::register(all.sub_registry_with_prefix("podseal"));
         all.register_collector(Box::new(ThisProcess));
         Metrics {
             requests,
             connections,
             certificates,
+            profiles: of_profiles,
             registry: all,
         }
     }

@@ -11,9 +11,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::readiness::{Check, Readiness, Reason};
-use crate::admission::text::quoted;
+use crate::admission::text::{bounded, quoted};
 use crate::metrics::Metrics;
 use crate::metrics::exposition::Format;
+use crate::rules::current::Rules;
 
 /// How many `exclude`s of a query are read: there are four checks.
 const EXCLUDED: usize = 16;
@@ -23,6 +24,8 @@ const EXCLUDED: usize = 16;
 pub struct Status {
     /// The checks.
     pub readiness: Readiness,
+    /// What podseal decides by.
+    pub rules: Rules,
     /// The figures.
     pub metrics: Arc<Metrics>,
 }
@@ -46,14 +49,14 @@ pub fn router(status: Status) -> Router {
 /// API server is not mended by being killed.
 async fn live(RawQuery(query): RawQuery) -> Response {
     let query = Query::parse(query.as_deref().unwrap_or_default());
-    report("livez", &query, &[("ping", Ok(()))])
+    report("livez", &query, &[("ping", Ok(()))], None)
 }
 
 async fn ready(State(status): State<Status>, RawQuery(query): RawQuery) -> Response {
     let query = Query::parse(query.as_deref().unwrap_or_default());
     let now = SystemTime::now();
     let checks = Check::ALL.map(|check| (check.name(), status.readiness.check(check, now)));
-    report("readyz", &query, &checks)
+    report("readyz", &query, &checks, status.rules.problem())
 }
 
 async fn ready_in_one(State(status): State<Status>, Path(name): Path<String>) -> Response {
@@ -103,7 +106,12 @@ impl<'q> Query<'q> {
 /// A failure is 503 and not the 500 of Kubernetes' components: nothing broke, it
 /// is a state that passes, and whatever stands between us and a reader of status
 /// codes takes it for that. The kubelet treats both alike.
-fn report(page: &str, query: &Query<'_>, checks: &[(&str, Result<(), Reason>)]) -> Response {
+fn report(
+    page: &str,
+    query: &Query<'_>,
+    checks: &[(&str, Result<(), Reason>)],
+    stale: Option<String>,
+) -> Response {
     let mut lines = String::new();
     let mut passed = true;
     for (name, result) in checks {
@@ -116,6 +124,11 @@ fn report(page: &str, query: &Query<'_>, checks: &[(&str, Result<(), Reason>)]) 
             }
         };
         lines.push_str(&line);
+    }
+    // No check: podseal serves, and restarting it would end that.
+    if let Some(problem) = stale {
+        let problem = bounded(&problem);
+        lines.push_str(&format!("[!]profiles are those of before: {problem}\n"));
     }
     let is_known = |name: &&str| checks.iter().any(|(known, _)| known == name);
     let unknown = query.exclude.iter().filter(|name| !is_known(name));

@@ -16,18 +16,18 @@ use super::budget::Budget;
 use super::limits::Limits;
 use super::{record, response};
 use crate::admission::judge::judge;
-use crate::admission::policy::Settings;
 use crate::admission::request::Request;
 use crate::admission::review::{Decision, correct};
 use crate::admission::text::bounded;
 use crate::cluster::namespaces::Namespaces;
 use crate::metrics::Metrics;
 use crate::metrics::requests::{Operation, Refused, Shed};
+use crate::rules::current::Rules;
 use crate::seldom::Seldom;
 
 /// What answering a review takes.
 pub struct Webhook {
-    settings: Settings<'static>,
+    rules: Rules,
     namespaces: Namespaces,
     /// How long a body may take.
     body: Duration,
@@ -48,13 +48,13 @@ impl Webhook {
     /// What holds for all namespaces, the namespaces, the bounds, and where it is
     /// counted.
     pub fn new(
-        settings: Settings<'static>,
+        rules: Rules,
         namespaces: Namespaces,
         limits: &Limits,
         metrics: Arc<Metrics>,
     ) -> Webhook {
         Webhook {
-            settings,
+            rules,
             namespaces,
             body: limits.body,
             memory: Budget::new(limits.memory),
@@ -132,10 +132,12 @@ impl Webhook {
         let about = record::About::of(&request);
         let left = deadline.saturating_duration_since(Instant::now());
         let namespace = self.namespaces.get(&name, left).await;
+        let profiles = self.rules.profiles();
+        let settings = self.rules.settings(&profiles);
         let decision = match &namespace {
             Ok(namespace) => match webhook {
-                record::Webhook::Mutate => correct(request, namespace, &self.settings),
-                record::Webhook::Validate => judge(request, namespace, &self.settings),
+                record::Webhook::Mutate => correct(request, namespace, &settings),
+                record::Webhook::Validate => judge(request, namespace, &settings),
             },
             Err(unavailable) => Decision::unavailable(&request, &unavailable.to_string()),
         };

@@ -23,7 +23,7 @@ const RESTLESS: Duration = Duration::from_secs(1);
 
 /// Watched folders.
 #[derive(Debug)]
-pub(super) struct Folders {
+pub(crate) struct Folders {
     folders: BTreeSet<PathBuf>,
     watcher: Option<RecommendedWatcher>,
     changed: watch::Sender<()>,
@@ -32,7 +32,7 @@ pub(super) struct Folders {
 
 impl Folders {
     /// The folders of `files`; watched from the first [`Folders::renew`] on.
-    pub(super) fn of<'f>(files: impl Iterator<Item = &'f Path>) -> Folders {
+    pub(crate) fn of<'f>(files: impl Iterator<Item = &'f Path>) -> Folders {
         let folder = |file: &Path| {
             // Fails where there is no current folder, and no relative path then.
             let file = std::path::absolute(file).unwrap_or(file.to_owned());
@@ -47,7 +47,7 @@ impl Folders {
     }
 
     /// Tells of changes from now on.
-    pub(super) fn changes(&self) -> watch::Receiver<()> {
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
@@ -59,14 +59,14 @@ impl Folders {
     ///
     /// A node has few inotify instances, and all pods share them. Without one
     /// the periodic re-read remains, and the next call tries again.
-    pub(super) fn renew(&mut self) {
+    pub(crate) fn renew(&mut self) {
         if let Err(error) = self.try_renew()
             && !std::mem::replace(&mut self.has_told, true)
         {
             tracing::warn!(
                 %error,
-                "cannot watch the folders of the certificates; their files are read again at \
-                 intervals only"
+                folders = ?self.folders,
+                "cannot watch folders; the files in them are read again at intervals only"
             );
         }
     }
@@ -119,7 +119,7 @@ fn is_relevant(event: &notify::Result<Event>, folders: &BTreeSet<PathBuf>) -> bo
 }
 
 /// Waits for a change, and until it is over; no longer than `most`.
-pub(super) async fn settled(changes: &mut watch::Receiver<()>, most: Duration) {
+pub(crate) async fn settled(changes: &mut watch::Receiver<()>, most: Duration) {
     if timeout(most, changes.changed()).await.is_err() {
         return;
     }

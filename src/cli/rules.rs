@@ -1,0 +1,88 @@
+//! The arguments that say what holds for namespaces, beside their labels.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+
+use crate::admission::defaults::Defaults;
+use crate::admission::profile::Profiles;
+use crate::admission::profile::files::ProfileFile;
+use crate::rules::current::Rules;
+use crate::rules::folder::Folder;
+
+/// Profiles, defaults, and what they are trusted with.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Policy")]
+pub(super) struct Args {
+    /// A folder of profiles of your own, a YAML file each (`podseal profiles root-fuse` prints one
+    /// to start from), beside the built-in ones
+    #[arg(long, value_name = "DIR")]
+    pub(super) profiles: Option<PathBuf>,
+    /// What holds for namespaces that have no label podseal.io/profile: a YAML file of rules, of
+    /// which the first that matches counts; read once
+    #[arg(long, value_name = "FILE")]
+    pub(super) defaults: Option<PathBuf>,
+    /// Deny jobs that are known by their labels alone where their profile grants more than the
+    /// baseline, until the namespace names its runner in the annotation podseal.io/runner
+    #[arg(long)]
+    pub(super) require_runner: bool,
+}
+
+/// Profiles as they were read from a folder.
+pub(super) struct Read {
+    /// The folder.
+    pub(super) folder: Folder,
+    /// The files they were read from.
+    pub(super) files: Vec<ProfileFile>,
+}
+
+impl Args {
+    /// What they say, for a podseal that runs in the namespace `own`.
+    pub(super) fn rules(&self, own: Option<&str>) -> anyhow::Result<(Rules, Option<Read>)> {
+        let (profiles, read) = match &self.profiles {
+            None => (Profiles::built_in().clone(), None),
+            Some(path) => {
+                let (profiles, read) = profiles_of(path)?;
+                (profiles, Some(read))
+            }
+        };
+        let defaults = match &self.defaults {
+            None => Defaults::default(),
+            Some(path) => defaults_of(path, own)?,
+        };
+        let rules = Rules::new(profiles, defaults, self.require_runner);
+        for rule in rules.defaults().unknown_profiles(&rules.profiles()) {
+            anyhow::bail!(
+                "--defaults: rule {:?}: there is no profile {:?}; there are {}",
+                rule.name,
+                rule.profile,
+                rules.profiles().names()
+            );
+        }
+        Ok((rules, read))
+    }
+}
+
+fn profiles_of(path: &Path) -> anyhow::Result<(Profiles, Read)> {
+    let folder = Folder::new(path);
+    let read = folder.files().and_then(|files| {
+        let (profiles, remarks) = Folder::parse(&files)?;
+        Ok((files, profiles, remarks))
+    });
+    let (files, profiles, remarks) = read.map_err(|error| anyhow!("--profiles: {error}"))?;
+    for remark in remarks {
+        tracing::warn!(warning = %remark, "a profile will likely not work");
+    }
+    if files.is_empty() {
+        let path = path.display();
+        tracing::warn!(%path, "there is no profile in --profiles yet");
+    }
+    Ok((profiles, Read { folder, files }))
+}
+
+fn defaults_of(path: &Path, own: Option<&str>) -> anyhow::Result<Defaults> {
+    let in_file = || format!("--defaults {}", path.display());
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", in_file()))?;
+    Defaults::from_yaml(&text, own).with_context(in_file)
+}

@@ -1,0 +1,80 @@
+//! What holds now. A review takes it once, and decides by that.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use tokio::sync::watch;
+
+use crate::admission::defaults::Defaults;
+use crate::admission::policy::Settings;
+use crate::admission::profile::Profiles;
+
+/// What holds for all namespaces. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Rules(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    profiles: ArcSwap<Profiles>,
+    defaults: Defaults,
+    require_runner: bool,
+    /// Why the files' profiles are not these.
+    problem: watch::Sender<Option<String>>,
+}
+
+impl Rules {
+    /// These profiles, until others come; the rest for good.
+    pub fn new(profiles: Profiles, defaults: Defaults, require_runner: bool) -> Rules {
+        Rules(Arc::new(Parts {
+            profiles: ArcSwap::from_pointee(profiles),
+            defaults,
+            require_runner,
+            problem: watch::Sender::new(None),
+        }))
+    }
+
+    /// The built-in profiles, and nothing else.
+    pub fn built_in() -> Rules {
+        Rules::new(Profiles::built_in().clone(), Defaults::default(), false)
+    }
+
+    /// The profiles that hold now.
+    pub fn profiles(&self) -> Guard<Arc<Profiles>> {
+        self.0.profiles.load()
+    }
+
+    /// What a review decides by, with the profiles it has taken.
+    pub fn settings<'r>(&'r self, profiles: &'r Profiles) -> Settings<'r> {
+        Settings {
+            profiles,
+            defaults: &self.0.defaults,
+            require_runner: self.0.require_runner,
+        }
+    }
+
+    /// What holds for namespaces without a label.
+    pub fn defaults(&self) -> &Defaults {
+        &self.0.defaults
+    }
+
+    /// Other profiles hold from now on.
+    pub fn replace(&self, profiles: Profiles) {
+        self.0.profiles.store(Arc::new(profiles));
+        self.0.problem.send_replace(None);
+    }
+
+    /// The files are as they were when their profiles were taken.
+    pub fn in_order(&self) {
+        self.0.problem.send_replace(None);
+    }
+
+    /// The files cannot be used, and the profiles of before hold on.
+    pub fn broken(&self, why: String) {
+        self.0.problem.send_replace(Some(why));
+    }
+
+    /// Why the files' profiles do not hold, if they do not.
+    pub fn problem(&self) -> Option<String> {
+        self.0.problem.borrow().clone()
+    }
+}

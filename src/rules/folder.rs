@@ -1,0 +1,134 @@
+//! Reads the profiles of a folder: one file a profile, `*.yaml` or `*.yml`.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::admission::profile::check::Severity;
+use crate::admission::profile::files::{self, ProfileFile, Remark};
+use crate::admission::profile::{ProfileError, Profiles};
+
+/// Longer files are not read to their end: no profile has so many bytes.
+const MOST: u64 = 128 * 1024;
+/// How many files are read.
+const FILES: usize = 1000;
+
+/// A folder of profiles.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    path: PathBuf,
+}
+
+/// Why a folder gives no profiles.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// It cannot be read.
+    #[error("cannot read {path}: {error}")]
+    Unreadable {
+        /// The folder, or the file in it.
+        path: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// Some of the files are no profiles.
+    #[error("{}", lines(.0))]
+    Wrong(Vec<Remark>),
+}
+
+fn lines(remarks: &[Remark]) -> String {
+    let errors = remarks
+        .iter()
+        .filter(|remark| remark.severity == Severity::Error);
+    let lines: Vec<_> = errors.map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+impl Folder {
+    /// The folder at `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Folder {
+        Folder { path: path.into() }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its files, by name. One that begins with a dot is none of them: a
+    /// ConfigMap's volume keeps its own there.
+    ///
+    /// # Errors
+    /// When the folder or a file cannot be read.
+    pub fn files(&self) -> Result<Vec<ProfileFile>, FolderError> {
+        let unreadable = |path: &Path| {
+            let path = path.display().to_string();
+            |error| FolderError::Unreadable { path, error }
+        };
+        let mut paths = Vec::new();
+        for entry in std::fs::read_dir(&self.path).map_err(unreadable(&self.path))? {
+            let path = entry.map_err(unreadable(&self.path))?.path();
+            let is_hidden = path
+                .file_name()
+                .is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
+            let is_yaml = path
+                .extension()
+                .is_some_and(|end| end == "yaml" || end == "yml");
+            if is_yaml && !is_hidden && paths.len() < FILES {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        let read = |path: PathBuf| {
+            let mut bytes = Vec::new();
+            let file = std::fs::File::open(&path).map_err(unreadable(&path))?;
+            file.take(MOST)
+                .read_to_end(&mut bytes)
+                .map_err(unreadable(&path))?;
+            Ok(ProfileFile {
+                name: path.display().to_string(),
+                text: String::from_utf8_lossy(&bytes).into_owned(),
+            })
+        };
+        paths.into_iter().map(read).collect()
+    }
+
+    /// The profiles of `files` beside the built-in ones, and what there is to say of them.
+    ///
+    /// # Errors
+    /// When one of them cannot be used.
+    pub fn parse(files: &[ProfileFile]) -> Result<(Profiles, Vec<Remark>), FolderError> {
+        files::read(files).map_err(FolderError::Wrong)
+    }
+}
+
+impl FolderError {
+    /// The first of what is wrong, and how much more there is: a line.
+    pub fn first(&self) -> String {
+        let FolderError::Wrong(remarks) = self else {
+            return self.to_string();
+        };
+        let mut errors = remarks
+            .iter()
+            .filter(|remark| remark.severity == Severity::Error);
+        let first = errors.next().map(ToString::to_string).unwrap_or_default();
+        let first = first.lines().next().unwrap_or_default().to_owned();
+        match errors.count() {
+            0 => first,
+            more => format!("{first}; and {more} more"),
+        }
+    }
+
+    /// Each of what is wrong.
+    pub fn remarks(self) -> Vec<Remark> {
+        match self {
+            FolderError::Wrong(remarks) => remarks,
+            FolderError::Unreadable { path, error } => vec![Remark {
+                file: path,
+                severity: Severity::Error,
+                error: ProfileError {
+                    position: None,
+                    told: format!("cannot be read: {error}"),
+                },
+            }],
+        }
+    }
+}

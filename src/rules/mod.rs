@@ -1,0 +1,12 @@
+//! What a cluster's administrator says in files: profiles of their own, and what
+//! holds for namespaces without a label.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | [`current`] | what holds now, for all reviews |
+//! | [`folder`] | reads the profiles of a folder |
+//! | [`renewal`] | reads them again while podseal serves |
+
+pub mod current;
+pub mod folder;
+pub mod renewal;
