@@ -163,12 +163,12 @@ impl Defaults {
     }
 
     /// The keys of the labels that rules ask for.
-    pub fn label_keys(&self) -> BTreeSet<&str> {
+    pub fn label_keys(&self) -> BTreeSet<String> {
         let labels = self
             .rules
             .iter()
             .flat_map(|rule| rule.namespaces.match_labels.keys());
-        labels.map(String::as_str).collect()
+        labels.cloned().collect()
     }
 
     /// The rules whose profile is none of these.

@@ -1,6 +1,6 @@
 //! What the namespace says: its labels, and one annotation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use super::defaults::{Defaults, Rule};
@@ -40,10 +40,26 @@ impl Namespace {
         L: IntoIterator<Item = (String, String)>,
         A: IntoIterator<Item = (String, String)>,
     {
+        Namespace::keeping(name, labels, annotations, &BTreeSet::new())
+    }
+
+    /// One of which the labels of these keys are kept as well, since default
+    /// rules ask for them.
+    pub fn keeping<L, A>(
+        name: impl Into<String>,
+        labels: L,
+        annotations: A,
+        keys: &BTreeSet<String>,
+    ) -> Namespace
+    where
+        L: IntoIterator<Item = (String, String)>,
+        A: IntoIterator<Item = (String, String)>,
+    {
         let ours = |(key, _): &(String, String)| Namespace::reads(key);
+        let kept = |label: &(String, String)| ours(label) || keys.contains(&label.0);
         Namespace {
             name: name.into(),
-            labels: Arc::new(labels.into_iter().filter(ours).collect()),
+            labels: Arc::new(labels.into_iter().filter(kept).collect()),
             annotations: Arc::new(annotations.into_iter().filter(ours).collect()),
         }
     }

@@ -11,14 +11,15 @@ use serde_json::Value;
 use super::input::{self, Item};
 use super::render;
 use super::reviewed::{Format, Reviewed, Tally, print};
+use super::rules;
 use crate::admission::judge::judge;
 use crate::admission::pod::Pod;
-use crate::admission::policy::{LEVEL, MODE, Namespace, PROFILE, Policy, Settings};
-use crate::admission::profile::Profiles;
+use crate::admission::policy::{LEVEL, MODE, Namespace, PROFILE, Policy};
 use crate::admission::request::Request;
 use crate::admission::review::{Answer, Outcome, correct};
 use crate::admission::text::bounded;
 use crate::cluster::file::NamespaceFile;
+use crate::rules::current::Rules;
 
 pub(super) const LONG_ABOUT: &str = "\
 Shows what the webhook would answer for pods in files, without a cluster.
@@ -63,10 +64,8 @@ pub struct Args {
     /// What is done to the pods; an AdmissionReview says so itself
     #[arg(long, value_parser = PossibleValuesParser::new(["CREATE", "UPDATE"]), default_value = "CREATE")]
     operation: String,
-    /// Deny jobs that are known by their labels alone where their profile grants more than the
-    /// baseline
-    #[arg(long)]
-    require_runner: bool,
+    #[command(flatten)]
+    rules: rules::Args,
     /// What to print: text for people, the patched pods, or a JSON object a line
     #[arg(short, long, value_enum, default_value = "text")]
     output: Format,
@@ -80,7 +79,8 @@ enum Source {
 
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let source = Source::of(args)?;
+    let (rules, _) = args.rules.rules(None)?;
+    let source = Source::of(args, &rules)?;
     let mut tally = Tally::default();
     for file in &args.files {
         let items = input::read(file).and_then(|text| input::parse(&text));
@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
         };
         for item in items {
-            match review(args, &source, file, &item) {
+            match review(args, &rules, &source, file, &item) {
                 Ok(reviewed) => {
                     tally.count(&reviewed);
                     print(&reviewed, args.output)?;
@@ -125,9 +125,9 @@ fn complain(file: &str, error: &dyn std::fmt::Display) {
 }
 
 impl Source {
-    fn of(args: &Args) -> anyhow::Result<Source> {
+    fn of(args: &Args, rules: &Rules) -> anyhow::Result<Source> {
         if let Some(profile) = &args.profile {
-            let profiles = Profiles::built_in();
+            let profiles = rules.profiles();
             if profiles.get(profile).is_none() {
                 bail!(
                     "--profile: there is no {profile:?}; there are {}",
@@ -139,10 +139,13 @@ impl Source {
         let Some(path) = &args.namespaces else {
             bail!("say where the profile comes from: --namespaces FILE or --profile NAME");
         };
-        Ok(Source::File(super::serve::namespaces_from_file(path)?))
+        Ok(Source::File(super::serve::namespaces_from_file(
+            path,
+            rules.defaults(),
+        )?))
     }
 
-    fn namespace(&self, name: &str, args: &Args) -> anyhow::Result<Namespace> {
+    fn namespace(&self, name: &str, args: &Args, rules: &Rules) -> anyhow::Result<Namespace> {
         let mut namespace = match self {
             Source::Profile(profile) => {
                 Namespace::new(name, [(PROFILE.to_owned(), profile.clone())], [])
@@ -156,7 +159,8 @@ impl Source {
             }
         };
         for (label, value) in [(LEVEL, &args.level), (MODE, &args.mode)] {
-            if let Some(value) = value.as_ref().filter(|_| namespace.opts_in()) {
+            let has_policy = namespace.opts_in() || rules.defaults().rule_for(&namespace).is_some();
+            if let Some(value) = value.as_ref().filter(|_| has_policy) {
                 Arc::make_mut(&mut namespace.labels).insert(label.to_owned(), value.clone());
             }
         }
@@ -166,7 +170,13 @@ impl Source {
 
 /// Reviews one item as the API server would have it reviewed: corrected first,
 /// and then, as it is in the end, judged.
-fn review(args: &Args, source: &Source, file: &str, item: &Item) -> anyhow::Result<Reviewed> {
+fn review(
+    args: &Args,
+    rules: &Rules,
+    source: &Source,
+    file: &str,
+    item: &Item,
+) -> anyhow::Result<Reviewed> {
     let text = item.review(&args.operation)?;
     if let Item::Pod(pod) = item {
         // By itself, so that the place of an error is a place in the pod.
@@ -177,11 +187,9 @@ fn review(args: &Args, source: &Source, file: &str, item: &Item) -> anyhow::Resu
     if name.is_empty() {
         bail!("the AdmissionReview has no request.namespace; podseal reviews pods only");
     }
-    let namespace = source.namespace(&name, args)?;
-    let settings = Settings {
-        require_runner: args.require_runner,
-        ..Settings::built_in()
-    };
+    let namespace = source.namespace(&name, args, rules)?;
+    let profiles = rules.profiles();
+    let settings = rules.settings(&profiles);
     let policy = Policy::from_namespace(&namespace, &settings);
     if let Some(user) = args.user.as_deref() {
         request.user_info.username = Some(user.into());
@@ -214,7 +222,7 @@ fn review(args: &Args, source: &Source, file: &str, item: &Item) -> anyhow::Resu
     let ineffective = [LEVEL, MODE]
         .into_iter()
         .filter(|label| namespace.labels.contains_key(*label));
-    if !namespace.opts_in() {
+    if policy.is_none() {
         reviewed.warnings.extend(
             ineffective.map(|label| format!("label {label} has no effect without {PROFILE}")),
         );

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 
 use super::signals::Signals;
 use super::{certificates, limits, rules};
+use crate::admission::defaults::Defaults;
 use crate::certificates::serving::Serving;
 use crate::cluster::file::NamespaceFile;
 use crate::cluster::namespaces::Namespaces;
@@ -124,8 +125,8 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
     let mut metrics = Metrics::new(&rules.profiles(), serving.current());
     args.tls.start(&serving, &metrics.certificates).await?;
     let namespaces = match &args.namespaces {
-        Some(path) => Namespaces::File(Arc::new(namespaces_from_file(path)?)),
-        None => namespaces_from_cluster().await?,
+        Some(path) => Namespaces::File(Arc::new(namespaces_from_file(path, rules.defaults())?)),
+        None => namespaces_from_cluster(rules.defaults()).await?,
     };
     metrics.show_namespaces(namespaces.clone());
     let metrics = Arc::new(metrics);
@@ -212,9 +213,10 @@ async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<(TcpListener,
     Ok((listener, address))
 }
 
-async fn namespaces_from_cluster() -> anyhow::Result<Namespaces> {
+async fn namespaces_from_cluster(defaults: &Defaults) -> anyhow::Result<Namespaces> {
     let config = cluster("ask for namespaces", ", or give --namespaces FILE").await?;
-    Namespaces::from_cluster(config).context("no client for the cluster can be made")
+    Namespaces::from_cluster(config, defaults.label_keys())
+        .context("no client for the cluster can be made")
 }
 
 /// How to reach the cluster, which is needed for `what`.
@@ -238,11 +240,14 @@ pub(super) async fn cluster(what: &str, otherwise: &str) -> anyhow::Result<kube:
 }
 
 /// Reads the file that `--namespaces` names.
-pub(super) fn namespaces_from_file(path: &Path) -> anyhow::Result<NamespaceFile> {
+pub(super) fn namespaces_from_file(
+    path: &Path,
+    defaults: &Defaults,
+) -> anyhow::Result<NamespaceFile> {
     let in_file = || format!("--namespaces {}", path.display());
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", in_file()))?;
-    NamespaceFile::from_text(&text).with_context(in_file)
+    NamespaceFile::keeping(&text, &defaults.label_keys()).with_context(in_file)
 }
 
 fn start_logging(format: LogFormat, level: &str) {

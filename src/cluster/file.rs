@@ -1,6 +1,6 @@
 //! Namespaces from a file: for trials, the demo and `podseal review`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -40,6 +40,11 @@ impl NamespaceFile {
     /// Namespaces from a file's text: YAML or JSON, one or more documents, each
     /// a `Namespace` or a `List` of them, as `kubectl get ns -o yaml` prints.
     pub fn from_text(text: &str) -> Result<NamespaceFile, FileError> {
+        NamespaceFile::keeping(text, &BTreeSet::new())
+    }
+
+    /// The same, with the labels of these keys kept as well.
+    pub fn keeping(text: &str, keys: &BTreeSet<String>) -> Result<NamespaceFile, FileError> {
         // No snippet: the file may be another, such as a key.
         let options = serde_saphyr::options! {
             budget: None,
@@ -76,7 +81,7 @@ impl NamespaceFile {
                     .ok_or(FileError::NoName)?;
                 let (labels, annotations) =
                     (labels.unwrap_or_default(), annotations.unwrap_or_default());
-                let namespace = Namespace::new(name.clone(), labels, annotations);
+                let namespace = Namespace::keeping(name.clone(), labels, annotations, keys);
                 if namespaces
                     .insert(name.clone(), Arc::new(namespace))
                     .is_some()

@@ -1,5 +1,6 @@
 //! Namespaces that are asked for live, and how every look-up ended.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio::time::timeout;
 
 use super::error::core_of;
 use super::namespaces::Unavailable;
-use super::object::Object;
+use super::object::Labelled;
 use super::watch::PATH;
 use crate::admission::policy::Namespace;
 use crate::admission::text::bounded;
@@ -84,20 +85,22 @@ impl LookUps {
 /// Asks the API server for one namespace at a time.
 #[derive(Debug)]
 pub(super) struct Live {
+    /// The labels that are kept beside podseal's own.
+    keys: BTreeSet<String>,
     slots: Semaphore,
     failures: Seldom,
 }
 
-impl Default for Live {
-    fn default() -> Live {
+impl Live {
+    /// One that keeps the labels of these keys, too.
+    pub(super) fn keeping(keys: BTreeSet<String>) -> Live {
         Live {
+            keys,
             slots: Semaphore::new(AT_ONCE),
             failures: Seldom::default(),
         }
     }
-}
 
-impl Live {
     /// The namespace called `name`, as it is now.
     pub(super) async fn get(
         &self,
@@ -119,7 +122,7 @@ impl Live {
         };
         match timeout(LOOK_UP.min(within), asked).await {
             Ok(Ok(object)) => {
-                let namespace = Namespace::from(object);
+                let namespace = object.keeping(&self.keys);
                 if namespace.name != name {
                     // Something between us and the API server answers for it.
                     self.warn(name, "the answer is about another object, or about none");
@@ -147,7 +150,7 @@ impl Live {
     }
 }
 
-async fn ask(client: &kube::Client, name: &str) -> kube::Result<Object> {
+async fn ask(client: &kube::Client, name: &str) -> kube::Result<Labelled> {
     let request = Request::new(PATH).get_metadata(name, &GetParams::default());
     client
         .request(request.map_err(kube::Error::BuildRequest)?)

@@ -1,5 +1,6 @@
 //! Where a namespace's labels come from.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -53,11 +54,13 @@ pub enum Unavailable {
 
 impl Namespaces {
     /// The namespaces of the cluster that `config` leads to, watched from now on
-    /// by a task of the current runtime.
+    /// by a task of the current runtime. Of one that does not opt in, and so is asked
+    /// for, the labels of these `keys` are kept besides, since default rules ask
+    /// for them.
     ///
     /// # Errors
     /// When `config` is none that a client can be made of.
-    pub fn from_cluster(config: kube::Config) -> kube::Result<Namespaces> {
+    pub fn from_cluster(config: kube::Config, keys: BTreeSet<String>) -> kube::Result<Namespaces> {
         let cache = Arc::<Cache>::default();
         // A client each, since they are patient for different times.
         let watch = Watch::new(client(config.clone(), FRESH)?, Arc::clone(&cache));
@@ -66,7 +69,7 @@ impl Namespaces {
         Ok(Namespaces::Cluster(Arc::new(Cluster {
             cache,
             client,
-            live: Live::default(),
+            live: Live::keeping(keys),
             look_ups: LookUps::default(),
             _watch: AbortOnDropHandle::new(tokio::spawn(watch.keep())),
         })))

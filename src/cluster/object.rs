@@ -3,7 +3,7 @@
 //! Kubernetes' own types would hold the managed fields and foreign annotations
 //! of each object as well: of a page of the list, many times what is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -91,6 +91,34 @@ impl From<Object> for Namespace {
             labels: Arc::new(metadata.labels.0),
             annotations: Arc::new(metadata.annotations.0),
         }
+    }
+}
+
+/// A namespace with all its labels.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Labelled {
+    metadata: LabelledMetadata,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct LabelledMetadata {
+    name: String,
+    #[serde(deserialize_with = "or_default")]
+    labels: BTreeMap<String, String>,
+    annotations: Ours,
+}
+
+impl Labelled {
+    /// What is kept of it, with the labels of these keys.
+    pub(super) fn keeping(self, keys: &BTreeSet<String>) -> Namespace {
+        let LabelledMetadata {
+            name,
+            labels,
+            annotations: Ours(annotations),
+        } = self.metadata;
+        Namespace::keeping(name, labels, annotations, keys)
     }
 }
 
