@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod certificates;
+mod checked;
 pub mod input;
 mod limits;
 pub mod profiles;

@@ -1,49 +1,91 @@
 //! `podseal profiles`: what there is to choose from.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
-use anyhow::bail;
+use anyhow::{Context, bail};
 
-use crate::admission::profile::{BUILT_IN, Profiles};
+use super::checked;
+use crate::admission::profile::files::ProfileFile;
+use crate::admission::profile::{BUILT_IN, Profiles, Written};
+use crate::rules::folder::Folder;
 
 pub(super) const LONG_ABOUT: &str = "\
 Lists the profiles with a line on when to use which, or prints one as YAML, in the \
-format in which profiles are written.";
+format in which profiles are written; and checks those of your own.";
 
 /// Arguments of `podseal profiles`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  podseal profiles\n  podseal profiles root-fuse")]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The profile to print
     name: Option<String>,
+    /// A folder of profiles of your own, beside the built-in ones
+    #[arg(long, value_name = "DIR")]
+    profiles: Option<PathBuf>,
+    /// Check the profiles of a folder: what is wrong with them, and what each gives a job beyond the
+    /// Pod Security Standards
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["name", "profiles"])]
+    check: Option<PathBuf>,
+    /// What --check prints: text for people, or a JSON object
+    #[arg(short, long, value_enum, default_value = "text", requires = "check")]
+    output: Format,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  podseal profiles
+  podseal profiles root-fuse > profiles/mine.yaml
+                                 to start one of your own: give it another name
+  podseal profiles --check profiles
+
+Exit code: 0; with --check 1 when a profile cannot be used; 2 when an input cannot be read.";
 
 const NAME: Style = AnsiColor::Cyan.on_default().bold();
 
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if let Some(path) = &args.check {
+        return checked::check(path, args.output == Format::Json);
+    }
+    let (profiles, files) = match &args.profiles {
+        None => (Profiles::built_in().clone(), Vec::new()),
+        Some(path) => {
+            let files = Folder::new(path).files().context("--profiles")?;
+            let (profiles, _) = Folder::parse(&files).context("--profiles")?;
+            (profiles, files)
+        }
+    };
     match &args.name {
-        Some(name) => print_one(name)?,
-        None => list()?,
+        Some(name) => print_one(name, &profiles, &files)?,
+        None => list(&profiles)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_one(name: &str) -> anyhow::Result<()> {
+fn print_one(name: &str, profiles: &Profiles, files: &[ProfileFile]) -> anyhow::Result<()> {
     let built_in = BUILT_IN.into_iter().find(|(built_in, _)| *built_in == name);
-    let Some((_, yaml)) = built_in else {
+    let is_named =
+        |file: &&ProfileFile| Written::from_yaml(&file.text).is_ok_and(|p| p.name == name);
+    let custom = || files.iter().find(is_named).map(|file| file.text.as_str());
+    let Some(yaml) = built_in.map(|(_, yaml)| yaml).or_else(custom) else {
         bail!(
             "there is no profile {name:?}; there are {}",
-            Profiles::built_in().names()
+            profiles.names()
         );
     };
     super::write_out(yaml.as_bytes())
 }
 
-fn list() -> anyhow::Result<()> {
-    let profiles = Profiles::built_in();
+fn list(profiles: &Profiles) -> anyhow::Result<()> {
     let width = profiles
         .iter()
         .map(|profile| profile.name.len())

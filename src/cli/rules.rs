@@ -13,6 +13,7 @@ use crate::rules::folder::Folder;
 /// Profiles, defaults, and what they are trusted with.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Policy")]
+#[group(skip)]
 pub(super) struct Args {
     /// A folder of profiles of your own, a YAML file each (`podseal profiles root-fuse` prints one
     /// to start from), beside the built-in ones

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub mod check;
+pub mod cost;
 mod file;
 pub mod files;
 mod place;

@@ -53,6 +53,12 @@ impl Profiles {
         self.0.iter()
     }
 
+    /// Those that are not built in.
+    pub fn custom(&self) -> impl Iterator<Item = &Profile> {
+        let built_in = |profile: &&Profile| BUILT_IN.iter().any(|(name, _)| *name == profile.name);
+        self.iter().filter(move |profile| !built_in(profile))
+    }
+
     /// Their names, for a message: `userns, rootless, …`.
     pub fn names(&self) -> String {
         let names: Vec<_> = self.iter().map(|profile| profile.name.as_str()).collect();

@@ -1,0 +1,90 @@
+//! What a profile costs in security: what it makes of a plain job's containers,
+//! against the Pod Security Standards.
+
+use std::collections::BTreeMap;
+
+use super::Profile;
+use crate::admission::adjusted::Adjusted;
+use crate::admission::job::Role;
+use crate::admission::plan;
+use crate::admission::pod::Pod;
+use crate::admission::pod_security::{Level, Violation, violations};
+
+/// What one container, or the pod, has beyond the levels.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Beyond {
+    /// What the level `baseline` forbids, each as `field: value`.
+    pub baseline: Vec<String>,
+    /// What only the level `restricted` forbids.
+    pub restricted: Vec<String>,
+}
+
+/// A job as its author writes it and the runner makes it, with a service and
+/// nothing said of security.
+const JOB: &str = r#"{"metadata": {"name": "job", "labels": {"job.runner.gitlab.com/pod": "job"}},
+  "spec": {
+    "initContainers": [{"name": "init-permissions", "image": "helper"}],
+    "containers": [{"name": "build", "image": "podman"}, {"name": "helper", "image": "helper"},
+                   {"name": "svc-0", "image": "postgres"}]}}"#;
+
+/// What `profile` sets beyond each level, by container; `pod` is the pod itself.
+///
+/// What the job has anyway is left out: it is no doing of the profile's.
+pub fn beyond(profile: &Profile) -> BTreeMap<String, Beyond> {
+    let job = || serde_json::from_str::<Pod<'_>>(JOB).expect("the job is a pod");
+    let before = job();
+    let mut after = job();
+    let adjusted = Adjusted::unchanged(profile);
+    if plan::correct(&mut after, &adjusted, Level::Privileged).is_err() {
+        // A profile that no pod can have is refused before it is asked about.
+        return BTreeMap::new();
+    }
+    let told = |pod: &Pod<'_>, level| -> Vec<(String, String)> {
+        let tell = |violation: &Violation<'_>| {
+            let container = match violation.container.is_empty() {
+                true => "pod".to_owned(),
+                false => violation.container.to_string(),
+            };
+            (
+                container,
+                format!("{}: {}", violation.field, &*violation.value),
+            )
+        };
+        violations(pod, level).iter().map(tell).collect()
+    };
+    let mut beyond: BTreeMap<String, Beyond> = BTreeMap::new();
+    let new_at = |level| {
+        let known = told(&before, level);
+        let mut new = told(&after, level);
+        new.retain(|violation| !known.contains(violation));
+        new
+    };
+    let baseline = new_at(Level::Baseline);
+    for (container, what) in &baseline {
+        let beyond = beyond.entry(container.clone()).or_default();
+        beyond.baseline.push(what.clone());
+    }
+    for violation in new_at(Level::Restricted) {
+        if !baseline.contains(&violation) {
+            let (container, what) = violation;
+            beyond.entry(container).or_default().restricted.push(what);
+        }
+    }
+    beyond
+}
+
+/// What `profile` grants its jobs in a namespace of `level`: role and control.
+pub fn grants(profile: &Profile, level: Level) -> Vec<(&'static str, &'static str)> {
+    let of_role = |role: Role| {
+        let grants = &profile.containers.role(role).grants;
+        let families = match level {
+            Level::Privileged => &[][..],
+            Level::Baseline => &grants.baseline,
+            Level::Restricted => &grants.restricted,
+        };
+        families
+            .iter()
+            .map(move |family| (role.key(), family.name()))
+    };
+    Role::ALL.into_iter().flat_map(of_role).collect()
+}

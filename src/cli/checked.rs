@@ -1,0 +1,200 @@
+//! `podseal profiles --check`: what is wrong with a folder of profiles, and what
+//! each of them costs.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde::Serialize;
+
+use super::render::{self, CHANGED, DENIED, QUIET, WARNED};
+use crate::admission::pod_security::Level;
+use crate::admission::profile::Profile;
+use crate::admission::profile::check::Severity;
+use crate::admission::profile::cost::{beyond, grants};
+use crate::admission::profile::files::Remark;
+use crate::rules::folder::Folder;
+
+/// What `-o json` prints. These names are an interface.
+#[derive(Serialize)]
+struct Checked {
+    ok: bool,
+    remarks: Vec<Told>,
+    profiles: Vec<Cost>,
+}
+
+#[derive(Serialize)]
+struct Told {
+    file: String,
+    line: Option<u64>,
+    column: Option<u64>,
+    severity: &'static str,
+    message: String,
+}
+
+#[derive(Serialize)]
+struct Cost {
+    name: String,
+    extends: Option<String>,
+    containers: Vec<Container>,
+    grants: Vec<Grant>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Container {
+    name: String,
+    beyond_baseline: Vec<String>,
+    beyond_restricted: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Grant {
+    level: &'static str,
+    container: &'static str,
+    control: &'static str,
+}
+
+/// Checks the profiles in `path`.
+pub(super) fn check(path: &Path, json: bool) -> anyhow::Result<ExitCode> {
+    let folder = Folder::new(path);
+    let files = folder.files().context("--check")?;
+    if files.is_empty() {
+        anyhow::bail!("--check: there is no *.yaml in {}", path.display());
+    }
+    let (profiles, remarks) = match Folder::parse(&files) {
+        Ok((profiles, remarks)) => (profiles.custom().map(Cost::of).collect(), remarks),
+        Err(error) => (Vec::new(), error.remarks()),
+    };
+    let is_error = |remark: &Remark| remark.severity == Severity::Error;
+    let checked = Checked {
+        ok: !remarks.iter().any(is_error),
+        remarks: remarks.iter().map(Told::of).collect(),
+        profiles,
+    };
+    if json {
+        let mut text = serde_json::to_vec(&checked)?;
+        text.push(b'\n');
+        super::write_out(&text)?;
+    } else {
+        render::print(&checked.text())?;
+    }
+    Ok(match checked.ok {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(1),
+    })
+}
+
+impl Told {
+    fn of(remark: &Remark) -> Told {
+        let position = remark.error.position;
+        Told {
+            file: remark.file.clone(),
+            line: position.map(|position| position.line),
+            column: position.map(|position| position.column),
+            severity: match remark.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            },
+            message: remark.error.bounded().to_owned(),
+        }
+    }
+}
+
+impl Cost {
+    fn of(profile: &Profile) -> Cost {
+        let containers = beyond(profile).into_iter().map(|(name, beyond)| Container {
+            name,
+            beyond_baseline: beyond.baseline,
+            beyond_restricted: beyond.restricted,
+        });
+        let grants = [Level::Baseline, Level::Restricted]
+            .into_iter()
+            .flat_map(|level| {
+                let grant = move |(container, control)| Grant {
+                    level: level.name(),
+                    container,
+                    control,
+                };
+                grants(profile, level).into_iter().map(grant)
+            });
+        Cost {
+            name: profile.name.clone(),
+            extends: profile.extends.clone(),
+            containers: containers.collect(),
+            grants: grants.collect(),
+        }
+    }
+}
+
+impl Checked {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for told in &self.remarks {
+            let style = if told.severity == "error" {
+                DENIED
+            } else {
+                WARNED
+            };
+            let _ = write!(
+                text,
+                "{style}{}{style:#} {}",
+                told.severity,
+                render::visible(&told.file)
+            );
+            if let (Some(line), Some(column)) = (told.line, told.column) {
+                let _ = write!(text, ":{line}:{column}");
+            }
+            let lines: Vec<_> = told.message.lines().map(render::visible).collect();
+            let _ = writeln!(text, ": {}", lines.join("\n  "));
+        }
+        for cost in &self.profiles {
+            cost.write(&mut text);
+        }
+        if !self.ok {
+            text.push_str("No profile of this folder is used until its errors are mended.\n");
+        }
+        text
+    }
+}
+
+impl Cost {
+    fn write(&self, text: &mut String) {
+        let _ = write!(text, "{CHANGED}{}{CHANGED:#}", self.name);
+        if let Some(base) = &self.extends {
+            let _ = write!(text, ", extends {base}");
+        }
+        text.push('\n');
+        if self.containers.is_empty() {
+            let _ = writeln!(
+                text,
+                "  {QUIET}sets nothing that the Pod Security Standards forbid{QUIET:#}"
+            );
+        }
+        for container in &self.containers {
+            for (level, style, what) in [
+                ("baseline", DENIED, &container.beyond_baseline),
+                ("restricted", WARNED, &container.beyond_restricted),
+            ] {
+                if !what.is_empty() {
+                    let _ = writeln!(
+                        text,
+                        "  {:<8} {style}beyond {level:<10}{style:#} {}",
+                        container.name,
+                        what.join(", ")
+                    );
+                }
+            }
+        }
+        for level in ["baseline", "restricted"] {
+            let granted = self.grants.iter().filter(|grant| grant.level == level);
+            let granted: Vec<_> = granted
+                .map(|grant| format!("{} to {}", grant.control, grant.container))
+                .collect();
+            if !granted.is_empty() {
+                let _ = writeln!(text, "  granted at {level}: {}", granted.join(", "));
+            }
+        }
+    }
+}
