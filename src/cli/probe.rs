@@ -73,7 +73,8 @@ fn namespace(text: &str) -> Result<String, &'static str> {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let in_file = || format!("--ca-file {}", args.ca_file.display());
-    let text = std::fs::read(&args.ca_file).with_context(|| format!("cannot read {}", in_file()))?;
+    let text =
+        std::fs::read(&args.ca_file).with_context(|| format!("cannot read {}", in_file()))?;
     let authorities = Authorities::from_pem(&text).with_context(in_file)?;
     let url = format!("https://{}", args.url);
     let probe = Probe {
@@ -134,7 +135,10 @@ fn text_of(url: &str, report: &Report) -> String {
         }
     }
     let Some(trouble) = &report.trouble else {
-        let _ = writeln!(text, "podseal answers at {url} as an API server needs it to");
+        let _ = writeln!(
+            text,
+            "podseal answers at {url} as an API server needs it to"
+        );
         return text;
     };
     let word = report.steps.last().map_or("", |step| step.what.word());
@@ -144,7 +148,10 @@ fn text_of(url: &str, report: &Report) -> String {
     };
     let _ = writeln!(text, "{DENIED}failed{DENIED:#}  {word:9}  {trouble}{tries}");
     let _ = writeln!(text, "{:19}{}", "", trouble.cure());
-    let _ = writeln!(text, "nothing at {url} answers as an API server needs it to");
+    let _ = writeln!(
+        text,
+        "nothing at {url} answers as an API server needs it to"
+    );
     text
 }
 

@@ -242,17 +242,15 @@ impl Conversation {
         self.sender.ready().await.is_err()
     }
 
-    async fn ask(
-        &mut self,
-        what: What,
-        host: &str,
-        question: &Question,
-    ) -> Result<(), Trouble> {
+    async fn ask(&mut self, what: What, host: &str, question: &Question) -> Result<(), Trouble> {
         let request = Request::builder()
             .method(Method::POST)
             .uri(format!("{}?timeout={}s", what.path(), PATIENCE.as_secs()))
             .header(HOST, host)
-            .header(USER_AGENT, concat!("podseal-probe/", env!("CARGO_PKG_VERSION")))
+            .header(
+                USER_AGENT,
+                concat!("podseal-probe/", env!("CARGO_PKG_VERSION")),
+            )
             .header(CONTENT_TYPE, "application/json")
             .body(Full::from(question.body.clone()))
             .expect("the host was part of a URL");
@@ -280,7 +278,9 @@ impl Conversation {
         if self.seen.was_asked_for_a_certificate() {
             return Trouble::ClientCertificate;
         }
-        let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        let cause = error
+            .source()
+            .map_or_else(|| error.to_string(), ToString::to_string);
         let cause = remark(&cause, 200);
         match error.is_parse() || error.is_parse_too_large() {
             true => Trouble::NotHttp(cause),

@@ -172,7 +172,10 @@ mod tests {
     use crate::admission::review::{Answer, correct};
 
     fn question() -> Question {
-        Question::new("ci", crate::certificates::identity::provider().secure_random)
+        Question::new(
+            "ci",
+            crate::certificates::identity::provider().secure_random,
+        )
     }
 
     #[test]
