@@ -9,6 +9,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 mod certificates;
 pub mod input;
 mod limits;
+mod listen;
 pub mod probe;
 pub mod profiles;
 pub mod render;
