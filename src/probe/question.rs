@@ -167,7 +167,7 @@ struct Status {
 mod tests {
     use super::*;
     use crate::admission::judge::judge;
-    use crate::admission::policy::{LEVEL, Namespace, PROFILE, Settings};
+    use crate::admission::policy::{LEVEL, MODE, Namespace, PROFILE, Settings};
     use crate::admission::request::Request;
     use crate::admission::review::{Answer, correct};
 
@@ -179,14 +179,15 @@ mod tests {
     }
 
     #[test]
-    fn every_level_and_profile_lets_the_pod_pass_as_it_is() {
+    fn every_level_and_profile_known_or_not_lets_the_pod_pass_as_it_is() {
         let settings = Settings {
             require_runner: true,
             ..Settings::built_in()
         };
-        for profile in settings.profiles.iter() {
-            for level in ["privileged", "baseline", "restricted"] {
-                let labels = [(PROFILE, &*profile.name), (LEVEL, level)];
+        let profiles = settings.profiles.iter().map(|profile| &*profile.name);
+        for profile in profiles.chain(["unknown"]) {
+            for level in ["privileged", "baseline", "restricted", "unknown"] {
+                let labels = [(PROFILE, profile), (LEVEL, level), (MODE, "unknown")];
                 let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
                 let namespace = Namespace::new("ci", labels, []);
                 let question = question();

@@ -227,8 +227,8 @@ impl Trouble {
             ),
             Trouble::Denied { .. } => (
                 "Denied",
-                "The namespace's podseal.io labels ask for what podseal does not know; or it is not \
-                 podseal that answers",
+                "A podseal lets this pod pass whatever the namespace's labels say: is it another \
+                 webhook that answers there?",
             ),
         }
     }
