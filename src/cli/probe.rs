@@ -40,8 +40,11 @@ used.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Where podseal is: https://SERVICE.NAMESPACE.svc, with the port unless it is 443
-    #[arg(value_name = "URL")]
+    // No comment of rustdoc's, which would have it a link.
+    #[arg(
+        value_name = "URL",
+        help = "Where podseal is: https://SERVICE.NAMESPACE.svc, with the port unless it is 443"
+    )]
     url: Target,
     /// The authorities that may have issued podseal's certificate, as PEM
     #[arg(long, value_name = "FILE")]

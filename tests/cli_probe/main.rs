@@ -419,7 +419,7 @@ fn each_webhook_is_asked_and_the_one_that_fails_is_named() {
 
 #[test]
 fn a_replica_that_stops_answers_still() {
-    let mut podseal = Podseal::with_namespaces(NAMESPACES, &["--drain", "60s"]);
+    let podseal = Podseal::with_namespaces(NAMESPACES, &["--drain", "60s"]);
     podseal.await_event(|event| event["message"] == "ready");
     podseal.process.signal("TERM");
     podseal.await_event(|event| {
@@ -428,7 +428,6 @@ fn a_replica_that_stops_answers_still() {
     });
     let output = probe(&podseal.url, &podseal.ca, &[]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
-    // A second signal counts once a second has passed; the tether ends it.
 }
 
 #[test]
