@@ -62,8 +62,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Address and port to listen on; [::] is all there is, IPv4 included and where there is no IPv6
-    /// alone; port 0 takes a free one and logs it
+    /// Address and port to listen on; the default is all there is, IPv4 included, and IPv4 alone
+    /// where there is no IPv6; port 0 takes a free one and logs it
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:8443", value_parser = address)]
     listen: SocketAddr,
     /// Address and port of /livez, /readyz and /metrics, which are plain HTTP; port 0 takes a free
