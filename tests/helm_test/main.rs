@@ -86,7 +86,7 @@ const MODES: &[(&[&str], &str, &str)] = &[
         &[
             "certificates.mode=existing-secret",
             "certificates.existingSecret.name=mine",
-            "certificates.existingSecret.caBundle=PEM",
+            "certificates.existingSecret.caBundle=-----BEGIN CERTIFICATE-----MAA=-----END CERTIFICATE-----",
         ],
         "configMap",
         "podseal-probe",
