@@ -4,13 +4,14 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::podseal::{Certificate, Podseal};
 use support::text;
-use support::tls::{Authority, Issued};
+use support::tls::Authority;
 
+mod answers;
+mod certificates;
 mod server;
 #[path = "../support/mod.rs"]
 mod support;
@@ -155,120 +156,6 @@ fn json_output_has_the_documented_fields_and_reasons() {
     }
 }
 
-/// A server of the certificate `issued`, asked at `host`.
-fn served(host: &str, issued: &Issued) -> String {
-    let config = server::config(issued, rustls::ALL_VERSIONS, None);
-    https(server::tls(host, config, |_| ()))
-}
-
-#[test]
-fn what_an_api_server_would_not_verify_is_told_by_its_cause() {
-    let (authority, other) = (Authority::new("ours"), Authority::new("theirs\u{1b}[2J"));
-    let good = authority.issue();
-    // Of another authority: made anew, say, while the caBundle is the old one.
-    let told = failure(&served("127.0.0.1", &other.issue()), &authority.pem);
-    assert_eq!(told["reason"], "UnknownAuthority");
-    let message = told["message"].as_str().expect("a message");
-    assert!(message.contains("issued by CN=theirs\\u{1b}"), "{message}");
-    let names = json!(["127.0.0.1", "localhost"]);
-    assert_eq!(
-        told["certificate"]["names"], names,
-        "it is shown, though it is refused"
-    );
-    // Of another one of the same name: self-managed authorities are called alike.
-    let alike = Authority::new("ours").issue();
-    let told = failure(&served("127.0.0.1", &alike), &authority.pem);
-    assert_eq!(told["reason"], "UnknownAuthority");
-    // For another host.
-    let told = failure(&served("127.0.0.2", &good), &authority.pem);
-    assert_eq!(told["reason"], "WrongName");
-    let message = told["message"].as_str().expect("a message");
-    assert!(
-        message.contains("not for 127.0.0.2, but for 127.0.0.1, localhost"),
-        "{message}"
-    );
-    // At another time.
-    let told = failure(
-        &served("127.0.0.1", &authority.issue_until(2020)),
-        &authority.pem,
-    );
-    assert_eq!(told["reason"], "Expired");
-    assert!(
-        told["message"]
-            .as_str()
-            .expect("text")
-            .ends_with("2020-01-01T00:00:00Z")
-    );
-    let early = authority.issue_between(4000, 4096);
-    let told = failure(&served("127.0.0.1", &early), &authority.pem);
-    assert_eq!(told["reason"], "NotYetValid");
-    assert!(
-        told["message"]
-            .as_str()
-            .expect("text")
-            .contains("4000-01-01T00:00:00Z")
-    );
-    // And several authorities in a file, as while one replaces the other.
-    let both = format!("{}{}", other.pem, authority.pem);
-    let told = failure(&served("127.0.0.1", &good), &both);
-    assert_eq!(
-        told["reason"], "BrokenOff",
-        "it was verified, and hung up: {told}"
-    );
-}
-
-#[test]
-fn a_certificate_that_is_itself_in_the_file_is_trusted_even_if_it_is_marked_as_an_authority() {
-    // As `openssl req -x509` makes it, and API servers take it.
-    let issue = |first: i32, last: i32| {
-        let mut params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).expect("a name");
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        params.not_before = rcgen::date_time_ymd(first, 1, 1);
-        params.not_after = rcgen::date_time_ymd(last, 1, 1);
-        let key = rcgen::KeyPair::generate().expect("a key");
-        Issued {
-            certificate: params.self_signed(&key).expect("a certificate").pem(),
-            key: key.serialize_pem(),
-        }
-    };
-    let good = issue(2000, 4000);
-    let told = failure(&served("127.0.0.1", &good), &good.certificate);
-    assert_eq!(
-        told["reason"], "BrokenOff",
-        "it was verified, and hung up: {told}"
-    );
-    let told = failure(&served("127.0.0.2", &good), &good.certificate);
-    assert_eq!(told["reason"], "WrongName");
-    for (issued, reason) in [
-        (issue(2000, 2001), "Expired"),
-        (issue(4000, 4001), "NotYetValid"),
-    ] {
-        let told = failure(&served("127.0.0.1", &issued), &issued.certificate);
-        assert_eq!(told["reason"], reason);
-    }
-}
-
-#[test]
-fn a_server_that_wants_a_clients_certificate_is_told_so_with_each_version_of_tls() {
-    let clients = Authority::new("clients");
-    let (ca, namespaces) = (file(&clients.pem), file(NAMESPACES));
-    let podseal = Podseal::start(|command| {
-        command.arg("--client-ca").arg(ca.path());
-        command.arg("--namespaces").arg(namespaces.path());
-    });
-    assert_eq!(
-        failure(&podseal.url, &podseal.ca)["reason"],
-        "ClientCertificate"
-    );
-    let issued = clients.issue();
-    let config = server::config(&issued, &[&rustls::version::TLS12], Some(&clients));
-    let address = server::tls("127.0.0.1", config, |_| ());
-    assert_eq!(
-        failure(&https(address), &clients.pem)["reason"],
-        "ClientCertificate"
-    );
-}
-
 #[test]
 fn what_does_not_answer_at_all_is_told_by_how() {
     let ca = Authority::new("ours").pem;
@@ -291,132 +178,6 @@ fn what_does_not_answer_at_all_is_told_by_how() {
     assert_eq!(failure(&https(rude), &ca)["reason"], "BrokenOff");
 }
 
-/// A review's answer, with something of it changed.
-fn review(uid: &str, change: impl Fn(&mut Value)) -> Vec<u8> {
-    let mut review = json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "response": {"uid": uid, "allowed": true},
-    });
-    change(&mut review);
-    server::http("200 OK", &review.to_string())
-}
-
-fn denied(uid: &str, code: u16, message: &str) -> Vec<u8> {
-    review(uid, |review| {
-        review["response"]["allowed"] = false.into();
-        review["response"]["status"] = json!({"code": code, "message": message});
-    })
-}
-
-#[test]
-fn answers_that_no_api_server_could_use_are_told_apart() {
-    type Answer = fn(&str) -> Vec<u8>;
-    const EVIL: &str = "no\u{1b}[2J\u{9b}2J\n\u{202e}way";
-    let cases: &[(&str, &str, Answer)] = &[
-        ("HTTPError", "HTTP 404: no\\u{1b}", |_| {
-            server::http("404 Not Found", EVIL)
-        }),
-        ("HTTPError", "HTTP 502", |_| {
-            server::http("502 Bad Gateway", "<html>")
-        }),
-        ("HTTPError", "HTTP 204", |_| {
-            b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()
-        }),
-        ("Busy", "too many", |_| {
-            server::http("429 Too Many Requests", "too many")
-        }),
-        ("Busy", "too busy: x", |uid| denied(uid, 429, "x")),
-        ("NamespaceUnavailable", "gone", |uid| {
-            denied(uid, 503, "gone")
-        }),
-        ("Denied", "code 403: no\\u{1b}", |uid| {
-            denied(uid, 403, EVIL)
-        }),
-        ("Denied", "code 403: ", |uid| {
-            review(uid, |it| it["response"]["allowed"] = false.into())
-        }),
-        ("NotPodseal", "expected value", |_| {
-            server::http("200 OK", "<html>")
-        }),
-        ("NotPodseal", "EOF", |_| server::http("200 OK", "")),
-        ("NotPodseal", "response.uid is x", |_| review("x", |_| ())),
-        ("NotPodseal", "response.uid is absent", |_| {
-            review("", |_| ())
-        }),
-        ("NotPodseal", "its kind is absent", |uid| {
-            review(uid, |it| it["kind"] = "".into())
-        }),
-        (
-            "NotPodseal",
-            "apiVersion is admission.k8s.io/v1beta1",
-            |uid| {
-                review(uid, |it| {
-                    it["apiVersion"] = "admission.k8s.io/v1beta1".into()
-                })
-            },
-        ),
-        ("NotPodseal", "its response is absent", |uid| {
-            review(uid, |it| it["response"] = Value::Null)
-        }),
-        ("NotPodseal", "invalid type", |uid| {
-            review(uid, |it| it["response"]["allowed"] = "yes".into())
-        }),
-        ("NotPodseal", "AdmissionReview", |_| {
-            server::http("200 OK", &format!("{{\"x\":{}", "[".repeat(500_000)))
-        }),
-        ("NotPodseal", "larger than 1048576 bytes", |_| {
-            server::http("200 OK", &" ".repeat(2 << 20))
-        }),
-        ("NotPodseal", "not HTTP/1.1", |_| {
-            b"SSH-2.0-OpenSSH_9.9\r\n\r\n".to_vec()
-        }),
-        ("NotPodseal", "not HTTP/1.1", |_| {
-            let header = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(1 << 20));
-            header.into_bytes()
-        }),
-        ("BrokenOff", "", |_| {
-            b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx".to_vec()
-        }),
-        ("BrokenOff", "", |_| Vec::new()),
-    ];
-    let authority = Authority::new("ours");
-    let config = server::config(&authority.issue(), rustls::ALL_VERSIONS, None);
-    for (reason, words, answer) in cases {
-        let answer = *answer;
-        let address = server::answering(config.clone(), move |_, uid| answer(uid));
-        let told = failure(&https(address), &authority.pem);
-        assert_eq!(told["reason"], *reason, "{told:#}");
-        let message = told["message"].as_str().expect("a message");
-        assert!(message.contains(words), "{words}: {message}");
-        assert!(message.len() < 2000, "{message}");
-        // For people, nothing that a terminal obeys.
-        let output = probe(&https(address), &authority.pem, &[]);
-        let all = text(&output.stdout) + &text(&output.stderr);
-        let obeyed = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
-        assert!(!all.contains(obeyed), "{all:?}");
-        assert!(all.contains("failed  mutate"), "{all}");
-    }
-}
-
-#[test]
-fn each_webhook_is_asked_and_the_one_that_fails_is_named() {
-    let authority = Authority::new("ours");
-    let config = server::config(&authority.issue(), rustls::ALL_VERSIONS, None);
-    // Hangs up after each answer, as a replica that stops does.
-    let address = server::answering(config, |path, uid| match path {
-        "/mutate?timeout=10s" => review(uid, |_| ()),
-        "/validate?timeout=10s" => denied(uid, 403, "not you"),
-        path => panic!("{path}"),
-    });
-    let output = probe(&https(address), &authority.pem, &[]);
-    let stdout = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stdout.contains("\nok      mutate"), "{stdout}");
-    assert!(stdout.contains("\nfailed  validate"), "{stdout}");
-    assert!(stdout.contains("code 403: not you"), "{stdout}");
-}
-
 #[test]
 fn a_replica_that_stops_answers_still() {
     let podseal = Podseal::with_namespaces(NAMESPACES, &["--drain", "60s"]);
@@ -428,27 +189,6 @@ fn a_replica_that_stops_answers_still() {
     });
     let output = probe(&podseal.url, &podseal.ca, &[]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
-}
-
-#[test]
-fn an_answer_that_drips_is_not_waited_for() {
-    let authority = Authority::new("ours");
-    let config = server::config(&authority.issue(), rustls::ALL_VERSIONS, None);
-    let address = server::tls("127.0.0.1", config, |stream| {
-        server::request(stream);
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 999999\r\n\r\n");
-        while stream.write_all(b" ").and_then(|()| stream.flush()).is_ok() {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    });
-    let start = Instant::now();
-    let told = failure(&https(address), &authority.pem);
-    assert_eq!(told["reason"], "AnswerTimedOut");
-    assert!(
-        start.elapsed() < Duration::from_secs(30),
-        "{:?}",
-        start.elapsed()
-    );
 }
 
 /// A port that was free a moment ago, below those of outgoing connections.
