@@ -35,6 +35,7 @@ pages! {
     operations: "docs/operations.md",
     pod_security: "docs/pod-security.md",
     policy: "docs/policy.md",
+    probe: "docs/probe.md",
     profiles: "docs/profiles.md",
     review: "docs/review.md",
     serving: "docs/serving.md",
