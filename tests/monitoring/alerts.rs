@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::chart;
-use crate::promtool::{self, answers, group};
+use crate::promtool::{self, assert_answered, group};
 use crate::scenarios::{SCENARIOS, Scenario};
 
 /// An alert of the chart.
@@ -95,8 +95,7 @@ fn each_alert_fires_on_what_it_is_for_and_none_does_beside_it() {
         .iter()
         .map(|scenario| as_tested(scenario, &alerts))
         .collect();
-    let answer = answers(&[json!({"rules": chart::rules(&[]), "tests": tests})]);
-    assert!(answer.is_ok(), "{}", answer.unwrap_err());
+    assert_answered(json!({"rules": chart::rules(&[]), "tests": tests}));
     let tried: BTreeSet<_> = SCENARIOS.iter().map(|scenario| scenario.alert).collect();
     let all: BTreeSet<_> = alerts.iter().map(|alert| alert.name.as_str()).collect();
     // That one takes days: see `quiet.rs`.

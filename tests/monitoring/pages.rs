@@ -2,7 +2,7 @@
 //! `docs/alerts.md`.
 
 use crate::alerts::alerts;
-use crate::promtool::{Question, answers, questions};
+use crate::promtool::{Question, assert_answered, questions};
 use crate::timeline::driven;
 
 const METRICS: &str = include_str!("../../docs/metrics.md");
@@ -47,8 +47,7 @@ fn each_query_of_the_page_is_an_alert_s_or_yields_a_number() {
         .iter()
         .partition(|query| alerts.contains(&free(query)));
     let others: Vec<_> = others.iter().map(|query| Question::number(query)).collect();
-    let answer = answers(&[questions(driven(), &others)]);
-    assert!(answer.is_ok(), "{}", answer.unwrap_err());
+    assert_answered(questions(driven(), &others));
     assert!(of_alerts.len() > 8, "{of_alerts:#?}");
 }
 

@@ -92,6 +92,13 @@ pub(crate) fn answers(files: &[Value]) -> Result<(), String> {
     }
 }
 
+/// Fails with what `promtool test rules` complains of.
+pub(crate) fn assert_answered(file: Value) {
+    if let Err(told) = answers(&[file]) {
+        panic!("{told}");
+    }
+}
+
 /// Lints an exposition.
 pub(crate) fn check_metrics(exposition: &str) {
     let mut promtool = Command::new(&*PROMTOOL);

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::chart;
-use crate::promtool::{answers, group};
-use crate::scrape::{Sample, series_parts};
+use crate::promtool::{assert_answered, group};
+use crate::scrape::series_parts;
 use crate::site::SITE;
 use crate::timeline::{PODS, Series, of_pod, still, unmoved};
 
@@ -33,8 +33,7 @@ fn assert_so(interval: &str, tests: &[Value]) {
         "evaluation_interval": interval,
         "tests": tests,
     });
-    let answer = answers(&[file]);
-    assert!(answer.is_ok(), "{}", answer.unwrap_err());
+    assert_answered(file);
 }
 
 /// Replaces the values of `selector` in the pods that are given.
@@ -63,13 +62,7 @@ fn every_day() -> Vec<Series> {
     let pods = PODS.iter().zip(&SITE.replicas);
     let all = pods.flat_map(|(pod, replica)| {
         of_pod(pod, &replica.busy, |busy| {
-            let is_it =
-                |sample: &&Sample| (&sample.name, &sample.labels) == (&busy.name, &busy.labels);
-            let idle = replica
-                .idle
-                .iter()
-                .find(is_it)
-                .map_or(busy.value, |idle| idle.value);
+            let idle = busy.value_in(&replica.idle).unwrap_or(busy.value);
             let parts = ["_total", "_bucket", "_count", "_sum"];
             match parts.iter().any(|part| busy.name.ends_with(part)) {
                 true => format!("{idle}+{}x{HOURS_2}", busy.value - idle),

@@ -10,6 +10,14 @@ pub(crate) struct Sample {
     pub(crate) value: f64,
 }
 
+impl Sample {
+    /// Its value in another scrape.
+    pub(crate) fn value_in(&self, samples: &[Sample]) -> Option<f64> {
+        let is_it = |other: &&Sample| (&other.name, &other.labels) == (&self.name, &self.labels);
+        samples.iter().find(is_it).map(|sample| sample.value)
+    }
+}
+
 /// The samples of an exposition in Prometheus' text format.
 pub(crate) fn samples(exposition: &str) -> Vec<Sample> {
     let lines = exposition.lines().filter(|line| !line.starts_with('#'));

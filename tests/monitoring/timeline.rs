@@ -74,10 +74,8 @@ pub(crate) fn driven() -> Vec<Series> {
     let replicas = PODS.iter().zip(&SITE.replicas);
     let all = replicas.flat_map(|(pod, replica)| {
         of_pod(pod, &replica.troubled, |last| {
-            let is_it =
-                |sample: &&Sample| (&sample.name, &sample.labels) == (&last.name, &last.labels);
-            let at = |samples: &[Sample]| samples.iter().find(is_it).map(|sample| sample.value);
-            let steps = [at(&replica.idle), at(&replica.busy), Some(last.value)];
+            let earlier = [&replica.idle, &replica.busy].map(|samples| last.value_in(samples));
+            let steps = [earlier[0], earlier[1], Some(last.value)];
             let steps = steps.map(|value| value.unwrap_or(last.value));
             let values = steps.windows(2).flat_map(|pair| {
                 let step = (pair[1] - pair[0]) / 10.0;
