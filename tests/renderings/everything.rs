@@ -2,8 +2,17 @@
 
 use serde_json::{Value, json};
 
+use crate::helm::CHART;
+
 /// A certificate authority's certificate, as far as its form goes.
 pub const PEM: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+
+/// The values that hold where none are given.
+pub fn defaults() -> Value {
+    let path = format!("{CHART}/values.yaml");
+    let text = std::fs::read_to_string(path).expect("the chart has values");
+    serde_saphyr::from_str(&text).expect("they are YAML")
+}
 
 /// Every key, with a value that is not its default. Texts that are free, or
 /// names, have a word of their own in them that nothing else has.
