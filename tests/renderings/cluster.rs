@@ -23,7 +23,7 @@ const NAMESPACES: &str = r#"
 "#;
 
 /// The cluster that all tests share. Nothing is ever stored by them.
-pub static CLUSTER: LazyLock<ControlPlane> = LazyLock::new(|| {
+pub(crate) static CLUSTER: LazyLock<ControlPlane> = LazyLock::new(|| {
     let plane = ControlPlane::start();
     plane.apply(ADMIN, NAMESPACES);
     // What podseal of other tests may do has the names of the chart's.
@@ -48,7 +48,7 @@ fn run(plane: &ControlPlane, args: &[&str]) {
 
 /// Tries a rendering: nothing is stored, and fields that the API server does not
 /// know are refused.
-pub fn try_out(rendering: &str) -> Result<(), String> {
+pub(crate) fn try_out(rendering: &str) -> Result<(), String> {
     let args = [
         "apply",
         "--server-side",
@@ -65,7 +65,7 @@ pub fn try_out(rendering: &str) -> Result<(), String> {
 }
 
 /// Tries the pod that a workload of a rendering would make.
-pub fn try_pod_of(workload: &Value) -> (u16, Value) {
+pub(crate) fn try_pod_of(workload: &Value) -> (u16, Value) {
     let namespace = workload["metadata"]["namespace"].as_str();
     let namespace = namespace.expect("it is in a namespace");
     let mut pod = workload["spec"]["template"].clone();

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use crate::helm::CHART;
 
 /// A certificate authority's certificate, as far as its form goes.
-pub const PEM: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+pub(crate) const PEM: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 
 /// The values that hold where none are given.
-pub fn defaults() -> Value {
+pub(crate) fn defaults() -> Value {
     let path = format!("{CHART}/values.yaml");
     let text = std::fs::read_to_string(path).expect("the chart has values");
     serde_saphyr::from_str(&text).expect("they are YAML")
@@ -16,9 +16,9 @@ pub fn defaults() -> Value {
 
 /// Every key, with a value that is not its default. Texts that are free, or
 /// names, have a word of their own in them that nothing else has.
-pub fn everything() -> Value {
+pub(crate) fn everything() -> Value {
     json!({
-        "nameOverride": "seal",
+        "nameOverride": "another-name",
         "fullnameOverride": "full-name",
         "image": {
             "repository": "registry.test:5000/our/image",

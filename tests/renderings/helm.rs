@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support;
 
 /// The chart's folder.
-pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/podseal");
+pub(crate) const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/podseal");
 
 /// The folder that has `helm` beside the control plane's binaries.
 static BINARIES: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -22,7 +22,7 @@ static BINARIES: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 /// Runs helm with `values` on its standard input.
-pub fn helm(args: &[&str], values: &Value) -> Output {
+pub(crate) fn helm(args: &[&str], values: &Value) -> Output {
     let mut command = Command::new(BINARIES.join("helm"));
     // Nothing of the machine's user: no plugins, no repositories, no cluster.
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("helm");
@@ -32,20 +32,20 @@ pub fn helm(args: &[&str], values: &Value) -> Output {
 
 /// A release to render.
 #[derive(Debug, Clone, Copy)]
-pub struct Release<'r> {
-    pub name: &'r str,
-    pub namespace: &'r str,
+pub(crate) struct Release<'r> {
+    pub(crate) name: &'r str,
+    pub(crate) namespace: &'r str,
 }
 
 /// The one that the documentation installs.
-pub const PODSEAL: Release = Release {
+pub(crate) const PODSEAL: Release = Release {
     name: "podseal",
     namespace: "podseal",
 };
 
 impl Release<'_> {
     /// What helm renders with these values, or what it says of them.
-    pub fn try_render(&self, values: &Value) -> Result<String, String> {
+    pub(crate) fn try_render(&self, values: &Value) -> Result<String, String> {
         let args = [
             "template",
             self.name,
@@ -63,25 +63,25 @@ impl Release<'_> {
     }
 
     /// What helm renders with these values, which are right.
-    pub fn render(&self, values: &Value) -> String {
+    pub(crate) fn render(&self, values: &Value) -> String {
         let rendered = self.try_render(values);
         rendered.unwrap_or_else(|error| panic!("{self:?}, {values:#}: {error}"))
     }
 
     /// The same, as objects.
-    pub fn objects(&self, values: &Value) -> Vec<Value> {
+    pub(crate) fn objects(&self, values: &Value) -> Vec<Value> {
         objects(&self.render(values))
     }
 }
 
 /// The objects of a rendering. A key given twice is an error.
-pub fn objects(rendering: &str) -> Vec<Value> {
+pub(crate) fn objects(rendering: &str) -> Vec<Value> {
     let parsed: Result<Vec<Value>, _> = serde_saphyr::from_multiple(rendering);
     parsed.unwrap_or_else(|error| panic!("{error}\n{rendering}"))
 }
 
 /// The only object of this kind.
-pub fn object<'o>(objects: &'o [Value], kind: &str) -> &'o Value {
+pub(crate) fn object<'o>(objects: &'o [Value], kind: &str) -> &'o Value {
     let mut found = objects.iter().filter(|object| object["kind"] == kind);
     let first = found.next().unwrap_or_else(|| panic!("no {kind}"));
     assert!(found.next().is_none(), "several of {kind}");
@@ -89,7 +89,7 @@ pub fn object<'o>(objects: &'o [Value], kind: &str) -> &'o Value {
 }
 
 /// `base` with `patch` merged into it, as helm does with values.
-pub fn merged(base: &Value, patch: &Value) -> Value {
+pub(crate) fn merged(base: &Value, patch: &Value) -> Value {
     let mut merged = base.clone();
     json_patch::merge(&mut merged, patch);
     merged

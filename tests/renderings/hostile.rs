@@ -8,7 +8,7 @@ use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::{Value, json};
 
 use crate::everything::{defaults, everything};
-use crate::helm::{CHART, PODSEAL, merged};
+use crate::helm::{CHART, PODSEAL, merged, objects};
 
 /// What YAML, CEL, Go templates or the shell take for something else than text.
 const HOSTILE: [&str; 48] = [
@@ -225,17 +225,22 @@ fn no_text_that_the_schema_accepts_changes_what_else_is_rendered() {
         "certificates": {"mode": "cert-manager"},
     });
     let everything = merged(&defaults(), &everything());
+    let mut rendered_before = String::new();
     for base in [everything.clone(), merged(&everything, &other)] {
         assert!(schema.accepts(&base));
-        let probes = probes(&schema, &base);
+        let mut probes = probes(&schema, &base);
         // Names, labels, notes, arguments: were it few, the schema has changed
         // and this test looks at nothing.
         assert!(probes.len() > 40, "{}", probes.len());
+        // Once is enough for each.
+        probes.retain(|probe| !rendered_before.contains(&probe.marker));
         let mut marked = base.clone();
         for probe in &probes {
             probe.place.put(&mut marked, &probe.marker);
         }
-        let expected = PODSEAL.objects(&marked);
+        let expected = PODSEAL.render(&marked);
+        rendered_before.push_str(&expected);
+        let expected = objects(&expected);
         let rounds = probes.iter().map(|probe| probe.texts.len()).max();
         for round in 0..rounds.expect("there are some") {
             let mut values = base.clone();

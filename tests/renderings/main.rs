@@ -1,6 +1,7 @@
 //! What helm renders from the chart, for every value it may be given: right
 //! before a real API server, the same each time, and documented.
 
+mod alive;
 mod cluster;
 mod deploy;
 mod documented;
@@ -9,6 +10,7 @@ mod helm;
 mod hostile;
 mod matrix;
 mod names;
+mod pairwise;
 mod refused;
 #[path = "../support/mod.rs"]
 mod support;
@@ -44,4 +46,16 @@ fn clusters_that_are_too_old_are_told_so() {
     assert!(render("v1.30.4-gke.200").status.success());
     let told = support::text(&render("1.29.9").stderr);
     assert!(told.contains(">=1.30.0-0"), "{told}");
+}
+
+/// Holds a generated file to `text`; with `UPDATE` in the environment, writes it.
+fn keep(path: &str, text: &str) {
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(path, text).expect("the file can be written");
+    }
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        kept == text,
+        "{path} is out of date: UPDATE=1 cargo test --test renderings"
+    );
 }

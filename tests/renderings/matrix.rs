@@ -1,13 +1,14 @@
 //! Renderings over a matrix of values: every two choices meet in one of them.
 
-use std::collections::{BTreeSet, HashSet};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
 use crate::cluster::{try_out, try_pod_of};
 use crate::everything::{PEM, everything};
 use crate::helm::{PODSEAL, Release, merged, object, objects};
+use crate::pairwise::pairwise;
 use crate::support;
 
 /// What is chosen from: the first of each is the default.
@@ -94,54 +95,30 @@ fn factors() -> Vec<Vec<Value>> {
     ]
 }
 
-/// One choice, as the number of its factor and its own.
-type Choice = (usize, usize);
-
-/// Rows of choices, one of each factor, in which every two choices that can meet
-/// do. Greedy, which is a few rows above the least.
-fn pairwise(factors: &[usize]) -> Vec<Vec<usize>> {
-    let choices = |factor: usize| (0..factors[factor]).map(move |choice| (factor, choice));
-    let all: Vec<Choice> = (0..factors.len()).flat_map(choices).collect();
-    let pairs = |a: &Choice| {
-        all.iter()
-            .filter(move |b| a.0 < b.0)
-            .map(|b| (*a, *b))
-            .collect::<Vec<_>>()
-    };
-    let mut open: BTreeSet<(Choice, Choice)> = all.iter().flat_map(pairs).collect();
-    // The defaults are a row of their own.
-    let mut rows = vec![vec![0; factors.len()]];
-    loop {
-        let last = rows.last().expect("there is one");
-        let row: Vec<Choice> = last.iter().copied().enumerate().collect();
-        open.retain(|(a, b)| !(row.contains(a) && row.contains(b)));
-        let Some(&(a, b)) = open.first() else { break };
-        let mut row = vec![a, b];
-        for factor in 0..factors.len() {
-            if row.iter().any(|taken| taken.0 == factor) {
-                continue;
-            }
-            let gain = |choice: &Choice| {
-                let met = row
-                    .iter()
-                    .filter(|other| open.contains(&(**other.min(&choice), **other.max(&choice))));
-                met.count()
-            };
-            // The last of the best: a choice that is no default, where it may be.
-            row.push(
-                choices(factor)
-                    .max_by_key(gain)
-                    .expect("a factor has choices"),
-            );
-        }
-        row.sort_unstable();
-        rows.push(row.into_iter().map(|(_, choice)| choice).collect());
-    }
-    rows
+/// A rendering of the matrix.
+pub(crate) struct Rendered {
+    pub(crate) values: Value,
+    pub(crate) text: String,
+    pub(crate) objects: Vec<Value>,
 }
 
-/// The matrix, and everything at once.
-pub fn values() -> Vec<Value> {
+/// What the release of the documentation gives with all values of the matrix,
+/// rendered once for all tests.
+pub(crate) static MATRIX: LazyLock<Vec<Rendered>> = LazyLock::new(|| {
+    let render = |values: Value| {
+        let text = PODSEAL.render(&values);
+        let objects = objects(&text);
+        Rendered {
+            values,
+            text,
+            objects,
+        }
+    };
+    values().into_iter().map(render).collect()
+});
+
+/// The rows of the matrix, and everything at once.
+fn values() -> Vec<Value> {
     let factors = factors();
     let sizes: Vec<_> = factors.iter().map(Vec::len).collect();
     let of_row = |row: Vec<usize>| {
@@ -167,28 +144,12 @@ fn keep_nulls(mut values: Value, patch: &Value) -> Value {
 }
 
 #[test]
-fn every_two_choices_meet_in_a_row() {
-    let sizes = [5, 4, 3, 2, 2];
-    let rows = pairwise(&sizes);
-    assert!(rows.len() <= 26, "{}", rows.len());
-    for a in 0..sizes.len() {
-        for b in a + 1..sizes.len() {
-            let met: HashSet<_> = rows.iter().map(|row| (row[a], row[b])).collect();
-            assert_eq!(met.len(), sizes[a] * sizes[b]);
-        }
-    }
-}
-
-#[test]
 fn every_rendering_is_accepted_by_the_api_server() {
-    for values in values() {
-        let rendering = PODSEAL.render(&values);
-        // No date, no chance and no look at a cluster in it.
-        assert_eq!(rendering, PODSEAL.render(&values));
-        try_out(&rendering).unwrap_or_else(|error| panic!("{values:#}\n{error}\n{rendering}"));
+    for Rendered { values, text, .. } in &*MATRIX {
+        try_out(text).unwrap_or_else(|error| panic!("{values:#}\n{error}\n{text}"));
     }
     // And what is wrong is refused, in a value as in a field.
-    let rendering = PODSEAL.render(&json!({}));
+    let rendering = &MATRIX[0].text;
     for (right, wrong) in [
         ("sideEffects: None", "sideEffects: Perhaps"),
         ("sideEffects: None", "sideEffects: None\n  sideEffect: None"),
@@ -208,9 +169,11 @@ fn every_rendering_is_accepted_by_the_api_server() {
 
 #[test]
 fn the_pods_are_of_the_level_restricted() {
-    for values in values() {
-        let objects = PODSEAL.objects(&values);
-        let mut deployment = object(&objects, "Deployment").clone();
+    for Rendered {
+        values, objects, ..
+    } in &*MATRIX
+    {
+        let mut deployment = object(objects, "Deployment").clone();
         let (code, answer) = try_pod_of(&deployment);
         assert_eq!(code, 201, "{values:#}\n{answer:#}");
         let security = "/spec/template/spec/containers/0/securityContext";
@@ -223,8 +186,8 @@ fn the_pods_are_of_the_level_restricted() {
 
 #[test]
 fn podseal_starts_with_the_arguments_of_every_rendering() {
-    for values in values() {
-        let args = arguments(&PODSEAL.objects(&values));
+    for Rendered { objects, .. } in &*MATRIX {
+        let args = arguments(objects);
         let output = parse(&args);
         assert!(
             output.status.success(),
@@ -234,14 +197,14 @@ fn podseal_starts_with_the_arguments_of_every_rendering() {
     }
     // Arguments are read up to the first that is wrong.
     for wrong in ["--drain=soon", "--drain=10s", "--no-such"] {
-        let mut args = arguments(&PODSEAL.objects(&json!({})));
+        let mut args = arguments(&MATRIX[0].objects);
         args.push(wrong.to_owned());
         assert_eq!(parse(&args).status.code(), Some(2), "{wrong}");
     }
 }
 
 /// The arguments of podseal in a rendering.
-pub fn arguments(objects: &[Value]) -> Vec<String> {
+pub(crate) fn arguments(objects: &[Value]) -> Vec<String> {
     let container = &object(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0];
     let args = serde_json::from_value(container["args"].clone());
     args.expect("arguments are strings")
@@ -256,15 +219,16 @@ fn parse(args: &[String]) -> std::process::Output {
 
 #[test]
 fn ca_bundle_is_rendered_only_where_it_was_given() {
-    for values in values() {
-        let rendering = PODSEAL.render(&values);
+    for Rendered {
+        values, objects, ..
+    } in &*MATRIX
+    {
         let given = values
             .pointer("/certificates/existingSecret/caBundle")
             .is_some();
         let registered = values["webhooks"]["enabled"] != false;
-        let is_rendered = objects(&rendering)
-            .iter()
-            .any(|object| object["webhooks"][0]["clientConfig"]["caBundle"].is_string());
+        let bundle = |object: &Value| object["webhooks"][0]["clientConfig"]["caBundle"].is_string();
+        let is_rendered = objects.iter().any(bundle);
         assert_eq!(is_rendered, given && registered, "{values:#}");
     }
     let given = merged(

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use serde_json::{Value, json};
 
 use crate::helm::PODSEAL;
-use crate::matrix::{arguments, values};
+use crate::matrix::{MATRIX, Rendered, arguments};
 
 /// Values, and where helm has to say the mistake is: the path of a value, or of
 /// the map and the key in it.
@@ -213,29 +213,33 @@ fn a_mistake_is_refused_by_its_path() {
 /// podseal takes every argument once, and would not start.
 #[test]
 fn no_argument_that_the_chart_gives_can_be_given_again() {
-    let rendered = values().into_iter().flat_map(|values| {
-        let own = values
-            .pointer("/serve/extraArgs")
-            .cloned()
-            .unwrap_or(json!([]));
-        let args = arguments(&PODSEAL.objects(&values));
-        args.into_iter()
-            .filter(move |arg| !own.as_array().expect("a list").contains(&json!(arg)))
-    });
+    let rendered = MATRIX.iter().flat_map(
+        |Rendered {
+             values, objects, ..
+         }| {
+            let own = values
+                .pointer("/serve/extraArgs")
+                .cloned()
+                .unwrap_or(json!([]));
+            let args = arguments(objects).into_iter();
+            args.filter(move |arg| !own.as_array().expect("a list").contains(&json!(arg)))
+        },
+    );
     let given: BTreeSet<String> = rendered.filter(|arg| arg != "serve").collect();
-    let names: BTreeSet<&str> = given
-        .iter()
-        .map(|arg| arg.split('=').next().expect("one part"))
-        .collect();
+    let name = |arg: &String| arg.split('=').next().expect("one part").to_owned();
+    let names: BTreeSet<String> = given.iter().map(name).collect();
     assert!(
         names.contains("--require-runner") && names.contains("--client-ca"),
         "{names:?}"
     );
-    for name in names {
-        for again in [name.to_owned(), format!("{name}=x")] {
-            let values = json!({"serve": {"extraArgs": [again]}});
-            let told = PODSEAL.try_render(&values).expect_err(name);
-            assert!(told.contains("at '/serve/extraArgs/0'"), "{name}: {told}");
-        }
+    let twice = |name: &String| [name.clone(), format!("{name}=x")];
+    let again: Vec<String> = names.iter().flat_map(twice).collect();
+    let told = PODSEAL.try_render(&json!({"serve": {"extraArgs": again}}));
+    let told = told.expect_err("none can be given again");
+    for (index, arg) in again.iter().enumerate() {
+        assert!(
+            told.contains(&format!("at '/serve/extraArgs/{index}': ")),
+            "{arg}: {told}"
+        );
     }
 }
