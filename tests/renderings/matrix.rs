@@ -126,7 +126,7 @@ fn values() -> Vec<Value> {
             .iter()
             .zip(&factors)
             .map(|(choice, factor)| &factor[*choice]);
-        chosen.fold(json!({}), |values, patch| keep_nulls(values, patch))
+        chosen.fold(json!({}), keep_nulls)
     };
     let rows = pairwise(&sizes).into_iter().map(of_row);
     rows.chain([everything()]).collect()
