@@ -89,7 +89,11 @@ pub(crate) fn everything() -> Value {
                 "labels": {"monitor.test/key": "monitor-value"},
                 "interval": "15s",
             },
-            "prometheusRule": {"enabled": true, "labels": {"rule.test/key": "rule-value"}},
+            "prometheusRule": {
+                "enabled": true,
+                "labels": {"rule.test/key": "rule-value"},
+                "certificateExpiryDays": 3,
+            },
             "dashboard": {
                 "enabled": true,
                 "labels": {"board.test/key": "board-value"},
@@ -99,6 +103,10 @@ pub(crate) fn everything() -> Value {
         "namespaceGuard": {"enabled": true},
         "devicePlugin": {
             "enabled": true,
+            "namespace": "their-plugins",
+            "kubeletFolder": "/var/snap/kubelet",
+            "priorityClassName": "plugin-priority",
+            "seLinuxOptions": {"user": "a_u", "role": "a_r", "type": "plugin_t", "level": "s0:c1"},
             "image": {
                 "repository": "registry.test:5000/their/plugin",
                 "tag": "plugin-tag",
