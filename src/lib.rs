@@ -18,6 +18,7 @@
 //! | [`certificates`] | the serving certificate and its sources |
 //! | [`metrics`] | counts what podseal does, for Prometheus |
 //! | [`status`] | tells how podseal is: probes and metrics, on a port of their own |
+//! | [`probe`] | asks a podseal as an API server would, to see whether it answers |
 //! | [`seldom`] | lines of the log that anybody can cause |
 //! | [`cli`] | the commands and what they print |
 //! | `profiles/*.yaml` | the built-in profiles |
@@ -28,6 +29,7 @@ pub mod certificates;
 pub mod cli;
 pub mod cluster;
 pub mod metrics;
+pub mod probe;
 pub mod seldom;
 pub mod status;
 pub mod webhook;

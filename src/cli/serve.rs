@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, anyhow};
-use tokio::net::TcpListener;
 
+use super::listen::{address, listen};
 use super::signals::Signals;
 use super::{certificates, limits};
 use crate::admission::policy::Settings;
@@ -62,7 +62,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Address and port to listen on; port 0 takes a free one and logs it
+    /// Address and port to listen on; the default is all there is, IPv4 included, and IPv4 alone
+    /// where there is no IPv6; port 0 takes a free one and logs it
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:8443", value_parser = address)]
     listen: SocketAddr,
     /// Address and port of /livez, /readyz and /metrics, which are plain HTTP; port 0 takes a free
@@ -184,29 +185,6 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
         }
         () = signalled => ExitCode::FAILURE,
     })
-}
-
-fn address(text: &str) -> Result<SocketAddr, &'static str> {
-    let told = "an address is an IP and a port, such as 0.0.0.0:8443 or [::]:8443; names are not \
-                looked up";
-    text.parse().map_err(|_| told)
-}
-
-async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        let hint = match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                "; something listens there already: `ss -ltnp` tells what"
-            }
-            std::io::ErrorKind::AddrNotAvailable => {
-                "; this machine has no such address: [::] or 0.0.0.0 stands for all it has"
-            }
-            _ => "",
-        };
-        anyhow!("cannot listen on {flag} {address}: {error}{hint}")
-    })?;
-    let address = listener.local_addr().context("cannot tell the address")?;
-    Ok((listener, address))
 }
 
 async fn namespaces_from_cluster() -> anyhow::Result<Namespaces> {

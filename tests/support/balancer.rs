@@ -1,5 +1,6 @@
 //! A small TCP balancer: what a Service's virtual address is in a cluster.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -17,8 +18,13 @@ pub struct Balancer {
 impl Balancer {
     /// One without endpoints.
     pub fn start() -> Balancer {
-        let listen = TcpListener::bind("127.0.0.1:0");
-        let listener = super::block_on(listen).expect("a free port");
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Balancer::at(any).expect("a free port")
+    }
+
+    /// One without endpoints, at this address.
+    pub fn at(address: SocketAddr) -> io::Result<Balancer> {
+        let listener = super::block_on(TcpListener::bind(address))?;
         let port = listener.local_addr().expect("an address").port();
         let endpoints = Arc::<Mutex<Vec<_>>>::default();
         let all = Arc::clone(&endpoints);
@@ -33,11 +39,11 @@ impl Balancer {
                 turn += 1;
             }
         });
-        Balancer {
+        Ok(Balancer {
             port,
             endpoints,
             serving,
-        }
+        })
     }
 
     /// New connections go to this one too, from now on.
@@ -48,6 +54,11 @@ impl Balancer {
     /// No new connection goes to this one any more; those it has stay.
     pub fn remove(&self, endpoint: SocketAddr) {
         self.all().retain(|other| *other != endpoint);
+    }
+
+    /// New connections go to these from now on, and nowhere else.
+    pub fn set(&self, endpoints: &[SocketAddr]) {
+        *self.all() = endpoints.to_vec();
     }
 
     /// It has no endpoints any more.

@@ -42,18 +42,6 @@ subjects: [{kind: User, name: "system:serviceaccount:gitlab:gitlab-runner"}]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
-metadata: {name: podseal}
-rules:
-- {apiGroups: [""], resources: [namespaces], verbs: [get, list, watch]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: podseal}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: podseal}
-subjects: [{kind: User, name: "system:serviceaccount:podseal:podseal"}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
 metadata: {name: debugger}
 rules:
 - {apiGroups: [""], resources: [pods/ephemeralcontainers], verbs: [update, patch]}
@@ -63,6 +51,21 @@ kind: ClusterRoleBinding
 metadata: {name: debugger}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: debugger}
 subjects: [{kind: User, name: debugger}]
+"#;
+
+/// What podseal needs in every mode, where no chart is installed.
+const READS_NAMESPACES: &str = r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: podseal}
+rules:
+- {apiGroups: [""], resources: [namespaces], verbs: [get, list, watch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: podseal}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: podseal}
+subjects: [{kind: User, name: "system:serviceaccount:podseal:podseal"}]
 "#;
 
 /// What `--tls-mode self-managed` needs beside, in the namespace NAMESPACE, for
@@ -133,6 +136,13 @@ impl ControlPlane {
 
     /// Starts one whose API server has these flags besides.
     pub fn start_with(flags: &'static [&'static str]) -> ControlPlane {
+        let plane = ControlPlane::start_empty(flags);
+        plane.apply(ADMIN, READS_NAMESPACES);
+        plane
+    }
+
+    /// Starts one that has never heard of podseal, for its chart.
+    pub fn start_empty(flags: &'static [&'static str]) -> ControlPlane {
         let bin = binaries();
         let folder = tempfile::Builder::new()
             .prefix("podseal-controlplane-")
@@ -296,6 +306,22 @@ impl ControlPlane {
         etcd("compaction", serde_json::json!({"revision": now}));
     }
 
+    /// Where a program of the control plane is, such as `helm`.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.bin.join(name)
+    }
+
+    /// A folder that goes with the control plane.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The certificate of the API server, which is its own authority.
+    pub fn certificate(&self) -> String {
+        let path = self.folder.join("apiserver.crt");
+        std::fs::read_to_string(path).expect("it was written at the start")
+    }
+
     /// The port that the API server listens on.
     pub fn apiserver_port(&self) -> u16 {
         self.apiserver_port
@@ -385,7 +411,7 @@ fn start_etcd(bin: &Path, folder: &Path) -> (Tethered, u16) {
 /// A port nobody listens on, below those the kernel gives to outgoing
 /// connections: one of these could otherwise take it before its listener does,
 /// or while the API server is away.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     const FIRST: u32 = 12_000;
     const COUNT: u32 = 20_000;
@@ -404,7 +430,7 @@ fn free_port() -> u16 {
 }
 
 /// Where `tests/controlplane/build.sh` puts the binaries, built if need be.
-fn binaries() -> PathBuf {
+pub fn binaries() -> PathBuf {
     static BINARIES: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/controlplane/build.sh");

@@ -91,6 +91,13 @@ impl Tethered {
             .code()
     }
 
+    /// Whether the process has ended, and with which exit code.
+    pub fn has_ended(&mut self) -> Option<Option<i32>> {
+        let ended = self.keeper.try_wait();
+        let ended = ended.expect("the keeper can be waited for");
+        ended.map(|status| status.code())
+    }
+
     /// How much memory the process has resident, in bytes (`VmRSS` of proc(5)).
     pub fn resident_bytes(&self) -> u64 {
         let path = format!("/proc/{}/status", self.pid);

@@ -1,0 +1,88 @@
+//! The book, done as its reader does it: every command of every page.
+
+use std::path::{Path, PathBuf};
+
+use stage::Stage;
+
+mod links;
+#[path = "../support/node/mod.rs"]
+mod node;
+mod page;
+mod stage;
+#[path = "../support/mod.rs"]
+mod support;
+
+/// One test for each page.
+macro_rules! pages {
+    ($($name:ident: $path:literal,)*) => {
+        const PAGES: &[&str] = &[$($path),*];
+        $(#[test]
+        fn $name() {
+            read($path);
+        })*
+    };
+}
+
+pages! {
+    readme: "README.md",
+    contributing: "CONTRIBUTING.md",
+    changelog: "CHANGELOG.md",
+    certs: "certs/README.md",
+    alerts: "docs/alerts.md",
+    audit_log: "docs/audit-log.md",
+    certificates: "docs/certificates.md",
+    measurements: "docs/measurements.md",
+    metrics: "docs/metrics.md",
+    operations: "docs/operations.md",
+    pod_security: "docs/pod-security.md",
+    policy: "docs/policy.md",
+    probe: "docs/probe.md",
+    profiles: "docs/profiles.md",
+    review: "docs/review.md",
+    serving: "docs/serving.md",
+    fixtures: "tests/fixtures/pods/README.md",
+}
+
+fn read(path: &str) {
+    let text = std::fs::read_to_string(root().join(path)).expect("the page is there");
+    let steps = page::steps(&text).unwrap_or_else(|error| panic!("{path}, {error}"));
+    let mut stage = Stage::new(&steps);
+    for step in &steps {
+        if let Err(error) = stage.act(step) {
+            panic!("{path}, {error}");
+        }
+    }
+    stage.end();
+}
+
+/// All pages of the repository.
+fn pages() -> Vec<String> {
+    let mut pages = Vec::new();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(root().join(&folder)).expect("a folder") {
+            let entry = entry.expect("an entry");
+            let name = entry.file_name().into_string().expect("names are ASCII");
+            let path = folder.join(&name);
+            let is_folder = entry.file_type().expect("a type").is_dir();
+            if is_folder && name != "target" && !name.starts_with('.') {
+                folders.push(path);
+            } else if Path::new(&name).extension().is_some_and(|end| end == "md") {
+                pages.push(path.display().to_string());
+            }
+        }
+    }
+    pages.sort();
+    pages
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn no_page_is_left_out() {
+    let mut known: Vec<_> = PAGES.iter().map(ToString::to_string).collect();
+    known.sort();
+    assert_eq!(known, pages());
+}

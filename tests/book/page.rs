@@ -1,0 +1,232 @@
+//! A page of the book, as its commands.
+//!
+//! | before a fenced block | means |
+//! |---|---|
+//! | `<!-- not run: REASON -->` | these commands cannot run here |
+//! | `<!-- exit N -->` | they are meant to end with this code |
+//! | `<!-- serves -->` | the last of them runs until the reader ends it |
+//! | `<!-- output -->` | this is what the commands before it print |
+//! | `<!-- setup: COMMAND -->`, anywhere | needed here, and not by a reader |
+
+/// What a page has its reader do, in order.
+pub(super) enum Step {
+    /// Run these commands.
+    Run {
+        /// The line of the page they begin at.
+        line: usize,
+        /// The commands.
+        script: String,
+        /// The code they end with.
+        exit: i32,
+        /// What they print, where the page shows it.
+        output: Option<String>,
+    },
+    /// Start these commands, which go on running.
+    Serve {
+        /// The line of the page they begin at.
+        line: usize,
+        /// The commands.
+        script: String,
+    },
+    /// Commands that the page says cannot be run, or text in a language.
+    Shown(Block),
+}
+
+/// A fenced block.
+pub(super) struct Block {
+    /// The line of the page it begins at.
+    pub(super) line: usize,
+    /// What its fence says: `sh`, `yaml`.
+    pub(super) language: String,
+    /// Its text, without the fence's own indentation.
+    pub(super) text: String,
+    /// The comment directly before it.
+    note: Option<String>,
+}
+
+/// The steps of a page, or what is wrong with it.
+pub(super) fn steps(markdown: &str) -> Result<Vec<Step>, String> {
+    let mut steps = Vec::new();
+    for piece in pieces(markdown) {
+        let block = match piece {
+            Piece::Setup(line, script) => {
+                let output = None;
+                steps.push(Step::Run {
+                    line,
+                    script,
+                    exit: 0,
+                    output,
+                });
+                continue;
+            }
+            Piece::Block(block) => block,
+        };
+        let line = block.line;
+        match (block.language.as_str(), block.note.as_deref()) {
+            ("", _) => return Err(format!("line {line}: a block without a language")),
+            (_, Some("output")) => match steps.last_mut() {
+                Some(Step::Run { output, .. }) if output.is_none() => *output = Some(block.text),
+                _ => return Err(format!("line {line}: an output without commands before it")),
+            },
+            ("sh", note) => match note.map(|note| note.split_once(' ').unwrap_or((note, ""))) {
+                Some(("not", reason)) if reason.len() > "run: ".len() => {
+                    steps.push(Step::Shown(block));
+                }
+                Some(("serves", "")) => {
+                    let script = block.text;
+                    steps.push(Step::Serve { line, script });
+                }
+                Some(("exit", code)) => {
+                    let exit = code.parse();
+                    let exit = exit.map_err(|_| format!("line {line}: exit {code}?"))?;
+                    let (script, output) = (block.text, None);
+                    steps.push(Step::Run {
+                        line,
+                        script,
+                        exit,
+                        output,
+                    });
+                }
+                None => {
+                    let (script, output) = (block.text, None);
+                    steps.push(Step::Run {
+                        line,
+                        script,
+                        exit: 0,
+                        output,
+                    });
+                }
+                Some(_) => {
+                    let note = note.unwrap_or_default();
+                    return Err(format!("line {line}: what is `<!-- {note} -->`?"));
+                }
+            },
+            _ => steps.push(Step::Shown(block)),
+        }
+    }
+    Ok(steps)
+}
+
+enum Piece {
+    Setup(usize, String),
+    Block(Block),
+}
+
+fn pieces(markdown: &str) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut note: Option<String> = None;
+    let mut lines = (1..).zip(markdown.lines());
+    while let Some((line, text)) = lines.next() {
+        let trimmed = text.trim_start();
+        if let Some(comment) = comment(trimmed) {
+            match comment.strip_prefix("setup: ") {
+                Some(script) => pieces.push(Piece::Setup(line, script.to_owned())),
+                None => note = Some(comment.to_owned()),
+            }
+        } else if let Some(language) = trimmed.strip_prefix("```") {
+            let indent = text.len() - trimmed.len();
+            let block: Vec<&str> = lines
+                .by_ref()
+                .map(|(_, text)| text)
+                .take_while(|text| !text.trim_start().starts_with("```"))
+                .map(|text| text.get(indent..).unwrap_or_default())
+                .collect();
+            pieces.push(Piece::Block(Block {
+                line,
+                language: language.to_owned(),
+                text: block.join("\n") + "\n",
+                note: note.take(),
+            }));
+        } else if !trimmed.is_empty() {
+            note = None;
+        }
+    }
+    pieces
+}
+
+fn comment(line: &str) -> Option<&str> {
+    Some(line.strip_prefix("<!--")?.strip_suffix("-->")?.trim())
+}
+
+/// Whether `printed` is what the page shows, where `…` stands for whatever is in
+/// its place in the line, and a line that is `…` alone for any lines.
+pub(super) fn shows(shown: &str, printed: &str) -> bool {
+    let shown: Vec<&str> = shown.trim_end().lines().collect();
+    let printed: Vec<&str> = printed.trim_end().lines().map(str::trim_end).collect();
+    lines_match(&shown, &printed)
+}
+
+fn lines_match(shown: &[&str], printed: &[&str]) -> bool {
+    match (shown.split_first(), printed.split_first()) {
+        (None, None) => true,
+        (Some((first, shown)), _) if first.trim() == "…" => {
+            (0..=printed.len()).any(|skipped| lines_match(shown, &printed[skipped..]))
+        }
+        (Some((first, shown)), Some((line, printed))) => {
+            line_matches(first.trim_end(), line) && lines_match(shown, printed)
+        }
+        _ => false,
+    }
+}
+
+fn line_matches(shown: &str, printed: &str) -> bool {
+    let Some((start, rest)) = shown.split_once('…') else {
+        return shown == printed;
+    };
+    let Some(printed) = printed.strip_prefix(start) else {
+        return false;
+    };
+    let ends = printed
+        .char_indices()
+        .map(|(at, _)| at)
+        .chain([printed.len()]);
+    ends.into_iter()
+        .any(|end| line_matches(rest, &printed[end..]))
+}
+
+#[test]
+fn an_output_is_compared_but_for_what_the_page_leaves_out() {
+    assert!(shows("a …c\n", "a bc\n"));
+    assert!(shows("a\n…\nz\n", "a\nb\nc\nz"));
+    assert!(shows("…\nz", "z"));
+    assert!(!shows("a …c", "a cb"));
+    assert!(!shows("a", "a\nb"));
+    assert!(!shows("a\nb", "a"));
+}
+
+#[test]
+fn a_page_is_read_as_its_reader_does() {
+    let page = "1. Do\n\n   ```sh\n   true\n   ```\n\n<!-- output -->\n```text\nx\n```\n\
+                <!-- exit 1 -->\n```sh\nfalse\n```\n<!-- setup: date -->\n\
+                <!-- not run: no reason at all -->\n\n```sh\nsleep 9\n```\n<!-- serves -->\n```sh\nwait\n```\n```yaml\na: b\n```\n";
+    let told: Vec<String> = steps(page)
+        .expect("a page")
+        .into_iter()
+        .map(|step| match step {
+            Step::Run {
+                line,
+                script,
+                exit,
+                output,
+            } => format!("{line} {script:?} {exit} {output:?}"),
+            Step::Serve { line, script } => format!("{line} serves {script:?}"),
+            Step::Shown(block) => format!("{} {} {:?}", block.line, block.language, block.text),
+        })
+        .collect();
+    let expected = [
+        "3 \"true\\n\" 0 Some(\"x\\n\")",
+        "12 \"false\\n\" 1 None",
+        "15 \"date\" 0 None",
+        "18 sh \"sleep 9\\n\"",
+        "22 serves \"wait\\n\"",
+        "25 yaml \"a: b\\n\"",
+    ];
+    assert_eq!(told, expected);
+    for wrong in [
+        "```\nx\n```\n",
+        "<!-- output -->\n```text\nx\n```\n",
+        "<!-- note -->\n```sh\n```\n",
+    ] {
+        assert!(steps(wrong).is_err(), "{wrong}");
+    }
+}

@@ -1,0 +1,224 @@
+//! The scheduler and the kubelet: what makes processes of pods.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::api::{Api, Trouble, is_leaving, name, says};
+use super::running::{Log, Running};
+
+/// A replica that serves and is ready.
+#[derive(Debug, Clone)]
+pub struct Replica {
+    /// Its pod.
+    pub pod: String,
+    /// Its process.
+    pub pid: u32,
+    /// Where it answers reviews.
+    pub address: SocketAddr,
+    /// Where it answers probes, and tells its metrics.
+    pub status_address: SocketAddr,
+}
+
+pub(super) struct Kubelet {
+    api: Api,
+    http: reqwest::Client,
+    /// By the uid of their pods.
+    running: BTreeMap<String, Running>,
+}
+
+impl Kubelet {
+    pub(super) fn new(api: Api) -> Kubelet {
+        Kubelet {
+            api,
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .build()
+                .expect("a client"),
+            running: BTreeMap::new(),
+        }
+    }
+
+    /// Takes every pod a step towards what it says. Those that are gone end.
+    pub(super) fn turn(&mut self, pods: &[Value]) -> Result<(), Trouble> {
+        self.running.retain(|uid, _| {
+            pods.iter()
+                .any(|pod| pod["metadata"]["uid"] == uid.as_str())
+        });
+        let ours = pods.iter().filter(|pod| is_ours(pod));
+        // All of them, whatever happens to one.
+        let results: Vec<_> = ours.map(|pod| self.step(pod)).collect();
+        results.into_iter().collect()
+    }
+
+    /// Where a pod serves what a Service calls `target`, a name or a number.
+    pub(super) fn address(&self, pod: &Value, target: &Value) -> Option<SocketAddr> {
+        let running = self.running.get(uid(pod))?;
+        let (address, status_address) = running.addresses()?;
+        let ports = pod["spec"]["containers"][0]["ports"].as_array()?;
+        let port = ports
+            .iter()
+            .find(|port| port["name"] == *target || port["containerPort"] == *target)?;
+        Some(match port["containerPort"] == 8080 {
+            true => status_address,
+            false => address,
+        })
+    }
+
+    pub(super) fn replicas(&self) -> Vec<Replica> {
+        let ready = self.running.values().filter(|running| running.is_ready);
+        let replica = |running: &Running| {
+            let (address, status_address) = running.addresses()?;
+            Some(Replica {
+                pod: running.pod.clone(),
+                pid: running.process.pid,
+                address,
+                status_address,
+            })
+        };
+        ready.filter_map(replica).collect()
+    }
+
+    pub(super) fn logs(&self) -> Vec<(String, Log)> {
+        let log = |running: &Running| (running.pod.clone(), Arc::clone(&running.log));
+        self.running.values().map(log).collect()
+    }
+
+    fn step(&mut self, pod: &Value) -> Result<(), Trouble> {
+        if pod["spec"]["nodeName"].is_null() {
+            return self.bind(pod);
+        }
+        let is_leaving = is_leaving(pod);
+        let Some(running) = self.running.get_mut(uid(pod)) else {
+            if is_leaving {
+                return self.api.delete_pod(pod, true);
+            }
+            let is_over = ["Succeeded", "Failed"]
+                .iter()
+                .any(|phase| pod["status"]["phase"] == **phase);
+            if !is_over && let Some(running) = Running::start(&self.api, pod)? {
+                self.running.insert(uid(pod).to_owned(), running);
+            }
+            return Ok(());
+        };
+        let ended = running.process.has_ended();
+        if is_leaving {
+            running.is_ready = false;
+            return match ended {
+                Some(_) => self.api.delete_pod(pod, true),
+                None => {
+                    running.stop(pod);
+                    Ok(())
+                }
+            };
+        }
+        running.volumes.refresh(&self.api)?;
+        let mut status = match ended {
+            Some(code) if pod["spec"]["restartPolicy"] == "Never" => over(code),
+            Some(code) => {
+                running.is_ready = false;
+                running.restart(&self.api, pod, code)?;
+                status(false)
+            }
+            None => {
+                let probe = &pod["spec"]["containers"][0]["readinessProbe"]["httpGet"];
+                running.is_ready = match running.addresses() {
+                    Some((_, address)) => is_success(&self.http, address, probe),
+                    None => probe.is_null(),
+                };
+                status(running.is_ready)
+            }
+        };
+        let container = &pod["spec"]["containers"][0];
+        for (field, value) in [
+            ("name", container["name"].clone()),
+            ("image", container["image"].clone()),
+            ("imageID", "podseal".into()),
+            ("restartCount", running.restarts.into()),
+        ] {
+            status["containerStatuses"][0][field] = value;
+        }
+        if says(&pod["status"], &status) {
+            return Ok(());
+        }
+        let object = format!("pods/{}/status", name(pod));
+        self.api
+            .patch("/api/v1", &object, &json!({"status": status}))
+    }
+
+    /// What a scheduler does, with one node.
+    fn bind(&self, pod: &Value) -> Result<(), Trouble> {
+        if is_leaving(pod) {
+            return Ok(());
+        }
+        let binding = json!({
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": name(pod)},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": "node"},
+        });
+        let path = format!("pods/{}/binding", name(pod));
+        self.api.post("/api/v1", &path, &binding)?;
+        Ok(())
+    }
+}
+
+/// Pods that a Deployment owns, and those of `helm test`.
+fn is_ours(pod: &Value) -> bool {
+    let metadata = &pod["metadata"];
+    let hook = metadata["annotations"]["helm.sh/hook"].as_str();
+    metadata["ownerReferences"][0]["kind"] == "Deployment"
+        || hook.is_some_and(|hook| hook.split(',').any(|kind| kind.trim() == "test"))
+}
+
+fn uid(pod: &Value) -> &str {
+    pod["metadata"]["uid"].as_str().expect("it has a uid")
+}
+
+fn is_success(http: &reqwest::Client, address: SocketAddr, probe: &Value) -> bool {
+    let path = probe["path"].as_str().unwrap_or("/");
+    let request = http.get(format!("http://{address}{path}"));
+    // The timeout begins, and wants the runtime, where the request is sent.
+    let answer = async { request.timeout(Duration::from_secs(1)).send().await };
+    crate::support::block_on(answer).is_ok_and(|answer| answer.status().is_success())
+}
+
+/// The status of a pod that runs.
+fn status(is_ready: bool) -> Value {
+    let word = if is_ready { "True" } else { "False" };
+    json!({
+        "phase": "Running",
+        "conditions": [
+            {"type": "PodScheduled", "status": "True"},
+            {"type": "Initialized", "status": "True"},
+            {"type": "ContainersReady", "status": word},
+            {"type": "Ready", "status": word},
+        ],
+        "containerStatuses": [{"ready": is_ready, "started": true, "state": {"running": {}}}],
+    })
+}
+
+/// The status of a pod that has run.
+fn over(code: Option<i32>) -> Value {
+    let code = code.unwrap_or(137);
+    json!({
+        "phase": if code == 0 { "Succeeded" } else { "Failed" },
+        "conditions": [
+            {"type": "PodScheduled", "status": "True"},
+            {"type": "Initialized", "status": "True"},
+            {"type": "ContainersReady", "status": "False"},
+            {"type": "Ready", "status": "False"},
+        ],
+        "containerStatuses": [{
+            "ready": false,
+            "started": false,
+            "state": {"terminated": {
+                "exitCode": code,
+                "reason": if code == 0 { "Completed" } else { "Error" },
+            }},
+        }],
+    })
+}
