@@ -54,6 +54,8 @@ pages! {
     troubleshooting: "docs/troubleshooting.md",
     which_profile: "docs/which-profile.md",
     fixtures: "tests/fixtures/pods/README.md",
+    chart: "charts/podseal/README.md",
+    crds: "tests/crds/README.md",
 }
 
 fn read(path: &str) {
