@@ -4,7 +4,7 @@ CARGO ?= cargo
 SHELL := bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test soak build bench fuzz lint deny advisories controlplane clean
+.PHONY: help demo test soak build bench fuzz lint deny advisories controlplane promtool clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,7 +13,7 @@ demo: ## See podseal correct and deny real job pods; needs Rust, no cluster
 	$(CARGO) build --release --locked
 	$(CARGO) run --quiet --locked --example demo
 
-test: controlplane ## Run every test, against a real API server; needs Rust and Go
+test: controlplane promtool ## Run every test, against a real API server; needs Rust and Go
 	$(CARGO) test --locked
 
 soak: controlplane ## Run the faults for long: restarts, floods and an outage of a minute
@@ -33,6 +33,9 @@ bench: build controlplane ## Measure the decision, and what serving costs; some 
 
 controlplane: ## Build the API server, etcd and kubectl that the tests run, once
 	@tests/controlplane/build.sh >/dev/null
+
+promtool: ## Build the promtool that the tests run, once
+	@tests/promtool/build.sh >/dev/null
 
 fuzz: ## Run the fuzz targets for FUZZ_SECONDS (20) each; needs a C++ compiler
 	@.ci/fuzz

@@ -61,7 +61,7 @@ impl Metrics {
             Connections::register(registry),
         );
         let certificates = Certificates::register(registry, certificate);
-        all.register_collector(Box::new(ThisProcess));
+        all.register_collector(Box::new(ThisProcess::new()));
         Metrics {
             requests,
             connections,
