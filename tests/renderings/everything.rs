@@ -99,10 +99,6 @@ pub(crate) fn everything() -> Value {
         "namespaceGuard": {"enabled": true},
         "devicePlugin": {
             "enabled": true,
-            "namespace": "their-plugins",
-            "kubeletFolder": "/var/snap/kubelet",
-            "priorityClassName": "plugin-priority",
-            "seLinuxOptions": {"user": "a_u", "role": "a_r", "type": "plugin_t", "level": "s0:c1"},
             "image": {
                 "repository": "registry.test:5000/their/plugin",
                 "tag": "plugin-tag",
