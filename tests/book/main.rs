@@ -28,6 +28,7 @@ pages! {
     contributing: "CONTRIBUTING.md",
     changelog: "CHANGELOG.md",
     certs: "certs/README.md",
+    chart: "charts/podseal/README.md",
     alerts: "docs/alerts.md",
     audit_log: "docs/audit-log.md",
     certificates: "docs/certificates.md",
