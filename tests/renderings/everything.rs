@@ -34,7 +34,7 @@ pub(crate) fn everything() -> Value {
             "logLevel": "debug",
             "maxConnections": 1_000_000,
             "maxReviews": 1_000_000,
-            "maxBodyMemory": "2GiB",
+            "maxBodyMemory": "80MiB",
             "clientCA": {"configMap": "client-authorities", "key": "authority.pem"},
             "extraArgs": ["--listen=0.0.0.0:8443", "--idle-timeout=5m"],
         },

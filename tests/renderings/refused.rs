@@ -192,6 +192,13 @@ fn mistakes() -> Vec<(Value, &'static str)> {
             json!({"podLabels": {"app.kubernetes.io/name": "x"}}),
             "at '/podLabels/app.kubernetes.io~1name'",
         ),
+        (extra("--listen=127.0.0.1:8443"), "at '/serve/extraArgs/0'"),
+        (extra("--namespaces=x"), "at '/serve/extraArgs/0'"),
+        (extra("--help"), "at '/serve/extraArgs/0'"),
+        (
+            json!({"metrics": {"podMonitor": {"interval": "24h"}}}),
+            "at '/metrics/podMonitor/interval'",
+        ),
         (extra("--idle-timeout 5m"), "at '/serve/extraArgs/0'"),
         (extra("5m"), "at '/serve/extraArgs/0'"),
         (extra("--idle-timeout=5m\n"), "at '/serve/extraArgs/0'"),
@@ -241,5 +248,18 @@ fn no_argument_that_the_chart_gives_can_be_given_again() {
             told.contains(&format!("at '/serve/extraArgs/{index}': ")),
             "{arg}: {told}"
         );
+    }
+}
+
+#[test]
+fn a_memory_limit_that_bodies_alone_could_reach_is_refused() {
+    let values = |bodies: &str, limit: &str| json!({"serve": {"maxBodyMemory": bodies}, "resources": {"limits": {"memory": limit}}});
+    let told = PODSEAL.try_render(&values("1GiB", "3071Mi"));
+    let told = told.expect_err("refused");
+    let expected = "resources.limits.memory: 3071Mi is less than three times serve.maxBodyMemory";
+    assert!(told.contains(expected), "{told}");
+    for (bodies, limit) in [("1GiB", "3Gi"), ("64MiB", "192Mi"), ("64MiB", "200000k")] {
+        let rendered = PODSEAL.try_render(&values(bodies, limit));
+        assert!(rendered.is_ok(), "{bodies} {limit}: {rendered:?}");
     }
 }
