@@ -77,6 +77,7 @@ pub(crate) fn everything() -> Value {
             "enabled": true,
             "apiServerCIDRs": ["10.0.0.1/32", "fd00::1/128"],
             "apiServerPorts": [6443, 16_443],
+            "webhookFrom": [{"podSelector": {"matchLabels": {"agent.test/key": "agent-value"}}}],
             "metricsFrom": [
                 {"namespaceSelector": {"matchLabels": {"peer.test/key": "peer-value"}},
                  "podSelector": {"matchExpressions": [{"key": "pod.test/key", "operator": "Exists"}]}},
