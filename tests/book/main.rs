@@ -34,6 +34,7 @@ pages! {
     audit_log: "docs/audit-log.md",
     certificates: "docs/certificates.md",
     comparison: "docs/comparison.md",
+    image: "docs/image.md",
     measurements: "docs/measurements.md",
     metrics: "docs/metrics.md",
     operations: "docs/operations.md",
