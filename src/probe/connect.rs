@@ -159,7 +159,7 @@ mod tests {
         });
         let alike = "10.0.0.1:443 or 10.0.0.3:443".to_owned();
         assert_eq!(trouble, Err(Trouble::Refused(alike)));
-        // Without a share of its own, the second would not be known to refuse.
+        // Another kind of failure does not hide it.
         let trouble = connected(2, least(2), async |host| match host {
             1 => std::future::pending().await,
             _ => Err(io::ErrorKind::ConnectionRefused.into()),
