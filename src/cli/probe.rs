@@ -1,7 +1,9 @@
 //! `podseal probe`: does a podseal answer there?
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -35,6 +37,9 @@ Examples:
 
 Exit code: 0 when podseal answers as it should, 1 when it does not, 2 when an argument cannot be
 used.";
+
+/// The most bytes that are read of `--ca-file`.
+const LARGEST: u64 = 1 << 20;
 
 /// Arguments of `podseal probe`.
 #[derive(Debug, clap::Args)]
@@ -76,8 +81,11 @@ fn namespace(text: &str) -> Result<String, &'static str> {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let in_file = || format!("--ca-file {}", args.ca_file.display());
-    let text =
-        std::fs::read(&args.ca_file).with_context(|| format!("cannot read {}", in_file()))?;
+    let text = bounded(&args.ca_file).with_context(|| format!("cannot read {}", in_file()))?;
+    let text = text.with_context(|| {
+        let file = in_file();
+        format!("{file} is larger than 1 MiB; a caBundle is a few certificates")
+    })?;
     let authorities = Authorities::from_pem(&text).with_context(in_file)?;
     let url = format!("https://{}", args.url);
     let probe = Probe {
@@ -103,6 +111,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::from(u8::from(report.trouble.is_some())))
+}
+
+/// A file's content; nothing where it is longer than any `caBundle`, which etcd
+/// would not take. A device has no length and no end.
+fn bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mut content = Vec::new();
+    let mut file = File::open(path)?.take(LARGEST + 1);
+    file.read_to_end(&mut content)?;
+    let fits = u64::try_from(content.len()).is_ok_and(|length| length <= LARGEST);
+    Ok(fits.then_some(content))
 }
 
 /// What is told while it takes long: each trouble once, and that it goes on.

@@ -13,7 +13,9 @@ use super::render;
 use super::reviewed::{Format, Reviewed, Tally, print};
 use crate::admission::judge::judge;
 use crate::admission::pod::Pod;
-use crate::admission::policy::{LEVEL, MODE, Namespace, PROFILE, Policy, Settings};
+use crate::admission::policy::{
+    LEVEL, MODE, NEVER_CALLED, Namespace, PROFILE, Policy, Settings, is_clusters_own,
+};
 use crate::admission::profile::Profiles;
 use crate::admission::request::Request;
 use crate::admission::review::{Answer, Outcome, correct};
@@ -218,6 +220,8 @@ fn review(args: &Args, source: &Source, file: &str, item: &Item) -> anyhow::Resu
         reviewed.warnings.extend(
             ineffective.map(|label| format!("label {label} has no effect without {PROFILE}")),
         );
+    } else if is_clusters_own(&namespace.name) {
+        reviewed.warnings.push(NEVER_CALLED.to_owned());
     }
     Ok(reviewed)
 }

@@ -19,6 +19,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::asking::{Probe, Step, What};
 use super::certificate::Certificate;
+use super::connect::{connect, least, told};
 use super::question::{Question, shown};
 use super::trouble::Trouble;
 use super::trust::Seen;
@@ -28,10 +29,10 @@ use crate::certificates::identity::provider;
 /// The most bytes of an answer that are read: those of podseal are a thousandth.
 pub(super) const LARGEST: usize = 1 << 20;
 /// How long a step may take: an API server's own default for a webhook.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it may take at least, however little is left: the last try is to
 /// tell what is wrong, and not that it had no time.
-const LEAST: Duration = Duration::from_secs(1);
+pub(super) const LEAST: Duration = Duration::from_secs(1);
 
 /// What came of a try.
 #[derive(Default)]
@@ -51,8 +52,8 @@ impl Attempt {
 
     async fn go(&mut self, probe: &Probe, deadline: Instant) -> Result<(), Trouble> {
         let target = probe.target.to_string();
-        let addresses = self
-            .step(What::Lookup, deadline, async {
+        let mut addresses = self
+            .step(What::Lookup, time(deadline, LEAST), async {
                 let addresses = look_up(&probe.target.host, probe.target.port).await?;
                 let told: Vec<_> = addresses.iter().map(|at| at.ip().to_string()).collect();
                 Ok((addresses, told.join(", ")))
@@ -64,14 +65,19 @@ impl Attempt {
                     error: "no answer from the resolver".to_owned(),
                 })
             })?;
+        let to_connect = time(deadline, least(addresses.len()));
         let stream = self
-            .step(What::Connect, deadline, connect(&addresses))
+            .step(What::Connect, to_connect, connect(&addresses, to_connect))
             .await
             .unwrap_or_else(|| Err(Trouble::Silent(told(&addresses))))?;
+        if let Ok(peer) = stream.peer_addr() {
+            // Should a second connection be needed, none before it takes its time.
+            addresses.sort_by_key(|address| *address != peer);
+        }
         let (config, seen) = probe.authorities.client();
         let connector = TlsConnector::from(config);
         let shaken = self
-            .step(What::Handshake, deadline, async {
+            .step(What::Handshake, time(deadline, LEAST), async {
                 let name = probe.target.name.clone();
                 match connector.connect(name, stream).await {
                     Ok(stream) => {
@@ -90,11 +96,12 @@ impl Attempt {
         let mut conversation = Conversation::begin(stream, seen).await?;
         for what in [What::Mutate, What::Validate] {
             let question = Question::new(&probe.namespace, provider().secure_random);
+            let to_answer = time(deadline, LEAST);
             let answered = self
-                .step(what, deadline, async {
+                .step(what, to_answer, async {
                     if conversation.has_ended().await {
                         // A replica that stops says so with each answer.
-                        conversation = again(probe, &addresses).await?;
+                        conversation = again(probe, &addresses, to_answer).await?;
                     }
                     conversation.ask(what, &target, &question).await?;
                     Ok(((), "answered, and allowed the pod".to_owned()))
@@ -105,16 +112,15 @@ impl Attempt {
         Ok(())
     }
 
-    /// Takes a step and notes it; nothing where it took too long.
+    /// Takes a step and notes it; nothing where it took longer than `time`.
     async fn step<T>(
         &mut self,
         what: What,
-        deadline: Instant,
+        time: Duration,
         step: impl Future<Output = Result<(T, String), Trouble>>,
     ) -> Option<Result<T, Trouble>> {
         let start = Instant::now();
-        let left = deadline.saturating_duration_since(start);
-        let taken = timeout(left.clamp(LEAST, PATIENCE), step).await.ok();
+        let taken = timeout(time, step).await.ok();
         let (detail, taken) = match taken {
             Some(Ok((found, detail))) => (Some(detail), Some(Ok(found))),
             Some(Err(trouble)) => (None, Some(Err(trouble))),
@@ -127,6 +133,12 @@ impl Attempt {
         });
         taken
     }
+}
+
+/// How long a step that begins now may take.
+fn time(deadline: Instant, least: Duration) -> Duration {
+    let left = deadline.saturating_duration_since(Instant::now());
+    left.clamp(least, PATIENCE)
 }
 
 async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, Trouble> {
@@ -148,30 +160,6 @@ async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, Trouble> {
         true => Err(not_found("it has no address".to_owned())),
         false => Ok(found),
     }
-}
-
-async fn connect(addresses: &[SocketAddr]) -> Result<(TcpStream, String), Trouble> {
-    let stream = TcpStream::connect(addresses).await.map_err(|error| {
-        let address = told(addresses);
-        match error.kind() {
-            io::ErrorKind::ConnectionRefused => Trouble::Refused(address),
-            io::ErrorKind::TimedOut => Trouble::Silent(address),
-            _ => Trouble::Unreachable {
-                address,
-                error: error.to_string(),
-            },
-        }
-    })?;
-    // A question is one write; without it the rest waits for an acknowledgement.
-    let _ = stream.set_nodelay(true);
-    let peer = stream.peer_addr().map(|peer| peer.to_string());
-    let peer = peer.unwrap_or_else(|_| told(addresses));
-    Ok((stream, peer))
-}
-
-fn told(addresses: &[SocketAddr]) -> String {
-    let told: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-    told.join(" or ")
 }
 
 fn certificate(seen: &Seen) -> Option<Certificate> {
@@ -208,8 +196,12 @@ fn of_handshake(
 }
 
 /// Another connection, of which only failures are told.
-async fn again(probe: &Probe, addresses: &[SocketAddr]) -> Result<Conversation, Trouble> {
-    let (stream, _) = connect(addresses).await?;
+async fn again(
+    probe: &Probe,
+    addresses: &[SocketAddr],
+    time: Duration,
+) -> Result<Conversation, Trouble> {
+    let (stream, _) = connect(addresses, time).await?;
     let (config, seen) = probe.authorities.client();
     let stream = TlsConnector::from(config)
         .connect(probe.target.name.clone(), stream)

@@ -15,12 +15,14 @@
 //! | [`certificate`] | what a person wants to know of a certificate |
 //! | `question` | the review, and whether its answer is one |
 //! | `attempt` | one try: from the name to the last answer |
+//! | `connect` | a connection to one of the host's addresses |
 //! | [`asking`] | tries until there is an answer, or the time is up |
 //! | [`trouble`] | what goes wrong, why, and what to do |
 
 pub mod asking;
 mod attempt;
 pub mod certificate;
+mod connect;
 mod question;
 pub mod target;
 pub mod trouble;

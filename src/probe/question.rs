@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use rustls::crypto::SecureRandom;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::trouble::Trouble;
@@ -101,6 +102,12 @@ impl Question {
         if response.uid != self.uid {
             return Err(found("response.uid", &response.uid, "that of the review"));
         }
+        // This pod needs none; and an API server takes none of a validating webhook,
+        // nor any of a type that it does not know.
+        if response.patch.is_some() || response.patch_type.is_some() {
+            let what = "it has a patch, or the type of one, for a pod that needs none";
+            return Err(Trouble::NoReview(what.to_owned()));
+        }
         if response.allowed {
             return Ok(());
         }
@@ -147,11 +154,15 @@ struct Review {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Response {
     #[serde(default)]
     uid: String,
     #[serde(default)]
     allowed: bool,
+    /// Of which it counts only whether it is there.
+    patch: Option<IgnoredAny>,
+    patch_type: Option<IgnoredAny>,
     status: Option<Status>,
 }
 

@@ -77,6 +77,12 @@ fn answers_that_no_api_server_could_use_are_told_apart() {
         ("NotPodseal", "its response is absent", |uid| {
             review(uid, |it| it["response"] = Value::Null)
         }),
+        ("NotPodseal", "it has a patch", |uid| {
+            review(uid, |it| it["response"]["patchType"] = "Nonsense".into())
+        }),
+        ("NotPodseal", "it has a patch", |uid| {
+            review(uid, |it| it["response"]["patch"] = "W10=".into())
+        }),
         ("NotPodseal", "invalid type", |uid| {
             review(uid, |it| it["response"]["allowed"] = "yes".into())
         }),
@@ -133,6 +139,27 @@ fn each_webhook_is_asked_and_the_one_that_fails_is_named() {
     assert!(stdout.contains("\nok      mutate"), "{stdout}");
     assert!(stdout.contains("\nfailed  validate"), "{stdout}");
     assert!(stdout.contains("code 403: not you"), "{stdout}");
+}
+
+#[test]
+fn a_validating_webhook_that_patches_is_refused_and_a_null_patch_is_none() {
+    let authority = Authority::new("ours");
+    let config = server::config(&authority.issue(), rustls::ALL_VERSIONS, None);
+    let address = server::answering(config, |path, uid| {
+        review(uid, |it| {
+            let null = path.starts_with("/mutate");
+            it["response"]["patch"] = if null { Value::Null } else { "W10=".into() };
+            it["response"]["patchType"] = if null {
+                Value::Null
+            } else {
+                "JSONPatch".into()
+            };
+        })
+    });
+    let told = failure(&https(address), &authority.pem);
+    assert_eq!(told["reason"], "NotPodseal", "{told:#}");
+    assert_eq!(told["steps"][3]["ok"], true, "{told:#}");
+    assert_eq!(told["steps"][4]["step"], "validate", "{told:#}");
 }
 
 #[test]

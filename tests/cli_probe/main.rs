@@ -229,7 +229,7 @@ fn what_cannot_be_used_is_told_and_exits_with_2() {
     let authority = Authority::new("ours");
     let (ca, key) = (file(&authority.pem), file(&authority.issue().key));
     let good = "https://127.0.0.1:1";
-    let cases: [(&str, &std::path::Path, &[&str], &str); 6] = [
+    let cases: [(&str, &std::path::Path, &[&str], &str); 7] = [
         ("http://127.0.0.1", ca.path(), &[], "by https:// only"),
         ("https://a/mutate", ca.path(), &[], "leave the path out"),
         (
@@ -237,6 +237,12 @@ fn what_cannot_be_used_is_told_and_exits_with_2() {
             "/nonexistent".as_ref(),
             &[],
             "cannot read --ca-file /nonexistent: No such file",
+        ),
+        (
+            good,
+            "/dev/zero".as_ref(),
+            &[],
+            "--ca-file /dev/zero is larger than 1 MiB; a caBundle is",
         ),
         (
             good,
