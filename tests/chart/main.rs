@@ -5,11 +5,13 @@
 //! is called for every namespace that opted in. Each test brings a release and
 //! namespaces of its own, and takes them along.
 
+mod attack;
 mod certificates;
 mod emergencies;
 #[path = "../support/helm.rs"]
 mod helm;
 mod life;
+mod modes;
 mod namespace_gone;
 #[path = "../support/node/mod.rs"]
 mod node;
@@ -19,4 +21,5 @@ mod released;
 mod running;
 #[path = "../support/mod.rs"]
 mod support;
+mod token;
 mod traffic;

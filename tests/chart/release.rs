@@ -33,7 +33,7 @@ pub(crate) struct Release {
     pub(crate) namespace: String,
     /// Where jobs run.
     pub(crate) jobs: String,
-    port: String,
+    pub(crate) port: String,
     // Last: nobody else has it while something of this release is there.
     pub(crate) plane: MutexGuard<'static, ControlPlane>,
 }
