@@ -4,10 +4,10 @@ CARGO ?= cargo
 SHELL := bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test soak build bench fuzz lint deny advisories controlplane promtool clean
+.PHONY: help demo test soak build image image-test bench fuzz lint deny advisories controlplane promtool clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## See podseal correct and deny real job pods; needs Rust, no cluster
 	$(CARGO) build --release --locked
@@ -22,6 +22,13 @@ soak: controlplane ## Run the faults for long: restarts, floods and an outage of
 
 build: ## Build the release binary
 	$(CARGO) build --release --locked
+
+image: ## Build the container image with ENGINE: docker (default), podman or buildah
+	$(or $(ENGINE),docker) build --build-arg REVISION="$$(git rev-parse HEAD)" \
+	  --tag "podseal:$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)" .
+
+image-test: ## Build the image with buildah on a stand-in base, and check it; Debian, as root
+	@.ci/image
 
 # The binary that cargo builds along with a bench has features that only the
 # tests' crates ask for, so the one that users get is kept aside.

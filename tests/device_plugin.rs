@@ -105,12 +105,12 @@ fn a_name_that_the_plugin_would_refuse_is_refused_by_the_chart() {
     ] {
         let error = told(&format!("devicePlugin.resourceName=\"{name}\""));
         assert!(
-            error.contains("devicePlugin.resourceName"),
+            error.contains("/devicePlugin/resourceName"),
             "{name}: {error}"
         );
     }
     let error = told("devicePlugin.count=0");
-    assert!(error.contains("devicePlugin.count"), "{error}");
+    assert!(error.contains("/devicePlugin/count"), "{error}");
 }
 
 #[test]

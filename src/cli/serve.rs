@@ -35,7 +35,7 @@ watch on them. With --namespaces they come from a file, and no cluster is asked 
 The certificate comes from two files, which are read again when they change; or with \
 --tls-mode self-managed podseal makes and renews it, shares it with its other replicas in a \
 Secret, and keeps the caBundle of its two webhook configurations right. It needs get, list, \
-watch, create and update on that Secret then, and get, list, watch and patch on these \
+watch and update on that Secret then, create where nobody made an empty one, and get, list, watch and patch on these \
 configurations.
 
 /livez, /readyz (?verbose lists its checks) and /metrics are on a port of their own, \

@@ -55,7 +55,6 @@ pages! {
     which_profile: "docs/which-profile.md",
     fixtures: "tests/fixtures/pods/README.md",
     chart: "charts/podseal/README.md",
-    crds: "tests/crds/README.md",
 }
 
 fn read(path: &str) {

@@ -1,8 +1,8 @@
 //! The chart's life in a real cluster: real helm, a real API server, and the
 //! real podseal with its service account's token.
 //!
-//! One control plane serves all tests, one after the other, since every release
-//! is called for every namespace that opted in. Each test brings a release and
+//! A control plane serves one test after the other, since every release is
+//! called for every namespace that opted in. Each test brings a release and
 //! namespaces of its own, and takes them along.
 
 mod attack;

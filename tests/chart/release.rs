@@ -1,6 +1,7 @@
 //! A release of the chart, in a namespace of its own.
 
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -16,12 +17,25 @@ pub(crate) const CONFIGURATIONS: [&str; 2] = [
     "validatingwebhookconfigurations",
 ];
 
-/// The control plane that all tests share.
+/// One of the control planes that the tests share.
+///
+/// Three: the tests wait for drains and rollouts more than they compute.
 fn plane() -> MutexGuard<'static, ControlPlane> {
-    static PLANE: LazyLock<Mutex<ControlPlane>> =
-        LazyLock::new(|| Mutex::new(ControlPlane::start_empty(&[])));
-    // A test that failed has taken its release along.
-    PLANE.lock().unwrap_or_else(PoisonError::into_inner)
+    type Plane = LazyLock<Mutex<ControlPlane>>;
+    static PLANES: [Plane; 3] =
+        [const { LazyLock::new(|| Mutex::new(ControlPlane::start_empty(&[]))) }; 3];
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    let free = PLANES.iter().find_map(|plane| match plane.try_lock() {
+        Ok(plane) => Some(plane),
+        // A test that failed has taken its release along.
+        Err(TryLockError::Poisoned(plane)) => Some(plane.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    });
+    free.unwrap_or_else(|| {
+        let plane = PLANES[next % PLANES.len()].lock();
+        plane.unwrap_or_else(PoisonError::into_inner)
+    })
 }
 
 /// A namespace that holds its pods to `restricted`, a node that runs it, and a

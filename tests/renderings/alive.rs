@@ -1,24 +1,12 @@
 //! Every value does something, and the chart may be a part of another.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::everything::{defaults, everything};
 use crate::helm::{CHART, PODSEAL, helm, merged, object, objects};
 use crate::support::text;
-
-/// Values whose template comes from elsewhere, and is awaited: the first is dead
-/// as long as the second does not exist.
-const AWAITED: [(&str, &str); 6] = [
-    ("/metrics/podMonitor/", "podmonitor.yaml"),
-    ("/metrics/prometheusRule/", "prometheusrule.yaml"),
-    ("/metrics/dashboard/", "dashboard.yaml"),
-    ("/namespaceGuard/", "namespaceguard.yaml"),
-    ("/devicePlugin/", "deviceplugin.yaml"),
-    ("/openshift/", "openshift.yaml"),
-];
 
 #[test]
 fn every_value_changes_something() {
@@ -36,14 +24,7 @@ fn every_value_changes_something() {
     let rendered = bases.each_ref().map(|base| PODSEAL.render(base));
     let defaults = defaults();
     let mut dead = BTreeSet::new();
-    let exists = |file: &str| Path::new(CHART).join("templates").join(file).exists();
-    let is_awaited = |pointer: &String| {
-        let mut awaited = AWAITED.iter();
-        awaited.any(|(at, file)| pointer.starts_with(at) && !exists(file))
-    };
-    let mut pointers = leaves(&defaults, &all, String::new());
-    pointers.retain(|pointer| !is_awaited(pointer));
-    for pointer in pointers {
+    for pointer in leaves(&defaults, &all, String::new()) {
         let differs = |base: &Value, before: &String| {
             let mut values = base.clone();
             let default = defaults.pointer(&pointer).expect("a leaf").clone();

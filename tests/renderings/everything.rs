@@ -77,6 +77,7 @@ pub(crate) fn everything() -> Value {
             "enabled": true,
             "apiServerCIDRs": ["10.0.0.1/32", "fd00::1/128"],
             "apiServerPorts": [6443, 16_443],
+            "webhookFrom": [{"podSelector": {"matchLabels": {"agent.test/key": "agent-value"}}}],
             "metricsFrom": [
                 {"namespaceSelector": {"matchLabels": {"peer.test/key": "peer-value"}},
                  "podSelector": {"matchExpressions": [{"key": "pod.test/key", "operator": "Exists"}]}},
@@ -89,11 +90,7 @@ pub(crate) fn everything() -> Value {
                 "labels": {"monitor.test/key": "monitor-value"},
                 "interval": "15s",
             },
-            "prometheusRule": {
-                "enabled": true,
-                "labels": {"rule.test/key": "rule-value"},
-                "certificateExpiryDays": 3,
-            },
+            "prometheusRule": {"enabled": true, "labels": {"rule.test/key": "rule-value"}, "certificateExpiryDays": 3},
             "dashboard": {
                 "enabled": true,
                 "labels": {"board.test/key": "board-value"},
@@ -103,10 +100,6 @@ pub(crate) fn everything() -> Value {
         "namespaceGuard": {"enabled": true},
         "devicePlugin": {
             "enabled": true,
-            "namespace": "their-plugins",
-            "kubeletFolder": "/var/snap/kubelet",
-            "priorityClassName": "plugin-priority",
-            "seLinuxOptions": {"user": "a_u", "role": "a_r", "type": "plugin_t", "level": "s0:c1"},
             "image": {
                 "repository": "registry.test:5000/their/plugin",
                 "tag": "plugin-tag",
@@ -114,7 +107,11 @@ pub(crate) fn everything() -> Value {
                 "pullPolicy": "Never",
             },
             "resourceName": "device.test/our-fuse",
+            "namespace": "ci",
             "count": 1,
+            "kubeletFolder": "/data/kubelet",
+            "priorityClassName": "plugin-priority",
+            "seLinuxOptions": {"type": "container_device_plugin_t"},
             "nodeSelector": {"plugin.test/key": "plugin-node"},
             "tolerations": [{"key": "plugin.test/taint", "operator": "Exists"}],
             "resources": {"requests": {"cpu": "11m", "memory": "17Mi"}, "limits": {"memory": "65Mi"}},

@@ -153,27 +153,34 @@ fn texts(value: &Value, pointer: String, places: &mut Vec<Place>) {
     }
 }
 
-/// A place, the marker that is put there, and the hostile texts that take its
-/// place.
+/// A place, the form of what is put there, the marker in it, and the hostile
+/// texts that take the marker's place.
 struct Probe {
     place: Place,
+    form: &'static str,
     marker: String,
-    texts: Vec<String>,
+    texts: Vec<&'static str>,
+}
+
+impl Probe {
+    /// Puts this text there, in its form.
+    fn put(&self, values: &mut Value, text: &str) {
+        self.place.put(values, &self.form.replace("TEXT", text));
+    }
 }
 
 /// The places of `base` where hostile text is accepted.
 fn probes(schema: &Schema, base: &Value) -> Vec<Probe> {
-    let places = Place::all(base).into_iter().enumerate();
     let probe = |(number, place): (usize, Place)| {
-        let accepted = |text: &String| {
+        let accepted = |form: &str, text: &str| {
             let mut values = base.clone();
-            place.put(&mut values, text);
+            place.put(&mut values, &form.replace("TEXT", text));
             schema.accepts(&values)
         };
-        let in_form = |form: &str| {
-            let texts = HOSTILE.map(|hostile| form.replace("TEXT", hostile));
-            let texts: Vec<_> = texts.into_iter().filter(accepted).collect();
-            (!texts.is_empty()).then_some((form.to_owned(), texts))
+        let in_form = |form: &'static str| {
+            let texts = HOSTILE.into_iter().filter(|text| accepted(form, text));
+            let texts: Vec<_> = texts.collect();
+            (!texts.is_empty()).then_some((form, texts))
         };
         let (form, texts) = FORMS.into_iter().find_map(in_form)?;
         // Kinds are in capitals, and a quantity is a number in quotes.
@@ -182,17 +189,16 @@ fn probes(schema: &Schema, base: &Value) -> Vec<Probe> {
             format!("M{number}K"),
             format!("9{number:03}9"),
         ];
-        let marker = words
-            .iter()
-            .map(|word| form.replace("TEXT", word))
-            .find(accepted);
+        let marker = words.into_iter().find(|word| accepted(form, word));
         let marker = marker.unwrap_or_else(|| panic!("{place:?} takes {texts:?}, and no word"));
         Some(Probe {
             place,
+            form,
             marker,
             texts,
         })
     };
+    let places = Place::all(base).into_iter().enumerate();
     places.filter_map(probe).collect()
 }
 
@@ -212,6 +218,25 @@ fn replaced(value: &Value, texts: &[(&str, &str)]) -> Value {
             Value::Object(pairs.collect())
         }
         other => other.clone(),
+    }
+}
+
+/// Where two objects first differ, if they do.
+fn difference(expected: &Value, rendered: &Value) -> Option<String> {
+    let below = |key: &str| {
+        let told = difference(&expected[key], &rendered[key])?;
+        Some(format!("{key}.{told}"))
+    };
+    match (expected, rendered) {
+        (Value::Object(one), Value::Object(other)) if one.keys().eq(other.keys()) => {
+            one.keys().find_map(|key| below(key))
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            let mut pairs = one.iter().zip(other);
+            pairs.find_map(|(one, other)| difference(one, other))
+        }
+        _ if expected == rendered => None,
+        _ => Some(format!("is {rendered}, where {expected} was given")),
     }
 }
 
@@ -236,7 +261,7 @@ fn no_text_that_the_schema_accepts_changes_what_else_is_rendered() {
         probes.retain(|probe| !rendered_before.contains(&probe.marker));
         let mut marked = base.clone();
         for probe in &probes {
-            probe.place.put(&mut marked, &probe.marker);
+            probe.put(&mut marked, &probe.marker);
         }
         let expected = PODSEAL.render(&marked);
         rendered_before.push_str(&expected);
@@ -246,14 +271,18 @@ fn no_text_that_the_schema_accepts_changes_what_else_is_rendered() {
             let mut values = base.clone();
             let mut texts = Vec::new();
             for probe in &probes {
-                let text = probe.texts.get(round).unwrap_or(&probe.marker);
-                probe.place.put(&mut values, text);
-                texts.push((probe.marker.as_str(), text.as_str()));
+                let text = probe.texts.get(round).copied();
+                let text = text.unwrap_or(&probe.marker);
+                probe.put(&mut values, text);
+                texts.push((probe.marker.as_str(), text));
             }
             let rendered = PODSEAL.objects(&values);
             assert_eq!(expected.len(), rendered.len(), "{texts:?}");
             for (expected, rendered) in expected.iter().zip(&rendered) {
-                assert_eq!(&replaced(expected, &texts), rendered, "{texts:?}");
+                let expected = replaced(expected, &texts);
+                if let Some(told) = difference(&expected, rendered) {
+                    panic!("{} {told}", rendered["kind"]);
+                }
             }
         }
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{try_out, try_pod_of};
 use crate::everything::{PEM, everything};
-use crate::helm::{PODSEAL, Release, merged, object, objects};
+use crate::helm::{CHART, PODSEAL, Release, helm, merged, object, objects};
 use crate::pairwise::pairwise;
 use crate::support;
 
@@ -181,6 +181,21 @@ fn the_pods_are_of_the_level_restricted() {
         security["capabilities"] = json!({});
         let (code, answer) = try_pod_of(&deployment);
         assert_eq!(code, 403, "{answer:#}");
+    }
+}
+
+#[test]
+fn on_openshift_the_pods_take_the_ids_that_their_namespace_has() {
+    let args = ["template", "podseal", CHART, "-n", "podseal", "-f", "-"];
+    let openshift = ["--api-versions", "security.openshift.io/v1"];
+    for (apis, has_ids) in [(&[][..], true), (&openshift[..], false)] {
+        let output = helm(&[&args[..], apis].concat(), &json!({}));
+        let rendered = support::text(&output.stdout);
+        assert!(output.status.success(), "{}", support::text(&output.stderr));
+        assert!(rendered.contains("runAsNonRoot: true"), "{rendered}");
+        for id in ["runAsUser", "runAsGroup", "fsGroup"] {
+            assert_eq!(rendered.contains(id), has_ids, "{apis:?} {id}");
+        }
     }
 }
 

@@ -70,7 +70,7 @@ capabilities:
 others; the image's user is no root either way. */}}
 {{- define "podseal.restrictedPod" -}}
 runAsNonRoot: true
-{{- if not .Values.openshift.enabled }}
+{{- if not (or .Values.openshift.enabled (.Capabilities.APIVersions.Has "security.openshift.io/v1")) }}
 runAsUser: 65532
 runAsGroup: 65532
 fsGroup: 65532
