@@ -221,6 +221,7 @@ impl Drop for Release {
             &[&uninstall[..], &["--ignore-not-found"]].concat(),
         );
         let kinds = "mutatingwebhookconfigurations,validatingwebhookconfigurations,\
+                     validatingadmissionpolicies,validatingadmissionpolicybindings,\
                      clusterroles,clusterrolebindings";
         let selector = format!("app.kubernetes.io/instance={}", self.name);
         self.plane
