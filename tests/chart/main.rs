@@ -10,6 +10,7 @@ mod emergencies;
 #[path = "../support/helm.rs"]
 mod helm;
 mod life;
+mod modes;
 mod namespace_gone;
 #[path = "../support/node/mod.rs"]
 mod node;
@@ -19,4 +20,5 @@ mod released;
 mod running;
 #[path = "../support/mod.rs"]
 mod support;
+mod token;
 mod traffic;

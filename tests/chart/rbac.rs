@@ -20,7 +20,7 @@ pub(crate) enum Certificates {
 
 impl Release {
     /// The token that a running replica holds.
-    fn token(&self) -> String {
+    pub(crate) fn token(&self) -> String {
         let replicas = self.node().replicas();
         let replica = replicas.first().expect("a replica runs");
         std::fs::read_to_string(&replica.token_file).expect("it has a token")

@@ -47,7 +47,7 @@ pub(crate) struct Release {
     pub(crate) namespace: String,
     /// Where jobs run.
     pub(crate) jobs: String,
-    port: String,
+    pub(crate) port: String,
     // Last: nobody else has it while something of this release is there.
     pub(crate) plane: MutexGuard<'static, ControlPlane>,
 }
@@ -221,6 +221,7 @@ impl Drop for Release {
             &[&uninstall[..], &["--ignore-not-found"]].concat(),
         );
         let kinds = "mutatingwebhookconfigurations,validatingwebhookconfigurations,\
+                     validatingadmissionpolicies,validatingadmissionpolicybindings,\
                      clusterroles,clusterrolebindings";
         let selector = format!("app.kubernetes.io/instance={}", self.name);
         self.plane

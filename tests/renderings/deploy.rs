@@ -114,18 +114,21 @@ fn the_file_applies_at_once_and_again_without_touching_what_podseal_wrote() {
 }
 
 #[test]
-fn the_namespace_is_first_and_the_configurations_are_last() {
+fn the_namespace_is_first_and_only_a_policy_comes_after_the_configurations() {
     let objects = objects(&std::fs::read_to_string(FILE).expect("the file is there"));
     let kinds: Vec<_> = objects
         .iter()
         .map(|object| object["kind"].as_str().expect("a kind"))
         .collect();
     assert_eq!(kinds.first(), Some(&"Namespace"));
+    // Whose service is there by then. The policy is for podseal alone.
     let last = [
         "MutatingWebhookConfiguration",
         "ValidatingWebhookConfiguration",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
     ];
-    assert_eq!(kinds[kinds.len() - 2..], last);
+    assert_eq!(kinds[kinds.len() - 4..], last);
     assert_eq!(
         object(&objects, "Deployment")["metadata"]["namespace"],
         "podseal"
