@@ -4,16 +4,16 @@ CARGO ?= cargo
 SHELL := bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test soak build bench fuzz lint deny advisories controlplane clean
+.PHONY: help demo test soak build image image-test bench fuzz lint deny advisories controlplane promtool clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## See podseal correct and deny real job pods; needs Rust, no cluster
 	$(CARGO) build --release --locked
 	$(CARGO) run --quiet --locked --example demo
 
-test: controlplane ## Run every test, against a real API server; needs Rust and Go
+test: controlplane promtool ## Run every test, against a real API server; needs Rust and Go
 	$(CARGO) test --locked
 
 soak: controlplane ## Run the faults for long: restarts, floods and an outage of a minute
@@ -22,6 +22,13 @@ soak: controlplane ## Run the faults for long: restarts, floods and an outage of
 
 build: ## Build the release binary
 	$(CARGO) build --release --locked
+
+image: ## Build the container image with ENGINE: docker (default), podman or buildah
+	$(or $(ENGINE),docker) build --build-arg REVISION="$$(git rev-parse HEAD)" \
+	  --tag "podseal:$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)" .
+
+image-test: ## Build the image with buildah on a stand-in base, and check it; Debian, as root
+	@.ci/image
 
 # The binary that cargo builds along with a bench has features that only the
 # tests' crates ask for, so the one that users get is kept aside.
@@ -33,6 +40,9 @@ bench: build controlplane ## Measure the decision, and what serving costs; some 
 
 controlplane: ## Build the API server, etcd and kubectl that the tests run, once
 	@tests/controlplane/build.sh >/dev/null
+
+promtool: ## Build the promtool that the tests run, once
+	@tests/promtool/build.sh >/dev/null
 
 fuzz: ## Run the fuzz targets for FUZZ_SECONDS (20) each; needs a C++ compiler
 	@.ci/fuzz

@@ -1,7 +1,8 @@
 //! Puts the commit into `podseal --version`.
 //!
 //! A source tree without git (a container build context, a release archive)
-//! names it with `PODSEAL_COMMIT`; without either the version says so.
+//! names it with `PODSEAL_COMMIT`; without either the version says so. However
+//! it is named, it is shown as git abbreviates it here.
 
 use std::process::Command;
 
@@ -14,7 +15,12 @@ fn main() {
         .filter(|commit| !commit.is_empty())
         .or_else(git_commit)
         .unwrap_or_else(|| "commit unknown".to_owned());
-    println!("cargo::rustc-env=PODSEAL_COMMIT={commit}");
+    println!("cargo::rustc-env=PODSEAL_COMMIT={}", abbreviated(&commit));
+}
+
+fn abbreviated(commit: &str) -> &str {
+    let is_whole = commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_whole { &commit[..12] } else { commit }
 }
 
 fn git_commit() -> Option<String> {

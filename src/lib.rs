@@ -20,6 +20,7 @@
 //! | `folders` | watches the folders of files |
 //! | [`metrics`] | counts what podseal does, for Prometheus |
 //! | [`status`] | tells how podseal is: probes and metrics, on a port of their own |
+//! | [`probe`] | asks a podseal as an API server would, to see whether it answers |
 //! | [`seldom`] | lines of the log that anybody can cause |
 //! | [`cli`] | the commands and what they print |
 //! | `profiles/*.yaml` | the built-in profiles |
@@ -31,6 +32,7 @@ pub mod cli;
 pub mod cluster;
 mod folders;
 pub mod metrics;
+pub mod probe;
 pub mod rules;
 pub mod seldom;
 pub mod status;

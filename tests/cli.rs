@@ -135,6 +135,41 @@ fn review_takes_a_list_from_kubectl_on_standard_input_and_namespaces_from_a_file
 }
 
 #[test]
+fn review_warns_of_namespaces_that_the_webhooks_are_never_called_for() {
+    let warning =
+        "podseal's webhooks are never called for namespaces that begin with kube- or openshift-";
+    let namespaces = tempfile::NamedTempFile::new().expect("a file");
+    let labelled = ["kube-ci", "openshift-ci", "ci"].map(|name| {
+        format!("---\n{{kind: Namespace, metadata: {{name: {name}, labels: {{podseal.io/profile: none}}}}}}\n")
+    });
+    let plain = "---\n{kind: Namespace, metadata: {name: kube-system}}\n";
+    std::fs::write(namespaces.path(), labelled.concat() + plain).expect("the namespaces");
+    let path = namespaces.path().display().to_string();
+    for (namespace, code, warned) in [
+        ("kube-ci", 1, true),
+        ("openshift-ci", 1, true),
+        ("ci", 1, false),
+        ("kube-system", 0, false),
+    ] {
+        let mut pod = support::pod("pause-pod");
+        pod["metadata"]["namespace"] = namespace.into();
+        pod["spec"]["hostNetwork"] = true.into();
+        let review = |format| {
+            let args = ["review", "--namespaces", &path, "-o", format, "-"];
+            let output = podseal(&args, &pod.to_string());
+            assert_eq!(output.status.code(), Some(code), "{namespace}");
+            output
+        };
+        let line = &json_lines(&review("json"))[0];
+        let warnings = line["warnings"].as_array().expect("warnings");
+        assert_eq!(warnings.contains(&warning.into()), warned, "{line:#}");
+        let stdout = text(&review("text").stdout);
+        let told = stdout.contains(&format!("\n  warning: {warning}\n"));
+        assert_eq!(told, warned, "{stdout}");
+    }
+}
+
+#[test]
 fn review_exits_with_1_when_a_pod_is_denied_and_tells_why() {
     let mut pod = support::pod("default-with-service");
     let env = pod["spec"]["containers"][0]["env"]
@@ -273,7 +308,7 @@ fn the_version_names_the_commit_and_every_shell_gets_completions() {
 
 #[test]
 fn help_shows_every_command_an_example() {
-    for command in ["serve", "review", "profiles", "completions"] {
+    for command in ["serve", "review", "probe", "profiles", "completions"] {
         let help = text(&podseal(&[command, "--help"], "").stdout);
         assert!(help.contains("Example"), "{command}: {help}");
         assert!(

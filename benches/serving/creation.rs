@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Effort;
 use super::cluster::{milliseconds, podseal};
@@ -13,6 +13,7 @@ use super::reviews::{self, NAMESPACE};
 use super::server::Server;
 use super::support;
 use super::support::controlplane::{ADMIN, ControlPlane, await_condition};
+use super::support::podseal::registered;
 
 /// A namespace that podseal is not called for.
 const ELSEWHERE: &str = "no-webhook";
@@ -96,10 +97,7 @@ fn registration(server: &Server, identity: &Identity) -> String {
             "spec": {"type": "ExternalName", "externalName": "localhost", "ports": [{"port": port}]},
         }),
     ];
-    let mutating = include_str!("../../deploy/mutating-webhook-configuration.yaml");
-    let validating = include_str!("../../deploy/validating-webhook-configuration.yaml");
-    for yaml in [mutating, validating] {
-        let mut configuration: Value = serde_saphyr::from_str(yaml).expect("it is YAML");
+    for mut configuration in registered() {
         for webhook in configuration["webhooks"].as_array_mut().expect("webhooks") {
             webhook["clientConfig"]["caBundle"] = ca.clone().into();
             webhook["clientConfig"]["service"]["port"] = port.into();

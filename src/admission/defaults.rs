@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::pod_security::Level;
-use super::policy::{Mode, Namespace, PROFILE};
+use super::policy::{Mode, Namespace, PROFILE, is_clusters_own};
 use super::profile::{Profiles, Setting};
 use super::text::quoted;
 
@@ -76,8 +76,6 @@ pub enum DefaultsError {
     },
 }
 
-/// Prefixes of names that belong to the cluster itself.
-pub const CLUSTERS_OWN: [&str; 2] = ["kube-", "openshift-"];
 /// How many rules there may be. Each is an entry of both configurations.
 const MOST: usize = 50;
 /// How long a rule's name may be.
@@ -113,7 +111,7 @@ impl Defaults {
                 None | Some("") if match_labels.is_empty() => {
                     return Err(wrong("namespaces: say a prefix or matchLabels, since this is for every namespace".to_owned()));
                 }
-                Some(prefix) if CLUSTERS_OWN.iter().any(|own| prefix.starts_with(own)) => {
+                Some(prefix) if is_clusters_own(prefix) => {
                     return Err(wrong(format!(
                         "namespaces.prefix: {} are the cluster's own, and never matched",
                         quoted(prefix)
@@ -143,8 +141,7 @@ impl Defaults {
     /// The rule for `namespace`.
     pub fn rule_for(&self, namespace: &Namespace) -> Option<&Rule> {
         let name = namespace.name.as_str();
-        let is_clusters = CLUSTERS_OWN.iter().any(|own| name.starts_with(own));
-        if is_clusters || self.own.as_deref() == Some(name) {
+        if is_clusters_own(name) || self.own.as_deref() == Some(name) {
             return None;
         }
         self.rules

@@ -18,6 +18,13 @@ pub const MODE: &str = "podseal.io/mode";
 /// user's name is no label value.
 pub const RUNNER: &str = "podseal.io/runner";
 
+/// How the names of namespaces begin that are the cluster's own. The chart has no
+/// API server call podseal for them, whatever their labels.
+pub const CLUSTERS_OWN: [&str; 2] = ["kube-", "openshift-"];
+/// What is to be told where such a namespace opts in.
+pub const NEVER_CALLED: &str =
+    "podseal's webhooks are never called for namespaces that begin with kube- or openshift-";
+
 /// Labels, or annotations. Shared, since thousands of namespaces say the same.
 pub type Pairs = Arc<BTreeMap<String, String>>;
 
@@ -74,6 +81,11 @@ impl Namespace {
     pub fn opts_in(&self) -> bool {
         self.labels.contains_key(PROFILE)
     }
+}
+
+/// Whether a namespace of this name is the cluster's own.
+pub fn is_clusters_own(name: &str) -> bool {
+    CLUSTERS_OWN.iter().any(|begin| name.starts_with(begin))
 }
 
 /// What becomes of a pod that may not pass.
@@ -343,6 +355,18 @@ mod tests {
     fn without_the_profile_label_level_and_mode_mean_nothing() {
         let namespace = namespace(&[(LEVEL, "restricted"), (MODE, "audit")], &[]);
         assert!(Policy::from_namespace(&namespace, &Settings::built_in()).is_none());
+    }
+
+    #[test]
+    fn a_namespace_is_the_clusters_own_by_the_beginning_of_its_name() {
+        for name in ["kube-system", "kube-", "openshift-ci"] {
+            assert!(is_clusters_own(name), "{name}");
+        }
+        for name in ["kube", "kubernetes", "ci-kube-", "openshift", ""] {
+            assert!(!is_clusters_own(name), "{name}");
+        }
+        let told: Vec<_> = NEVER_CALLED.split(' ').collect();
+        assert!(CLUSTERS_OWN.iter().all(|begin| told.contains(begin)));
     }
 
     #[test]

@@ -101,7 +101,7 @@ pub const UID_LENGTH: usize = 128;
 
 /// Whether `name` is a DNS label (RFC 1123), as every namespace's is; or empty,
 /// as it is for what has no namespace.
-fn is_namespace(name: &str) -> bool {
+pub(crate) fn is_namespace(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     name.len() <= 63
         && name.bytes().all(|b| plain(b) || b == b'-')

@@ -167,15 +167,21 @@ impl<'a> Decision<'a> {
                 told
             }
             (Outcome::Deny(_), _) | (_, Mode::Audit) => Vec::new(),
-            _ => self
-                .policy
-                .iter()
-                .flat_map(|p| &p.warnings)
-                .cloned()
-                .collect(),
+            (outcome, _) => {
+                let of_policy = self.policy.iter().flat_map(|p| &p.warnings).cloned();
+                let passed_over = *outcome == Outcome::Allow(Allowed::NotTheRunner);
+                of_policy
+                    .chain(passed_over.then(|| PASSED_OVER.to_owned()))
+                    .collect()
+            }
         }
     }
 }
+
+/// Told to the creator, too: of a mistyped annotation nothing else is seen but
+/// jobs that fail as if there were no podseal.
+const PASSED_OVER: &str = "podseal left this pod as it is: it has a job's labels, but its creator \
+    is not among the users in the namespace's annotation podseal.io/runner";
 
 const LABELS_TRUSTED: &str = "the profile grants more than the baseline to whoever puts a job's \
     labels on a pod: the namespace has no annotation podseal.io/runner";
@@ -200,7 +206,11 @@ pub fn correct<'a>(
     };
     match Claim::of(&pod, &request, &policy) {
         Claim::None => Decision::allow(Some(policy), None, Allowed::NotAJob),
-        Claim::Unfounded => Decision::allow(Some(policy), None, Allowed::NotTheRunner),
+        Claim::Unfounded => {
+            let mut decision = Decision::allow(Some(policy), None, Allowed::NotTheRunner);
+            decision.warnings.push(PASSED_OVER.to_owned());
+            decision
+        }
         Claim::Job(job) => {
             let applicable = applicable(&policy, namespace, settings, &request.uid);
             let adjusted = match applicable {

@@ -122,12 +122,12 @@ impl fmt::Display for Swapped {
 }
 
 /// The one provider of cryptography.
-pub(super) fn provider() -> CryptoProvider {
+pub(crate) fn provider() -> CryptoProvider {
     rustls::crypto::aws_lc_rs::default_provider()
 }
 
 /// From when until when `certificate`, as DER, is valid.
-pub(super) fn validity(certificate: &[u8]) -> Result<Range<SystemTime>, IdentityError> {
+pub(crate) fn validity(certificate: &[u8]) -> Result<Range<SystemTime>, IdentityError> {
     let (_, certificate) = x509_parser::parse_x509_certificate(certificate)
         .map_err(|error| IdentityError::X509(error.to_string()))?;
     // Before 1970 is as long ago as 1970.

@@ -35,7 +35,7 @@ pub enum PemError {
 }
 
 /// The certificates of a file: one at least.
-pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
+pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let read = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
     let certificates = read.map_err(|error| section(text, &error))?;
     if !certificates.is_empty() {

@@ -52,7 +52,7 @@ pub(super) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Options of --tls-mode self-managed")]
 pub(super) struct SelfManaged {
-    /// The Secret that holds the certificates; podseal creates it
+    /// The Secret that holds the certificates; where there is none, podseal creates it if it may
     #[arg(long, value_name = "NAME", default_value = "podseal-tls")]
     tls_secret: String,
     /// The namespace podseal runs in [default: that of its service account, or of KUBECONFIG]

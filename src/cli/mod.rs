@@ -10,6 +10,8 @@ mod certificates;
 mod checked;
 pub mod input;
 mod limits;
+mod listen;
+pub mod probe;
 pub mod profiles;
 pub mod render;
 pub mod review;
@@ -38,7 +40,8 @@ Examples:
   podseal profiles                       which profiles there are, and when to use which
   podseal review --profile rootless pod.yaml
                                          what would change in this pod
-  podseal serve --help                   how to run the webhook";
+  podseal serve --help                   how to run the webhook
+  podseal probe --help                   whether it answers as an API server needs it to";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -65,6 +68,9 @@ pub enum Command {
     /// Show what the webhook would answer for pods in files
     #[command(long_about = review::LONG_ABOUT)]
     Review(review::Args),
+    /// Ask a podseal as an API server would, and tell whether it answers
+    #[command(long_about = probe::LONG_ABOUT)]
+    Probe(probe::Args),
     /// List the profiles, or print one as YAML
     #[command(long_about = profiles::LONG_ABOUT)]
     Profiles(profiles::Args),

@@ -14,7 +14,9 @@ use super::reviewed::{Format, Reviewed, Tally, print};
 use super::rules;
 use crate::admission::judge::judge;
 use crate::admission::pod::Pod;
-use crate::admission::policy::{LEVEL, MODE, Namespace, PROFILE, Policy};
+use crate::admission::policy::{
+    LEVEL, MODE, NEVER_CALLED, Namespace, PROFILE, Policy, is_clusters_own,
+};
 use crate::admission::request::Request;
 use crate::admission::review::{Answer, Outcome, correct};
 use crate::admission::text::bounded;
@@ -226,6 +228,8 @@ fn review(
         reviewed.warnings.extend(
             ineffective.map(|label| format!("label {label} has no effect without {PROFILE}")),
         );
+    } else if is_clusters_own(&namespace.name) {
+        reviewed.warnings.push(NEVER_CALLED.to_owned());
     }
     Ok(reviewed)
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, anyhow};
-use tokio::net::TcpListener;
 
+use super::listen::{address, listen};
 use super::signals::Signals;
 use super::{certificates, limits, rules};
 use crate::admission::defaults::Defaults;
@@ -35,7 +35,7 @@ watch on them. With --namespaces they come from a file, and no cluster is asked 
 The certificate comes from two files, which are read again when they change; or with \
 --tls-mode self-managed podseal makes and renews it, shares it with its other replicas in a \
 Secret, and keeps the caBundle of its two webhook configurations right. It needs get, list, \
-watch, create and update on that Secret then, and get, list, watch and patch on these \
+watch and update on that Secret then, create where nobody made an empty one, and get, list, watch and patch on these \
 configurations.
 
 /livez, /readyz (?verbose lists its checks) and /metrics are on a port of their own, \
@@ -62,7 +62,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Address and port to listen on; port 0 takes a free one and logs it
+    /// Address and port to listen on; the default is all there is, IPv4 included, and IPv4 alone
+    /// where there is no IPv6; port 0 takes a free one and logs it
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:8443", value_parser = address)]
     listen: SocketAddr,
     /// Address and port of /livez, /readyz and /metrics, which are plain HTTP; port 0 takes a free
@@ -188,29 +189,6 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
         }
         () = signalled => ExitCode::FAILURE,
     })
-}
-
-fn address(text: &str) -> Result<SocketAddr, &'static str> {
-    let told = "an address is an IP and a port, such as 0.0.0.0:8443 or [::]:8443; names are not \
-                looked up";
-    text.parse().map_err(|_| told)
-}
-
-async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        let hint = match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                "; something listens there already: `ss -ltnp` tells what"
-            }
-            std::io::ErrorKind::AddrNotAvailable => {
-                "; this machine has no such address: [::] or 0.0.0.0 stands for all it has"
-            }
-            _ => "",
-        };
-        anyhow!("cannot listen on {flag} {address}: {error}{hint}")
-    })?;
-    let address = listener.local_addr().context("cannot tell the address")?;
-    Ok((listener, address))
 }
 
 async fn namespaces_from_cluster(defaults: &Defaults) -> anyhow::Result<Namespaces> {

@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use super::cache::{ByName, Cache, FRESH, Shared};
 use super::error::with_core;
 use super::object::{Line, Object, Page};
-use crate::admission::policy::{Namespace, PROFILE};
+use crate::admission::policy::{NEVER_CALLED, Namespace, PROFILE, is_clusters_own};
 use crate::seldom::Seldom;
 
 /// Where the API server has namespaces.
@@ -74,6 +74,7 @@ pub(super) struct Watch {
     shared: Shared,
     pause: Duration,
     failures: Seldom,
+    never_called: Seldom,
 }
 
 impl Watch {
@@ -84,6 +85,7 @@ impl Watch {
             shared: Shared::default(),
             pause: Duration::ZERO,
             failures: Seldom::default(),
+            never_called: Seldom::default(),
         }
     }
 
@@ -127,6 +129,7 @@ impl Watch {
             let Page { metadata, items } = page.map_err(|_| Broken::Hung)??;
             for object in items {
                 let namespace = self.shared.share(object.into());
+                self.warn_of(&namespace);
                 let name = namespace.name.as_str().into();
                 namespaces.insert(name, Arc::new(namespace));
             }
@@ -183,13 +186,23 @@ impl Watch {
         }
     }
 
+    /// Who opts in with a namespace of the cluster's own would wait in vain.
+    fn warn_of(&self, namespace: &Namespace) {
+        let in_vain = is_clusters_own(&namespace.name);
+        if let Some(suppressed) = in_vain.then(|| self.never_called.pass()).flatten() {
+            tracing::warn!(namespace = namespace.name, suppressed, "{NEVER_CALLED}");
+        }
+    }
+
     /// Takes over what a line says, and returns the version it says it of.
     fn take(&mut self, line: Line) -> Result<String, Broken> {
         let version = |object: &Object| known(object.version());
         match line {
             Line::Added(object) | Line::Modified(object) => {
                 let version = version(&object)?;
-                self.cache.insert(self.shared.share(object.into()));
+                let namespace = self.shared.share(object.into());
+                self.warn_of(&namespace);
+                self.cache.insert(namespace);
                 Ok(version)
             }
             Line::Deleted(object) => {

@@ -65,7 +65,7 @@ impl Metrics {
         );
         let certificates = Certificates::register(registry, certificate);
         let of_profiles = profiles::Profiles::register(all.sub_registry_with_prefix("podseal"));
-        all.register_collector(Box::new(ThisProcess));
+        all.register_collector(Box::new(ThisProcess::new()));
         Metrics {
             requests,
             connections,

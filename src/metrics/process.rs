@@ -1,12 +1,12 @@
 //! The figures of the process, by the names that every exporter gives them.
 //!
-//! Read from `/proc` at each scrape. What cannot be read is left out: a figure
-//! that is made up is worse than one that is missing.
+//! Read from `/proc` at each scrape, but for the start. What cannot be read is
+//! left out: a figure that is made up is worse than one that is missing.
 
 use std::fmt;
 
-use procfs::process::{LimitValue, Process, Stat};
-use procfs::{ProcResult, WithCurrentSystemInfo};
+use procfs::WithCurrentSystemInfo;
+use procfs::process::{LimitValue, Process};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::{EncodeGaugeValue, NoLabelSet};
@@ -14,7 +14,23 @@ use prometheus_client::metrics::MetricType;
 
 /// Reads this process.
 #[derive(Debug)]
-pub(super) struct ThisProcess;
+pub(super) struct ThisProcess {
+    /// In seconds since the Unix epoch. Read once: the kernel tells when it was
+    /// booted by the clock of the moment, and an alert takes each change of this
+    /// for a restart.
+    start: Option<f64>,
+}
+
+impl ThisProcess {
+    pub(super) fn new() -> ThisProcess {
+        let stat = Process::myself().and_then(|process| process.stat());
+        let start = stat.and_then(|stat| {
+            let since_boot = stat.starttime as f64 / procfs::ticks_per_second() as f64;
+            Ok(procfs::boot_time_secs()? as f64 + since_boot)
+        });
+        ThisProcess { start: start.ok() }
+    }
+}
 
 impl Collector for ThisProcess {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -39,10 +55,10 @@ impl Collector for ThisProcess {
             for (name, help, bytes) in memory {
                 gauge(&mut encoder, name, help, &bytes)?;
             }
-            if let Ok(start) = start(&stat) {
-                let help = "Start of the process, since the Unix epoch";
-                gauge(&mut encoder, "process_start_time_seconds", help, &start)?;
-            }
+        }
+        if let Some(start) = self.start {
+            let help = "Start of the process, since the Unix epoch";
+            gauge(&mut encoder, "process_start_time_seconds", help, &start)?;
         }
         if let Ok(open) = process.fd_count() {
             let help = "Open file descriptors";
@@ -68,7 +84,24 @@ fn gauge(
         .encode_gauge(value)
 }
 
-fn start(stat: &Stat) -> ProcResult<f64> {
-    let since_boot = stat.starttime as f64 / procfs::ticks_per_second() as f64;
-    Ok(procfs::boot_time_secs()? as f64 + since_boot)
+#[cfg(test)]
+mod tests {
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+
+    #[test]
+    fn the_start_stays_what_it_was_first_read_as() {
+        let mut process = ThisProcess::new();
+        assert!(process.start > Some(1_000_000_000.0), "{process:?}");
+        process.start = Some(1.5);
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(process));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).expect("a text");
+        assert!(
+            text.contains("\nprocess_start_time_seconds 1.5\n"),
+            "{text}"
+        );
+    }
 }

@@ -172,6 +172,20 @@ fn only_the_named_runners_pods_are_jobs() {
 }
 
 #[test]
+fn whose_job_is_passed_over_is_warned_since_the_annotation_may_be_misspelt() {
+    let runner = [("runner", "gitlab-runner")];
+    let namespace = CLUSTER.namespace_with(&[("profile", "rootless")], &runner);
+    let args = ["create", "-n", &namespace, "-f", "-"];
+    let output = CLUSTER
+        .plane
+        .kubectl(RUNNER, &args, &plain_job().to_string());
+    let stderr = text(&output.stderr);
+    let warning = "Warning: podseal left this pod as it is: it has a job's labels, but its creator \
+                   is not among the users in the namespace's annotation podseal.io/runner";
+    assert!(stderr.contains(warning), "{stderr}");
+}
+
+#[test]
 fn a_level_nobody_knows_is_read_as_restricted_and_warned_of() {
     let labels = [("profile", "rootless"), ("level", "basline")];
     let namespace = CLUSTER.namespace_with(&labels, &[]);

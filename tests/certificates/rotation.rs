@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::replica::Replica;
 use crate::site::{PLANE, Site};
 use crate::support::controlplane::{ADMIN, PODSEAL, await_condition};
-use crate::support::podseal::Podseal;
+use crate::support::podseal::{Podseal, registered};
 use crate::support::view::View;
 
 #[test]
@@ -77,18 +77,8 @@ fn program(site: &Site) -> Podseal {
 
 /// The configurations that users get, each for one of two replicas.
 fn register(site: &Site, mutating: &Podseal, validating: &Podseal) {
-    let texts = [
-        (
-            include_str!("../../deploy/mutating-webhook-configuration.yaml"),
-            mutating,
-        ),
-        (
-            include_str!("../../deploy/validating-webhook-configuration.yaml"),
-            validating,
-        ),
-    ];
-    for (text, podseal) in texts {
-        let mut object: Value = serde_saphyr::from_str(text).expect("it is YAML");
+    let objects = registered().into_iter();
+    for (mut object, podseal) in objects.zip([mutating, validating]) {
         object["metadata"]["name"] = json!(site.configuration);
         let (_, port) = podseal.url.rsplit_once(':').expect("a port");
         let service = &mut object["webhooks"][0]["clientConfig"]["service"];

@@ -13,7 +13,7 @@ out=${CARGO_TARGET_DIR:-$root/target}/controlplane
 say() { printf 'control plane: %s\n' "$*" >&2; }
 
 if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
-  for tool in etcd kube-apiserver kubectl; do
+  for tool in etcd kube-apiserver kubectl helm; do
     if [ ! -x "$KUBEBUILDER_ASSETS/$tool" ]; then
       say "KUBEBUILDER_ASSETS is set to $KUBEBUILDER_ASSETS, which has no $tool; unset it to build one"
       exit 1

@@ -206,3 +206,41 @@ fn a_hanging_server_is_asked_for_a_bounded_number_at_once_and_the_others_are_tol
     let warned = |line: &&String| line.contains("cannot look up a namespace");
     assert!(lines.iter().filter(warned).count() <= 2, "{lines:#?}");
 }
+
+#[test]
+fn a_namespace_that_opts_in_and_is_the_clusters_own_is_warned_of() {
+    let never = "podseal's webhooks are never called for namespaces that begin with kube- or \
+        openshift-";
+    let warned = |podseal: &Podseal, name: &str| {
+        let event = podseal.await_event(|event| event["namespace"] == name);
+        assert_eq!(event["message"], never, "{event:#}");
+        assert_eq!(event["level"], "WARN", "{event:#}");
+    };
+    // As it is listed, and once for all that are.
+    let server = Scripted::start(|question| match question {
+        Question::List(_) => {
+            list(&["ci", "kube-ci", "kube-b"].map(|name| namespace(name, "none", "1")))
+        }
+        Question::Watch(_) => Reply::Lines(vec![], Then::EndInTime),
+        Question::Get(_) => failure(),
+    });
+    let podseal = podseal_of(&server);
+    warned(&podseal, "kube-ci");
+    await_condition("it lists", || lists(&podseal) == 1, String::new);
+    assert!(!podseal.has_logged(|event| event["namespace"] == "kube-b"));
+    assert!(!podseal.has_logged(|event| event["namespace"] == "ci"));
+    // As it changes.
+    let server = Scripted::start(|question| match question {
+        Question::List(_) => list(&[]),
+        Question::Watch(0) => {
+            let names = ["ci", "openshift-ci"].map(|name| namespace(name, "none", "2"));
+            let lines = names.map(|namespace| line("ADDED", &namespace));
+            Reply::Lines(lines.to_vec(), Then::EndInTime)
+        }
+        Question::Watch(_) => Reply::Lines(vec![], Then::EndInTime),
+        Question::Get(_) => failure(),
+    });
+    let podseal = podseal_of(&server);
+    warned(&podseal, "openshift-ci");
+    assert!(!podseal.has_logged(|event| event["namespace"] == "ci"));
+}

@@ -430,7 +430,7 @@ pub fn free_port() -> u16 {
 }
 
 /// Where `tests/controlplane/build.sh` puts the binaries, built if need be.
-fn binaries() -> PathBuf {
+pub fn binaries() -> PathBuf {
     static BINARIES: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/controlplane/build.sh");

@@ -10,6 +10,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
 pub mod balancer;
+pub mod chart;
 pub mod controlplane;
 pub mod podseal;
 pub mod review;

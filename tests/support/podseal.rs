@@ -210,14 +210,25 @@ impl Log {
     }
 }
 
+/// The webhook configurations users get: the mutating and the validating one.
+pub fn registered() -> [Value; 2] {
+    let deploy = include_str!("../../deploy/podseal.yaml");
+    let objects: Vec<Value> = serde_saphyr::from_multiple(deploy).expect("it is YAML");
+    let of_kind = |kind: &str| {
+        let found = objects.iter().find(|object| object["kind"] == kind);
+        found.expect("deploy/ registers both").clone()
+    };
+    [
+        of_kind("MutatingWebhookConfiguration"),
+        of_kind("ValidatingWebhookConfiguration"),
+    ]
+}
+
 /// The webhook configurations users get, calling what `client` says for a path.
 pub fn configurations(ca: &str, client: impl Fn(&str) -> Value) -> String {
     use base64::Engine;
     let ca = base64::engine::general_purpose::STANDARD.encode(ca);
-    let mutating = include_str!("../../deploy/mutating-webhook-configuration.yaml");
-    let validating = include_str!("../../deploy/validating-webhook-configuration.yaml");
-    let all = [mutating, validating].map(|yaml| {
-        let mut configuration: Value = serde_saphyr::from_str(yaml).expect("it is YAML");
+    let all = registered().map(|mut configuration| {
         for webhook in configuration["webhooks"].as_array_mut().expect("webhooks") {
             let config = &mut webhook["clientConfig"];
             *config = client(config["service"]["path"].as_str().expect("a path"));

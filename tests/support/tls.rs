@@ -58,7 +58,12 @@ impl Authority {
     /// A new certificate that is valid from the beginning of one year until that
     /// of another.
     pub fn issue_between(&self, first: i32, year: i32) -> Issued {
-        let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+        self.issue_as(&["127.0.0.1", "localhost"], first, year)
+    }
+
+    /// The same for these names.
+    pub fn issue_as(&self, names: &[&str], first: i32, year: i32) -> Issued {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = rcgen::CertificateParams::new(names).expect("names");
         params.not_before = rcgen::date_time_ymd(first, 1, 1);
         params.not_after = rcgen::date_time_ymd(year, 1, 1);

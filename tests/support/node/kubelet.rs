@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub struct Replica {
     pub address: SocketAddr,
     /// Where it answers probes, and tells its metrics.
     pub status_address: SocketAddr,
+    /// The token by which the API server knows it.
+    pub token_file: PathBuf,
 }
 
 pub(super) struct Kubelet {
@@ -77,6 +80,7 @@ impl Kubelet {
                 pid: running.process.pid,
                 address,
                 status_address,
+                token_file: running.folder.path().join("service-account/token"),
             })
         };
         ready.filter_map(replica).collect()

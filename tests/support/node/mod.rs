@@ -101,6 +101,12 @@ impl Node {
         self.seen().replicas.clone()
     }
 
+    /// Whether processes have a root filesystem of their own: not where the
+    /// machine permits no mount namespaces.
+    pub fn isolates() -> bool {
+        sandbox::isolates()
+    }
+
     /// What a pod's process has logged, while the pod is there and afterwards.
     pub fn log(&self, pod: &str) -> Vec<String> {
         let log = self

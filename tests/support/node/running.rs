@@ -34,7 +34,7 @@ pub(super) struct Running {
     told_to_stop: Option<Instant>,
     pub(super) is_ready: bool,
     // Last, since the process uses it.
-    folder: tempfile::TempDir,
+    pub(super) folder: tempfile::TempDir,
 }
 
 impl Running {

@@ -125,6 +125,11 @@ impl Container<'_> {
     }
 }
 
+/// Whether this machine permits a root of its own.
+pub(super) fn isolates() -> bool {
+    !matches!(way(), Way::Bare)
+}
+
 /// What this machine permits.
 fn way() -> &'static Way {
     static WAY: OnceLock<Way> = OnceLock::new();

@@ -1,0 +1,101 @@
+//! What is told after an installation.
+
+use std::process::Command;
+
+use crate::support::{run, text};
+use crate::{CHART, MODES, printed, with_values};
+
+/// What is told after an installation.
+pub(crate) fn notes(release: &str, values: &[&str]) -> String {
+    let args = [
+        "install",
+        release,
+        CHART,
+        "--namespace",
+        "seal",
+        "--dry-run=client",
+    ];
+    let told = printed(&with_values(&args, values));
+    let (_, notes) = told.split_once("\nNOTES:\n").expect("notes");
+    notes.to_owned()
+}
+
+#[test]
+fn the_notes_fit_a_terminal_and_name_the_profiles_there_are() {
+    let notes = notes("podseal", &[]);
+    let lines: Vec<_> = notes.lines().collect();
+    assert!(lines.len() <= 50, "{} lines:\n{notes}", lines.len());
+    let long: Vec<_> = lines
+        .iter()
+        .filter(|line| line.chars().count() > 100)
+        .collect();
+    assert!(long.is_empty(), "{long:#?}");
+    let output = run(podseal(&["profiles"]), "");
+    let profiles = text(&output.stdout);
+    let profiles = profiles.lines().take_while(|line| !line.is_empty());
+    let profiles: Vec<_> = profiles.filter_map(|line| line.split(' ').next()).collect();
+    let is_profile = |line: &&&str| {
+        let name = line.trim().split(' ').next().unwrap_or_default();
+        line.starts_with("  ") && profiles.contains(&name)
+    };
+    let told = lines.iter().filter(is_profile);
+    let told: Vec<_> = told
+        .filter_map(|line| line.trim().split(' ').next())
+        .collect();
+    assert_eq!(told, profiles, "in the order of `podseal profiles`");
+}
+
+fn podseal(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
+    command.args(args);
+    command
+}
+
+#[test]
+fn the_notes_warn_of_what_the_values_risk_and_of_nothing_else() {
+    let dashboard = &["metrics.dashboard.enabled=true"][..];
+    let monitored = &[
+        "metrics.dashboard.enabled=true",
+        "metrics.podMonitor.enabled=true",
+    ];
+    let existing = MODES[2].0;
+    let bundled = MODES[3].0;
+    let cases: &[(&[&str], &str, bool)] = &[
+        (&["webhooks.enabled=false"], "podseal is never called", true),
+        (&["webhooks.enabled=true"], "podseal is never called", false),
+        (&["replicas=1"], "WARNING  replicas=1: ", true),
+        (&["replicas=3"], "WARNING  replicas", false),
+        (
+            &["networkPolicy.enabled=false"],
+            "whoever reaches podseal's port",
+            true,
+        ),
+        (&[], "whoever reaches podseal's port", false),
+        (existing, "caBundle is empty", true),
+        (bundled, "caBundle is empty", false),
+        (dashboard, "dashboard and alerts see nothing", true),
+        (
+            &["metrics.prometheusRule.enabled=true"],
+            "dashboard and alerts see nothing",
+            true,
+        ),
+        (monitored, "dashboard and alerts see nothing", false),
+        (&[], "namespaceGuard.enabled=false", true),
+        (
+            &["namespaceGuard.enabled=true"],
+            "namespaceGuard.enabled=false",
+            false,
+        ),
+        (
+            &["devicePlugin.enabled=true"],
+            "WARNING  devicePlugin",
+            true,
+        ),
+        (&[], "WARNING  devicePlugin", false),
+        (&[], "WARNING", false),
+    ];
+    for (values, words, told) in cases {
+        let notes = notes("podseal", values);
+        assert_eq!(notes.contains(words), *told, "{values:?}: {words}\n{notes}");
+    }
+}

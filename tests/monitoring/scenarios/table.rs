@@ -1,0 +1,225 @@
+//! For each alert what it is for.
+
+use super::Change::{Gone, In, Rise, Set};
+use super::Scenario;
+use super::Who::{Pod, Release};
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        alert: "PodsealDown",
+        after: 6,
+        changes: &[("up", Release, Gone)],
+        fires: &[(Release, &[], "No replica of podseal in podseal answers")],
+    },
+    Scenario {
+        alert: "PodsealDown",
+        after: 6,
+        changes: &[("up", Release, Set(0.0))],
+        fires: &[(Release, &[], "No replica of podseal in podseal answers")],
+    },
+    Scenario {
+        alert: "PodsealReplicaMissing",
+        after: 16,
+        changes: &[("up", Pod(1), Set(0.0))],
+        fires: &[(
+            Release,
+            &[],
+            "Replicas of podseal in podseal that answer: 1",
+        )],
+    },
+    Scenario {
+        alert: "PodsealRestarting",
+        after: 20,
+        changes: &[("process_start_time_seconds", Pod(0), Rise(20.0))],
+        fires: &[(
+            Pod(0),
+            &[],
+            "podseal's pod podseal-5d9c7-a restarts again and again",
+        )],
+    },
+    Scenario {
+        alert: "PodsealCertificateMissing",
+        after: 11,
+        changes: &[("podseal_certificate_expiry_timestamp_seconds", Pod(1), Gone)],
+        fires: &[(
+            Pod(1),
+            &[],
+            "podseal's pod podseal-5d9c7-b has no serving certificate",
+        )],
+    },
+    Scenario {
+        alert: "PodsealCertificateExpiresSoon",
+        after: 16,
+        changes: &[(
+            "podseal_certificate_expiry_timestamp_seconds",
+            Pod(0),
+            In(5.0),
+        )],
+        fires: &[(
+            Pod(0),
+            &[],
+            "The certificate of podseal's pod podseal-5d9c7-a expires in 5d 0h 0m 0s",
+        )],
+    },
+    Scenario {
+        alert: "PodsealAuthorityExpiresSoon",
+        after: 61,
+        changes: &[(
+            r#"podseal_ca_expiry_timestamp_seconds{ca="current"}"#,
+            Pod(0),
+            In(80.0),
+        )],
+        fires: &[(
+            Pod(0),
+            &[("ca", "current")],
+            "The authority of podseal's pod podseal-5d9c7-a expires in 80d 0h 0m 0s",
+        )],
+    },
+    Scenario {
+        alert: "PodsealClientAuthorityExpiresSoon",
+        after: 61,
+        changes: &[(
+            r#"podseal_ca_expiry_timestamp_seconds{ca="client"}"#,
+            Pod(1),
+            In(20.0),
+        )],
+        fires: &[(
+            Pod(1),
+            &[("ca", "client")],
+            "An authority in the --client-ca of podseal's pod podseal-5d9c7-b expires in 20d 0h 0m 0s",
+        )],
+    },
+    Scenario {
+        alert: "PodsealCertificateReloadFailing",
+        after: 11,
+        changes: &[(
+            r#"podseal_certificate_reload_failing{certificate="serving"}"#,
+            Pod(1),
+            Set(1.0),
+        )],
+        fires: &[(
+            Pod(1),
+            &[("certificate", "serving")],
+            "podseal's pod podseal-5d9c7-b cannot use its renewed files (serving)",
+        )],
+    },
+    Scenario {
+        alert: "PodsealCertificateUpkeepFailing",
+        after: 21,
+        changes: &[(
+            r#"podseal_certificate_upkeep_total{what="failure"}"#,
+            Pod(0),
+            Rise(1.0),
+        )],
+        fires: &[(
+            Pod(0),
+            &[("what", "failure")],
+            "podseal's pod podseal-5d9c7-a cannot keep its certificate",
+        )],
+    },
+    Scenario {
+        alert: "PodsealHandshakesRefused",
+        after: 30,
+        changes: &[(
+            r#"podseal_tls_handshake_failures_total{reason="peer_alert"}"#,
+            Release,
+            Rise(0.2),
+        )],
+        fires: &[(
+            Release,
+            &[],
+            "Clients do not trust the certificate of podseal in podseal",
+        )],
+    },
+    Scenario {
+        alert: "PodsealClientsRefused",
+        after: 60,
+        changes: &[(
+            r#"podseal_tls_handshake_failures_total{reason="client_certificate"}"#,
+            Pod(1),
+            Rise(0.1),
+        )],
+        fires: &[(
+            Pod(1),
+            &[("reason", "client_certificate")],
+            "podseal's pod podseal-5d9c7-b refuses clients for their certificate",
+        )],
+    },
+    Scenario {
+        alert: "PodsealLookUpsFailing",
+        after: 12,
+        changes: &[(
+            r#"podseal_namespace_lookups_total{outcome="timed_out"}"#,
+            Pod(0),
+            Rise(0.5),
+        )],
+        fires: &[(Release, &[], "podseal in podseal cannot look up namespaces")],
+    },
+    Scenario {
+        alert: "PodsealCacheStale",
+        after: 11,
+        changes: &[("podseal_namespace_cache_fresh", Pod(0), Set(0.0))],
+        fires: &[(
+            Pod(0),
+            &[],
+            "podseal's pod podseal-5d9c7-a has lost its watch of namespaces",
+        )],
+    },
+    Scenario {
+        alert: "PodsealShedding",
+        after: 12,
+        changes: &[
+            (
+                r#"podseal_shed_total{reason="concurrency"}"#,
+                Pod(0),
+                Rise(1.0),
+            ),
+            (
+                r#"podseal_requests_total{webhook="mutate",operation="CREATE",decision="mutate",mode="enforce"}"#,
+                Release,
+                Rise(20.0),
+            ),
+        ],
+        fires: &[(Release, &[], "podseal in podseal turns reviews away")],
+    },
+    Scenario {
+        alert: "PodsealSlow",
+        after: 12,
+        changes: &[
+            (
+                r#"podseal_request_duration_seconds_bucket{le="2.5",webhook="mutate"}"#,
+                Release,
+                Rise(10.0),
+            ),
+            (
+                r#"podseal_request_duration_seconds_bucket{le="5.0",webhook="mutate"}"#,
+                Release,
+                Rise(10.0),
+            ),
+            (
+                r#"podseal_request_duration_seconds_bucket{le="+Inf",webhook="mutate"}"#,
+                Release,
+                Rise(10.0),
+            ),
+        ],
+        fires: &[(
+            Release,
+            &[],
+            "One answer in a hundred of podseal in podseal takes 2.485s",
+        )],
+    },
+    Scenario {
+        alert: "PodsealRequestsRefused",
+        after: 17,
+        changes: &[(
+            r#"podseal_refused_requests_total{reason="malformed"}"#,
+            Pod(0),
+            Rise(0.5),
+        )],
+        fires: &[(
+            Release,
+            &[("reason", "malformed")],
+            "podseal in podseal gets requests that it cannot read (malformed)",
+        )],
+    },
+];

@@ -1,0 +1,163 @@
+//! How a namespace's own PodSecurity label must stand for each profile: the
+//! table of `docs/comparison.md` is what the real API server answers.
+//!
+//! PodSecurity is in the API server and judges after every webhook has mutated,
+//! so what it sees is the pod as podseal left it.
+
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+use support::controlplane::{ADMIN, ControlPlane, await_condition};
+use support::podseal::Podseal;
+
+#[path = "support/mod.rs"]
+mod support;
+
+const PAGE: &str = include_str!("../docs/comparison.md");
+const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
+
+/// The labels that a column of the table stands for.
+const COLUMNS: [&[(&str, &str)]; 4] = [
+    &[(ENFORCE, "privileged")],
+    &[(ENFORCE, "baseline")],
+    &[
+        (ENFORCE, "baseline"),
+        ("pod-security.kubernetes.io/enforce-version", "v1.34"),
+    ],
+    &[(ENFORCE, "restricted")],
+];
+
+struct Cluster {
+    plane: ControlPlane,
+    podseal: Podseal,
+}
+
+static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start);
+
+impl Cluster {
+    fn start() -> Cluster {
+        let plane = ControlPlane::start();
+        let podseal = Podseal::for_cluster(&plane);
+        let is_ready = || podseal.status("/readyz").0 == 200;
+        await_condition("podseal is ready", is_ready, String::new);
+        plane.apply(ADMIN, &podseal.configurations());
+        Cluster { plane, podseal }
+    }
+
+    /// The namespace, from when the API server asks podseal about its pods. Its
+    /// labels are there from the start, so no view of them is ever an old one.
+    fn namespace(&self, name: &str, labels: &[(&str, &str)]) {
+        let labels: serde_json::Map<String, Value> = labels
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).into()))
+            .collect();
+        let namespace = json!({
+            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels},
+        });
+        self.plane.apply(ADMIN, &namespace.to_string());
+        let is_called = || {
+            self.plane.try_pod(name, &job());
+            self.podseal
+                .has_logged(|event| event["namespace"] == name && event["webhook"] == "mutate")
+        };
+        await_condition("the API server calls podseal", is_called, String::new);
+    }
+
+    /// Whether PodSecurity admits a job pod there; nobody else may refuse it.
+    fn admits_jobs(&self, namespace: &str) -> bool {
+        let (code, answer) = self.plane.try_pod(namespace, &job());
+        let message = answer["message"].as_str().unwrap_or_default();
+        match code {
+            201 => true,
+            403 if message.contains("violates PodSecurity") => false,
+            _ => panic!("{namespace}: {code} {answer:#}"),
+        }
+    }
+}
+
+/// A job as GitLab Runner makes it where nothing is configured.
+fn job() -> Value {
+    let mut pod = support::pod("default-with-service");
+    let metadata = pod["metadata"].as_object_mut().expect("metadata");
+    metadata.remove("namespace");
+    pod
+}
+
+/// The rows below the page's heading on the label: a profile, and for each
+/// column whether its jobs are admitted.
+fn told() -> Vec<(String, Vec<bool>)> {
+    let (_, section) = PAGE
+        .split_once("## The label `pod-security.kubernetes.io/enforce`")
+        .expect("the section");
+    let rows = section
+        .lines()
+        .skip_while(|line| !line.starts_with("|---"))
+        .skip(1)
+        .take_while(|line| line.starts_with('|'));
+    rows.map(|row| {
+        let mut cells = row.trim_matches('|').split('|').map(str::trim);
+        let profile = cells.next().expect("a profile").trim_matches('`');
+        let admitted = cells.map(|cell| match cell {
+            "✓" => true,
+            "✗" => false,
+            other => panic!("{row}: {other}"),
+        });
+        (profile.to_owned(), admitted.collect())
+    })
+    .collect()
+}
+
+#[test]
+fn the_enforce_label_must_stand_as_the_page_says() {
+    let told = told();
+    let profiles: Vec<_> = told.iter().map(|(profile, _)| profile.as_str()).collect();
+    assert_eq!(
+        profiles,
+        [
+            "userns",
+            "rootless",
+            "root-fuse",
+            "openshift",
+            "privileged",
+            "none"
+        ],
+        "every profile has its row"
+    );
+    let mut seen = Vec::new();
+    for profile in &profiles {
+        let admitted = COLUMNS.iter().enumerate().map(|(column, labels)| {
+            // Not the profile first: what begins with openshift- is never asked about.
+            let name = format!("with-{profile}-{column}");
+            let ours = [("podseal.io/profile", *profile)];
+            CLUSTER.namespace(&name, &[&ours[..], labels].concat());
+            CLUSTER.admits_jobs(&name)
+        });
+        seen.push(((*profile).to_owned(), admitted.collect::<Vec<bool>>()));
+    }
+    assert_eq!(seen, told, "what is, and what docs/comparison.md says");
+}
+
+#[test]
+fn podseals_own_level_restricted_needs_the_label_at_baseline() {
+    for profile in ["rootless", "userns"] {
+        for (enforce, admitted) in [("baseline", true), ("restricted", false)] {
+            let name = format!("restricted-{profile}-{enforce}");
+            let labels = [
+                ("podseal.io/profile", profile),
+                ("podseal.io/level", "restricted"),
+                (ENFORCE, enforce),
+            ];
+            CLUSTER.namespace(&name, &labels);
+            let mut job = job();
+            // A service must meet the level by itself.
+            let containers = job["spec"]["containers"].as_array_mut();
+            containers.expect("containers").truncate(2);
+            let (code, answer) = CLUSTER.plane.try_pod(&name, &job);
+            assert_eq!(code == 201, admitted, "{name}: {answer:#}");
+            if !admitted {
+                let message = answer["message"].as_str().unwrap_or_default();
+                assert!(message.contains("violates PodSecurity"), "{message}");
+            }
+        }
+    }
+}

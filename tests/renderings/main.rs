@@ -1,0 +1,61 @@
+//! What helm renders from the chart, for every value it may be given: right
+//! before a real API server, the same each time, and documented.
+
+mod alive;
+mod cluster;
+mod deploy;
+mod documented;
+mod everything;
+mod helm;
+mod hostile;
+mod matrix;
+mod names;
+mod pairwise;
+mod refused;
+#[path = "../support/mod.rs"]
+mod support;
+
+use helm::CHART;
+use serde_json::json;
+
+#[test]
+fn helm_has_nothing_to_say_of_the_chart() {
+    for values in [json!({}), everything::everything()] {
+        let output = helm::helm(&["lint", "--strict", CHART, "-f", "-"], &values);
+        let told = support::text(&output.stdout);
+        assert!(
+            output.status.success(),
+            "{told}{}",
+            support::text(&output.stderr)
+        );
+        assert!(
+            told.contains("1 chart(s) linted, 0 chart(s) failed"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn clusters_that_are_too_old_are_told_so() {
+    let render = |version: &str| {
+        let args = ["template", "x", CHART, "-f", "-", "--kube-version", version];
+        helm::helm(&args, &json!({}))
+    };
+    assert!(render("1.30.0").status.success());
+    // Providers append words of theirs to it.
+    assert!(render("v1.30.4-gke.200").status.success());
+    let told = support::text(&render("1.29.9").stderr);
+    assert!(told.contains(">=1.30.0-0"), "{told}");
+}
+
+/// Holds a generated file to `text`; with `UPDATE` in the environment, writes it.
+fn keep(path: &str, text: &str) {
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(path, text).expect("the file can be written");
+    }
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        kept == text,
+        "{path} is out of date: UPDATE=1 cargo test --test renderings"
+    );
+}

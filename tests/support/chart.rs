@@ -1,0 +1,40 @@
+//! The chart, rendered by the real helm.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::controlplane::binaries;
+use super::text;
+
+/// The objects that a template of the chart renders, or what helm says instead.
+pub fn rendered(template: &str, values: &[&str]) -> Result<Vec<Value>, String> {
+    let mut command = Command::new(binaries().join("helm"));
+    command
+        .args(["template", "podseal", "--namespace", "podseal"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/charts/podseal"))
+        .args(["--show-only", &format!("templates/{template}.yaml")]);
+    for value in values {
+        command.args(["--set-json", value]);
+    }
+    let output = super::run(command, "");
+    if !output.status.success() {
+        return Err(text(&output.stderr));
+    }
+    let objects = serde_saphyr::from_multiple(&text(&output.stdout));
+    Ok(objects.expect("helm renders YAML"))
+}
+
+/// The one object of this kind.
+pub fn the<'a>(kind: &str, objects: &'a [Value]) -> &'a Value {
+    let mut found = objects.iter().filter(|object| object["kind"] == kind);
+    let object = found.next().unwrap_or_else(|| panic!("no {kind}"));
+    assert!(found.next().is_none(), "more than one {kind}");
+    object
+}
+
+/// The objects as kubectl reads them.
+pub fn manifests(objects: &[Value]) -> String {
+    let documents = objects.iter().map(|object| format!("---\n{object}\n"));
+    documents.collect()
+}
