@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::job::Role;
 use super::pod::{List, Place};
 use super::profile::{Home, Medium};
 use super::security_context::{Field, Scalar};
@@ -14,9 +15,90 @@ use super::text::{Text, quoted, word};
 #[derive(Debug, Clone)]
 pub struct Change<'a> {
     pub(super) place: Place,
+    /// Who asks for it.
+    pub by: By,
     /// The container's name; empty for the pod.
     pub(super) name: Text<'a>,
     pub(super) kind: Kind<'a>,
+}
+
+/// Which rule asks for a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// What the profile says of the pod itself.
+    Pod(Part),
+    /// What it says of a role's containers.
+    Container(Role, Part),
+    /// The HOME rule.
+    Home,
+    /// The level `restricted`.
+    Restricted,
+    /// The user collector, which is to be as `build` is.
+    Collector,
+}
+
+/// Which part of a profile's rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// What wins over the pod.
+    Set,
+    /// What fills in where the pod says nothing.
+    Default,
+    /// Capabilities, merged.
+    Capabilities,
+}
+
+impl Part {
+    fn key(self) -> &'static str {
+        match self {
+            Part::Set => "set",
+            Part::Default => "default",
+            Part::Capabilities => "capabilities",
+        }
+    }
+}
+
+impl By {
+    /// The place in the profile, from its top; nothing, where no profile says it.
+    pub fn path(self) -> Option<Vec<&'static str>> {
+        match self {
+            By::Pod(part) => Some(vec!["pod", part.key()]),
+            By::Container(role, part) => Some(vec!["containers", role.key(), part.key()]),
+            By::Home => Some(vec!["home"]),
+            By::Restricted | By::Collector => None,
+        }
+    }
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.path() {
+            Some(path) => f.write_str(&path.join(".")),
+            None if *self == By::Restricted => f.write_str("the level restricted"),
+            None => f.write_str("the collector follows build"),
+        }
+    }
+}
+
+impl Change<'_> {
+    /// The keys of the field, from where [`By::path`] ends.
+    pub fn field(&self) -> Vec<&str> {
+        match &self.kind {
+            Kind::Annotation { key, .. } => vec!["annotations", key],
+            Kind::HostUsers { .. } => vec!["hostUsers"],
+            Kind::SecurityContext { field, .. } => {
+                let (parent, key) = field.key();
+                let path = ["securityContext"].into_iter().chain(parent).chain([key]);
+                path.collect()
+            }
+            Kind::CapabilitiesAdded { list, .. } | Kind::CapabilitiesRemoved { list, .. } => {
+                vec![list.key()]
+            }
+            Kind::Env { var, .. } => vec!["env", var],
+            Kind::Limit { resource, .. } => vec!["resources", "limits", resource],
+            Kind::Volume { .. } | Kind::Mount { .. } => Vec::new(),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

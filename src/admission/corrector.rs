@@ -8,7 +8,7 @@
 use json_patch::PatchOperation;
 use serde_json::{Value, json};
 
-use super::change::{CapabilityList, Change, Kind};
+use super::change::{By, CapabilityList, Change, Kind, Part};
 use super::patch::Path;
 use super::pod::{self, List, Place, Pod};
 use super::profile::{Home, Medium};
@@ -18,6 +18,7 @@ use super::text::{Quantity, Text};
 /// Changes a pod, and keeps account.
 pub(super) struct Corrector<'a, 'p> {
     pod: &'p mut Pod<'a>,
+    by: By,
     changes: Vec<Change<'a>>,
     patch: Vec<PatchOperation>,
 }
@@ -26,9 +27,15 @@ impl<'a, 'p> Corrector<'a, 'p> {
     pub(super) fn new(pod: &'p mut Pod<'a>) -> Self {
         Corrector {
             pod,
+            by: By::Pod(Part::Set),
             changes: Vec::new(),
             patch: Vec::new(),
         }
+    }
+
+    /// Who asks for the changes from here on.
+    pub(super) fn by(&mut self, by: By) {
+        self.by = by;
     }
 
     /// The pod as corrected so far.
@@ -363,7 +370,13 @@ impl<'a, 'p> Corrector<'a, 'p> {
             Place::Pod => Text::default(),
             Place::Container(list, index) => self.pod.container(list, index).name.clone(),
         };
-        self.changes.push(Change { place, name, kind });
+        let by = self.by;
+        self.changes.push(Change {
+            place,
+            by,
+            name,
+            kind,
+        });
     }
 }
 

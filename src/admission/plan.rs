@@ -5,7 +5,7 @@
 //! never run, is denied here with a reason its reader can use.
 
 use super::adjusted::Adjusted;
-use super::change::{CapabilityList, Change};
+use super::change::{By, CapabilityList, Change, Part};
 use super::conflict;
 use super::corrector::Corrector;
 use super::home;
@@ -39,8 +39,18 @@ pub(super) fn correct<'a>(
         let place = Place::Container(list, index);
         let follows = mirror.as_ref().is_some_and(|m| m.collector == place);
         let speaks_of = |field: &Field| !(follows && MIRRORED.contains(field));
-        correct_container(&mut corrector, list, index, rules, adjusted, speaks_of);
+        let asks = |part| By::Container(role, part);
+        correct_container(
+            &mut corrector,
+            list,
+            index,
+            rules,
+            adjusted,
+            asks,
+            speaks_of,
+        );
         if level == Level::Restricted {
+            corrector.by(By::Restricted);
             restrict::restrict(&mut corrector, list, index, role, rules);
             if speaks_of(&Field::RunAsNonRoot) {
                 restrict::restrict_user(&mut corrector, place, role, rules);
@@ -51,8 +61,10 @@ pub(super) fn correct<'a>(
         restrict::seccomp_lets_podman_clone(&corrector, &profile.containers.build)?;
     }
     if let Some(mirror) = mirror {
+        corrector.by(By::Collector);
         mirror.follow(&mut corrector);
     }
+    corrector.by(By::Home);
     home::give_home(&mut corrector, adjusted)?;
     conflict::find(corrector.pod(), corrector.annotates())?;
     Ok(corrector.finish())
@@ -77,6 +89,7 @@ fn containers(pod: &Pod<'_>) -> Vec<(List, usize, Role)> {
 
 fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, adjusted: &Adjusted<'a>) {
     let profile = adjusted.profile;
+    corrector.by(By::Pod(Part::Set));
     let PodFields {
         annotations,
         host_users,
@@ -92,6 +105,7 @@ fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, adjusted: &Adjusted<'a>) {
         corrector.set_security_context(Place::Pod, field, adjusted.value(field, value));
     }
 
+    corrector.by(By::Pod(Part::Default));
     let PodFields {
         annotations,
         host_users,
@@ -119,32 +133,41 @@ fn correct_container<'a>(
     index: usize,
     rules: &'a Rules,
     adjusted: &Adjusted<'a>,
+    asks: impl Fn(Part) -> By,
     speaks_of: impl Fn(&Field) -> bool,
 ) {
+    corrector.by(asks(Part::Set));
     let place = Place::Container(list, index);
     for (field, value) in rules.set.security_context.fields() {
         if speaks_of(&field) {
             corrector.set_security_context(place, field, adjusted.value(field, value));
         }
     }
+    corrector.by(asks(Part::Default));
     for (field, value) in rules.default.security_context.fields() {
         if speaks_of(&field) && effective(corrector.pod(), place, field).is_none() {
             corrector.set_security_context(place, field, adjusted.value(field, value));
         }
     }
+    corrector.by(asks(Part::Set));
     agree_on_apparmor(corrector, list, index, rules);
+    corrector.by(asks(Part::Capabilities));
     merge_capabilities(corrector, place, rules);
+    corrector.by(asks(Part::Set));
     for (name, value) in &rules.set.env {
         corrector.set_env(list, index, name, value.as_str().into());
     }
+    corrector.by(asks(Part::Default));
     for (name, value) in &rules.default.env {
         if corrector.pod().container(list, index).env(name).is_none() {
             corrector.set_env(list, index, name, value.as_str().into());
         }
     }
+    corrector.by(asks(Part::Set));
     for (resource, limit) in &rules.set.resources.limits {
         corrector.set_limit(list, index, adjusted.resource(resource), limit);
     }
+    corrector.by(asks(Part::Default));
     for (resource, limit) in &rules.default.resources.limits {
         let resource = adjusted.resource(resource);
         let resources = corrector.pod().container(list, index).resources.as_ref();

@@ -8,6 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 mod certificates;
 mod checked;
+mod explained;
 pub mod input;
 mod limits;
 mod listen;

@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
 use serde_json::Value;
 
+use super::explained::Explained;
 use super::input::{self, Item};
 use super::render;
 use super::reviewed::{Format, Reviewed, Tally, print};
@@ -68,6 +69,10 @@ pub struct Args {
     operation: String,
     #[command(flatten)]
     rules: rules::Args,
+    /// Say where each value came from (label, annotation, default rule, profile) and which rule asked
+    /// for each change
+    #[arg(long)]
+    explain: bool,
     /// What to print: text for people, the patched pods, or a JSON object a line
     #[arg(short, long, value_enum, default_value = "text")]
     output: Format,
@@ -221,6 +226,9 @@ fn review(
         _ => Some(judge(request, &namespace, &settings)),
     };
     let mut reviewed = Reviewed::new(file, name, pod, before, after, &corrected, judged.as_ref());
+    if args.explain {
+        reviewed.explain = Some(Explained::of(&corrected, &settings));
+    }
     let ineffective = [LEVEL, MODE]
         .into_iter()
         .filter(|label| namespace.labels.contains_key(*label));

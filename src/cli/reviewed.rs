@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::explained::Explained;
 use super::render::{self, CHANGED, DENIED, QUIET, WARNED};
 use crate::admission::review::{Allowed, Answer, Decision, Outcome};
 use crate::admission::text::bounded;
@@ -38,6 +39,8 @@ pub(super) struct Reviewed {
     changes: Vec<String>,
     patch: Option<json_patch::Patch>,
     object: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) explain: Option<Explained>,
     #[serde(skip)]
     before: Value,
 }
@@ -119,6 +122,7 @@ impl Reviewed {
             changes: corrected.changes.iter().map(ToString::to_string).collect(),
             patch,
             object: allowed.then_some(after),
+            explain: None,
             before,
         }
     }
@@ -151,10 +155,14 @@ impl Reviewed {
                 "{CHANGED}corrected{CHANGED:#}  {name}, by the profile {profile}"
             ),
         };
-        if self.object.is_some() {
-            for change in &self.changes {
-                let _ = writeln!(text, "  {change}");
+        match &self.explain {
+            Some(explained) => text.push_str(&explained.text()),
+            None if self.object.is_some() => {
+                for change in &self.changes {
+                    let _ = writeln!(text, "  {change}");
+                }
             }
+            None => {}
         }
         for warning in &self.warnings {
             let _ = writeln!(text, "  {WARNED}warning:{WARNED:#} {warning}");

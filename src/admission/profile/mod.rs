@@ -11,6 +11,7 @@ pub mod check;
 pub mod cost;
 mod file;
 pub mod files;
+mod origin;
 mod place;
 mod profiles;
 mod scalars;

@@ -1,0 +1,42 @@
+//! Which profile of those that extend each other says a field.
+
+use serde_json::Value;
+
+use super::{Profile, Profiles};
+
+impl Profiles {
+    /// The profile whose word the field at `path` is in `profile`: its own, or
+    /// that of the one it extends, where it says the same.
+    pub fn origin<'p>(&'p self, profile: &'p Profile, path: &[&str]) -> &'p str {
+        let mut origin = profile;
+        let mut value = at(profile, path);
+        while let Some(base) = origin.extends.as_deref().and_then(|base| self.get(base)) {
+            let of_base = at(base, path);
+            if of_base != value {
+                break;
+            }
+            (origin, value) = (base, of_base);
+        }
+        &origin.name
+    }
+}
+
+fn at(profile: &Profile, path: &[&str]) -> Option<Value> {
+    let value = serde_json::to_value(profile).expect("a profile can be written");
+    let step = |value: Value, key: &&str| value.get(key).cloned();
+    path.iter().try_fold(value, step)
+}
+
+#[test]
+fn a_field_is_its_who_said_it_first() {
+    use super::files::{ProfileFile, read};
+    let text = "name: mine\nsummary: x\nextends: rootless\n\
+                containers: {build: {set: {securityContext: {runAsUser: 7}}}}\n";
+    let (name, text) = ("mine.yaml".to_owned(), text.to_owned());
+    let (profiles, _) = read(&[ProfileFile { name, text }]).expect("profiles");
+    let mine = profiles.get("mine").expect("it is there");
+    let context = ["containers", "build", "set", "securityContext"];
+    let origin = |key| profiles.origin(mine, &[&context[..], &[key]].concat());
+    assert_eq!(origin("runAsUser"), "mine");
+    assert_eq!(origin("privileged"), "rootless");
+}
