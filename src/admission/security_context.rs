@@ -7,6 +7,7 @@ use super::text::Text;
 
 /// `securityContext`, the fields a profile may speak of.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 #[allow(
     missing_docs,
@@ -37,6 +38,7 @@ pub struct SecurityContext {
 
 /// `seLinuxOptions`: the type only. User, role and level are the platform's.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SeLinuxOptions {
     /// Such as `container_engine_t`.
@@ -46,6 +48,7 @@ pub struct SeLinuxOptions {
 
 /// `seccompProfile` or `appArmorProfile`.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct LocalProfile {
     /// `RuntimeDefault`, `Unconfined` or `Localhost`.

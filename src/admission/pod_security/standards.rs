@@ -50,6 +50,7 @@ impl Level {
 /// Controls that ask for one thing at different levels. What is granted is a
 /// family: its restricted control, its baseline one, or both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "named as the controls they hold")]
 pub enum Family {

@@ -15,6 +15,8 @@ mod origin;
 mod place;
 mod profiles;
 mod scalars;
+#[cfg(test)]
+mod schema;
 mod spelling;
 
 pub use self::file::{ProfileError, Written};
@@ -31,6 +33,7 @@ use super::security_context::SecurityContext;
 /// *defaults* it, filling in only where neither the container nor the pod says
 /// anything.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Profile {
     /// The value of the namespace label `podseal.io/profile`.
@@ -58,12 +61,14 @@ pub struct Profile {
 
 /// The HOME rule's settings.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Home {
     /// The path used where `build` has no `HOME` of its own.
     pub path: String,
     /// `emptyDir.sizeLimit` of the volume mounted there. Podman keeps its
     /// images in HOME, so without a limit a job can fill the node's disk.
+    #[cfg_attr(test, schemars(with = "Option<schema::Amount>"))]
     #[serde(
         deserialize_with = "scalars::amount",
         skip_serializing_if = "Option::is_none"
@@ -76,6 +81,7 @@ pub struct Home {
 
 /// What an emptyDir is kept on, if not on the node's disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Medium {
     /// A tmpfs.
     Memory,
@@ -83,6 +89,7 @@ pub enum Medium {
 
 /// A value that a namespace may change by an annotation of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Setting {
     /// `podseal.io/run-as-user`
@@ -114,6 +121,7 @@ impl Default for Home {
 
 /// Rules for the pod itself.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct PodRules {
     /// Fields that win over what the pod says.
@@ -124,6 +132,7 @@ pub struct PodRules {
 
 /// Fields of the pod itself.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct PodFields {
     /// `metadata.annotations`
@@ -138,6 +147,7 @@ pub struct PodFields {
 
 /// Rules by the role a container plays in the job.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ContainerRules {
     /// The container the job's script runs in.
@@ -152,6 +162,7 @@ pub struct ContainerRules {
 
 /// Rules for the containers of one role.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {
     /// Fields that win over what the container says.
@@ -173,6 +184,7 @@ pub struct Rules {
 /// to its baseline form. At `baseline` it admits one value only, the one the
 /// profile itself sets.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Grants {
     /// Granted in a namespace at `baseline`.
@@ -183,6 +195,7 @@ pub struct Grants {
 
 /// Fields of a container.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct ContainerFields {
     /// `securityContext`, without `capabilities`.
@@ -196,16 +209,19 @@ pub struct ContainerFields {
 
 /// `resources` of a container.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Resources {
     /// `limits` of extended resources, such as a device plugin's. `cpu` and
     /// `memory` belong to the runner's configuration.
+    #[cfg_attr(test, schemars(with = "BTreeMap<String, schema::Amount>"))]
     #[serde(deserialize_with = "scalars::amounts")]
     pub limits: BTreeMap<String, String>,
 }
 
 /// Capabilities a profile adds and drops.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Capabilities {
     /// Appended to `add`, and taken out of `drop`; `ALL` there stays.
