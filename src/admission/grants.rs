@@ -90,6 +90,12 @@ fn rules_at<'p>(
 /// Whether `value` is what the profile sets. A role it sets nothing on, such as
 /// services marked by the runner's global flag, is granted what `build` is set.
 fn is_set(profile: &Profile, rules: &Rules, family: Family, value: &str) -> bool {
+    // A service is never changed, so nothing sets what it may keep; and of this
+    // control there is one value.
+    let is_service = std::ptr::eq(rules, &profile.containers.services);
+    if is_service && family == Family::Privileged {
+        return value == "true";
+    }
     sets(rules, family, value) || sets(&profile.containers.build, family, value)
 }
 

@@ -29,6 +29,9 @@ pub struct Args {
     /// Pod Security Standards
     #[arg(long, value_name = "DIR", conflicts_with_all = ["name", "profiles"])]
     check: Option<PathBuf>,
+    /// Print the JSON Schema of a profile, for editors: save it as profile.schema.json beside yours
+    #[arg(long, conflicts_with_all = ["name", "profiles", "check"])]
+    schema: bool,
     /// What --check prints: text for people, or a JSON object
     #[arg(short, long, value_enum, default_value = "text", requires = "check")]
     output: Format,
@@ -40,12 +43,15 @@ enum Format {
     Json,
 }
 
+const SCHEMA: &str = include_str!("../../docs/profile.schema.json");
+
 const EXAMPLES: &str = "\
 Examples:
   podseal profiles
   podseal profiles root-fuse > profiles/mine.yaml
                                  to start one of your own: give it another name
   podseal profiles --check profiles
+  podseal profiles --schema > profiles/profile.schema.json
 
 Exit code: 0; with --check 1 when a profile cannot be used; 2 when an input cannot be read.";
 
@@ -53,6 +59,10 @@ const NAME: Style = AnsiColor::Cyan.on_default().bold();
 
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if args.schema {
+        super::write_out(SCHEMA.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if let Some(path) = &args.check {
         return checked::check(path, args.output == Format::Json);
     }

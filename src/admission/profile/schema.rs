@@ -42,8 +42,12 @@ fn every_built_in_profile_meets_the_schema_and_names_it_in_its_first_line() {
     let mut schemas = boon::Schemas::new();
     let mut compiler = boon::Compiler::new();
     let schema = serde_json::from_str(&schema()).expect("JSON");
-    compiler.add_resource("profile.json", schema).expect("a schema");
-    let index = compiler.compile("profile.json", &mut schemas).expect("a schema");
+    compiler
+        .add_resource("profile.json", schema)
+        .expect("a schema");
+    let index = compiler
+        .compile("profile.json", &mut schemas)
+        .expect("a schema");
     for (name, yaml) in BUILT_IN {
         let first = "# yaml-language-server: $schema=profile.schema.json\n";
         assert!(yaml.starts_with(first), "{name}");
