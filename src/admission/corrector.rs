@@ -243,7 +243,11 @@ impl<'a, 'p> Corrector<'a, 'p> {
         let container = self.pod.container(list, index);
         let env = Path::new(place).object("env", container.env.is_some());
         let was = match container.env(var) {
-            Some((_, old)) if old.value_from.is_none() && old.value.as_ref() == Some(&value) => {
+            // The API server drops an empty value, and none means the same.
+            Some((_, old))
+                if old.value_from.is_none()
+                    && old.value.as_deref().unwrap_or_default() == &*value =>
+            {
                 return;
             }
             Some((at, old)) => {

@@ -1,0 +1,92 @@
+//! Profiles of one's own, through a real API server: what `podseal profiles
+//! --check` accepts never makes a pod that the API server refuses.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+use support::controlplane::{ADMIN, ControlPlane, await_condition};
+use support::podseal::Podseal;
+
+mod examples;
+mod generated;
+#[path = "../support/pods.rs"]
+mod pods;
+mod profiles;
+#[path = "../support/mod.rs"]
+mod support;
+
+/// A cluster whose podseal knows the example profiles and generated ones.
+struct Cluster {
+    plane: ControlPlane,
+    _podseal: Podseal,
+    _folder: tempfile::TempDir,
+    generated: Vec<String>,
+}
+
+static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start);
+
+impl Cluster {
+    fn start() -> Cluster {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let generated = profiles::write(folder.path());
+        let examples = std::fs::read_dir(examples::FOLDER).expect("the examples");
+        for example in examples {
+            let path = example.expect("an entry").path();
+            let name = path.file_name().expect("a name");
+            std::fs::copy(&path, folder.path().join(name)).expect("it can be copied");
+        }
+        let plane = ControlPlane::start();
+        let podseal = Podseal::start(|command| {
+            command
+                .env(
+                    "KUBECONFIG",
+                    plane.kubeconfig(support::controlplane::PODSEAL),
+                )
+                .arg("--profiles")
+                .arg(folder.path());
+        });
+        let is_ready = || podseal.status("/readyz").0 == 200;
+        await_condition("podseal is ready", is_ready, String::new);
+        plane.apply(ADMIN, &podseal.configurations());
+        let cluster = Cluster {
+            plane,
+            _podseal: podseal,
+            _folder: folder,
+            generated,
+        };
+        cluster.await_call();
+        cluster
+    }
+
+    /// Waits until the API server asks podseal.
+    fn await_call(&self) {
+        let namespace = self.namespace(Some("no-such-profile"), "privileged");
+        let pod = without_namespace(support::pod("default-with-service"));
+        let is_asked = || self.plane.try_pod(&namespace, &pod).0 == 403;
+        await_condition("the API server asks podseal", is_asked, String::new);
+    }
+
+    /// A new namespace of this profile and level; of none, where none is named.
+    fn namespace(&self, profile: Option<&str>, level: &str) -> String {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("jobs-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let labels = match profile {
+            Some(profile) => json!({"podseal.io/profile": profile, "podseal.io/level": level}),
+            None => json!({}),
+        };
+        let namespace = json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": name, "labels": labels},
+        });
+        self.plane.apply(ADMIN, &namespace.to_string());
+        name
+    }
+}
+
+fn without_namespace(mut pod: Value) -> Value {
+    let metadata = pod["metadata"].as_object_mut().expect("metadata");
+    metadata.remove("namespace");
+    pod
+}
