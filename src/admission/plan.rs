@@ -15,7 +15,7 @@ use super::pod::{Container, List, Place, Pod, SecurityContext};
 use super::pod_security::Level;
 use super::profile::{PodFields, Profile, Rules};
 use super::restrict;
-use super::security_context::{Field, Scalar};
+use super::security_context::{self as profile, Field, Scalar};
 use super::text::Text;
 
 use json_patch::PatchOperation;
@@ -121,7 +121,9 @@ fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, adjusted: &Adjusted<'a>) {
         corrector.set_host_users(host_users);
     }
     for (field, value) in security_context.fields() {
-        if effective(corrector.pod(), Place::Pod, field).is_none() {
+        let is_said = effective(corrector.pod(), Place::Pod, field).is_some()
+            || field == Field::AppArmorProfile && annotates_apparmor(corrector.pod());
+        if !is_said {
             corrector.set_security_context(Place::Pod, field, adjusted.value(field, value));
         }
     }
@@ -144,13 +146,23 @@ fn correct_container<'a>(
         }
     }
     corrector.by(asks(Part::Default));
+    let annotated = apparmor_annotated(corrector.pod(), list, index);
     for (field, value) in rules.default.security_context.fields() {
-        if speaks_of(&field) && effective(corrector.pod(), place, field).is_none() {
+        // Before it was a field it was an annotation, which says as much.
+        let is_said = field == Field::AppArmorProfile && annotated
+            || effective(corrector.pod(), place, field).is_some();
+        if speaks_of(&field) && !is_said {
             corrector.set_security_context(place, field, adjusted.value(field, value));
         }
     }
     corrector.by(asks(Part::Set));
-    agree_on_apparmor(corrector, list, index, rules);
+    let of_pod = &adjusted.profile.pod.set.security_context;
+    agree_on_apparmor(
+        corrector,
+        list,
+        index,
+        [&rules.set.security_context, of_pod],
+    );
     corrector.by(asks(Part::Capabilities));
     merge_capabilities(corrector, place, rules);
     corrector.by(asks(Part::Set));
@@ -193,25 +205,41 @@ pub(super) fn effective<'a>(pod: &Pod<'a>, place: Place, field: Field) -> Option
 /// Before it was a field, AppArmor was an annotation. The API server refuses a
 /// pod in which both stand and differ, so a profile that sets the one sets the
 /// other where it is used.
-fn agree_on_apparmor(corrector: &mut Corrector<'_, '_>, list: List, index: usize, rules: &Rules) {
-    let context = &rules.set.security_context;
-    if context.app_armor_profile.is_none() {
+fn agree_on_apparmor(
+    corrector: &mut Corrector<'_, '_>,
+    list: List,
+    index: usize,
+    set: [&profile::SecurityContext; 2],
+) {
+    let is_set = set
+        .iter()
+        .any(|context| context.app_armor_profile.is_some());
+    if !is_set || !apparmor_annotated(corrector.pod(), list, index) {
         return;
     }
     let pod = corrector.pod();
     let key = format!("{APPARMOR_ANNOTATION}{}", &*pod.container(list, index).name);
-    let annotated = pod
-        .metadata
-        .annotations
-        .as_ref()
-        .is_some_and(|a| a.get(&key).is_some());
     let place = Place::Container(list, index);
-    if let (true, Some(Scalar::Confinement(profile))) =
-        (annotated, effective(pod, place, Field::AppArmorProfile))
-    {
+    if let Some(Scalar::Confinement(profile)) = effective(pod, place, Field::AppArmorProfile) {
         let value = apparmor_annotation(&profile);
         corrector.set_annotation(key.into(), value.into());
     }
+}
+
+/// Whether the older annotation speaks of any container.
+fn annotates_apparmor(pod: &Pod<'_>) -> bool {
+    let all = containers(pod);
+    all.into_iter()
+        .any(|(list, index, _)| apparmor_annotated(pod, list, index))
+}
+
+/// Whether the older annotation speaks of the container.
+fn apparmor_annotated(pod: &Pod<'_>, list: List, index: usize) -> bool {
+    let Some(annotations) = &pod.metadata.annotations else {
+        return false;
+    };
+    let key = format!("{APPARMOR_ANNOTATION}{}", &*pod.container(list, index).name);
+    annotations.get(&key).is_some()
 }
 
 fn apparmor_annotation(profile: &super::pod::Confinement<'_>) -> String {
