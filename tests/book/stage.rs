@@ -35,6 +35,13 @@ impl Stage {
                 Step::Shown(_) => false,
             })
         };
+        for tool in ["curl", "jq", "openssl"] {
+            let is_missing = says(&format!("{tool} ")) && !is_installed(tool);
+            assert!(
+                !is_missing,
+                "install {tool}: the page has its reader run it"
+            );
+        }
         let folder = tempfile::tempdir().expect("a temporary folder");
         let place = folder.path().join("podseal");
         copy_of_the_repository(&place);
@@ -168,6 +175,12 @@ impl Stage {
         }
         command
     }
+}
+
+/// Whether a program is in the PATH.
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// Copies what git knows of, and what it does not ignore, to `place`.

@@ -196,6 +196,10 @@ impl ControlPlane {
             .args(["--audit-log-path", &file("audit.log")])
             .arg("--allow-privileged")
             .args(self.flags);
+        // Its calls of webhooks stay on this machine.
+        for proxy in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+            command.env_remove(proxy).env_remove(proxy.to_lowercase());
+        }
         let log = self.folder.join("apiserver.log");
         self.apiserver = Some(Tethered::start(&command, &log, None));
         let ready = || {
