@@ -52,12 +52,13 @@ impl Args {
             Some(path) => defaults_of(path, own)?,
         };
         let rules = Rules::new(profiles, defaults, self.require_runner);
-        for rule in rules.defaults().unknown_profiles(&rules.profiles()) {
+        let profiles = rules.profiles();
+        if let Some(rule) = rules.defaults().unknown_profiles(&profiles).next() {
             anyhow::bail!(
                 "--defaults: rule {:?}: there is no profile {:?}; there are {}",
                 rule.name,
                 rule.profile,
-                rules.profiles().names()
+                profiles.names()
             );
         }
         Ok((rules, read))

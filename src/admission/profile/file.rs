@@ -72,6 +72,9 @@ pub struct Written {
     outline: Outline,
 }
 
+/// A finding, and where the file says what it is about.
+type Placed = (Finding, Option<Position>);
+
 impl Written {
     /// Reads one, and refuses what is no profile's.
     pub fn from_yaml(yaml: &str) -> Result<Written, ProfileError> {
@@ -95,10 +98,7 @@ impl Written {
 
     /// The profile, as a change of `base` where it extends one, and what there
     /// is to say of it.
-    pub fn resolve(
-        &self,
-        base: Option<&Profile>,
-    ) -> Result<(Profile, Vec<(Finding, Option<Position>)>), ProfileError> {
+    pub fn resolve(&self, base: Option<&Profile>) -> Result<(Profile, Vec<Placed>), ProfileError> {
         let mut value = match base {
             None => Value::Object(Map::new()),
             Some(base) => serde_json::to_value(base).expect("a profile can be written"),
