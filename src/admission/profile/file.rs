@@ -131,11 +131,12 @@ impl Written {
         ProfileError::at(self.outline.find(&["extends"]), told)
     }
 
-    /// Where it says what is at `path`: there, or at the nearest object around it.
+    /// Where it says what is at `path`: there, or at the nearest object around it;
+    /// or where it names the profile that says it.
     pub fn position(&self, path: &[&str]) -> Option<Position> {
-        (1..=path.len())
-            .rev()
-            .find_map(|end| self.outline.find(&path[..end]))
+        let around = (1..=path.len()).rev().map(|end| &path[..end]);
+        let mut places = around.chain([&["extends"][..], &["name"]]);
+        places.find_map(|path| self.outline.find(path))
     }
 }
 
