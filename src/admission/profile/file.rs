@@ -6,6 +6,7 @@ use super::check::{Finding, Severity, check};
 use super::place::{Outline, Position};
 use super::spelling::{nearest, suggestion};
 use super::{Profile, Profiles};
+use crate::admission::stamp::revision;
 use crate::admission::text::quoted;
 
 /// How many bytes of an error are told: it quotes the file, however long its
@@ -107,6 +108,7 @@ impl Written {
         let mut profile: Profile = serde_json::from_value(value)
             .map_err(|error| ProfileError::at(None, error.to_string()))?;
         profile.extends = self.extends.clone();
+        profile.revision = revision(&profile);
         let findings = check(&profile).into_iter().map(|finding| {
             let position = self.position(&finding.path);
             (finding, position)

@@ -15,8 +15,23 @@ const LAST_ID: i64 = 2_147_483_647;
 /// What the API server lets a pod's annotations take, keys and values together.
 const ANNOTATIONS: usize = 256 * 1024;
 
-/// What the older annotations of AppArmor begin with.
-const APPARMOR: &str = "container.apparmor.security.beta.kubernetes.io";
+/// Annotations that no profile has, by how they begin.
+const REFUSED_ANNOTATIONS: [(&str, &str); 4] = [
+    // The field would not follow, and the API server refuses two that differ.
+    (
+        "container.apparmor.security.beta.kubernetes.io",
+        "say appArmorProfile under containers instead",
+    ),
+    (
+        "kubernetes.io/config.",
+        "is for pods that a kubelet makes by itself",
+    ),
+    (
+        "scheduler.alpha.kubernetes.io/",
+        "is long gone, and the API server refuses some of its values",
+    ),
+    ("podseal.io/", "is podseal's own to set"),
+];
 
 impl Findings {
     pub(super) fn itself(&mut self, profile: &Profile) {
@@ -64,17 +79,11 @@ impl Findings {
             let told = format!("{} is no annotation's key", quoted(key));
             self.error(&at("annotations"), told);
         }
-        // The field would not follow, and the API server refuses two that differ.
-        if let Some(key) = fields
-            .annotations
-            .keys()
-            .find(|key| key.starts_with(APPARMOR))
-        {
-            let told = format!(
-                "{}: say appArmorProfile under containers instead",
-                quoted(key)
-            );
-            self.error(&at("annotations"), told);
+        for (begin, why) in REFUSED_ANNOTATIONS {
+            let mut keys = fields.annotations.keys();
+            if let Some(key) = keys.find(|key| key.starts_with(begin)) {
+                self.error(&at("annotations"), format!("{}: {why}", quoted(key)));
+            }
         }
         let of_containers = [
             Field::Privileged,
@@ -243,6 +252,32 @@ impl Findings {
                 .map(|name| format!("; did you mean {name}?"))
                 .unwrap_or_default();
             self.error(path, format!("{} is no capability{nearest}", quoted(name)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::admission::profile::Profile;
+
+    #[test]
+    fn annotations_that_would_have_the_pod_refused_or_corrected_for_ever_are_refused() {
+        for key in [
+            "container.apparmor.security.beta.kubernetes.io/build",
+            "kubernetes.io/config.mirror",
+            "scheduler.alpha.kubernetes.io/tolerations",
+            "podseal.io/corrected-as",
+            "no/key/at-all",
+        ] {
+            let yaml = format!(
+                "name: x\nsummary: y\npod:\n  default:\n    annotations:\n      {key}: z\n"
+            );
+            let error = Profile::from_yaml(&yaml).expect_err(key).to_string();
+            assert!(
+                error.starts_with("line 5 column 5: pod.default.annotations: "),
+                "{error}"
+            );
+            assert!(error.contains(key), "{error}");
         }
     }
 }
