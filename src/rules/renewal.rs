@@ -100,12 +100,12 @@ impl Renewal {
                 let problem = error.first();
                 let is_known = self.rules.problem().as_deref() == Some(&problem);
                 if last && !is_known {
-                    self.figures.reload_failed();
+                    self.rules.broken(problem);
                     for remark in error.remarks() {
                         let problem = remark.to_string();
                         tracing::error!(problem, "deciding on by the profiles of before");
                     }
-                    self.rules.broken(problem);
+                    self.figures.reload_failed();
                 }
                 is_known
             }
