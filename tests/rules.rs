@@ -257,7 +257,7 @@ fn a_profile_that_a_rule_asks_for_cannot_be_taken_away() {
     let failing = "podseal_profiles_reload_failing";
     serving.podseal.await_metric(failing, 1.0);
     let (_, page) = serving.podseal.status("/readyz?verbose");
-    let told = "default rule \"jobs\" asks for the profile \"mine\", and there are only";
+    let told = "profiles are those of before: default rule \"jobs\" asks for the profile \"mine\"";
     assert!(page.contains(told), "{page}");
     assert_eq!(serving.uid("ci-job-17"), Some(1500));
     assert_eq!(serving.uid("ci"), Some(1001));
