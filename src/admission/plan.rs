@@ -16,6 +16,7 @@ use super::pod_security::Level;
 use super::profile::{PodFields, Profile, Rules};
 use super::restrict;
 use super::security_context::{self as profile, Field, Scalar};
+use super::shape;
 use super::text::Text;
 
 use json_patch::PatchOperation;
@@ -66,6 +67,7 @@ pub(super) fn correct<'a>(
     }
     corrector.by(By::Home);
     home::give_home(&mut corrector, adjusted)?;
+    shape::find(corrector.pod(), profile)?;
     conflict::find(corrector.pod(), corrector.annotates())?;
     Ok(corrector.finish())
 }

@@ -15,6 +15,7 @@ use super::plan;
 use super::pod::Pod;
 use super::policy::{Mode, Namespace, Policy, Settings};
 use super::request::{Act, Request};
+use super::shape;
 
 /// What podseal says to a request, and everything a record of it needs.
 #[derive(Debug, Clone)]
@@ -29,8 +30,10 @@ pub struct Decision<'a> {
     pub changes: Vec<Change<'a>>,
     /// What the pod violates of the namespace's level.
     pub violations: Violations<'a>,
-    /// What is wrong with the namespace's labels, or weak.
+    /// What is wrong with the namespace's labels, or weak; and the cautions.
     pub warnings: Vec<String>,
+    /// What may fail in the corrected pod, by the kind of its runner.
+    pub(super) cautions: Vec<String>,
 }
 
 /// What the policy says.
@@ -120,6 +123,7 @@ impl<'a> Decision<'a> {
             changes: Vec::new(),
             violations: Violations::default(),
             warnings,
+            cautions: Vec::new(),
         }
     }
 
@@ -172,6 +176,7 @@ impl<'a> Decision<'a> {
                 let passed_over = *outcome == Outcome::Allow(Allowed::NotTheRunner);
                 of_policy
                     .chain(passed_over.then(|| PASSED_OVER.to_owned()))
+                    .chain(self.cautions.iter().cloned())
                     .collect()
             }
         }
@@ -227,14 +232,18 @@ pub fn correct<'a>(
                     let denial = refusal.into_denial(namespace, &policy, &request.uid);
                     Decision::new(Some(policy), Some(job), Outcome::Deny(denial))
                 }
-                Ok((changes, _)) if changes.is_empty() => {
-                    Decision::allow(Some(policy), Some(job), Allowed::AlreadyRight)
-                }
                 Ok((changes, patch)) => {
-                    let outcome = Outcome::Mutate(Patch(patch));
+                    let outcome = match changes.is_empty() {
+                        true => Outcome::Allow(Allowed::AlreadyRight),
+                        false => Outcome::Mutate(Patch(patch)),
+                    };
+                    let cautions = shape::cautions(&pod, adjusted.profile);
+                    let mut decision = Decision::new(Some(policy), Some(job), outcome);
+                    decision.warnings.extend_from_slice(&cautions);
                     Decision {
                         changes,
-                        ..Decision::new(Some(policy), Some(job), outcome)
+                        cautions,
+                        ..decision
                     }
                 }
             }
