@@ -69,7 +69,7 @@ fn yaml_output_says_what_json_output_says() {
     for name in [
         "default-with-service",
         "privileged-nonroot",
-        "suspendable",
+        "legacy-exec",
         "native-steps",
     ] {
         let pod = fixture(name);
