@@ -42,7 +42,10 @@ fn a_suspendable_job_fits_profiles_that_leave_it_root_and_no_other() {
         let why = "container \"build\", securityContext.runAsUser: 1000 is not root, and a \
                    suspendable environment mounts its overlay as root with SYS_ADMIN; ";
         assert!(told.starts_with(why), "{profile}: {told}");
-        assert!(told.contains("FF_SUSPENDABLE_ENVIRONMENTS to false"), "{told}");
+        assert!(
+            told.contains("FF_SUSPENDABLE_ENVIRONMENTS to false"),
+            "{told}"
+        );
     }
 }
 

@@ -211,7 +211,11 @@ mod tests {
         for (host_users, context, field) in [
             (true, root, "hostUsers"),
             (false, r#"{"runAsUser": 7}"#, "securityContext.runAsUser"),
-            (false, r#"{"runAsNonRoot": true}"#, "securityContext.runAsNonRoot"),
+            (
+                false,
+                r#"{"runAsNonRoot": true}"#,
+                "securityContext.runAsNonRoot",
+            ),
             (false, "{}", "securityContext.capabilities.add"),
             (
                 false,
@@ -256,12 +260,16 @@ mod tests {
             assert!(told(&pod, rules).is_empty(), "{of_pod}");
         }
         let other = "containers: {build: {home: true}}";
-        assert!(told(&pod("{}", "{}"), other).is_empty(), "none of its doing");
+        assert!(
+            told(&pod("{}", "{}"), other).is_empty(),
+            "none of its doing"
+        );
     }
 
     #[test]
     fn a_home_for_helper_alone_is_told_where_there_is_no_helper() {
-        let pod = |env: &str| format!(r#"{{"spec": {{"containers": [{{"name": "build"{env}}}]}}}}"#);
+        let pod =
+            |env: &str| format!(r#"{{"spec": {{"containers": [{{"name": "build"{env}}}]}}}}"#);
         let helper = "containers: {helper: {home: true}}";
         assert_eq!(told(&pod(""), helper), [NO_HELPER]);
         let own = pod(r#", "env": [{"name": "HOME", "value": "/builds"}]"#);
