@@ -52,8 +52,10 @@ pub enum Outcome {
 pub enum Allowed {
     /// The request neither creates nor changes a pod.
     NotAPod,
-    /// The namespace has no profile label.
+    /// The namespace has no profile label, and no default rule speaks for it.
     NotOptedIn,
+    /// The namespace is the cluster's own, or podseal's.
+    LeftAlone,
     /// The pod runs no job.
     NotAJob,
     /// The pod has a job's labels and was created by somebody else than those
@@ -75,6 +77,10 @@ impl Allowed {
         match self {
             Allowed::NotAPod => "the request neither creates nor changes a pod",
             Allowed::NotOptedIn => "the namespace has no label podseal.io/profile",
+            Allowed::LeftAlone => {
+                "the namespace is the cluster's own or podseal's, which podseal leaves alone \
+                 whatever its labels"
+            }
             Allowed::NotAJob => "the pod is not a GitLab job's",
             Allowed::NotTheRunner => {
                 "the pod has a job's labels, but its creator is not in podseal.io/runner"
@@ -207,7 +213,7 @@ pub fn correct<'a>(
     };
     let Some(policy) = policy else {
         let job = Job::from_pod(&pod);
-        return Decision::allow(None, job, Allowed::NotOptedIn);
+        return Decision::allow(None, job, without_policy(namespace, settings));
     };
     match Claim::of(&pod, &request, &policy) {
         Claim::None => Decision::allow(Some(policy), None, Allowed::NotAJob),
@@ -248,6 +254,14 @@ pub fn correct<'a>(
                 }
             }
         }
+    }
+}
+
+/// Why nothing holds for a namespace.
+pub(super) fn without_policy(namespace: &Namespace, settings: &Settings<'_>) -> Allowed {
+    match settings.defaults.leaves_alone(&namespace.name) {
+        true => Allowed::LeftAlone,
+        false => Allowed::NotOptedIn,
     }
 }
 

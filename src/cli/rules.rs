@@ -48,7 +48,7 @@ impl Args {
             }
         };
         let defaults = match &self.defaults {
-            None => Defaults::default(),
+            None => Defaults::none(own),
             Some(path) => defaults_of(path, own)?,
         };
         let rules = Rules::new(profiles, defaults, self.require_runner);
