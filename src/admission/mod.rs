@@ -38,5 +38,6 @@ mod restrict;
 pub mod review;
 pub mod security_context;
 mod shape;
+pub mod stamp;
 pub mod text;
 pub mod volume;

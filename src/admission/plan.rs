@@ -17,6 +17,7 @@ use super::profile::{PodFields, Profile, Rules};
 use super::restrict;
 use super::security_context::{self as profile, Field, Scalar};
 use super::shape;
+use super::stamp;
 use super::text::Text;
 
 use json_patch::PatchOperation;
@@ -72,6 +73,11 @@ pub(super) fn correct<'a>(
         if speaks_of_root(profile, role) {
             conflict::root_can_start(corrector.pod(), list, index)?;
         }
+    }
+    if adjusted.is_marked() {
+        corrector.by(By::Mark);
+        let mark = stamp::of(adjusted, level);
+        corrector.set_annotation(stamp::CORRECTED_AS.into(), mark.into());
     }
     conflict::find(corrector.pod(), corrector.annotates())?;
     Ok(corrector.finish())
