@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};
 use support::podseal::Podseal;
 
+mod rules;
+mod settings;
 mod shapes;
 #[path = "../support/mod.rs"]
 mod support;
@@ -61,15 +63,19 @@ static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start);
 impl Cluster {
     fn start() -> Cluster {
         let plane = ControlPlane::start();
+        let defaults = plane.folder().join("defaults.yaml");
+        std::fs::write(&defaults, rules::RULES).expect("the folder can be written");
         let podseal = Podseal::start(|command| {
             command.env("KUBECONFIG", plane.kubeconfig(PODSEAL));
-            command.args(["--profiles", PROFILES]);
+            command.args(["--profiles", PROFILES, "--namespace", "podseal"]);
+            command.arg("--defaults").arg(defaults);
         });
         let is_ready = || podseal.status("/readyz").0 == 200;
         await_condition("podseal is ready", is_ready, || {
             podseal.status("/readyz?verbose").1
         });
         plane.apply(ADMIN, &podseal.configurations());
+        plane.apply(ADMIN, &rules::registered(&podseal));
         let cluster = Cluster { plane, podseal };
         let namespace = cluster.namespace_of("no-such-profile", "baseline");
         let probe = job("default-with-service", "probe");
