@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};
 use support::podseal::Podseal;
 
+mod pairs;
 mod rules;
 mod settings;
 mod shapes;
@@ -52,7 +53,7 @@ fn profiles() -> &'static Profiles {
     &ALL
 }
 
-/// A cluster that podseal serves, with the examples.
+/// A cluster that podseal serves, with the examples and those of [`pairs`].
 struct Cluster {
     plane: ControlPlane,
     podseal: Podseal,
@@ -65,10 +66,13 @@ impl Cluster {
         let plane = ControlPlane::start();
         let defaults = plane.folder().join("defaults.yaml");
         std::fs::write(&defaults, rules::RULES).expect("the folder can be written");
+        let folder = plane.folder().join("profiles");
+        pairs::write(&folder);
         let podseal = Podseal::start(|command| {
             command.env("KUBECONFIG", plane.kubeconfig(PODSEAL));
-            command.args(["--profiles", PROFILES, "--namespace", "podseal"]);
+            command.arg("--profiles").arg(folder);
             command.arg("--defaults").arg(defaults);
+            command.args(["--namespace", "podseal"]);
         });
         let is_ready = || podseal.status("/readyz").0 == 200;
         await_condition("podseal is ready", is_ready, || {
