@@ -95,8 +95,9 @@ impl<'a> Adjusted<'a> {
                     .parse()
                     .ok()
                     .filter(|user| (1..=LAST_USER).contains(user));
-                let is_plain = value.bytes().all(|b| b.is_ascii_digit());
-                let user = user.filter(|_| is_plain);
+                // As people write it: 010 is eight to some.
+                let is_plain = |user: &i64| user.to_string() == value;
+                let user = user.filter(is_plain);
                 let user = user.ok_or(format!(
                     "{} is no user from 1 to {LAST_USER}",
                     quoted(value)

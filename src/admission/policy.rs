@@ -220,6 +220,9 @@ impl<'a> Said<'a> {
 impl<'a> Policy<'a> {
     /// Reads the namespace; nothing, where it does not opt in.
     pub fn from_namespace(namespace: &'a Namespace, settings: &Settings<'a>) -> Option<Policy<'a>> {
+        if settings.defaults.leaves_alone(&namespace.name) {
+            return None;
+        }
         // Who says a profile says everything.
         let rule = match namespace.opts_in() {
             true => None,
@@ -367,6 +370,29 @@ mod tests {
         }
         let told: Vec<_> = NEVER_CALLED.split(' ').collect();
         assert!(CLUSTERS_OWN.iter().all(|begin| told.contains(begin)));
+    }
+
+    #[test]
+    fn a_label_means_nothing_on_a_namespace_of_the_clusters_or_of_podseals_own() {
+        let defaults = Defaults::none(Some("podseal"));
+        let settings = Settings {
+            defaults: &defaults,
+            ..Settings::built_in()
+        };
+        for (name, holds) in [
+            ("kube-system", false),
+            ("openshift-ci", false),
+            ("podseal", false),
+            ("podseal-jobs", true),
+            ("ci", true),
+        ] {
+            let namespace = Namespace {
+                name: name.to_owned(),
+                ..namespace(&[(PROFILE, "rootless")], &[])
+            };
+            let policy = Policy::from_namespace(&namespace, &settings);
+            assert_eq!(policy.is_some(), holds, "{name}");
+        }
     }
 
     #[test]

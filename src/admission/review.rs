@@ -15,6 +15,7 @@ use super::plan;
 use super::pod::Pod;
 use super::policy::{Mode, Namespace, PROFILE, Policy, Settings, Source};
 use super::request::{Act, Request};
+use super::shape;
 
 /// What podseal says to a request, and everything a record of it needs.
 #[derive(Debug, Clone)]
@@ -29,8 +30,10 @@ pub struct Decision<'a> {
     pub changes: Vec<Change<'a>>,
     /// What the pod violates of the namespace's level.
     pub violations: Violations<'a>,
-    /// What is wrong with the namespace's labels, or weak.
+    /// What is wrong with the namespace's labels, or weak; and the cautions.
     pub warnings: Vec<String>,
+    /// What may fail in the corrected pod, by the kind of its runner.
+    pub(super) cautions: Vec<String>,
 }
 
 /// What the policy says.
@@ -49,8 +52,10 @@ pub enum Outcome {
 pub enum Allowed {
     /// The request neither creates nor changes a pod.
     NotAPod,
-    /// The namespace has no profile label.
+    /// The namespace has no profile label, and no default rule speaks for it.
     NotOptedIn,
+    /// The namespace is the cluster's own, or podseal's.
+    LeftAlone,
     /// The pod runs no job.
     NotAJob,
     /// The pod has a job's labels and was created by somebody else than those
@@ -74,6 +79,10 @@ impl Allowed {
         match self {
             Allowed::NotAPod => "the request neither creates nor changes a pod",
             Allowed::NotOptedIn => "the namespace has no label podseal.io/profile",
+            Allowed::LeftAlone => {
+                "the namespace is the cluster's own or podseal's, which podseal leaves alone \
+                 whatever its labels"
+            }
             Allowed::NotAJob => "the pod is not a GitLab job's",
             Allowed::NotTheRunner => {
                 "the pod has a job's labels, but its creator is not in podseal.io/runner"
@@ -126,6 +135,7 @@ impl<'a> Decision<'a> {
             changes: Vec::new(),
             violations: Violations::default(),
             warnings,
+            cautions: Vec::new(),
         }
     }
 
@@ -178,6 +188,7 @@ impl<'a> Decision<'a> {
                 let passed_over = *outcome == Outcome::Allow(Allowed::NotTheRunner);
                 of_policy
                     .chain(passed_over.then(|| PASSED_OVER.to_owned()))
+                    .chain(self.cautions.iter().cloned())
                     .collect()
             }
         }
@@ -208,7 +219,7 @@ pub fn correct<'a>(
     };
     let Some(policy) = policy else {
         let job = Job::from_pod(&pod);
-        return Decision::allow(None, job, Allowed::NotOptedIn);
+        return Decision::allow(None, job, without_policy(namespace, settings));
     };
     match Claim::of(&pod, &request, &policy) {
         Claim::None => Decision::allow(Some(policy), None, Allowed::NotAJob),
@@ -233,18 +244,30 @@ pub fn correct<'a>(
                     let denial = refusal.into_denial(namespace, &policy, &request.uid);
                     Decision::new(Some(policy), Some(job), Outcome::Deny(denial))
                 }
-                Ok((changes, _)) if changes.is_empty() => {
-                    Decision::allow(Some(policy), Some(job), Allowed::AlreadyRight)
-                }
                 Ok((changes, patch)) => {
-                    let outcome = Outcome::Mutate(Patch(patch));
+                    let outcome = match changes.is_empty() {
+                        true => Outcome::Allow(Allowed::AlreadyRight),
+                        false => Outcome::Mutate(Patch(patch)),
+                    };
+                    let cautions = shape::cautions(&pod, adjusted.profile);
+                    let mut decision = Decision::new(Some(policy), Some(job), outcome);
+                    decision.warnings.extend_from_slice(&cautions);
                     Decision {
                         changes,
-                        ..Decision::new(Some(policy), Some(job), outcome)
+                        cautions,
+                        ..decision
                     }
                 }
             }
         }
+    }
+}
+
+/// Why nothing holds for a namespace.
+pub(super) fn without_policy(namespace: &Namespace, settings: &Settings<'_>) -> Allowed {
+    match settings.defaults.leaves_alone(&namespace.name) {
+        true => Allowed::LeftAlone,
+        false => Allowed::NotOptedIn,
     }
 }
 

@@ -232,12 +232,12 @@ fn review(
     let ineffective = [LEVEL, MODE]
         .into_iter()
         .filter(|label| namespace.labels.contains_key(*label));
-    if policy.is_none() {
+    if namespace.opts_in() && is_clusters_own(&namespace.name) {
+        reviewed.warnings.push(NEVER_CALLED.to_owned());
+    } else if policy.is_none() {
         reviewed.warnings.extend(
             ineffective.map(|label| format!("label {label} has no effect without {PROFILE}")),
         );
-    } else if is_clusters_own(&namespace.name) {
-        reviewed.warnings.push(NEVER_CALLED.to_owned());
     }
     Ok(reviewed)
 }
