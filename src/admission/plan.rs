@@ -64,7 +64,6 @@ pub(super) fn correct<'a>(
         corrector.by(By::Collector);
         mirror.follow(&mut corrector);
     }
-    corrector.by(By::Home);
     home::give_home(&mut corrector, adjusted)?;
     conflict::find(corrector.pod(), corrector.annotates())?;
     Ok(corrector.finish())

@@ -303,6 +303,11 @@ impl<'a> Policy<'a> {
         self.runners.as_ref()?.first().copied()
     }
 
+    /// The users that create job pods, as they are written.
+    pub fn runners(&self) -> Option<&'a str> {
+        self.said.runner().0
+    }
+
     /// Whether the profile grants something beyond the baseline to whoever puts
     /// a runner's labels on a pod.
     pub fn trusts_labels(&self) -> bool {
