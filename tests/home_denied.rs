@@ -35,7 +35,7 @@ fn a_home_around_a_mount_is_denied_naming_both() {
         "\"/home/me/builds\"",
         "HOME",
         "\"gitlab-ci\"",
-        "podseal.io/profile: rootless",
+        "podseal.io/profile: \"rootless\"",
     ] {
         assert!(message.contains(part), "{part} in {message}");
     }
