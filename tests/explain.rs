@@ -159,11 +159,11 @@ value, and who says it
   mode           enforce           podseal's default, without podseal.io/mode
   runner         -                 whoever creates a pod with a job's labels
   run-as-user    3000              annotation podseal.io/run-as-user
-                                   in place of 1000: containers.helper.default of rootless
-                                   in place of 2000: containers.build.set of ours:9
+                                   over 1000: containers.helper.default of rootless
+                                   over 2000: containers.build.set of ours:9
   home           /my_custom_dir    home.path of rootless
   fuse-resource  example.com/fuse  annotation podseal.io/fuse-resource
-                                   in place of github.com/fuse: containers.build.set of more:7
+                                   over github.com/fuse: containers.build.set of more:7
   nothing reads the label podseal.io/runner
   nothing reads the annotation podseal.io/hoem
 
@@ -454,7 +454,7 @@ fn a_setting_that_cannot_be_is_told_with_what_it_stands_in_place_of() {
         "{stdout}"
     );
     let row = "  run-as-user    0               argument --annotation\n                                 \
-               in place of 1000: containers.build.set of rootless\n";
+               over 1000: containers.build.set of rootless\n";
     assert!(stdout.contains(row), "{stdout}");
 }
 

@@ -33,6 +33,15 @@ pub const FUSE_RESOURCE: &str = "podseal.io/fuse-resource";
 const LAST_USER: i64 = 65_535;
 
 impl Setting {
+    /// What it is called in a profile and in a default rule.
+    pub fn name(self) -> &'static str {
+        match self {
+            Setting::RunAsUser => "run-as-user",
+            Setting::Home => "home",
+            Setting::FuseResource => "fuse-resource",
+        }
+    }
+
     /// The annotation of a namespace.
     pub fn annotation(self) -> &'static str {
         match self {
@@ -88,7 +97,7 @@ impl<'a> Adjusted<'a> {
     /// # Errors
     /// As [`Adjusted::new`].
     pub fn of(policy: &Policy<'a>) -> Option<Result<Adjusted<'a>, (Setting, String)>> {
-        Some(Adjusted::new(policy.profile?, values(policy)))
+        Some(Adjusted::new(policy.profile?, policy.settings()))
     }
 
     fn adjust(&mut self, setting: Setting, value: &'a str) -> Result<(), String> {
@@ -279,10 +288,4 @@ impl Profile {
             _ => names.into_iter().find(|name| name.ends_with("/fuse")),
         }
     }
-}
-
-/// The values that `policy`'s namespace gives to settings.
-pub(super) fn values<'a>(policy: &Policy<'a>) -> Vec<(Setting, &'a str)> {
-    let said = |setting: Setting| Some((setting, policy.setting(setting)?));
-    Setting::ALL.into_iter().filter_map(said).collect()
 }

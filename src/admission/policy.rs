@@ -279,6 +279,18 @@ impl<'a> Policy<'a> {
         self.said.runner().1
     }
 
+    /// The default rule that speaks where the namespace does not.
+    pub fn rule(&self) -> Option<&'a str> {
+        self.said.rule.map(|rule| rule.name.as_str())
+    }
+
+    /// The settings that are said, and their values.
+    pub fn settings(&self) -> impl Iterator<Item = (Setting, &'a str)> {
+        let said = self.said;
+        let value = move |setting: Setting| Some((setting, said.setting(setting).0?));
+        Setting::ALL.into_iter().filter_map(value)
+    }
+
     /// The namespace's profile, and by whose word, as what it *has*.
     pub fn origin(&self) -> String {
         match self.said.rule {

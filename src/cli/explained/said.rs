@@ -90,8 +90,7 @@ fn of_setting(
     places: &Places<'_>,
 ) -> Said {
     let key = setting.annotation();
-    let name = key.strip_prefix("podseal.io/").unwrap_or(key);
-    let mut said = by(asking, name, key, policy.source_of(setting));
+    let mut said = by(asking, setting.name(), key, policy.source_of(setting));
     let in_profile = match policy.profile {
         None => Ok(Vec::new()),
         Some(profile) => in_profile(setting, profile, places),

@@ -141,7 +141,7 @@ fn value(said: &Said) -> Row {
         lines.push(match (is_profiles, said.in_profile.len()) {
             (true, 1) => place,
             (true, _) => format!("{value}: {place}"),
-            (false, _) => format!("in place of {value}: {place}"),
+            (false, _) => format!("over {value}: {place}"),
         });
     }
     [said.name.to_owned(), shown, lines.join("\n")]
