@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::current::Rules;
-use super::folder::Folder;
+use super::folder::{Folder, FolderError};
 use crate::admission::profile::files::ProfileFile;
 use crate::folders::{Folders, settled};
 use crate::metrics::profiles::Profiles as Figures;
@@ -78,7 +78,10 @@ impl Renewal {
         }
         let read = files.and_then(|files| {
             let (profiles, remarks) = Folder::parse(&files)?;
-            Ok((files, profiles, remarks))
+            match self.rules.defaults().asks_for_more_than(&profiles) {
+                Some(problem) => Err(FolderError::Missing(problem)),
+                None => Ok((files, profiles, remarks)),
+            }
         });
         match read {
             Ok((files, profiles, remarks)) => {
@@ -97,12 +100,12 @@ impl Renewal {
                 let problem = error.first();
                 let is_known = self.rules.problem().as_deref() == Some(&problem);
                 if last && !is_known {
-                    self.figures.reload_failed();
+                    self.rules.broken(problem);
                     for remark in error.remarks() {
                         let problem = remark.to_string();
                         tracing::error!(problem, "deciding on by the profiles of before");
                     }
-                    self.rules.broken(problem);
+                    self.figures.reload_failed();
                 }
                 is_known
             }

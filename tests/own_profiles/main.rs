@@ -13,14 +13,15 @@ mod generated;
 #[path = "../support/pods.rs"]
 mod pods;
 mod profiles;
+mod reload;
 #[path = "../support/mod.rs"]
 mod support;
 
 /// A cluster whose podseal knows the example profiles and generated ones.
 struct Cluster {
     plane: ControlPlane,
-    _podseal: Podseal,
-    _folder: tempfile::TempDir,
+    podseal: Podseal,
+    folder: tempfile::TempDir,
     generated: Vec<String>,
 }
 
@@ -51,8 +52,8 @@ impl Cluster {
         plane.apply(ADMIN, &podseal.configurations());
         let cluster = Cluster {
             plane,
-            _podseal: podseal,
-            _folder: folder,
+            podseal,
+            folder,
             generated,
         };
         cluster.await_call();
@@ -69,6 +70,11 @@ impl Cluster {
 
     /// A new namespace of this profile and level; of none, where none is named.
     fn namespace(&self, profile: Option<&str>, level: &str) -> String {
+        self.namespace_with(profile, level, &json!({}))
+    }
+
+    /// The same, with annotations.
+    fn namespace_with(&self, profile: Option<&str>, level: &str, annotations: &Value) -> String {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("jobs-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let labels = match profile {
@@ -78,7 +84,7 @@ impl Cluster {
         let namespace = json!({
             "apiVersion": "v1",
             "kind": "Namespace",
-            "metadata": {"name": name, "labels": labels},
+            "metadata": {"name": name, "labels": labels, "annotations": annotations},
         });
         self.plane.apply(ADMIN, &namespace.to_string());
         name
