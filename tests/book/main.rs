@@ -106,3 +106,21 @@ fn no_page_is_left_out() {
     known.sort();
     assert_eq!(known, pages());
 }
+
+#[test]
+fn no_example_of_a_profile_is_left_out() {
+    let page = include_str!("../../examples/profiles/README.md");
+    let folder = std::fs::read_dir(root().join("examples/profiles")).expect("a folder");
+    let names = folder.map(|entry| entry.expect("an entry").file_name());
+    let mut names: Vec<_> = names
+        .map(|name| name.into_string().expect("names are ASCII"))
+        .filter(|name| name != "README.md")
+        .collect();
+    names.sort();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| ["));
+    let mut listed: Vec<_> = rows
+        .map(|row| row.split(']').next().expect("a part").to_owned())
+        .collect();
+    listed.sort();
+    assert_eq!(listed, names);
+}
