@@ -93,7 +93,9 @@ impl Renewal {
                 tracing::info!(profiles = names, "deciding by renewed profiles");
                 self.used = files;
                 self.rules.replace(profiles);
-                self.figures.reloaded();
+                let profiles = self.rules.profiles();
+                let names = profiles.iter().map(|profile| profile.name.as_str());
+                self.figures.reloaded(names);
                 true
             }
             Err(error) => {

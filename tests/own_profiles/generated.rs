@@ -6,8 +6,8 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 
-use crate::CLUSTER;
 use crate::pods::job_pod;
+use crate::{CLUSTER, profiles};
 
 /// Pods for each profile.
 const PODS: usize = 8;
@@ -38,10 +38,12 @@ fn the_api_server_takes_what_an_accepted_profile_makes_of_a_pod_or_podseal_says_
     let strategy = job_pod();
     let settings = settings();
     let (mut corrected, mut denied) = (0, 0);
-    for profile in &CLUSTER.generated {
-        // Nothing is judged: what the profile may grant is another matter.
+    // Most of them unjudged, since few generated profiles stay within a level.
+    let [free, baseline, restricted] = ["privileged", "baseline", "restricted"];
+    let levels = [free, free, baseline, free, free, restricted];
+    for (profile, level) in CLUSTER.generated.iter().zip(levels.into_iter().cycle()) {
         let settings = settings.new_tree(&mut runner).expect("settings").current();
-        let namespace = CLUSTER.namespace_with(Some(profile), "privileged", &settings);
+        let namespace = CLUSTER.namespace_with(Some(profile), level, &settings);
         let mut tried = 0;
         while tried < PODS {
             let tree = strategy.new_tree(&mut runner).expect("a pod");
@@ -57,19 +59,25 @@ fn the_api_server_takes_what_an_accepted_profile_makes_of_a_pod_or_podseal_says_
             }
             denied += 1;
             let message = answer["message"].as_str().unwrap_or_default();
-            let ours = "admission webhook \"mutate.podseal.io\" denied the request: ";
+            let is_ours = ["mutate", "validate"].into_iter().any(|webhook| {
+                let ours =
+                    format!("admission webhook \"{webhook}.podseal.io\" denied the request: ");
+                message.starts_with(&ours) && message.contains("to mend it, ")
+            });
             let text =
                 std::fs::read_to_string(CLUSTER.folder.path().join(format!("{profile}.yaml")));
+            // What podseal corrected it never takes for what somebody changed.
             assert!(
-                message.starts_with(ours) && message.contains("to mend it, "),
+                is_ours && !message.contains("lacks what its profile sets"),
                 "{message}\n{}\n{pod}",
                 text.expect("the profile is there"),
             );
         }
     }
     println!("{corrected} corrected, {denied} denied");
+    let enough = profiles::PROFILES * PODS / 4;
     assert!(
-        corrected > denied && denied > 0,
+        corrected > enough && denied > 0,
         "{corrected} corrected, {denied} denied"
     );
 }
