@@ -113,10 +113,10 @@ impl Denial {
         let annotation = setting.annotation();
         let by = match policy.source_of(setting) {
             Source::Rule(_) => format!("that rule's {annotation}"),
-            _ => format!("the annotation {annotation}"),
+            _ => format!("annotation {annotation}"),
         };
         Denial::forbidden(format!(
-            "namespace {namespace} has {origin}, and {by} cannot change it: {problem}; to mend \
+            "namespace {namespace} has {origin}, and the {by} cannot change it: {problem}; to mend \
              it, ask a cluster administrator to correct or remove that{audit}",
             namespace = quoted(&namespace.name),
             origin = policy.origin(),
