@@ -92,6 +92,12 @@ fn factors() -> Vec<Vec<Value>> {
         ],
         vec![json!({}), toggle("namespaceGuard", true)],
         vec![json!({}), part(&["resourceQuota"])],
+        vec![
+            json!({}),
+            part(&["profiles", "defaults"]),
+            json!({"profiles": {"configMap": "profiles-of-ours"}}),
+            json!({"defaults": [{"name": "a", "namespaces": {"prefix": "a"}, "profile": "none"}]}),
+        ],
     ]
 }
 
@@ -242,9 +248,15 @@ fn ca_bundle_is_rendered_only_where_it_was_given() {
             .pointer("/certificates/existingSecret/caBundle")
             .is_some();
         let registered = values["webhooks"]["enabled"] != false;
-        let bundle = |object: &Value| object["webhooks"][0]["clientConfig"]["caBundle"].is_string();
-        let is_rendered = objects.iter().any(bundle);
-        assert_eq!(is_rendered, given && registered, "{values:#}");
+        let webhooks = objects
+            .iter()
+            .flat_map(|object| object["webhooks"].as_array());
+        let webhooks: Vec<_> = webhooks.flatten().collect();
+        assert_eq!(webhooks.is_empty(), !registered, "{values:#}");
+        for webhook in webhooks {
+            let bundle = &webhook["clientConfig"]["caBundle"];
+            assert_eq!(bundle.is_string(), given, "{values:#}");
+        }
     }
     let given = merged(
         &everything(),
