@@ -1,10 +1,12 @@
 //! What a profile can say beyond the built-in ones, since theirs is the format
 //! users will write.
 
+use podseal::admission::judge::judge;
 use podseal::admission::policy::{Namespace, PROFILE, Settings};
 use podseal::admission::profile::{Profile, Profiles};
 use podseal::admission::request::Request;
 use podseal::admission::review::{Allowed, Outcome, correct};
+use podseal::admission::stamp::CORRECTED_AS;
 use serde_json::{Value, json};
 
 #[path = "support/answer.rs"]
@@ -169,4 +171,75 @@ fn the_collector_follows_build_whatever_the_profile_says_of_init_containers() {
     let pod = corrected(&pod, yaml);
     assert_eq!((pod.uid("build"), pod.uid(collector)), (None, None));
     assert_eq!(pod.security(collector, "runAsGroup"), &Value::Null);
+}
+
+/// What each webhook decides on `pod` where the profile is as `yaml` has it, and
+/// the pod as the correction leaves it.
+fn decided(pod: &Value, yaml: &str) -> (Value, Outcome) {
+    let profile = Profile::from_yaml(&format!("name: custom\nsummary: a test\n{yaml}"));
+    let profiles: Profiles = [profile.expect("a profile")].into_iter().collect();
+    let settings = Settings {
+        profiles: &profiles,
+        ..Settings::built_in()
+    };
+    let namespace = Namespace::new("gitlab-ci", [(PROFILE.to_owned(), "custom".to_owned())], []);
+    let text = review_of(pod).to_string();
+    let request = || Request::from_review(text.as_bytes()).expect("a review");
+    let after = match correct(request(), &namespace, &settings).outcome {
+        Outcome::Mutate(patch) => patched(pod, &patch),
+        _ => pod.clone(),
+    };
+    (after, judge(request(), &namespace, &settings).outcome)
+}
+
+const OLD: &str = "extends: rootless\n";
+const NEW: &str =
+    "extends: rootless\ncontainers: {build: {set: {securityContext: {runAsUser: 1234}}}}\n";
+
+#[test]
+fn what_another_version_of_the_profile_corrected_is_not_taken_for_a_pod_somebody_changed() {
+    for (before, after) in [(OLD, NEW), (NEW, OLD)] {
+        let (pod, _) = decided(&job(), before);
+        let (_, judged) = decided(&pod, after);
+        assert_eq!(judged, Outcome::Allow(Allowed::OtherVersion));
+        let (_, judged) = decided(&pod, before);
+        assert_eq!(judged, Outcome::Allow(Allowed::Complies));
+    }
+}
+
+#[test]
+fn a_pod_that_somebody_changed_is_denied_for_all_its_mark() {
+    let (pod, _) = decided(&job(), OLD);
+    let mut changed = pod.clone();
+    container_mut(&mut changed, "build")["securityContext"]["runAsUser"] = 7.into();
+    let (_, judged) = decided(&changed, OLD);
+    assert!(matches!(judged, Outcome::Deny(_)), "{judged:?}");
+    let mut unmarked = pod;
+    let annotations = unmarked["metadata"]["annotations"].as_object_mut();
+    let mark = annotations.expect("annotations").remove(CORRECTED_AS);
+    assert!(mark.is_some());
+    let (_, judged) = decided(&unmarked, OLD);
+    assert!(matches!(judged, Outcome::Deny(_)), "{judged:?}");
+}
+
+#[test]
+fn a_mark_of_the_authors_is_written_over_and_admits_nothing_that_the_level_forbids() {
+    let mut pod = job();
+    pod["metadata"]["annotations"][CORRECTED_AS] = "custom@00000000".into();
+    assert_eq!(decided(&pod, OLD).0, decided(&job(), OLD).0);
+    container_mut(&mut pod, "build")["securityContext"]["privileged"] = true.into();
+    let (_, judged) = decided(&pod, OLD);
+    assert!(matches!(judged, Outcome::Deny(_)), "{judged:?}");
+}
+
+#[test]
+fn a_built_in_profile_leaves_no_mark_since_only_another_podseal_could_change_it() {
+    let text = review_of(&job()).to_string();
+    let request = Request::from_review(text.as_bytes()).expect("a review");
+    let namespace = Namespace::new("ci", [(PROFILE.to_owned(), "rootless".to_owned())], []);
+    let Outcome::Mutate(patch) = correct(request, &namespace, &Settings::built_in()).outcome else {
+        panic!("it is corrected");
+    };
+    let annotations = &patched(&job(), &patch)["metadata"]["annotations"];
+    assert_eq!(annotations.get(CORRECTED_AS), None);
 }

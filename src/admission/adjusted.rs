@@ -10,6 +10,8 @@
 //! stays a volume of the pod's own, a device stays one of the resources that the
 //! cluster's administrator offers by name.
 
+use std::hash::Hash;
+
 use super::home_path::HomePath;
 use super::job::Role;
 use super::policy::Policy;
@@ -49,6 +51,8 @@ pub struct Adjusted<'a> {
     home: Option<&'a str>,
     /// The limit's name in the profile, and the one that holds.
     fuse: Option<(&'a str, &'a str)>,
+    /// Whether a default rule names it, which the next podseal may not have.
+    by_rule: bool,
 }
 
 impl<'a> Adjusted<'a> {
@@ -59,6 +63,7 @@ impl<'a> Adjusted<'a> {
             run_as_user: None,
             home: None,
             fuse: None,
+            by_rule: false,
         }
     }
 
@@ -142,6 +147,22 @@ impl<'a> Adjusted<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The same, by the word of a default rule where `by_rule`.
+    pub(super) fn by_rule(self, by_rule: bool) -> Adjusted<'a> {
+        Adjusted { by_rule, ..self }
+    }
+
+    /// Whether pods are marked with its version: where it can change while podseal
+    /// stays the same.
+    pub(super) fn is_marked(&self) -> bool {
+        self.by_rule || !self.profile.is_built_in()
+    }
+
+    /// What the namespace changes.
+    pub(super) fn values(&self) -> impl Hash {
+        (self.run_as_user, self.home, self.fuse)
     }
 
     /// What the profile says of `field`, in this namespace.

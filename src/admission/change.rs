@@ -35,6 +35,8 @@ pub enum By {
     Restricted,
     /// The user collector, which is to be as `build` is.
     Collector,
+    /// podseal itself, which marks what it corrected.
+    Mark,
 }
 
 /// Which part of a profile's rules.
@@ -65,17 +67,20 @@ impl By {
             By::Pod(part) => Some(vec!["pod", part.key()]),
             By::Container(role, part) => Some(vec!["containers", role.key(), part.key()]),
             By::Home => Some(vec!["home"]),
-            By::Restricted | By::Collector => None,
+            By::Restricted | By::Collector | By::Mark => None,
         }
     }
 }
 
 impl fmt::Display for By {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.path() {
-            Some(path) => f.write_str(&path.join(".")),
-            None if *self == By::Restricted => f.write_str("the level restricted"),
-            None => f.write_str("the collector follows build"),
+        match self {
+            By::Restricted => f.write_str("the level restricted"),
+            By::Collector => f.write_str("the collector follows build"),
+            By::Mark => f.write_str("podseal's mark"),
+            By::Pod(_) | By::Container(..) | By::Home => {
+                f.write_str(&self.path().unwrap_or_default().join("."))
+            }
         }
     }
 }

@@ -168,14 +168,17 @@ impl Defaults {
         labels.cloned().collect()
     }
 
-    /// The rules whose profile is none of these.
-    pub fn unknown_profiles<'d>(
-        &'d self,
-        profiles: &'d Profiles,
-    ) -> impl Iterator<Item = &'d Rule> {
-        self.rules
-            .iter()
-            .filter(|rule| profiles.get(&rule.profile).is_none())
+    /// That a rule asks for a profile that is none of these, as a sentence
+    /// without a full stop: its namespaces would have all their jobs denied.
+    pub fn asks_for_more_than(&self, profiles: &Profiles) -> Option<String> {
+        let is_unknown = |rule: &&Rule| profiles.get(&rule.profile).is_none();
+        let rule = self.rules.iter().find(is_unknown)?;
+        Some(format!(
+            "default rule {} asks for the profile {}, and there are only {}",
+            quoted(&rule.name),
+            quoted(&rule.profile),
+            profiles.names()
+        ))
     }
 }
 

@@ -14,6 +14,7 @@ use super::pod_security::{Level, Violation, for_each_violation};
 use super::policy::{Mode, Namespace, Policy, Settings};
 use super::request::{Act, Request};
 use super::review::{Allowed, Claim, Decision, Outcome, applicable};
+use super::stamp;
 
 /// Decides whether what `request` makes of a pod may be.
 pub fn judge<'a>(
@@ -59,7 +60,11 @@ fn judge_creation<'a>(
     };
     let adjusted = adjusted.filter(|_| !pod.is_windows());
     let profile = adjusted.map(|adjusted| adjusted.profile);
-    if let Some(adjusted) = &adjusted {
+    // In mode audit nobody corrected it, and a mark is its author's.
+    let by_another = adjusted.filter(|adjusted| {
+        policy.mode != Mode::Audit && stamp::is_of_another(&pod, adjusted, policy.level)
+    });
+    if let (Some(adjusted), None) = (&adjusted, by_another) {
         match plan::correct(&mut pod, adjusted, policy.level) {
             Err(refusal) => {
                 let denial = refusal.into_denial(namespace, &policy, &request.uid);
@@ -81,6 +86,7 @@ fn judge_creation<'a>(
     }
     let violations = Violations::of(&pod, policy.level, profile);
     let outcome = match violations.is_empty() {
+        true if by_another.is_some() => Outcome::Allow(Allowed::OtherVersion),
         true => Outcome::Allow(Allowed::Complies),
         false => Outcome::Deny(rejection.of_violations(&violations, profile.is_some())),
     };

@@ -37,5 +37,6 @@ pub mod request;
 mod restrict;
 pub mod review;
 pub mod security_context;
+pub mod stamp;
 pub mod text;
 pub mod volume;

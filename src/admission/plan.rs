@@ -16,6 +16,7 @@ use super::pod_security::Level;
 use super::profile::{PodFields, Profile, Rules};
 use super::restrict;
 use super::security_context::{self as profile, Field, Scalar};
+use super::stamp;
 use super::text::Text;
 
 use json_patch::PatchOperation;
@@ -66,6 +67,11 @@ pub(super) fn correct<'a>(
     }
     corrector.by(By::Home);
     home::give_home(&mut corrector, adjusted)?;
+    if adjusted.is_marked() {
+        corrector.by(By::Mark);
+        let mark = stamp::of(adjusted, level);
+        corrector.set_annotation(stamp::CORRECTED_AS.into(), mark.into());
+    }
     conflict::find(corrector.pod(), corrector.annotates())?;
     Ok(corrector.finish())
 }

@@ -13,7 +13,7 @@ use super::job::Job;
 use super::message::{Denial, warning};
 use super::plan;
 use super::pod::Pod;
-use super::policy::{Mode, Namespace, Policy, Settings};
+use super::policy::{Mode, Namespace, PROFILE, Policy, Settings, Source};
 use super::request::{Act, Request};
 
 /// What podseal says to a request, and everything a record of it needs.
@@ -62,6 +62,8 @@ pub enum Allowed {
     AlreadyRight,
     /// The pod meets the namespace's level, with what its profile grants.
     Complies,
+    /// So does this one, which another version of its profile corrected.
+    OtherVersion,
     /// The change adds no violation.
     NothingNew,
 }
@@ -79,6 +81,10 @@ impl Allowed {
             Allowed::Windows => "the job runs on Windows, which no profile is for",
             Allowed::AlreadyRight => "the pod is already as the profile says",
             Allowed::Complies => "the pod meets the namespace's level",
+            Allowed::OtherVersion => {
+                "the pod meets the namespace's level, and another version of its profile \
+                 corrected it"
+            }
             Allowed::NothingNew => "the change adds no violation of the namespace's level",
         }
     }
@@ -277,6 +283,8 @@ pub(super) fn applicable<'a>(
     if settings.require_runner && policy.trusts_labels() {
         return Err(Denial::runner_unnamed(namespace, policy, uid));
     }
+    let by_rule = matches!(policy.source_of_label(PROFILE), Source::Rule(_));
     Adjusted::new(profile, adjusted::values(policy))
+        .map(|adjusted| adjusted.by_rule(by_rule))
         .map_err(|wrong| Denial::setting(namespace, policy, wrong, uid))
 }

@@ -51,16 +51,10 @@ impl Args {
             None => Defaults::default(),
             Some(path) => defaults_of(path, own)?,
         };
-        let rules = Rules::new(profiles, defaults, self.require_runner);
-        let profiles = rules.profiles();
-        if let Some(rule) = rules.defaults().unknown_profiles(&profiles).next() {
-            anyhow::bail!(
-                "--defaults: rule {:?}: there is no profile {:?}; there are {}",
-                rule.name,
-                rule.profile,
-                profiles.names()
-            );
+        if let Some(problem) = defaults.asks_for_more_than(&profiles) {
+            anyhow::bail!("--defaults: {problem}");
         }
+        let rules = Rules::new(profiles, defaults, self.require_runner);
         Ok((rules, read))
     }
 }

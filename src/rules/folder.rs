@@ -32,6 +32,24 @@ pub enum FolderError {
     /// Some of the files are no profiles.
     #[error("{}", lines(.0))]
     Wrong(Vec<Remark>),
+    /// A default rule asks for a profile that they have not.
+    #[error("{0}")]
+    Missing(String),
+}
+
+/// The text of a file; the beginning of one that is too long for a profile.
+fn text(path: &Path) -> io::Result<String> {
+    // Opening a pipe waits for a writer.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(MOST).read_to_end(&mut bytes)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        io::Error::other(format!("it is not UTF-8 after {valid} bytes"))
+    })
 }
 
 fn lines(remarks: &[Remark]) -> String {
@@ -72,21 +90,19 @@ impl Folder {
             let is_yaml = path
                 .extension()
                 .is_some_and(|end| end == "yaml" || end == "yml");
-            if is_yaml && !is_hidden && paths.len() < FILES {
+            if is_yaml && !is_hidden {
                 paths.push(path);
+            }
+            if paths.len() > FILES {
+                let many = io::Error::other(format!("it has more than {FILES} files"));
+                return Err(unreadable(&self.path)(many));
             }
         }
         paths.sort();
         let read = |path: PathBuf| {
-            let mut bytes = Vec::new();
-            let file = std::fs::File::open(&path).map_err(unreadable(&path))?;
-            file.take(MOST)
-                .read_to_end(&mut bytes)
-                .map_err(unreadable(&path))?;
-            Ok(ProfileFile {
-                name: path.display().to_string(),
-                text: String::from_utf8_lossy(&bytes).into_owned(),
-            })
+            let text = text(&path).map_err(unreadable(&path))?;
+            let name = path.display().to_string();
+            Ok(ProfileFile { name, text })
         };
         paths.into_iter().map(read).collect()
     }
@@ -97,6 +113,18 @@ impl Folder {
     /// When one of them cannot be used.
     pub fn parse(files: &[ProfileFile]) -> Result<(Profiles, Vec<Remark>), FolderError> {
         files::read(files).map_err(FolderError::Wrong)
+    }
+}
+
+/// What is wrong with a file as a whole.
+fn whole(file: String, told: String) -> Remark {
+    Remark {
+        file,
+        severity: Severity::Error,
+        error: ProfileError {
+            position: None,
+            told,
+        },
     }
 }
 
@@ -121,14 +149,10 @@ impl FolderError {
     pub fn remarks(self) -> Vec<Remark> {
         match self {
             FolderError::Wrong(remarks) => remarks,
-            FolderError::Unreadable { path, error } => vec![Remark {
-                file: path,
-                severity: Severity::Error,
-                error: ProfileError {
-                    position: None,
-                    told: format!("cannot be read: {error}"),
-                },
-            }],
+            FolderError::Unreadable { path, error } => {
+                vec![whole(path, format!("cannot be read: {error}"))]
+            }
+            FolderError::Missing(told) => vec![whole("the folder".to_owned(), told)],
         }
     }
 }

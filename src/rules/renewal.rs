@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::current::Rules;
-use super::folder::Folder;
+use super::folder::{Folder, FolderError};
 use crate::admission::profile::files::ProfileFile;
 use crate::folders::{Folders, settled};
 use crate::metrics::profiles::Profiles as Figures;
@@ -78,7 +78,10 @@ impl Renewal {
         }
         let read = files.and_then(|files| {
             let (profiles, remarks) = Folder::parse(&files)?;
-            Ok((files, profiles, remarks))
+            match self.rules.defaults().asks_for_more_than(&profiles) {
+                Some(problem) => Err(FolderError::Missing(problem)),
+                None => Ok((files, profiles, remarks)),
+            }
         });
         match read {
             Ok((files, profiles, remarks)) => {

@@ -37,7 +37,7 @@ fn the_api_server_takes_what_an_accepted_profile_makes_of_a_pod_or_podseal_says_
             let message = answer["message"].as_str().unwrap_or_default();
             let ours = "admission webhook \"mutate.podseal.io\" denied the request: ";
             let text =
-                std::fs::read_to_string(CLUSTER._folder.path().join(format!("{profile}.yaml")));
+                std::fs::read_to_string(CLUSTER.folder.path().join(format!("{profile}.yaml")));
             assert!(
                 message.starts_with(ours) && message.contains("to mend it, "),
                 "{message}\n{}\n{pod}",

@@ -13,14 +13,15 @@ mod generated;
 #[path = "../support/pods.rs"]
 mod pods;
 mod profiles;
+mod reload;
 #[path = "../support/mod.rs"]
 mod support;
 
 /// A cluster whose podseal knows the example profiles and generated ones.
 struct Cluster {
     plane: ControlPlane,
-    _podseal: Podseal,
-    _folder: tempfile::TempDir,
+    podseal: Podseal,
+    folder: tempfile::TempDir,
     generated: Vec<String>,
 }
 
@@ -51,8 +52,8 @@ impl Cluster {
         plane.apply(ADMIN, &podseal.configurations());
         let cluster = Cluster {
             plane,
-            _podseal: podseal,
-            _folder: folder,
+            podseal,
+            folder,
             generated,
         };
         cluster.await_call();

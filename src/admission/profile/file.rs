@@ -6,6 +6,7 @@ use super::check::{Finding, Severity, check};
 use super::place::{Outline, Position};
 use super::spelling::{nearest, suggestion};
 use super::{Profile, Profiles};
+use crate::admission::stamp::revision;
 use crate::admission::text::quoted;
 
 /// How many bytes of an error are told: it quotes the file, however long its
@@ -107,6 +108,7 @@ impl Written {
         let mut profile: Profile = serde_json::from_value(value)
             .map_err(|error| ProfileError::at(None, error.to_string()))?;
         profile.extends = self.extends.clone();
+        profile.revision = revision(&profile);
         let findings = check(&profile).into_iter().map(|finding| {
             let position = self.position(&finding.path);
             (finding, position)
@@ -131,11 +133,12 @@ impl Written {
         ProfileError::at(self.outline.find(&["extends"]), told)
     }
 
-    /// Where it says what is at `path`: there, or at the nearest object around it.
+    /// Where it says what is at `path`: there, or at the nearest object around it;
+    /// or where it names the profile that says it.
     pub fn position(&self, path: &[&str]) -> Option<Position> {
-        (1..=path.len())
-            .rev()
-            .find_map(|end| self.outline.find(&path[..end]))
+        let around = (1..=path.len()).rev().map(|end| &path[..end]);
+        let mut places = around.chain([&["extends"][..], &["name"]]);
+        places.find_map(|path| self.outline.find(path))
     }
 }
 

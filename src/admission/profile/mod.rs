@@ -57,6 +57,9 @@ pub struct Profile {
     /// What is done to its containers, by role.
     #[serde(default)]
     pub containers: ContainerRules,
+    /// A number for what it says; nothing that anybody writes.
+    #[serde(skip)]
+    pub revision: u64,
 }
 
 /// The HOME rule's settings.

@@ -37,6 +37,13 @@ impl FromIterator<Profile> for Profiles {
     }
 }
 
+impl Profile {
+    /// Whether it is compiled in, so that only another podseal could change it.
+    pub fn is_built_in(&self) -> bool {
+        BUILT_IN.iter().any(|(name, _)| *name == self.name)
+    }
+}
+
 impl Profiles {
     /// The built-in profiles.
     pub fn built_in() -> &'static Profiles {
@@ -55,8 +62,7 @@ impl Profiles {
 
     /// Those that are not built in.
     pub fn custom(&self) -> impl Iterator<Item = &Profile> {
-        let built_in = |profile: &&Profile| BUILT_IN.iter().any(|(name, _)| *name == profile.name);
-        self.iter().filter(move |profile| !built_in(profile))
+        self.iter().filter(|profile| !profile.is_built_in())
     }
 
     /// Their names, for a message: `userns, rootless, …`.
