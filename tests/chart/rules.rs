@@ -21,6 +21,9 @@ fn values(user: u32, settings: &Value) -> Value {
         "profiles": {"files": {"ours": ours(user)}},
         "defaults": [
             {"name": "jobs", "namespaces": {"prefix": "ci-job-"}, "profile": "ours", "settings": settings},
+            // Where the next one is for all that this is for.
+            {"name": "prod", "namespaces": {"matchLabels": {"team": "payments", "env": "prod"}}, "profile": "ours",
+             "settings": {"run-as-user": 3500}},
             {"name": "paid", "namespaces": {"matchLabels": {"team": "payments"}}, "profile": "ours",
              "settings": {"run-as-user": 3000}},
         ],
@@ -83,6 +86,7 @@ fn a_namespace_that_nobody_labelled_gets_what_the_first_rule_for_it_says() {
     release.create_namespace("ci-job-2", &json!({"podseal.io/profile": "none"}));
     release.create_namespace("ci-job-3", &paid);
     release.create_namespace("paid", &paid);
+    release.create_namespace("prod", &json!({"team": "payments", "env": "prod"}));
     release.create_namespace("ci-jo", &json!({"team": "sales"}));
     release.install(&[&file.arg()]);
     release.await_corrections();
@@ -93,10 +97,11 @@ fn a_namespace_that_nobody_labelled_gets_what_the_first_rule_for_it_says() {
         ("ci-job-2", None),
         ("ci-job-3", Some(2000)),
         ("paid", Some(3000)),
+        ("prod", Some(3500)),
         ("ci-jo", None),
     ] {
         assert_eq!(release.user_in(namespace), Ok(user), "{namespace}");
-        // Nobody asks twice, though two rules are for the third.
+        // Nobody asks twice, though several rules are for some.
         let asked: &[&str] = if namespace == "ci-jo" {
             &[]
         } else {
@@ -164,6 +169,7 @@ fn no_job_notices_that_a_profile_or_a_rule_changes() {
     values["profiles"] = json!({"configMap": "theirs"});
     values["defaults"][0]["profile"] = "theirs".into();
     values["defaults"][1]["profile"] = "rootless".into();
+    values["defaults"][2]["profile"] = "rootless".into();
     let fared = release.under_traffic_in("ci-job-4", || {
         file.write(&values);
         release.upgrade(&[&file.arg()]);

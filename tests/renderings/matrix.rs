@@ -224,6 +224,24 @@ fn podseal_starts_with_the_arguments_of_every_rendering() {
     }
 }
 
+/// Whatever keeps the certificates: no rule may be for podseal's own namespace.
+#[test]
+fn a_podseal_that_has_rules_is_told_its_own_namespace() {
+    let mut with_rules = 0;
+    for Rendered { objects, .. } in &*MATRIX {
+        let args = arguments(objects);
+        let has_rules = args.iter().any(|arg| arg.starts_with("--defaults="));
+        let own = args.iter().filter(|arg| *arg == "--namespace=podseal");
+        let own = own.count();
+        with_rules += usize::from(has_rules && !args.contains(&"--tls-mode=self-managed".into()));
+        assert!(own == 1 || own == 0 && !has_rules, "{args:?}");
+    }
+    assert!(
+        with_rules > 0,
+        "no row has rules and another's certificates"
+    );
+}
+
 /// The arguments of podseal in a rendering.
 pub(crate) fn arguments(objects: &[Value]) -> Vec<String> {
     let container = &object(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0];
