@@ -205,7 +205,11 @@ impl Rejection<'_, '_> {
              profile or level{audit}",
             namespace = quoted(&self.namespace.name),
             profile = match self.policy.source_of_label(PROFILE) {
-                Source::Rule(_) => format!("profile {}", quoted(self.policy.name)),
+                Source::Rule(rule) => format!(
+                    "profile {} by the default rule {}",
+                    quoted(self.policy.name),
+                    word(rule)
+                ),
                 _ => format!("{PROFILE}: {}", quoted(self.policy.name)),
             },
             audit = audit_id(self.uid),
