@@ -153,6 +153,15 @@ impl<'a> Adjusted<'a> {
                 }
                 let fuse = self.profile.fuse_resource();
                 let fuse = fuse.ok_or("the profile asks for no fuse device".to_owned())?;
+                // Not any device: a GPU is none of what the profile gives.
+                let device = |name: &str| name.rsplit('/').next().map(str::to_owned);
+                if device(value) != device(fuse) {
+                    return Err(format!(
+                        "{} is another device than {}: what follows the slash has to be the same",
+                        quoted(value),
+                        quoted(fuse)
+                    ));
+                }
                 // Two limits of one name would be corrected for ever.
                 if value != fuse && self.profile.limits().any(|name| name == value) {
                     return Err(format!(

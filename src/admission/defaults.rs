@@ -9,8 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+use super::adjusted::Adjusted;
 use super::pod_security::Level;
 use super::policy::{Mode, Namespace, PROFILE, is_clusters_own};
+use super::profile::check::{is_label_value, is_qualified};
 use super::profile::{Profiles, Setting};
 use super::text::quoted;
 
@@ -125,6 +127,28 @@ impl Defaults {
                 }
                 _ => {}
             }
+            if let Some(prefix) = prefix.as_deref().filter(|prefix| !is_prefix(prefix)) {
+                return Err(wrong(format!(
+                    "namespaces.prefix: no namespace's name begins with {}",
+                    quoted(prefix)
+                )));
+            }
+            for (key, value) in match_labels {
+                if !is_qualified(key) || !value.is_empty() && !is_label_value(value) {
+                    return Err(wrong(format!(
+                        "namespaces.matchLabels: no namespace has the label {}: {}",
+                        quoted(key),
+                        quoted(value)
+                    )));
+                }
+                let is_kept = is_clusters_own(value) || own == Some(value);
+                if key == "kubernetes.io/metadata.name" && is_kept {
+                    return Err(wrong(format!(
+                        "namespaces.matchLabels: {} is never matched",
+                        quoted(value)
+                    )));
+                }
+            }
             if match_labels.contains_key(PROFILE) {
                 return Err(wrong(format!(
                     "namespaces.matchLabels: who has the label {PROFILE} needs no rule"
@@ -181,17 +205,26 @@ impl Defaults {
         labels.cloned().collect()
     }
 
-    /// That a rule asks for a profile that is none of these, as a sentence
-    /// without a full stop: its namespaces would have all their jobs denied.
-    pub fn asks_for_more_than(&self, profiles: &Profiles) -> Option<String> {
-        let is_unknown = |rule: &&Rule| profiles.get(&rule.profile).is_none();
-        let rule = self.rules.iter().find(is_unknown)?;
-        Some(format!(
-            "default rule {} asks for the profile {}, and there are only {}",
-            quoted(&rule.name),
-            quoted(&rule.profile),
-            profiles.names()
-        ))
+    /// Why a rule cannot be used with these profiles, as a sentence without a full
+    /// stop: its namespaces would have all their jobs denied.
+    pub fn problem_with(&self, profiles: &Profiles) -> Option<String> {
+        self.rules.iter().find_map(|rule| {
+            let name = quoted(&rule.name);
+            let Some(profile) = profiles.get(&rule.profile) else {
+                return Some(format!(
+                    "default rule {name} asks for the profile {}, and there are only {}",
+                    quoted(&rule.profile),
+                    profiles.names_near(&rule.profile)
+                ));
+            };
+            let settings = rule
+                .settings
+                .iter()
+                .map(|(key, value)| (*key, value.as_str()));
+            let (setting, why) = Adjusted::new(profile, settings).err()?;
+            let setting = setting.name();
+            Some(format!("default rule {name}: settings.{setting}: {why}"))
+        })
     }
 }
 
@@ -201,6 +234,12 @@ impl Matches {
         let has = |(key, value): (&String, &String)| namespace.labels.get(key) == Some(value);
         namespace.name.starts_with(prefix) && self.match_labels.iter().all(has)
     }
+}
+
+/// Whether the name of a namespace can begin so.
+fn is_prefix(text: &str) -> bool {
+    let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    text.len() <= 63 && !text.starts_with('-') && text.bytes().all(is_inner)
 }
 
 fn known<const N: usize>(key: &str, value: Option<&str>, known: [&str; N]) -> Result<(), String> {

@@ -86,7 +86,7 @@ impl Denial {
                 Some(_) => "correct that rule, or set the namespace's label podseal.io/profile,",
                 None => "set the label podseal.io/profile",
             },
-            known = known.names(),
+            known = known.names_near(policy.name),
             audit = audit_id(uid),
         ))
     }

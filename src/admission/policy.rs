@@ -178,8 +178,11 @@ struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
+    /// What the label says, or the rule: of the two, the stricter. Who may label a
+    /// namespace that has no profile's label of its own has not sealed it, and the
+    /// rule is the cluster administrator's word.
     fn label(&self, label: &str) -> (Option<&'a str>, Source<'a>) {
-        let own = self.namespace.labels.get(label).map(String::as_str);
+        let own = self.own(label).filter(|own| !self.is_milder(label, own));
         let of_rule = |rule: &'a Rule| match label {
             PROFILE => Some(rule.profile.as_str()),
             LEVEL => rule.level.as_deref(),
@@ -189,9 +192,41 @@ impl<'a> Said<'a> {
         self.first(own, Source::Label, of_rule)
     }
 
+    fn own(&self, label: &str) -> Option<&'a str> {
+        self.namespace.labels.get(label).map(String::as_str)
+    }
+
+    /// Whether the rule, where one speaks, asks for more than `own`.
+    fn is_milder(&self, label: &str, own: &str) -> bool {
+        let Some(rule) = self.rule else {
+            return false;
+        };
+        match label {
+            LEVEL => {
+                let of_rule = rule.level.as_deref().unwrap_or(Level::Baseline.name());
+                let levels = Level::ALL.map(Level::name);
+                strictness(&levels, own) < strictness(&levels, of_rule)
+            }
+            MODE => {
+                let of_rule = rule.mode.as_deref().unwrap_or(Mode::Enforce.name());
+                let mut modes = Mode::ALL.map(Mode::name);
+                modes.reverse();
+                strictness(&modes, own) < strictness(&modes, of_rule)
+            }
+            _ => false,
+        }
+    }
+
+    /// Who creates job pods; the rule's word, where it has one, since a profile that
+    /// grants much is given to nobody else.
     fn runner(&self) -> (Option<&'a str>, Source<'a>) {
+        if let Some(rule) = self.rule
+            && let Some(runner) = rule.runner.as_deref()
+        {
+            return (Some(runner), Source::Rule(&rule.name));
+        }
         let own = self.namespace.annotations.get(RUNNER).map(String::as_str);
-        self.first(own, Source::Annotation, |rule| rule.runner.as_deref())
+        self.first(own, Source::Annotation, |_| None)
     }
 
     fn setting(&self, setting: Setting) -> (Option<&'a str>, Source<'a>) {
@@ -217,6 +252,13 @@ impl<'a> Said<'a> {
     }
 }
 
+/// How strict a value is among `known`, the mildest first; one that is none of
+/// them is read as the strictest.
+fn strictness(known: &[&str], value: &str) -> usize {
+    let position = known.iter().position(|known| *known == value);
+    position.unwrap_or(known.len() - 1)
+}
+
 impl<'a> Policy<'a> {
     /// Reads the namespace; nothing, where it does not opt in.
     pub fn from_namespace(namespace: &'a Namespace, settings: &Settings<'a>) -> Option<Policy<'a>> {
@@ -231,6 +273,16 @@ impl<'a> Policy<'a> {
         let said = Said { namespace, rule };
         let name = said.label(PROFILE).0?;
         let mut warnings = Vec::new();
+        for label in [LEVEL, MODE] {
+            let milder = said.own(label).filter(|own| said.is_milder(label, own));
+            if let (Some(own), Some(rule)) = (milder, rule) {
+                warnings.push(format!(
+                    "label {label}: {} is milder than the default rule {}, so the rule holds",
+                    quoted(own),
+                    word(&rule.name)
+                ));
+            }
+        }
         let levels = Level::ALL.map(|level| (level.name(), level));
         let level = read(said, LEVEL, &levels, &mut warnings);
         let modes = Mode::ALL.map(|mode| (mode.name(), mode));

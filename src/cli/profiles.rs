@@ -8,6 +8,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::{Context, bail};
 
 use super::checked;
+use super::render::visible;
 use crate::admission::profile::files::ProfileFile;
 use crate::admission::profile::{BUILT_IN, Profiles, Written};
 use crate::rules::folder::Folder;
@@ -89,7 +90,7 @@ fn print_one(name: &str, profiles: &Profiles, files: &[ProfileFile]) -> anyhow::
     let Some(yaml) = built_in.map(|(_, yaml)| yaml).or_else(custom) else {
         bail!(
             "there is no profile {name:?}; there are {}",
-            profiles.names()
+            profiles.names_near(name)
         );
     };
     super::write_out(yaml.as_bytes())
@@ -103,7 +104,7 @@ fn list(profiles: &Profiles) -> anyhow::Result<()> {
         .unwrap_or(0);
     let mut text = String::new();
     for profile in profiles.iter() {
-        let (name, summary) = (&profile.name, &profile.summary);
+        let (name, summary) = (&profile.name, visible(&profile.summary));
         writeln!(text, "{NAME}{name:width$}{NAME:#}  {summary}")?;
     }
     text.push_str(

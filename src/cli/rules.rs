@@ -51,7 +51,7 @@ impl Args {
             None => Defaults::none(own),
             Some(path) => defaults_of(path, own)?,
         };
-        if let Some(problem) = defaults.asks_for_more_than(&profiles) {
+        if let Some(problem) = defaults.problem_with(&profiles) {
             anyhow::bail!("--defaults: {problem}");
         }
         let rules = Rules::new(profiles, defaults, self.require_runner);

@@ -81,8 +81,15 @@ impl Folder {
             let path = path.display().to_string();
             |error| FolderError::Unreadable { path, error }
         };
+        // A ConfigMap's volume changes as a whole, by a link: whoever follows it for
+        // each file may read some of one version and some of the next.
+        let data = std::fs::canonicalize(self.path.join("..data"));
+        let folder = match data.or_else(|_| std::fs::canonicalize(&self.path)) {
+            Ok(folder) => folder,
+            Err(error) => return Err(unreadable(&self.path)(error)),
+        };
         let mut paths = Vec::new();
-        for entry in std::fs::read_dir(&self.path).map_err(unreadable(&self.path))? {
+        for entry in std::fs::read_dir(&folder).map_err(unreadable(&self.path))? {
             let path = entry.map_err(unreadable(&self.path))?.path();
             let is_hidden = path
                 .file_name()
@@ -101,7 +108,8 @@ impl Folder {
         paths.sort();
         let read = |path: PathBuf| {
             let text = text(&path).map_err(unreadable(&path))?;
-            let name = path.display().to_string();
+            let name = path.file_name().map_or_else(PathBuf::new, PathBuf::from);
+            let name = self.path.join(name).display().to_string();
             Ok(ProfileFile { name, text })
         };
         paths.into_iter().map(read).collect()

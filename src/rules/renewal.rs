@@ -78,7 +78,7 @@ impl Renewal {
         }
         let read = files.and_then(|files| {
             let (profiles, remarks) = Folder::parse(&files)?;
-            match self.rules.defaults().asks_for_more_than(&profiles) {
+            match self.rules.defaults().problem_with(&profiles) {
                 Some(problem) => Err(FolderError::Missing(problem)),
                 None => Ok((files, profiles, remarks)),
             }

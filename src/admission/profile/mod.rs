@@ -272,6 +272,12 @@ impl Profile {
             && (!adds || granted(Family::Capabilities))
     }
 
+    /// Whether its pods have a user namespace of their own.
+    fn has_own_ids(&self) -> bool {
+        let default = self.pod.default.host_users;
+        self.pod.set.host_users.or(default) == Some(false)
+    }
+
     /// Whether it grants, in a namespace at `level`, what the baseline forbids.
     /// What is granted at restricted stays within the baseline.
     pub fn grants_beyond_baseline(&self, level: Level) -> bool {

@@ -3,6 +3,10 @@
 use std::sync::LazyLock;
 
 use super::Profile;
+use super::spelling::nearest;
+
+/// How many names a message tells.
+const TOLD: usize = 12;
 
 /// The profiles a namespace can name.
 #[derive(Debug, Clone)]
@@ -63,6 +67,20 @@ impl Profiles {
     /// Those that are not built in.
     pub fn custom(&self) -> impl Iterator<Item = &Profile> {
         self.iter().filter(|profile| !profile.is_built_in())
+    }
+
+    /// Their names, for a message on `name`, which is none of them: the nearest
+    /// one first, and no more than a line holds.
+    pub fn names_near(&self, name: &str) -> String {
+        let all = || self.iter().map(|profile| profile.name.as_str());
+        let nearest = nearest(name, all());
+        let others = all().filter(|other| Some(*other) != nearest);
+        let names: Vec<_> = nearest.into_iter().chain(others).take(TOLD).collect();
+        let names = names.join(", ");
+        match self.0.len().checked_sub(TOLD) {
+            Some(more @ 1..) => format!("{names} and {more} more"),
+            _ => names,
+        }
     }
 
     /// Their names, for a message: `userns, rootless, …`.

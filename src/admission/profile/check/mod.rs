@@ -11,12 +11,13 @@ use super::Profile;
 use crate::admission::job::Role;
 use crate::admission::security_context::{Field, Scalar};
 
+mod job;
 mod names;
 mod podman;
 mod together;
 mod values;
 
-pub(in crate::admission) use self::names::is_extended_resource;
+pub(in crate::admission) use self::names::{is_extended_resource, is_label_value, is_qualified};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,13 @@ pub fn check(profile: &Profile) -> Vec<Finding> {
         findings.container(profile, role);
     }
     findings.podman(profile);
+    if findings
+        .0
+        .iter()
+        .all(|finding| finding.severity == Severity::Warning)
+    {
+        findings.job(profile);
+    }
     let Findings(mut found) = findings;
     found.sort_by_key(|finding| finding.severity == Severity::Warning);
     found
@@ -111,12 +119,13 @@ fn said(profile: &Profile, role: Role, field: Field) -> Option<Said<'_>> {
     let in_containers = |kind| vec!["containers", role.key(), kind];
     let contexts = [
         (in_containers("set"), &rules.set.security_context),
-        (in_containers("default"), &rules.default.security_context),
         (vec!["pod", "set"], &profile.pod.set.security_context),
         (
             vec!["pod", "default"],
             &profile.pod.default.security_context,
         ),
+        // It fills in where neither container nor pod say anything.
+        (in_containers("default"), &rules.default.security_context),
     ];
     contexts.into_iter().find_map(|(mut path, context)| {
         let value = context.get(field)?;

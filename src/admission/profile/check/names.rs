@@ -46,7 +46,7 @@ pub(super) const CAPABILITIES: [&str; 41] = [
 ];
 
 /// Whether `text` can be a label's value, and not the empty one.
-pub(super) fn is_label_value(text: &str) -> bool {
+pub(in crate::admission) fn is_label_value(text: &str) -> bool {
     is_name(text) && text.len() <= 63
 }
 
@@ -61,7 +61,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Whether `key` is a qualified name: `prefix/name`, or a name alone.
-pub(super) fn is_qualified(key: &str) -> bool {
+pub(in crate::admission) fn is_qualified(key: &str) -> bool {
     let (prefix, name) = match key.split_once('/') {
         None => (None, key),
         Some((prefix, name)) => (Some(prefix), name),

@@ -13,6 +13,7 @@ const CRI_O_DEVICES: &str = "io.kubernetes.cri-o.Devices";
 struct Made<'p> {
     rules: &'p Rules,
     user: Option<i64>,
+    non_root: bool,
     privileged: bool,
     escalation: Option<Said<'p>>,
     seccomp: Option<Said<'p>>,
@@ -26,6 +27,7 @@ impl<'p> Made<'p> {
         Made {
             rules: profile.containers.role(role),
             user: said(Field::RunAsUser).and_then(|said| said.id()),
+            non_root: said(Field::RunAsNonRoot).is_some_and(|said| said.is(true)),
             privileged,
             escalation: said(Field::AllowPrivilegeEscalation),
             seccomp: said(Field::SeccompProfile),
@@ -34,7 +36,7 @@ impl<'p> Made<'p> {
     }
 
     fn is_somebody(&self) -> bool {
-        self.user.is_some_and(|user| user > 0)
+        self.user.map_or(self.non_root, |user| user > 0)
     }
 
     fn adds(&self, name: &str) -> bool {
@@ -52,11 +54,11 @@ impl<'p> Made<'p> {
         self.rules.home || fields.iter().any(|fields| fields.env.contains_key("HOME"))
     }
 
-    fn has_limit(&self) -> bool {
+    /// Whether it asks for a device that may be /dev/fuse.
+    fn has_fuse(&self) -> bool {
         let fields = [&self.rules.set, &self.rules.default];
-        fields
-            .iter()
-            .any(|fields| !fields.resources.limits.is_empty())
+        let mut limits = fields.iter().flat_map(|fields| &fields.resources.limits);
+        limits.any(|(name, amount)| name.contains("fuse") && amount != "0")
     }
 }
 
@@ -80,7 +82,7 @@ impl Findings {
             }
         }
         let build = Made::of(profile, Role::Build);
-        if !build.privileged && *build.rules != Rules::default() {
+        if !build.privileged {
             self.ids(&build);
             self.kernel(&build);
             self.device(profile, &build);
@@ -137,11 +139,12 @@ impl Findings {
 
     fn device(&mut self, profile: &Profile, build: &Made<'_>) {
         let pod = [&profile.pod.set, &profile.pod.default];
-        let has_device = build.has_limit()
+        let has_device = build.has_fuse()
             || pod
                 .iter()
                 .any(|fields| fields.annotations.contains_key(CRI_O_DEVICES));
-        if build.user == Some(0) && !has_device {
+        // In a user namespace of its own the kernel mounts overlays by itself.
+        if build.user == Some(0) && !has_device && !profile.has_own_ids() {
             self.warning(
                 &["containers", "build", "set"],
                 "root without a device: \"fuse: device not found\"; say a limit such as \
@@ -203,6 +206,23 @@ mod tests {
                 "containers.build: a user without an entry in the image's passwd has HOME=/: \"could not lock config file //.gitconfig",
             ),
             (
+                build(
+                    "{home: true, set: {securityContext: {runAsNonRoot: true, allowPrivilegeEscalation: false}}}",
+                ),
+                "newuidmap gains no capability from its file",
+            ),
+            (
+                "pod: {set: {securityContext: {seccompProfile: {type: RuntimeDefault}}}}"
+                    .to_owned(),
+                "pod.set.securityContext.seccompProfile: under RuntimeDefault",
+            ),
+            (
+                build(
+                    "{set: {securityContext: {runAsUser: 0}, resources: {limits: {nvidia.com/gpu: 1, a.test/fuse: 0}}}}",
+                ),
+                "root without a device",
+            ),
+            (
                 "containers: {helper: {default: {securityContext: {runAsUser: 1000}}}}".to_owned(),
                 "containers.helper: a user without an entry",
             ),
@@ -224,10 +244,12 @@ mod tests {
     #[test]
     fn what_was_seen_to_work_is_not_warned_of() {
         for rest in [
-            build("{home: true, set: {securityContext: {runAsUser: 1000}}, capabilities: {drop: [ALL], add: [SETUID, CAP_SETGID]}}"),
-            build("{home: true, set: {securityContext: {runAsUser: 1000, privileged: true}}}"),
+            build("{home: true, set: {securityContext: {runAsUser: 1000}}, capabilities: {drop: [ALL], add: [SETUID, SETGID]}}"),
+            build("{home: true, set: {securityContext: {runAsUser: 1000, privileged: true}}, grants: {baseline: [privileged]}}"),
             build("{set: {securityContext: {runAsUser: 0, allowPrivilegeEscalation: false}, resources: {limits: {github.com/fuse: 1}}}}"),
-            build("{set: {securityContext: {seccompProfile: {type: RuntimeDefault}}}, capabilities: {add: [SYS_ADMIN]}}"),
+            build("{set: {securityContext: {seccompProfile: {type: RuntimeDefault}}}, capabilities: {add: [ALL]}, grants: {baseline: [capabilities]}}"),
+            "pod: {default: {annotations: {io.kubernetes.cri-o.Devices: /dev/fuse}}}\ncontainers: {build: {set: {securityContext: {runAsUser: 0}}}}".to_owned(),
+            "pod: {set: {hostUsers: false}}\ncontainers: {build: {set: {securityContext: {runAsUser: 0, procMount: Unmasked}}}}".to_owned(),
             "containers: {helper: {default: {env: {HOME: /tmp}, securityContext: {runAsUser: 1000}}}}".to_owned(),
             "home: {medium: Memory, sizeLimit: 1Gi}".to_owned(),
         ] {

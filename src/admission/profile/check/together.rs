@@ -37,8 +37,7 @@ impl Findings {
                 "true beside runAsUser: 0: the kubelet never starts such a container",
             );
         }
-        let host_users = [profile.pod.set.host_users, profile.pod.default.host_users];
-        let has_own_ids = host_users.contains(&Some(false));
+        let has_own_ids = profile.has_own_ids();
         if let Some(mount) = said(Field::ProcMount)
             && mount.word().as_deref() == Some("Unmasked")
             && !has_own_ids

@@ -16,7 +16,7 @@ const LAST_ID: i64 = 2_147_483_647;
 const ANNOTATIONS: usize = 256 * 1024;
 
 /// Annotations that no profile has, by how they begin.
-const REFUSED_ANNOTATIONS: [(&str, &str); 4] = [
+const REFUSED_ANNOTATIONS: [(&str, &str); 7] = [
     // The field would not follow, and the API server refuses two that differ.
     (
         "container.apparmor.security.beta.kubernetes.io",
@@ -29,6 +29,18 @@ const REFUSED_ANNOTATIONS: [(&str, &str); 4] = [
     (
         "scheduler.alpha.kubernetes.io/",
         "is long gone, and the API server refuses some of its values",
+    ),
+    (
+        "seccomp.security.alpha.kubernetes.io/",
+        "say seccompProfile instead",
+    ),
+    (
+        "container.seccomp.security.alpha.kubernetes.io/",
+        "say seccompProfile under containers instead",
+    ),
+    (
+        "controller.kubernetes.io/pod-deletion-cost",
+        "is for pods of a ReplicaSet",
     ),
     ("podseal.io/", "is podseal's own to set"),
 ];
@@ -45,7 +57,8 @@ impl Findings {
                 ),
             );
         }
-        if profile.summary.trim().is_empty() {
+        let summary = profile.summary.trim_end();
+        if summary.is_empty() || summary.contains(char::is_control) {
             self.error(&["summary"], "say in one line when to use it");
         }
         match HomePath::parse(&profile.home.path) {
@@ -122,16 +135,15 @@ impl Findings {
             let told = format!("{} is in both add and drop", quoted(name));
             self.error(&at(&["capabilities"]), told);
         }
-        for kind in ["set", "default"] {
-            let env = match kind {
-                "set" => &rules.set.env,
-                _ => &rules.default.env,
+        for (kind, fields) in [("set", &rules.set), ("default", &rules.default)] {
+            let Some(home) = fields.env.get("HOME") else {
+                continue;
             };
-            if rules.home && env.contains_key("HOME") {
-                self.error(
-                    &at(&[kind, "env"]),
-                    "HOME beside home: true; say home.path instead",
-                );
+            let path = at(&[kind, "env"]);
+            if rules.home {
+                self.error(&path, "HOME beside home: true; say home.path instead");
+            } else if let Err(refusal) = HomePath::parse(home) {
+                self.error(&path, format!("HOME {refusal}"));
             }
         }
         // What no profile can set has no value that could be admitted.
@@ -158,10 +170,12 @@ impl Findings {
                 );
                 self.error(&path, told);
             }
-            if amount.is_empty() || amount.len() > 18 || !amount.bytes().all(|b| b.is_ascii_digit())
+            // Beyond it the API server writes 1000 as 1k.
+            if !amount.parse().is_ok_and(|amount: u16| amount < 1000)
+                || amount.len() > 1 && amount.starts_with(['0', '+'])
             {
                 let told = format!(
-                    "{} is no whole number, which devices are counted by",
+                    "{} is no whole number from 0 to 999, which devices are counted by",
                     quoted(amount)
                 );
                 self.error(&path, told);
@@ -173,6 +187,10 @@ impl Findings {
                 let told = format!("{} is no name of an environment variable", quoted(name));
                 self.error(&at("env"), told);
             }
+        }
+        if let Some(name) = fields.env.iter().find(|(_, value)| value.contains('\0')) {
+            let told = format!("{} has a zero byte in its value", quoted(name.0));
+            self.error(&at("env"), told);
         }
         self.confinement(&at("securityContext"), &fields.security_context);
     }
@@ -194,6 +212,12 @@ impl Findings {
             .is_some_and(|mount| !["Default", "Unmasked"].contains(&mount))
         {
             self.error(&at("procMount"), "is Default or Unmasked");
+        }
+        if let Some(options) = &context.se_linux_options
+            && (options.type_.is_empty() || options.type_.contains(char::is_control))
+        {
+            let told = format!("{} is no SELinux type", quoted(&options.type_));
+            self.error(&at("seLinuxOptions"), told);
         }
         for (key, profile) in [
             ("seccompProfile", &context.seccomp_profile),
@@ -233,13 +257,19 @@ impl Findings {
                     profile.type_
                 ),
             );
-        } else if name.is_some_and(|name| {
-            name.starts_with('/') || name.split('/').any(|part| part == "..") || name.len() > 4095
-        }) {
-            self.error(
-                path,
-                "localhostProfile is a name, or a path below the node's folder of profiles",
-            );
+        } else if let Some(name) = name {
+            let is_path = path.last() == Some(&"seccompProfile");
+            let leads_out = name.starts_with('/') || name.split('/').any(|part| part == "..");
+            if is_path && leads_out {
+                self.error(
+                    path,
+                    "localhostProfile is a path below the node's folder of profiles",
+                );
+            }
+            if name.trim() != name || name.len() > 4095 || name.contains(char::is_control) {
+                let told = format!("localhostProfile {} is no name", quoted(name));
+                self.error(path, told);
+            }
         }
     }
 
