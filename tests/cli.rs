@@ -83,6 +83,7 @@ fn yaml_output_says_what_json_output_says() {
 #[test]
 fn review_json_has_the_documented_fields() {
     let page = include_str!("../docs/review.md");
+    let (page, _) = page.split_once("## `--explain`").expect("a section");
     let pod = fixture("default-with-service");
     let output = podseal(&["review", "--profile", "rootless", "-o", "json", &pod], "");
     let line = json_lines(&output).remove(0);

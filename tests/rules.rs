@@ -242,6 +242,28 @@ fn a_rule_speaks_for_namespaces_without_a_label_but_never_for_the_clusters_own()
 }
 
 #[test]
+fn a_profile_that_a_rule_asks_for_cannot_be_taken_away() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    swap(folder.path(), "1", &profile(1001));
+    let rules = folder.path().join("rules.txt");
+    std::fs::write(&rules, RULES).expect("the file can be written");
+    let rules = rules.display().to_string();
+    let serving = Serving::start(folder.path(), &["--defaults", &rules]);
+    swap(
+        folder.path(),
+        "2",
+        "name: other\nsummary: ours\nextends: none\n",
+    );
+    let failing = "podseal_profiles_reload_failing";
+    serving.podseal.await_metric(failing, 1.0);
+    let (_, page) = serving.podseal.status("/readyz?verbose");
+    let told = "profiles are those of before: default rule \"jobs\" asks for the profile \"mine\"";
+    assert!(page.contains(told), "{page}");
+    assert_eq!(serving.uid("ci-job-17"), Some(1500));
+    assert_eq!(serving.uid("ci"), Some(1001));
+}
+
+#[test]
 fn a_folder_that_cannot_be_used_at_the_start_ends_podseal_with_every_error() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let write = |name: &str, text: &str| {

@@ -12,6 +12,7 @@
 use std::collections::HashSet;
 
 use super::adjusted::Adjusted;
+use super::change::By;
 use super::corrector::Corrector;
 use super::home_path::{HomePath, is_at_or_under, normalised};
 use super::job::{BUILD, Role};
@@ -41,6 +42,7 @@ pub(super) fn give_home<'a>(
         .iter()
         .find(|c| &*c.name == BUILD);
     let own = build.map_or(Ok(None), home_of)?;
+    let is_jobs = matches!(own, Some((_, HomePath::Mountable(_))));
     let (value, path) = match own {
         Some((value, HomePath::Mountable(path))) => (value, path),
         Some((_, HomePath::OfPodmanImage)) => {
@@ -49,6 +51,10 @@ pub(super) fn give_home<'a>(
         }
         None => profile_home(adjusted),
     };
+    corrector.by(match is_jobs {
+        true => By::JobsHome,
+        false => By::Home,
+    });
     for &(_, list, index) in &targets {
         corrector.set_env(list, index, "HOME", value.clone());
     }

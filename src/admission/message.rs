@@ -10,7 +10,7 @@ use super::change::Change;
 use super::grants::Violations;
 use super::pod::Place;
 use super::pod_security::{Level, Violation};
-use super::policy::{LEVEL, Namespace, PROFILE, Policy, RUNNER, Source};
+use super::policy::{LEVEL, Namespace, PROFILE, Policy, Source};
 use super::profile::{Profiles, Setting};
 use super::request::NO_UID;
 use super::text::{quoted, word};
@@ -79,10 +79,13 @@ impl Denial {
     ) -> Denial {
         Denial::forbidden(format!(
             "namespace {namespace} has {origin}, and podseal knows no profile of that name; to \
-             mend it, ask a cluster administrator to set the label {PROFILE} to one of \
-             {known}{audit}",
+             mend it, ask a cluster administrator to {set} to one of {known}{audit}",
             namespace = quoted(&namespace.name),
             origin = policy.origin(),
+            set = match policy.rule() {
+                Some(_) => "correct that rule, or set the namespace's label podseal.io/profile,",
+                None => "set the label podseal.io/profile",
+            },
             known = known.names(),
             audit = audit_id(uid),
         ))
@@ -93,11 +96,18 @@ impl Denial {
     pub fn runner_unnamed(namespace: &Namespace, policy: &Policy<'_>, uid: &str) -> Denial {
         Denial::forbidden(format!(
             "namespace {namespace} has {origin}, which grants more than the baseline, and does not \
-             say who creates its job pods; to mend it, ask a cluster administrator to set the \
-             annotation {RUNNER}, such as system:serviceaccount:gitlab:gitlab-runner, on the \
-             namespace{audit}",
+             say who creates its job pods; to mend it, ask a cluster administrator to set {set}\
+             {audit}",
             namespace = quoted(&namespace.name),
             origin = policy.origin(),
+            set = match policy.rule() {
+                Some(_) =>
+                    "runner in that rule, such as system:serviceaccount:gitlab:gitlab-runner",
+                None => {
+                    "the annotation podseal.io/runner, such as \
+                     system:serviceaccount:gitlab:gitlab-runner, on the namespace"
+                }
+            },
             audit = audit_id(uid),
         ))
     }
@@ -195,7 +205,11 @@ impl Rejection<'_, '_> {
              profile or level{audit}",
             namespace = quoted(&self.namespace.name),
             profile = match self.policy.source_of_label(PROFILE) {
-                Source::Rule(_) => format!("profile {}", quoted(self.policy.name)),
+                Source::Rule(rule) => format!(
+                    "profile {} by the default rule {}",
+                    quoted(self.policy.name),
+                    word(rule)
+                ),
                 _ => format!("{PROFILE}: {}", quoted(self.policy.name)),
             },
             audit = audit_id(self.uid),

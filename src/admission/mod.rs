@@ -16,6 +16,7 @@
 
 pub mod adjusted;
 pub mod change;
+pub mod changed;
 mod conflict;
 mod corrector;
 pub mod defaults;

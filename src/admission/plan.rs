@@ -66,7 +66,6 @@ pub(super) fn correct<'a>(
         corrector.by(By::Collector);
         mirror.follow(&mut corrector);
     }
-    corrector.by(By::Home);
     home::give_home(&mut corrector, adjusted)?;
     shape::find(corrector.pod(), profile)?;
     for (list, index, role) in containers(corrector.pod()) {

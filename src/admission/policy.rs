@@ -282,6 +282,18 @@ impl<'a> Policy<'a> {
         self.said.runner().1
     }
 
+    /// The default rule that speaks where the namespace does not.
+    pub fn rule(&self) -> Option<&'a str> {
+        self.said.rule.map(|rule| rule.name.as_str())
+    }
+
+    /// The settings that are said, and their values.
+    pub fn settings(&self) -> impl Iterator<Item = (Setting, &'a str)> {
+        let said = self.said;
+        let value = move |setting: Setting| Some((setting, said.setting(setting).0?));
+        Setting::ALL.into_iter().filter_map(value)
+    }
+
     /// The namespace's profile, and by whose word, as what it *has*.
     pub fn origin(&self) -> String {
         match self.said.rule {
@@ -304,6 +316,11 @@ impl<'a> Policy<'a> {
     /// The first user that creates job pods, if the namespace names any.
     pub fn runner(&self) -> Option<&'a str> {
         self.runners.as_ref()?.first().copied()
+    }
+
+    /// The users that create job pods, as they are written.
+    pub fn runners(&self) -> Option<&'a str> {
+        self.said.runner().0
     }
 
     /// Whether the profile grants something beyond the baseline to whoever puts

@@ -6,7 +6,7 @@
 
 use json_patch::Patch;
 
-use super::adjusted::{self, Adjusted};
+use super::adjusted::Adjusted;
 use super::change::Change;
 use super::grants::Violations;
 use super::job::Job;
@@ -16,6 +16,7 @@ use super::pod::Pod;
 use super::policy::{Mode, Namespace, PROFILE, Policy, Settings, Source};
 use super::request::{Act, Request};
 use super::shape;
+use super::text::word;
 
 /// What podseal says to a request, and everything a record of it needs.
 #[derive(Debug, Clone)]
@@ -185,9 +186,10 @@ impl<'a> Decision<'a> {
             (Outcome::Deny(_), _) | (_, Mode::Audit) => Vec::new(),
             (outcome, _) => {
                 let of_policy = self.policy.iter().flat_map(|p| &p.warnings).cloned();
-                let passed_over = *outcome == Outcome::Allow(Allowed::NotTheRunner);
+                let is_passed_over = *outcome == Outcome::Allow(Allowed::NotTheRunner);
+                let policy = self.policy.as_ref().filter(|_| is_passed_over);
                 of_policy
-                    .chain(passed_over.then(|| PASSED_OVER.to_owned()))
+                    .chain(policy.map(passed_over))
                     .chain(self.cautions.iter().cloned())
                     .collect()
             }
@@ -197,8 +199,16 @@ impl<'a> Decision<'a> {
 
 /// Told to the creator, too: of a mistyped annotation nothing else is seen but
 /// jobs that fail as if there were no podseal.
-const PASSED_OVER: &str = "podseal left this pod as it is: it has a job's labels, but its creator \
-    is not among the users in the namespace's annotation podseal.io/runner";
+fn passed_over(policy: &Policy<'_>) -> String {
+    let named = match policy.source_of_runner() {
+        Source::Rule(rule) => format!("whom the default rule {} names as runner", word(rule)),
+        _ => "in the namespace's annotation podseal.io/runner".to_owned(),
+    };
+    format!(
+        "podseal left this pod as it is: it has a job's labels, but its creator is not among the \
+         users {named}"
+    )
+}
 
 const LABELS_TRUSTED: &str = "the profile grants more than the baseline to whoever puts a job's \
     labels on a pod: the namespace has no annotation podseal.io/runner";
@@ -224,8 +234,9 @@ pub fn correct<'a>(
     match Claim::of(&pod, &request, &policy) {
         Claim::None => Decision::allow(Some(policy), None, Allowed::NotAJob),
         Claim::Unfounded => {
+            let told = passed_over(&policy);
             let mut decision = Decision::allow(Some(policy), None, Allowed::NotTheRunner);
-            decision.warnings.push(PASSED_OVER.to_owned());
+            decision.warnings.push(told);
             decision
         }
         Claim::Job(job) => {
@@ -307,7 +318,7 @@ pub(super) fn applicable<'a>(
         return Err(Denial::runner_unnamed(namespace, policy, uid));
     }
     let by_rule = matches!(policy.source_of_label(PROFILE), Source::Rule(_));
-    Adjusted::new(profile, adjusted::values(policy))
+    Adjusted::new(profile, policy.settings())
         .map(|adjusted| adjusted.by_rule(by_rule))
         .map_err(|wrong| Denial::setting(namespace, policy, wrong, uid))
 }

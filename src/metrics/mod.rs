@@ -64,7 +64,9 @@ impl Metrics {
             Connections::register(registry),
         );
         let certificates = Certificates::register(registry, certificate);
-        let of_profiles = profiles::Profiles::register(all.sub_registry_with_prefix("podseal"));
+        let by_name = requests.changes.clone();
+        let registry = all.sub_registry_with_prefix("podseal");
+        let of_profiles = profiles::Profiles::register(registry, by_name);
         all.register_collector(Box::new(ThisProcess::new()));
         Metrics {
             requests,

@@ -4,18 +4,24 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::certificates::Reload;
-use super::series::Counters;
+use super::series::{Counters, Named};
 
 /// The figures of profiles.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Profiles {
+    by_name: Named,
     reloads: Counters<(Reload,)>,
     failing: Gauge,
 }
 
 impl Profiles {
-    pub(super) fn register(registry: &mut Registry) -> Profiles {
-        let profiles = Profiles::default();
+    /// The figures, beside those that are kept `by_name`.
+    pub(super) fn register(registry: &mut Registry, by_name: Named) -> Profiles {
+        let profiles = Profiles {
+            by_name,
+            reloads: Counters::default(),
+            failing: Gauge::default(),
+        };
         registry.register(
             "profiles_reloads",
             "Changes of the profiles' files",
@@ -29,8 +35,9 @@ impl Profiles {
         profiles
     }
 
-    /// The files changed, and their profiles decide.
-    pub fn reloaded(&self) {
+    /// The files changed, and these profiles decide.
+    pub fn reloaded<'n>(&self, names: impl Iterator<Item = &'n str>) {
+        self.by_name.know(names.map(str::to_owned));
         self.reloads.count((Reload::Success,));
         self.failing.set(0);
     }

@@ -73,7 +73,7 @@ pub struct Requests {
     decided: Counters<(Webhook, Operation, Verdict, Mode)>,
     durations: Durations<(Webhook,)>,
     violations: Counters<(Family, Level)>,
-    changes: Named,
+    pub(super) changes: Named,
     refused: Counters<(Refused,)>,
     shed: Counters<(Shed,)>,
     in_flight: Gauge,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
@@ -52,39 +53,63 @@ impl<L: Labels + fmt::Debug> EncodeMetric for Counters<L> {
     }
 }
 
-/// A counter for each name of a list that is known at the start, and one for
-/// every other name.
+/// A name, and what was counted for it.
+type Counted = (String, Arc<AtomicU64>);
+
+/// A counter for each name that is known, and one for every other.
 #[derive(Debug, Clone)]
 pub struct Named {
     label: &'static str,
-    names: Arc<[String]>,
-    cells: Arc<[AtomicU64]>,
+    known: Arc<ArcSwap<Vec<Counted>>>,
+    other: Arc<AtomicU64>,
 }
+
+/// How many names are known at most: who gives new ones all day long makes a
+/// Prometheus keep a series for each.
+const NAMES: usize = 200;
+/// What every other name is called.
+const OTHER: &str = "other";
 
 impl Named {
     /// Counters for `names`.
     pub fn new(label: &'static str, names: impl Iterator<Item = String>) -> Named {
-        let names: Arc<[_]> = names.chain(["other".to_owned()]).collect();
-        let cells = cells(names.len());
-        Named {
+        let named = Named {
             label,
-            names,
-            cells,
+            known: Arc::default(),
+            other: Arc::default(),
+        };
+        named.know(names);
+        named
+    }
+
+    /// Counts for `names` from now on, too. What is known stays: a counter that
+    /// goes away looks like one that began anew.
+    pub fn know(&self, names: impl Iterator<Item = String>) {
+        let mut known = Vec::clone(&self.known.load());
+        for name in names {
+            let is_new = name != OTHER && known.iter().all(|(known, _)| *known != name);
+            if is_new && known.len() < NAMES {
+                known.push((name, Arc::default()));
+            }
         }
+        self.known.store(Arc::new(known));
     }
 
     /// Counts `many` for `name`.
     pub fn add(&self, name: &str, many: u64) {
-        let index = self.names.iter().position(|known| known == name);
-        let cell = index.unwrap_or(self.cells.len() - 1);
-        self.cells[cell].fetch_add(many, Relaxed);
+        let known = self.known.load();
+        let cell = known.iter().find(|(known, _)| known == name);
+        let cell = cell.map_or(&self.other, |(_, cell)| cell);
+        cell.fetch_add(many, Relaxed);
     }
 }
 
 impl EncodeMetric for Named {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        for (name, cell) in self.names.iter().zip(&*self.cells) {
-            let labels = [(self.label, name.as_str())];
+        let known = self.known.load();
+        let known = known.iter().map(|(name, cell)| (name.as_str(), cell));
+        for (name, cell) in known.chain([(OTHER, &self.other)]) {
+            let labels = [(self.label, name)];
             encode_count(&mut encoder.encode_family(&labels)?, cell.load(Relaxed))?;
         }
         Ok(())
@@ -170,15 +195,27 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_name_that_is_not_known_from_the_start_is_another() {
+    fn a_name_that_is_not_known_is_another_until_it_is() {
         let named = Named::new("profile", ["a".to_owned()].into_iter());
         named.add("a", 2);
         for odd in ["b", "", "a\"} 1\nforged 1", "other"] {
             named.add(odd, 1);
         }
-        let text = exposed(named);
+        let text = exposed(named.clone());
         assert!(text.contains("x_total{profile=\"a\"} 2\n"), "{text}");
         assert!(text.contains("x_total{profile=\"other\"} 4\n"), "{text}");
         assert_eq!(text.lines().count(), 5, "{text}");
+        named.know(["b", "a", "other"].map(str::to_owned).into_iter());
+        named.add("b", 7);
+        let text = exposed(named);
+        assert!(text.contains("x_total{profile=\"a\"} 2\n"), "{text}");
+        assert!(text.contains("x_total{profile=\"b\"} 7\n"), "{text}");
+    }
+
+    #[test]
+    fn names_without_end_are_no_series_without_end() {
+        let named = Named::new("profile", (0..1000).map(|number| format!("p{number}")));
+        named.know((0..1000).map(|number| format!("q{number}")));
+        assert_eq!(exposed(named).lines().count(), 2 + NAMES + 2);
     }
 }

@@ -93,19 +93,21 @@ impl Renewal {
                 tracing::info!(profiles = names, "deciding by renewed profiles");
                 self.used = files;
                 self.rules.replace(profiles);
-                self.figures.reloaded();
+                let profiles = self.rules.profiles();
+                let names = profiles.iter().map(|profile| profile.name.as_str());
+                self.figures.reloaded(names);
                 true
             }
             Err(error) => {
                 let problem = error.first();
                 let is_known = self.rules.problem().as_deref() == Some(&problem);
                 if last && !is_known {
-                    self.figures.reload_failed();
+                    self.rules.broken(problem);
                     for remark in error.remarks() {
                         let problem = remark.to_string();
                         tracing::error!(problem, "deciding on by the profiles of before");
                     }
-                    self.rules.broken(problem);
+                    self.figures.reload_failed();
                 }
                 is_known
             }

@@ -11,11 +11,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::readiness::{Check, Readiness, Reason};
-use crate::admission::text::{bounded, quoted};
+use crate::admission::text::{quoted, remark};
 use crate::metrics::Metrics;
 use crate::metrics::exposition::Format;
 use crate::rules::current::Rules;
 
+/// How many bytes of what is wrong with the profiles are shown.
+const PROBLEM: usize = 400;
 /// How many `exclude`s of a query are read: there are four checks.
 const EXCLUDED: usize = 16;
 
@@ -127,7 +129,7 @@ fn report(
     }
     // No check: podseal serves, and restarting it would end that.
     if let Some(problem) = stale {
-        let problem = bounded(&problem);
+        let problem = remark(&problem, PROBLEM);
         lines.push_str(&format!("[!]profiles are those of before: {problem}\n"));
     }
     let is_known = |name: &&str| checks.iter().any(|(known, _)| known == name);

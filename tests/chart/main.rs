@@ -5,6 +5,7 @@
 //! called for every namespace that opted in. Each test brings a release and
 //! namespaces of its own, and takes them along.
 
+mod called;
 mod certificates;
 mod emergencies;
 #[path = "../support/helm.rs"]
@@ -17,6 +18,7 @@ mod node;
 mod rbac;
 mod release;
 mod released;
+mod rules;
 mod running;
 #[path = "../support/mod.rs"]
 mod support;

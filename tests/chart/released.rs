@@ -42,8 +42,10 @@ fn an_upgrade_from_every_released_chart_fails_no_job() {
         release.helm("install", &chart, &[]);
         release.await_corrections();
         let bundles = release.ca_bundles();
-        // Something differs, or nothing would be rolled out.
-        let fared = release.under_traffic(|| release.upgrade(&["--set=podLabels.a=b"]));
+        // Something differs, or nothing would be rolled out. What was not known then
+        // is missing from the values.
+        let upgrade = ["--reuse-values", "--set=podLabels.a=b"];
+        let fared = release.under_traffic(|| release.upgrade(&upgrade));
         fared.is_flawless(&chart);
         assert_eq!(
             release.ca_bundles(),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::release::{CONFIGURATIONS, Release};
+use crate::release::{CONFIGURATIONS, Release, Values};
 use crate::support::controlplane::{ADMIN, await_condition};
 use crate::support::text;
 
@@ -42,7 +42,18 @@ impl Release {
 
 #[test]
 fn podseals_token_changes_nothing_of_its_webhooks_but_whom_they_trust() {
-    let release = Release::installed("token", &["--set=certificates.selfManaged.caOverlap=1s"]);
+    // As many rules as there may be, each with labels of its own: so many entries.
+    let rule = |number: u32| {
+        let labels = json!({"number": number.to_string()});
+        json!({"name": format!("r{number}"), "namespaces": {"matchLabels": labels}, "profile": "none"})
+    };
+    let rules: Vec<_> = (0..50).map(rule).collect();
+    let file = Values::new(&json!({"defaults": rules}));
+    let args = ["--set=certificates.selfManaged.caOverlap=1s", &file.arg()];
+    let release = Release::installed("token", &args);
+    let bundles = release.ca_bundles();
+    assert_eq!(bundles.len(), 2 * 51);
+    assert!(bundles.iter().all(|bundle| !bundle.is_empty()));
     let token = release.token();
     let everything = json!([{"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"],
         "resources": ["*/*"], "scope": "*"}]);
@@ -58,6 +69,9 @@ fn podseals_token_changes_nothing_of_its_webhooks_but_whom_they_trust() {
         json!([{"op": "replace", "path": "/webhooks/0/namespaceSelector", "value": {}}]),
         json!([{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore"}]),
         json!([{"op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": 30}]),
+        json!([{"op": "replace", "path": "/webhooks/50/clientConfig/service/name", "value": "x"}]),
+        json!([{"op": "remove", "path": "/webhooks/50/namespaceSelector/matchLabels"}]),
+        json!([{"op": "remove", "path": "/webhooks/50"}]),
         json!([{"op": "replace", "path": "/webhooks", "value": []}]),
         json!([{"op": "remove", "path": "/webhooks"}]),
         json!([{"op": "copy", "from": "/webhooks/0", "path": "/webhooks/1"},
@@ -73,9 +87,11 @@ fn podseals_token_changes_nothing_of_its_webhooks_but_whom_they_trust() {
             let said = said.expect_err(&format!("{kind}: {patch}"));
             assert!(said.contains(REFUSAL), "{kind}: {patch}: {said}");
         }
-        let bundle =
-            json!([{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": ""}]);
-        assert_eq!(release.patched_by(&token, kind, &bundle), Ok(()));
+        for webhook in [0, 50] {
+            let path = format!("/webhooks/{webhook}/clientConfig/caBundle");
+            let bundle = json!([{"op": "add", "path": path, "value": ""}]);
+            assert_eq!(release.patched_by(&token, kind, &bundle), Ok(()));
+        }
     }
     // It goes on with its work: an authority is replaced.
     let before = release.ca_bundles();
@@ -99,7 +115,7 @@ fn podseals_token_changes_nothing_of_its_webhooks_but_whom_they_trust() {
     });
     fared.is_flawless("the authority is replaced");
     // And nobody else is held to it.
-    release.upgrade(&["--set=webhooks.timeoutSeconds=7"]);
+    release.upgrade(&["--set=webhooks.timeoutSeconds=7", &file.arg()]);
     let configuration = release
         .configuration(CONFIGURATIONS[0])
         .expect("it is there");

@@ -39,8 +39,13 @@ impl Fared {
 impl Release {
     /// Creates jobs all the time until `meanwhile` is done, and a while after.
     pub(crate) fn under_traffic(&self, meanwhile: impl FnOnce()) -> Fared {
+        self.under_traffic_in(&self.jobs, meanwhile)
+    }
+
+    /// The same, with jobs in this namespace.
+    pub(crate) fn under_traffic_in(&self, jobs: &str, meanwhile: impl FnOnce()) -> Fared {
         let (over, count) = (AtomicBool::new(false), AtomicUsize::new(0));
-        let (plane, jobs): (&ControlPlane, &str) = (&self.plane, &self.jobs);
+        let plane: &ControlPlane = &self.plane;
         std::thread::scope(|scope| {
             let stream = || {
                 let pod = job("default-with-service");

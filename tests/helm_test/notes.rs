@@ -60,6 +60,14 @@ fn the_notes_warn_of_what_the_values_risk_and_of_nothing_else() {
     ];
     let existing = MODES[2].0;
     let bundled = MODES[3].0;
+    let rule = &[
+        "defaults[0].name=jobs",
+        "defaults[0].profile=none",
+        "defaults[0].namespaces.matchLabels.team=a",
+    ][..];
+    let guarded = &[rule, &["namespaceGuard.enabled=true"]].concat();
+    let kind = "defaults[0].namespaces.matchLabels.podseal\\.io/kind=job";
+    let sealed = &[&guarded[..], &[kind]].concat();
     let cases: &[(&[&str], &str, bool)] = &[
         (&["webhooks.enabled=false"], "podseal is never called", true),
         (&["webhooks.enabled=true"], "podseal is never called", false),
@@ -92,6 +100,25 @@ fn the_notes_warn_of_what_the_values_risk_and_of_nothing_else() {
             true,
         ),
         (&[], "WARNING  devicePlugin", false),
+        (
+            &["profiles.configMap=theirs"],
+            "until there is a ConfigMap theirs",
+            true,
+        ),
+        (rule, "rules is for (1 in defaults) count as labelled", true),
+        (
+            rule,
+            "Others change when they ask for it. Choose a profile",
+            true,
+        ),
+        (&[], "count as labelled", false),
+        (rule, "namespaceGuard keeps nobody", false),
+        (
+            guarded,
+            "namespaceGuard keeps nobody from setting the labels of 1 of the rules, such as\n         jobs. ",
+            true,
+        ),
+        (sealed, "namespaceGuard keeps nobody", false),
         (&[], "WARNING", false),
     ];
     for (values, words, told) in cases {

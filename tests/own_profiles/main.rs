@@ -70,6 +70,11 @@ impl Cluster {
 
     /// A new namespace of this profile and level; of none, where none is named.
     fn namespace(&self, profile: Option<&str>, level: &str) -> String {
+        self.namespace_with(profile, level, &json!({}))
+    }
+
+    /// The same, with annotations.
+    fn namespace_with(&self, profile: Option<&str>, level: &str, annotations: &Value) -> String {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("jobs-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let labels = match profile {
@@ -79,7 +84,7 @@ impl Cluster {
         let namespace = json!({
             "apiVersion": "v1",
             "kind": "Namespace",
-            "metadata": {"name": name, "labels": labels},
+            "metadata": {"name": name, "labels": labels, "annotations": annotations},
         });
         self.plane.apply(ADMIN, &namespace.to_string());
         name

@@ -9,7 +9,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value, json};
 
 /// How many are tried.
-const PROFILES: usize = 60;
+pub(crate) const PROFILES: usize = 60;
 /// How many are made to find as many that are accepted, at most.
 const TRIES: usize = 20_000;
 

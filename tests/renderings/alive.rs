@@ -20,6 +20,10 @@ fn every_value_changes_something() {
             &all,
             &json!({"fullnameOverride": "", "image": {"digest": ""}, "devicePlugin": {"image": {"digest": ""}}}),
         ),
+        merged(
+            &all,
+            &json!({"profiles": {"files": {"profile-name": null}, "configMap": "profiles-of-ours"}}),
+        ),
     ];
     let rendered = bases.each_ref().map(|base| PODSEAL.render(base));
     let defaults = defaults();

@@ -48,6 +48,33 @@ pub(crate) fn everything() -> Value {
             },
             "existingSecret": {"name": "serving-certificate", "caBundle": PEM},
         },
+        // A ConfigMap would be instead of the files, so it has its default here.
+        "profiles": {
+            "files": {"profile-name": "name: profile-name\nsummary: profile-note\nextends: rootless\n"},
+            "configMap": "",
+        },
+        "defaults": [
+            {
+                "name": "first-rule",
+                "namespaces": {"prefix": "first-prefix-"},
+                "profile": "profile-name",
+                "level": "restricted",
+                "mode": "audit",
+                "runner": "rule-runner",
+                "settings": {"run-as-user": 2000, "home": "/rule-home", "fuse-resource": "rule.test/fuse"},
+            },
+            {
+                "name": "second-rule",
+                "namespaces": {"matchLabels": {"rule.test/key": "rule-value"}},
+                "profile": "none",
+                "settings": {"run-as-user": "3000"},
+            },
+            {
+                "name": "third-rule",
+                "namespaces": {"prefix": "third-prefix", "matchLabels": {"other.test/key": "other-value"}},
+                "profile": "none",
+            },
+        ],
         "webhooks": {"timeoutSeconds": 30, "excludedNamespaces": ["left-alone"]},
         "service": {"port": 8443},
         "serviceAccount": {

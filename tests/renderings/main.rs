@@ -48,6 +48,26 @@ fn clusters_that_are_too_old_are_told_so() {
     assert!(told.contains(">=1.30.0-0"), "{told}");
 }
 
+/// An image is built as that of the crate's version, and the chart asks for its own.
+#[test]
+fn the_chart_asks_for_the_image_that_is_built_today() {
+    let version = env!("CARGO_PKG_VERSION");
+    let says = |file: &str, line: &str| {
+        let path = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).expect("the file is there");
+        assert!(text.contains(line), "{file} does not say {line:?}");
+    };
+    says(
+        "charts/podseal/Chart.yaml",
+        &format!("\nappVersion: {version}\n"),
+    );
+    says("Dockerfile", &format!("\nARG VERSION={version}\n"));
+    says(
+        "docs/quick-start.md",
+        &format!("docker build -t podseal:{version} ."),
+    );
+}
+
 /// Holds a generated file to `text`; with `UPDATE` in the environment, writes it.
 fn keep(path: &str, text: &str) {
     if std::env::var_os("UPDATE").is_some() {

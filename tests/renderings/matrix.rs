@@ -92,6 +92,12 @@ fn factors() -> Vec<Vec<Value>> {
         ],
         vec![json!({}), toggle("namespaceGuard", true)],
         vec![json!({}), part(&["resourceQuota"])],
+        vec![
+            json!({}),
+            part(&["profiles", "defaults"]),
+            json!({"profiles": {"configMap": "profiles-of-ours"}}),
+            json!({"defaults": [{"name": "a", "namespaces": {"prefix": "a"}, "profile": "none"}]}),
+        ],
     ]
 }
 
@@ -218,6 +224,24 @@ fn podseal_starts_with_the_arguments_of_every_rendering() {
     }
 }
 
+/// Whatever keeps the certificates: no rule may be for podseal's own namespace.
+#[test]
+fn a_podseal_that_has_rules_is_told_its_own_namespace() {
+    let mut with_rules = 0;
+    for Rendered { objects, .. } in &*MATRIX {
+        let args = arguments(objects);
+        let has_rules = args.iter().any(|arg| arg.starts_with("--defaults="));
+        let own = args.iter().filter(|arg| *arg == "--namespace=podseal");
+        let own = own.count();
+        with_rules += usize::from(has_rules && !args.contains(&"--tls-mode=self-managed".into()));
+        assert!(own == 1 || own == 0 && !has_rules, "{args:?}");
+    }
+    assert!(
+        with_rules > 0,
+        "no row has rules and another's certificates"
+    );
+}
+
 /// The arguments of podseal in a rendering.
 pub(crate) fn arguments(objects: &[Value]) -> Vec<String> {
     let container = &object(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0];
@@ -242,9 +266,15 @@ fn ca_bundle_is_rendered_only_where_it_was_given() {
             .pointer("/certificates/existingSecret/caBundle")
             .is_some();
         let registered = values["webhooks"]["enabled"] != false;
-        let bundle = |object: &Value| object["webhooks"][0]["clientConfig"]["caBundle"].is_string();
-        let is_rendered = objects.iter().any(bundle);
-        assert_eq!(is_rendered, given && registered, "{values:#}");
+        let webhooks = objects
+            .iter()
+            .flat_map(|object| object["webhooks"].as_array());
+        let webhooks: Vec<_> = webhooks.flatten().collect();
+        assert_eq!(webhooks.is_empty(), !registered, "{values:#}");
+        for webhook in webhooks {
+            let bundle = &webhook["clientConfig"]["caBundle"];
+            assert_eq!(bundle.is_string(), given, "{values:#}");
+        }
     }
     let given = merged(
         &everything(),

@@ -1,0 +1,85 @@
+//! What was tried against profiles of one's own, their settings, and default
+//! rules: files that no sane person writes, and pods that must not come of them.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use podseal::admission::profile::Profiles;
+use podseal::admission::profile::files::{ProfileFile, Remark, read};
+use serde_json::{Value, json};
+use support::controlplane::{ADMIN, ControlPlane};
+
+mod cost;
+mod files;
+#[path = "../support/pods.rs"]
+mod pods;
+#[path = "../own_profiles/profiles.rs"]
+mod profiles;
+mod reload;
+mod rules;
+mod settings;
+#[path = "../support/mod.rs"]
+mod support;
+mod values;
+
+static PLANE: LazyLock<ControlPlane> = LazyLock::new(ControlPlane::start);
+
+/// A new namespace with these labels.
+fn namespace(labels: &Value) -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("tried-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let namespace = json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": labels},
+    });
+    PLANE.apply(ADMIN, &namespace.to_string());
+    name
+}
+
+/// The profile `mine` with these rules, read as a folder is.
+fn mine(rules: &str) -> Result<(Profiles, Vec<Remark>), Vec<Remark>> {
+    read(&[file(
+        "mine.yaml",
+        &format!("name: mine\nsummary: x\n{rules}\n"),
+    )])
+}
+
+fn file(name: &str, text: &str) -> ProfileFile {
+    let (name, text) = (name.to_owned(), text.to_owned());
+    ProfileFile { name, text }
+}
+
+/// The review of `pod` that the API server would send.
+fn review(pod: &Value, user: &str) -> String {
+    let review = json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "u",
+            "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "namespace": "ci",
+            "operation": "CREATE",
+            "userInfo": {"username": user},
+            "object": pod,
+        },
+    });
+    review.to_string()
+}
+
+/// A job that says nothing of security, with a service.
+fn plain_job() -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "job", "labels": {"job.runner.gitlab.com/pod": "job"}},
+        "spec": {
+            "initContainers": [{"name": "init-permissions", "image": "helper"}],
+            "containers": [
+                {"name": "build", "image": "podman"},
+                {"name": "helper", "image": "helper"},
+                {"name": "svc-0", "image": "postgres"},
+            ],
+        },
+    })
+}

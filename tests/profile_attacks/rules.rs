@@ -1,0 +1,79 @@
+//! Default rules that were written carelessly, and namespaces that try to get
+//! round them.
+
+use podseal::admission::defaults::Defaults;
+use podseal::admission::policy::{Mode, Namespace, Policy, Settings};
+
+const JOBS: &str = "rules:\n- name: jobs\n  namespaces: {prefix: ci-job-}\n  profile: privileged\n  \
+                    level: baseline\n  mode: enforce\n  runner: system:serviceaccount:gitlab:gitlab-runner\n";
+
+fn said(labels: &[(&str, &str)], annotations: &[(&str, &str)], tell: impl FnOnce(&Policy<'_>)) {
+    let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        let owned = pairs
+            .iter()
+            .map(|(key, value)| (key.to_string(), value.to_string()));
+        owned.collect()
+    };
+    let defaults = Defaults::from_yaml(JOBS, None).expect("rules");
+    let settings = Settings {
+        defaults: &defaults,
+        ..Settings::built_in()
+    };
+    let namespace = Namespace::new("ci-job-1", owned(labels), owned(annotations));
+    tell(&Policy::from_namespace(&namespace, &settings).expect("the rule speaks for it"));
+}
+
+#[test]
+fn a_rules_runner_is_not_replaced_by_who_may_annotate_the_namespace() {
+    said(&[], &[("podseal.io/runner", "mallory")], |policy| {
+        assert!(
+            !policy.is_runner("mallory"),
+            "mallory's pods would be privileged"
+        );
+    });
+}
+
+#[test]
+fn a_namespace_without_the_profiles_label_does_not_lower_its_rules_level_or_mode() {
+    said(
+        &[
+            ("podseal.io/mode", "audit"),
+            ("podseal.io/level", "privileged"),
+        ],
+        &[],
+        |policy| {
+            assert_eq!(
+                (policy.mode, policy.level.name()),
+                (Mode::Enforce, "baseline")
+            );
+        },
+    );
+}
+
+#[test]
+fn a_rule_that_can_match_no_namespace_or_ends_its_expression_is_refused() {
+    for namespaces in [
+        "{prefix: \"ci-') || true || ('\"}",
+        "{prefix: CI_JOB}",
+        "{prefix: \"-ci\"}",
+        "{matchLabels: {\"a b\": x}}",
+        "{matchLabels: {a: \"x y\"}}",
+        "{matchLabels: {kubernetes.io/metadata.name: kube-system}}",
+    ] {
+        let text = format!("rules:\n- {{name: a, namespaces: {namespaces}, profile: none}}\n");
+        assert!(Defaults::from_yaml(&text, None).is_err(), "{namespaces}");
+    }
+}
+
+#[test]
+fn no_rule_is_for_a_namespace_of_the_cluster_or_podseals_own() {
+    let text = "rules:\n- {name: a, namespaces: {prefix: k}, profile: none}\n\
+                - {name: b, namespaces: {prefix: open}, profile: none}\n\
+                - {name: c, namespaces: {prefix: pod}, profile: none}\n";
+    let defaults = Defaults::from_yaml(text, Some("podseal")).expect("rules");
+    let has_rule = |name: &str| defaults.rule_for(&Namespace::new(name, [], [])).is_some();
+    for name in ["kube-system", "kube-", "openshift-ci", "podseal"] {
+        assert!(!has_rule(name), "{name}");
+    }
+    assert!(has_rule("kubeflow") && has_rule("open") && has_rule("podsealed"));
+}

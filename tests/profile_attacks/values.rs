@@ -1,0 +1,94 @@
+//! Values that the API server refuses, or stores otherwise than they were sent.
+
+use podseal::admission::judge::judge;
+use podseal::admission::policy::{LEVEL, Namespace, PROFILE, Settings};
+use podseal::admission::request::Request;
+use podseal::admission::review::{Outcome, correct};
+use serde_json::{Value, json};
+
+use crate::{PLANE, mine, namespace, plain_job, review};
+
+/// Each is refused by the check, or makes a pod that the API server takes and
+/// that is right as it is stored.
+const RULES: [&str; 19] = [
+    // The API server writes a quantity in its own way: `1k`, `0`.
+    "containers: {build: {set: {resources: {limits: {a.test/device: 1000}}}}}",
+    "containers: {build: {set: {resources: {limits: {a.test/device: '00'}}}}}",
+    "containers: {build: {set: {resources: {limits: {a.test/device: '007'}}}}}",
+    "containers: {build: {set: {resources: {limits: {a.test/device: '100000000000000000'}}}}}",
+    // With `requests.` in front a quota's name, which is too long then.
+    "containers: {build: {set: {resources: {limits: {aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbb/c: 1}}}}}",
+    "containers: {build: {set: {resources: {limits: {mykubernetes.io/c: 1}}}}}",
+    // An empty text is none.
+    "containers: {build: {set: {securityContext: {seLinuxOptions: {type: ''}}}}}",
+    "containers: {build: {set: {securityContext: {appArmorProfile: {type: Localhost, localhostProfile: ' podman'}}}}}",
+    "containers: {build: {set: {securityContext: {appArmorProfile: {type: Localhost, localhostProfile: /usr/bin/podman}}}}}",
+    "containers: {build: {set: {securityContext: {seccompProfile: {type: Localhost, localhostProfile: ' podman '}}}}}",
+    // Annotations that the API server reads.
+    "pod: {set: {annotations: {kubernetes.io/config.mirror: x}}}",
+    "pod: {set: {annotations: {scheduler.alpha.kubernetes.io/tolerations: x}}}",
+    "pod: {set: {annotations: {controller.kubernetes.io/pod-deletion-cost: x}}}",
+    "pod: {set: {annotations: {seccomp.security.alpha.kubernetes.io/pod: x}}}",
+    "pod: {set: {annotations: {container.seccomp.security.alpha.kubernetes.io/build: x}}}",
+    // Its own words deny every job, whatever the job is.
+    "containers: {build: {set: {env: {HOME: /}}}, helper: {home: true}}",
+    "pod: {set: {hostUsers: true}, default: {hostUsers: false}}\ncontainers: {build: {set: {securityContext: {procMount: Unmasked}}}}",
+    "pod: {set: {hostUsers: false, securityContext: {runAsUser: 70000}}}\ncontainers: {build: {default: {securityContext: {runAsUser: 1}}}, helper: {default: {securityContext: {runAsUser: 1}}}, init: {default: {securityContext: {runAsUser: 1}}}, services: {default: {securityContext: {runAsUser: 1}}}}",
+    "pod: {set: {annotations: {a: 'ANNOTATION'}}, default: {annotations: {b: 'ANNOTATION'}}}",
+];
+
+#[test]
+fn what_the_check_accepts_the_api_server_takes_and_stores_as_it_was_sent() {
+    let namespace_at = namespace(&json!({}));
+    let labels = [(PROFILE, "mine"), (LEVEL, "privileged")];
+    let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let policy = Namespace::new("ci", labels, []);
+    let mut wrong = Vec::new();
+    for rules in RULES {
+        let rules = rules.replace("ANNOTATION", &"x".repeat(31_000));
+        let Ok((profiles, _)) = mine(&rules) else {
+            continue;
+        };
+        let settings = Settings {
+            profiles: &profiles,
+            ..Settings::built_in()
+        };
+        let mut pod = plain_job();
+        let text = review(&pod, "runner");
+        let request = Request::from_review(text.as_bytes()).expect("a review");
+        match correct(request, &policy, &settings).outcome {
+            Outcome::Mutate(patch) => json_patch::patch(&mut pod, &patch).expect("it fits"),
+            Outcome::Allow(_) => {}
+            Outcome::Deny(denial) => {
+                wrong.push(format!("{rules:.80}: denied: {:.200}", denial.message));
+                continue;
+            }
+        }
+        let (code, stored) = PLANE.try_pod(&namespace_at, &pod);
+        if code != 201 {
+            wrong.push(format!("{rules:.80}: {code} {:.200}", stored["message"]));
+            continue;
+        }
+        let text = review(&without_status(stored), "runner");
+        let request = Request::from_review(text.as_bytes()).expect("a review");
+        let judged = judge(request, &policy, &settings);
+        if !judged.changes.is_empty() {
+            wrong.push(format!("{rules:.80}: undone: {}", judged.changes[0]));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn without_status(mut pod: Value) -> Value {
+    pod.as_object_mut().expect("an object").remove("status");
+    pod
+}
+
+#[test]
+fn the_api_server_takes_sys_admin_by_its_bare_name_beside_no_escalation() {
+    let mut pod = plain_job();
+    let context =
+        json!({"allowPrivilegeEscalation": false, "capabilities": {"add": ["SYS_ADMIN"]}});
+    pod["spec"]["containers"][0]["securityContext"] = context;
+    assert_eq!(PLANE.try_pod(&namespace(&json!({})), &pod).0, 201);
+}

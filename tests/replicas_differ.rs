@@ -1,0 +1,91 @@
+//! Two replicas of which one has taken a changed profile up and the other has
+//! not: one corrects the jobs of a real API server, the other judges them.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};
+use support::podseal::{Certificate, Podseal};
+
+mod support;
+
+fn write(folder: &Path, user: u32) {
+    let profile = format!(
+        "name: ours\nsummary: ours\nextends: rootless\n\
+         containers: {{build: {{set: {{securityContext: {{runAsUser: {user}}}}}}}}}\n"
+    );
+    std::fs::write(folder.join("ours.yaml"), profile).expect("the file can be written");
+}
+
+/// Of the two configurations, the one of this kind.
+fn of_kind(configurations: &str, kind: &str) -> String {
+    let found = configurations
+        .split("---")
+        .find(|document| document.contains(kind));
+    found.expect("it is among them").to_owned()
+}
+
+#[test]
+fn a_job_passes_whichever_replica_has_the_newer_profile_and_is_denied_when_none_corrects_it() {
+    let plane = ControlPlane::start();
+    let certificate = Certificate::new();
+    let folders = [1001, 1002].map(|user| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        write(folder.path(), user);
+        folder
+    });
+    let replicas = [0, 1].map(|index: usize| {
+        Podseal::replica(&certificate, |command: &mut Command| {
+            command
+                .env("KUBECONFIG", plane.kubeconfig(PODSEAL))
+                .arg("--profiles")
+                .arg(folders[index].path());
+        })
+    });
+    for replica in &replicas {
+        let is_ready = || replica.status("/readyz").0 == 200;
+        await_condition("podseal is ready", is_ready, String::new);
+    }
+    let namespace = json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": "jobs", "labels": {"podseal.io/profile": "ours"}},
+    });
+    plane.apply(ADMIN, &namespace.to_string());
+    let mut pod = support::pod("default-with-service");
+    let metadata = pod["metadata"].as_object_mut().expect("metadata");
+    metadata.remove("namespace");
+    let created = || plane.try_pod("jobs", &pod);
+    let user = |answer: &Value| {
+        let containers = answer["spec"]["containers"].as_array();
+        let build = containers.and_then(|all| all.iter().find(|one| one["name"] == "build"));
+        build.and_then(|build| build["securityContext"]["runAsUser"].as_i64())
+    };
+    for (corrects, judges, expected) in [(0, 1, 1001), (1, 0, 1002)] {
+        let mutating = replicas[corrects].configurations();
+        let validating = replicas[judges].configurations();
+        plane.apply(ADMIN, &of_kind(&mutating, "MutatingWebhook"));
+        plane.apply(ADMIN, &of_kind(&validating, "ValidatingWebhook"));
+        let reason = "the pod meets the namespace's level, and another version of its profile \
+                      corrected it";
+        let passes = || {
+            let (code, answer) = created();
+            let is_judged = replicas[judges].has_logged(|event| event["message"] == reason);
+            code == 201 && user(&answer) == Some(expected) && is_judged
+        };
+        await_condition("the one corrects, the other admits", passes, || {
+            format!("{:#}", created().1)
+        });
+    }
+    plane.kubectl(
+        ADMIN,
+        &["delete", "mutatingwebhookconfiguration", "--all"],
+        "",
+    );
+    let is_denied = || created().0 == 403;
+    await_condition("nobody corrects it", is_denied, String::new);
+    let (_, answer) = created();
+    let message = answer["message"].as_str().unwrap_or_default();
+    assert!(message.contains("lacks what its profile sets"), "{message}");
+}
