@@ -38,15 +38,13 @@ const PROFILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/profiles")
 /// All of them.
 fn profiles() -> &'static Profiles {
     static ALL: LazyLock<Profiles> = LazyLock::new(|| {
-        let files = std::fs::read_dir(PROFILES)
-            .expect("the folder")
-            .map(|entry| {
-                let path = entry.expect("an entry").path();
-                ProfileFile {
-                    name: path.display().to_string(),
-                    text: std::fs::read_to_string(&path).expect("a text"),
-                }
-            });
+        let paths = std::fs::read_dir(PROFILES).expect("the folder");
+        let paths = paths.map(|entry| entry.expect("an entry").path());
+        let files = paths.filter(|path| path.extension().is_some_and(|end| end == "yaml"));
+        let files = files.map(|path| ProfileFile {
+            name: path.display().to_string(),
+            text: std::fs::read_to_string(&path).expect("a text"),
+        });
         let read = read(&files.collect::<Vec<_>>());
         read.expect("the examples are right").0
     });
