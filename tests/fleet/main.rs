@@ -38,15 +38,13 @@ const PROFILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/profiles")
 /// All of them.
 fn profiles() -> &'static Profiles {
     static ALL: LazyLock<Profiles> = LazyLock::new(|| {
-        let files = std::fs::read_dir(PROFILES)
-            .expect("the folder")
-            .map(|entry| {
-                let path = entry.expect("an entry").path();
-                ProfileFile {
-                    name: path.display().to_string(),
-                    text: std::fs::read_to_string(&path).expect("a text"),
-                }
-            });
+        let paths = std::fs::read_dir(PROFILES).expect("the folder");
+        let paths = paths.map(|entry| entry.expect("an entry").path());
+        let files = paths.filter(|path| path.extension().is_some_and(|end| end == "yaml"));
+        let files = files.map(|path| ProfileFile {
+            name: path.display().to_string(),
+            text: std::fs::read_to_string(&path).expect("a text"),
+        });
         let read = read(&files.collect::<Vec<_>>());
         read.expect("the examples are right").0
     });
@@ -81,11 +79,37 @@ impl Cluster {
         plane.apply(ADMIN, &podseal.configurations());
         plane.apply(ADMIN, &rules::registered(&podseal));
         let cluster = Cluster { plane, podseal };
-        let namespace = cluster.namespace_of("no-such-profile", "baseline");
-        let probe = job("default-with-service", "probe");
-        let is_asked = || cluster.plane.try_pod(&namespace, &probe).0 == 403;
-        await_condition("the API server asks podseal", is_asked, String::new);
+        cluster.await_calls();
         cluster
+    }
+
+    /// Waits until the API server calls by every entry: it comes to know each in
+    /// its own time.
+    fn await_calls(&self) {
+        for (number, labels) in [
+            json!({"podseal.io/profile": "none"}),
+            json!({}),
+            json!({"bait": "yes"}),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let namespace = self.namespace(&self.free_name("asked"), &labels, &json!({}));
+            let name = format!("probe-{number}");
+            let probe = job("default-with-service", &name);
+            let is_asked = || {
+                self.plane.try_pod(&namespace, &probe);
+                ["mutate", "validate"].into_iter().all(|webhook| {
+                    let logged = |event: &Value| {
+                        event["webhook"] == webhook && event["pod"] == name.as_str()
+                    };
+                    self.podseal.has_logged(logged)
+                })
+            };
+            await_condition("the API server asks podseal", is_asked, || {
+                labels.to_string()
+            });
+        }
     }
 
     /// A new namespace of this profile and level.

@@ -130,7 +130,7 @@ fn the_first_rule_that_matches_says_profile_level_runner_and_settings() {
         .request(ADMIN, Method::POST, &path, Some(&other));
     let message = answer["message"].as_str().unwrap_or_default();
     assert_eq!(code, 403, "{message}");
-    let by = "holds every pod to restricted (default rule jobs; profile \"rootless-apparmor\")";
+    let by = "holds every pod to restricted (default rule jobs; profile \"rootless-apparmor\" ";
     assert!(message.contains(by), "{message}");
 }
 
