@@ -8,7 +8,8 @@ use answer::{corrected, fixture};
 use boon::{Compiler, SchemaIndex, Schemas};
 use podseal::admission::pod_security::Family;
 use records::{
-    HOSTILE, by_stranger, hostile, job, record_of, review_in, update_in, with_home, with_violations,
+    HOSTILE, by_stranger, hostile, job, record_of, response_in, review_in, update_in, with_home,
+    with_violations,
 };
 use serde_json::{Value, json};
 
@@ -85,6 +86,8 @@ fn every_record_fits_the_schema_on_one_bounded_line_and_says_its_mode() {
         ("odd", "enforce"),
         ("trusting", "enforce"),
         ("elsewhere", "enforce"),
+        ("ci-job-17", "enforce"),
+        ("ci-job-18", "warn"),
     ] {
         for (pod, webhook) in pods
             .iter()
@@ -189,6 +192,47 @@ fn the_record_of_a_rejection_is_complete_by_itself() {
         violations.contains(&host_pid) && violations.contains(&privileged),
         "{record:#}"
     );
+}
+
+#[test]
+fn a_record_and_the_audit_annotations_say_which_default_rule_and_which_settings_decided() {
+    let (record, line) = record_of("mutate", review_in("ci-job-17", &job()));
+    check(&record, &line);
+    assert_eq!(record["decision"], "mutate");
+    assert_eq!(
+        (&record["profile"], &record["default_rule"]),
+        (&json!("rootless"), &json!("jobs"))
+    );
+    let settings = json!({"run-as-user": "2000", "home": "/work/home"});
+    assert_eq!(record["settings"], settings);
+
+    let (record, line) = record_of("validate", review_in("ci-job-18", &job()));
+    check(&record, &line);
+    assert_eq!(
+        (&record["mode"], &record["decision"]),
+        (&json!("warn"), &json!("deny"))
+    );
+    assert_eq!(
+        record["default_rule"], "jobs",
+        "what the namespace does not say, the rule does"
+    );
+    let settings = json!({"run-as-user": "1234", "home": "/\\u{a}\\u{1b}[31m{\\u{202e}"});
+    assert_eq!(
+        record["settings"], settings,
+        "the namespace's own word counts"
+    );
+
+    let (record, line) = record_of("mutate", review_in("enforce", &job()));
+    check(&record, &line);
+    assert!(record.get("default_rule").is_none() && record.get("settings").is_none());
+
+    let response = response_in("mutate", "ci-job-18");
+    let annotations = &response["auditAnnotations"];
+    assert_eq!(annotations["default-rule"], "jobs");
+    let settings = "run-as-user=1234,home=/\\u{a}\\u{1b}[31m{\\u{202e}";
+    assert_eq!(annotations["settings"], settings);
+    let annotations = &response_in("mutate", "enforce")["auditAnnotations"];
+    assert!(annotations.get("default-rule").is_none() && annotations.get("settings").is_none());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 #[path = "support/answer.rs"]
 mod answer;
 
-use answer::{container_mut, denial, fixture};
+use answer::{Answer, answer_for, container_mut, denial, fixture};
 use serde_json::{Value, json};
 
 /// A job pod in which nothing is configured, with `env` in `build`.
@@ -35,7 +35,7 @@ fn a_home_around_a_mount_is_denied_naming_both() {
         "\"/home/me/builds\"",
         "HOME",
         "\"gitlab-ci\"",
-        "podseal.io/profile: rootless",
+        "podseal.io/profile: \"rootless\"",
     ] {
         assert!(message.contains(part), "{part} in {message}");
     }
@@ -61,6 +61,40 @@ fn a_mount_in_the_helper_alone_counts_as_well() {
         message.contains("helper") && message.contains("\"/home/me/cache\""),
         "{message}"
     );
+}
+
+#[test]
+fn a_home_that_nobody_can_write_to_is_denied_with_what_is_mounted_there() {
+    let cases = [
+        (json!({"emptyDir": {}}), json!({"readOnly": true})),
+        (json!({"configMap": {"name": "c"}}), json!({})),
+        (json!({"secret": {"secretName": "s"}}), json!({})),
+        (json!({"image": {"reference": "i"}}), json!({})),
+    ];
+    for (mut volume, mut mount) in cases {
+        let mut pod = job_with_home("/data/home");
+        volume["name"] = "ours".into();
+        mount["name"] = "ours".into();
+        mount["mountPath"] = "/data/".into();
+        let volumes = pod["spec"]["volumes"].as_array_mut().expect("volumes");
+        volumes.push(volume.clone());
+        let mounts = &mut container_mut(&mut pod, "build")["volumeMounts"];
+        mounts.as_array_mut().expect("mounts").push(mount.clone());
+        let message = denial(&pod, "rootless");
+        let why = "container \"build\", env HOME: \"/data/home\" lies in \"/data/\", which is \
+                   mounted read-only, and git and Podman write to HOME; ";
+        assert!(message.starts_with(why), "{volume} {mount}: {message}");
+        // Another volume in between can be written to.
+        let mounts = &mut container_mut(&mut pod, "build")["volumeMounts"];
+        let between = json!({"name": "repo", "mountPath": "/data/home"});
+        mounts.as_array_mut().expect("mounts").insert(0, between);
+        assert!(matches!(answer_for(&pod, "rootless"), Answer::Patch(_)));
+    }
+    let mut pod = job_with_home("/dev-raw/home");
+    container_mut(&mut pod, "build")["volumeDevices"] =
+        json!([{"name": "raw", "devicePath": "/dev-raw"}]);
+    let message = denial(&pod, "rootless");
+    assert!(message.contains("which is a raw block device"), "{message}");
 }
 
 #[test]

@@ -266,8 +266,8 @@ fn a_strangers_volume_is_not_mounted_in_build_because_of_its_name() {
     let volumes = pod["spec"]["volumes"]
         .as_array_mut()
         .expect("a job pod has volumes");
-    volumes.push(json!({"name": "podseal-homework", "configMap": {"name": "homework"}}));
-    let mount = json!({"name": "podseal-homework", "mountPath": OWN, "readOnly": true});
+    volumes.push(json!({"name": "podseal-homework", "persistentVolumeClaim": {"claimName": "h"}}));
+    let mount = json!({"name": "podseal-homework", "mountPath": OWN});
     container_mut(&mut pod, "helper")["volumeMounts"] = json!([mount]);
     let pod = corrected(&pod, "rootless");
     let build = volume_at(container(&pod, "build"), OWN).expect("build has a volume at its HOME");

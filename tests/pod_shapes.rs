@@ -5,7 +5,7 @@ mod answer;
 #[path = "support/refusals.rs"]
 mod refusals;
 
-use answer::{Answer, answer_for, containers, corrected, fixture};
+use answer::{Answer, answer_for, containers, corrected, denial, fixture};
 use podseal::admission::profile::Profiles;
 use podseal::admission::review::Allowed;
 use refusals::refusals;
@@ -20,7 +20,6 @@ fn every_shape_of_a_job_pod_fits_every_profile() {
         "privileged-nonroot",
         "privileged-with-service",
         "root-fuse",
-        "suspendable",
         "umask-collector",
     ] {
         for profile in Profiles::built_in().iter() {
@@ -29,6 +28,24 @@ fn every_shape_of_a_job_pod_fits_every_profile() {
             let count = containers(&pod).count();
             assert_eq!(count, containers(&fixture(name)).count(), "{name}");
         }
+    }
+}
+
+#[test]
+fn a_suspendable_job_fits_profiles_that_leave_it_root_and_no_other() {
+    let pod = fixture("suspendable");
+    for profile in ["none", "root-fuse"] {
+        assert_eq!(refusals(&corrected(&pod, profile)), [""; 0], "{profile}");
+    }
+    for profile in ["rootless", "openshift", "userns", "privileged"] {
+        let told = denial(&pod, profile);
+        let why = "container \"build\", securityContext.runAsUser: 1000 is not root, and a \
+                   suspendable environment mounts its overlay as root with SYS_ADMIN; ";
+        assert!(told.starts_with(why), "{profile}: {told}");
+        assert!(
+            told.contains("FF_SUSPENDABLE_ENVIRONMENTS to false"),
+            "{told}"
+        );
     }
 }
 

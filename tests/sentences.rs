@@ -1,11 +1,12 @@
 //! Every sentence podseal can say to the author of a pod: one line that GitLab
 //! Runner can put into a job's log, and that never makes it try again.
 
+use podseal::admission::defaults::Defaults;
 use podseal::admission::judge::judge;
 use podseal::admission::pod_security::Family;
 use podseal::admission::policy::{LEVEL, MODE, Namespace, PROFILE, Settings};
 use podseal::admission::request::Request;
-use podseal::admission::review::{Answer, Decision, Outcome, correct};
+use podseal::admission::review::{Allowed, Answer, Decision, Outcome, correct};
 use serde_json::{Value, json};
 
 #[path = "support/answer.rs"]
@@ -54,6 +55,107 @@ fn said(review: &Value, profile: &str, level: &str, require_runner: bool) -> Vec
         }
     }
     sentences
+}
+
+const RULES: &str = "\
+rules:
+- {name: unknown, namespaces: {prefix: unknown-}, profile: gone}
+- {name: unnamed, namespaces: {prefix: unnamed-}, profile: privileged}
+- {name: wrong, namespaces: {prefix: wrong-}, profile: rootless, settings: {run-as-user: '0'}}
+- {name: strict, namespaces: {prefix: strict-}, profile: rootless, level: restricted}
+- {name: others, namespaces: {prefix: others-}, profile: rootless, runner: somebody}
+";
+
+/// What is said of a job in a namespace of this name, which has no label.
+fn said_by_rule(name: &str, annotations: &[(&str, &str)], pod: &Value) -> String {
+    let defaults = Defaults::from_yaml(RULES, None).expect("rules");
+    let settings = Settings {
+        defaults: &defaults,
+        require_runner: true,
+        ..Settings::built_in()
+    };
+    let annotations = annotations.iter();
+    let annotations = annotations.map(|(key, value)| (key.to_string(), value.to_string()));
+    let namespace = Namespace::new(name, [], annotations);
+    let body = review_of(pod).to_string();
+    let request = || Request::from_review(body.as_bytes()).expect("a review");
+    let corrected = correct(request(), &namespace, &settings);
+    let decision = match &corrected.outcome {
+        Outcome::Deny(_) | Outcome::Allow(Allowed::NotTheRunner) => corrected,
+        _ => judge(request(), &namespace, &settings),
+    };
+    check_warnings(&decision);
+    match decision.outcome {
+        Outcome::Deny(denial) => {
+            check(&denial.message);
+            denial.message
+        }
+        _ => decision.told().join("\n"),
+    }
+}
+
+#[test]
+fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
+    let job = fixture("default-with-service");
+    let uid = format!(" (audit id \"{UID}\")");
+    for (name, annotations, pod, expected) in [
+        (
+            "unknown-1",
+            &[][..],
+            &job,
+            "namespace \"unknown-1\" has by the default rule unknown the profile \"gone\", and \
+             podseal knows no profile of that name; to mend it, ask a cluster administrator to \
+             correct that rule, or set the namespace's label podseal.io/profile, to one of userns, \
+             rootless, root-fuse, openshift, privileged, none",
+        ),
+        (
+            "unnamed-1",
+            &[],
+            &job,
+            "namespace \"unnamed-1\" has by the default rule unnamed the profile \"privileged\", \
+             which grants more than the baseline, and does not say who creates its job pods; to \
+             mend it, ask a cluster administrator to set runner in that rule, such as \
+             system:serviceaccount:gitlab:gitlab-runner",
+        ),
+        (
+            "wrong-1",
+            &[],
+            &job,
+            "namespace \"wrong-1\" has by the default rule wrong the profile \"rootless\", and the \
+             setting run-as-user of that rule cannot change it: \"0\" is no user from 1 to 65535; \
+             to mend it, ask a cluster administrator to correct or remove that",
+        ),
+        (
+            "wrong-1",
+            &[("podseal.io/run-as-user", "x")],
+            &job,
+            "namespace \"wrong-1\" has by the default rule wrong the profile \"rootless\", and the \
+             annotation podseal.io/run-as-user cannot change it: \"x\" is no user from 1 to 65535; \
+             to mend it, ask a cluster administrator to correct or remove that",
+        ),
+    ] {
+        assert_eq!(
+            said_by_rule(name, annotations, pod),
+            format!("{expected}{uid}")
+        );
+    }
+    let undone = said_by_rule("strict-1", &[], &job);
+    let by = "namespace \"strict-1\" has by the default rule strict the profile \"rootless\", and";
+    assert!(
+        undone.starts_with("the pod lacks") && undone.contains(by),
+        "{undone}"
+    );
+    let strict = said_by_rule(
+        "strict-1",
+        &[],
+        &json!({"metadata": {"name": "x"},
+        "spec": {"hostPID": true, "containers": [{"name": "app"}]}}),
+    );
+    let by = "holds every pod to restricted (default rule strict; profile \"rootless\")";
+    assert!(strict.contains(by), "{strict}");
+    let passed_over = said_by_rule("others-1", &[], &job);
+    let whom = "is not among the users whom the default rule others names as runner";
+    assert!(passed_over.ends_with(whom), "{passed_over}");
 }
 
 /// What every sentence is, whatever was asked.

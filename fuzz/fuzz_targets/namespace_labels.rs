@@ -1,9 +1,10 @@
-//! What a namespace's labels and annotations say, whoever wrote them: an invalid
-//! value never relaxes anything.
+//! What a namespace's labels and annotations say, whoever wrote them, and the
+//! default rule where they say nothing: an invalid value never relaxes anything.
 //!
 //! The input is a list of entries, split at NUL. The first byte of each says
-//! what it is: `p`rofile, `l`evel, `m`ode or `r`unner; the `u`ser who asks; a
-//! label (`o`) or an annotation (`a`) of podseal's that nobody knows; or
+//! what it is: `p`rofile, `l`evel, `m`ode or `r`unner; a setting (us`e`r, `h`ome,
+//! `f`use); the `u`ser who asks; the namespace's `n`ame or `t`eam, which rules ask
+//! for; a label (`o`) or an annotation (`a`) of podseal's that nobody knows; or
 //! something that is not podseal's.
 
 #![no_main]
@@ -11,10 +12,12 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
+use podseal::admission::adjusted::{FUSE_RESOURCE, HOME, RUN_AS_USER};
+use podseal::admission::defaults::Defaults;
 use podseal::admission::judge::judge;
 use podseal::admission::pod_security::Level;
 use podseal::admission::policy::{LEVEL, MODE, Mode, Namespace, PROFILE, Policy, RUNNER, Settings};
-use podseal::admission::profile::Profiles;
+use podseal::admission::profile::{Profiles, Setting};
 use podseal::admission::request::Request;
 use podseal::admission::review::{Answer, Decision, Outcome, correct};
 use serde_json::json;
@@ -44,8 +47,22 @@ static REVIEWS: LazyLock<[String; 3]> = LazyLock::new(|| {
     })
 });
 
-#[derive(Default)]
+/// podseal's own namespace, which no rule is for.
+const OWN: &str = "ci-job-podseal";
+
+static RULES: LazyLock<Defaults> = LazyLock::new(|| {
+    let rules = "rules:\n\
+        - name: jobs\n  namespaces: {prefix: ci-job-}\n  profile: root-fuse\n\
+        \x20 level: restricted\n  mode: audit\n  runner: runner\n\
+        \x20 settings: {fuse-resource: example.com/fuse, run-as-user: '7'}\n\
+        - name: team\n  namespaces: {matchLabels: {team: a}}\n  profile: gone\n\
+        - name: both\n  namespaces: {prefix: c, matchLabels: {team: b}}\n\
+        \x20 profile: rootless\n  level: privileged\n  settings: {home: /work/home}\n";
+    Defaults::from_yaml(rules, Some(OWN)).expect("rules")
+});
+
 struct Input {
+    name: String,
     labels: Vec<(String, String)>,
     annotations: Vec<(String, String)>,
     user: String,
@@ -53,7 +70,12 @@ struct Input {
 
 impl Input {
     fn parse(text: &str) -> Input {
-        let mut input = Input::default();
+        let mut input = Input {
+            name: "ci".to_owned(),
+            labels: Vec::new(),
+            annotations: Vec::new(),
+            user: String::new(),
+        };
         for entry in text.split('\0') {
             let Some(kind) = entry.chars().next() else {
                 continue;
@@ -65,7 +87,12 @@ impl Input {
                 'l' => input.labels.push((LEVEL.to_owned(), rest)),
                 'm' => input.labels.push((MODE.to_owned(), rest)),
                 'r' => input.annotations.push((RUNNER.to_owned(), rest)),
+                'e' => input.annotations.push((RUN_AS_USER.to_owned(), rest)),
+                'h' => input.annotations.push((HOME.to_owned(), rest)),
+                'f' => input.annotations.push((FUSE_RESOURCE.to_owned(), rest)),
                 'u' => input.user = rest,
+                'n' => input.name = rest,
+                't' => input.labels.push(("team".to_owned(), rest)),
                 'o' => input.labels.push((ours("other"), rest)),
                 'a' => input.annotations.push((ours("mode"), rest)),
                 _ => {
@@ -78,17 +105,18 @@ impl Input {
     }
 
     fn namespace(&self) -> Namespace {
-        Namespace::new("ci", self.labels.clone(), self.annotations.clone())
+        self.with(self.labels.clone())
+    }
+
+    fn with(&self, labels: Vec<(String, String)>) -> Namespace {
+        let annotations = self.annotations.clone();
+        Namespace::keeping(self.name.clone(), labels, annotations, &RULES.label_keys())
     }
 
     /// The same without one label.
     fn without(&self, label: &str) -> Namespace {
         let others = self.labels.iter().filter(|(key, _)| key != label);
-        Namespace::new(
-            "ci",
-            others.cloned().collect::<Vec<_>>(),
-            self.annotations.clone(),
-        )
+        self.with(others.cloned().collect())
     }
 }
 
@@ -97,15 +125,25 @@ fuzz_target!(|bytes: &[u8]| {
     let namespace = input.namespace();
     let settings = Settings {
         require_runner: bytes.len() % 2 == 1,
+        defaults: &RULES,
         ..Settings::built_in()
     };
-    let label = |key| namespace.labels.get(key).map(String::as_str);
     let ours = |key: &String| key.starts_with("podseal.io/");
-    assert!(namespace.labels.keys().all(ours) && namespace.annotations.keys().all(ours));
+    let kept = |key: &String| ours(key) || key == "team";
+    assert!(namespace.labels.keys().all(kept) && namespace.annotations.keys().all(ours));
+    let rule = rule_for(&namespace);
+    let label = |key: &str| {
+        let own = namespace.labels.get(key).map(String::as_str);
+        own.or_else(|| {
+            rule?
+                .iter()
+                .find(|(name, _)| *name == key)
+                .map(|(_, value)| *value)
+        })
+    };
 
     let policy = Policy::from_namespace(&namespace, &settings);
     assert_eq!(policy.is_some(), label(PROFILE).is_some());
-    assert_eq!(policy.is_some(), namespace.opts_in());
     let decisions = decide(&namespace, &settings, &input.user);
     let Some(policy) = policy else {
         for decision in &decisions {
@@ -125,9 +163,27 @@ fuzz_target!(|bytes: &[u8]| {
         _ => Mode::Enforce,
     };
     assert_eq!((policy.level, policy.mode), (level, mode));
+    for setting in Setting::ALL {
+        let key = setting.annotation();
+        let own = namespace.annotations.get(key).map(String::as_str);
+        let by_rule = || {
+            rule?
+                .iter()
+                .find(|(name, _)| *name == key)
+                .map(|(_, value)| *value)
+        };
+        assert_eq!(policy.setting(setting), own.or_else(by_rule), "{key}");
+    }
     let known = Profiles::built_in().iter().find(|p| p.name == policy.name);
     assert_eq!(policy.profile, known);
-    check_runners(&policy, &namespace, &input.user);
+    let runners = namespace.annotations.get(RUNNER).map(String::as_str);
+    let by_rule = || {
+        rule?
+            .iter()
+            .find(|(name, _)| *name == RUNNER)
+            .map(|(_, value)| *value)
+    };
+    check_runners(&policy, runners.or_else(by_rule), &input.user);
     for warning in &policy.warnings {
         check_warning(warning);
     }
@@ -191,11 +247,35 @@ fn is_no_more_relaxed(strict: &[Decision<'_>], plain: &[Decision<'_>]) {
     }
 }
 
-fn check_runners(policy: &Policy<'_>, namespace: &Namespace, user: &str) {
-    let named: Option<Vec<&str>> = namespace
-        .annotations
-        .get(RUNNER)
-        .map(|users| users.split(',').map(str::trim).collect());
+/// What the rules say of a namespace, told again: as keys of podseal's.
+fn rule_for(namespace: &Namespace) -> Option<&'static [(&'static str, &'static str)]> {
+    let name = namespace.name.as_str();
+    let team = namespace.labels.get("team").map(String::as_str);
+    let is_clusters_own = name.starts_with("kube-") || name.starts_with("openshift-");
+    if namespace.labels.contains_key(PROFILE) || is_clusters_own || name == OWN {
+        return None;
+    }
+    match team {
+        _ if name.starts_with("ci-job-") => Some(&[
+            (PROFILE, "root-fuse"),
+            (LEVEL, "restricted"),
+            (MODE, "audit"),
+            (RUNNER, "runner"),
+            (FUSE_RESOURCE, "example.com/fuse"),
+            (RUN_AS_USER, "7"),
+        ]),
+        Some("a") => Some(&[(PROFILE, "gone")]),
+        Some("b") if name.starts_with('c') => Some(&[
+            (PROFILE, "rootless"),
+            (LEVEL, "privileged"),
+            (HOME, "/work/home"),
+        ]),
+        _ => None,
+    }
+}
+
+fn check_runners(policy: &Policy<'_>, named: Option<&str>, user: &str) {
+    let named: Option<Vec<&str>> = named.map(|users| users.split(',').map(str::trim).collect());
     match named {
         None => assert!(policy.is_runner(user) && policy.runner().is_none()),
         Some(named) => {

@@ -10,8 +10,10 @@
 //! stays a volume of the pod's own, a device stays one of the resources that the
 //! cluster's administrator offers by name.
 
+use std::collections::BTreeMap;
 use std::hash::Hash;
 
+use super::change::{By, Change, Kind};
 use super::home_path::HomePath;
 use super::job::Role;
 use super::policy::Policy;
@@ -32,6 +34,15 @@ pub const FUSE_RESOURCE: &str = "podseal.io/fuse-resource";
 const LAST_USER: i64 = 65_535;
 
 impl Setting {
+    /// What it is called in a profile and in a default rule.
+    pub fn name(self) -> &'static str {
+        match self {
+            Setting::RunAsUser => "run-as-user",
+            Setting::Home => "home",
+            Setting::FuseResource => "fuse-resource",
+        }
+    }
+
     /// The annotation of a namespace.
     pub fn annotation(self) -> &'static str {
         match self {
@@ -85,6 +96,14 @@ impl<'a> Adjusted<'a> {
         Ok(adjusted)
     }
 
+    /// The profile as `policy`'s namespace changes it, where there is one.
+    ///
+    /// # Errors
+    /// As [`Adjusted::new`].
+    pub fn of(policy: &Policy<'a>) -> Option<Result<Adjusted<'a>, (Setting, String)>> {
+        Some(Adjusted::new(policy.profile?, policy.settings()))
+    }
+
     fn adjust(&mut self, setting: Setting, value: &'a str) -> Result<(), String> {
         if !self.profile.settings.contains(&setting) {
             return Err("the profile does not let a namespace change it".to_owned());
@@ -95,8 +114,9 @@ impl<'a> Adjusted<'a> {
                     .parse()
                     .ok()
                     .filter(|user| (1..=LAST_USER).contains(user));
-                let is_plain = value.bytes().all(|b| b.is_ascii_digit());
-                let user = user.filter(|_| is_plain);
+                // As people write it: 010 is eight to some.
+                let is_plain = |user: &i64| user.to_string() == value;
+                let user = user.filter(is_plain);
                 let user = user.ok_or(format!(
                     "{} is no user from 1 to {LAST_USER}",
                     quoted(value)
@@ -118,10 +138,7 @@ impl<'a> Adjusted<'a> {
                     }
                     Err(refusal) => return Err(format!("{} {refusal}", quoted(value))),
                 }
-                if !Role::ALL
-                    .iter()
-                    .any(|role| self.profile.containers.role(*role).home)
-                {
+                if !self.profile.gives_home() {
                     return Err("the profile gives no container a HOME".to_owned());
                 }
                 self.home = Some(value);
@@ -181,6 +198,37 @@ impl<'a> Adjusted<'a> {
         }
     }
 
+    /// What the limit called `name` in this namespace is called in the profile.
+    pub fn written<'n>(&self, name: &'n str) -> &'n str
+    where
+        'a: 'n,
+    {
+        match self.fuse {
+            Some((ours, theirs)) if theirs == name => ours,
+            _ => name,
+        }
+    }
+
+    /// The setting without which `change` would have another value.
+    pub fn setting_behind(&self, change: &Change<'_>) -> Option<Setting> {
+        let by_profile = matches!(change.by, By::Pod(_) | By::Container(..));
+        match &change.kind {
+            Kind::SecurityContext {
+                field: Field::RunAsUser,
+                value: Some(Scalar::Int(1..)),
+                ..
+            } if by_profile => self.run_as_user.map(|_| Setting::RunAsUser),
+            Kind::Env { .. } | Kind::Mount { .. } if change.by == By::Home => {
+                self.home.map(|_| Setting::Home)
+            }
+            Kind::Limit { resource, .. } => {
+                let (_, theirs) = self.fuse?;
+                (theirs == &**resource).then_some(Setting::FuseResource)
+            }
+            _ => None,
+        }
+    }
+
     /// Where HOME is put when the job does not say.
     pub(super) fn home(&self) -> &'a str {
         self.home.unwrap_or(&self.profile.home.path)
@@ -189,17 +237,57 @@ impl<'a> Adjusted<'a> {
 
 impl Profile {
     fn names_a_user(&self) -> bool {
-        let named = |context: &super::security_context::SecurityContext| {
-            context.run_as_user.is_some_and(|user| user > 0)
-        };
-        let of_pod = [&self.pod.set, &self.pod.default];
-        of_pod
-            .into_iter()
-            .any(|fields| named(&fields.security_context))
-            || Role::ALL.into_iter().any(|role| {
-                let rules = self.containers.role(role);
-                named(&rules.set.security_context) || named(&rules.default.security_context)
+        !self.users().is_empty()
+    }
+
+    /// The users it names beside root, and where each is said first.
+    pub fn users(&self) -> BTreeMap<i64, Vec<&'static str>> {
+        let parts = [("set", &self.pod.set), ("default", &self.pod.default)];
+        let of_pod = parts.map(|(part, fields)| (vec!["pod", part], &fields.security_context));
+        let of_roles = Role::ALL.into_iter().flat_map(|role| {
+            let rules = self.containers.role(role);
+            let parts = [("set", &rules.set), ("default", &rules.default)];
+            parts.map(|(part, fields)| {
+                (
+                    vec!["containers", role.key(), part],
+                    &fields.security_context,
+                )
             })
+        });
+        let mut users = BTreeMap::new();
+        for (mut path, context) in of_pod.into_iter().chain(of_roles) {
+            if let Some(user) = context.run_as_user.filter(|user| *user > 0) {
+                path.extend(["securityContext", "runAsUser"]);
+                users.entry(user).or_insert(path);
+            }
+        }
+        users
+    }
+
+    /// Whether it gives any container a HOME.
+    pub fn gives_home(&self) -> bool {
+        let mut roles = Role::ALL.into_iter();
+        roles.any(|role| self.containers.role(role).home)
+    }
+
+    /// Where the fuse device's limit is said first.
+    pub fn path_of_fuse(&self) -> Option<Vec<&str>> {
+        let name = self.fuse_resource()?;
+        let of_role = |role: Role| {
+            let rules = self.containers.role(role);
+            [("set", &rules.set), ("default", &rules.default)].map(|said| (role, said))
+        };
+        let mut said = Role::ALL.into_iter().flat_map(of_role);
+        let (role, (part, _)) =
+            said.find(|(_, (_, fields))| fields.resources.limits.contains_key(name))?;
+        Some(vec![
+            "containers",
+            role.key(),
+            part,
+            "resources",
+            "limits",
+            name,
+        ])
     }
 
     /// The names of its limits.
@@ -212,7 +300,7 @@ impl Profile {
     }
 
     /// The limit that is the fuse device: the one called so, or the only one.
-    fn fuse_resource(&self) -> Option<&str> {
+    pub fn fuse_resource(&self) -> Option<&str> {
         let mut names: Vec<&str> = self.limits().collect();
         names.sort_unstable();
         names.dedup();
@@ -221,10 +309,4 @@ impl Profile {
             _ => names.into_iter().find(|name| name.ends_with("/fuse")),
         }
     }
-}
-
-/// The values that `policy`'s namespace gives to settings.
-pub(super) fn values<'a>(policy: &Policy<'a>) -> Vec<(Setting, &'a str)> {
-    let said = |setting: Setting| Some((setting, policy.setting(setting)?));
-    Setting::ALL.into_iter().filter_map(said).collect()
 }

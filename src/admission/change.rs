@@ -3,6 +3,7 @@
 //! A new kind of change is one variant of `Kind`; the exhaustive matches find
 //! the rest.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::job::Role;
@@ -29,8 +30,10 @@ pub enum By {
     Pod(Part),
     /// What it says of a role's containers.
     Container(Role, Part),
-    /// The HOME rule.
+    /// The HOME rule, with the profile's path.
     Home,
+    /// The HOME rule, with the path that the job itself says.
+    JobsHome,
     /// The level `restricted`.
     Restricted,
     /// The user collector, which is to be as `build` is.
@@ -67,41 +70,19 @@ impl By {
             By::Pod(part) => Some(vec!["pod", part.key()]),
             By::Container(role, part) => Some(vec!["containers", role.key(), part.key()]),
             By::Home => Some(vec!["home"]),
-            By::Restricted | By::Collector | By::Mark => None,
+            By::JobsHome | By::Restricted | By::Collector | By::Mark => None,
         }
     }
 }
 
 impl fmt::Display for By {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            By::Restricted => f.write_str("the level restricted"),
-            By::Collector => f.write_str("the collector follows build"),
-            By::Mark => f.write_str("podseal's mark"),
-            By::Pod(_) | By::Container(..) | By::Home => {
-                f.write_str(&self.path().unwrap_or_default().join("."))
-            }
-        }
-    }
-}
-
-impl Change<'_> {
-    /// The keys of the field, from where [`By::path`] ends.
-    pub fn field(&self) -> Vec<&str> {
-        match &self.kind {
-            Kind::Annotation { key, .. } => vec!["annotations", key],
-            Kind::HostUsers { .. } => vec!["hostUsers"],
-            Kind::SecurityContext { field, .. } => {
-                let (parent, key) = field.key();
-                let path = ["securityContext"].into_iter().chain(parent).chain([key]);
-                path.collect()
-            }
-            Kind::CapabilitiesAdded { list, .. } | Kind::CapabilitiesRemoved { list, .. } => {
-                vec![list.key()]
-            }
-            Kind::Env { var, .. } => vec!["env", var],
-            Kind::Limit { resource, .. } => vec!["resources", "limits", resource],
-            Kind::Volume { .. } | Kind::Mount { .. } => Vec::new(),
+        match (self, self.path()) {
+            (_, Some(path)) => f.write_str(&path.join(".")),
+            (By::JobsHome, None) => f.write_str("the job's own HOME"),
+            (By::Mark, None) => f.write_str("podseal's mark"),
+            (By::Collector, None) => f.write_str("the collector follows build"),
+            (_, None) => f.write_str("the level restricted"),
         }
     }
 }
@@ -242,10 +223,7 @@ impl fmt::Display for Change<'_> {
                 )
             }
             Kind::Env { var, value, was } => {
-                let was = was.as_ref().map(|old| match old {
-                    Some(value) => word(value),
-                    None => "from elsewhere".into(),
-                });
+                let was = was.as_ref().map(|old| old_value(var, old.as_ref()));
                 write!(f, "env {} set to {}{}", word(var), word(value), Was(was))
             }
             Kind::Limit {
@@ -271,6 +249,16 @@ impl fmt::Display for Change<'_> {
                 write!(f, "volume {} mounted at {}", word(volume), word(path))
             }
         }
+    }
+}
+
+/// What a variable was, for others to read. Only of HOME is it told: any other may
+/// be a secret of the job's.
+pub(super) fn old_value<'t>(var: &str, old: Option<&'t Text<'_>>) -> Cow<'t, str> {
+    match old {
+        Some(value) if var == "HOME" => word(value),
+        Some(_) => "something else".into(),
+        None => "from elsewhere".into(),
     }
 }
 

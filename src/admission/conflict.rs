@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use super::message::Refusal;
 use super::plan::effective;
-use super::pod::{Container, Place, Pod, SecurityContext, VolumeMount};
+use super::pod::{Container, List, Place, Pod, SecurityContext, VolumeMount};
 use super::security_context::{Field, Scalar};
 use super::text::{Text, quoted, word};
 
@@ -86,6 +86,26 @@ pub(super) fn find(pod: &Pod<'_>, annotates: bool) -> Result<(), Refusal> {
     } else {
         Ok(())
     }
+}
+
+/// Of a container that must not be root and is, the API server takes the pod and
+/// the kubelet never starts it: the job waits until it times out.
+pub(super) fn root_can_start(pod: &Pod<'_>, list: List, index: usize) -> Result<(), Refusal> {
+    let place = Place::Container(list, index);
+    let is_root = effective(pod, place, Field::RunAsUser) == Some(Scalar::Int(0));
+    let must_not = effective(pod, place, Field::RunAsNonRoot) == Some(Scalar::Bool(true));
+    if !is_root || !must_not {
+        return Ok(());
+    }
+    Err(Refusal {
+        place: format!("{place} {}", quoted(&pod.container(list, index).name)),
+        field: "securityContext.runAsNonRoot".to_owned(),
+        problem: "true beside runAsUser: 0, and the kubelet never starts such a container"
+            .to_owned(),
+        remedy: "take run_as_non_root, or the user 0, out of the runner's config.toml, or ask a \
+                 cluster administrator for a profile that says runAsNonRoot: false"
+            .to_owned(),
+    })
 }
 
 fn escalation_fits(context: &SecurityContext<'_>, who: impl Fn() -> String) -> Result<(), Refusal> {

@@ -365,6 +365,7 @@ impl<'a, 'p> Corrector<'a, 'p> {
             name: volume.clone(),
             mount_path: path.clone(),
             mount_propagation: None,
+            read_only: false,
         });
         self.tell(place, Kind::Mount { volume, path });
     }

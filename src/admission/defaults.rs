@@ -18,7 +18,7 @@ use super::text::quoted;
 #[derive(Debug, Clone, Default)]
 pub struct Defaults {
     rules: Vec<Rule>,
-    /// podseal's own namespace, which no rule is for.
+    /// podseal's own namespace.
     own: Option<String>,
 }
 
@@ -82,6 +82,12 @@ const MOST: usize = 50;
 const NAME: usize = 40;
 
 impl Defaults {
+    /// No rules, for a podseal that runs in the namespace `own`.
+    pub fn none(own: Option<&str>) -> Defaults {
+        let (rules, own) = (Vec::new(), own.map(str::to_owned));
+        Defaults { rules, own }
+    }
+
     /// Reads the rules, for a podseal that runs in the namespace `own`.
     ///
     /// # Errors
@@ -138,10 +144,17 @@ impl Defaults {
         Ok(Defaults { rules, own })
     }
 
+    /// Whether nothing holds for the namespace called `name`, neither a rule nor
+    /// a label of its own: it is the cluster's, or podseal's. The chart has the
+    /// API server never call for these. Who registers podseal otherwise must not
+    /// stop the cluster by it.
+    pub fn leaves_alone(&self, name: &str) -> bool {
+        is_clusters_own(name) || self.own.as_deref() == Some(name)
+    }
+
     /// The rule for `namespace`.
     pub fn rule_for(&self, namespace: &Namespace) -> Option<&Rule> {
-        let name = namespace.name.as_str();
-        if is_clusters_own(name) || self.own.as_deref() == Some(name) {
+        if self.leaves_alone(&namespace.name) {
             return None;
         }
         self.rules

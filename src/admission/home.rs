@@ -12,6 +12,7 @@
 use std::collections::HashSet;
 
 use super::adjusted::Adjusted;
+use super::change::By;
 use super::corrector::Corrector;
 use super::home_path::{HomePath, is_at_or_under, normalised};
 use super::job::{BUILD, Role};
@@ -19,6 +20,7 @@ use super::message::Refusal;
 use super::pod::{Container, List, Place, Pod, VolumeMount};
 use super::profile::Profile;
 use super::text::{Text, quoted};
+use super::volume::Volume;
 
 /// Name of the volume mounted at HOME, unless the pod already uses it.
 pub const VOLUME: &str = "podseal-home";
@@ -40,6 +42,7 @@ pub(super) fn give_home<'a>(
         .iter()
         .find(|c| &*c.name == BUILD);
     let own = build.map_or(Ok(None), home_of)?;
+    let is_jobs = matches!(own, Some((_, HomePath::Mountable(_))));
     let (value, path) = match own {
         Some((value, HomePath::Mountable(path))) => (value, path),
         Some((_, HomePath::OfPodmanImage)) => {
@@ -48,6 +51,10 @@ pub(super) fn give_home<'a>(
         }
         None => profile_home(adjusted),
     };
+    corrector.by(match is_jobs {
+        true => By::JobsHome,
+        false => By::Home,
+    });
     for &(_, list, index) in &targets {
         corrector.set_env(list, index, "HOME", value.clone());
     }
@@ -109,7 +116,7 @@ fn mount<'a>(
     for &(_, list, index) in targets {
         let container = corrector.pod().container(list, index);
         volume = volume.or_else(|| our_volume_at(corrector.pod(), container, path));
-        match cover(container, path)? {
+        match cover(corrector.pod(), container, path)? {
             Cover::Mounted => {}
             Cover::Bare => uncovered.push((list, index)),
         }
@@ -134,30 +141,57 @@ enum Cover {
     Bare,
 }
 
-fn cover(container: &Container<'_>, path: &str) -> Result<Cover, Refusal> {
-    let mut inside = None;
-    for mounted in container.mount_paths() {
-        let normal = normalised(mounted);
-        if is_at_or_under(path, &normal) {
-            return Ok(Cover::Mounted);
-        }
-        if is_at_or_under(&normal, path) {
-            inside = Some(mounted);
-        }
-    }
-    let Some(mounted) = inside else {
-        return Ok(Cover::Bare);
+fn cover(pod: &Pod<'_>, container: &Container<'_>, path: &str) -> Result<Cover, Refusal> {
+    let refuse = |problem: String, remedy: &str| {
+        Err(Refusal {
+            place: format!("container {}", quoted(&container.name)),
+            field: "env HOME".to_owned(),
+            problem,
+            remedy: format!("set the job variable HOME to {remedy}"),
+        })
     };
-    Err(Refusal {
-        place: format!("container {}", quoted(&container.name)),
-        field: "env HOME".to_owned(),
-        problem: format!(
-            "{} contains {}, where a volume is mounted already, and mounts must not nest",
-            quoted(path),
-            quoted(mounted),
+    // The innermost counts: it hides what is mounted around it.
+    let around = container
+        .mount_paths()
+        .map(|mounted| (normalised(mounted), mounted))
+        .filter(|(normal, _)| is_at_or_under(path, normal))
+        .max_by_key(|(normal, _)| normal.len());
+    if let Some((normal, mounted)) = around {
+        return match unwritable(pod, container, &normal) {
+            None => Ok(Cover::Mounted),
+            Some(what) => refuse(
+                format!("{} lies in {}, {what}", quoted(path), quoted(mounted)),
+                "a path apart from it",
+            ),
+        };
+    }
+    let mut inside = container.mount_paths();
+    match inside.find(|mounted| is_at_or_under(&normalised(mounted), path)) {
+        None => Ok(Cover::Bare),
+        Some(mounted) => refuse(
+            format!(
+                "{} contains {}, where a volume is mounted already, and mounts must not nest",
+                quoted(path),
+                quoted(mounted),
+            ),
+            "that path or to one apart from it",
         ),
-        remedy: "set the job variable HOME to that path or to one apart from it".to_owned(),
-    })
+    }
+}
+
+/// Why nothing can be written to what is mounted at `path`.
+fn unwritable(pod: &Pod<'_>, container: &Container<'_>, path: &str) -> Option<&'static str> {
+    let mounts = container.volume_mounts.as_deref().unwrap_or_default();
+    let mount = mounts
+        .iter()
+        .find(|mount| normalised(&mount.mount_path) == path);
+    let Some(mount) = mount else {
+        return Some("which is a raw block device");
+    };
+    let volumes = pod.spec.volumes.as_deref().unwrap_or_default();
+    let mut volumes = volumes.iter().filter(|volume| volume.name == mount.name);
+    let is_read_only = mount.read_only || volumes.any(Volume::is_read_only);
+    is_read_only.then_some("which is mounted read-only, and git and Podman write to HOME")
 }
 
 /// The volume of an earlier correction, which a container that another webhook

@@ -13,7 +13,7 @@ use super::pod::{Container, List, Place, Pod};
 use super::pod_security::{Level, Violation, for_each_violation};
 use super::policy::{Mode, Namespace, Policy, Settings};
 use super::request::{Act, Request};
-use super::review::{Allowed, Claim, Decision, Outcome, applicable};
+use super::review::{Allowed, Claim, Decision, Outcome, applicable, without_policy};
 use super::stamp;
 
 /// Decides whether what `request` makes of a pod may be.
@@ -28,7 +28,7 @@ pub fn judge<'a>(
         return Decision::allow(policy, None, Allowed::NotAPod);
     };
     let Some(policy) = policy else {
-        return Decision::allow(None, None, Allowed::NotOptedIn);
+        return Decision::allow(None, None, without_policy(namespace, settings));
     };
     match act {
         Act::Create => judge_creation(pod, &request, policy, namespace, settings),

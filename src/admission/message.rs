@@ -10,7 +10,7 @@ use super::change::Change;
 use super::grants::Violations;
 use super::pod::Place;
 use super::pod_security::{Level, Violation};
-use super::policy::{LEVEL, Namespace, PROFILE, Policy, RUNNER, Source};
+use super::policy::{LEVEL, Namespace, PROFILE, Policy, Source};
 use super::profile::{Profiles, Setting};
 use super::request::NO_UID;
 use super::text::{quoted, word};
@@ -79,10 +79,13 @@ impl Denial {
     ) -> Denial {
         Denial::forbidden(format!(
             "namespace {namespace} has {origin}, and podseal knows no profile of that name; to \
-             mend it, ask a cluster administrator to set the label {PROFILE} to one of \
-             {known}{audit}",
+             mend it, ask a cluster administrator to {set} to one of {known}{audit}",
             namespace = quoted(&namespace.name),
             origin = policy.origin(),
+            set = match policy.rule() {
+                Some(_) => "correct that rule, or set the namespace's label podseal.io/profile,",
+                None => "set the label podseal.io/profile",
+            },
             known = known.names(),
             audit = audit_id(uid),
         ))
@@ -93,11 +96,18 @@ impl Denial {
     pub fn runner_unnamed(namespace: &Namespace, policy: &Policy<'_>, uid: &str) -> Denial {
         Denial::forbidden(format!(
             "namespace {namespace} has {origin}, which grants more than the baseline, and does not \
-             say who creates its job pods; to mend it, ask a cluster administrator to set the \
-             annotation {RUNNER}, such as system:serviceaccount:gitlab:gitlab-runner, on the \
-             namespace{audit}",
+             say who creates its job pods; to mend it, ask a cluster administrator to set {set}\
+             {audit}",
             namespace = quoted(&namespace.name),
             origin = policy.origin(),
+            set = match policy.rule() {
+                Some(_) =>
+                    "runner in that rule, such as system:serviceaccount:gitlab:gitlab-runner",
+                None => {
+                    "the annotation podseal.io/runner, such as \
+                     system:serviceaccount:gitlab:gitlab-runner, on the namespace"
+                }
+            },
             audit = audit_id(uid),
         ))
     }
@@ -111,12 +121,13 @@ impl Denial {
         uid: &str,
     ) -> Denial {
         let annotation = setting.annotation();
+        let key = annotation.rsplit('/').next().unwrap_or(annotation);
         let by = match policy.source_of(setting) {
-            Source::Rule(_) => format!("that rule's {annotation}"),
-            _ => format!("annotation {annotation}"),
+            Source::Rule(_) => format!("that rule's settings.{key}"),
+            _ => format!("the annotation {annotation}"),
         };
         Denial::forbidden(format!(
-            "namespace {namespace} has {origin}, and the {by} cannot change it: {problem}; to mend \
+            "namespace {namespace} has {origin}, and {by} cannot change it: {problem}; to mend \
              it, ask a cluster administrator to correct or remove that{audit}",
             namespace = quoted(&namespace.name),
             origin = policy.origin(),

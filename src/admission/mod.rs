@@ -10,12 +10,13 @@
 //! | namespace labels, or [`defaults`] | [`policy`] | [`policy::Policy`], with its [`profile`] |
 //! | profile and the namespace's annotations | [`adjusted`] | [`adjusted::Adjusted`], or a denial |
 //! | pod and profile | `plan`, [`home`], `restrict` | [`change::Change`]s and a JSON Patch, by `corrector` and `patch` |
-//! | corrected pod | `conflict` | nothing, or a [`message::Refusal`] |
+//! | corrected pod | `conflict`, `shape` | nothing, or a [`message::Refusal`]; cautions |
 //! | pod and level | [`pod_security`], [`grants`] | [`grants::Violations`], beyond what the profile grants |
 //! | all of it | [`review`] for `/mutate`, [`judge`] for `/validate` | [`review::Decision`] |
 
 pub mod adjusted;
 pub mod change;
+pub mod changed;
 mod conflict;
 mod corrector;
 pub mod defaults;
@@ -37,6 +38,7 @@ pub mod request;
 mod restrict;
 pub mod review;
 pub mod security_context;
+mod shape;
 pub mod stamp;
 pub mod text;
 pub mod volume;

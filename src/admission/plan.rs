@@ -16,6 +16,7 @@ use super::pod_security::Level;
 use super::profile::{PodFields, Profile, Rules};
 use super::restrict;
 use super::security_context::{self as profile, Field, Scalar};
+use super::shape;
 use super::stamp;
 use super::text::Text;
 
@@ -65,8 +66,13 @@ pub(super) fn correct<'a>(
         corrector.by(By::Collector);
         mirror.follow(&mut corrector);
     }
-    corrector.by(By::Home);
     home::give_home(&mut corrector, adjusted)?;
+    shape::find(corrector.pod(), profile)?;
+    for (list, index, role) in containers(corrector.pod()) {
+        if speaks_of_root(profile, role) {
+            conflict::root_can_start(corrector.pod(), list, index)?;
+        }
+    }
     if adjusted.is_marked() {
         corrector.by(By::Mark);
         let mark = stamp::of(adjusted, level);
@@ -74,6 +80,21 @@ pub(super) fn correct<'a>(
     }
     conflict::find(corrector.pod(), corrector.annotates())?;
     Ok(corrector.finish())
+}
+
+/// Whether the profile has a say in who the containers of `role` are.
+fn speaks_of_root(profile: &Profile, role: Role) -> bool {
+    let (rules, pod) = (profile.containers.role(role), &profile.pod);
+    let contexts = [
+        &rules.set.security_context,
+        &rules.default.security_context,
+        &pod.set.security_context,
+        &pod.default.security_context,
+    ];
+    let fields = [Field::RunAsUser, Field::RunAsNonRoot];
+    fields
+        .iter()
+        .any(|field| contexts.iter().any(|context| context.get(*field).is_some()))
 }
 
 /// Every container with its role; the regular ones first, so that a reader of
@@ -329,10 +350,20 @@ struct Mirror {
 const MIRRORED: [Field; 3] = [Field::RunAsUser, Field::RunAsGroup, Field::RunAsNonRoot];
 
 impl Mirror {
-    /// The two containers, where `profile` speaks of `build` at all.
+    /// The two containers, where `profile` speaks of `build` at all, or of who
+    /// either of them is: a profile that changes one would part them.
     fn of(pod: &Pod<'_>, profile: &Profile) -> Option<Mirror> {
-        let rules = &profile.containers.build;
-        if rules.set == Default::default() && rules.default == Default::default() {
+        let (build, init) = (&profile.containers.build, &profile.containers.init);
+        let speaks_of_build =
+            build.set != Default::default() || build.default != Default::default();
+        let of_users = [
+            &init.set.security_context,
+            &init.default.security_context,
+            &profile.pod.set.security_context,
+            &profile.pod.default.security_context,
+        ];
+        let says = |field: &Field| of_users.iter().any(|context| context.get(*field).is_some());
+        if !speaks_of_build && !MIRRORED.iter().any(says) {
             return None;
         }
         let named = |containers: &[Container<'_>], name| {

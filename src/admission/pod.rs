@@ -160,6 +160,8 @@ pub struct VolumeMount<'a> {
     pub mount_path: Text<'a>,
     #[serde(borrow)]
     pub mount_propagation: Option<Text<'a>>,
+    #[serde(deserialize_with = "absent")]
+    pub read_only: bool,
 }
 
 /// One entry of `volumeDevices`: a raw block device.

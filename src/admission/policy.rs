@@ -220,6 +220,9 @@ impl<'a> Said<'a> {
 impl<'a> Policy<'a> {
     /// Reads the namespace; nothing, where it does not opt in.
     pub fn from_namespace(namespace: &'a Namespace, settings: &Settings<'a>) -> Option<Policy<'a>> {
+        if settings.defaults.leaves_alone(&namespace.name) {
+            return None;
+        }
         // Who says a profile says everything.
         let rule = match namespace.opts_in() {
             true => None,
@@ -279,6 +282,18 @@ impl<'a> Policy<'a> {
         self.said.runner().1
     }
 
+    /// The default rule that speaks where the namespace does not.
+    pub fn rule(&self) -> Option<&'a str> {
+        self.said.rule.map(|rule| rule.name.as_str())
+    }
+
+    /// The settings that are said, and their values.
+    pub fn settings(&self) -> impl Iterator<Item = (Setting, &'a str)> {
+        let said = self.said;
+        let value = move |setting: Setting| Some((setting, said.setting(setting).0?));
+        Setting::ALL.into_iter().filter_map(value)
+    }
+
     /// The namespace's profile, and by whose word, as what it *has*.
     pub fn origin(&self) -> String {
         match self.said.rule {
@@ -301,6 +316,11 @@ impl<'a> Policy<'a> {
     /// The first user that creates job pods, if the namespace names any.
     pub fn runner(&self) -> Option<&'a str> {
         self.runners.as_ref()?.first().copied()
+    }
+
+    /// The users that create job pods, as they are written.
+    pub fn runners(&self) -> Option<&'a str> {
+        self.said.runner().0
     }
 
     /// Whether the profile grants something beyond the baseline to whoever puts
@@ -367,6 +387,29 @@ mod tests {
         }
         let told: Vec<_> = NEVER_CALLED.split(' ').collect();
         assert!(CLUSTERS_OWN.iter().all(|begin| told.contains(begin)));
+    }
+
+    #[test]
+    fn a_label_means_nothing_on_a_namespace_of_the_clusters_or_of_podseals_own() {
+        let defaults = Defaults::none(Some("podseal"));
+        let settings = Settings {
+            defaults: &defaults,
+            ..Settings::built_in()
+        };
+        for (name, holds) in [
+            ("kube-system", false),
+            ("openshift-ci", false),
+            ("podseal", false),
+            ("podseal-jobs", true),
+            ("ci", true),
+        ] {
+            let namespace = Namespace {
+                name: name.to_owned(),
+                ..namespace(&[(PROFILE, "rootless")], &[])
+            };
+            let policy = Policy::from_namespace(&namespace, &settings);
+            assert_eq!(policy.is_some(), holds, "{name}");
+        }
     }
 
     #[test]

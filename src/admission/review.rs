@@ -6,7 +6,7 @@
 
 use json_patch::Patch;
 
-use super::adjusted::{self, Adjusted};
+use super::adjusted::Adjusted;
 use super::change::Change;
 use super::grants::Violations;
 use super::job::Job;
@@ -15,6 +15,8 @@ use super::plan;
 use super::pod::Pod;
 use super::policy::{Mode, Namespace, PROFILE, Policy, Settings, Source};
 use super::request::{Act, Request};
+use super::shape;
+use super::text::word;
 
 /// What podseal says to a request, and everything a record of it needs.
 #[derive(Debug, Clone)]
@@ -29,8 +31,10 @@ pub struct Decision<'a> {
     pub changes: Vec<Change<'a>>,
     /// What the pod violates of the namespace's level.
     pub violations: Violations<'a>,
-    /// What is wrong with the namespace's labels, or weak.
+    /// What is wrong with the namespace's labels, or weak; and the cautions.
     pub warnings: Vec<String>,
+    /// What may fail in the corrected pod, by the kind of its runner.
+    pub(super) cautions: Vec<String>,
 }
 
 /// What the policy says.
@@ -49,8 +53,10 @@ pub enum Outcome {
 pub enum Allowed {
     /// The request neither creates nor changes a pod.
     NotAPod,
-    /// The namespace has no profile label.
+    /// The namespace has no profile label, and no default rule speaks for it.
     NotOptedIn,
+    /// The namespace is the cluster's own, or podseal's.
+    LeftAlone,
     /// The pod runs no job.
     NotAJob,
     /// The pod has a job's labels and was created by somebody else than those
@@ -74,6 +80,10 @@ impl Allowed {
         match self {
             Allowed::NotAPod => "the request neither creates nor changes a pod",
             Allowed::NotOptedIn => "the namespace has no label podseal.io/profile",
+            Allowed::LeftAlone => {
+                "the namespace is the cluster's own or podseal's, which podseal leaves alone \
+                 whatever its labels"
+            }
             Allowed::NotAJob => "the pod is not a GitLab job's",
             Allowed::NotTheRunner => {
                 "the pod has a job's labels, but its creator is not in podseal.io/runner"
@@ -126,6 +136,7 @@ impl<'a> Decision<'a> {
             changes: Vec::new(),
             violations: Violations::default(),
             warnings,
+            cautions: Vec::new(),
         }
     }
 
@@ -175,9 +186,11 @@ impl<'a> Decision<'a> {
             (Outcome::Deny(_), _) | (_, Mode::Audit) => Vec::new(),
             (outcome, _) => {
                 let of_policy = self.policy.iter().flat_map(|p| &p.warnings).cloned();
-                let passed_over = *outcome == Outcome::Allow(Allowed::NotTheRunner);
+                let is_passed_over = *outcome == Outcome::Allow(Allowed::NotTheRunner);
+                let policy = self.policy.as_ref().filter(|_| is_passed_over);
                 of_policy
-                    .chain(passed_over.then(|| PASSED_OVER.to_owned()))
+                    .chain(policy.map(passed_over))
+                    .chain(self.cautions.iter().cloned())
                     .collect()
             }
         }
@@ -186,8 +199,16 @@ impl<'a> Decision<'a> {
 
 /// Told to the creator, too: of a mistyped annotation nothing else is seen but
 /// jobs that fail as if there were no podseal.
-const PASSED_OVER: &str = "podseal left this pod as it is: it has a job's labels, but its creator \
-    is not among the users in the namespace's annotation podseal.io/runner";
+fn passed_over(policy: &Policy<'_>) -> String {
+    let named = match policy.source_of_runner() {
+        Source::Rule(rule) => format!("whom the default rule {} names as runner", word(rule)),
+        _ => "in the namespace's annotation podseal.io/runner".to_owned(),
+    };
+    format!(
+        "podseal left this pod as it is: it has a job's labels, but its creator is not among the \
+         users {named}"
+    )
+}
 
 const LABELS_TRUSTED: &str = "the profile grants more than the baseline to whoever puts a job's \
     labels on a pod: the namespace has no annotation podseal.io/runner";
@@ -208,13 +229,14 @@ pub fn correct<'a>(
     };
     let Some(policy) = policy else {
         let job = Job::from_pod(&pod);
-        return Decision::allow(None, job, Allowed::NotOptedIn);
+        return Decision::allow(None, job, without_policy(namespace, settings));
     };
     match Claim::of(&pod, &request, &policy) {
         Claim::None => Decision::allow(Some(policy), None, Allowed::NotAJob),
         Claim::Unfounded => {
+            let told = passed_over(&policy);
             let mut decision = Decision::allow(Some(policy), None, Allowed::NotTheRunner);
-            decision.warnings.push(PASSED_OVER.to_owned());
+            decision.warnings.push(told);
             decision
         }
         Claim::Job(job) => {
@@ -233,18 +255,30 @@ pub fn correct<'a>(
                     let denial = refusal.into_denial(namespace, &policy, &request.uid);
                     Decision::new(Some(policy), Some(job), Outcome::Deny(denial))
                 }
-                Ok((changes, _)) if changes.is_empty() => {
-                    Decision::allow(Some(policy), Some(job), Allowed::AlreadyRight)
-                }
                 Ok((changes, patch)) => {
-                    let outcome = Outcome::Mutate(Patch(patch));
+                    let outcome = match changes.is_empty() {
+                        true => Outcome::Allow(Allowed::AlreadyRight),
+                        false => Outcome::Mutate(Patch(patch)),
+                    };
+                    let cautions = shape::cautions(&pod, adjusted.profile);
+                    let mut decision = Decision::new(Some(policy), Some(job), outcome);
+                    decision.warnings.extend_from_slice(&cautions);
                     Decision {
                         changes,
-                        ..Decision::new(Some(policy), Some(job), outcome)
+                        cautions,
+                        ..decision
                     }
                 }
             }
         }
+    }
+}
+
+/// Why nothing holds for a namespace.
+pub(super) fn without_policy(namespace: &Namespace, settings: &Settings<'_>) -> Allowed {
+    match settings.defaults.leaves_alone(&namespace.name) {
+        true => Allowed::LeftAlone,
+        false => Allowed::NotOptedIn,
     }
 }
 
@@ -284,7 +318,7 @@ pub(super) fn applicable<'a>(
         return Err(Denial::runner_unnamed(namespace, policy, uid));
     }
     let by_rule = matches!(policy.source_of_label(PROFILE), Source::Rule(_));
-    Adjusted::new(profile, adjusted::values(policy))
+    Adjusted::new(profile, policy.settings())
         .map(|adjusted| adjusted.by_rule(by_rule))
         .map_err(|wrong| Denial::setting(namespace, policy, wrong, uid))
 }

@@ -46,6 +46,15 @@ impl<'a> Volume<'a> {
         }
     }
 
+    /// Whether nobody can write to it, however it is mounted (Kubernetes,
+    /// "Volumes", v1.37).
+    pub fn is_read_only(&self) -> bool {
+        let read_only = ["configMap", "secret", "downwardAPI", "projected", "image"];
+        self.sources
+            .iter()
+            .any(|source| read_only.contains(&&**source))
+    }
+
     /// Whether it is an emptyDir.
     pub fn is_empty_dir(&self) -> bool {
         self.sources.iter().all(|source| &**source == "emptyDir")

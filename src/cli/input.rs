@@ -26,8 +26,12 @@ impl Item {
     }
 
     /// The item as an `AdmissionReview`, which it is, or which `operation` on
-    /// the pod would send.
-    pub fn review(&self, operation: &str) -> Result<String, serde_json::Error> {
+    /// the pod would send, from `namespace` or the one that it says.
+    pub fn review(
+        &self,
+        operation: &str,
+        namespace: Option<&str>,
+    ) -> Result<String, serde_json::Error> {
         let pod = match self {
             Item::Review(review) => return Ok(review.get().to_owned()),
             Item::Pod(pod) => pod,
@@ -42,15 +46,15 @@ impl Item {
             metadata: Option<Metadata>,
         }
         let head: Head = serde_json::from_str(pod.get())?;
-        let namespace = head.metadata.and_then(|metadata| metadata.namespace);
-        let namespace = namespace.filter(|name| !name.is_empty());
+        let own = head.metadata.and_then(|metadata| metadata.namespace);
+        let own = own.filter(|name| !name.is_empty());
         let review = serde_json::json!({
             "apiVersion": API_VERSION,
             "kind": "AdmissionReview",
             "request": {
                 "uid": NO_UID,
                 "kind": {"group": "", "version": "v1", "kind": "Pod"},
-                "namespace": namespace.as_deref().unwrap_or("default"),
+                "namespace": namespace.or(own.as_deref()).unwrap_or("default"),
                 "operation": operation,
             },
         });

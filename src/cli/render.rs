@@ -11,6 +11,8 @@ use similar::{ChangeTag, DiffOp, group_diff_ops};
 
 /// Something that was allowed without a change.
 pub const QUIET: Style = Style::new().dimmed();
+/// What a part of a table is about.
+pub const HEADING: Style = Style::new().bold();
 /// Something that was changed.
 pub const CHANGED: Style = AnsiColor::Green.on_default().bold();
 /// Something that passes, and would not in another mode.

@@ -1,5 +1,6 @@
 //! `podseal review`: the webhook's answers, without a cluster.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,11 +9,11 @@ use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
 use serde_json::Value;
 
-use super::explained::Explained;
+use super::explained::{Asking, Explained};
 use super::input::{self, Item};
 use super::render;
 use super::reviewed::{Format, Reviewed, Tally, print};
-use super::rules;
+use super::rules::{self, Read};
 use crate::admission::judge::judge;
 use crate::admission::pod::Pod;
 use crate::admission::policy::{
@@ -29,13 +30,19 @@ Shows what the webhook would answer for pods in files, without a cluster.
 
 A file holds a Pod, an AdmissionReview, or a List of pods, as JSON or YAML, in one \
 or more documents; - is standard input. Which profile applies comes from the labels \
-of the pod's namespace (--namespaces), or is said outright (--profile).";
+of the pod's namespace (--namespaces), from default rules (--defaults), or is said \
+outright (--profile, --label).";
+
+const USAGE: &str = "podseal review [OPTIONS] \
+    <--namespaces FILE|--profile NAME|--defaults FILE> FILE...";
 
 const EXAMPLES: &str = "\
 Examples:
   podseal review --profile rootless pod.yaml
   podseal review --profile userns -o yaml pod.yaml | kubectl apply -f -
   kubectl get pods -A -o json | podseal review --namespaces <(kubectl get ns -o yaml) -
+  podseal review --explain --namespaces <(kubectl get ns ci -o yaml) -n ci pod.yaml
+  podseal review --explain --defaults rules.yaml -n ci-job-17 pod.yaml
 
 Exit code: 0 when every pod is allowed, 1 when one is denied, 2 when an input cannot be used.";
 
@@ -43,18 +50,32 @@ Exit code: 0 when every pod is allowed, 1 when one is denied, 2 when an input ca
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = EXAMPLES,
-    group = clap::ArgGroup::new("source").required(true).args(["namespaces", "profile"]),
+    override_usage = USAGE,
+    group = clap::ArgGroup::new("source")
+        .required(true)
+        .multiple(true)
+        .args(["namespaces", "profile", "labels", "defaults"]),
 )]
 pub struct Args {
     /// Pods to review; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
     /// Namespaces with their labels, as `kubectl get ns -o yaml` prints them
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "profile")]
     namespaces: Option<PathBuf>,
     /// Review as if every namespace had this profile
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
+    /// Review pods as if they were of this namespace; an AdmissionReview says its own
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Option<String>,
+    /// Review as if every namespace had this label; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair)]
+    labels: Vec<(String, String)>,
+    /// Review as if every namespace had this annotation, such as podseal.io/home=/work; may be
+    /// repeated
+    #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = pair)]
+    annotations: Vec<(String, String)>,
     /// Review as if every namespace with a profile had this level
     #[arg(long, value_parser = PossibleValuesParser::new(["privileged", "baseline", "restricted"]))]
     level: Option<String>,
@@ -70,7 +91,7 @@ pub struct Args {
     #[command(flatten)]
     rules: rules::Args,
     /// Say where each value came from (label, annotation, default rule, profile) and which rule asked
-    /// for each change
+    /// for each change, in place of the pod: fit to be pasted where you ask for help
     #[arg(long)]
     explain: bool,
     /// What to print: text for people, the patched pods, or a JSON object a line
@@ -78,15 +99,33 @@ pub struct Args {
     output: Format,
 }
 
+/// What of the namespace the command line says: key, and argument.
+pub(super) type Arguments = BTreeMap<String, &'static str>;
+
 /// Where the namespace of a pod comes from.
-enum Source {
-    File(NamespaceFile),
-    Profile(String),
+struct Source {
+    /// Those of a file; else all there are, without labels.
+    file: Option<NamespaceFile>,
+    labels: Vec<(String, String)>,
+    annotations: Vec<(String, String)>,
+    arguments: Arguments,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("it is no KEY=VALUE".to_owned()),
+    }
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let (rules, _) = args.rules.rules(None)?;
+    if args.explain && args.output == Format::Yaml {
+        bail!(
+            "--explain: the pods as YAML have no place for it; leave out -o yaml, or say -o json"
+        );
+    }
+    let (rules, read) = args.rules.rules(None)?;
     let source = Source::of(args, &rules)?;
     let mut tally = Tally::default();
     for file in &args.files {
@@ -100,7 +139,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
         };
         for item in items {
-            match review(args, &rules, &source, file, &item) {
+            match review(args, (&rules, read.as_ref()), &source, file, &item) {
                 Ok(reviewed) => {
                     tally.count(&reviewed);
                     print(&reviewed, args.output)?;
@@ -133,6 +172,9 @@ fn complain(file: &str, error: &dyn std::fmt::Display) {
 
 impl Source {
     fn of(args: &Args, rules: &Rules) -> anyhow::Result<Source> {
+        let mut arguments = Arguments::new();
+        let mut labels = args.labels.clone();
+        arguments.extend(labels.iter().map(|(key, _)| (key.clone(), "--label")));
         if let Some(profile) = &args.profile {
             let profiles = rules.profiles();
             if profiles.get(profile).is_none() {
@@ -141,30 +183,54 @@ impl Source {
                     profiles.names()
                 );
             }
-            return Ok(Source::Profile(profile.clone()));
+            labels.push((PROFILE.to_owned(), profile.clone()));
+            arguments.insert(PROFILE.to_owned(), "--profile");
         }
-        let Some(path) = &args.namespaces else {
-            bail!("say where the profile comes from: --namespaces FILE or --profile NAME");
-        };
-        Ok(Source::File(super::serve::namespaces_from_file(
-            path,
-            rules.defaults(),
-        )?))
+        let annotations = args.annotations.clone();
+        let said = annotations
+            .iter()
+            .map(|(key, _)| (key.clone(), "--annotation"));
+        arguments.extend(said);
+        for (key, value, argument) in [
+            (LEVEL, &args.level, "--level"),
+            (MODE, &args.mode, "--mode"),
+        ] {
+            if value.is_some() {
+                arguments.insert(key.to_owned(), argument);
+            }
+        }
+        let defaults = rules.defaults();
+        let file = args.namespaces.as_ref();
+        let file = file.map(|path| super::serve::namespaces_from_file(path, defaults));
+        Ok(Source {
+            file: file.transpose()?,
+            labels,
+            annotations,
+            arguments,
+        })
     }
 
     fn namespace(&self, name: &str, args: &Args, rules: &Rules) -> anyhow::Result<Namespace> {
-        let mut namespace = match self {
-            Source::Profile(profile) => {
-                Namespace::new(name, [(PROFILE.to_owned(), profile.clone())], [])
-            }
-            Source::File(namespaces) => {
+        let namespace = match &self.file {
+            None => Namespace::new(name, [], []),
+            Some(namespaces) => {
                 let namespace = namespaces.get(name).with_context(|| {
                     let name = bounded(name);
-                    format!("namespace {name} is not in the file that --namespaces names")
+                    format!(
+                        "namespace {name} is not in the file that --namespaces names; -n says \
+                         another"
+                    )
                 })?;
                 Namespace::clone(&namespace)
             }
         };
+        let own = |pairs: &BTreeMap<String, String>| pairs.clone().into_iter();
+        let mut namespace = Namespace::keeping(
+            name,
+            own(&namespace.labels).chain(self.labels.clone()),
+            own(&namespace.annotations).chain(self.annotations.clone()),
+            &rules.defaults().label_keys(),
+        );
         for (label, value) in [(LEVEL, &args.level), (MODE, &args.mode)] {
             let has_policy = namespace.opts_in() || rules.defaults().rule_for(&namespace).is_some();
             if let Some(value) = value.as_ref().filter(|_| has_policy) {
@@ -179,12 +245,12 @@ impl Source {
 /// and then, as it is in the end, judged.
 fn review(
     args: &Args,
-    rules: &Rules,
+    (rules, read): (&Rules, Option<&Read>),
     source: &Source,
     file: &str,
     item: &Item,
 ) -> anyhow::Result<Reviewed> {
-    let text = item.review(&args.operation)?;
+    let text = item.review(&args.operation, args.namespace.as_deref())?;
     if let Item::Pod(pod) = item {
         // By itself, so that the place of an error is a place in the pod.
         serde_json::from_str::<Pod<'_>>(pod.get()).context("it is no valid pod")?;
@@ -211,6 +277,7 @@ fn review(
         .unwrap_or_default()
         .to_owned();
     let before: Value = object_of(&text)?;
+    let (operation, user) = (request.operation.to_string(), request.user().to_owned());
 
     let corrected = correct(request.clone(), &namespace, &settings);
     let mut after = before.clone();
@@ -227,17 +294,25 @@ fn review(
     };
     let mut reviewed = Reviewed::new(file, name, pod, before, after, &corrected, judged.as_ref());
     if args.explain {
-        reviewed.explain = Some(Explained::of(&corrected, &settings));
+        let asking = Asking {
+            namespace: &namespace,
+            settings: &settings,
+            read,
+            arguments: &source.arguments,
+            operation: &operation,
+            user: &user,
+        };
+        reviewed.explain(Explained::of(&corrected, &asking));
     }
     let ineffective = [LEVEL, MODE]
         .into_iter()
         .filter(|label| namespace.labels.contains_key(*label));
-    if policy.is_none() {
+    if namespace.opts_in() && is_clusters_own(&namespace.name) {
+        reviewed.warnings.push(NEVER_CALLED.to_owned());
+    } else if policy.is_none() {
         reviewed.warnings.extend(
             ineffective.map(|label| format!("label {label} has no effect without {PROFILE}")),
         );
-    } else if is_clusters_own(&namespace.name) {
-        reviewed.warnings.push(NEVER_CALLED.to_owned());
     }
     Ok(reviewed)
 }

@@ -38,9 +38,12 @@ pub(super) struct Reviewed {
     violations: Vec<Violated>,
     changes: Vec<String>,
     patch: Option<json_patch::Patch>,
-    object: Option<Value>,
+    /// Left out beside an explanation, which is for others to read: a pod has
+    /// its job's variables in it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) explain: Option<Explained>,
+    object: Option<Option<Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Explained>,
     #[serde(skip)]
     before: Value,
 }
@@ -121,10 +124,16 @@ impl Reviewed {
                 .collect(),
             changes: corrected.changes.iter().map(ToString::to_string).collect(),
             patch,
-            object: allowed.then_some(after),
+            object: Some(allowed.then_some(after)),
             explain: None,
             before,
         }
+    }
+
+    /// Adds `explained`, in place of the pod.
+    pub(super) fn explain(&mut self, explained: Explained) {
+        self.explain = Some(explained);
+        self.object = None;
     }
 
     fn text(&self) -> String {
@@ -133,31 +142,31 @@ impl Reviewed {
         let message = self.message.as_deref().unwrap_or_default();
         let profile = self.profile.as_deref().map(bounded).unwrap_or_default();
         let mode = self.mode.unwrap_or_default();
-        let _ = match &self.object {
-            None => writeln!(text, "{DENIED}denied{DENIED:#}     {name}\n  {message}"),
-            Some(_) if self.decision == "deny" => {
+        let _ = match self.allowed {
+            false => writeln!(text, "{DENIED}denied{DENIED:#}     {name}\n  {message}"),
+            true if self.decision == "deny" => {
                 writeln!(
                     text,
                     "{WARNED}admitted{WARNED:#}   {name}, since the mode is {mode}; enforce would deny it:\n  {message}"
                 )
             }
-            Some(_) if self.changes.is_empty() => {
+            true if self.changes.is_empty() => {
                 writeln!(text, "{QUIET}unchanged  {name}: {message}{QUIET:#}")
             }
-            Some(_) if self.patch.is_none() => {
+            true if self.patch.is_none() => {
                 writeln!(
                     text,
                     "{WARNED}unchanged{WARNED:#}  {name}, since the mode is {mode}; else corrected by the profile {profile}:"
                 )
             }
-            Some(_) => writeln!(
+            true => writeln!(
                 text,
                 "{CHANGED}corrected{CHANGED:#}  {name}, by the profile {profile}"
             ),
         };
         match &self.explain {
-            Some(explained) => text.push_str(&explained.text()),
-            None if self.object.is_some() => {
+            Some(explained) => text.push_str(&explained.text(&self.violations)),
+            None if self.allowed => {
                 for change in &self.changes {
                     let _ = writeln!(text, "  {change}");
                 }
@@ -167,7 +176,7 @@ impl Reviewed {
         for warning in &self.warnings {
             let _ = writeln!(text, "  {WARNED}warning:{WARNED:#} {warning}");
         }
-        if let (Some(after), Some(_)) = (&self.object, &self.patch) {
+        if let (Some(Some(after)), Some(_)) = (&self.object, &self.patch) {
             let _ = writeln!(text, "\n{}", render::diff(&self.before, after, "  "));
         }
         text
@@ -175,7 +184,7 @@ impl Reviewed {
 }
 
 pub(super) fn print(reviewed: &Reviewed, format: Format) -> anyhow::Result<()> {
-    match (format, &reviewed.object) {
+    match (format, reviewed.object.iter().flatten().next()) {
         (Format::Text, _) => render::print(&reviewed.text()),
         (Format::Json, _) => {
             let mut line = serde_json::to_vec(reviewed)?;

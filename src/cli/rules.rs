@@ -48,7 +48,7 @@ impl Args {
             }
         };
         let defaults = match &self.defaults {
-            None => Defaults::default(),
+            None => Defaults::none(own),
             Some(path) => defaults_of(path, own)?,
         };
         if let Some(problem) = defaults.asks_for_more_than(&profiles) {

@@ -102,6 +102,9 @@ enum LogFormat {
     Text,
 }
 
+/// Where the kubelet tells a pod its namespace, with the service account's token.
+const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
 /// How often the profiles are read again though no change was seen.
 const PROFILES_REREAD: Duration = Duration::from_secs(60);
 
@@ -121,7 +124,9 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
         args.listen != args.status_listen || args.listen.port() == 0,
         "--listen and --status-listen are the same address; give two"
     );
-    let (rules, read) = args.rules.rules(args.tls.namespace())?;
+    let mounted = std::fs::read_to_string(OWN_NAMESPACE).ok();
+    let own = args.tls.namespace().or(mounted.as_deref().map(str::trim));
+    let (rules, read) = args.rules.rules(own)?;
     let serving = Serving::default();
     let mut metrics = Metrics::new(&rules.profiles(), serving.current());
     args.tls.start(&serving, &metrics.certificates).await?;

@@ -5,6 +5,7 @@
 //! bounded on its way in, and the whole as well, so that nobody who can create a
 //! pod can forge a line, flood the log, or hide in a line that is cut.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::admission::change::Change;
 use crate::admission::job::Job;
 use crate::admission::pod::Pod;
 use crate::admission::pod_security::Violation;
+use crate::admission::policy::Policy;
 use crate::admission::request::{Act, Request};
 use crate::admission::review::{Decision, Outcome};
 use crate::admission::text::{SHOWN, bounded};
@@ -94,6 +96,10 @@ struct Record<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    default_rule: Option<&'r str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    settings: BTreeMap<&'static str, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     level: Option<&'static str>,
     mode: &'static str,
     decision: &'static str,
@@ -131,6 +137,14 @@ impl From<&Violation<'_>> for Violated {
             value: shown(&violation.value),
         }
     }
+}
+
+/// What the namespace, or its rule, changes of the profile.
+fn settings(policy: &Policy<'_>) -> BTreeMap<&'static str, String> {
+    let settings = policy.settings();
+    settings
+        .map(|(setting, value)| (setting.name(), shown(value)))
+        .collect()
 }
 
 fn shown(text: &str) -> String {
@@ -246,6 +260,8 @@ pub fn line(
         about,
         job: job.as_ref().unwrap_or(&about.job),
         profile: policy.map(|policy| shown(policy.name)),
+        default_rule: policy.and_then(|policy| policy.rule()),
+        settings: policy.map(settings).unwrap_or_default(),
         level: policy.map(|policy| policy.level.name()),
         mode: decision.mode().name(),
         decision: decision.outcome.word(),

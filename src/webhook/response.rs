@@ -144,6 +144,16 @@ fn audit_annotations(uid: &str, decision: &Decision<'_>) -> BTreeMap<&'static st
         annotations.insert("profile", bounded(policy.name).into_owned());
         annotations.insert("level", policy.level.name().to_owned());
         annotations.insert("mode", policy.mode.name().to_owned());
+        if let Some(rule) = policy.rule() {
+            annotations.insert("default-rule", rule.to_owned());
+        }
+        let settings = policy.settings();
+        let settings =
+            settings.map(|(setting, value)| format!("{}={}", setting.name(), bounded(value)));
+        let settings: Vec<_> = settings.collect();
+        if !settings.is_empty() {
+            annotations.insert("settings", settings.join(","));
+        }
     }
     if !decision.changes.is_empty() {
         annotations.insert("changes", sentences(&decision.changes, ANNOTATION_LIMIT));

@@ -95,7 +95,7 @@ fn a_dangerous_home_is_denied_in_one_line_with_the_audit_id() {
     let expected = format!(
         "admission webhook \"mutate.podseal.io\" denied the request: container \"build\", env HOME: \
          \"/etc\" is /etc or in it, where a volume would break the container; namespace \
-         \"{namespace}\" has the label podseal.io/profile: rootless, which podseal cannot apply \
+         \"{namespace}\" has the label podseal.io/profile: \"rootless\", which podseal cannot apply \
          here; to mend it, set the job variable HOME to another path, such as /my_custom_dir, or \
          remove it (audit id \""
     );

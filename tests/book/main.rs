@@ -34,10 +34,14 @@ pages! {
     audit_log: "docs/audit-log.md",
     certificates: "docs/certificates.md",
     comparison: "docs/comparison.md",
+    docker_dind: "docs/docker-dind.md",
     image: "docs/image.md",
     measurements: "docs/measurements.md",
     metrics: "docs/metrics.md",
+    namespace_settings: "docs/namespace-settings.md",
+    namespaces_without_labels: "docs/namespaces-without-labels.md",
     operations: "docs/operations.md",
+    own_profiles: "docs/own-profiles.md",
     pod_security: "docs/pod-security.md",
     policy: "docs/policy.md",
     probe: "docs/probe.md",
@@ -54,6 +58,7 @@ pages! {
     serving: "docs/serving.md",
     troubleshooting: "docs/troubleshooting.md",
     which_profile: "docs/which-profile.md",
+    example_profiles: "examples/profiles/README.md",
     fixtures: "tests/fixtures/pods/README.md",
     chart: "charts/podseal/README.md",
 }
@@ -100,4 +105,22 @@ fn no_page_is_left_out() {
     let mut known: Vec<_> = PAGES.iter().map(ToString::to_string).collect();
     known.sort();
     assert_eq!(known, pages());
+}
+
+#[test]
+fn no_example_of_a_profile_is_left_out() {
+    let page = include_str!("../../examples/profiles/README.md");
+    let folder = std::fs::read_dir(root().join("examples/profiles")).expect("a folder");
+    let names = folder.map(|entry| entry.expect("an entry").file_name());
+    let mut names: Vec<_> = names
+        .map(|name| name.into_string().expect("names are ASCII"))
+        .filter(|name| name != "README.md")
+        .collect();
+    names.sort();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| ["));
+    let mut listed: Vec<_> = rows
+        .map(|row| row.split(']').next().expect("a part").to_owned())
+        .collect();
+    listed.sort();
+    assert_eq!(listed, names);
 }

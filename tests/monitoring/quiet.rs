@@ -105,6 +105,8 @@ fn hiccups() -> Vec<Series> {
         // Prometheus itself, or the network, for less than five minutes.
         ("up", "1x20 0x3 1x100"),
         ("podseal_namespace_cache_fresh", "1x20 0x7 1x100"),
+        // Profiles that somebody mends at once.
+        ("podseal_profiles_reload_failing", "0x20 1x7 0x100"),
     ] {
         all = with(all, selector, &PODS, values);
     }

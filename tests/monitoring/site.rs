@@ -41,6 +41,11 @@ const CLUSTER: &str = "
 {apiVersion: v1, kind: Namespace, metadata: {name: warns, labels: {podseal.io/profile: rootless, podseal.io/mode: warn}}}
 ";
 
+/// A profile of the site's own.
+const OURS: &str = "
+{name: ours, extends: rootless, summary: as 2000, containers: {build: {set: {securityContext: {runAsUser: 2000}}}}}
+";
+
 pub(crate) static SITE: LazyLock<Site> = LazyLock::new(Site::scraped);
 
 /// What was scraped.
@@ -139,6 +144,8 @@ impl Clients {
         let authority = Authority::new("clients");
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("ca.crt"), &authority.pem).expect("a file");
+        fs::create_dir(folder.path().join("profiles")).expect("a folder");
+        fs::write(folder.path().join("profiles/ours.yaml"), OURS).expect("a file");
         Clients {
             identity: authority.issue(),
             authority,
@@ -150,6 +157,10 @@ impl Clients {
         self.folder.path().join("ca.crt")
     }
 
+    fn profiles(&self) -> std::path::PathBuf {
+        self.folder.path().join("profiles")
+    }
+
     /// A podseal that answers them, and holds no more than one large review.
     fn podseal(&self, plane: &ControlPlane) -> Podseal {
         Podseal::start(|command| {
@@ -157,6 +168,7 @@ impl Clients {
             command.args(["--tls-mode", "self-managed", "--namespace", "podseal"]);
             command.args(["--max-body-memory", "1200KiB"]);
             command.arg("--client-ca").arg(self.client_ca());
+            command.arg("--profiles").arg(self.profiles());
         })
     }
 
@@ -226,6 +238,12 @@ impl Clients {
         let series = r#"podseal_certificate_reload_failing{certificate="client_ca"}"#;
         let is_mended = || podseal.metric(series) == Some(0.0);
         await_condition("the files are in order", is_mended, String::new);
+        fs::write(self.profiles().join("ours.yaml"), "name: ours").expect("a file");
+        podseal.await_metric("podseal_profiles_reload_failing", 1.0);
+        let others = OURS.replace("2000", "3000");
+        fs::write(self.profiles().join("ours.yaml"), others).expect("a file");
+        let is_mended = || podseal.metric("podseal_profiles_reload_failing") == Some(0.0);
+        await_condition("the profiles are in order", is_mended, String::new);
     }
 
     /// Posts as the API server, and returns the answer.

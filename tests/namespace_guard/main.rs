@@ -3,6 +3,7 @@
 //! The attacker is mallory, who may do everything to namespaces but seal them.
 
 use podseal::admission::policy;
+use podseal::admission::profile::Setting;
 use serde_json::{Value, json};
 use support::controlplane::ADMIN;
 use support::{chart, text};
@@ -15,6 +16,11 @@ use cluster::{guarded, namespace};
 
 const PROFILE: &str = "label podseal.io/profile";
 const RUNNER: &str = "annotation podseal.io/runner";
+
+/// The annotations that change values of a profile.
+fn settings() -> [&'static str; Setting::ALL.len()] {
+    Setting::ALL.map(Setting::annotation)
+}
 
 #[test]
 fn who_may_only_edit_namespaces_cannot_set_change_or_remove_a_key_of_podseals() {
@@ -64,6 +70,16 @@ fn who_may_only_edit_namespaces_cannot_set_change_or_remove_a_key_of_podseals() 
         (&["annotate", "ns/edited", "podseal.io/runner-"], RUNNER),
     ] {
         plane.refuses("mallory", args, "", key);
+    }
+    for annotation in settings() {
+        let (set, remove) = (format!("{annotation}=1"), format!("{annotation}-"));
+        let key = format!("annotation {annotation}");
+        plane.refuses("mallory", &["annotate", "ns/edited", &set], "", &key);
+        plane.allows("alice", &["annotate", "ns/edited", &set], "");
+        let other = format!("{annotation}=2");
+        let change = ["annotate", "--overwrite", "ns/edited", &other];
+        plane.refuses("mallory", &change, "", &key);
+        plane.refuses("mallory", &["annotate", "ns/edited", &remove], "", &key);
     }
     // Of several, the first in order of the alphabet, labels before annotations.
     let bare = "{\"metadata\": {\"labels\": null, \"annotations\": null}}";
@@ -318,6 +334,11 @@ fn as_many_annotations_as_there_can_be_do_not_keep_the_api_server_busy() {
     plane.allows("mallory", &["label", "ns/crowded", "team=x"], "");
     let remove = ["label", "ns/crowded", "podseal.io/profile-"];
     plane.refuses("mallory", &remove, "", PROFILE);
+    for annotation in settings() {
+        let set = ["annotate", "ns/crowded", &format!("{annotation}=1")];
+        let key = format!("annotation {annotation}");
+        plane.refuses("mallory", &set, "", &key);
+    }
 }
 
 #[test]
@@ -331,7 +352,10 @@ fn among_very_many_keys_those_that_podseal_reads_are_looked_up() {
             "labelKeys",
             vec![policy::LEVEL, policy::MODE, policy::PROFILE],
         ),
-        ("annotationKeys", vec![policy::RUNNER]),
+        (
+            "annotationKeys",
+            [&[policy::RUNNER][..], &settings()].concat(),
+        ),
     ] {
         let variable = variables.iter().find(|variable| variable["name"] == name);
         let expression = variable.expect("the variable")["expression"].as_str();

@@ -26,13 +26,22 @@ const NAMESPACES: &str = "
   annotations: {podseal.io/runner: ' , '}}}
 ---
 {kind: Namespace, metadata: {name: trusting, labels: {podseal.io/profile: privileged}}}
+---
+{kind: Namespace, metadata: {name: ci-job-17}}
+---
+{kind: Namespace, metadata: {name: ci-job-18, labels: {podseal.io/mode: warn},
+  annotations: {podseal.io/home: \"/\\n\\e[31m{\\u202e\", podseal.io/run-as-user: '1234'}}}
 ";
+
+/// The file of default rules, for those above without a label.
+const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/rules.yaml");
 
 /// Breaks a line, forges a record, obeys a terminal, turns the text around.
 pub(crate) const HOSTILE: &str = "x\n{\"schema\":\"podseal.io/decision/v1\"}\r\0\u{1b}[31m\u{7f}\u{85}\u{202e}\u{2066}\u{2028}\u{feff}\\\"'é語";
 
 /// One podseal whose log holds the records of all tests.
-static PODSEAL: LazyLock<Podseal> = LazyLock::new(|| Podseal::for_namespaces(NAMESPACES));
+static PODSEAL: LazyLock<Podseal> =
+    LazyLock::new(|| Podseal::with_namespaces(NAMESPACES, &["--defaults", RULES]));
 
 /// The record of what `webhook` decides on `review`, and its line.
 pub(crate) fn record_of(webhook: &str, mut review: Value) -> (Value, String) {
@@ -54,6 +63,18 @@ pub(crate) fn record_of(webhook: &str, mut review: Value) -> (Value, String) {
     let line = line.expect("the record is in the log");
     let record = serde_json::from_str(&line).expect("a line is one JSON object");
     (record, line)
+}
+
+/// What `webhook` answers on a job in `namespace`.
+pub(crate) fn response_in(webhook: &str, namespace: &str) -> Value {
+    let client = PODSEAL.client().build().expect("a client");
+    let url = format!("{}/{webhook}", PODSEAL.url);
+    let review = review_in(namespace, &job()).to_string();
+    let answer = block_on(async {
+        let response = client.post(url).body(review).send().await;
+        response.expect("an answer").text().await.expect("a text")
+    });
+    serde_json::from_str::<Value>(&answer).expect("JSON")["response"].clone()
 }
 
 pub(crate) fn review_in(namespace: &str, pod: &Value) -> Value {

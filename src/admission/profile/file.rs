@@ -7,7 +7,7 @@ use super::place::{Outline, Position};
 use super::spelling::{nearest, suggestion};
 use super::{Profile, Profiles};
 use crate::admission::stamp::revision;
-use crate::admission::text::quoted;
+use crate::admission::text::{quoted, word};
 
 /// How many bytes of an error are told: it quotes the file, however long its
 /// lines are.
@@ -123,8 +123,10 @@ impl Written {
         let known: Vec<_> = known.into_iter().collect();
         let nearest = nearest(base, known.iter().copied());
         let nearest = nearest
-            .map(|name| format!("; did you mean {name}?"))
+            .map(|name| format!("; did you mean {}?", word(name)))
             .unwrap_or_default();
+        // Of another file, of which nothing is known to be in order.
+        let known: Vec<_> = known.into_iter().map(word).collect();
         let told = format!(
             "extends: there is no profile {}{nearest}; there are {}",
             quoted(base),

@@ -146,6 +146,16 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         )],
     },
     Scenario {
+        alert: "PodsealProfilesReloadFailing",
+        after: 11,
+        changes: &[("podseal_profiles_reload_failing", Pod(0), Set(1.0))],
+        fires: &[(
+            Pod(0),
+            &[],
+            "podseal's pod podseal-5d9c7-a cannot use the profiles that changed",
+        )],
+    },
+    Scenario {
         alert: "PodsealLookUpsFailing",
         after: 12,
         changes: &[(

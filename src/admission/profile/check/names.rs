@@ -79,12 +79,14 @@ fn is_subdomain(domain: &str) -> bool {
 }
 
 /// Whether `name` is an extended resource (Kubernetes, "Resource Management for
-/// Pods and Containers", v1.37): qualified, and outside `kubernetes.io`.
+/// Pods and Containers", v1.37): qualified, and outside `kubernetes.io`, for which
+/// the API server takes any domain that ends so. A quota puts `requests.` before
+/// it, for which there has to be room.
 pub(in crate::admission) fn is_extended_resource(name: &str) -> bool {
     let outside = |(domain, _): (&str, &str)| {
-        domain != "kubernetes.io"
-            && !domain.ends_with(".kubernetes.io")
+        !domain.ends_with("kubernetes.io")
             && !domain.starts_with("requests.")
+            && is_subdomain(&format!("requests.{domain}"))
     };
     name.split_once('/').is_some_and(outside) && is_qualified(name)
 }
@@ -101,4 +103,29 @@ pub(super) fn is_quantity(text: &str) -> bool {
         && digits.bytes().all(|b| b.is_ascii_digit())
         && digits.bytes().any(|b| b != b'0');
     is_number && suffixes.contains(&&text[digits.len()..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_extended_resource_is_what_the_api_server_takes_for_one() {
+        let domain = |length: usize| "a.".repeat(length / 2 - 1) + "aa";
+        let longest = format!("{}/fuse", domain(244));
+        for name in ["github.com/fuse", "a/b", longest.as_str()] {
+            assert!(is_extended_resource(name), "{name}");
+        }
+        let longer = format!("{}/fuse", domain(246));
+        for name in [
+            "cpu",
+            "kubernetes.io/fuse",
+            "a.kubernetes.io/fuse",
+            "akubernetes.io/fuse",
+            "requests.a/b",
+            longer.as_str(),
+        ] {
+            assert!(!is_extended_resource(name), "{name}");
+        }
+    }
 }

@@ -1,0 +1,121 @@
+//! The file of default rules: what is none is refused in a short sentence and a
+//! short time, and what is one speaks for no namespace of the cluster's own, nor
+//! podseal's.
+//!
+//! The input is the file; where it holds a NUL, what follows is a namespace's name,
+//! and after another one the value of its label `team`.
+
+#![no_main]
+
+use libfuzzer_sys::{Corpus, fuzz_target};
+use podseal::admission::adjusted::Adjusted;
+use podseal::admission::defaults::{Defaults, Rule};
+use podseal::admission::policy::{Namespace, PROFILE, Policy, Settings, is_clusters_own};
+use podseal::admission::profile::Profiles;
+
+#[path = "../../tests/support/job_log.rs"]
+mod job_log;
+
+use job_log::strange;
+
+/// A sentence about the file.
+const LONGEST: usize = 2100;
+/// podseal's own namespace.
+const OWN: &str = "podseal";
+
+fuzz_target!(|bytes: &[u8]| -> Corpus {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return Corpus::Reject;
+    };
+    let mut parts = text.split('\0');
+    let file = parts.next().unwrap_or_default();
+    let (name, team) = (parts.next().unwrap_or("ci-job-1"), parts.next());
+    let defaults = match Defaults::from_yaml(file, Some(OWN)) {
+        Ok(defaults) => defaults,
+        Err(error) => {
+            let error = error.to_string();
+            assert!(error.len() < LONGEST, "{} bytes: {error}", error.len());
+            let lines = error.split('\n');
+            let strange = lines.filter(|line| line.contains(char::is_control));
+            assert_eq!(strange.count(), 0, "{error:?}");
+            return Corpus::Keep;
+        }
+    };
+    for rule in defaults.rules() {
+        assert_eq!(strange(&rule.name), None, "{}", rule.name);
+        assert!(!rule.name.is_empty() && rule.name.len() < 64);
+        let unknown = defaults.unknown_profiles(Profiles::built_in());
+        let is_told = unknown
+            .map(|rule| &rule.name)
+            .any(|name| *name == rule.name);
+        assert_eq!(is_told, Profiles::built_in().get(&rule.profile).is_none());
+    }
+    let labels = team.map(|team| ("team".to_owned(), team.to_owned()));
+    for name in [
+        name,
+        "kube-system",
+        "kube-ci-job-1",
+        "openshift-ci",
+        OWN,
+        "a",
+        "",
+    ] {
+        let keys = defaults.label_keys();
+        let namespace = Namespace::keeping(name, labels.clone(), [], &keys);
+        let rule = defaults.rule_for(&namespace);
+        if is_clusters_own(name) || name == OWN {
+            assert_eq!(rule, None, "{name}");
+        }
+        let first = defaults
+            .rules()
+            .iter()
+            .find(|rule| matches(rule, &namespace));
+        assert!(rule.is_none() || rule == first, "the first that matches");
+        is_what_the_rule_says(rule, &namespace, &defaults);
+    }
+    Corpus::Keep
+});
+
+fn matches(rule: &Rule, namespace: &Namespace) -> bool {
+    let prefix = rule.namespaces.prefix.clone().unwrap_or_default();
+    let labels = &rule.namespaces.match_labels;
+    assert!(
+        !prefix.is_empty() || !labels.is_empty(),
+        "it is for every namespace"
+    );
+    namespace.name.starts_with(&prefix)
+        && labels
+            .iter()
+            .all(|(key, value)| namespace.labels.get(key) == Some(value))
+}
+
+fn is_what_the_rule_says(rule: Option<&Rule>, namespace: &Namespace, defaults: &Defaults) {
+    let settings = Settings {
+        defaults,
+        ..Settings::built_in()
+    };
+    let policy = Policy::from_namespace(namespace, &settings);
+    if namespace.labels.contains_key(PROFILE) {
+        return;
+    }
+    assert_eq!(policy.is_some(), rule.is_some());
+    let (Some(policy), Some(rule)) = (policy, rule) else {
+        return;
+    };
+    assert_eq!(policy.name, rule.profile);
+    assert!(
+        policy
+            .warnings
+            .iter()
+            .all(|warning| strange(warning).is_none())
+    );
+    if let Some(profile) = policy.profile {
+        let values = rule
+            .settings
+            .iter()
+            .map(|(setting, value)| (*setting, value.as_str()));
+        if let Err((_, why)) = Adjusted::new(profile, values) {
+            assert_eq!(strange(&why), None, "{why}");
+        }
+    }
+}

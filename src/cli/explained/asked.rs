@@ -1,0 +1,64 @@
+//! What changed, and which rule asked for it.
+
+use serde::Serialize;
+
+use super::places::{Place, Places};
+use crate::admission::adjusted::Adjusted;
+use crate::admission::change::Change;
+use crate::admission::changed::{Action, Parts};
+
+/// A change, and what asks for it.
+#[derive(Serialize)]
+pub(super) struct Asked {
+    /// `pod`, `container` or `init container`.
+    pub(super) place: String,
+    pub(super) container: Option<String>,
+    pub(super) field: String,
+    /// `set`, `add` or `remove`.
+    pub(super) action: &'static str,
+    pub(super) value: Option<String>,
+    pub(super) was: Option<String>,
+    /// The part of the profile, or what else asks.
+    pub(super) rule: String,
+    /// Where the profile says it.
+    pub(super) profile: Option<Place>,
+    /// The annotation that changed the profile's value.
+    pub(super) setting: Option<&'static str>,
+}
+
+impl Asked {
+    pub(super) fn of(
+        change: &Change<'_>,
+        adjusted: Option<&Adjusted<'_>>,
+        places: &Places<'_>,
+    ) -> Asked {
+        let Parts {
+            place,
+            container,
+            field,
+            action,
+            value,
+            was,
+        } = change.parts();
+        let path = adjusted.and_then(|adjusted| change.path(|name| adjusted.written(name)));
+        let profile = adjusted
+            .zip(path)
+            .map(|(adjusted, path)| places.at(adjusted.profile, &path));
+        let setting = adjusted.and_then(|adjusted| adjusted.setting_behind(change));
+        Asked {
+            place,
+            container,
+            field,
+            action: match action {
+                Action::Set => "set",
+                Action::Add => "add",
+                Action::Remove => "remove",
+            },
+            value,
+            was,
+            rule: change.by.to_string(),
+            profile,
+            setting: setting.map(|setting| setting.annotation()),
+        }
+    }
+}

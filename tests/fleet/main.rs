@@ -1,0 +1,126 @@
+//! A fleet as it is, through a real API server: every kind of runner with every
+//! profile, namespaces that change a value, and namespaces that say nothing.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use podseal::admission::profile::Profiles;
+use podseal::admission::profile::files::{ProfileFile, read};
+use serde_json::{Value, json};
+use support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};
+use support::podseal::Podseal;
+
+mod pairs;
+mod rules;
+mod settings;
+mod shapes;
+#[path = "../support/mod.rs"]
+mod support;
+mod table;
+
+/// The kinds of jobs there are.
+const SHAPES: [&str; 10] = [
+    "default-with-service",
+    "privileged-nonroot",
+    "privileged-with-service",
+    "root-fuse",
+    "legacy-exec",
+    "umask-collector",
+    "honor-entrypoint",
+    "native-steps",
+    "suspendable",
+    "windows",
+];
+
+/// The example profiles, beside the built-in ones.
+const PROFILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/profiles");
+
+/// All of them.
+fn profiles() -> &'static Profiles {
+    static ALL: LazyLock<Profiles> = LazyLock::new(|| {
+        let files = std::fs::read_dir(PROFILES)
+            .expect("the folder")
+            .map(|entry| {
+                let path = entry.expect("an entry").path();
+                ProfileFile {
+                    name: path.display().to_string(),
+                    text: std::fs::read_to_string(&path).expect("a text"),
+                }
+            });
+        let read = read(&files.collect::<Vec<_>>());
+        read.expect("the examples are right").0
+    });
+    &ALL
+}
+
+/// A cluster that podseal serves, with the examples and those of [`pairs`].
+struct Cluster {
+    plane: ControlPlane,
+    podseal: Podseal,
+}
+
+static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start);
+
+impl Cluster {
+    fn start() -> Cluster {
+        let plane = ControlPlane::start();
+        let defaults = plane.folder().join("defaults.yaml");
+        std::fs::write(&defaults, rules::RULES).expect("the folder can be written");
+        let folder = plane.folder().join("profiles");
+        pairs::write(&folder);
+        let podseal = Podseal::start(|command| {
+            command.env("KUBECONFIG", plane.kubeconfig(PODSEAL));
+            command.arg("--profiles").arg(folder);
+            command.arg("--defaults").arg(defaults);
+            command.args(["--namespace", "podseal"]);
+        });
+        let is_ready = || podseal.status("/readyz").0 == 200;
+        await_condition("podseal is ready", is_ready, || {
+            podseal.status("/readyz?verbose").1
+        });
+        plane.apply(ADMIN, &podseal.configurations());
+        plane.apply(ADMIN, &rules::registered(&podseal));
+        let cluster = Cluster { plane, podseal };
+        let namespace = cluster.namespace_of("no-such-profile", "baseline");
+        let probe = job("default-with-service", "probe");
+        let is_asked = || cluster.plane.try_pod(&namespace, &probe).0 == 403;
+        await_condition("the API server asks podseal", is_asked, String::new);
+        cluster
+    }
+
+    /// A new namespace of this profile and level.
+    fn namespace_of(&self, profile: &str, level: &str) -> String {
+        let labels = json!({"podseal.io/profile": profile, "podseal.io/level": level});
+        self.namespace(&self.free_name("ci"), &labels, &json!({}))
+    }
+
+    /// A new namespace.
+    fn namespace(&self, name: &str, labels: &Value, annotations: &Value) -> String {
+        let namespace = json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": name, "labels": labels, "annotations": annotations},
+        });
+        let post = reqwest::Method::POST;
+        let (code, answer) =
+            self.plane
+                .request(ADMIN, post, "/api/v1/namespaces", Some(&namespace));
+        assert_eq!(code, 201, "{answer:#}");
+        name.to_owned()
+    }
+
+    /// A name that no namespace has yet.
+    fn free_name(&self, prefix: &str) -> String {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        format!("{prefix}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// The job of this kind, as a pod called `name` of whatever namespace.
+fn job(shape: &str, name: &str) -> Value {
+    let mut pod = support::pod(shape);
+    let metadata = pod["metadata"].as_object_mut().expect("metadata");
+    metadata.remove("namespace");
+    metadata.insert("name".to_owned(), name.into());
+    pod
+}

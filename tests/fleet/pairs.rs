@@ -1,0 +1,186 @@
+//! Kinds of runners beside profiles that nobody ships, where the two exclude each
+//! other, or may fail together.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::controlplane::RUNNER;
+use crate::support::text;
+use crate::support::view::View;
+use crate::{CLUSTER, PROFILES, job};
+
+/// Profiles that `podseal profiles --check` takes, if with a warning.
+const ODD: [(&str, &str); 5] = [
+    (
+        "host-users",
+        "extends: root-fuse\npod: {set: {hostUsers: true}}\n",
+    ),
+    (
+        "far-user",
+        "extends: rootless\ncontainers: {build: {set: {securityContext: {runAsUser: 70000}}}}\n",
+    ),
+    (
+        "root-home",
+        "containers: {build: {set: {securityContext: {runAsUser: 0}}, home: true}, \
+         helper: {home: true}}\n",
+    ),
+    ("helper-home", "containers: {helper: {home: true}}\n"),
+    (
+        "in-group",
+        "extends: rootless\npod: {set: {securityContext: {runAsGroup: 1000}}}\n",
+    ),
+];
+
+/// Writes them into a new folder, beside the examples.
+pub(crate) fn write(folder: &Path) {
+    std::fs::create_dir(folder).expect("the folder is new");
+    for example in std::fs::read_dir(PROFILES).expect("the examples") {
+        let path = example.expect("an entry").path();
+        let name = path.file_name().expect("a name");
+        std::fs::copy(&path, folder.join(name)).expect("it can be copied");
+    }
+    for (name, rules) in ODD {
+        let text = format!("name: {name}\nsummary: for a test\n{rules}");
+        let path = folder.join(format!("{name}.yaml"));
+        std::fs::write(path, text).expect("the folder can be written");
+    }
+}
+
+/// A job whose `build` has this HOME.
+fn at_home(shape: &str, home: &str) -> Value {
+    let mut pod = job(shape, "x");
+    let build = &mut pod["spec"]["containers"][0];
+    assert_eq!(build["name"], "build");
+    if build["env"].is_null() {
+        build["env"] = json!([]);
+    }
+    let env = build["env"].as_array_mut().expect("env");
+    env.push(json!({"name": "HOME", "value": home}));
+    pod
+}
+
+fn with_spec(mut pod: Value, key: &str, value: Value) -> Value {
+    pod["spec"][key] = value;
+    pod
+}
+
+#[test]
+fn what_a_kind_of_job_and_a_profile_cannot_be_together_is_denied_with_the_reason() {
+    let suspendable = || job("suspendable", "x");
+    let cases = [
+        (
+            "host-users",
+            suspendable(),
+            "pod, hostUsers: without hostUsers: false, which the runner sets for a suspendable \
+             environment, its SYS_ADMIN would be one on the node itself; ",
+        ),
+        (
+            "far-user",
+            suspendable(),
+            "container \"build\", securityContext.runAsUser: 70000 is not root, ",
+        ),
+        (
+            "root-home",
+            with_spec(
+                suspendable(),
+                "securityContext",
+                json!({"runAsNonRoot": true}),
+            ),
+            "container \"build\", securityContext.runAsNonRoot: true forbids root, ",
+        ),
+        (
+            "far-user",
+            with_spec(job("legacy-exec", "x"), "hostUsers", json!(false)),
+            "container \"build\", securityContext.runAsUser: 70000 does not exist in a pod with a \
+             user namespace of its own (hostUsers: false), ",
+        ),
+        (
+            "root-home",
+            with_spec(
+                job("honor-entrypoint", "x"),
+                "securityContext",
+                json!({"runAsNonRoot": true}),
+            ),
+            "container \"build\", securityContext.runAsNonRoot: true beside runAsUser: 0, ",
+        ),
+        (
+            "root-home",
+            at_home("suspendable", "/runner-overlay-init/home"),
+            "container \"build\", env HOME: \"/runner-overlay-init/home\" lies in \
+             \"/runner-overlay-init\", which is mounted read-only, ",
+        ),
+    ];
+    for (profile, pod, why) in cases {
+        let namespace = CLUSTER.namespace_of(profile, "privileged");
+        let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
+        let message = answer["message"].as_str().unwrap_or_default();
+        let told = format!("admission webhook \"mutate.podseal.io\" denied the request: {why}");
+        assert!(
+            code == 403 && message.starts_with(&told),
+            "{profile}: {message}"
+        );
+        assert!(message.contains("; to mend it, "), "{message}");
+    }
+}
+
+#[test]
+fn what_may_fail_together_is_stored_with_a_warning_and_what_cannot_without() {
+    let cases = [
+        (
+            "rootless",
+            "umask-collector",
+            "has helper give the job's files",
+        ),
+        (
+            "helper-home",
+            "native-steps",
+            "this pod has no helper (native steps)",
+        ),
+        ("root-home", "suspendable", "hides the volume at HOME"),
+        // As root helper may give files to anybody, and in the group to that.
+        ("root-fuse", "umask-collector", ""),
+        ("in-group", "umask-collector", ""),
+        ("root-home", "native-steps", ""),
+        ("none", "suspendable", ""),
+        ("rootless", "legacy-exec", ""),
+    ];
+    for (profile, shape, told) in cases {
+        let namespace = CLUSTER.namespace_of(profile, "privileged");
+        let args = ["create", "-n", &namespace, "-f", "-"];
+        let name = format!("{profile}-{shape}-together");
+        let output = CLUSTER
+            .plane
+            .kubectl(RUNNER, &args, &job(shape, &name).to_string());
+        let stderr = text(&output.stderr);
+        assert!(output.status.success(), "{name}: {stderr}");
+        let is_warned = stderr.contains("Warning: ");
+        assert_eq!(is_warned, !told.is_empty(), "{name}: {stderr}");
+        assert!(stderr.contains(told), "{name}: {stderr}");
+        let record = CLUSTER.podseal.decision_on("mutate", &name);
+        assert!(record["warnings"].to_string().contains(told), "{record:#}");
+    }
+}
+
+#[test]
+fn a_home_in_a_volume_of_the_runners_kind_needs_none_of_its_own() {
+    let cases = [
+        ("rootless", at_home("native-steps", "/cache"), "cache"),
+        ("rootless", at_home("legacy-exec", "/builds/me"), "repo"),
+        (
+            "root-home",
+            at_home("suspendable", "/gl_persist/me"),
+            "gl-runner-suspend-pvc",
+        ),
+    ];
+    for (profile, pod, volume) in cases {
+        let namespace = CLUSTER.namespace_of(profile, "privileged");
+        let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
+        assert_eq!(code, 201, "{volume}: {answer:#}");
+        let stored = View(answer);
+        let mounts = |pod: &View| pod.container("build")["volumeMounts"].clone();
+        let of_posted = mounts(&View(pod));
+        assert_eq!(mounts(&stored), of_posted, "{volume}");
+        assert!(of_posted.to_string().contains(volume));
+    }
+}

@@ -1,0 +1,363 @@
+//! Namespaces that carry no label of podseal's, and the default rules for them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::controlplane::{ADMIN, RUNNER, await_condition};
+use crate::support::podseal::{Podseal, registered as as_users_get};
+use crate::support::text;
+use crate::support::view::View;
+use crate::{CLUSTER, job};
+
+/// The rules that podseal is started with.
+pub(crate) const RULES: &str = "
+rules:
+- name: jobs
+  namespaces: {prefix: ci-job-}
+  profile: rootless-apparmor
+  level: restricted
+  runner: system:serviceaccount:gitlab:gitlab-runner
+  settings: {run-as-user: '1500', home: /work/home}
+- name: jobs-too
+  namespaces: {prefix: ci-job}
+  profile: none
+- name: payments
+  namespaces: {matchLabels: {team: payments}}
+  profile: userns
+- name: gold
+  namespaces: {prefix: tried-, matchLabels: {tier: gold}}
+  profile: root-fuse
+  mode: warn
+- name: watched
+  namespaces: {prefix: watched-}
+  profile: rootless
+  mode: audit
+- name: wrong-user
+  namespaces: {prefix: wrong-user-}
+  profile: rootless
+  settings: {run-as-user: '0'}
+- name: wrong-device
+  namespaces: {prefix: wrong-device-}
+  profile: rootless
+  settings: {fuse-resource: smarter-devices/fuse}
+- name: bait
+  namespaces: {matchLabels: {bait: 'yes'}}
+  profile: rootless
+  level: restricted
+";
+
+/// The entries by which the API server calls for namespaces without a label, and
+/// for those that are baited. Neither has the chart's `matchConditions`: here it
+/// is podseal itself that has to know its bounds.
+pub(crate) fn registered(podseal: &Podseal) -> String {
+    use base64::Engine;
+    let ca = base64::engine::general_purpose::STANDARD.encode(&podseal.ca);
+    let unlabelled = json!({"matchExpressions": [
+        {"key": "podseal.io/profile", "operator": "DoesNotExist"},
+        {"key": "bait", "operator": "DoesNotExist"},
+    ]});
+    let baited = json!({"matchLabels": {"bait": "yes"}});
+    let all = as_users_get().map(|mut configuration| {
+        configuration["metadata"] = json!({"name": "podseal-defaults"});
+        let users = configuration["webhooks"][0].take();
+        let entry = |kind: &str, selector: &Value| {
+            let mut entry = users.clone();
+            let name = entry["name"]
+                .as_str()
+                .expect("a name")
+                .replace("podseal", kind);
+            let path = entry["clientConfig"]["service"]["path"]
+                .as_str()
+                .expect("a path");
+            let url = format!("{}{path}", podseal.url);
+            entry["clientConfig"] = json!({"url": url, "caBundle": ca});
+            entry["name"] = name.into();
+            entry["namespaceSelector"] = selector.clone();
+            let entry_of = entry.as_object_mut().expect("an object");
+            entry_of.remove("matchConditions");
+            entry
+        };
+        let entries = [entry("unlabelled", &unlabelled), entry("baited", &baited)];
+        configuration["webhooks"] = json!(entries);
+        configuration.to_string()
+    });
+    all.join("\n---\n")
+}
+
+/// A new namespace with these labels, and no annotation.
+fn namespace(prefix: &str, labels: &Value) -> String {
+    CLUSTER.namespace(&CLUSTER.free_name(prefix), labels, &json!({}))
+}
+
+fn created(namespace: &str, pod: &Value) -> View {
+    let (code, answer) = CLUSTER.plane.create_pod(namespace, pod);
+    assert_eq!(code, 201, "{namespace}: {answer:#}");
+    View(answer)
+}
+
+/// The sentence with which podseal denies.
+fn denied(namespace: &str, pod: &Value) -> String {
+    let (code, answer) = CLUSTER.plane.create_pod(namespace, pod);
+    let message = answer["message"].as_str().unwrap_or_default();
+    let told = message.split_once(".io\" denied the request: ");
+    let (_, told) = told.unwrap_or_else(|| panic!("{namespace}, {code}: {answer:#}"));
+    assert_eq!(code, 403, "{message}");
+    told.to_owned()
+}
+
+#[test]
+fn the_first_rule_that_matches_says_profile_level_runner_and_settings() {
+    let namespace = namespace("ci-job-123", &json!({"team": "payments"}));
+    let pod = created(&namespace, &job("native-steps", "by-rule"));
+    assert_eq!(pod.uid("build"), Some(1500));
+    assert_eq!(pod.env("build", "HOME").as_deref(), Some("/work/home"));
+    let confined = pod.security("build", "appArmorProfile");
+    assert_eq!(confined["localhostProfile"], "podman");
+    assert!(
+        pod.capabilities("build", "drop").contains(&"ALL"),
+        "restricted"
+    );
+    let record = CLUSTER.podseal.decision_on("mutate", "by-rule");
+    assert_eq!(record["profile"], "rootless-apparmor", "{record:#}");
+    assert_eq!(record["level"], "restricted");
+    // What somebody else creates is no job, and is held to the rule's level.
+    let path = format!("/api/v1/namespaces/{namespace}/pods");
+    let other = job("native-steps", "by-another");
+    let (code, answer) = CLUSTER
+        .plane
+        .request(ADMIN, Method::POST, &path, Some(&other));
+    let message = answer["message"].as_str().unwrap_or_default();
+    assert_eq!(code, 403, "{message}");
+    let by = "holds every pod to restricted (default rule jobs; profile \"rootless-apparmor\")";
+    assert!(message.contains(by), "{message}");
+}
+
+#[test]
+fn a_rule_asks_for_prefix_and_labels_and_is_passed_over_where_one_is_missing() {
+    let by_label = namespace("anywhere", &json!({"team": "payments"}));
+    let pod = created(&by_label, &job("default-with-service", "x"));
+    assert_eq!(pod.0["spec"]["hostUsers"], false, "the second rule");
+    let gold = json!({"tier": "gold"});
+    let both = created(&namespace("tried", &gold), &job("legacy-exec", "x"));
+    assert_eq!(both.limit("build", "github.com/fuse"), Some("1"));
+    for (prefix, labels) in [
+        ("tried", json!({"tier": "silver"})),
+        ("other", gold),
+        ("tried", json!({})),
+        ("my-ci-job-1", json!({"team": "Payments"})),
+    ] {
+        let pod = created(&namespace(prefix, &labels), &job("legacy-exec", "x"));
+        assert_eq!(pod.uid("build"), None, "{prefix} {labels}");
+    }
+}
+
+#[test]
+fn the_modes_of_rules_are_those_of_labels() {
+    let privileged = |name: &str| job("privileged-with-service", name);
+    let warned = namespace("tried", &json!({"tier": "gold"}));
+    let args = ["create", "-n", &warned, "-f", "-"];
+    let output = CLUSTER
+        .plane
+        .kubectl(RUNNER, &args, &privileged("warned").to_string());
+    let stderr = text(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert!(
+        stderr.contains("Warning: podseal would deny this: container \"docker\""),
+        "{stderr}"
+    );
+    let watched = namespace("watched", &json!({}));
+    let pod = created(&watched, &privileged("watched"));
+    assert_eq!(pod.security("build", "privileged"), &json!(true));
+    let record = CLUSTER.podseal.decision_on("mutate", "watched");
+    assert_eq!(
+        (&record["decision"], &record["mode"]),
+        (&json!("mutate"), &json!("audit"))
+    );
+}
+
+#[test]
+fn a_label_wins_entirely_and_a_word_beside_it_only_for_itself() {
+    let labelled = namespace("ci-job-5", &json!({"podseal.io/profile": "rootless"}));
+    let pod = created(&labelled, &job("default-with-service", "x"));
+    assert_eq!(pod.uid("build"), Some(1000), "no setting of the rule's");
+    assert_eq!(pod.env("build", "HOME").as_deref(), Some("/my_custom_dir"));
+    assert!(
+        !pod.capabilities("build", "drop").contains(&"ALL"),
+        "nor its level"
+    );
+    assert_eq!(pod.security("build", "appArmorProfile"), &Value::Null);
+    // No profile, but a level and a setting of its own.
+    let name = CLUSTER.free_name("ci-job-6");
+    let labels = json!({"podseal.io/level": "baseline"});
+    CLUSTER.namespace(&name, &labels, &json!({"podseal.io/run-as-user": "1700"}));
+    let pod = created(&name, &job("default-with-service", "x"));
+    assert_eq!(pod.uid("build"), Some(1700));
+    assert_eq!(
+        pod.env("build", "HOME").as_deref(),
+        Some("/work/home"),
+        "the rule's"
+    );
+    assert!(
+        !pod.capabilities("build", "drop").contains(&"ALL"),
+        "its own level"
+    );
+}
+
+#[test]
+fn a_wrong_setting_of_a_rule_is_a_denial_that_names_the_rule() {
+    for (rule, key, why) in [
+        (
+            "wrong-user",
+            "run-as-user",
+            "\"0\" is no user from 1 to 65535",
+        ),
+        (
+            "wrong-device",
+            "fuse-resource",
+            "the profile asks for no fuse device",
+        ),
+    ] {
+        let namespace = namespace(rule, &json!({}));
+        let told = denied(&namespace, &job("legacy-exec", "x"));
+        let expected = format!(
+            "namespace \"{namespace}\" has by the default rule {rule} the profile \"rootless\", \
+             and that rule's settings.{key} cannot change it: {why}; to mend it, ask a cluster \
+             administrator to correct or remove that"
+        );
+        assert!(told.starts_with(&expected), "{told}");
+    }
+}
+
+#[test]
+fn namespaces_of_the_cluster_and_of_podseal_are_left_alone_whatever_they_are_labelled() {
+    // With a label of podseal's own, as well: nothing that runs the cluster may
+    // come to depend on podseal.
+    let labels = json!({
+        "bait": "yes",
+        "team": "payments",
+        "tier": "gold",
+        "podseal.io/profile": "rootless",
+        "podseal.io/level": "restricted",
+        "podseal.io/mode": "enforce",
+    });
+    let unlabelled = json!({"bait": "yes", "team": "payments"});
+    let all = [
+        ("kube-system", &labels),
+        ("kube-public", &unlabelled),
+        ("kube-flannel", &labels),
+        ("openshift-ci", &labels),
+        ("openshift-dns", &unlabelled),
+        ("podseal", &labels),
+    ];
+    for (name, labels) in all {
+        let manifest = json!({"apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": name, "labels": labels}});
+        CLUSTER.plane.apply(ADMIN, &manifest.to_string());
+        let pod_name = format!("in-{name}");
+        let pod = job("privileged-with-service", &pod_name);
+        // Until the API server knows the label by which it calls.
+        let is_called = || {
+            let (code, answer) = CLUSTER.plane.try_pod(name, &pod);
+            assert_eq!(code, 201, "{answer:#}");
+            CLUSTER.podseal.has_logged(|event| {
+                event["webhook"] == "validate" && event["pod"] == pod_name.as_str()
+            })
+        };
+        await_condition("podseal is called", is_called, String::new);
+        let stored = created(name, &pod);
+        assert_eq!(
+            stored.security("build", "privileged"),
+            &json!(true),
+            "{name}"
+        );
+        for webhook in ["mutate", "validate"] {
+            let record = CLUSTER.podseal.decision_on(webhook, &pod_name);
+            let message = record["message"].as_str().expect("a message");
+            let why = "the namespace is the cluster's own or podseal's, which podseal leaves alone";
+            assert!(message.starts_with(why), "{name}: {record:#}");
+            assert_eq!(record["profile"], Value::Null, "{name}");
+        }
+    }
+    // The same labels elsewhere do hold.
+    let elsewhere = namespace("ci-kube", &labels);
+    denied(&elsewhere, &job("privileged-with-service", "x"));
+    let elsewhere = namespace("podseal-jobs", &unlabelled);
+    let told = denied(&elsewhere, &job("privileged-with-service", "x"));
+    assert!(told.contains("\"docker\""), "{told}");
+}
+
+#[test]
+fn fifty_namespaces_made_for_a_job_each_are_corrected_the_moment_they_exist() {
+    let (corrected, busy) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..50 {
+            scope.spawn(|| {
+                let namespace = namespace("ci-job-burst", &json!({}));
+                let pod = job("native-steps", "x");
+                // As client-go does when it is told to.
+                let answer = loop {
+                    let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
+                    if code != 503 {
+                        assert_eq!(code, 201, "{answer:#}");
+                        break answer;
+                    }
+                    assert_eq!(answer["details"]["retryAfterSeconds"], 1, "{answer:#}");
+                    busy.fetch_add(1, Ordering::Relaxed);
+                };
+                assert_eq!(View(answer).uid("build"), Some(1500), "{namespace}");
+                corrected.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+    });
+    println!("{busy:?} were told to come again");
+    assert_eq!(corrected.into_inner(), 50);
+}
+
+#[test]
+fn a_namespace_that_goes_while_a_job_is_admitted_lets_no_pod_through_uncorrected() {
+    let pods = AtomicUsize::new(0);
+    for _ in 0..10 {
+        let namespace = namespace("ci-job-going", &json!({}));
+        created(&namespace, &job("native-steps", "before"));
+        let path = format!("/api/v1/namespaces/{namespace}");
+        std::thread::scope(|scope| {
+            let jobs = scope.spawn(|| {
+                for number in 0.. {
+                    let pod = job("native-steps", &format!("job-{number}"));
+                    let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
+                    let message = answer["message"].as_str().unwrap_or_default().to_owned();
+                    match code {
+                        201 => {
+                            let pod = View(answer);
+                            assert_eq!(pod.uid("build"), Some(1500));
+                            pods.fetch_add(1, Ordering::Relaxed);
+                        }
+                        // The API server's own words, once it knows.
+                        404 => return,
+                        403 if message.contains("because it is being terminated") => {}
+                        // podseal's, where it was asked just before.
+                        503 => {
+                            let why = "the API server knows no such namespace";
+                            assert!(message.contains(why), "{message}");
+                        }
+                        _ => panic!("{code}: {message}"),
+                    }
+                }
+            });
+            let (code, mut object) = CLUSTER.plane.request(ADMIN, Method::DELETE, &path, None);
+            assert_eq!(code, 200, "{object:#}");
+            // No controllers run here, so what the namespace waits for is taken away.
+            object["spec"]["finalizers"] = json!([]);
+            let finalize = format!("{path}/finalize");
+            let (code, answer) =
+                CLUSTER
+                    .plane
+                    .request(ADMIN, Method::PUT, &finalize, Some(&object));
+            assert_eq!(code, 200, "{answer:#}");
+            jobs.join().expect("no job got through");
+        });
+    }
+    println!("{pods:?} jobs came before the end");
+}

@@ -1,0 +1,89 @@
+//! Whether a namespace's settings gave a pod more than its profile does.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "included by several test files, each of which uses a part"
+)]
+
+use podseal::admission::job::Role;
+use podseal::admission::profile::Profile;
+use serde_json::{Map, Value};
+
+/// The limit of `profile` that a namespace may call otherwise.
+pub fn fuse_device(profile: &Profile) -> Option<&str> {
+    let limits = Role::ALL.into_iter().flat_map(|role| {
+        let rules = profile.containers.role(role);
+        [&rules.set, &rules.default].map(|fields| fields.resources.limits.keys())
+    });
+    let mut names: Vec<_> = limits.flatten().map(String::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    match names[..] {
+        [only] => Some(only),
+        _ => names.into_iter().find(|name| name.ends_with("/fuse")),
+    }
+}
+
+/// What a pod is without what settings may change: which somebody a container
+/// runs as, where HOME is, and what the fuse device, one of `devices`, is called.
+pub fn beside_settings(pod: &Value, devices: &[&str]) -> Value {
+    let mut pod = pod.clone();
+    if let Some(volumes) = pod["spec"]["volumes"].as_array_mut() {
+        volumes.retain(|volume| !is_ours(&volume["name"]));
+    }
+    drop_empty(&mut pod["spec"], "volumes");
+    somebody(&mut pod["spec"]);
+    for list in ["containers", "initContainers"] {
+        let containers = pod["spec"][list].as_array_mut();
+        for container in containers.into_iter().flatten() {
+            somebody(container);
+            if let Some(mounts) = container["volumeMounts"].as_array_mut() {
+                mounts.retain(|mount| !is_ours(&mount["name"]));
+            }
+            drop_empty(container, "volumeMounts");
+            if let Some(env) = container["env"].as_array_mut() {
+                let home = env.iter_mut().filter(|var| var["name"] == "HOME");
+                home.for_each(|var| var["value"] = "a path".into());
+            }
+            for amounts in ["limits", "requests"] {
+                if let Some(amounts) = container["resources"][amounts].as_object_mut() {
+                    one_device(amounts, devices);
+                }
+            }
+        }
+    }
+    pod
+}
+
+/// The volume that podseal adds for HOME.
+fn is_ours(name: &Value) -> bool {
+    name.as_str()
+        .is_some_and(|name| name.starts_with("podseal-home"))
+}
+
+/// Root stays root, and everybody else is somebody.
+fn somebody(place: &mut Value) {
+    let user = &place["securityContext"]["runAsUser"];
+    if user
+        .as_i64()
+        .is_some_and(|user| (1..=65_535).contains(&user))
+    {
+        place["securityContext"]["runAsUser"] = "somebody".into();
+    }
+}
+
+fn one_device(amounts: &mut Map<String, Value>, devices: &[&str]) {
+    let device = devices
+        .iter()
+        .filter_map(|name| amounts.remove(*name))
+        .max_by_key(Value::to_string);
+    if let Some(amount) = device {
+        amounts.insert("the device".to_owned(), amount);
+    }
+}
+
+fn drop_empty(of: &mut Value, list: &str) {
+    if of[list].as_array().is_some_and(Vec::is_empty) || of[list].is_null() {
+        of.as_object_mut().map(|fields| fields.remove(list));
+    }
+}
