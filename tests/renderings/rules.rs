@@ -111,6 +111,10 @@ fn a_rule_or_a_profile_that_is_none_is_refused_by_its_path() {
             "at '/defaults/0/settings/fuse-resource'",
         ),
         (
+            in_rule("settings", json!({"fuse-resource": "a.kubernetes.io/fuse"})),
+            "at '/defaults/0/settings/fuse-resource'",
+        ),
+        (
             json!({"defaults": [{"namespaces": {"prefix": "a"}, "profile": "none"}]}),
             "at '/defaults/0': missing property 'name'",
         ),
