@@ -12,6 +12,7 @@ mod matrix;
 mod names;
 mod pairwise;
 mod refused;
+mod rules;
 #[path = "../support/mod.rs"]
 mod support;
 

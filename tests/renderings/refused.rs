@@ -4,9 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use serde_json::{Value, json};
 
-use podseal::admission::profile::Profiles;
-
-use crate::helm::{PODSEAL, merged};
+use crate::helm::PODSEAL;
 use crate::matrix::{MATRIX, Rendered, arguments};
 
 /// Values, and where helm has to say the mistake is: the path of a value, or of
@@ -15,15 +13,6 @@ fn mistakes() -> Vec<(Value, &'static str)> {
     let extra = |arg: &str| json!({"serve": {"extraArgs": [arg]}});
     let networks = |key: &str, value: Value| json!({"networkPolicy": {key: value}});
     let plugin = |key: &str, value: Value| json!({"devicePlugin": {key: value}});
-    let rule = |namespaces: &[(&str, Value)]| {
-        let namespaces: Value = namespaces.iter().cloned().collect();
-        json!({"defaults": [{"name": "a", "namespaces": namespaces, "profile": "none"}]})
-    };
-    let in_rule = |key: &str, value: Value| {
-        let mut values = rule(&[("prefix", json!("a"))]);
-        values["defaults"][0][key] = value;
-        values
-    };
     vec![
         // Misspelt.
         (
@@ -190,100 +179,6 @@ fn mistakes() -> Vec<(Value, &'static str)> {
             json!({"serve": {"clientCA": {"key": "../ca.crt"}}}),
             "at '/serve/clientCA/key'",
         ),
-        // Of rules, as podseal itself refuses them.
-        (
-            rule(&[("prefix", json!("kube-"))]),
-            "at '/defaults/0/namespaces/prefix'",
-        ),
-        (
-            rule(&[("prefix", json!("openshift-ci"))]),
-            "at '/defaults/0/namespaces/prefix'",
-        ),
-        (
-            rule(&[("prefix", json!(""))]),
-            "at '/defaults/0/namespaces/prefix'",
-        ),
-        (
-            rule(&[("prefix", json!("a') || true || ('"))]),
-            "at '/defaults/0/namespaces/prefix'",
-        ),
-        (
-            rule(&[("prefix", json!("ci\n"))]),
-            "at '/defaults/0/namespaces/prefix'",
-        ),
-        (rule(&[]), "at '/defaults/0/namespaces'"),
-        (
-            rule(&[("matchLabels", json!({}))]),
-            "at '/defaults/0/namespaces/matchLabels'",
-        ),
-        (
-            rule(&[("matchLabels", json!({"podseal.io/profile": "a"}))]),
-            "at '/defaults/0/namespaces/matchLabels/podseal.io~1profile'",
-        ),
-        (
-            rule(&[("matchLabels", json!({"a": "b\nc"}))]),
-            "at '/defaults/0/namespaces/matchLabels/a'",
-        ),
-        (
-            rule(&[("matchLabels", json!({"a: b": "c"}))]),
-            "at '/defaults/0/namespaces/matchLabels': additional properties 'a: b'",
-        ),
-        (
-            rule(&[("names", json!("a"))]),
-            "at '/defaults/0/namespaces': additional properties 'names'",
-        ),
-        (in_rule("name", json!("Jobs")), "at '/defaults/0/name'"),
-        (
-            in_rule("name", json!("a".repeat(41))),
-            "at '/defaults/0/name'",
-        ),
-        (in_rule("profile", json!("")), "at '/defaults/0/profile'"),
-        (in_rule("level", json!("strict")), "at '/defaults/0/level'"),
-        (in_rule("mode", json!("deny")), "at '/defaults/0/mode'"),
-        (in_rule("runner", json!("")), "at '/defaults/0/runner'"),
-        (
-            in_rule("runners", json!("a")),
-            "at '/defaults/0': additional properties 'runners'",
-        ),
-        (
-            in_rule("settings", json!({"user": "1"})),
-            "at '/defaults/0/settings': additional properties 'user'",
-        ),
-        (
-            in_rule("settings", json!({"run-as-user": 0})),
-            "at '/defaults/0/settings/run-as-user'",
-        ),
-        (
-            in_rule("settings", json!({"home": "work"})),
-            "at '/defaults/0/settings/home'",
-        ),
-        (
-            in_rule("settings", json!({"fuse-resource": "fuse"})),
-            "at '/defaults/0/settings/fuse-resource'",
-        ),
-        (
-            json!({"defaults": [{"namespaces": {"prefix": "a"}, "profile": "none"}]}),
-            "at '/defaults/0': missing property 'name'",
-        ),
-        (json!({"defaults": {"rules": []}}), "at '/defaults'"),
-        (json!({"defaults": many_rules(51)}), "at '/defaults'"),
-        // Of profiles.
-        (
-            json!({"profiles": {"file": {}}}),
-            "at '/profiles': additional properties 'file'",
-        ),
-        (
-            json!({"profiles": {"files": {"ours": {"name": "ours"}}}}),
-            "at '/profiles/files/ours'",
-        ),
-        (
-            json!({"profiles": {"files": {"../ours": "name: ours"}}}),
-            "at '/profiles/files': additional properties '../ours'",
-        ),
-        (
-            json!({"profiles": {"configMap": "Ours"}}),
-            "at '/profiles/configMap'",
-        ),
         (extra("--profiles=/tmp"), "at '/serve/extraArgs/0'"),
         (extra("--defaults=/tmp/rules"), "at '/serve/extraArgs/0'"),
         // Against each other, or against the chart.
@@ -312,18 +207,14 @@ fn mistakes() -> Vec<(Value, &'static str)> {
     ]
 }
 
-/// So many rules, each with labels of its own.
-pub(crate) fn many_rules(count: usize) -> Value {
-    let rule = |number: usize| {
-        let labels = json!({"number": number.to_string()});
-        json!({"name": format!("r{number}"), "namespaces": {"matchLabels": labels}, "profile": "none"})
-    };
-    (0..count).map(rule).collect()
-}
-
 #[test]
 fn a_mistake_is_refused_by_its_path() {
-    for (values, path) in mistakes() {
+    are_refused(mistakes());
+}
+
+/// Has helm refuse each of these values, by this path.
+pub(crate) fn are_refused(mistakes: Vec<(Value, &'static str)>) {
+    for (values, path) in mistakes {
         let told = PODSEAL.try_render(&values).expect_err(path);
         assert!(told.contains(path), "{values}: {path}\n{told}");
         // One mistake, one place.
@@ -378,63 +269,4 @@ fn a_memory_limit_that_bodies_alone_could_reach_is_refused() {
         let rendered = PODSEAL.try_render(&values(bodies, limit));
         assert!(rendered.is_ok(), "{bodies} {limit}: {rendered:?}");
     }
-}
-
-#[test]
-fn rules_and_profiles_that_could_not_be_served_are_refused_by_a_sentence() {
-    let rule = |name: &str, profile: &str| json!({"name": name, "namespaces": {"prefix": "a"}, "profile": profile});
-    let file = |name: &str| json!({"files": {name: "name: ours\nextends: rootless\n"}});
-    let cases = [
-        (
-            json!({"defaults": [rule("jobs", "none"), rule("jobs", "none")]}),
-            "defaults: two rules have the name jobs",
-        ),
-        (
-            json!({"defaults": [rule("jobs", "rootles")], "profiles": file("ours")}),
-            "defaults: rule jobs: there is no profile rootles; there are none, openshift, privileged, \
-             root-fuse, rootless, userns, ours",
-        ),
-        (
-            json!({"profiles": {"files": {"ours": "name: ours"}, "configMap": "theirs"}}),
-            "profiles.configMap: theirs would take the place of profiles.files; give one of both",
-        ),
-        (
-            json!({"profiles": file("theirs")}),
-            "profiles.files.theirs: the profile in it has the name ours; give both the same",
-        ),
-        (
-            json!({"profiles": {"files": {"rootless": "name: rootless"}}}),
-            "profiles.files.rootless: a built-in profile is called so; give it another name",
-        ),
-    ];
-    for (values, expected) in cases {
-        let told = PODSEAL.try_render(&values).expect_err(expected);
-        assert!(told.contains(expected), "{told}");
-    }
-    // What is in a ConfigMap of somebody else's is not known here.
-    let values = json!({"defaults": [rule("jobs", "ours")]});
-    for profiles in [file("ours"), json!({"configMap": "theirs"})] {
-        let values = merged(&values, &json!({"profiles": profiles}));
-        let rendered = PODSEAL.try_render(&values);
-        assert!(rendered.is_ok(), "{rendered:?}");
-    }
-}
-
-#[test]
-fn the_built_in_profiles_that_rules_may_name_are_those_there_are() {
-    let mut names: Vec<_> = Profiles::built_in()
-        .iter()
-        .map(|profile| &profile.name)
-        .collect();
-    names.sort();
-    let names: Vec<_> = names.into_iter().map(String::as_str).collect();
-    let rule = json!({"name": "a", "namespaces": {"prefix": "a"}, "profile": "no-such"});
-    let told = PODSEAL.try_render(&json!({"defaults": [rule]}));
-    let told = told.expect_err("refused");
-    let expected = format!("there are {}", names.join(", "));
-    let end = told
-        .lines()
-        .next()
-        .is_some_and(|line| line.ends_with(&expected));
-    assert!(end || told.contains(&format!("{expected}\n")), "{told}");
 }

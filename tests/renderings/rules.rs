@@ -1,0 +1,255 @@
+//! Profiles of one's own and default rules: what is refused, and that podseal reads
+//! the rest as it was meant.
+
+use podseal::admission::defaults::Defaults;
+use podseal::admission::profile::Profiles;
+use podseal::admission::profile::files::{ProfileFile, read};
+use serde_json::{Value, json};
+
+use crate::cluster::try_out;
+use crate::everything::everything;
+use crate::helm::{PODSEAL, merged};
+use crate::refused::are_refused;
+
+/// Values with one rule, for these namespaces.
+fn rule(namespaces: &[(&str, Value)]) -> Value {
+    let namespaces: Value = namespaces.iter().cloned().collect();
+    json!({"defaults": [{"name": "a", "namespaces": namespaces, "profile": "none"}]})
+}
+
+/// Values with one rule that says this besides.
+fn in_rule(key: &str, value: Value) -> Value {
+    let mut values = rule(&[("prefix", json!("a"))]);
+    values["defaults"][0][key] = value;
+    values
+}
+
+/// So many rules: every other has a label of its own, and the rest the longest of
+/// prefixes.
+fn many_rules(count: usize) -> Value {
+    let rule = |number: usize| {
+        let namespaces = match number % 2 {
+            0 => json!({"prefix": format!("{number:a>63}")}),
+            _ => json!({"matchLabels": {"number": number.to_string()}}),
+        };
+        json!({"name": format!("r{number}"), "namespaces": namespaces, "profile": "none"})
+    };
+    (0..count).map(rule).collect()
+}
+
+#[test]
+fn a_rule_or_a_profile_that_is_none_is_refused_by_its_path() {
+    are_refused(vec![
+        (
+            rule(&[("prefix", json!("kube-"))]),
+            "at '/defaults/0/namespaces/prefix'",
+        ),
+        (
+            rule(&[("prefix", json!("openshift-ci"))]),
+            "at '/defaults/0/namespaces/prefix'",
+        ),
+        (
+            rule(&[("prefix", json!(""))]),
+            "at '/defaults/0/namespaces/prefix'",
+        ),
+        (
+            rule(&[("prefix", json!("a') || true || ('"))]),
+            "at '/defaults/0/namespaces/prefix'",
+        ),
+        (
+            rule(&[("prefix", json!("ci\n"))]),
+            "at '/defaults/0/namespaces/prefix'",
+        ),
+        (rule(&[]), "at '/defaults/0/namespaces'"),
+        (
+            rule(&[("matchLabels", json!({}))]),
+            "at '/defaults/0/namespaces/matchLabels'",
+        ),
+        (
+            rule(&[("matchLabels", json!({"podseal.io/profile": "a"}))]),
+            "at '/defaults/0/namespaces/matchLabels/podseal.io~1profile'",
+        ),
+        (
+            rule(&[("matchLabels", json!({"a": "b\nc"}))]),
+            "at '/defaults/0/namespaces/matchLabels/a'",
+        ),
+        (
+            rule(&[("matchLabels", json!({"a: b": "c"}))]),
+            "at '/defaults/0/namespaces/matchLabels': additional properties 'a: b'",
+        ),
+        (
+            rule(&[("names", json!("a"))]),
+            "at '/defaults/0/namespaces': additional properties 'names'",
+        ),
+        (in_rule("name", json!("Jobs")), "at '/defaults/0/name'"),
+        (
+            in_rule("name", json!("a".repeat(41))),
+            "at '/defaults/0/name'",
+        ),
+        (in_rule("profile", json!("")), "at '/defaults/0/profile'"),
+        (in_rule("level", json!("strict")), "at '/defaults/0/level'"),
+        (in_rule("mode", json!("deny")), "at '/defaults/0/mode'"),
+        (in_rule("runner", json!("")), "at '/defaults/0/runner'"),
+        (
+            in_rule("runners", json!("a")),
+            "at '/defaults/0': additional properties 'runners'",
+        ),
+        (
+            in_rule("settings", json!({"user": "1"})),
+            "at '/defaults/0/settings': additional properties 'user'",
+        ),
+        (
+            in_rule("settings", json!({"run-as-user": 0})),
+            "at '/defaults/0/settings/run-as-user'",
+        ),
+        (
+            in_rule("settings", json!({"home": "work"})),
+            "at '/defaults/0/settings/home'",
+        ),
+        (
+            in_rule("settings", json!({"fuse-resource": "fuse"})),
+            "at '/defaults/0/settings/fuse-resource'",
+        ),
+        (
+            in_rule("settings", json!({"fuse-resource": "a.kubernetes.io/fuse"})),
+            "at '/defaults/0/settings/fuse-resource'",
+        ),
+        (
+            json!({"defaults": [{"namespaces": {"prefix": "a"}, "profile": "none"}]}),
+            "at '/defaults/0': missing property 'name'",
+        ),
+        (json!({"defaults": {"rules": []}}), "at '/defaults'"),
+        (json!({"defaults": many_rules(51)}), "at '/defaults'"),
+        (
+            json!({"profiles": {"file": {}}}),
+            "at '/profiles': additional properties 'file'",
+        ),
+        (
+            json!({"profiles": {"files": {"ours": {"name": "ours"}}}}),
+            "at '/profiles/files/ours'",
+        ),
+        (
+            json!({"profiles": {"files": {"../ours": "name: ours"}}}),
+            "at '/profiles/files': additional properties '../ours'",
+        ),
+        (
+            json!({"profiles": {"configMap": "Ours"}}),
+            "at '/profiles/configMap'",
+        ),
+    ]);
+}
+
+/// The text of a ConfigMap's key.
+fn written<'o>(objects: &'o [Value], key: &str) -> &'o str {
+    let mut texts = objects
+        .iter()
+        .filter_map(|object| object["data"][key].as_str());
+    texts.next().expect("it is in a ConfigMap")
+}
+
+#[test]
+fn podseal_reads_the_rules_and_profiles_of_a_rendering_as_they_were_given() {
+    let values = everything();
+    let objects = PODSEAL.objects(&values);
+    let defaults = Defaults::from_yaml(written(&objects, "defaults.yaml"), Some("podseal"));
+    let defaults = defaults.expect("rules");
+    let given = values["defaults"].as_array().expect("rules");
+    assert_eq!(defaults.rules().len(), given.len());
+    for (rule, given) in defaults.rules().iter().zip(given) {
+        let settings = rule.settings.iter().map(|(setting, value)| {
+            let annotation = setting.annotation().replace("podseal.io/", "");
+            (annotation, json!(value))
+        });
+        let read = json!({
+            "name": rule.name,
+            "namespaces": {"prefix": rule.namespaces.prefix, "matchLabels": rule.namespaces.match_labels},
+            "profile": rule.profile,
+            "level": rule.level,
+            "mode": rule.mode,
+            "runner": rule.runner,
+            "settings": settings.collect::<serde_json::Map<_, _>>(),
+        });
+        let mut expected = merged(
+            &json!({"namespaces": {"prefix": null, "matchLabels": {}}, "level": null, "mode": null,
+                "runner": null, "settings": {}}),
+            given,
+        );
+        if let Some(user) = expected["settings"].get_mut("run-as-user") {
+            *user = user.to_string().trim_matches('"').into();
+        }
+        assert_eq!(read, expected);
+    }
+    let file = ProfileFile {
+        name: "profile-name.yaml".to_owned(),
+        text: written(&objects, "profile-name.yaml").to_owned(),
+    };
+    let (profiles, remarks) = read(&[file]).expect("a profile");
+    assert_eq!(remarks, []);
+    assert!(profiles.get("profile-name").is_some());
+}
+
+#[test]
+fn as_many_rules_as_there_may_be_are_accepted_by_the_api_server() {
+    let rendering = PODSEAL.render(&json!({"defaults": many_rules(50)}));
+    try_out(&rendering).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(rendering.matches(".mutate.podseal.io\n").count(), 1 + 25);
+}
+
+#[test]
+fn rules_and_profiles_that_could_not_be_served_are_refused_by_a_sentence() {
+    let rule = |name: &str, profile: &str| json!({"name": name, "namespaces": {"prefix": "a"}, "profile": profile});
+    let file = |name: &str| json!({"files": {name: "name: ours\nextends: rootless\n"}});
+    let cases = [
+        (
+            json!({"defaults": [rule("jobs", "none"), rule("jobs", "none")]}),
+            "defaults: two rules have the name jobs",
+        ),
+        (
+            json!({"defaults": [rule("jobs", "rootles")], "profiles": file("ours")}),
+            "defaults: rule jobs: there is no profile rootles; there are none, openshift, privileged, \
+             root-fuse, rootless, userns, ours",
+        ),
+        (
+            json!({"profiles": {"files": {"ours": "name: ours"}, "configMap": "theirs"}}),
+            "profiles.configMap: theirs would take the place of profiles.files; give one of both",
+        ),
+        (
+            json!({"profiles": file("theirs")}),
+            "profiles.files.theirs: the profile in it has the name ours; give both the same",
+        ),
+        (
+            json!({"profiles": {"files": {"rootless": "name: rootless"}}}),
+            "profiles.files.rootless: a built-in profile is called so; give it another name",
+        ),
+    ];
+    for (values, expected) in cases {
+        let told = PODSEAL.try_render(&values).expect_err(expected);
+        assert!(told.contains(expected), "{told}");
+    }
+    // What is in a ConfigMap of somebody else's is not known here.
+    let values = json!({"defaults": [rule("jobs", "ours")]});
+    for profiles in [file("ours"), json!({"configMap": "theirs"})] {
+        let values = merged(&values, &json!({"profiles": profiles}));
+        let rendered = PODSEAL.try_render(&values);
+        assert!(rendered.is_ok(), "{rendered:?}");
+    }
+}
+
+#[test]
+fn the_built_in_profiles_that_rules_may_name_are_those_there_are() {
+    let mut names: Vec<_> = Profiles::built_in()
+        .iter()
+        .map(|profile| &profile.name)
+        .collect();
+    names.sort();
+    let names: Vec<_> = names.into_iter().map(String::as_str).collect();
+    let rule = json!({"name": "a", "namespaces": {"prefix": "a"}, "profile": "no-such"});
+    let told = PODSEAL.try_render(&json!({"defaults": [rule]}));
+    let told = told.expect_err("refused");
+    let expected = format!("there are {}", names.join(", "));
+    let end = told
+        .lines()
+        .next()
+        .is_some_and(|line| line.ends_with(&expected));
+    assert!(end || told.contains(&format!("{expected}\n")), "{told}");
+}
