@@ -111,7 +111,7 @@ fn leaves_a_pod_that_is_right(profiles: &Profiles, profile: &Profile, level: Opt
         let annotations = [(key.to_owned(), value.to_owned())];
         let adjusted = stored(profiles, &Namespace::new("ci", labels(), annotations));
         if let (Some(plain), Some(adjusted)) = (&plain, adjusted) {
-            let devices: Vec<_> = fuse_device(profile).into_iter().chain([DEVICE]).collect();
+            let devices: Vec<_> = [DEVICE].into_iter().chain(fuse_device(profile)).collect();
             let beside = |pod| beside_settings(pod, &devices);
             assert_eq!(beside(plain), beside(&adjusted), "{key}");
         }

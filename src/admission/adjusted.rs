@@ -319,3 +319,107 @@ impl Profile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admission::profile::Profiles;
+
+    fn adjusted(profile: &str, setting: Setting, value: &str) -> Result<(), String> {
+        let profile = Profiles::built_in().get(profile).expect("a profile");
+        let adjusted = Adjusted::new(profile, [(setting, value)]);
+        adjusted.map(|_| ()).map_err(|(of, why)| {
+            assert_eq!(of, setting);
+            why
+        })
+    }
+
+    #[test]
+    fn a_user_is_a_plain_number_of_somebody() {
+        for value in ["1", "2000", "65535"] {
+            assert_eq!(adjusted("rootless", Setting::RunAsUser, value), Ok(()));
+        }
+        for value in [
+            "0",
+            "-1",
+            "+1",
+            "65536",
+            "",
+            " 1",
+            "1.0",
+            "0x1",
+            "١",
+            "99999999999999999999",
+        ] {
+            let why = adjusted("rootless", Setting::RunAsUser, value).expect_err(value);
+            assert!(why.ends_with(" is no user from 1 to 65535"), "{why}");
+        }
+        let why = adjusted("root-fuse", Setting::RunAsUser, "1").expect_err("root stays root");
+        assert_eq!(
+            why,
+            "the profile names no user but root, so there is none to change"
+        );
+    }
+
+    #[test]
+    fn a_home_is_a_path_that_a_volume_can_be_mounted_at() {
+        for value in ["/work/home", "/builds/", "/home/me"] {
+            assert_eq!(adjusted("rootless", Setting::Home, value), Ok(()));
+        }
+        for value in [
+            "",
+            "/",
+            "home",
+            "/etc/x",
+            "/a/../b",
+            "/home/podman",
+            "/proc/self",
+            "/a:b",
+        ] {
+            assert!(
+                adjusted("rootless", Setting::Home, value).is_err(),
+                "{value}"
+            );
+        }
+        let why = adjusted("root-fuse", Setting::Home, "/work").expect_err("no HOME");
+        assert_eq!(why, "the profile gives no container a HOME");
+    }
+
+    #[test]
+    fn a_device_is_an_extended_resource_and_no_quota_of_the_clusters() {
+        for value in ["example.com/fuse", "github.com/fuse", "a.b/c_d.e"] {
+            assert_eq!(adjusted("root-fuse", Setting::FuseResource, value), Ok(()));
+        }
+        for value in [
+            "cpu",
+            "memory",
+            "/fuse",
+            "kubernetes.io/fuse",
+            "a.kubernetes.io/fuse",
+            "requests.a/b",
+            "Example.com/fuse",
+            "a/b/c",
+            "",
+        ] {
+            assert!(
+                adjusted("root-fuse", Setting::FuseResource, value).is_err(),
+                "{value}"
+            );
+        }
+        let why = adjusted("rootless", Setting::FuseResource, "a.b/fuse").expect_err("no device");
+        assert_eq!(why, "the profile asks for no fuse device");
+    }
+
+    #[test]
+    fn a_setting_that_the_profile_does_not_let_a_namespace_change_changes_nothing() {
+        let mut profile = Profiles::built_in()
+            .get("rootless")
+            .expect("a profile")
+            .clone();
+        profile.settings = vec![Setting::Home];
+        assert!(Adjusted::new(&profile, [(Setting::Home, "/work")]).is_ok());
+        let refused = Adjusted::new(&profile, [(Setting::RunAsUser, "2000")]);
+        let (_, why) = refused.expect_err("refused");
+        assert_eq!(why, "the profile does not let a namespace change it");
+    }
+}

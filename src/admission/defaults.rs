@@ -252,3 +252,105 @@ fn known<const N: usize>(key: &str, value: Option<&str>, known: [&str; N]) -> Re
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(rules: &str) -> Result<Defaults, String> {
+        Defaults::from_yaml(&format!("rules: [{rules}]"), Some("podseal"))
+            .map_err(|error| error.to_string())
+    }
+
+    fn namespace(name: &str, team: &str) -> Namespace {
+        let labels = [("team".to_owned(), team.to_owned())];
+        Namespace::keeping(name, labels, [], &BTreeSet::from(["team".to_owned()]))
+    }
+
+    #[test]
+    fn the_first_rule_counts_of_which_all_that_is_said_holds() {
+        let defaults = rules(
+            "{name: both, namespaces: {prefix: ci-, matchLabels: {team: a}}, profile: none}, \
+             {name: prefix, namespaces: {prefix: ci-job-}, profile: none}, \
+             {name: label, namespaces: {matchLabels: {team: a}}, profile: none}",
+        )
+        .expect("rules");
+        let name = |name, team| {
+            let namespace = namespace(name, team);
+            defaults.rule_for(&namespace).map(|rule| rule.name.clone())
+        };
+        assert_eq!(name("ci-job-1", "a").as_deref(), Some("both"));
+        assert_eq!(name("ci-job-1", "b").as_deref(), Some("prefix"));
+        assert_eq!(name("x", "a").as_deref(), Some("label"));
+        assert_eq!(name("ci-", "b"), None);
+        assert_eq!(
+            name("xci-job-1", "b"),
+            None,
+            "a prefix is where the name begins"
+        );
+    }
+
+    #[test]
+    fn no_rule_is_for_a_namespace_of_the_clusters_own_or_for_podseals() {
+        let all = "{name: all, namespaces: {matchLabels: {team: a}}, profile: none}, \
+                   {name: k, namespaces: {prefix: k}, profile: none}";
+        let defaults = rules(all).expect("rules");
+        for name in ["kube-system", "kube-ci-job", "openshift-ci", "podseal"] {
+            assert_eq!(defaults.rule_for(&namespace(name, "a")), None, "{name}");
+        }
+        for name in ["podseal-ci", "kubernetes", "openshift"] {
+            assert!(defaults.rule_for(&namespace(name, "a")).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_could_not_be_meant_is_refused_with_its_name_and_why() {
+        for (rule, why) in [
+            (
+                "{name: a, namespaces: {}, profile: none}",
+                "this is for every namespace",
+            ),
+            (
+                "{name: a, namespaces: {prefix: ''}, profile: none}",
+                "this is for every namespace",
+            ),
+            (
+                "{name: a, namespaces: {prefix: kube-x}, profile: none}",
+                "are the cluster's own",
+            ),
+            (
+                "{name: A, namespaces: {prefix: a}, profile: none}",
+                "its name is none of",
+            ),
+            (
+                "{name: a, namespaces: {prefix: a}, profile: none, level: strict}",
+                "level: \"strict\" is none of privileged, baseline, restricted",
+            ),
+            (
+                "{name: a, namespaces: {prefix: a}, profile: none, mode: on}",
+                "mode: \"on\" is none of enforce, warn, audit",
+            ),
+            (
+                "{name: a, namespaces: {matchLabels: {podseal.io/profile: x}}, profile: none}",
+                "who has the label podseal.io/profile needs no rule",
+            ),
+            (
+                "{name: a, namespaces: {prefix: a}, profile: none}, \
+                 {name: a, namespaces: {prefix: b}, profile: none}",
+                "another rule has its name",
+            ),
+            ("{name: a, namespaces: {prefix: a}}", "missing field"),
+            (
+                "{name: a, namespaces: {prefix: a}, profil: none}",
+                "unknown field",
+            ),
+            (
+                "{name: a, namespaces: {prefix: a}, profile: none, settings: {user: '1'}}",
+                "user",
+            ),
+        ] {
+            let error = rules(rule).expect_err(rule);
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}

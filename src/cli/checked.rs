@@ -182,19 +182,46 @@ impl Cost {
                         text,
                         "  {:<8} {style}beyond {level:<10}{style:#} {}",
                         container.name,
-                        render::visible(&what.join(", "))
+                        render::visible(&grouped(what))
                     );
                 }
             }
         }
         for level in ["baseline", "restricted"] {
             let granted = self.grants.iter().filter(|grant| grant.level == level);
-            let granted: Vec<_> = granted
-                .map(|grant| format!("{} to {}", grant.control, grant.container))
-                .collect();
-            if !granted.is_empty() {
-                let _ = writeln!(text, "  granted at {level}: {}", granted.join(", "));
+            let mut by_role: Vec<(&str, Vec<&str>)> = Vec::new();
+            for Grant {
+                container, control, ..
+            } in granted
+            {
+                match by_role.last_mut().filter(|(role, _)| role == container) {
+                    Some((_, controls)) => controls.push(control),
+                    None => by_role.push((container, vec![control])),
+                }
+            }
+            let by_role = by_role.iter();
+            let by_role = by_role.map(|(role, what)| format!("{} to {role}", what.join(", ")));
+            let by_role: Vec<_> = by_role.collect();
+            if !by_role.is_empty() {
+                let _ = writeln!(text, "  granted at {level}: {}", by_role.join("; "));
             }
         }
     }
+}
+
+/// `field: value` each, as a reader takes them in: one field once, and without the
+/// object that nearly all are in.
+fn grouped(what: &[String]) -> String {
+    let mut fields: Vec<(&str, Vec<&str>)> = Vec::new();
+    for one in what {
+        let (field, value) = one.split_once(": ").unwrap_or((one, ""));
+        let field = field.strip_prefix("securityContext.").unwrap_or(field);
+        match fields.iter_mut().find(|(known, _)| *known == field) {
+            Some((_, values)) => values.push(value),
+            None => fields.push((field, vec![value])),
+        }
+    }
+    let fields = fields.iter();
+    let fields = fields.map(|(field, values)| format!("{field}: {}", values.join(", ")));
+    render::visible(&fields.collect::<Vec<_>>().join("; ")).into_owned()
 }

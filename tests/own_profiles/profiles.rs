@@ -36,7 +36,8 @@ pub(crate) fn write(folder: &Path) -> Vec<String> {
     panic!("of {TRIES} profiles {} are accepted", names.len());
 }
 
-fn profile() -> impl Strategy<Value = Value> {
+/// Any profile, accepted or not.
+pub(crate) fn profile() -> impl Strategy<Value = Value> {
     let base = prop::option::of(prop::sample::select(vec![
         "userns",
         "rootless",

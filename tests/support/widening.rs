@@ -25,18 +25,20 @@ pub fn fuse_device(profile: &Profile) -> Option<&str> {
 }
 
 /// What a pod is without what settings may change: which somebody a container
-/// runs as, where HOME is, and what the fuse device, one of `devices`, is called.
+/// runs as, where HOME is, and what the fuse device, the first of `devices` that it
+/// has, is called.
 pub fn beside_settings(pod: &Value, devices: &[&str]) -> Value {
     let mut pod = pod.clone();
     if let Some(volumes) = pod["spec"]["volumes"].as_array_mut() {
         volumes.retain(|volume| !is_ours(&volume["name"]));
     }
     drop_empty(&mut pod["spec"], "volumes");
-    somebody(&mut pod["spec"]);
+    let of_pod = pod["spec"]["securityContext"]["runAsUser"].as_i64();
+    somebody(&mut pod["spec"], None);
     for list in ["containers", "initContainers"] {
         let containers = pod["spec"][list].as_array_mut();
         for container in containers.into_iter().flatten() {
-            somebody(container);
+            somebody(container, of_pod);
             if let Some(mounts) = container["volumeMounts"].as_array_mut() {
                 mounts.retain(|mount| !is_ours(&mount["name"]));
             }
@@ -45,10 +47,12 @@ pub fn beside_settings(pod: &Value, devices: &[&str]) -> Value {
                 let home = env.iter_mut().filter(|var| var["name"] == "HOME");
                 home.for_each(|var| var["value"] = "a path".into());
             }
-            for amounts in ["limits", "requests"] {
-                if let Some(amounts) = container["resources"][amounts].as_object_mut() {
-                    one_device(amounts, devices);
-                }
+            // A request of a device is its limit, or the API server refuses it.
+            if let Some(requests) = container["resources"]["requests"].as_object_mut() {
+                devices.iter().for_each(|name| drop(requests.remove(*name)));
+            }
+            if let Some(limits) = container["resources"]["limits"].as_object_mut() {
+                one_device(limits, devices);
             }
         }
     }
@@ -61,24 +65,27 @@ fn is_ours(name: &Value) -> bool {
         .is_some_and(|name| name.starts_with("podseal-home"))
 }
 
-/// Root stays root, and everybody else is somebody.
-fn somebody(place: &mut Value) {
-    let user = &place["securityContext"]["runAsUser"];
-    if user
-        .as_i64()
-        .is_some_and(|user| (1..=65_535).contains(&user))
-    {
-        place["securityContext"]["runAsUser"] = "somebody".into();
+/// Root stays root, and everybody else is somebody: what a container says itself,
+/// or else its pod. Where two users become one, a container needs no word of its own.
+fn somebody(place: &mut Value, inherited: Option<i64>) {
+    let user = place["securityContext"]["runAsUser"].as_i64().or(inherited);
+    if let Some(user) = user {
+        place["securityContext"]["runAsUser"] = match user {
+            0 => 0.into(),
+            _ => "somebody".into(),
+        };
     }
 }
 
-fn one_device(amounts: &mut Map<String, Value>, devices: &[&str]) {
-    let device = devices
+/// Of the device that the pod asks for by itself, under the name that no longer is
+/// the profile's, nothing is said: the setting leaves it as it was.
+fn one_device(limits: &mut Map<String, Value>, devices: &[&str]) {
+    let asked: Vec<_> = devices
         .iter()
-        .filter_map(|name| amounts.remove(*name))
-        .max_by_key(Value::to_string);
-    if let Some(amount) = device {
-        amounts.insert("the device".to_owned(), amount);
+        .filter_map(|name| limits.remove(*name))
+        .collect();
+    if let Some(amount) = asked.into_iter().next() {
+        limits.insert("the device".to_owned(), amount);
     }
 }
 

@@ -1,0 +1,267 @@
+//! `podseal profiles --check`: what is wrong with a folder of profiles, where, and
+//! what each of them costs.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use support::text;
+
+mod support;
+
+fn check(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
+    command
+        .args(["profiles", "--check", "profiles"])
+        .args(arguments);
+    command.current_dir(folder);
+    support::run(command, "")
+}
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::create_dir(folder.path().join("profiles")).expect("a folder");
+    for (name, text) in files {
+        let path = folder.path().join("profiles").join(name);
+        std::fs::write(path, text).expect("the file can be written");
+    }
+    folder
+}
+
+/// A profile that sets these fields of `build`'s securityContext, one a line.
+fn build(head: &str, fields: &str) -> String {
+    let begin = "name: x\nsummary: y\n";
+    format!("{begin}{head}containers:\n  build:\n    set:\n      securityContext:\n{fields}")
+}
+
+fn remarks(files: &[(&str, &str)]) -> (Option<i32>, Value) {
+    let output = check(folder(files).path(), &["-o", "json"]);
+    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(told["ok"], output.status.code() == Some(0), "{told:#}");
+    (output.status.code(), told["remarks"].clone())
+}
+
+#[test]
+fn an_error_is_what_the_api_server_refuses_or_the_kubelet_never_starts() {
+    let own_ids = "pod: {set: {hostUsers: false}}\n";
+    let both = |a: &str, b: &str| format!("        {a}\n        {b}\n");
+    let cases = [
+        (build("", &both("privileged: true", "allowPrivilegeEscalation: false")), 8, 9,
+            "false beside privileged: true, which the API server refuses"),
+        (build("", &both("runAsUser: 0", "runAsNonRoot: true")), 8, 9,
+            "true beside runAsUser: 0: the kubelet never starts such a container"),
+        (build("", "        procMount: Unmasked\n"), 7, 9,
+            "Unmasked without pod.set.hostUsers: false, which the API server refuses"),
+        (build(own_ids, "        runAsUser: 65536\n"), 8, 9,
+            "a pod with hostUsers: false has ids up to 65535"),
+        (build("", "        seccompProfile: {type: RuntimeDefalt}\n"), 7, 26,
+            "\"RuntimeDefalt\" is none of RuntimeDefault, Unconfined, Localhost; did you mean \
+             RuntimeDefault?"),
+        (build("", "        appArmorProfile: {type: Localhost}\n"), 7, 9,
+            "Localhost needs localhostProfile, the profile's name on the node"),
+        ("name: x\nsummary: y\nextends: rootles\n".to_owned(), 3, 1,
+            "there is no profile \"rootles\"; did you mean rootless?"),
+        ("name: x\nsummary: y\ncontainers:\n  biuld: {}\n".to_owned(), 4, 3, "did you mean `build`?"),
+        ("name: x\nsummary: y\ncontainers: {build: {capabilities: {add: [SYS_ADMN]}}}\n".to_owned(),
+            3, 37, "\"SYS_ADMN\" is no capability; did you mean SYS_ADMIN?"),
+        ("name: x\nsummary: y\ncontainers: {build: {set: {resources: {limits: {memory: 1Gi}}}}}\n"
+            .to_owned(), 3, 40, "leave cpu and memory to the runner's config.toml"),
+        ("name: x\nsummary: y\npod: {set: {securityContext: {privileged: true}}}\n".to_owned(),
+            3, 31, "is a field of containers only"),
+        ("name: x\nsummary: y\nhome: {path: /etc}\n".to_owned(), 3, 8, "home.path"),
+        ("name: rootless\nsummary: y\n".to_owned(), 1, 1, "is taken by podseal itself"),
+        ("name: x\nextends: x\n".to_owned(), 2, 1, "in the end extends this one"),
+    ];
+    for (text, line, column, why) in cases {
+        let (code, remarks) = remarks(&[("a.yaml", &text)]);
+        assert_eq!(code, Some(1), "{text}");
+        let remark = &remarks[0];
+        let message = remark["message"].as_str().expect("a message");
+        assert!(message.contains(why), "{message}\n{text}");
+        let at = json!(["profiles/a.yaml", line, column, "error"]);
+        let told = ["file", "line", "column", "severity"].map(|key| remark[key].clone());
+        assert_eq!(json!(told), at, "{message}\n{text}");
+    }
+}
+
+#[test]
+fn a_warning_has_the_symptom_and_leaves_the_profile_in_use() {
+    let cases = [
+        (
+            "        runAsUser: 1000\n        allowPrivilegeEscalation: false\n",
+            8,
+            "newuidmap: write to uid_map failed: Operation not permitted",
+        ),
+        (
+            "        seccompProfile: {type: RuntimeDefault}\n",
+            7,
+            "cannot clone: Operation not permitted",
+        ),
+        (
+            "        runAsUser: 1000\n",
+            4,
+            "//.gitconfig: Permission denied",
+        ),
+        ("        runAsUser: 0\n", 5, "fuse: device not found"),
+    ];
+    for (fields, line, symptom) in cases {
+        let (code, remarks) = remarks(&[("a.yaml", &build("", fields))]);
+        assert_eq!(code, Some(0), "{fields}");
+        let of_symptom = remarks.as_array().expect("a list").iter();
+        let told = |remark: &&Value| {
+            remark["message"]
+                .as_str()
+                .is_some_and(|m| m.contains(symptom))
+        };
+        let remark = of_symptom
+            .clone()
+            .find(told)
+            .unwrap_or_else(|| panic!("{remarks:#}"));
+        assert_eq!(
+            (&remark["severity"], &remark["line"]),
+            (&json!("warning"), &json!(line))
+        );
+    }
+}
+
+#[test]
+fn every_wrong_file_is_told_at_once_and_no_cost_of_any_then() {
+    let files = [
+        ("a.yaml", "name: a\nsummary: x\n"),
+        ("b.yaml", "name: ["),
+        ("c.yaml", "nam: c\n"),
+    ];
+    let output = check(folder(&files).path(), &[]);
+    let stdout = text(&output.stdout);
+    assert!(
+        stdout.contains("error profiles/b.yaml:") && stdout.contains("error profiles/c.yaml:1:1: ")
+    );
+    assert!(stdout.ends_with("No profile of this folder is used until its errors are mended.\n"));
+    assert!(
+        !stdout.contains("a, extends") && output.status.code() == Some(1),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn the_cost_is_told_per_container_against_both_levels() {
+    let mine = "name: mine\nsummary: x\nextends: rootless\ncontainers:\n  build:\n    set:\n      \
+                securityContext: {appArmorProfile: {type: Unconfined}}\n    grants:\n      \
+                baseline: [appArmorProfile]\n";
+    let folder = folder(&[("mine.yaml", mine)]);
+    let stdout = text(&check(folder.path(), &[]).stdout);
+    let expected = "\
+mine, extends rootless
+  build    beyond baseline   appArmorProfile.type: Unconfined
+  build    beyond restricted allowPrivilegeEscalation: true; capabilities.add: SETUID, SETGID
+  granted at baseline: appArmorProfile to build
+  granted at restricted: allowPrivilegeEscalation, capabilities, seccompProfile to build
+";
+    assert_eq!(stdout, expected);
+    let told = text(&check(folder.path(), &["-o", "json"]).stdout);
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    let cost = &told["profiles"][0];
+    assert_eq!(
+        (&cost["name"], &cost["extends"]),
+        (&json!("mine"), &json!("rootless"))
+    );
+    let unconfined = json!(["securityContext.appArmorProfile.type: Unconfined"]);
+    assert_eq!(cost["containers"][0]["beyondBaseline"], unconfined);
+    let grant = json!({"level": "baseline", "container": "build", "control": "appArmorProfile"});
+    assert_eq!(cost["grants"][0], grant);
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_told_with_its_path() {
+    for (make, why) in [
+        ((|_| {}) as fn(&Path), "cannot read profiles: No such file"),
+        (
+            |path| std::fs::create_dir(path).expect("a folder"),
+            "no *.yaml in profiles",
+        ),
+        (
+            |path| std::fs::write(path, "name: x").expect("a file"),
+            "Not a directory",
+        ),
+        (
+            |path| {
+                std::fs::create_dir_all(path.join("a.yaml")).expect("a folder");
+            },
+            "cannot read profiles/a.yaml: Is a directory",
+        ),
+        (
+            |path| {
+                std::fs::create_dir(path).expect("a folder");
+                symlink("nowhere", path.join("a.yaml")).expect("a link");
+            },
+            "cannot read profiles/a.yaml: No such file",
+        ),
+    ] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        make(&folder.path().join("profiles"));
+        let output = check(folder.path(), &[]);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(why), "{stderr}");
+    }
+}
+
+#[test]
+fn a_configmaps_volume_is_read_once_and_what_is_too_large_is_refused() {
+    let folder = folder(&[]);
+    let profiles = folder.path().join("profiles");
+    std::fs::create_dir(profiles.join("..2026")).expect("a folder");
+    std::fs::write(
+        profiles.join("..2026/mine.yaml"),
+        "name: mine\nsummary: x\n",
+    )
+    .expect("a file");
+    symlink("..2026", profiles.join("..data")).expect("a link");
+    symlink("..data/mine.yaml", profiles.join("mine.yaml")).expect("a link");
+    std::fs::write(profiles.join("notes.txt"), "no profile").expect("a file");
+    let output = check(folder.path(), &[]);
+    let stdout = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{stdout}");
+    assert_eq!(stdout.matches("mine").count(), 1, "{stdout}");
+    let long = format!("name: long\nsummary: {}\n", "x".repeat(200_000));
+    std::fs::write(profiles.join("long.yaml"), long).expect("a file");
+    let output = check(folder.path(), &[]);
+    let stdout = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stdout.contains("more than the 65536 a profile may have"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn no_name_of_a_file_and_nothing_in_one_speaks_to_the_terminal() {
+    let folder = folder(&[]);
+    let profiles = folder.path().join("profiles");
+    let hostile = OsStr::from_bytes(b"x\x1b[31m\n\xe2\x80\xae\xff.yaml");
+    let texts = [
+        "name: \"a\\e[31m\\n\"\nsummary: x\n\"\\e[2J\": 1\n",
+        "name: \"a\\e[31m\"\nsummary: x\n",
+        "name: a\nsummary: x\nextends: \"b\\e[31m\"\n",
+        "name: a\nsummary: x\ncontainers: {build: {set: {env: {\"x\\e[31m\": y}}}}\n",
+        "name: a\u{7f}\nsummary: \u{1b}\n",
+    ];
+    for text_of in texts {
+        std::fs::write(profiles.join(hostile), text_of).expect("a file");
+        for arguments in [&[][..], &["-o", "json"]] {
+            let output = check(folder.path(), arguments);
+            assert_eq!(output.status.code(), Some(1), "{text_of:?}");
+            let strange = |c: &char| c.is_control() && *c != '\n' || *c == '\u{202e}';
+            let stdout = text(&output.stdout);
+            let is_json = !arguments.is_empty();
+            let strange = stdout
+                .chars()
+                .find(|c| strange(c) && !(is_json && *c == '\u{202e}'));
+            assert_eq!(strange, None, "{stdout:?}");
+            assert_eq!(text(&output.stderr), "");
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! What a namespace's settings, and a default rule in its place, can change: which
+//! somebody a container runs as, where HOME is, what the fuse device is called; and
+//! nothing else, whatever the profile.
+
+use std::sync::LazyLock;
+
+use answer::{fixture, patched, review_of};
+use pods::job_log::unfit;
+use pods::job_pod;
+use podseal::admission::adjusted::{FUSE_RESOURCE, HOME, RUN_AS_USER};
+use podseal::admission::defaults::Defaults;
+use podseal::admission::judge::judge;
+use podseal::admission::policy::{LEVEL, Namespace, PROFILE, Settings};
+use podseal::admission::profile::{Profile, Profiles};
+use podseal::admission::request::Request;
+use podseal::admission::review::{Allowed, Decision, Outcome, correct};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use refusals::refusals;
+use serde_json::{Value, json};
+use widening::{beside_settings, fuse_device};
+
+#[path = "support/answer.rs"]
+mod answer;
+#[path = "own_profiles/profiles.rs"]
+#[allow(dead_code, reason = "a part of it is used")]
+mod generated;
+#[path = "support/pods.rs"]
+mod pods;
+#[path = "support/refusals.rs"]
+mod refusals;
+#[path = "support/widening.rs"]
+mod widening;
+
+/// How many profiles nobody wrote.
+const GENERATED: usize = 60;
+const LEVELS: [&str; 3] = ["privileged", "baseline", "restricted"];
+/// A device's name that no profile here has.
+const DEVICE: &str = "example.com/fuse";
+
+/// The built-in profiles, and as many that `podseal profiles --check` would take.
+static PROFILES: LazyLock<Profiles> = LazyLock::new(|| {
+    let mut runner = TestRunner::default();
+    let strategy = generated::profile();
+    let mut profiles: Vec<_> = Profiles::built_in().iter().cloned().collect();
+    let built_in = profiles.len();
+    while profiles.len() < built_in + GENERATED {
+        let mut profile = strategy.new_tree(&mut runner).expect("a profile").current();
+        profile["name"] = format!("generated-{}", profiles.len()).into();
+        profiles.extend(Profile::from_yaml(&profile.to_string()).ok());
+    }
+    profiles.into_iter().collect()
+});
+
+fn any_profile() -> impl Strategy<Value = &'static Profile> {
+    any::<Index>().prop_map(|index| {
+        let profiles: Vec<_> = PROFILES.iter().collect();
+        profiles[index.index(profiles.len())]
+    })
+}
+
+/// Some of the annotations, with values that are in order for some profile.
+fn annotations() -> impl Strategy<Value = Vec<(String, String)>> {
+    let user = select(vec!["1", "2000", "65535"]);
+    let home = select(vec!["/work/home", "/builds", "/my_custom_dir/", "/home/me"]);
+    let one = |key: &'static str, value: &str| (key.to_owned(), value.to_owned());
+    (user, home, 1..8_u8).prop_map(move |(user, home, which)| {
+        let all = [
+            one(RUN_AS_USER, user),
+            one(HOME, home),
+            one(FUSE_RESOURCE, DEVICE),
+        ];
+        let bits = [1, 2, 4].map(|bit| which & bit != 0);
+        all.into_iter()
+            .zip(bits)
+            .filter(|(_, is_in)| *is_in)
+            .map(|(pair, _)| pair)
+            .collect()
+    })
+}
+
+fn namespace(profile: &str, level: &str, annotations: &[(String, String)]) -> Namespace {
+    let labels = [(PROFILE, profile), (LEVEL, level)];
+    let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    Namespace::new("gitlab-ci", labels, annotations.to_vec())
+}
+
+fn settings(defaults: &Defaults) -> Settings<'_> {
+    Settings {
+        profiles: &PROFILES,
+        defaults,
+        require_runner: false,
+    }
+}
+
+/// The pod as it is stored and what is said of it then, unless its correction is
+/// denied.
+fn stored(pod: &Value, namespace: &Namespace) -> Result<(Value, Vec<String>), String> {
+    let defaults = Defaults::default();
+    let settings = settings(&defaults);
+    let body = review_of(pod).to_string();
+    let request = Request::from_review(body.as_bytes()).expect("a review");
+    let after = match correct(request, namespace, &settings).outcome {
+        Outcome::Deny(denial) => return Err(denial.message),
+        Outcome::Mutate(patch) => patched(pod, &patch),
+        Outcome::Allow(_) => pod.clone(),
+    };
+    let body = review_of(&after).to_string();
+    let request = || Request::from_review(body.as_bytes()).expect("a review");
+    let again = correct(request(), namespace, &settings).outcome;
+    assert_eq!(again, Outcome::Allow(Allowed::AlreadyRight), "{after}");
+    let judged = judge(request(), namespace, &settings);
+    assert!(judged.changes.is_empty(), "{:?}", judged.changes);
+    Ok((after, violations(&judged)))
+}
+
+fn violations(judged: &Decision<'_>) -> Vec<String> {
+    let told = judged.violations.told.iter();
+    told.map(|v| {
+        format!(
+            "{} {} {}: {}",
+            v.control.family().name(),
+            &*v.container,
+            v.field,
+            &*v.value
+        )
+    })
+    .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn settings_widen_nothing_of_what_a_profile_grants(
+        pod in job_pod(),
+        profile in any_profile(),
+        level in select(LEVELS.to_vec()),
+        annotations in annotations(),
+    ) {
+        let with = stored(&pod, &namespace(&profile.name, level, &annotations));
+        let without = stored(&pod, &namespace(&profile.name, level, &[]));
+        match (with, without) {
+            (Ok((with, beyond)), Ok((without, before))) => {
+                let devices: Vec<_> = [DEVICE].into_iter().chain(fuse_device(profile)).collect();
+                let beside = |pod| beside_settings(pod, &devices);
+                prop_assert_eq!(beside(&with), beside(&without), "{:?} {}", annotations, pod);
+                prop_assert_eq!(beyond, before, "the same violates the level");
+                // What could not run without settings may stay so.
+                let had = refusals(&without);
+                let new: Vec<_> =
+                    refusals(&with).into_iter().filter(|problem| !had.contains(problem)).collect();
+                prop_assert!(new.is_empty(), "{:?}: {:?}, {}", profile, new, pod);
+            }
+            (Err(message), _) | (_, Err(message)) => {
+                prop_assert_eq!(unfit(&message), None, "{}", message);
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_settings_say_no_container_is_root_that_would_not_be(
+        pod in job_pod(),
+        profile in any_profile(),
+        user in prop_oneof![any::<i64>().prop_map(|n| n.to_string()), "[-+0 ]{0,3}[0-9]{1,6}", ".{0,8}"],
+    ) {
+        let annotations = [(RUN_AS_USER.to_owned(), user.clone())];
+        let roots = |pod: &Value| {
+            let users = answer::containers(pod).chain([&pod["spec"]]);
+            users.filter(|place| place["securityContext"]["runAsUser"] == 0).count()
+        };
+        let with = stored(&pod, &namespace(&profile.name, "privileged", &annotations));
+        let without = stored(&pod, &namespace(&profile.name, "privileged", &[]));
+        match (with, without) {
+            (Ok((with, _)), Ok((without, _))) => {
+                prop_assert_eq!(roots(&with), roots(&without), "{:?}", user);
+                prop_assert!(user.parse().is_ok_and(|user: i64| (1..=65_535).contains(&user)));
+            }
+            (Err(message), _) | (_, Err(message)) => {
+                prop_assert_eq!(unfit(&message), None, "{}", message);
+            }
+        }
+    }
+
+    #[test]
+    fn a_default_rule_decides_as_the_namespace_that_says_the_same_itself(
+        pod in job_pod(),
+        profile in any_profile(),
+        level in select(LEVELS.to_vec()),
+        annotations in annotations(),
+    ) {
+        let said = annotations.iter().map(|(key, value)| {
+            let name = key.strip_prefix("podseal.io/").expect("a key of podseal's");
+            (name.to_owned(), value.clone())
+        });
+        let said: std::collections::BTreeMap<_, _> = said.collect();
+        let rules = json!({"rules": [
+            {"name": "others", "namespaces": {"prefix": "other-"}, "profile": "none"},
+            {"name": "jobs", "namespaces": {"prefix": "ci-job-"}, "profile": profile.name,
+             "level": level, "settings": said},
+        ]});
+        let defaults = Defaults::from_yaml(&rules.to_string(), None).expect("rules");
+        let none = Defaults::default();
+        let by_rule = Namespace::new("ci-job-17", [], []);
+        let itself = namespace(&profile.name, level, &annotations);
+        let body = review_of(&pod).to_string();
+        let request = || Request::from_review(body.as_bytes()).expect("a review");
+        for decide in [correct, judge] {
+            let by_rule = decide(request(), &by_rule, &settings(&defaults));
+            let itself = decide(request(), &itself, &settings(&none));
+            match (&by_rule.outcome, &itself.outcome) {
+                // They name the rule, and the label.
+                (Outcome::Deny(_), Outcome::Deny(_)) => {}
+                (by_rule, itself) => prop_assert_eq!(by_rule, itself),
+            }
+            prop_assert_eq!(violations(&by_rule), violations(&itself));
+            prop_assert_eq!(by_rule.changes.len(), itself.changes.len());
+        }
+    }
+}
+
+#[test]
+fn settings_that_are_in_order_do_change_the_pod() {
+    let pod = fixture("default-with-service");
+    let said = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs
+            .iter()
+            .map(|(key, value)| (key.to_string(), value.to_string()))
+            .collect()
+    };
+    let changed = said(&[(RUN_AS_USER, "2000"), (HOME, "/work/home")]);
+    let (after, _) = stored(&pod, &namespace("rootless", "baseline", &changed)).expect("a pod");
+    let build = answer::container(&after, "build");
+    assert_eq!(build["securityContext"]["runAsUser"], 2000);
+    assert_eq!(answer::home(build), Some("/work/home"));
+    assert!(answer::volume_at(build, "/work/home").is_some());
+    let renamed = said(&[(FUSE_RESOURCE, DEVICE)]);
+    let (after, _) = stored(&pod, &namespace("root-fuse", "baseline", &renamed)).expect("a pod");
+    let limits = &answer::container(&after, "build")["resources"]["limits"];
+    assert_eq!(
+        (&limits[DEVICE], &limits["github.com/fuse"]),
+        (&json!("1"), &Value::Null)
+    );
+}
