@@ -213,8 +213,8 @@ fn a_record_and_the_audit_annotations_say_which_default_rule_and_which_settings_
         (&json!("warn"), &json!("deny"))
     );
     assert_eq!(
-        record["default_rule"], "jobs",
-        "what the namespace does not say, the rule does"
+        record["default_rule"], "lenient-jobs",
+        "and its mode holds, not the milder one of the namespace's label"
     );
     let settings = json!({"run-as-user": "1234", "home": "/\\u{a}\\u{1b}[31m{\\u{202e}"});
     assert_eq!(
@@ -228,7 +228,7 @@ fn a_record_and_the_audit_annotations_say_which_default_rule_and_which_settings_
 
     let response = response_in("mutate", "ci-job-18");
     let annotations = &response["auditAnnotations"];
-    assert_eq!(annotations["default-rule"], "jobs");
+    assert_eq!(annotations["default-rule"], "lenient-jobs");
     let settings = "run-as-user=1234,home=/\\u{a}\\u{1b}[31m{\\u{202e}";
     assert_eq!(annotations["settings"], settings);
     let annotations = &response_in("mutate", "enforce")["auditAnnotations"];

@@ -290,7 +290,7 @@ fn profiles_lists_them_and_prints_one_in_the_format_users_write() {
     }
     let unknown = podseal(&["profiles", "rootles"], "");
     assert_eq!(unknown.status.code(), Some(2));
-    assert!(text(&unknown.stderr).contains("there is no profile \"rootles\"; there are userns,"));
+    assert!(text(&unknown.stderr).contains("there is no profile \"rootles\"; there are rootless,"));
 }
 
 #[test]

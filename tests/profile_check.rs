@@ -190,7 +190,7 @@ fn a_folder_that_cannot_be_used_is_told_with_its_path() {
             |path| {
                 std::fs::create_dir_all(path.join("a.yaml")).expect("a folder");
             },
-            "cannot read profiles/a.yaml: Is a directory",
+            "cannot read profiles/a.yaml: it is no regular file",
         ),
         (
             |path| {
@@ -227,7 +227,10 @@ fn a_configmaps_volume_is_read_once_and_what_is_too_large_is_refused() {
     assert_eq!(output.status.code(), Some(0), "{stdout}");
     assert_eq!(stdout.matches("mine").count(), 1, "{stdout}");
     let long = format!("name: long\nsummary: {}\n", "x".repeat(200_000));
-    std::fs::write(profiles.join("long.yaml"), long).expect("a file");
+    // Beside the link it is none of the volume's.
+    std::fs::write(profiles.join("long.yaml"), &long).expect("a file");
+    assert_eq!(check(folder.path(), &[]).status.code(), Some(0));
+    std::fs::write(profiles.join("..2026/long.yaml"), long).expect("a file");
     let output = check(folder.path(), &[]);
     let stdout = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1));

@@ -287,3 +287,39 @@ fn a_folder_that_cannot_be_used_at_the_start_ends_podseal_with_every_error() {
         "{stdout}"
     );
 }
+
+#[test]
+fn a_rule_that_no_job_could_pass_by_ends_podseal_at_the_start() {
+    for (rule, why) in [
+        (
+            "profile: rootles",
+            "default rule \"jobs\" asks for the profile \"rootles\", and there are only rootless,",
+        ),
+        (
+            "profile: rootless, settings: {run-as-user: '0'}",
+            "default rule \"jobs\": settings.run-as-user: \"0\" is no user from 1 to 65535",
+        ),
+        (
+            "profile: rootless, settings: {fuse-resource: a.test/fuse}",
+            "settings.fuse-resource: the profile asks for no fuse device",
+        ),
+    ] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let rules = folder.path().join("rules.yaml");
+        let text = format!("rules:\n- {{name: jobs, namespaces: {{prefix: ci-}}, {rule}}}\n");
+        std::fs::write(&rules, text).expect("the file can be written");
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_podseal"));
+        command.args([
+            "serve",
+            "--tls-cert-file",
+            "none",
+            "--tls-private-key-file",
+            "none",
+        ]);
+        command.arg("--defaults").arg(&rules);
+        let output = support::run(command, "");
+        let stderr = support::text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(why), "{stderr}");
+    }
+}

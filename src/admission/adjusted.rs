@@ -387,7 +387,7 @@ mod tests {
 
     #[test]
     fn a_device_is_an_extended_resource_and_no_quota_of_the_clusters() {
-        for value in ["example.com/fuse", "github.com/fuse", "a.b/c_d.e"] {
+        for value in ["example.com/fuse", "github.com/fuse", "a.b/fuse"] {
             assert_eq!(adjusted("root-fuse", Setting::FuseResource, value), Ok(()));
         }
         for value in [
@@ -399,6 +399,8 @@ mod tests {
             "requests.a/b",
             "Example.com/fuse",
             "a/b/c",
+            // Another device than the profile gives.
+            "nvidia.com/gpu",
             "",
         ] {
             assert!(

@@ -182,7 +182,7 @@ impl Cost {
                         text,
                         "  {:<8} {style}beyond {level:<10}{style:#} {}",
                         container.name,
-                        render::visible(&grouped(what))
+                        grouped(what)
                     );
                 }
             }

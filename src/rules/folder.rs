@@ -107,9 +107,11 @@ impl Folder {
         }
         paths.sort();
         let read = |path: PathBuf| {
-            let text = text(&path).map_err(unreadable(&path))?;
+            // As its owner calls it, not where links lead.
             let name = path.file_name().map_or_else(PathBuf::new, PathBuf::from);
-            let name = self.path.join(name).display().to_string();
+            let shown = self.path.join(name);
+            let text = text(&path).map_err(unreadable(&shown))?;
+            let name = shown.display().to_string();
             Ok(ProfileFile { name, text })
         };
         paths.into_iter().map(read).collect()

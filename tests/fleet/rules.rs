@@ -34,14 +34,6 @@ rules:
   namespaces: {prefix: watched-}
   profile: rootless
   mode: audit
-- name: wrong-user
-  namespaces: {prefix: wrong-user-}
-  profile: rootless
-  settings: {run-as-user: '0'}
-- name: wrong-device
-  namespaces: {prefix: wrong-device-}
-  profile: rootless
-  settings: {fuse-resource: smarter-devices/fuse}
 - name: bait
   namespaces: {matchLabels: {bait: 'yes'}}
   profile: rootless
@@ -178,7 +170,7 @@ fn the_modes_of_rules_are_those_of_labels() {
 }
 
 #[test]
-fn a_label_wins_entirely_and_a_word_beside_it_only_for_itself() {
+fn a_profiles_label_wins_entirely_and_without_it_a_namespace_can_only_be_stricter() {
     let labelled = namespace("ci-job-5", &json!({"podseal.io/profile": "rootless"}));
     let pod = created(&labelled, &job("default-with-service", "x"));
     assert_eq!(pod.uid("build"), Some(1000), "no setting of the rule's");
@@ -188,46 +180,42 @@ fn a_label_wins_entirely_and_a_word_beside_it_only_for_itself() {
         "nor its level"
     );
     assert_eq!(pod.security("build", "appArmorProfile"), &Value::Null);
-    // No profile, but a level and a setting of its own.
+    // No profile, but a milder level and a setting of its own.
     let name = CLUSTER.free_name("ci-job-6");
-    let labels = json!({"podseal.io/level": "baseline"});
+    let labels = json!({"podseal.io/level": "baseline", "podseal.io/mode": "audit"});
     CLUSTER.namespace(&name, &labels, &json!({"podseal.io/run-as-user": "1700"}));
-    let pod = created(&name, &job("default-with-service", "x"));
+    let pod = created(&name, &job("native-steps", "milder"));
     assert_eq!(pod.uid("build"), Some(1700));
     assert_eq!(
         pod.env("build", "HOME").as_deref(),
         Some("/work/home"),
         "the rule's"
     );
+    let record = CLUSTER.podseal.decision_on("validate", "milder");
+    assert_eq!(record["level"], "restricted", "{record:#}");
+    assert_eq!(record["mode"], "enforce", "{record:#}");
+    let warnings = record["warnings"].to_string();
     assert!(
-        !pod.capabilities("build", "drop").contains(&"ALL"),
-        "its own level"
+        warnings.contains("is milder than the default rule jobs, so the rule holds"),
+        "{warnings}"
     );
+    // Where the rule only watches, a namespace may ask for more.
+    let stricter = namespace("watched", &json!({"podseal.io/mode": "enforce"}));
+    let told = denied(&stricter, &job("privileged-with-service", "x"));
+    assert!(told.contains("\"docker\""), "{told}");
 }
 
 #[test]
-fn a_wrong_setting_of_a_rule_is_a_denial_that_names_the_rule() {
-    for (rule, key, why) in [
-        (
-            "wrong-user",
-            "run-as-user",
-            "\"0\" is no user from 1 to 65535",
-        ),
-        (
-            "wrong-device",
-            "fuse-resource",
-            "the profile asks for no fuse device",
-        ),
-    ] {
-        let namespace = namespace(rule, &json!({}));
-        let told = denied(&namespace, &job("legacy-exec", "x"));
-        let expected = format!(
-            "namespace \"{namespace}\" has by the default rule {rule} the profile \"rootless\", \
-             and that rule's settings.{key} cannot change it: {why}; to mend it, ask a cluster \
-             administrator to correct or remove that"
-        );
-        assert!(told.starts_with(&expected), "{told}");
-    }
+fn a_wrong_setting_of_a_rules_namespace_is_a_denial_that_names_rule_and_annotation() {
+    let name = CLUSTER.free_name("ci-job-7");
+    CLUSTER.namespace(&name, &json!({}), &json!({"podseal.io/run-as-user": "0"}));
+    let told = denied(&name, &job("legacy-exec", "x"));
+    let expected = format!(
+        "namespace \"{name}\" has by the default rule jobs the profile \"rootless-apparmor\", \
+         and the annotation podseal.io/run-as-user cannot change it: \"0\" is no user from 1 to \
+         65535; to mend it, ask a cluster administrator to correct or remove that"
+    );
+    assert!(told.starts_with(&expected), "{told}");
 }
 
 #[test]

@@ -29,7 +29,7 @@ const NAMESPACES: &str = "
 ---
 {kind: Namespace, metadata: {name: ci-job-17}}
 ---
-{kind: Namespace, metadata: {name: ci-job-18, labels: {podseal.io/mode: warn},
+{kind: Namespace, metadata: {name: ci-job-18, labels: {podseal.io/mode: audit},
   annotations: {podseal.io/home: \"/\\n\\e[31m{\\u202e\", podseal.io/run-as-user: '1234'}}}
 ";
 
