@@ -13,7 +13,7 @@ use super::adjusted::Adjusted;
 use super::pod_security::Level;
 use super::policy::{Mode, Namespace, PROFILE, is_clusters_own};
 use super::profile::check::{is_label_value, is_qualified};
-use super::profile::{Profiles, Setting};
+use super::profile::{ProfileError, Profiles, Setting};
 use super::text::quoted;
 
 /// The rules, in their order.
@@ -65,9 +65,9 @@ struct File {
 /// Why the rules cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DefaultsError {
-    /// Not YAML, or not rules.
-    #[error("not default rules: {0}")]
-    Yaml(#[from] serde_saphyr::Error),
+    /// Not YAML, or not rules. The whole of it is told here, and no cause after it.
+    #[error("{0}")]
+    Yaml(ProfileError),
     /// A rule that is wrong by itself.
     #[error("rule {}: {why}", quoted(name))]
     Rule {
@@ -95,7 +95,13 @@ impl Defaults {
     /// # Errors
     /// When they are none, or one of them could match nothing, or everything.
     pub fn from_yaml(yaml: &str, own: Option<&str>) -> Result<Defaults, DefaultsError> {
-        let File { rules } = serde_saphyr::from_str(yaml)?;
+        let File { rules } = serde_saphyr::from_str(yaml).map_err(|error| {
+            let mut error = ProfileError::of_yaml(&error);
+            if error.told.contains("field `defaults`") {
+                error.told += "; in a file it is rules, and defaults is the chart's value";
+            }
+            DefaultsError::Yaml(error)
+        })?;
         let mut names = BTreeSet::new();
         for rule in &rules {
             let wrong = |why: String| DefaultsError::Rule {
@@ -186,6 +192,22 @@ impl Defaults {
             .find(|rule| rule.namespaces.matches(namespace))
     }
 
+    /// The rules that never hold, since one before them has all of their namespaces,
+    /// each as a sentence without a full stop.
+    pub fn idle(&self) -> Vec<String> {
+        let told = self.rules.iter().enumerate().filter_map(|(index, rule)| {
+            let before = self.rules[..index].iter();
+            let mut covering = before.filter(|other| other.namespaces.covers(&rule.namespaces));
+            let other = covering.next()?;
+            Some(format!(
+                "default rule {} never holds: {} before it has all of its namespaces; put it first",
+                quoted(&rule.name),
+                quoted(&other.name)
+            ))
+        });
+        told.collect()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
@@ -229,6 +251,13 @@ impl Defaults {
 }
 
 impl Matches {
+    /// Whether all that `other` matches is matched.
+    fn covers(&self, other: &Matches) -> bool {
+        let [own, others] = [self, other].map(|all| all.prefix.as_deref().unwrap_or_default());
+        let asks = |(key, value): (&String, &String)| other.match_labels.get(key) == Some(value);
+        others.starts_with(own) && self.match_labels.iter().all(asks)
+    }
+
     fn matches(&self, namespace: &Namespace) -> bool {
         let prefix = self.prefix.as_deref().unwrap_or_default();
         let has = |(key, value): (&String, &String)| namespace.labels.get(key) == Some(value);
@@ -352,5 +381,39 @@ mod tests {
             let error = rules(rule).expect_err(rule);
             assert!(error.contains(why), "{error}");
         }
+    }
+
+    #[test]
+    fn a_rule_that_one_before_it_leaves_nothing_to_is_told() {
+        let idle = |rules: &str| {
+            let rules = format!("rules:\n{rules}");
+            Defaults::from_yaml(&rules, None).expect("rules").idle()
+        };
+        let jobs = "- {name: jobs, namespaces: {prefix: ci-job-}, profile: none}\n";
+        let big = "- {name: big, namespaces: {prefix: ci-job-big-, matchLabels: {a: b}}, profile: none}\n";
+        let found = idle(&format!("{jobs}{big}"));
+        assert_eq!(
+            found,
+            [
+                "default rule \"big\" never holds: \"jobs\" before it has all of its namespaces; put it first"
+            ]
+        );
+        assert_eq!(idle(&format!("{big}{jobs}")), [""; 0]);
+    }
+
+    #[test]
+    fn an_error_of_the_file_is_told_once_with_its_place() {
+        let told = |yaml: &str| {
+            Defaults::from_yaml(yaml, None)
+                .expect_err("refused")
+                .to_string()
+        };
+        let prefix = told("rules:\n- name: jobs\n  namespaces: {prefx: ci-}\n  profile: none\n");
+        assert!(
+            prefix.starts_with("line 3 column 16: did you mean `prefix`? unknown field"),
+            "{prefix}"
+        );
+        assert!(!prefix.contains('\n'), "{prefix}");
+        assert!(told("defaults: []\n").contains("in a file it is rules"));
     }
 }

@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use super::render::{self, CHANGED, DENIED, QUIET, WARNED};
 use crate::admission::pod_security::Level;
-use crate::admission::profile::Profile;
 use crate::admission::profile::check::Severity;
-use crate::admission::profile::cost::{beyond, grants};
+use crate::admission::profile::cost::{beyond, denied, gives, grants};
 use crate::admission::profile::files::Remark;
+use crate::admission::profile::{Profile, Setting};
 use crate::rules::folder::Folder;
 
 /// What `-o json` prints. These names are an interface.
@@ -39,6 +39,16 @@ struct Cost {
     extends: Option<String>,
     containers: Vec<Container>,
     grants: Vec<Grant>,
+    denied: Denied,
+    gives: Vec<String>,
+    settings: Vec<&'static str>,
+}
+
+/// What a plain job would be denied for, at each level.
+#[derive(Serialize)]
+struct Denied {
+    baseline: Vec<String>,
+    restricted: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -124,6 +134,12 @@ impl Cost {
             extends: profile.extends.clone(),
             containers: containers.collect(),
             grants: grants.collect(),
+            denied: Denied {
+                baseline: denied(profile, Level::Baseline),
+                restricted: denied(profile, Level::Restricted),
+            },
+            gives: gives(profile),
+            settings: profile.settings.iter().map(|s| s.name()).collect(),
         }
     }
 }
@@ -205,6 +221,26 @@ impl Cost {
             if !by_role.is_empty() {
                 let _ = writeln!(text, "  granted at {level}: {}", by_role.join("; "));
             }
+            let (style, denied) = match level {
+                "baseline" => (DENIED, &self.denied.baseline),
+                _ => (WARNED, &self.denied.restricted),
+            };
+            if !denied.is_empty() {
+                let denied = render::visible(&denied.join("; ")).into_owned();
+                let _ = writeln!(text, "  {style}jobs denied at {level}{style:#}: {denied}");
+            }
+        }
+        if !self.gives.is_empty() {
+            let gives = render::visible(&self.gives.join("; ")).into_owned();
+            let _ = writeln!(text, "  gives {gives}");
+        }
+        // All of them is the rule, and told in no word.
+        if self.settings.len() < Setting::ALL.len() {
+            let settings = match self.settings[..] {
+                [] => "nothing".to_owned(),
+                ref settings => format!("{} alone", settings.join(", ")),
+            };
+            let _ = writeln!(text, "  a namespace may change {settings}");
         }
     }
 }

@@ -51,8 +51,11 @@ impl Args {
             None => Defaults::none(own),
             Some(path) => defaults_of(path, own)?,
         };
-        if let Some(problem) = defaults.problem_with(&profiles) {
-            anyhow::bail!("--defaults: {problem}");
+        if let (Some(problem), Some(path)) = (defaults.problem_with(&profiles), &self.defaults) {
+            anyhow::bail!("--defaults {}: {problem}", path.display());
+        }
+        for warning in defaults.idle() {
+            tracing::warn!(warning, "a default rule is of no use");
         }
         let rules = Rules::new(profiles, defaults, self.require_runner);
         Ok((rules, read))

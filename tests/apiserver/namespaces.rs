@@ -60,8 +60,8 @@ fn an_unknown_profile_denies_jobs_and_names_the_known_ones_as_kubectl_prints_it(
         "Error from server (Forbidden): error when creating \"STDIN\": admission webhook \
          \"mutate.podseal.io\" denied the request: namespace \"{namespace}\" has the label \
          podseal.io/profile: \"rootles\", and podseal knows no profile of that name; to mend it, \
-         ask a cluster administrator to set the label podseal.io/profile to one of userns, \
-         rootless, root-fuse, openshift, privileged, none (audit id \""
+         ask a cluster administrator to set the label podseal.io/profile to one of rootless, \
+         userns, root-fuse, openshift, privileged, none (audit id \""
     );
     assert!(message.starts_with(&beginning), "{message}");
     assert!(

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use super::Profile;
 use crate::admission::adjusted::Adjusted;
+use crate::admission::grants::Violations;
 use crate::admission::job::Role;
 use crate::admission::message::Refusal;
 use crate::admission::plan;
-use crate::admission::pod::Pod;
-use crate::admission::pod_security::{Level, Violation, violations};
+use crate::admission::pod::{Place, Pod};
+use crate::admission::pod_security::{Family, Level, Violation, violations};
 
 /// What one container, or the pod, has beyond the levels.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,10 +51,7 @@ pub fn beyond(profile: &Profile) -> BTreeMap<String, Beyond> {
     };
     let told = |pod: &Pod<'_>, level| -> Vec<(String, String)> {
         let tell = |violation: &Violation<'_>| {
-            let container = match violation.container.is_empty() {
-                true => "pod".to_owned(),
-                false => violation.container.to_string(),
-            };
+            let container = place_of(violation).to_owned();
             (
                 container,
                 format!("{}: {}", violation.field, &*violation.value),
@@ -80,6 +78,71 @@ pub fn beyond(profile: &Profile) -> BTreeMap<String, Beyond> {
         }
     }
     beyond
+}
+
+/// Who violates: a role of the profile, or the pod.
+fn place_of(violation: &Violation<'_>) -> &'static str {
+    match violation.place {
+        Place::Pod => "pod",
+        Place::Container(list, _) => Role::of(list, &violation.container).key(),
+    }
+}
+
+/// What a plain job would be denied for in a namespace at `level`, each as `who
+/// field: value`. A service is as its author writes it, and no doing of the profile's.
+pub fn denied(profile: &Profile, level: Level) -> Vec<String> {
+    let pod = match job_of(profile, level) {
+        Ok(pod) => pod,
+        Err(Refusal { field, problem, .. }) => return vec![format!("{field}: {problem}")],
+    };
+    let violations = Violations::of(&pod, level, Some(profile)).told.into_iter();
+    let told = violations.map(|violation| (place_of(&violation), violation));
+    let told = told.filter(|(place, _)| *place != Role::Services.key());
+    told.map(|(place, violation)| format!("{place} {}: {}", violation.field, &*violation.value))
+        .collect()
+}
+
+/// What `profile` gives jobs that no level speaks of: devices, annotations, and
+/// variables, whose values are left out. Each says who gets it.
+pub fn gives(profile: &Profile) -> Vec<String> {
+    let mut gives = Vec::new();
+    for role in Role::ALL {
+        let rules = profile.containers.role(role);
+        for fields in [&rules.set, &rules.default] {
+            let limits = fields.resources.limits.iter();
+            let limits = limits.map(|(name, amount)| format!("device {name}: {amount}"));
+            let variables = fields.env.keys().map(|name| format!("variable {name}"));
+            let to_role = |what: String| format!("{what} to {}", role.key());
+            gives.extend(limits.chain(variables).map(to_role));
+        }
+    }
+    for fields in [&profile.pod.set, &profile.pod.default] {
+        let annotations = fields.annotations.iter();
+        gives.extend(annotations.map(|(key, value)| format!("annotation {key}: {value}")));
+    }
+    gives
+}
+
+/// The grants at `baseline` that admit nothing, since the profile sets no such value:
+/// role and control.
+pub(super) fn idle_grants(profile: &Profile) -> Vec<(Role, Family)> {
+    let set = match job_of(profile, Level::Privileged) {
+        Ok(pod) => violations(&pod, Level::Baseline)
+            .iter()
+            .map(|violation| (place_of(violation), violation.control.family()))
+            .collect::<Vec<_>>(),
+        Err(_) => return Vec::new(),
+    };
+    let idle = Role::ALL.into_iter().flat_map(|role| {
+        let granted = profile.containers.role(role).grants.baseline.iter();
+        granted.map(move |family| (role, *family))
+    });
+    // The runner's global flag marks services, which the grant of it is for.
+    idle.filter(|(role, family)| {
+        !set.contains(&(role.key(), *family))
+            && (*role, *family) != (Role::Services, Family::Privileged)
+    })
+    .collect()
 }
 
 /// What `profile` grants its jobs in a namespace of `level`: role and control.

@@ -51,21 +51,74 @@ impl ProfileError {
         ProfileError { position, told }
     }
 
-    fn of_yaml(error: &serde_saphyr::Error) -> ProfileError {
+    /// The error of a value that is of no type the field could have, or of a file
+    /// that is not YAML.
+    pub(in crate::admission) fn of_yaml(error: &serde_saphyr::Error) -> ProfileError {
         let position = error.location().map(|location| Position {
             line: location.line(),
             column: location.column(),
         });
         let mut told = error.without_snippet().to_string();
         // The position is told in front.
-        if let Some((what, _)) = told.split_once(" at line ") {
-            told.truncate(what.len());
+        for rest in [" at line ", ", set DuplicateKeyPolicy"] {
+            if let Some((what, _)) = told.split_once(rest) {
+                told.truncate(what.len());
+            }
         }
         if let Some(suggestion) = suggestion(&told) {
             told = format!("{suggestion} {told}");
         }
         ProfileError::at(position, told)
     }
+}
+
+impl ProfileError {
+    /// The error of a field, with its place, which the reader of YAML often has not.
+    fn of_field(
+        outline: &Outline,
+        in_field: &serde_path_to_error::Error<serde_json::Error>,
+        in_yaml: &serde_saphyr::Error,
+    ) -> ProfileError {
+        let mut error = ProfileError::of_yaml(in_yaml);
+        let path = keys(in_field.path());
+        let path: Vec<_> = path.iter().map(String::as_str).collect();
+        let around = (1..=path.len()).rev().map(|end| &path[..end]);
+        let place = around.into_iter().find_map(|path| outline.find(path));
+        error.position = error.position.or(place);
+        if !error.told.contains("unknown ") && !path.is_empty() {
+            error = ProfileError::at(error.position, of_type(&path, in_field.inner()));
+        }
+        error
+    }
+}
+
+/// The keys that lead to a field.
+fn keys(path: &serde_path_to_error::Path) -> Vec<String> {
+    let keys = path.iter().filter_map(|segment| match segment {
+        serde_path_to_error::Segment::Map { key } => Some(key.clone()),
+        _ => None,
+    });
+    keys.collect()
+}
+
+/// What is wrong with a field's type, in the words of its writer and not of Rust.
+fn of_type(path: &[&str], error: &serde_json::Error) -> String {
+    let told = error.to_string();
+    let told = match told.split_once(", expected ") {
+        Some((what, expected)) => {
+            let expected = match expected {
+                "i64" | "u64" => "a whole number, without quotes",
+                "a boolean" => "true or false, without quotes",
+                "a sequence" => "a list, such as [A, B]",
+                "a map" => "fields, each as key: value",
+                other if other.starts_with("struct ") => "fields, each as key: value",
+                other => other,
+            };
+            format!("{what}, expected {expected}")
+        }
+        None => told,
+    };
+    format!("{}: {told}", path.join("."))
 }
 
 /// A profile as somebody wrote it, before what it extends is filled in.
@@ -98,7 +151,9 @@ impl Written {
             Ok(read) => read,
             // A `null` is of no field's type, and takes away what the base says.
             Err(error) => {
-                serde_json::from_value(without_nulls(&says)).map_err(|_| of_yaml(error))?
+                serde_path_to_error::deserialize(without_nulls(&says)).map_err(|in_field| {
+                    ProfileError::of_field(&Outline::of(yaml), &in_field, &error)
+                })?
             }
         };
         Ok(Written {
@@ -125,8 +180,11 @@ impl Written {
             );
             return Err(ProfileError::at(self.position(&["extends"]), told));
         }
-        let mut profile: Profile = serde_json::from_value(value)
-            .map_err(|error| ProfileError::at(None, error.to_string()))?;
+        let mut profile: Profile = serde_path_to_error::deserialize(value).map_err(|error| {
+            let path = keys(error.path());
+            let path: Vec<_> = path.iter().map(String::as_str).collect();
+            ProfileError::at(self.position(&path), of_type(&path, error.inner()))
+        })?;
         profile.extends = self.extends.clone();
         profile.revision = revision(&profile);
         let findings = check(&profile).into_iter().map(|finding| {
@@ -142,13 +200,14 @@ impl Written {
         let base = self.extends.as_deref().unwrap_or_default();
         let known: Vec<_> = known.into_iter().collect();
         let nearest = nearest(base, known.iter().copied());
-        let nearest = nearest
-            .map(|name| format!("; did you mean {}?", word(name)))
-            .unwrap_or_default();
+        let nearest = match nearest {
+            Some(name) => format!("; did you mean {}? There are", word(name)),
+            None => "; there are".to_owned(),
+        };
         // Of another file, of which nothing is known to be in order.
         let known: Vec<_> = known.into_iter().map(word).collect();
         let told = format!(
-            "extends: there is no profile {}{nearest}; there are {}",
+            "extends: there is no profile {}{nearest} {}",
             quoted(base),
             known.join(", ")
         );
@@ -232,6 +291,43 @@ mod tests {
         let error = Profile::from_yaml(yaml).expect_err("refused").to_string();
         assert!(
             error.contains("securtyContext") && error.contains('6'),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_told_by_its_field_and_place_in_plain_words() {
+        for (value, told) in [
+            (
+                "runAsUser: \"2000\"",
+                "runAsUser: invalid type: string \"2000\", expected a whole number, without quotes",
+            ),
+            (
+                "privileged: yes",
+                "privileged: invalid type: string \"yes\", expected true or false",
+            ),
+            (
+                "appArmorProfile: localhost/podman",
+                "expected fields, each as key: value",
+            ),
+            ("runAsUser: {}", "expected a whole number"),
+        ] {
+            let yaml = format!(
+                "name: x\nsummary: y\ncontainers:\n  build:\n    set:\n      securityContext:\n        \
+                 {value}\n"
+            );
+            let error = Profile::from_yaml(&yaml).expect_err(value).to_string();
+            let at = "line 7 column ";
+            assert!(error.starts_with(at) && error.contains(told), "{error}");
+            assert!(
+                error.contains("containers.build.set.securityContext."),
+                "{error}"
+            );
+        }
+        let twice = "name: x\nname: y\n";
+        let error = Profile::from_yaml(twice).expect_err("twice").to_string();
+        assert!(
+            error.contains("duplicate") && !error.contains("Policy"),
             "{error}"
         );
     }

@@ -11,7 +11,14 @@ pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
         return None;
     }
     let near = known.into_iter().filter(|known| known.len() <= LENGTH);
-    near.map(|known| (strsim::damerau_levenshtein(word, known), known))
+    let near: Vec<_> = near.collect();
+    let lower = word.to_ascii_lowercase();
+    let begun = |known: &&&str| lower.len() > 3 && known.to_ascii_lowercase().starts_with(&lower);
+    if let Some(known) = near.iter().find(begun) {
+        return Some(known);
+    }
+    near.into_iter()
+        .map(|known| (strsim::damerau_levenshtein(word, known), known))
         .filter(|(distance, known)| *distance <= DISTANCE.min(known.len() / 2))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
@@ -42,4 +49,8 @@ fn a_misspelt_word_is_told_the_nearest_one() {
         None
     );
     assert_eq!(suggestion("something else"), None);
+    assert_eq!(
+        nearest("apparmor", ["privileged", "appArmorProfile"]),
+        Some("appArmorProfile")
+    );
 }

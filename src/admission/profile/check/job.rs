@@ -20,6 +20,16 @@ impl Findings {
                 return;
             }
         };
+        for (role, family) in cost::idle_grants(profile) {
+            self.warning(
+                &["containers", role.key(), "grants", "baseline"],
+                format!(
+                    "{} admits the value that the profile sets, and it sets none for {}",
+                    family.name(),
+                    role.key()
+                ),
+            );
+        }
         let violations = Violations::of(&pod, Level::Baseline, Some(profile));
         let Some(first) = violations.told.first() else {
             return;
@@ -64,6 +74,19 @@ mod tests {
         let told = found[0].to_string();
         assert!(
             told.contains("grant appArmorProfile under grants.baseline"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_grant_that_admits_nothing_is_warned_of() {
+        let yaml = "name: x\nsummary: y\nextends: none\ncontainers: {build: {grants: {baseline: \
+                    [privileged]}}, services: {grants: {baseline: [privileged]}}}\n";
+        let found = check(&Profile::from_yaml(yaml).expect("a profile"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        let told = found[0].to_string();
+        assert!(
+            told.starts_with("containers.build.grants.baseline: privileged"),
             "{told}"
         );
     }

@@ -1,5 +1,7 @@
 //! Where Podman is known to fail (`docs/profiles.md` has what was measured).
 
+use std::collections::BTreeSet;
+
 use super::super::{Medium, Profile, Rules};
 use super::{Findings, Said, said};
 use crate::admission::job::Role;
@@ -100,7 +102,7 @@ impl Findings {
             self.warning(
                 &said.path,
                 "newuidmap gains no capability from its file: \"newuidmap: write to uid_map \
-                 failed: Operation not permitted\"; leave it to true, or run as 0",
+                 failed: Operation not permitted\"; set it to true, or run as 0",
             );
         }
         for name in ["SETUID", "SETGID"] {
@@ -138,6 +140,20 @@ impl Findings {
     }
 
     fn device(&mut self, profile: &Profile, build: &Made<'_>) {
+        let fields = [&build.rules.set, &build.rules.default];
+        let limits = fields
+            .into_iter()
+            .flat_map(|fields| fields.resources.limits.keys());
+        let fuse: BTreeSet<_> = limits.filter(|name| name.ends_with("/fuse")).collect();
+        if let [one, other, ..] = fuse.into_iter().collect::<Vec<_>>()[..] {
+            self.warning(
+                &["containers", "build", "set", "resources", "limits"],
+                format!(
+                    "asks for {one} and for {other}, and a node has to offer both; take one away, \
+                     as by {one}: null"
+                ),
+            );
+        }
         let pod = [&profile.pod.set, &profile.pod.default];
         let has_device = build.has_fuse()
             || pod
@@ -229,6 +245,10 @@ mod tests {
             (
                 build("{set: {securityContext: {runAsUser: 0}}}"),
                 "containers.build.set: root without a device: \"fuse: device not found\"",
+            ),
+            (
+                "extends: root-fuse\ncontainers: {build: {set: {resources: {limits: {a.test/fuse: 1}}}}}".to_owned(),
+                "limits: asks for a.test/fuse and for github.com/fuse, and a node has to offer both",
             ),
             (
                 "home: {medium: Memory}".to_owned(),

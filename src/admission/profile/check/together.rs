@@ -18,7 +18,7 @@ impl Findings {
             if said_to_be(Field::Privileged, true).is_some() {
                 self.error(
                     &escalation.path,
-                    "false beside privileged: true, which the API server refuses",
+                    "false beside privileged: true, which the API server refuses; say true",
                 );
             }
             // It compares the very name: beside SYS_ADMIN it takes the pod.
