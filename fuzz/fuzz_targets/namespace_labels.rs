@@ -132,18 +132,27 @@ fuzz_target!(|bytes: &[u8]| {
     let kept = |key: &String| ours(key) || key == "team";
     assert!(namespace.labels.keys().all(kept) && namespace.annotations.keys().all(ours));
     let rule = rule_for(&namespace);
+    let of_rule = |key: &str| {
+        let mut said = rule?.iter();
+        said.find(|(name, _)| *name == key).map(|(_, value)| *value)
+    };
+    // Where a rule speaks, level and mode can only be stricter than it.
     let label = |key: &str| {
         let own = namespace.labels.get(key).map(String::as_str);
-        own.or_else(|| {
-            rule?
-                .iter()
-                .find(|(name, _)| *name == key)
-                .map(|(_, value)| *value)
-        })
+        let (known, otherwise) = match key {
+            LEVEL => (["privileged", "baseline", "restricted"], "baseline"),
+            MODE => (["audit", "warn", "enforce"], "enforce"),
+            _ => return own.or_else(|| of_rule(key)),
+        };
+        let rank = |value: &str| known.iter().position(|known| *known == value).unwrap_or(2);
+        let by_rule = of_rule(key).unwrap_or(otherwise);
+        own.filter(|own| rule.is_none() || rank(own) >= rank(by_rule))
+            .or_else(|| of_rule(key))
     };
 
     let policy = Policy::from_namespace(&namespace, &settings);
-    assert_eq!(policy.is_some(), label(PROFILE).is_some());
+    let is_left_alone = RULES.leaves_alone(&namespace.name);
+    assert_eq!(policy.is_some(), label(PROFILE).is_some() && !is_left_alone);
     let decisions = decide(&namespace, &settings, &input.user);
     let Some(policy) = policy else {
         for decision in &decisions {
@@ -166,24 +175,16 @@ fuzz_target!(|bytes: &[u8]| {
     for setting in Setting::ALL {
         let key = setting.annotation();
         let own = namespace.annotations.get(key).map(String::as_str);
-        let by_rule = || {
-            rule?
-                .iter()
-                .find(|(name, _)| *name == key)
-                .map(|(_, value)| *value)
-        };
-        assert_eq!(policy.setting(setting), own.or_else(by_rule), "{key}");
+        assert_eq!(
+            policy.setting(setting),
+            own.or_else(|| of_rule(key)),
+            "{key}"
+        );
     }
     let known = Profiles::built_in().iter().find(|p| p.name == policy.name);
     assert_eq!(policy.profile, known);
     let runners = namespace.annotations.get(RUNNER).map(String::as_str);
-    let by_rule = || {
-        rule?
-            .iter()
-            .find(|(name, _)| *name == RUNNER)
-            .map(|(_, value)| *value)
-    };
-    check_runners(&policy, runners.or_else(by_rule), &input.user);
+    check_runners(&policy, of_rule(RUNNER).or(runners), &input.user);
     for warning in &policy.warnings {
         check_warning(warning);
     }
