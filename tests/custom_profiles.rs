@@ -299,3 +299,57 @@ fn a_built_in_profile_leaves_no_mark_since_only_another_podseal_could_change_it(
     let annotations = &patched(&job(), &patch)["metadata"]["annotations"];
     assert_eq!(annotations.get(CORRECTED_AS), None);
 }
+
+/// docs/own-profiles.md: "no job fails by it".
+#[test]
+fn no_job_fails_while_replicas_differ_in_what_the_profile_grants() {
+    let plain = "containers: {build: {set: {securityContext: {privileged: false}}}}";
+    let wide = "containers: {build: {set: {securityContext: {privileged: true}}}}";
+    let caps = "containers: {build: {capabilities: {add: [SYS_ADMIN]}}}";
+    let mut told = Vec::new();
+    for (corrects, judges) in [(plain, wide), (wide, plain), (plain, caps), (caps, plain)] {
+        let (pod, _) = decided(&job(), corrects);
+        let (_, judged) = decided(&pod, judges);
+        if let Outcome::Deny(denial) = judged {
+            told.push(format!("{corrects} -> {judges}: {denial:?}"));
+        }
+    }
+    assert!(told.is_empty(), "{told:#?}");
+}
+
+/// docs/security.md: "the mutating configuration is gone: jobs are denied".
+#[test]
+fn a_job_that_nobody_corrected_is_denied_for_all_its_authors_mark() {
+    let mut pod = job();
+    pod["metadata"]["annotations"][CORRECTED_AS] = "custom@00000000".into();
+    let (_, judged) = decided(&pod, OLD);
+    assert!(matches!(judged, Outcome::Deny(_)), "{judged:?}");
+}
+
+#[test]
+fn a_pod_without_room_for_the_mark_is_denied_with_the_reason() {
+    let mut pod = job();
+    let annotations = &mut pod["metadata"]["annotations"];
+    let size: usize = annotations
+        .as_object()
+        .expect("a map")
+        .iter()
+        .map(|(k, v)| k.len() + v.as_str().unwrap_or_default().len())
+        .sum();
+    annotations["a"] = "x".repeat(256 * 1024 - size - 1).into();
+    let text = review_of(&pod).to_string();
+    let request = Request::from_review(text.as_bytes()).expect("a review");
+    let profile =
+        Profile::from_yaml(&format!("name: custom\nsummary: a test\n{OLD}")).expect("a profile");
+    let profiles: Profiles = [profile].into_iter().collect();
+    let settings = Settings {
+        profiles: &profiles,
+        ..Settings::built_in()
+    };
+    let namespace = Namespace::new("ci", [(PROFILE.to_owned(), "custom".to_owned())], []);
+    let outcome = correct(request, &namespace, &settings).outcome;
+    let Outcome::Deny(denial) = outcome else {
+        panic!("{outcome:?}")
+    };
+    println!("{denial:?}");
+}

@@ -574,3 +574,43 @@ fn the_pods_as_yaml_have_no_place_for_it() {
         text(&output.stderr)
     );
 }
+
+#[test]
+fn a_label_that_a_default_rule_asks_for_is_read() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("the file can be written");
+        path
+    };
+    let rules = write(
+        "rules.yaml",
+        "rules:\n- name: paid\n  profile: rootless\n  \
+        namespaces: {matchLabels: {podseal.io/team: payments}}\n",
+    );
+    let namespaces = write(
+        "ns.yaml",
+        "kind: Namespace\nmetadata:\n  name: ci\n  \
+        labels: {podseal.io/team: payments, podseal.io/mode: audit}\n",
+    );
+    let pod = write(
+        "pod.yaml",
+        "kind: Pod\nmetadata:\n  name: job\n  namespace: ci\n  \
+        labels: {job.runner.gitlab.com/pod: job}\nspec:\n  containers: [{name: build, image: x}]\n",
+    );
+    let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
+    command
+        .args(["review", "--explain", "--defaults"])
+        .arg(rules);
+    command.arg("--namespaces").arg(namespaces).arg(pod);
+    let told = text(&support::run(command, "").stdout);
+    assert!(told.contains("default rule paid"), "{told}");
+    assert!(
+        !told.contains("nothing reads the label podseal.io/team"),
+        "{told}"
+    );
+    assert!(
+        !told.contains("without podseal.io/mode"),
+        "it has one, which the rule overrules: {told}"
+    );
+}

@@ -81,7 +81,9 @@ pub(crate) struct Guarded(pub(crate) ControlPlane);
 pub(crate) fn guarded() -> &'static Guarded {
     static GUARDED: LazyLock<Guarded> = LazyLock::new(|| {
         let plane = ControlPlane::start();
-        let guard = chart::rendered("namespaceguard", &["namespaceGuard.enabled=true"]);
+        let rule = r#"defaults=[{"name": "team", "profile": "rootless",
+            "namespaces": {"matchLabels": {"podseal.io/team": "payments"}}}]"#;
+        let guard = chart::rendered("namespaceguard", &["namespaceGuard.enabled=true", rule]);
         let guard = guard.expect("the guard renders");
         plane.apply(ADMIN, &chart::manifests(&guard));
         plane.apply(ADMIN, PEOPLE);

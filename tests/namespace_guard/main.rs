@@ -341,6 +341,18 @@ fn as_many_annotations_as_there_can_be_do_not_keep_the_api_server_busy() {
     }
 }
 
+/// A default rule may ask for a label that only sealers may set, and the notes of
+/// the chart advise it.
+#[test]
+fn very_many_keys_are_no_way_to_a_label_that_a_default_rule_asks_for() {
+    let plane = guarded();
+    let mut object = json!({"apiVersion": "v1", "kind": "Namespace"});
+    object["metadata"] = json!({"name": "decoy", "annotations": short_keys(4001)});
+    plane.allows("mallory", &["create", "-f", "-"], &object.to_string());
+    let set = ["label", "ns/decoy", "podseal.io/team=payments"];
+    plane.refuses("mallory", &set, "", "label podseal.io/team");
+}
+
 #[test]
 fn among_very_many_keys_those_that_podseal_reads_are_looked_up() {
     let guard = chart::rendered("namespaceguard", &["namespaceGuard.enabled=true"]);

@@ -253,3 +253,70 @@ fn the_built_in_profiles_that_rules_may_name_are_those_there_are() {
         .is_some_and(|line| line.ends_with(&expected));
     assert!(end || told.contains(&format!("{expected}\n")), "{told}");
 }
+
+/// Replicas that start would end with an error, and those of before once they start
+/// again: they read the same ConfigMap.
+#[test]
+fn what_the_chart_takes_of_rules_podseal_takes() {
+    let of = |profile: &str, setting: &str, value: &str| {
+        let mut values = in_rule("settings", json!({setting: value}));
+        values["defaults"][0]["profile"] = profile.into();
+        values
+    };
+    let labels = |key: &str, value: &str| rule(&[("matchLabels", json!({key: value}))]);
+    let cases = [
+        of("rootless", "run-as-user", "65535"),
+        of("rootless", "run-as-user", "65536"),
+        of("rootless", "run-as-user", "99999"),
+        of("rootless", "home", "/work"),
+        of("rootless", "home", "/etc"),
+        of("rootless", "home", "/a/../b"),
+        of("rootless", "home", "/a\nb"),
+        of("rootless", "home", &format!("/{}", "a".repeat(513))),
+        of("root-fuse", "fuse-resource", "a.b/fuse"),
+        of("root-fuse", "fuse-resource", "a..b/fuse"),
+        of("root-fuse", "fuse-resource", "a.b/gpu"),
+        of(
+            "root-fuse",
+            "fuse-resource",
+            &format!("{}/fuse", "a".repeat(300)),
+        ),
+        of("rootless", "fuse-resource", "a.b/fuse"),
+        of("root-fuse", "run-as-user", "5"),
+        of("root-fuse", "home", "/work"),
+        of("none", "home", "/work"),
+        labels("a..b/c", "d"),
+        labels("kubernetes.io/metadata.name", "kube-system"),
+        labels("kubernetes.io/metadata.name", "openshift-x"),
+        labels("kubernetes.io/metadata.name", "podseal"),
+    ];
+    let mut differ = Vec::new();
+    for values in cases {
+        let Ok(rendering) = PODSEAL.try_render(&values) else {
+            continue;
+        };
+        let objects = crate::helm::objects(&rendering);
+        let read = Defaults::from_yaml(written(&objects, "defaults.yaml"), Some("podseal"));
+        let problem = match read {
+            Ok(defaults) => defaults.problem_with(Profiles::built_in()),
+            Err(error) => Some(error.to_string()),
+        };
+        differ.extend(problem);
+    }
+    assert!(differ.is_empty(), "{differ:#?}");
+}
+
+/// podseal does not start with such a file, nor take it up.
+#[test]
+fn a_file_that_is_no_yaml_or_has_no_name_is_refused() {
+    for text in [
+        "a: [",
+        "- a",
+        "summary: x\nextends: rootless\n",
+        "# nothing\n",
+    ] {
+        let values = json!({"profiles": {"files": {"ours": text}}});
+        let rendered = PODSEAL.try_render(&values);
+        assert!(rendered.is_err(), "{text:?} is rendered");
+    }
+}
