@@ -126,3 +126,55 @@ fn the_notes_warn_of_what_the_values_risk_and_of_nothing_else() {
         assert_eq!(notes.contains(words), *told, "{values:?}: {words}\n{notes}");
     }
 }
+
+#[test]
+fn the_notes_warn_of_rules_for_namespaces_that_nodes_may_need() {
+    let longer = "exclude such namespaces in webhooks.excludedNamespaces.";
+    let without = |prefix: &str, more: &[&str]| {
+        let prefix = format!("defaults[0].namespaces.prefix={prefix}");
+        let rule = ["defaults[0].name=jobs", "defaults[0].profile=none", &prefix];
+        notes("podseal", &[&rule, more].concat())
+    };
+    for (prefix, such) in [
+        ("c", ", such as calico-system, cert-manager, cilium"),
+        ("ce", ", such as cert-manager"),
+        ("gate", ", such as gatekeeper-system"),
+        ("met", ", such as metallb-system"),
+        ("tigera-operator", ", such as tigera-operator"),
+        ("xy", ""),
+    ] {
+        let notes = without(prefix, &[]);
+        let warning = format!(
+            "WARNING  defaults: rule jobs is for every namespace that begins with {prefix}{such}.\n"
+        );
+        assert!(
+            notes.contains(&warning) && notes.contains(longer),
+            "{prefix}: {notes}"
+        );
+        let long: Vec<_> = notes
+            .lines()
+            .filter(|line| line.chars().count() > 120)
+            .collect();
+        assert!(long.is_empty(), "{long:#?}");
+    }
+    let excluded = "webhooks.excludedNamespaces={cert-manager,cilium}";
+    let notes = without("c", &[excluded]);
+    assert!(
+        notes.contains("begins with c, such as calico-system.\n"),
+        "{notes}"
+    );
+    let label = "defaults[0].namespaces.matchLabels.team=a";
+    for (prefix, more) in [
+        ("xyz", &[][..]),
+        ("cilium-test", &[]),
+        ("cil", &[excluded]),
+        // Whoever labels such a namespace means it.
+        ("c", &[label]),
+    ] {
+        let notes = without(prefix, more);
+        assert!(
+            !notes.contains("is for every namespace"),
+            "{prefix}: {notes}"
+        );
+    }
+}

@@ -66,7 +66,7 @@ pub(crate) fn everything() -> Value {
             {
                 "name": "second-rule",
                 "namespaces": {"matchLabels": {"rule.test/key": "rule-value"}},
-                "profile": "none",
+                "profile": "rootless",
                 "settings": {"run-as-user": "3000"},
             },
             {

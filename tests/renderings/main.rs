@@ -15,6 +15,7 @@ mod refused;
 mod rules;
 #[path = "../support/mod.rs"]
 mod support;
+mod taken;
 
 use helm::CHART;
 use serde_json::json;

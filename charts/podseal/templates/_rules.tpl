@@ -68,9 +68,21 @@ through nothing that could end the text. */}}
 {{ end }}request.namespace.startsWith('{{ $prefix }}')
 {{- end }}
 {{- end }}
-{{- /* What the schema cannot say of rules and profiles, and podseal only once it runs. */}}
+{{- /* The built-in profiles, each with the settings that a rule may have for it. A
+device's name has to end as the profile's own does: in fuse. */}}
+{{- define "podseal.settings" -}}
+none: []
+openshift: [run-as-user, home]
+privileged: [run-as-user, home]
+root-fuse: [fuse-resource]
+rootless: [run-as-user, home]
+userns: [run-as-user, home]
+{{- end }}
+{{- /* What the schema cannot say of rules and profiles, and podseal only once it runs:
+new replicas would never start. What profiles of one's own take is podseal's to say. */}}
 {{- define "podseal.checkRules" }}
-{{- $known := list "none" "openshift" "privileged" "root-fuse" "rootless" "userns" }}
+{{- $taken := include "podseal.settings" . | fromYaml }}
+{{- $known := keys $taken | sortAlpha }}
 {{- $profiles := default dict .Values.profiles }}
 {{- $files := default dict $profiles.files }}
 {{- if and $files $profiles.configMap }}
@@ -80,13 +92,23 @@ through nothing that could end the text. */}}
 {{- if has $name $known }}
 {{- fail (printf "profiles.files.%s: a built-in profile is called so; give it another name" $name) }}
 {{- end }}
-{{- $called := get (fromYaml $text) "name" }}
-{{- if and $called (ne (toString $called) $name) }}
-{{- fail (printf "profiles.files.%s: the profile in it has the name %s; give both the same" $name $called) }}
+{{- $profile := fromYaml $text }}
+{{- with $profile.Error }}
+{{- fail (printf "profiles.files.%s: its text is no profile: %s" $name (toString .)) }}
+{{- end }}
+{{- $called := $profile.name }}
+{{- if or (kindIs "invalid" $called) (eq (toString $called) "") }}
+{{- fail (printf "profiles.files.%s: the profile in it has no name; give it name: %s" $name $name) }}
+{{- end }}
+{{- if kindIs "bool" $called }}
+{{- fail (printf "profiles.files.%s: the name in it is no text but %v; put it in quotes" $name $called) }}
+{{- end }}
+{{- if ne (toString $called) $name }}
+{{- fail (printf "profiles.files.%s: the profile in it has the name %s; give both the same" $name (toString $called)) }}
 {{- end }}
 {{- end }}
 {{- $names := list }}
-{{- range .Values.defaults }}
+{{- range $rule := .Values.defaults }}
 {{- if has .name $names }}
 {{- fail (printf "defaults: two rules have the name %s" .name) }}
 {{- end }}
@@ -97,6 +119,28 @@ through nothing that could end the text. */}}
 {{- end }}
 {{- if not (or $profiles.configMap (has .profile $known) (hasKey $files .profile)) }}
 {{- fail (printf "defaults: rule %s: there is no profile %s; there are %s" .name .profile (concat $known (keys $files | sortAlpha) | join ", ")) }}
+{{- end }}
+{{- $asked := get (default dict .namespaces.matchLabels) "kubernetes.io/metadata.name" }}
+{{- if or (hasPrefix "kube-" $asked) (hasPrefix "openshift-" $asked) (eq $asked $.Release.Namespace) }}
+{{- fail (printf "defaults: rule %s: no rule is for the namespace %s, which is the cluster's own or podseal's; give it another label" .name $asked) }}
+{{- end }}
+{{- range $setting, $value := .settings }}
+{{- if and (hasKey $taken $rule.profile) (not (has $setting (get $taken $rule.profile))) }}
+{{- fail (printf "defaults: rule %s: the profile %s has nothing that settings.%s could change; leave it out" $rule.name $rule.profile $setting) }}
+{{- end }}
+{{- if and (eq $setting "fuse-resource") (hasKey $taken $rule.profile) (not (hasSuffix "/fuse" $value)) }}
+{{- fail (printf "defaults: rule %s: settings.fuse-resource: %s is another device than that of the profile %s; give it a name that ends in /fuse" $rule.name $value $rule.profile) }}
+{{- end }}
+{{- if eq $setting "home" }}
+{{- /* The schema counts letters. */}}
+{{- $long := gt (len $value) 512 }}
+{{- range splitList "/" $value }}
+{{- $long = or $long (gt (len .) 255) }}
+{{- end }}
+{{- if $long }}
+{{- fail (printf "defaults: rule %s: settings.home is longer than 512 bytes, or a part of it than 255; give it a shorter path" $rule.name) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
