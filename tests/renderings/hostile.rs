@@ -11,7 +11,7 @@ use crate::everything::{defaults, everything};
 use crate::helm::{CHART, PODSEAL, merged, objects};
 
 /// What YAML, CEL, Go templates or the shell take for something else than text.
-const HOSTILE: [&str; 48] = [
+pub(crate) const HOSTILE: [&str; 48] = [
     "true",
     "false",
     "null",
@@ -63,10 +63,10 @@ const HOSTILE: [&str; 48] = [
 ];
 
 /// Forms in which a text may come where the schema asks for one.
-const FORMS: [&str; 3] = ["TEXT", "--x=TEXT", "x.test/TEXT"];
+const FORMS: [&str; 4] = ["TEXT", "--x=TEXT", "x.test/TEXT", "/TEXT"];
 
 /// Maps whose keys users choose.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 13] = [
     "/serviceAccount/annotations",
     "/nodeSelector",
     "/podLabels",
@@ -79,7 +79,6 @@ const KEYS: [&str; 14] = [
     "/networkPolicy/metricsFrom/0/namespaceSelector/matchLabels",
     "/devicePlugin/nodeSelector",
     "/devicePlugin/resources/limits",
-    "/profiles/files",
     "/defaults/1/namespaces/matchLabels",
 ];
 
@@ -191,11 +190,11 @@ fn probes(schema: &Schema, base: &Value) -> Vec<Probe> {
             (!texts.is_empty()).then_some((form, texts))
         };
         let (form, texts) = FORMS.into_iter().find_map(in_form)?;
-        // Kinds are in capitals, and a quantity is a number in quotes.
+        // Kinds are in capitals, a quantity is a number in quotes, and so is a user.
         let words = [
             format!("m{number}k"),
             format!("M{number}K"),
-            format!("9{number:03}9"),
+            format!("4{number:03}7"),
         ];
         let marker = words.into_iter().find(|word| accepted(form, word));
         let marker = marker.unwrap_or_else(|| panic!("{place:?} takes {texts:?}, and no word"));
@@ -281,9 +280,11 @@ fn no_text_that_the_schema_accepts_changes_what_else_is_rendered() {
         // What profiles there are is not known then, so rules may name any.
         "profiles": {"files": {"profile-name": null}, "configMap": "profiles-of-ours"},
     });
-    let any_file = json!({"profiles": {"files": {"profile-name": "text"}, "configMap": null}, "defaults": null});
+    // What files there may be is tried by itself: each has its name in its text.
+    let no_file =
+        json!({"profiles": {"files": {"profile-name": null}, "configMap": null}, "defaults": null});
     let everything = merged(&defaults(), &everything());
-    let bases = [merged(&everything, &any_file), merged(&everything, &other)];
+    let bases = [merged(&everything, &no_file), merged(&everything, &other)];
     for key in KEYS {
         assert!(bases.iter().any(|base| has_keys(base, key)), "{key}");
     }

@@ -8,6 +8,7 @@ mod documented;
 mod everything;
 mod helm;
 mod hostile;
+mod hostile_files;
 mod matrix;
 mod names;
 mod pairwise;

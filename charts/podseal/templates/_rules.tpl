@@ -1,7 +1,8 @@
 {{- /* Which namespaces podseal is called for, as JSON: one entry of each configuration.
 The first is of namespaces that opted in by their label, and says no labels, no
 prefixes and none to leave out; the others are of `defaults`, for namespaces without
-that label, and say which rules they are for. `matchConditions` cannot see a namespace's labels, only its name, so
+that label, and say which rules they are for. `matchConditions` cannot see a
+namespace's labels, only its name, so
 rules that ask for labels need entries by themselves: one for each set of labels.
 
 A pod should be asked about once. So namespaces that the rules without labels are
