@@ -154,7 +154,7 @@ fn the_schema_takes_the_homes_that_podseal_takes() {
 
 #[test]
 fn the_schema_takes_the_devices_names_that_podseal_takes() {
-    let domain = |length: usize| "a.".repeat(length / 2 - 1) + &"a".repeat(2 - length % 2);
+    let domain = |length: usize| "a.".repeat((length - 1) / 2) + &"a".repeat(2 - length % 2);
     let domains = [
         "a",
         "a.b",
@@ -187,7 +187,7 @@ fn the_schema_takes_the_devices_names_that_podseal_takes() {
 
 #[test]
 fn the_schema_takes_the_labels_that_podseal_takes() {
-    let domain = |length: usize| "a.".repeat(length / 2 - 1) + &"a".repeat(2 - length % 2);
+    let domain = |length: usize| "a.".repeat((length - 1) / 2) + &"a".repeat(2 - length % 2);
     let long = [253, 254, 300].map(|length| format!("{}/b", domain(length)));
     let names = [63, 64].map(|length| "a".repeat(length));
     let keys = [

@@ -2,8 +2,8 @@
 The first is of namespaces that opted in by their label, and says no labels, no
 prefixes and none to leave out; the others are of `defaults`, for namespaces without
 that label, and say which rules they are for. `matchConditions` cannot see a
-namespace's labels, only its name, so
-rules that ask for labels need entries by themselves: one for each set of labels.
+namespace's labels, only its name, so rules that ask for labels need entries by
+themselves: one for each set of labels.
 
 A pod should be asked about once. So namespaces that the rules without labels are
 for are left out of the other entries, and a set of labels that has another set in
