@@ -379,7 +379,12 @@ impl<'a> Policy<'a> {
     /// a runner's labels on a pod.
     pub fn trusts_labels(&self) -> bool {
         let grants = |profile: &Profile| profile.grants_beyond_baseline(self.level);
-        self.runners.is_none() && self.profile.is_some_and(grants)
+        // Under a rule the annotation is the word of whoever made the namespace.
+        let is_sealed = match self.said.rule {
+            Some(rule) => rule.runner.is_some(),
+            None => self.runners.is_some(),
+        };
+        !is_sealed && self.profile.is_some_and(grants)
     }
 }
 
