@@ -106,7 +106,7 @@ fn the_first_rule_that_matches_says_profile_level_runner_and_settings() {
     assert_eq!(pod.uid("build"), Some(1500));
     assert_eq!(pod.env("build", "HOME").as_deref(), Some("/work/home"));
     let confined = pod.security("build", "appArmorProfile");
-    assert_eq!(confined["localhostProfile"], "podman");
+    assert_eq!(confined["localhostProfile"], "podman-build");
     assert!(
         pod.capabilities("build", "drop").contains(&"ALL"),
         "restricted"

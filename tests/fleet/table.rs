@@ -180,7 +180,7 @@ pub(crate) fn gives(profile: &str) -> Option<Gives> {
             ("/securityContext/appArmorProfile/type", "Localhost"),
             (
                 "/securityContext/appArmorProfile/localhostProfile",
-                "podman",
+                "podman-build",
             ),
         ]),
         "rootless-unconfined" => more(&[("/securityContext/appArmorProfile/type", "Unconfined")]),

@@ -42,7 +42,7 @@ fn apparmor_is_unconfined_or_a_profile_of_the_nodes() {
     let said = &container(&pod, "build")["securityContext"]["appArmorProfile"];
     assert_eq!(
         said,
-        &json!({"type": "Localhost", "localhostProfile": "podman"})
+        &json!({"type": "Localhost", "localhostProfile": "podman-build"})
     );
     let helper = &container(&pod, "helper")["securityContext"]["appArmorProfile"];
     assert_eq!(helper, &Value::Null, "build alone");

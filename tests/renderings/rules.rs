@@ -41,14 +41,6 @@ fn many_rules(count: usize) -> Value {
 fn a_rule_or_a_profile_that_is_none_is_refused_by_its_path() {
     are_refused(vec![
         (
-            rule(&[("prefix", json!("kube-"))]),
-            "at '/defaults/0/namespaces/prefix'",
-        ),
-        (
-            rule(&[("prefix", json!("openshift-ci"))]),
-            "at '/defaults/0/namespaces/prefix'",
-        ),
-        (
             rule(&[("prefix", json!(""))]),
             "at '/defaults/0/namespaces/prefix'",
         ),
@@ -196,18 +188,55 @@ fn as_many_rules_as_there_may_be_are_accepted_by_the_api_server() {
 }
 
 #[test]
+fn an_entry_is_told_with_the_rules_that_it_is_for() {
+    let rule = |name: &str, namespaces: Value| json!({"name": name, "namespaces": namespaces, "profile": "none"});
+    let rendering = PODSEAL.render(&json!({"defaults": [
+        rule("jobs", json!({"prefix": "ci-job-"})),
+        rule("team", json!({"matchLabels": {"team": "a"}})),
+        // Asked about with the team already.
+        rule("team-ci", json!({"prefix": "ci-", "matchLabels": {"team": "a", "ci": "yes"}})),
+        rule("stages", json!({"prefix": "stage-"})),
+        rule("labs", json!({"prefix": "lab-", "matchLabels": {"lab": "b"}})),
+    ]}));
+    for webhook in ["mutate", "validate"] {
+        let name = format!("{webhook}.podseal.io");
+        let lines: Vec<&str> = rendering.lines().collect();
+        let entries: Vec<&str> = lines
+            .windows(2)
+            .filter(|pair| pair[1].starts_with("- name: defaults") && pair[1].ends_with(&name))
+            .map(|pair| pair[0])
+            .collect();
+        let expected = [
+            "# rules: jobs, stages",
+            "# rules: team, team-ci",
+            "# rules: labs",
+        ];
+        assert_eq!(entries, expected, "{webhook}");
+    }
+}
+
+#[test]
 fn rules_and_profiles_that_could_not_be_served_are_refused_by_a_sentence() {
-    let rule = |name: &str, profile: &str| json!({"name": name, "namespaces": {"prefix": "a"}, "profile": profile});
+    let named = |name: &str, profile: &str| json!({"name": name, "namespaces": {"prefix": "a"}, "profile": profile});
     let file = |name: &str| json!({"files": {name: "name: ours\nextends: rootless\n"}});
     let cases = [
         (
-            json!({"defaults": [rule("jobs", "none"), rule("jobs", "none")]}),
+            json!({"defaults": [named("jobs", "none"), named("jobs", "none")]}),
             "defaults: two rules have the name jobs",
         ),
         (
-            json!({"defaults": [rule("jobs", "rootles")], "profiles": file("ours")}),
+            json!({"defaults": [named("jobs", "rootles")], "profiles": file("ours")}),
             "defaults: rule jobs: there is no profile rootles; there are none, openshift, privileged, \
              root-fuse, rootless, userns, ours",
+        ),
+        (
+            rule(&[("prefix", json!("kube-"))]),
+            "defaults: rule a: namespaces that begin with kube- are the cluster's own, and no rule is \
+             for them; give it another prefix",
+        ),
+        (
+            rule(&[("prefix", json!("openshift-ci"))]),
+            "defaults: rule a: namespaces that begin with openshift-ci are the cluster's own",
         ),
         (
             json!({"profiles": {"files": {"ours": "name: ours"}, "configMap": "theirs"}}),
@@ -227,7 +256,7 @@ fn rules_and_profiles_that_could_not_be_served_are_refused_by_a_sentence() {
         assert!(told.contains(expected), "{told}");
     }
     // What is in a ConfigMap of somebody else's is not known here.
-    let values = json!({"defaults": [rule("jobs", "ours")]});
+    let values = json!({"defaults": [named("jobs", "ours")]});
     for profiles in [file("ours"), json!({"configMap": "theirs"})] {
         let values = merged(&values, &json!({"profiles": profiles}));
         let rendered = PODSEAL.try_render(&values);

@@ -1,7 +1,7 @@
 {{- /* Which namespaces podseal is called for, as JSON: one entry of each configuration.
 The first is of namespaces that opted in by their label, and says no labels, no
 prefixes and none to leave out; the others are of `defaults`, for namespaces without
-that label. `matchConditions` cannot see a namespace's labels, only its name, so
+that label, and say which rules they are for. `matchConditions` cannot see a namespace's labels, only its name, so
 rules that ask for labels need entries by themselves: one for each set of labels.
 
 A pod should be asked about once. So namespaces that the rules without labels are
@@ -13,6 +13,7 @@ An entry has to keep its name when rules change, or it would lose its caBundle. 
 {{- define "podseal.entries" -}}
 {{- $entries := list (dict "name" "" "labels" dict "prefixes" list "but" list) }}
 {{- $prefixes := list }}
+{{- $named := list }}
 {{- $sets := dict }}
 {{- $order := list }}
 {{- range .Values.defaults }}
@@ -23,10 +24,11 @@ An entry has to keep its name when rules change, or it would lose its caBundle. 
 {{- $order = append $order $set | uniq }}
 {{- else }}
 {{- $prefixes = append $prefixes $prefix | uniq }}
+{{- $named = append $named .name }}
 {{- end }}
 {{- end }}
 {{- with $prefixes }}
-{{- $entries = append $entries (dict "name" "defaults." "labels" dict "prefixes" . "but" list) }}
+{{- $entries = append $entries (dict "name" "defaults." "labels" dict "prefixes" . "but" list "rules" $named) }}
 {{- end }}
 {{- range $set := $order }}
 {{- $own := get $sets $set }}
@@ -41,8 +43,19 @@ An entry has to keep its name when rules change, or it would lose its caBundle. 
 {{- end }}
 {{- if $needed }}
 {{- $name := printf "defaults-%s." (sha256sum $set | trunc 10) }}
+{{- $rules := list }}
+{{- range $.Values.defaults }}
+{{- $theirs := default dict .namespaces.matchLabels }}
+{{- $within := or (has "" $own) (eq (toJson $theirs) $set) }}
+{{- range $key, $value := $labels }}
+{{- $within = and $within (hasKey $theirs $key) (eq (get $theirs $key) $value) }}
+{{- end }}
+{{- if $within }}
+{{- $rules = append $rules .name }}
+{{- end }}
+{{- end }}
 {{- $own = ternary list (uniq $own) (has "" $own) }}
-{{- $entries = append $entries (dict "name" $name "labels" $labels "prefixes" $own "but" $prefixes) }}
+{{- $entries = append $entries (dict "name" $name "labels" $labels "prefixes" $own "but" $prefixes "rules" $rules) }}
 {{- end }}
 {{- end }}
 {{- toJson $entries }}
@@ -78,6 +91,10 @@ through nothing that could end the text. */}}
 {{- fail (printf "defaults: two rules have the name %s" .name) }}
 {{- end }}
 {{- $names = append $names .name }}
+{{- $prefix := default "" .namespaces.prefix }}
+{{- if or (hasPrefix "kube-" $prefix) (hasPrefix "openshift-" $prefix) }}
+{{- fail (printf "defaults: rule %s: namespaces that begin with %s are the cluster's own, and no rule is for them; give it another prefix" .name $prefix) }}
+{{- end }}
 {{- if not (or $profiles.configMap (has .profile $known) (hasKey $files .profile)) }}
 {{- fail (printf "defaults: rule %s: there is no profile %s; there are %s" .name .profile (concat $known (keys $files | sortAlpha) | join ", ")) }}
 {{- end }}
