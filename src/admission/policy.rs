@@ -7,6 +7,7 @@ use super::defaults::{Defaults, Rule};
 use super::pod_security::Level;
 use super::profile::{Profile, Profiles, Setting};
 use super::text::{quoted, word};
+use super::unread;
 
 /// The namespace label that opts in, and names the profile.
 pub const PROFILE: &str = "podseal.io/profile";
@@ -152,7 +153,7 @@ pub struct Policy<'a> {
     pub mode: Mode,
     /// Who creates job pods; anybody, where the namespace does not say.
     runners: Option<Vec<&'a str>>,
-    /// What is wrong with the labels.
+    /// What is wrong with the labels and annotations.
     pub warnings: Vec<String>,
     said: Said<'a>,
 }
@@ -287,6 +288,7 @@ impl<'a> Policy<'a> {
         let level = read(said, LEVEL, &levels, &mut warnings);
         let modes = Mode::ALL.map(|mode| (mode.name(), mode));
         let mode = read(said, MODE, &modes, &mut warnings);
+        warnings.append(&mut unread::warnings(namespace, settings.defaults));
         let runners = said.runner().0.map(|users| {
             let users: Vec<_> = users
                 .split(',')

@@ -214,6 +214,13 @@ impl Written {
         ProfileError::at(self.outline.find(&["extends"]), told)
     }
 
+    /// Whether it says what is at `path` itself.
+    pub fn says(&self, path: &[&str]) -> bool {
+        let mut path = path.iter();
+        let said = path.try_fold(&self.says, |value, key| value.get(key));
+        said.is_some_and(|value| !value.is_null())
+    }
+
     /// Where it says what is at `path`: there, or at the nearest object around it;
     /// or where it names the profile that says it.
     pub fn position(&self, path: &[&str]) -> Option<Position> {
