@@ -183,14 +183,20 @@ impl<'a> Said<'a> {
     /// namespace that has no profile's label of its own has not sealed it, and the
     /// rule is the cluster administrator's word.
     fn label(&self, label: &str) -> (Option<&'a str>, Source<'a>) {
-        let own = self.own(label).filter(|own| !self.is_milder(label, own));
+        let own = self.own(label);
         let of_rule = |rule: &'a Rule| match label {
             PROFILE => Some(rule.profile.as_str()),
             LEVEL => rule.level.as_deref(),
             MODE => rule.mode.as_deref(),
             _ => None,
         };
-        self.first(own, Source::Label, of_rule)
+        match (own, self.rule) {
+            // What the rule leaves unsaid is its word, too: the default holds.
+            (Some(own), Some(rule)) if self.is_milder(label, own) => {
+                (of_rule(rule), Source::Rule(&rule.name))
+            }
+            _ => self.first(own, Source::Label, of_rule),
+        }
     }
 
     fn own(&self, label: &str) -> Option<&'a str> {
