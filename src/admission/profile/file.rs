@@ -185,8 +185,10 @@ impl Written {
             let path: Vec<_> = path.iter().map(String::as_str).collect();
             ProfileError::at(self.position(&path), of_type(&path, error.inner()))
         })?;
-        profile.extends = self.extends.clone();
+        // What it says in the end counts, not how it comes to say so.
+        profile.extends = None;
         profile.revision = revision(&profile);
+        profile.extends = self.extends.clone();
         let findings = check(&profile).into_iter().map(|finding| {
             let position = self.position(&finding.path);
             (finding, position)
