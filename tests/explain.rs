@@ -380,7 +380,7 @@ fn the_jobs_own_home_the_level_and_the_collector_are_rules_of_no_profile() {
     );
     let shown = text(&explain(&arguments, &pod).stdout);
     let row = "/unused     argument --annotation\n                             \
-               not used: build has the HOME /work/own of its own\n";
+               over /my_custom_dir: podseal's default\n                             not used: build has the HOME /work/own of its own\n";
     assert!(shown.contains(row), "{shown}");
     let drop = change(explained, "build", "securityContext.capabilities.drop");
     assert_eq!(drop["rule"], "the level restricted");

@@ -36,7 +36,7 @@ of the pod's namespace (--namespaces), from default rules (--defaults), or is sa
 outright (--profile, --label).";
 
 const USAGE: &str = "podseal review [OPTIONS] \
-    <--namespaces FILE|--profile NAME|--label KEY=VALUE|--defaults FILE> FILE...";
+    <--namespaces FILE|--profile NAME|--label KEY=VALUE|--defaults FILE>\n       FILE...";
 
 const EXAMPLES: &str = "\
 Examples:

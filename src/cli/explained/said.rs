@@ -114,9 +114,11 @@ fn of_setting(
     }
     let profile = policy.profile.filter(|profile| profile.gives_home());
     if let (Setting::Home, Some(profile)) = (setting, profile) {
-        // What holds where neither namespace nor profile says a path.
-        let path = || profile.home.path.clone();
-        said.value = Some(said.value.unwrap_or_else(path));
+        let path = &profile.home.path;
+        if !nobody && said.in_profile.is_empty() {
+            said.remark = Some(format!("over {path}: podseal's default"));
+        }
+        said.value = Some(said.value.unwrap_or_else(|| path.clone()));
         let home = asking.jobs_home.map(bounded);
         said.unused = home.map(|home| format!("build has the HOME {home} of its own"));
     }
