@@ -110,6 +110,78 @@ fn a_runner_can_be_required() {
 }
 
 #[test]
+fn a_misspelt_label_is_told_with_the_one_that_was_meant() {
+    let warnings = |args: &[&str]| {
+        let (_, line) = review(args, &privileged_service());
+        line["warnings"].clone()
+    };
+    let misspelt =
+        json!("label podseal.io/levle is read by nobody; did you mean podseal.io/level?");
+    let args = ["--profile", "none", "--level", "privileged"];
+    assert_eq!(warnings(&args), json!([]));
+    let args = [&args[..], &["--label", "podseal.io/levle=restricted"]].concat();
+    assert_eq!(warnings(&args), json!([misspelt]));
+    let args = [
+        "--label",
+        "podseal.io/profil=none",
+        "--label",
+        "podseal.io/runner=x",
+    ];
+    assert_eq!(
+        warnings(&args),
+        json!([
+            "label podseal.io/profil is read by nobody; did you mean podseal.io/profile?",
+            "label podseal.io/runner is read by nobody, since it is an annotation",
+        ])
+    );
+}
+
+#[test]
+fn where_a_default_rule_holds_messages_name_it_and_no_label() {
+    let rules = tempfile::NamedTempFile::new().expect("a file");
+    let text = "rules:\n\
+        - {name: named, namespaces: {prefix: named-}, profile: rootless, runner: somebody}\n\
+        - {name: trusting, namespaces: {prefix: trusting-}, profile: privileged}\n";
+    std::fs::write(rules.path(), text).expect("the rules");
+    let path = rules.path().display().to_string();
+    let of = |args: &[&str], pod: &str| {
+        let args = [&["--defaults", &path, "-n"], args].concat();
+        review(&args, &support::pod(pod)).1
+    };
+    let message = of(&["others"], "default-with-service")["message"].clone();
+    assert_eq!(
+        message,
+        "the namespace has no label podseal.io/profile, and no default rule is for it"
+    );
+    let line = of(&["named-1", "--as", "mallory"], "default-with-service");
+    let told =
+        "the pod has a job's labels, but its creator is not the runner of default rule named";
+    assert!(
+        line["message"]
+            .as_str()
+            .is_some_and(|said| said.starts_with(told)),
+        "{line:#}"
+    );
+    let line = of(&["trusting-1"], "default-with-service");
+    assert_eq!(
+        line["warnings"][0],
+        "the profile grants more than the baseline to whoever puts a job's labels on a pod: the \
+         default rule trusting names no runner"
+    );
+}
+
+#[test]
+fn the_usage_names_every_way_to_say_a_profile() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
+    command.args(["review", "pod.yaml"]);
+    let told = text(&support::run(command, "").stderr);
+    let (_, usage) = told.split_once("Usage: ").expect("a usage");
+    for argument in ["--namespaces", "--profile", "--label", "--defaults"] {
+        assert!(usage.contains(argument), "{argument}: {told}");
+    }
+}
+
+#[test]
 fn labels_that_mean_nothing_without_a_profile_are_told() {
     let namespaces = tempfile::NamedTempFile::new().expect("a file");
     let namespace = "kind: Namespace\nmetadata: {name: gitlab-ci, labels: {podseal.io/level: \

@@ -35,6 +35,24 @@ containers:
         limits: {github.com/fuse: 1}
 ";
 
+/// Of a profile that gives nobody a HOME, and says no path for one.
+const HOMES: &str = "\
+name: homes
+extends: root-fuse
+summary: root-fuse with a HOME
+containers:
+  build:
+    home: true
+";
+
+/// The same with a path.
+const PLACED: &str = "\
+name: placed
+extends: homes
+home:
+  path: /my_custom_dir
+";
+
 const RULES: &str = "\
 rules:
 - name: jobs
@@ -79,6 +97,8 @@ fn explain_with(arguments: &[&str], pod: &Value, env: &[(&str, &str)]) -> Output
     };
     write("profiles/ours.yaml", OURS);
     write("profiles/more.yaml", MORE);
+    write("profiles/homes.yaml", HOMES);
+    write("profiles/placed.yaml", PLACED);
     write("rules.yaml", RULES);
     write("ns.yaml", NAMESPACE);
     let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
@@ -159,11 +179,13 @@ value, and who says it
   mode           enforce           podseal's default, without podseal.io/mode
   runner         -                 whoever creates a pod with a job's labels
   run-as-user    3000              annotation podseal.io/run-as-user
-                                   over 1000: containers.helper.default of rootless
+                                   over 1000: containers.helper.default of
+                                   rootless
                                    over 2000: containers.build.set of ours:9
-  home           /my_custom_dir    home.path of rootless
+  home           /my_custom_dir    podseal's default, without podseal.io/home
   fuse-resource  example.com/fuse  annotation podseal.io/fuse-resource
-                                   over github.com/fuse: containers.build.set of more:7
+                                   over github.com/fuse: containers.build.set of
+                                   more:7
   nothing reads the label podseal.io/runner
   nothing reads the annotation podseal.io/hoem
 
@@ -171,12 +193,14 @@ container build, by containers.build
   privileged                         false (was true)  set of rootless
   allowPrivilegeEscalation           true              set of rootless
   runAsUser                          3000              set of ours:9
-                                                       changed by podseal.io/run-as-user
+                                                       changed by
+                                                       podseal.io/run-as-user
   appArmorProfile                    Unconfined        set of ours:10
   capabilities.add                   + SETUID, SETGID  capabilities of rootless
   env BUILDAH_ISOLATION              chroot            set of ours:11
   resources.limits example.com/fuse  1                 set of more:7
-                                                       changed by podseal.io/fuse-resource
+                                                       changed by
+                                                       podseal.io/fuse-resource
   env HOME                           /my_custom_dir    home of rootless
   volumeMounts podseal-home          + /my_custom_dir  home of rootless
 
@@ -194,6 +218,8 @@ pod
 granted by the profile at baseline
   appArmorProfile to build
 
+  warning: label podseal.io/runner is read by nobody, since it is an annotation
+  warning: annotation podseal.io/hoem is read by nobody; did you mean podseal.io/home?
   warning: the profile grants more than the baseline to whoever puts a job's labels on a pod: \
 the namespace has no annotation podseal.io/runner
 1 pod: 1 corrected, 0 unchanged, 0 denied
@@ -215,15 +241,17 @@ fn a_value_is_a_labels_an_annotations_a_rules_an_arguments_a_profiles_or_podseal
     let source = |name: &str| value(explained, name)["source"].clone();
     assert_eq!(source("profile"), "label");
     assert_eq!(source("run-as-user"), "annotation");
-    assert_eq!(source("home"), "profile");
+    assert_eq!(source("home"), "podseal");
     assert_eq!(source("level"), "podseal");
     assert_eq!(
         explained["unread"],
         json!(["label podseal.io/runner", "annotation podseal.io/hoem"])
     );
-    let home = json!([{"value": "/my_custom_dir", "profile": "rootless", "field": "home.path",
-        "file": null, "line": null, "column": null}]);
-    assert_eq!(value(explained, "home")["inProfile"], home);
+    let home = value(explained, "home");
+    assert_eq!(
+        (&home["value"], &home["inProfile"]),
+        (&json!("/my_custom_dir"), &json!([]))
+    );
 
     let arguments = [
         &IN_CI[..],
@@ -342,6 +370,18 @@ fn the_jobs_own_home_the_level_and_the_collector_are_rules_of_no_profile() {
     ];
     let of = ["value", "rule", "profile", "setting"].map(|key| home[key].clone());
     assert_eq!(of, own);
+    let said = value(explained, "home");
+    assert_eq!(
+        (&said["value"], &said["unused"]),
+        (
+            &json!("/unused"),
+            &json!("build has the HOME /work/own of its own")
+        )
+    );
+    let shown = text(&explain(&arguments, &pod).stdout);
+    let row = "/unused     argument --annotation\n                             \
+               over /my_custom_dir: podseal's default\n                             not used: build has the HOME /work/own of its own\n";
+    assert!(shown.contains(row), "{shown}");
     let drop = change(explained, "build", "securityContext.capabilities.drop");
     assert_eq!(drop["rule"], "the level restricted");
     let collector = change(
@@ -354,6 +394,67 @@ fn the_jobs_own_home_the_level_and_the_collector_are_rules_of_no_profile() {
         (collector["action"].clone(), collector["rule"].clone()),
         removed
     );
+}
+
+#[test]
+fn a_home_is_whose_file_asks_for_it_and_its_path_is_podseals_where_no_file_says_one() {
+    let arguments = |profile| ["--profiles", "profiles", "--profile", profile];
+    let explained = &json_of(&arguments("homes"), &job())["explain"];
+    let home = value(explained, "home");
+    assert_eq!(
+        (&home["value"], &home["source"], &home["unused"]),
+        (&json!("/my_custom_dir"), &json!("podseal"), &Value::Null)
+    );
+    let asks = json!({"profile": "homes", "field": "containers.build.home",
+        "file": "profiles/homes.yaml", "line": 6, "column": 5});
+    let changes = explained["changes"].as_array().expect("changes");
+    for field in [
+        "env HOME",
+        "volumeMounts podseal-home",
+        "volumes podseal-home",
+    ] {
+        let change = changes.iter().find(|change| change["field"] == field);
+        let change = change.unwrap_or_else(|| panic!("{field} in {changes:#?}"));
+        assert_eq!(
+            (&change["rule"], &change["profile"]),
+            (&json!("containers.build.home"), &asks),
+            "{field}"
+        );
+    }
+    let shown = text(&explain(&arguments("homes"), &job()).stdout);
+    for line in [
+        "/my_custom_dir   podseal's default, without podseal.io/home\n",
+        "home of homes:6\n",
+        "+ emptyDir      containers.build.home of\n",
+    ] {
+        assert!(shown.contains(line), "{line}{shown}");
+    }
+    assert!(!shown.contains("home of root-fuse"), "{shown}");
+
+    let explained = &json_of(&arguments("placed"), &job())["explain"];
+    let said = json!([{"value": "/my_custom_dir", "profile": "placed", "field": "home.path",
+        "file": "profiles/placed.yaml", "line": 4, "column": 3}]);
+    let home = value(explained, "home");
+    assert_eq!(
+        (&home["source"], &home["inProfile"]),
+        (&json!("profile"), &said)
+    );
+}
+
+#[test]
+fn words_stay_whole_in_80_columns_however_long_names_and_values_are() {
+    let mut pod = job();
+    pod["spec"]["containers"][0]["securityContext"]["runAsUser"] = 70_000.into();
+    let resource = format!("{}.example.com/fuse", "device-plugin".repeat(2));
+    let home = format!("--annotation=podseal.io/home=/work/{}", "long/".repeat(6));
+    let fuse = format!("--annotation=podseal.io/fuse-resource={resource}");
+    let arguments = [&IN_CI[..], &[&home, &fuse]].concat();
+    let shown = text(&explain(&arguments, &pod).stdout);
+    let (_, table) = shown.split_once("\n  podseal  ").expect("a table");
+    assert!(table.contains(&resource), "{shown}");
+    for line in table.lines().filter(|line| !line.contains("warning:")) {
+        assert!(line.chars().count() <= 80, "{line}\n{shown}");
+    }
 }
 
 #[test]
@@ -477,7 +578,7 @@ fn where_nobody_gives_a_profile_it_is_told_why() {
     };
     let rules = ["--defaults", "rules.yaml", "--profiles", "profiles"];
     let stdout = none(&[&rules[..], &["-n", "plain"]].concat());
-    let why = "no label podseal.io/profile, and the 2 default rules are for others";
+    let why = "no label podseal.io/profile, and the 2 default rules are for";
     assert!(stdout.contains(why), "{stdout}");
     let stdout = none(&[&rules[..], &["-n", "kube-ci-job", "--label", "team=a"]].concat());
     let why = "the namespace is the cluster's own, which no default rule is for";

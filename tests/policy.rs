@@ -353,6 +353,27 @@ fn only_the_named_runner_gets_a_correction_and_a_grant() {
 }
 
 #[test]
+fn a_misspelt_label_is_told_to_the_creator_and_in_the_record_and_in_audit_in_the_record_alone() {
+    let pod = fixture("default-with-service");
+    let warning = "label podseal.io/levle is read by nobody; did you mean podseal.io/level?";
+    for mode in ["enforce", "warn", "audit"] {
+        let labels = [
+            (PROFILE, "rootless"),
+            (MODE, mode),
+            ("podseal.io/levle", "restricted"),
+        ];
+        let fate = fate(&pod, &labels);
+        assert_eq!(fate.warnings, [warning], "{mode}");
+        let told = if mode == "audit" { 0 } else { 2 };
+        assert_eq!(
+            fate.told.iter().filter(|told| *told == warning).count(),
+            told,
+            "{mode}: by each webhook"
+        );
+    }
+}
+
+#[test]
 fn labels_alone_are_warned_of_where_they_give_more_than_baseline_and_denied_on_request() {
     let pod = fixture("privileged-with-service");
     let namespace = namespace(&[(PROFILE, "privileged")], None);

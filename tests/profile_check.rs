@@ -159,6 +159,7 @@ mine, extends rootless
   build    beyond restricted allowPrivilegeEscalation: true; capabilities.add: SETUID, SETGID
   granted at baseline: appArmorProfile to build
   granted at restricted: allowPrivilegeEscalation, capabilities, seccompProfile to build
+  jobs denied at restricted: build securityContext.appArmorProfile.type: Unconfined
 ";
     assert_eq!(stdout, expected);
     let told = text(&check(folder.path(), &["-o", "json"]).stdout);

@@ -105,8 +105,8 @@ fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
             &job,
             "namespace \"unknown-1\" has by the default rule unknown the profile \"gone\", and \
              podseal knows no profile of that name; to mend it, ask a cluster administrator to \
-             correct that rule, or set the namespace's label podseal.io/profile, to one of userns, \
-             rootless, root-fuse, openshift, privileged, none",
+             correct that rule, or set the namespace's label podseal.io/profile, to one of none, \
+             userns, rootless, root-fuse, openshift, privileged",
         ),
         (
             "unnamed-1",
@@ -121,8 +121,8 @@ fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
             "wrong-1",
             &[],
             &job,
-            "namespace \"wrong-1\" has by the default rule wrong the profile \"rootless\", and the \
-             setting run-as-user of that rule cannot change it: \"0\" is no user from 1 to 65535; \
+            "namespace \"wrong-1\" has by the default rule wrong the profile \"rootless\", and that \
+             rule's settings.run-as-user cannot change it: \"0\" is no user from 1 to 65535; \
              to mend it, ask a cluster administrator to correct or remove that",
         ),
         (
@@ -151,7 +151,8 @@ fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
         &json!({"metadata": {"name": "x"},
         "spec": {"hostPID": true, "containers": [{"name": "app"}]}}),
     );
-    let by = "holds every pod to restricted (default rule strict; profile \"rootless\")";
+    let by = "holds every pod to restricted (default rule strict; profile \"rootless\" by the \
+              default rule strict)";
     assert!(strict.contains(by), "{strict}");
     let passed_over = said_by_rule("others-1", &[], &job);
     let whom = "is not among the users whom the default rule others names as runner";

@@ -14,14 +14,13 @@ use podseal::admission::policy::{LEVEL, Namespace, PROFILE, Settings};
 use podseal::admission::profile::{Profile, Profiles};
 use podseal::admission::request::Request;
 use podseal::admission::review::{Allowed, Decision, Outcome, correct};
-use podseal::admission::stamp::CORRECTED_AS;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use refusals::refusals;
 use serde_json::{Value, json};
-use widening::{beside_settings, fuse_device};
+use widening::{beside_settings, fuse_device, without_mark};
 
 #[path = "support/answer.rs"]
 mod answer;
@@ -225,21 +224,6 @@ proptest! {
         };
         prop_assert_eq!(decided(&by_rule, &defaults), decided(&itself, &none));
     }
-}
-
-/// The pod as it is apart from podseal's mark, which only some profiles leave.
-fn without_mark(mut pod: Value) -> Value {
-    let metadata = pod["metadata"].as_object_mut().expect("metadata");
-    if let Some(annotations) = metadata
-        .get_mut("annotations")
-        .and_then(Value::as_object_mut)
-    {
-        annotations.remove(CORRECTED_AS);
-        if annotations.is_empty() {
-            metadata.remove("annotations");
-        }
-    }
-    pod
 }
 
 #[test]

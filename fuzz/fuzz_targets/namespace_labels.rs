@@ -200,7 +200,7 @@ fuzz_target!(|bytes: &[u8]| {
         (MODE, label(MODE).is_some_and(|v| !is_mode(v))),
     ] {
         if invalid {
-            let about = format!("label {label}: ");
+            let about = format!("label {label}: \"");
             let warned = policy.warnings.iter().filter(|w| w.starts_with(&about));
             assert_eq!(warned.count(), 1, "{:?}", policy.warnings);
             let without = input.without(label);

@@ -44,7 +44,7 @@ impl Setting {
     }
 
     /// The annotation of a namespace.
-    pub fn annotation(self) -> &'static str {
+    pub const fn annotation(self) -> &'static str {
         match self {
             Setting::RunAsUser => RUN_AS_USER,
             Setting::Home => HOME,
@@ -123,7 +123,8 @@ impl<'a> Adjusted<'a> {
                 ))?;
                 if !self.profile.names_a_user() {
                     return Err(
-                        "the profile names no user but root, so there is none to change".to_owned(),
+                        "the profile names no user, or only root, so there is none to change"
+                            .to_owned(),
                     );
                 }
                 self.run_as_user = Some(user);
@@ -357,7 +358,7 @@ mod tests {
         let why = adjusted("root-fuse", Setting::RunAsUser, "1").expect_err("root stays root");
         assert_eq!(
             why,
-            "the profile names no user but root, so there is none to change"
+            "the profile names no user, or only root, so there is none to change"
         );
     }
 

@@ -1,6 +1,7 @@
 //! A change in its parts, for whoever shows many of them in a table.
 
 use super::change::{By, Change, Kind, old_value};
+use super::job::Role;
 use super::pod::Place;
 use super::profile::Medium;
 use super::text::word;
@@ -133,7 +134,12 @@ impl Change<'_> {
             Kind::CapabilitiesAdded { list, .. } => path.push(list.key()),
             // What one list gains, the other loses.
             Kind::CapabilitiesRemoved { .. } => {}
-            Kind::Env { .. } | Kind::Mount { .. } if self.by == By::Home => path.push("path"),
+            Kind::Env { .. } | Kind::Mount { .. } if self.by == By::Home => {
+                if let Place::Container(list, _) = self.place {
+                    let role = Role::of(list, &self.name);
+                    path = vec!["containers", role.key(), "home"];
+                }
+            }
             Kind::Env { var, .. } => path.extend(["env", var]),
             Kind::Limit { resource: name, .. } => {
                 path.extend(["resources", "limits", resource(name)]);

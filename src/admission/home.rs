@@ -105,6 +105,16 @@ fn home_of<'a>(build: &Container<'a>) -> Result<Option<(Text<'a>, HomePath)>, Re
     }
 }
 
+/// The HOME that the pod's job says itself, if podseal takes it for the profile's.
+pub fn of_job(pod: &Pod<'_>) -> Option<String> {
+    let mut containers = pod.spec.containers.iter();
+    let build = containers.find(|container| &*container.name == BUILD)?;
+    match home_of(build) {
+        Ok(Some((value, HomePath::Mountable(_)))) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
 fn mount<'a>(
     corrector: &mut Corrector<'a, '_>,
     targets: &[Target],

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | bytes | [`request`] | [`request::Request`], with the [`pod`] borrowed from them |
 //! | pod | [`job`] | [`job::Job`], or it is no job |
-//! | namespace labels, or [`defaults`] | [`policy`] | [`policy::Policy`], with its [`profile`] |
+//! | namespace labels, or [`defaults`] | [`policy`], [`unread`] | [`policy::Policy`], with its [`profile`] |
 //! | profile and the namespace's annotations | [`adjusted`] | [`adjusted::Adjusted`], or a denial |
 //! | pod and profile | `plan`, [`home`], `restrict` | [`change::Change`]s and a JSON Patch, by `corrector` and `patch` |
 //! | corrected pod | `conflict`, `shape` | nothing, or a [`message::Refusal`]; cautions |
@@ -41,4 +41,5 @@ pub mod security_context;
 mod shape;
 pub mod stamp;
 pub mod text;
+pub mod unread;
 pub mod volume;

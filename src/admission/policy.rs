@@ -7,6 +7,7 @@ use super::defaults::{Defaults, Rule};
 use super::pod_security::Level;
 use super::profile::{Profile, Profiles, Setting};
 use super::text::{quoted, word};
+use super::unread;
 
 /// The namespace label that opts in, and names the profile.
 pub const PROFILE: &str = "podseal.io/profile";
@@ -152,7 +153,7 @@ pub struct Policy<'a> {
     pub mode: Mode,
     /// Who creates job pods; anybody, where the namespace does not say.
     runners: Option<Vec<&'a str>>,
-    /// What is wrong with the labels.
+    /// What is wrong with the labels and annotations.
     pub warnings: Vec<String>,
     said: Said<'a>,
 }
@@ -182,14 +183,20 @@ impl<'a> Said<'a> {
     /// namespace that has no profile's label of its own has not sealed it, and the
     /// rule is the cluster administrator's word.
     fn label(&self, label: &str) -> (Option<&'a str>, Source<'a>) {
-        let own = self.own(label).filter(|own| !self.is_milder(label, own));
+        let own = self.own(label);
         let of_rule = |rule: &'a Rule| match label {
             PROFILE => Some(rule.profile.as_str()),
             LEVEL => rule.level.as_deref(),
             MODE => rule.mode.as_deref(),
             _ => None,
         };
-        self.first(own, Source::Label, of_rule)
+        match (own, self.rule) {
+            // What the rule leaves unsaid is its word, too: the default holds.
+            (Some(own), Some(rule)) if self.is_milder(label, own) => {
+                (of_rule(rule), Source::Rule(&rule.name))
+            }
+            _ => self.first(own, Source::Label, of_rule),
+        }
     }
 
     fn own(&self, label: &str) -> Option<&'a str> {
@@ -287,6 +294,7 @@ impl<'a> Policy<'a> {
         let level = read(said, LEVEL, &levels, &mut warnings);
         let modes = Mode::ALL.map(|mode| (mode.name(), mode));
         let mode = read(said, MODE, &modes, &mut warnings);
+        warnings.append(&mut unread::warnings(namespace, settings.defaults));
         let runners = said.runner().0.map(|users| {
             let users: Vec<_> = users
                 .split(',')
@@ -379,7 +387,12 @@ impl<'a> Policy<'a> {
     /// a runner's labels on a pod.
     pub fn trusts_labels(&self) -> bool {
         let grants = |profile: &Profile| profile.grants_beyond_baseline(self.level);
-        self.runners.is_none() && self.profile.is_some_and(grants)
+        // Under a rule the annotation is the word of whoever made the namespace.
+        let is_sealed = match self.said.rule {
+            Some(rule) => rule.runner.is_some(),
+            None => self.runners.is_some(),
+        };
+        !is_sealed && self.profile.is_some_and(grants)
     }
 }
 

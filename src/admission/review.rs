@@ -4,6 +4,8 @@
 //! `/validate` does. Both say what the policy says; [`Decision::answer`] is what
 //! leaves podseal, which in the modes `warn` and `audit` is milder.
 
+use std::borrow::Cow;
+
 use json_patch::Patch;
 
 use super::adjusted::Adjusted;
@@ -53,8 +55,10 @@ pub enum Outcome {
 pub enum Allowed {
     /// The request neither creates nor changes a pod.
     NotAPod,
-    /// The namespace has no profile label, and no default rule speaks for it.
+    /// The namespace has no profile label, and there are no default rules.
     NotOptedIn,
+    /// The namespace has no profile label, and none of the default rules is for it.
+    NoRule,
     /// The namespace is the cluster's own, or podseal's.
     LeftAlone,
     /// The pod runs no job.
@@ -75,11 +79,24 @@ pub enum Allowed {
 }
 
 impl Allowed {
-    /// The reason as a clause.
-    pub fn reason(self) -> &'static str {
+    /// The reason as a clause, where `policy` holds.
+    pub fn reason(self, policy: Option<&Policy<'_>>) -> Cow<'static, str> {
+        match policy.map(Policy::source_of_runner) {
+            Some(Source::Rule(rule)) if self == Allowed::NotTheRunner => Cow::Owned(format!(
+                "the pod has a job's labels, but its creator is not the runner of default rule {}",
+                word(rule)
+            )),
+            _ => Cow::Borrowed(self.clause()),
+        }
+    }
+
+    fn clause(self) -> &'static str {
         match self {
             Allowed::NotAPod => "the request neither creates nor changes a pod",
             Allowed::NotOptedIn => "the namespace has no label podseal.io/profile",
+            Allowed::NoRule => {
+                "the namespace has no label podseal.io/profile, and no default rule is for it"
+            }
             Allowed::LeftAlone => {
                 "the namespace is the cluster's own or podseal's, which podseal leaves alone \
                  whatever its labels"
@@ -126,8 +143,9 @@ impl<'a> Decision<'a> {
     pub(super) fn new(policy: Option<Policy<'a>>, job: Option<Job<'a>>, outcome: Outcome) -> Self {
         let warnings = policy.as_ref().map(|policy| policy.warnings.clone());
         let mut warnings = warnings.unwrap_or_default();
-        if job.is_some() && policy.as_ref().is_some_and(Policy::trusts_labels) {
-            warnings.push(LABELS_TRUSTED.to_owned());
+        let policy_of_job = policy.as_ref().filter(|_| job.is_some());
+        if let Some(policy) = policy_of_job.filter(|policy| policy.trusts_labels()) {
+            warnings.push(labels_trusted(policy));
         }
         Decision {
             policy,
@@ -210,8 +228,15 @@ fn passed_over(policy: &Policy<'_>) -> String {
     )
 }
 
-const LABELS_TRUSTED: &str = "the profile grants more than the baseline to whoever puts a job's \
-    labels on a pod: the namespace has no annotation podseal.io/runner";
+fn labels_trusted(policy: &Policy<'_>) -> String {
+    let who = match policy.rule() {
+        Some(rule) => format!("the default rule {} names no runner", word(rule)),
+        None => "the namespace has no annotation podseal.io/runner".to_owned(),
+    };
+    format!(
+        "the profile grants more than the baseline to whoever puts a job's labels on a pod: {who}"
+    )
+}
 
 /// Decides how the pod that `request` creates is corrected.
 ///
@@ -276,9 +301,10 @@ pub fn correct<'a>(
 
 /// Why nothing holds for a namespace.
 pub(super) fn without_policy(namespace: &Namespace, settings: &Settings<'_>) -> Allowed {
-    match settings.defaults.leaves_alone(&namespace.name) {
-        true => Allowed::LeftAlone,
-        false => Allowed::NotOptedIn,
+    match settings.defaults {
+        defaults if defaults.leaves_alone(&namespace.name) => Allowed::LeftAlone,
+        defaults if defaults.is_empty() => Allowed::NotOptedIn,
+        _ => Allowed::NoRule,
     }
 }
 

@@ -131,7 +131,13 @@ fn yaml_documents(text: &str) -> Result<Vec<Box<RawValue>>, InputError> {
     // The budget guards services against strangers' YAML; here the user reads
     // their own, and a list of every pod of a cluster is large.
     // Numbers are read as kubectl reads them: 0644 is octal.
-    let options = serde_saphyr::options! { budget: None, legacy_octal_numbers: true };
+    // An error quotes no line of it: a pod's variables may be secrets, and what is
+    // printed is pasted.
+    let options = serde_saphyr::options! {
+        budget: None,
+        legacy_octal_numbers: true,
+        with_snippet: false,
+    };
     let documents: Vec<serde_json::Value> =
         serde_saphyr::from_multiple_with_options(text, options)?;
     let documents = documents.iter().filter(|document| !document.is_null());

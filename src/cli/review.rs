@@ -14,6 +14,7 @@ use super::input::{self, Item};
 use super::render;
 use super::reviewed::{Format, Reviewed, Tally, print};
 use super::rules::{self, Read};
+use crate::admission::home;
 use crate::admission::judge::judge;
 use crate::admission::pod::Pod;
 use crate::admission::policy::{
@@ -22,6 +23,7 @@ use crate::admission::policy::{
 use crate::admission::request::Request;
 use crate::admission::review::{Answer, Outcome, correct};
 use crate::admission::text::bounded;
+use crate::admission::unread;
 use crate::cluster::file::NamespaceFile;
 use crate::rules::current::Rules;
 
@@ -34,7 +36,7 @@ of the pod's namespace (--namespaces), from default rules (--defaults), or is sa
 outright (--profile, --label).";
 
 const USAGE: &str = "podseal review [OPTIONS] \
-    <--namespaces FILE|--profile NAME|--defaults FILE> FILE...";
+    <--namespaces FILE|--profile NAME|--label KEY=VALUE|--defaults FILE>\n       FILE...";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -279,6 +281,7 @@ fn review(
     let before: Value = object_of(&text)?;
     let (operation, user) = (request.operation.to_string(), request.user().to_owned());
 
+    let jobs_home = request.object.as_ref().and_then(home::of_job);
     let corrected = correct(request.clone(), &namespace, &settings);
     let mut after = before.clone();
     if let Answer::Patch(patch) = corrected.answer() {
@@ -301,6 +304,7 @@ fn review(
             arguments: &source.arguments,
             operation: &operation,
             user: &user,
+            jobs_home: corrected.job.as_ref().and(jobs_home.as_deref()),
         };
         reviewed.explain(Explained::of(&corrected, &asking));
     }
@@ -313,6 +317,8 @@ fn review(
         reviewed.warnings.extend(
             ineffective.map(|label| format!("label {label} has no effect without {PROFILE}")),
         );
+        let unread = unread::warnings(&namespace, settings.defaults);
+        reviewed.warnings.extend(unread);
     }
     Ok(reviewed)
 }

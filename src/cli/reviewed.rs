@@ -59,7 +59,9 @@ struct ReviewedJob {
 /// Why a pod is left as it is; and, where it was judged, that it passed.
 fn also_judged(reason: &str, judged: Option<&Decision<'_>>) -> String {
     match judged.map(|judged| &judged.outcome) {
-        Some(Outcome::Allow(why @ Allowed::Complies)) => format!("{reason}, and {}", why.reason()),
+        Some(Outcome::Allow(why @ Allowed::Complies)) => {
+            format!("{reason}, and {}", why.reason(None))
+        }
         _ => reason.to_owned(),
     }
 }
@@ -85,8 +87,9 @@ impl Reviewed {
         let allowed = ![telling, corrected]
             .iter()
             .any(|d| matches!(d.answer(), Answer::Deny(_)));
+        let policy = corrected.policy.as_ref();
         let (code, message) = match &telling.outcome {
-            Outcome::Allow(why) => (200, Some(also_judged(why.reason(), judged))),
+            Outcome::Allow(why) => (200, Some(also_judged(&why.reason(policy), judged))),
             Outcome::Mutate(_) => (200, None),
             Outcome::Deny(denial) => (denial.code, Some(denial.message.clone())),
         };
@@ -98,7 +101,6 @@ impl Reviewed {
         warnings.extend(telling.warnings.iter().cloned());
         let mut seen = std::collections::HashSet::new();
         warnings.retain(|warning| seen.insert(warning.clone()));
-        let policy = corrected.policy.as_ref();
         Reviewed {
             file: file.to_owned(),
             namespace,

@@ -243,9 +243,9 @@ pub fn line(
     duration: Duration,
 ) -> String {
     let (code, message) = match &decision.outcome {
-        Outcome::Allow(why) => (200, why.reason()),
-        Outcome::Mutate(_) => (200, "corrected as the profile says"),
-        Outcome::Deny(denial) => (denial.code, denial.message.as_str()),
+        Outcome::Allow(why) => (200, why.reason(decision.policy.as_ref())),
+        Outcome::Mutate(_) => (200, "corrected as the profile says".into()),
+        Outcome::Deny(denial) => (denial.code, denial.message.as_str().into()),
     };
     let policy = decision.policy.as_ref();
     let job = decision.job.as_ref().map(JobShown::of);
@@ -266,7 +266,7 @@ pub fn line(
         mode: decision.mode().name(),
         decision: decision.outcome.word(),
         code,
-        message,
+        message: &message,
         warnings: &decision.warnings,
         violations: violations.collect(),
         violation_count: decision.violations.count,

@@ -5,7 +5,6 @@
 //! called for every namespace that opted in. Each test brings a release and
 //! namespaces of its own, and takes them along.
 
-mod attack;
 mod called;
 mod certificates;
 mod emergencies;

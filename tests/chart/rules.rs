@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::release::{Release, Values, job};
+use crate::release::{CONFIGURATIONS, Release, Values, job};
 use crate::support::controlplane::{ADMIN, await_condition};
 
 /// A profile of one's own, by which `build` is this user.
@@ -179,5 +179,62 @@ fn no_job_notices_that_a_profile_or_a_rule_changes() {
         release.await_user_in("ci-job-4", 2800);
     });
     fared.is_flawless("the profile is another's");
+    release.node().check();
+}
+
+impl Release {
+    fn entries(&self, kind: &str) -> Vec<String> {
+        let configuration = self.configuration(kind).expect("it is there");
+        let webhooks = configuration["webhooks"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        webhooks
+            .iter()
+            .map(|w| w["name"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+}
+
+fn two_rules() -> Value {
+    json!({"defaults": [
+        {"name": "jobs", "namespaces": {"prefix": "ci-job-"}, "profile": "rootless"},
+        {"name": "paid", "namespaces": {"matchLabels": {"team": "payments"}}, "profile": "rootless"},
+    ]})
+}
+
+#[test]
+fn an_entry_goes_when_its_rule_goes() {
+    let file = Values::new(&two_rules());
+    let release = Release::new("entries");
+    release.install(&[&file.arg()]);
+    release.await_corrections();
+    let is_whole = || release.ca_bundles().iter().all(|b| !b.is_empty());
+    await_condition("all are trusted", is_whole, String::new);
+    for kind in CONFIGURATIONS {
+        assert_eq!(release.entries(kind).len(), 3, "{kind}");
+    }
+    let mut values = two_rules();
+    values["defaults"][1]["namespaces"]["matchLabels"] = json!({"team": "sales"});
+    file.write(&values);
+    release.upgrade(&[&file.arg()]);
+    for kind in CONFIGURATIONS {
+        assert_eq!(release.entries(kind).len(), 3, "{kind}");
+    }
+    values["defaults"].as_array_mut().expect("rules").pop();
+    file.write(&values);
+    release.upgrade(&[&file.arg()]);
+    for kind in CONFIGURATIONS {
+        assert_eq!(release.entries(kind).len(), 2, "{kind}");
+    }
+    file.write(&json!({"defaults": []}));
+    release.upgrade(&[&file.arg()]);
+    for kind in CONFIGURATIONS {
+        assert_eq!(release.entries(kind).len(), 1, "{kind}");
+    }
+    release.rollback("1", &[]);
+    for kind in CONFIGURATIONS {
+        assert_eq!(release.entries(kind).len(), 3, "{kind}");
+    }
     release.node().check();
 }

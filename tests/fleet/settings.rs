@@ -36,7 +36,7 @@ const CAN: [(&str, [&str; 3]); 13] = [
     ("none", [NO_USER, NO_HOME, NO_DEVICE]),
 ];
 
-const NO_USER: &str = "the profile names no user but root, so there is none to change";
+const NO_USER: &str = "the profile names no user, or only root, so there is none to change";
 const NO_HOME: &str = "the profile gives no container a HOME";
 const NO_DEVICE: &str = "the profile asks for no fuse device";
 

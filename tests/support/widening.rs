@@ -7,6 +7,7 @@
 
 use podseal::admission::job::Role;
 use podseal::admission::profile::Profile;
+use podseal::admission::stamp::CORRECTED_AS;
 use serde_json::{Map, Value};
 
 /// The limit of `profile` that a namespace may call otherwise.
@@ -24,11 +25,26 @@ pub fn fuse_device(profile: &Profile) -> Option<&str> {
     }
 }
 
+/// The pod as it is apart from podseal's mark, which only some profiles leave.
+pub fn without_mark(mut pod: Value) -> Value {
+    let metadata = pod["metadata"].as_object_mut().expect("metadata");
+    if let Some(annotations) = metadata
+        .get_mut("annotations")
+        .and_then(Value::as_object_mut)
+    {
+        annotations.remove(CORRECTED_AS);
+        if annotations.is_empty() {
+            metadata.remove("annotations");
+        }
+    }
+    pod
+}
+
 /// What a pod is without what settings may change: which somebody a container
 /// runs as, where HOME is, and what the fuse device, the first of `devices` that it
 /// has, is called.
 pub fn beside_settings(pod: &Value, devices: &[&str]) -> Value {
-    let mut pod = pod.clone();
+    let mut pod = without_mark(pod.clone());
     if let Some(volumes) = pod["spec"]["volumes"].as_array_mut() {
         volumes.retain(|volume| !is_ours(&volume["name"]));
     }

@@ -185,8 +185,10 @@ impl Written {
             let path: Vec<_> = path.iter().map(String::as_str).collect();
             ProfileError::at(self.position(&path), of_type(&path, error.inner()))
         })?;
-        profile.extends = self.extends.clone();
+        // What it says in the end counts, not how it comes to say so.
+        profile.extends = None;
         profile.revision = revision(&profile);
+        profile.extends = self.extends.clone();
         let findings = check(&profile).into_iter().map(|finding| {
             let position = self.position(&finding.path);
             (finding, position)
@@ -212,6 +214,13 @@ impl Written {
             known.join(", ")
         );
         ProfileError::at(self.outline.find(&["extends"]), told)
+    }
+
+    /// Whether it says what is at `path` itself.
+    pub fn says(&self, path: &[&str]) -> bool {
+        let mut path = path.iter();
+        let said = path.try_fold(&self.says, |value, key| value.get(key));
+        said.is_some_and(|value| !value.is_null())
     }
 
     /// Where it says what is at `path`: there, or at the nearest object around it;

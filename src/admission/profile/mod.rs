@@ -17,7 +17,7 @@ mod profiles;
 mod scalars;
 #[cfg(test)]
 mod schema;
-mod spelling;
+pub(in crate::admission) mod spelling;
 
 pub use self::file::{ProfileError, Written};
 pub use self::place::Position;

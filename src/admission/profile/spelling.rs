@@ -6,7 +6,10 @@ const DISTANCE: usize = 3;
 const LENGTH: usize = 64;
 
 /// The word of `known` that `word` is most likely meant to be.
-pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub(in crate::admission) fn nearest<'k>(
+    word: &str,
+    known: impl IntoIterator<Item = &'k str>,
+) -> Option<&'k str> {
     if word.len() > LENGTH {
         return None;
     }

@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::places::{Place, Places};
 use crate::admission::adjusted::Adjusted;
-use crate::admission::change::Change;
+use crate::admission::change::{By, Change};
 use crate::admission::changed::{Action, Parts};
+use crate::admission::job::Role;
 
 /// A change, and what asks for it.
 #[derive(Serialize)]
@@ -41,9 +42,17 @@ impl Asked {
             was,
         } = change.parts();
         let path = adjusted.and_then(|adjusted| change.path(|name| adjusted.written(name)));
-        let profile = adjusted
-            .zip(path)
-            .map(|(adjusted, path)| places.at(adjusted.profile, &path));
+        let profile = adjusted.zip(path).map(|(adjusted, path)| {
+            let profile = adjusted.profile;
+            // A volume without a word on it is there for a container's sake.
+            let mut roles = Role::ALL.into_iter();
+            match roles.find(|role| profile.containers.role(*role).home) {
+                Some(role) if path == ["home"] && !places.says(profile, &path) => {
+                    places.at(profile, &["containers", role.key(), "home"])
+                }
+                _ => places.at(profile, &path),
+            }
+        });
         let setting = adjusted.and_then(|adjusted| adjusted.setting_behind(change));
         Asked {
             place,
@@ -56,7 +65,10 @@ impl Asked {
             },
             value,
             was,
-            rule: change.by.to_string(),
+            rule: match &profile {
+                Some(place) if change.by == By::Home => place.field.clone(),
+                _ => change.by.to_string(),
+            },
             profile,
             setting: setting.map(|setting| setting.annotation()),
         }

@@ -58,6 +58,8 @@ pub(super) struct Asking<'q> {
     pub(super) arguments: &'q Arguments,
     pub(super) operation: &'q str,
     pub(super) user: &'q str,
+    /// The HOME that the job says itself, if it has one.
+    pub(super) jobs_home: Option<&'q str>,
 }
 
 impl Explained {
@@ -87,7 +89,7 @@ impl Explained {
                 .map(|profile| places.chain(profile))
                 .unwrap_or_default(),
             values: said::values(policy, asking, &places),
-            unread: said::unread(asking.namespace, policy.is_some()),
+            unread: said::unread(asking, policy.is_some()),
             changes: changes.collect(),
             grants: granted
                 .map(|(role, control)| Granted { role, control })

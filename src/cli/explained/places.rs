@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::admission::profile::{Profile, Profiles, Written};
+use crate::admission::profile::{BUILT_IN, Profile, Profiles, Written};
 use crate::cli::rules::Read;
 
 /// Who says a field, and where.
@@ -20,55 +20,82 @@ pub(super) struct Place {
     pub(super) column: Option<u64>,
 }
 
-/// The profiles, and the files they were read from.
+/// The profiles, as they were written, and the files they were read from.
 pub(super) struct Places<'q> {
     profiles: &'q Profiles,
-    files: BTreeMap<String, (&'q str, Written)>,
+    written: BTreeMap<String, (Option<&'q str>, Written)>,
 }
 
 impl<'q> Places<'q> {
     pub(super) fn of(profiles: &'q Profiles, read: Option<&'q Read>) -> Places<'q> {
         let files = read.map(|read| read.files.as_slice()).unwrap_or_default();
-        let written = files.iter().filter_map(|file| {
-            let written = Written::from_yaml(&file.text).ok()?;
-            Some((written.name.clone(), (file.name.as_str(), written)))
+        let files = files
+            .iter()
+            .map(|file| (Some(file.name.as_str()), file.text.as_str()));
+        let built_in = BUILT_IN.into_iter().map(|(_, text)| (None, text));
+        let written = built_in.chain(files).filter_map(|(file, text)| {
+            let written = Written::from_yaml(text).ok()?;
+            Some((written.name.clone(), (file, written)))
         });
         Places {
             profiles,
-            files: written.collect(),
+            written: written.collect(),
         }
     }
 
     /// Who of `profile` and those it extends says what is at `path`.
     pub(super) fn at(&self, profile: &Profile, path: &[&str]) -> Place {
-        let origin = self.profiles.origin(profile, path);
-        let file = self.files.get(origin);
-        let position = file.and_then(|(_, written)| written.position(path));
+        let origin = match self.speaker(profile, path) {
+            Some(profile) => &profile.name,
+            None => self.profiles.origin(profile, path),
+        };
+        let (file, written) = self.file(origin).unzip();
+        let position = written.and_then(|written| written.position(path));
         Place {
             profile: origin.to_owned(),
             field: path.join("."),
-            file: file.map(|(file, _)| (*file).to_owned()),
+            file: file.map(str::to_owned),
             line: position.map(|position| position.line),
             column: position.map(|position| position.column),
         }
     }
 
+    /// Whether `profile` says what is at `path`, or one it extends does; else podseal
+    /// has a default.
+    pub(super) fn says(&self, profile: &Profile, path: &[&str]) -> bool {
+        self.speaker(profile, path).is_some()
+    }
+
+    /// The nearest of `profile` and those it extends that says what is at `path`.
+    fn speaker<'p>(&'p self, profile: &'p Profile, path: &[&str]) -> Option<&'p Profile> {
+        self.bases(profile).find_map(|profile| {
+            let (_, written) = self.written.get(&profile.name)?;
+            written.says(path).then_some(profile)
+        })
+    }
+
     /// `profile`, the one it extends, and so on.
+    fn bases<'p>(&'p self, profile: &'p Profile) -> impl Iterator<Item = &'p Profile> {
+        std::iter::successors(Some(profile), |profile| {
+            self.profiles.get(profile.extends.as_deref()?)
+        })
+    }
+
+    /// The file of the profile called `name`; none for a built-in one.
+    fn file(&self, name: &str) -> Option<(&'q str, &Written)> {
+        let (file, written) = self.written.get(name)?;
+        Some(((*file)?, written))
+    }
+
+    /// The places of `profile`, of the one it extends, and so on.
     pub(super) fn chain(&self, profile: &Profile) -> Vec<Place> {
-        let mut chain = Vec::new();
-        let mut next = Some(profile);
-        while let Some(profile) = next {
-            let file = self.files.get(&profile.name);
-            chain.push(Place {
-                profile: profile.name.clone(),
-                field: String::new(),
-                file: file.map(|(file, _)| (*file).to_owned()),
-                line: None,
-                column: None,
-            });
-            let base = profile.extends.as_deref();
-            next = base.and_then(|base| self.profiles.get(base));
-        }
-        chain
+        let place = |profile: &Profile| Place {
+            profile: profile.name.clone(),
+            field: String::new(),
+            file: self.file(&profile.name).map(|(file, _)| file.to_owned()),
+            line: None,
+            column: None,
+        };
+        self.bases(profile).map(place).collect()
     }
 }

@@ -4,11 +4,10 @@ use serde::Serialize;
 
 use super::Asking;
 use super::places::{Place, Places};
-use crate::admission::policy::{
-    LEVEL, MODE, Namespace, PROFILE, Policy, RUNNER, Source, is_clusters_own,
-};
+use crate::admission::policy::{LEVEL, MODE, PROFILE, Policy, RUNNER, Source, is_clusters_own};
 use crate::admission::profile::{Profile, Setting};
 use crate::admission::text::bounded;
+use crate::admission::unread::{self, Kind};
 
 /// A value, and who says it.
 #[derive(Serialize)]
@@ -24,6 +23,8 @@ pub(super) struct Said {
     pub(super) rule: Option<String>,
     /// The argument of the command line, where it is one's.
     pub(super) argument: Option<&'static str>,
+    /// Why the value is not used in this pod, as a clause.
+    pub(super) unused: Option<String>,
     /// What the profile says, and where; more than one where it says several.
     pub(super) in_profile: Vec<InProfile>,
     /// For people: what is to be known where nobody says it.
@@ -111,6 +112,16 @@ fn of_setting(
         Err(why) if nobody => said.remark = Some(why.to_owned()),
         Err(_) => {}
     }
+    let profile = policy.profile.filter(|profile| profile.gives_home());
+    if let (Setting::Home, Some(profile)) = (setting, profile) {
+        let path = &profile.home.path;
+        if !nobody && said.in_profile.is_empty() {
+            said.remark = Some(format!("over {path}: podseal's default"));
+        }
+        said.value = Some(said.value.unwrap_or_else(|| path.clone()));
+        let home = asking.jobs_home.map(bounded);
+        said.unused = home.map(|home| format!("build has the HOME {home} of its own"));
+    }
     said
 }
 
@@ -130,12 +141,15 @@ fn in_profile(
             let all = users.iter().map(|(user, path)| at(user.to_string(), path));
             let all: Vec<_> = all.collect();
             match all.is_empty() {
-                true => Err("the profile names no user but root"),
+                true => Err("the profile names no user, or only root"),
                 false => Ok(all),
             }
         }
         Setting::Home if profile.gives_home() => {
-            Ok(vec![at(profile.home.path.clone(), &["home", "path"])])
+            let path = ["home", "path"];
+            let said = places.says(profile, &path);
+            let said = said.then(|| at(profile.home.path.clone(), &path));
+            Ok(said.into_iter().collect())
         }
         Setting::Home => Err("the profile gives no container a HOME"),
         Setting::FuseResource => {
@@ -184,6 +198,7 @@ fn by(asking: &Asking<'_>, name: &'static str, key: &'static str, source: Source
             _ => None,
         },
         argument,
+        unused: None,
         in_profile: Vec::new(),
         remark: None,
     }
@@ -191,24 +206,15 @@ fn by(asking: &Asking<'_>, name: &'static str, key: &'static str, source: Source
 
 /// The keys of the namespace that begin with `podseal.io/` and mean nothing
 /// there: misspelt, a label for an annotation, or of a namespace without a profile.
-pub(super) fn unread(namespace: &Namespace, opts_in: bool) -> Vec<String> {
+pub(super) fn unread(asking: &Asking<'_>, opts_in: bool) -> Vec<String> {
+    let (namespace, defaults) = (asking.namespace, asking.settings.defaults);
+    let shown = |(kind, key): (Kind, &str)| format!("{} {}", kind.name(), bounded(key));
+    let annotations = namespace.annotations.keys().map(String::as_str);
     // Of a level or mode without a profile there is a warning.
-    let is_label = |key: &str| [PROFILE, LEVEL, MODE].contains(&key);
-    let is_annotation = |key: &str| {
-        opts_in
-            && (key == RUNNER
-                || Setting::ALL
-                    .iter()
-                    .any(|setting| setting.annotation() == key))
-    };
-    let shown = |kind: &str, key: &str| format!("{kind} {}", bounded(key));
-    let labels = namespace.labels.keys().filter(|key| Namespace::reads(key));
-    let labels = labels
-        .filter(|key| !is_label(key))
-        .map(|key| shown("label", key));
-    let annotations = namespace.annotations.keys();
-    let annotations = annotations
-        .filter(|key| !is_annotation(key))
-        .map(|key| shown("annotation", key));
-    labels.chain(annotations).collect()
+    let mut unread: Vec<_> = unread::unread(namespace, defaults).collect();
+    if !opts_in {
+        unread.retain(|(kind, _)| *kind == Kind::Label);
+        unread.extend(annotations.map(|key| (Kind::Annotation, key)));
+    }
+    unread.into_iter().map(shown).collect()
 }

@@ -18,6 +18,9 @@ type Row = [String; 3];
 const WIDEST: [usize; 2] = [44, 24];
 /// Where a terminal ends, most of the time.
 const COLUMNS: usize = 80;
+/// What the third column has at least; where it has not, it is on the next line.
+const NARROWEST: usize = 24;
+const NEXT: usize = 4;
 
 impl Explained {
     /// As a table for people. `violations` are those of the level.
@@ -103,7 +106,9 @@ impl Explained {
             }
         };
         heading(text, &format!("granted by the profile at {}", level.name()));
-        let _ = writeln!(text, "  {told}");
+        for line in wrapped(&told, COLUMNS - 2) {
+            let _ = writeln!(text, "  {line}");
+        }
     }
 }
 
@@ -135,6 +140,7 @@ fn value(said: &Said) -> Row {
         lines.push(who);
     }
     lines.extend(said.remark.clone());
+    lines.extend(said.unused.iter().map(|why| format!("not used: {why}")));
     let is_profiles = said.source == "profile";
     for InProfile { value, place } in &said.in_profile {
         let place = format!("{} of {}", part(&place.field), brief(place));
@@ -182,7 +188,7 @@ impl Explained {
 
 /// `containers.build` and `set`, of a rule for containers.
 fn part_of_role(asked: &Asked) -> Option<(&str, &str)> {
-    let is_of_role = asked.rule.starts_with("containers.");
+    let is_of_role = asked.container.is_some() && asked.rule.starts_with("containers.");
     is_of_role.then(|| asked.rule.rsplit_once('.')).flatten()
 }
 
@@ -232,18 +238,55 @@ fn widths(rows: &[Row]) -> [usize; 2] {
 fn write_row(text: &mut String, row: &Row, [first, second]: [usize; 2]) {
     let [name, value, lines] = row;
     let (name, value) = (visible(name), visible(value));
-    let _ = write!(text, "  {name:<first$}  {value:<second$}");
-    let indent = first + second + 4;
-    let row = 6 + first + value.chars().count() + lines.lines().next().map_or(0, str::len);
-    let is_long = value.chars().count() > second && row > COLUMNS;
-    for (number, line) in lines.lines().enumerate() {
-        let is_next = number > 0 || is_long;
-        let margin = if is_next { indent } else { 0 };
-        if is_next {
-            text.push('\n');
+    let mut line = format!("  {name:<first$}  {value:<second$}");
+    if line.trim_end().chars().count() > COLUMNS {
+        // The value for itself, which may then be as long as it is.
+        let _ = writeln!(text, "  {name}");
+        line = format!("    {value}");
+    }
+    let end = line.chars().count();
+    let column = first + second + 4;
+    let margin = match COLUMNS.checked_sub(column + 2) {
+        Some(NARROWEST..) => column,
+        _ => NEXT,
+    };
+    text.push_str(line.trim_end());
+    for (number, told) in lines.lines().enumerate() {
+        let told = visible(told);
+        let fits = end + 2 + told.chars().count() <= COLUMNS;
+        let is_beside = number == 0 && (fits || end == margin);
+        let start = if is_beside { end } else { margin };
+        for (part, told) in wrapped(&told, COLUMNS - start - 2).iter().enumerate() {
+            let margin = match part {
+                0 if is_beside => end - line.trim_end().chars().count(),
+                _ => {
+                    text.push('\n');
+                    margin
+                }
+            };
+            let _ = write!(text, "{:margin$}  {QUIET}{told}{QUIET:#}", "");
         }
-        let line = visible(line);
-        let _ = write!(text, "{:margin$}  {QUIET}{line}{QUIET:#}", "");
     }
     text.push('\n');
+}
+
+/// `text` in lines of `width` and no more, but for a word that is longer.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut room = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        match lines.last_mut() {
+            Some(line) if length < room => {
+                line.push(' ');
+                line.push_str(word);
+                room -= length + 1;
+            }
+            _ => {
+                lines.push(word.to_owned());
+                room = width.saturating_sub(length);
+            }
+        }
+    }
+    lines
 }

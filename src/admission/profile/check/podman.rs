@@ -6,7 +6,7 @@ use super::super::{Medium, Profile, Rules};
 use super::{Findings, Said, said};
 use crate::admission::job::Role;
 use crate::admission::plan::same_capability;
-use crate::admission::security_context::Field;
+use crate::admission::security_context::{Field, Scalar};
 
 /// The annotation by which CRI-O gives a container devices.
 const CRI_O_DEVICES: &str = "io.kubernetes.cri-o.Devices";
@@ -130,6 +130,16 @@ impl Findings {
                  permitted\"; leave it out, or take Unconfined or Localhost",
             );
         }
+        if let Some(said) = &build.app_armor
+            && let Scalar::Confinement(profile) = &said.value
+            && profile.localhost_profile.as_deref() == Some("podman")
+        {
+            self.warning(
+                &said.path,
+                "Ubuntu has an AppArmor profile called podman, which confines nothing; call yours \
+                 otherwise, such as podman-build",
+            );
+        }
         if let Some(said) = default_of_the_runtime(&build.app_armor) {
             self.warning(
                 &said.path,
@@ -249,6 +259,10 @@ mod tests {
             (
                 "extends: root-fuse\ncontainers: {build: {set: {resources: {limits: {a.test/fuse: 1}}}}}".to_owned(),
                 "limits: asks for a.test/fuse and for github.com/fuse, and a node has to offer both",
+            ),
+            (
+                build("{set: {securityContext: {appArmorProfile: {type: Localhost, localhostProfile: podman}}}}"),
+                "securityContext.appArmorProfile: Ubuntu has an AppArmor profile called podman",
             ),
             (
                 "home: {medium: Memory}".to_owned(),
