@@ -113,7 +113,7 @@ fn what_a_kind_of_job_and_a_profile_cannot_be_together_is_denied_with_the_reason
     ];
     for (profile, pod, why) in cases {
         let namespace = CLUSTER.namespace_of(profile, "privileged");
-        let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
+        let (code, answer) = CLUSTER.create_pod(&namespace, &pod);
         let message = answer["message"].as_str().unwrap_or_default();
         let told = format!("admission webhook \"mutate.podseal.io\" denied the request: {why}");
         assert!(
@@ -175,7 +175,7 @@ fn a_home_in_a_volume_of_the_runners_kind_needs_none_of_its_own() {
     ];
     for (profile, pod, volume) in cases {
         let namespace = CLUSTER.namespace_of(profile, "privileged");
-        let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
+        let (code, answer) = CLUSTER.create_pod(&namespace, &pod);
         assert_eq!(code, 201, "{volume}: {answer:#}");
         let stored = View(answer);
         let mounts = |pod: &View| pod.container("build")["volumeMounts"].clone();

@@ -84,14 +84,14 @@ fn namespace(prefix: &str, labels: &Value) -> String {
 }
 
 fn created(namespace: &str, pod: &Value) -> View {
-    let (code, answer) = CLUSTER.plane.create_pod(namespace, pod);
+    let (code, answer) = CLUSTER.create_pod(namespace, pod);
     assert_eq!(code, 201, "{namespace}: {answer:#}");
     View(answer)
 }
 
 /// The sentence with which podseal denies.
 fn denied(namespace: &str, pod: &Value) -> String {
-    let (code, answer) = CLUSTER.plane.create_pod(namespace, pod);
+    let (code, answer) = CLUSTER.create_pod(namespace, pod);
     let message = answer["message"].as_str().unwrap_or_default();
     let told = message.split_once(".io\" denied the request: ");
     let (_, told) = told.unwrap_or_else(|| panic!("{namespace}, {code}: {answer:#}"));
@@ -247,7 +247,7 @@ fn namespaces_of_the_cluster_and_of_podseal_are_left_alone_whatever_they_are_lab
         let pod = job("privileged-with-service", &pod_name);
         // Until the API server knows the label by which it calls.
         let is_called = || {
-            let (code, answer) = CLUSTER.plane.try_pod(name, &pod);
+            let (code, answer) = CLUSTER.try_pod(name, &pod);
             assert_eq!(code, 201, "{answer:#}");
             CLUSTER.podseal.has_logged(|event| {
                 event["webhook"] == "validate" && event["pod"] == pod_name.as_str()
@@ -314,7 +314,7 @@ fn a_namespace_that_goes_while_a_job_is_admitted_lets_no_pod_through_uncorrected
             let jobs = scope.spawn(|| {
                 for number in 0.. {
                     let pod = job("native-steps", &format!("job-{number}"));
-                    let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
+                    let (code, answer) = CLUSTER.create_pod(&namespace, &pod);
                     let message = answer["message"].as_str().unwrap_or_default().to_owned();
                     match code {
                         201 => {

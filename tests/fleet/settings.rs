@@ -53,7 +53,7 @@ fn each_setting_changes_each_profile_that_can_take_it_and_is_denied_by_the_other
             let what = format!("{annotation} of {profile}");
             let namespace = namespace(profile, "enforce", annotation, value);
             let pod = job("umask-collector", "first");
-            let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
+            let (code, answer) = CLUSTER.create_pod(&namespace, &pod);
             if !why_not.is_empty() {
                 let message = answer["message"].as_str().expect("a message");
                 let told = format!("and the annotation {annotation} cannot change it: {why_not}; ");
@@ -113,7 +113,7 @@ fn assert_right_when_created_anew(namespace: &str, what: &str) {
     let metadata = pod["metadata"].as_object_mut().expect("metadata");
     metadata.retain(|key, _| ["labels", "annotations"].contains(&key.as_str()));
     metadata.insert("name".to_owned(), name.as_str().into());
-    let (code, answer) = CLUSTER.plane.create_pod(namespace, &pod);
+    let (code, answer) = CLUSTER.create_pod(namespace, &pod);
     assert_eq!(code, 201, "{what}: {answer:#}");
     let record = CLUSTER.podseal.decision_on("mutate", &name);
     assert_eq!(record["decision"], "allow", "{what}: {record:#}");
@@ -203,7 +203,7 @@ fn every_wrong_value_is_denied_with_the_value_bounded_and_escaped() {
         for value in wrong.iter().filter(|value| !value.contains('\0')) {
             let namespace = namespace(profile, "enforce", annotation, value);
             let pod = job("default-with-service", "wrong");
-            let (code, status) = CLUSTER.plane.create_pod(&namespace, &pod);
+            let (code, status) = CLUSTER.create_pod(&namespace, &pod);
             let message = status["message"].as_str().expect("a message");
             let told = format!(
                 "admission webhook \"mutate.podseal.io\" denied the request: namespace \
@@ -262,7 +262,7 @@ fn the_jobs_own_home_wins_over_the_namespaces() {
         .as_array_mut()
         .expect("env");
     env.push(json!({"name": "HOME", "value": "/mine"}));
-    let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
+    let (code, answer) = CLUSTER.create_pod(&namespace, &pod);
     assert_eq!(code, 201, "{answer:#}");
     let pod = View(answer);
     assert_eq!(pod.env("build", "HOME").as_deref(), Some("/mine"));
@@ -298,7 +298,7 @@ fn a_setting_that_changes_between_correction_and_judgement_passes_nothing_it_wou
     for (profile, passes) in [("rootless", false), ("buildah-chroot", true)] {
         let namespace = namespace(profile, "enforce", USER, "2000");
         let mut pod = job("native-steps", &format!("before-{profile}"));
-        let (code, before) = CLUSTER.plane.try_pod(&namespace, &pod);
+        let (code, before) = CLUSTER.try_pod(&namespace, &pod);
         assert_eq!(code, 201, "{before:#}");
         assert_eq!(View(before.clone()).uid("build"), Some(2000));
         assert_eq!(judged(&namespace, &before)["allowed"], true);
@@ -314,7 +314,7 @@ fn a_setting_that_changes_between_correction_and_judgement_passes_nothing_it_wou
         assert!(output.status.success(), "{}", text(&output.stderr));
         pod["metadata"]["name"] = format!("after-{profile}").into();
         let holds = || {
-            let (_, answer) = CLUSTER.plane.try_pod(&namespace, &pod);
+            let (_, answer) = CLUSTER.try_pod(&namespace, &pod);
             View(answer).uid("build") == Some(2001)
         };
         await_condition("the new value holds", holds, String::new);

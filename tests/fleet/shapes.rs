@@ -44,9 +44,7 @@ fn every_job_with_every_profile_at_every_level_is_what_the_table_says() {
 
 fn assert_cell(shape: &str, profile: &str, level: &str, namespace: &str, cell: &str) {
     let what = format!("{shape} with {profile} at {level}");
-    let (code, answer) = CLUSTER
-        .plane
-        .create_pod(namespace, &job(shape, &what.replace(' ', "-")));
+    let (code, answer) = CLUSTER.create_pod(namespace, &job(shape, &what.replace(' ', "-")));
     if code == 201 {
         assert_eq!("stored", cell, "{what}");
         return assert_stored(View(answer), shape, profile, level, &what);
@@ -280,7 +278,7 @@ fn a_windows_job_is_left_alone_with_the_reason_in_record_and_review_whatever_the
         let namespace = CLUSTER.namespace_of(profile, "baseline");
         let name = format!("on-windows-{profile}");
         let pod = job("windows", &name);
-        let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
+        let (code, answer) = CLUSTER.create_pod(&namespace, &pod);
         assert_eq!(code, 201, "{profile}: {answer:#}");
         let record = CLUSTER.podseal.decision_on("mutate", &name);
         assert_eq!(record["message"], why, "{profile}");
