@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::check::Severity;
-use super::file::{ProfileError, Written};
+use super::error::ProfileError;
+use super::file::Written;
 use super::{Profile, Profiles};
 use crate::admission::text::{quoted, remark as escaped};
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod check;
 pub mod cost;
+mod error;
 mod file;
 pub mod files;
 mod origin;
@@ -19,7 +20,8 @@ mod scalars;
 mod schema;
 pub(in crate::admission) mod spelling;
 
-pub use self::file::{ProfileError, Written};
+pub use self::error::ProfileError;
+pub use self::file::Written;
 pub use self::place::Position;
 pub use self::profiles::{BUILT_IN, Profiles};
 use super::job::Role;
