@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+mod file;
+
+pub use self::file::DefaultsError;
 use super::adjusted::Adjusted;
-use super::pod_security::Level;
-use super::policy::{Mode, Namespace, PROFILE, is_clusters_own};
-use super::profile::check::{is_label_value, is_qualified};
-use super::profile::{ProfileError, Profiles, Setting};
+use super::policy::{Namespace, is_clusters_own};
+use super::profile::{Profiles, Setting};
 use super::text::quoted;
 
 /// The rules, in their order.
@@ -56,122 +57,11 @@ pub struct Matches {
     pub match_labels: BTreeMap<String, String>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    rules: Vec<Rule>,
-}
-
-/// Why the rules cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum DefaultsError {
-    /// Not YAML, or not rules. The whole of it is told here, and no cause after it.
-    #[error("{0}")]
-    Yaml(ProfileError),
-    /// A rule that is wrong by itself.
-    #[error("rule {}: {why}", quoted(name))]
-    Rule {
-        /// Its name.
-        name: String,
-        /// Why, as a clause.
-        why: String,
-    },
-}
-
-/// How many rules there may be. Each is an entry of both configurations.
-const MOST: usize = 50;
-/// How long a rule's name may be.
-const NAME: usize = 40;
-
 impl Defaults {
     /// No rules, for a podseal that runs in the namespace `own`.
     pub fn none(own: Option<&str>) -> Defaults {
         let (rules, own) = (Vec::new(), own.map(str::to_owned));
         Defaults { rules, own }
-    }
-
-    /// Reads the rules, for a podseal that runs in the namespace `own`.
-    ///
-    /// # Errors
-    /// When they are none, or one of them could match nothing, or everything.
-    pub fn from_yaml(yaml: &str, own: Option<&str>) -> Result<Defaults, DefaultsError> {
-        let File { rules } = serde_saphyr::from_str(yaml).map_err(|error| {
-            let mut error = ProfileError::of_yaml(&error);
-            if error.told.contains("field `defaults`") {
-                error.told += "; in a file it is rules, and defaults is the chart's value";
-            }
-            DefaultsError::Yaml(error)
-        })?;
-        let mut names = BTreeSet::new();
-        for rule in &rules {
-            let wrong = |why: String| DefaultsError::Rule {
-                name: rule.name.clone(),
-                why,
-            };
-            let is_name = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
-            if rule.name.is_empty() || rule.name.len() > NAME || !rule.name.bytes().all(is_name) {
-                return Err(wrong(format!(
-                    "its name is none of lower-case letters, digits and '-', at most {NAME}"
-                )));
-            }
-            if !names.insert(&rule.name) {
-                return Err(wrong("another rule has its name".to_owned()));
-            }
-            let Matches {
-                prefix,
-                match_labels,
-            } = &rule.namespaces;
-            match prefix.as_deref() {
-                None | Some("") if match_labels.is_empty() => {
-                    return Err(wrong("namespaces: say a prefix or matchLabels, since this is for every namespace".to_owned()));
-                }
-                Some(prefix) if is_clusters_own(prefix) => {
-                    return Err(wrong(format!(
-                        "namespaces.prefix: {} are the cluster's own, and never matched",
-                        quoted(prefix)
-                    )));
-                }
-                _ => {}
-            }
-            if let Some(prefix) = prefix.as_deref().filter(|prefix| !is_prefix(prefix)) {
-                return Err(wrong(format!(
-                    "namespaces.prefix: no namespace's name begins with {}",
-                    quoted(prefix)
-                )));
-            }
-            for (key, value) in match_labels {
-                if !is_qualified(key) || !value.is_empty() && !is_label_value(value) {
-                    return Err(wrong(format!(
-                        "namespaces.matchLabels: no namespace has the label {}: {}",
-                        quoted(key),
-                        quoted(value)
-                    )));
-                }
-                let is_kept = is_clusters_own(value) || own == Some(value);
-                if key == "kubernetes.io/metadata.name" && is_kept {
-                    return Err(wrong(format!(
-                        "namespaces.matchLabels: {} is never matched",
-                        quoted(value)
-                    )));
-                }
-            }
-            if match_labels.contains_key(PROFILE) {
-                return Err(wrong(format!(
-                    "namespaces.matchLabels: who has the label {PROFILE} needs no rule"
-                )));
-            }
-            known("level", rule.level.as_deref(), Level::ALL.map(Level::name)).map_err(wrong)?;
-            known("mode", rule.mode.as_deref(), Mode::ALL.map(Mode::name)).map_err(wrong)?;
-        }
-        if rules.len() > MOST {
-            let (name, why) = (
-                rules[MOST].name.clone(),
-                format!("there may be {MOST} rules"),
-            );
-            return Err(DefaultsError::Rule { name, why });
-        }
-        let own = own.map(str::to_owned);
-        Ok(Defaults { rules, own })
     }
 
     /// Whether nothing holds for the namespace called `name`, neither a rule nor
@@ -262,23 +152,6 @@ impl Matches {
         let prefix = self.prefix.as_deref().unwrap_or_default();
         let has = |(key, value): (&String, &String)| namespace.labels.get(key) == Some(value);
         namespace.name.starts_with(prefix) && self.match_labels.iter().all(has)
-    }
-}
-
-/// Whether the name of a namespace can begin so.
-fn is_prefix(text: &str) -> bool {
-    let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    text.len() <= 63 && !text.starts_with('-') && text.bytes().all(is_inner)
-}
-
-fn known<const N: usize>(key: &str, value: Option<&str>, known: [&str; N]) -> Result<(), String> {
-    match value {
-        Some(value) if !known.contains(&value) => Err(format!(
-            "{key}: {} is none of {}",
-            quoted(value),
-            known.join(", ")
-        )),
-        _ => Ok(()),
     }
 }
 
