@@ -66,6 +66,7 @@ RUN set -eu; \
     rm -r src build.rs
 
 COPY build.rs ./
+COPY docs/profile.schema.json docs/
 COPY src src
 # The commit, for `podseal --version`, the log and the metrics.
 ARG REVISION
