@@ -1,7 +1,7 @@
 # podseal alone: one static binary on an empty root. docs/image.md tells of the
 # arguments and of what was measured.
 #
-#   docker build --build-arg REVISION="$(git rev-parse HEAD)" --tag podseal:0.2.0 .
+#   docker build --build-arg REVISION="$(git rev-parse HEAD)" --tag podseal:0.3.0 .
 #
 # amd64 is built and started in CI. arm64 (`--platform linux/arm64`) is UNVERIFIED:
 # the steps are here, and nobody has built or started it yet.
@@ -77,7 +77,7 @@ RUN set -eu; \
     touch --date="@${SOURCE_DATE_EPOCH:-0}" /podseal
 
 FROM scratch
-ARG VERSION=0.2.0
+ARG VERSION=0.3.0
 ARG REVISION
 LABEL org.opencontainers.image.title="podseal" \
       org.opencontainers.image.description="A Kubernetes admission webhook that makes Podman work inside GitLab Runner job pods" \
