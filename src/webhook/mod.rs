@@ -8,6 +8,7 @@
 //! | `activity` | what it is doing meanwhile |
 //! | `refusals` | tells the log of certificates that were refused in a handshake |
 //! | [`limits`] | the bounds of all that |
+//! | [`peer`] | who shares a bound with whom |
 //! | [`http`] | the routes, and the way of a review |
 //! | [`body`] | reads it, within bounds; sheds what is too much |
 //! | [`budget`] | what requests share, and may not exceed together |
@@ -22,6 +23,7 @@ mod connections;
 pub mod http;
 pub mod limits;
 pub mod log;
+pub mod peer;
 pub mod record;
 mod refusals;
 pub mod response;
