@@ -7,7 +7,7 @@ mod answer;
 #[path = "support/refusals.rs"]
 mod refusals;
 
-use answer::{container, container_mut, corrected, denial, fixture};
+use answer::{Answer, answer_at, container, container_mut, corrected, denial, fixture, patched};
 use refusals::refusals;
 use serde_json::{Value, json};
 
@@ -166,6 +166,34 @@ fn apparmor_by_annotation_and_field_stays_as_it_was_agreed() {
         let pod = accepted(&pod, profile);
         let field = &container(&pod, "build")["securityContext"]["appArmorProfile"];
         assert_eq!(*field, context["appArmorProfile"]);
+    }
+}
+
+#[test]
+fn older_seccomp_annotations_follow_the_fields_that_a_correction_sets() {
+    let of_build = "container.seccomp.security.alpha.kubernetes.io/build";
+    let of_helper = "container.seccomp.security.alpha.kubernetes.io/helper";
+    let of_service = "container.seccomp.security.alpha.kubernetes.io/svc-0";
+    for profile in ["userns", "rootless", "root-fuse", "openshift", "privileged"] {
+        for said in ["unconfined", "localhost/podman", "docker/default"] {
+            let mut pod = fixture("default-with-service");
+            for key in [of_build, of_helper, of_service] {
+                pod["metadata"]["annotations"][key] = json!(said);
+            }
+            accepted(&pod, profile);
+            // At this level podseal sets the field by itself.
+            let after = match answer_at(&pod, profile, "restricted") {
+                Answer::Patch(patch) => patched(&pod, &patch),
+                other => panic!("{profile}: {other:?}"),
+            };
+            assert_eq!(refusals(&after), [""; 0], "{profile}: {after}");
+            let annotations = &after["metadata"]["annotations"];
+            assert_eq!(annotations[of_service], said, "services are left alone");
+            let field = &container(&after, "helper")["securityContext"]["seccompProfile"]["type"];
+            assert_eq!(field, "RuntimeDefault", "{profile}");
+            let is_right = ["runtime/default", "docker/default"].map(Value::from);
+            assert!(is_right.contains(&annotations[of_helper]), "{annotations}");
+        }
     }
 }
 

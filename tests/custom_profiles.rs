@@ -357,3 +357,45 @@ fn a_pod_without_room_for_the_mark_is_denied_with_the_reason() {
     let message = &denial.message;
     assert!(message.contains("metadata.annotations"), "{message}");
 }
+
+#[test]
+fn a_seccomp_profile_is_set_in_the_older_annotations_too_where_the_pod_has_them() {
+    let of_build = "container.seccomp.security.alpha.kubernetes.io/build";
+    let of_pod = "seccomp.security.alpha.kubernetes.io/pod";
+    let confinements = [
+        ("type: Unconfined", "unconfined"),
+        ("type: RuntimeDefault", "runtime/default"),
+        (
+            "type: Localhost, localhostProfile: podman.json",
+            "localhost/podman.json",
+        ),
+    ];
+    for (profile, annotation) in confinements {
+        for part in ["set", "default"] {
+            let context = format!("{part}: {{securityContext: {{seccompProfile: {{{profile}}}}}}}");
+            for (key, rules) in [
+                (of_build, format!("containers: {{build: {{{context}}}}}")),
+                (of_pod, format!("pod: {{{context}}}")),
+            ] {
+                for said in ["unconfined", "runtime/default", "localhost/other.json"] {
+                    let mut pod = job();
+                    pod["metadata"]["annotations"][key] = said.into();
+                    let pod = corrected(&pod, &rules);
+                    let annotations = &pod.0["metadata"]["annotations"];
+                    assert_eq!(annotations[key], annotation, "{rules}");
+                }
+            }
+            // As good as runtime/default, to the API server.
+            let rules = format!("containers: {{build: {{{context}}}}}");
+            let mut pod = job();
+            pod["metadata"]["annotations"][of_build] = "docker/default".into();
+            let pod = corrected(&pod, &rules);
+            let kept = match annotation {
+                "runtime/default" => "docker/default",
+                other => other,
+            };
+            assert_eq!(pod.0["metadata"]["annotations"][of_build], kept);
+            assert_eq!(pod.0["metadata"]["annotations"].get(of_pod), None);
+        }
+    }
+}

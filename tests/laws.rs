@@ -14,7 +14,9 @@ mod refusals;
 #[path = "support/survival.rs"]
 mod survival;
 
-use answer::{Answer, UID, answer_for, answer_to, container_mut, fixture, patched, review_of};
+use answer::{
+    Answer, UID, answer_at, answer_for, answer_to, container_mut, fixture, patched, review_of,
+};
 use anything::{any_json, replace, size};
 use pods::job_log::unfit;
 use pods::{job_pod, odd_job_pod, phrases};
@@ -85,6 +87,21 @@ proptest! {
                 // A pod that could not run before may stay so.
                 let new: Vec<_> = has.iter().filter(|problem| !had.contains(problem)).collect();
                 prop_assert!(new.is_empty(), "{}: {:?}, {}", profile.name, new, pod);
+            }
+        }
+    }
+
+    #[test]
+    fn nor_does_one_that_brings_a_pod_to_the_level_restricted(pod in job_pod()) {
+        for profile in Profiles::built_in().iter() {
+            let answer = |pod: &Value| answer_at(pod, &profile.name, "restricted");
+            if let Answer::Patch(patch) = answer(&pod) {
+                let after = patched(&pod, &patch);
+                let (had, has) = (refusals(&pod), refusals(&after));
+                let new: Vec<_> = has.iter().filter(|problem| !had.contains(problem)).collect();
+                prop_assert!(new.is_empty(), "{}: {:?}, {}", profile.name, new, pod);
+                let right = Answer::Untouched(Allowed::AlreadyRight);
+                prop_assert_eq!(answer(&after), right, "{}, {}", profile.name, after);
             }
         }
     }

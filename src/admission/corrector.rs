@@ -15,6 +15,10 @@ use super::profile::{Home, Medium};
 use super::security_context::{Field, Scalar};
 use super::text::{Quantity, Text};
 
+/// The older annotations that say a seccomp profile.
+const SECCOMP_OF_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
+const SECCOMP_OF_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
+
 /// Changes a pod, and keeps account.
 pub(super) struct Corrector<'a, 'p> {
     pod: &'p mut Pod<'a>,
@@ -82,6 +86,9 @@ impl<'a, 'p> Corrector<'a, 'p> {
     }
 
     pub(super) fn set_security_context(&mut self, place: Place, field: Field, value: Scalar<'a>) {
+        if let (Field::SeccompProfile, Scalar::Confinement(profile)) = (field, &value) {
+            self.agree_on_seccomp(place, profile);
+        }
         let context = self.pod.security_context(place);
         let was = context.and_then(|context| context.get(field));
         if was.as_ref() == Some(&value) {
@@ -135,6 +142,32 @@ impl<'a, 'p> Corrector<'a, 'p> {
                 was,
             },
         );
+    }
+
+    /// Before it was a field, seccomp was an annotation. It does nothing since
+    /// Kubernetes 1.27, but the API server still refuses a pod in which both
+    /// stand and differ, so the one follows the other where it is used.
+    fn agree_on_seccomp(&mut self, place: Place, profile: &pod::Confinement<'a>) {
+        let Some(annotations) = &self.pod.metadata.annotations else {
+            return;
+        };
+        let key: Text<'a> = match place {
+            Place::Pod => SECCOMP_OF_POD.into(),
+            Place::Container(list, index) => {
+                let name = &self.pod.container(list, index).name;
+                format!("{SECCOMP_OF_CONTAINER}{}", &**name).into()
+            }
+        };
+        let wanted = match (&*profile.type_, &profile.localhost_profile) {
+            ("Localhost", Some(name)) => format!("localhost/{}", &**name),
+            ("Unconfined", _) => "unconfined".to_owned(),
+            _ => "runtime/default".to_owned(),
+        };
+        let agrees =
+            |said: &str| said == wanted || wanted == "runtime/default" && said == "docker/default";
+        if annotations.get(&key).is_some_and(|said| !agrees(said)) {
+            self.set_annotation(key, wanted.into());
+        }
     }
 
     fn inherited_se_linux(&self) -> Option<&pod::SeLinuxOptions<'a>> {

@@ -18,6 +18,7 @@ mod support;
 
 mod audit;
 mod bypass;
+mod clashes;
 mod doors;
 mod generated;
 mod levels;

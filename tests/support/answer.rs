@@ -7,7 +7,7 @@
 )]
 
 use json_patch::Patch;
-use podseal::admission::policy::{Namespace, PROFILE, Settings};
+use podseal::admission::policy::{LEVEL, Namespace, PROFILE, Settings};
 use podseal::admission::request::{Request, RequestError};
 use podseal::admission::review::{Allowed, Outcome, correct};
 use serde_json::{Value, json};
@@ -54,7 +54,19 @@ pub fn review_of(pod: &Value) -> Value {
 
 /// The answer to the review in `body`, in a namespace whose label says `label`.
 pub fn answer_to(body: &[u8], label: &str) -> Result<Answer, RequestError> {
-    let namespace = Namespace::new("gitlab-ci", [(PROFILE.to_owned(), label.to_owned())], []);
+    answer_by(body, &[(PROFILE, label)])
+}
+
+/// The answer for `pod` under `profile`, in a namespace at `level`.
+pub fn answer_at(pod: &Value, profile: &str, level: &str) -> Answer {
+    let body = review_of(pod).to_string();
+    answer_by(body.as_bytes(), &[(PROFILE, profile), (LEVEL, level)])
+        .unwrap_or_else(|error| panic!("{error}, in the review of {pod}"))
+}
+
+fn answer_by(body: &[u8], labels: &[(&str, &str)]) -> Result<Answer, RequestError> {
+    let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    let namespace = Namespace::new("gitlab-ci", labels.iter().map(owned), []);
     let request = Request::from_review(body)?;
     let decision = correct(request, &namespace, &Settings::built_in());
     Ok(match decision.outcome {

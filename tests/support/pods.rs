@@ -69,6 +69,10 @@ pub fn phrases() -> Value {
 }
 
 const APPARMOR_OF_HELPER: &str = "container.apparmor.security.beta.kubernetes.io/helper";
+const SECCOMP_OF_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
+const SECCOMP_OF: &str = "container.seccomp.security.alpha.kubernetes.io/";
+const SECCOMP_OF_BUILD: &str = "container.seccomp.security.alpha.kubernetes.io/build";
+const SECCOMP_OF_INIT: &str = "container.seccomp.security.alpha.kubernetes.io/init-permissions";
 
 const NULLABLE: [&str; 17] = [
     "/metadata/annotations",
@@ -142,6 +146,12 @@ fn settled(mut pod: Value) -> Value {
     if own_ids {
         spec.remove("hostNetwork");
     }
+    // A field of a container's, or the pod's, beside such an annotation may differ.
+    let mut said_by_field = Vec::new();
+    let context = spec.get("securityContext");
+    if context.is_some_and(|context| !context["seccompProfile"].is_null()) {
+        said_by_field.push(SECCOMP_OF_POD.to_owned());
+    }
     let mut confined_helper = false;
     let lists = spec
         .iter_mut()
@@ -149,6 +159,12 @@ fn settled(mut pod: Value) -> Value {
     for container in lists.filter_map(|(_, list)| list.as_array_mut()).flatten() {
         confined_helper |= container["name"] == "helper"
             && container["securityContext"]["appArmorProfile"].is_null();
+        if let (Some(name), false) = (
+            container["name"].as_str(),
+            container["securityContext"]["seccompProfile"].is_null(),
+        ) {
+            said_by_field.push(format!("{SECCOMP_OF}{name}"));
+        }
         let Some(context) = container.get_mut("securityContext") else {
             continue;
         };
@@ -160,6 +176,11 @@ fn settled(mut pod: Value) -> Value {
         if !own_ids {
             remove(context, "procMount");
         }
+    }
+    if let Some(annotations) = pod.pointer_mut("/metadata/annotations") {
+        said_by_field
+            .iter()
+            .for_each(|key| remove(annotations, key));
     }
     if let (false, Some(annotations)) = (confined_helper, pod.pointer_mut("/metadata/annotations"))
     {
@@ -214,6 +235,9 @@ fn metadata() -> BoxedStrategy<Value> {
                 "localhost/podman"
             ]))),
         ),
+        (SECCOMP_OF_POD, rarely(older_seccomp())),
+        (SECCOMP_OF_BUILD, rarely(older_seccomp())),
+        (SECCOMP_OF_INIT, rarely(older_seccomp())),
     ]);
     object(vec![
         (
@@ -227,6 +251,16 @@ fn metadata() -> BoxedStrategy<Value> {
         ("annotations", maybe(annotations)),
         ("generateName", rarely(one_of(json!(["runner-"])))),
     ])
+}
+
+/// A seccomp profile, as the annotations say it that were there before the field.
+fn older_seccomp() -> impl Strategy<Value = Value> {
+    one_of(json!([
+        "unconfined",
+        "runtime/default",
+        "docker/default",
+        "localhost/podman"
+    ]))
 }
 
 fn spec() -> BoxedStrategy<Value> {

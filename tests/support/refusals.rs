@@ -12,6 +12,8 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 const APPARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+const SECCOMP: &str = "container.seccomp.security.alpha.kubernetes.io/";
+const SECCOMP_OF_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
 
 /// Every reason for which `pod` would be refused or never start.
 pub fn refusals(pod: &Value) -> Vec<String> {
@@ -29,6 +31,8 @@ pub fn refusals(pod: &Value) -> Vec<String> {
             problems.push(format!("hostUsers: false with {host}"));
         }
     }
+    let of_pod = &spec["securityContext"]["seccompProfile"];
+    problems.extend(seccomp_differs(pod, SECCOMP_OF_POD, of_pod));
     for container in items(&spec["initContainers"]).chain(items(&spec["containers"])) {
         let rules = [
             escalation(container),
@@ -38,6 +42,7 @@ pub fn refusals(pod: &Value) -> Vec<String> {
             extended_resources(&container["resources"]),
             mounts(container, &names),
             apparmor(pod, container),
+            seccomp(pod, container),
         ];
         let told = |problem| format!("container {}: {problem}", container["name"]);
         problems.extend(rules.into_iter().flatten().map(told));
@@ -135,4 +140,20 @@ fn apparmor(pod: &Value, container: &Value) -> Option<String> {
     };
     (annotation != as_annotation)
         .then(|| format!("AppArmor is {annotation} by annotation and {as_annotation} by field"))
+}
+
+/// What a container inherits from the pod is not compared with its annotation.
+fn seccomp(pod: &Value, container: &Value) -> Option<String> {
+    let key = format!("{SECCOMP}{}", container["name"].as_str()?);
+    seccomp_differs(pod, &key, &container["securityContext"]["seccompProfile"])
+}
+
+fn seccomp_differs(pod: &Value, key: &str, field: &Value) -> Option<String> {
+    let annotation = pod["metadata"]["annotations"][key].as_str()?;
+    let agree = match field["type"].as_str()? {
+        "Localhost" => annotation == format!("localhost/{}", field["localhostProfile"].as_str()?),
+        "Unconfined" => annotation == "unconfined",
+        _ => ["runtime/default", "docker/default"].contains(&annotation),
+    };
+    (!agree).then(|| format!("seccomp is {annotation} by annotation and {field} by field"))
 }
