@@ -358,6 +358,157 @@ fn a_pod_without_room_for_the_mark_is_denied_with_the_reason() {
     assert!(message.contains("metadata.annotations"), "{message}");
 }
 
+/// Privileged, but only in a user namespace, as nobody and without a file to write.
+const WITHIN_LIMITS: &str = "pod:
+  set: {hostUsers: false, annotations: {example.com/limit: low}}
+containers:
+  build:
+    set:
+      securityContext:
+        {privileged: true, runAsUser: 1000, runAsGroup: 1000, runAsNonRoot: true,
+         readOnlyRootFilesystem: true, seLinuxOptions: {type: container_t},
+         seccompProfile: {type: Localhost, localhostProfile: tight.json},
+         appArmorProfile: {type: Localhost, localhostProfile: tight}}
+    capabilities: {drop: [NET_RAW]}
+    grants: {baseline: [privileged]}
+  services: {grants: {baseline: [privileged]}}
+";
+
+/// A job's pod as `WITHIN_LIMITS` corrects it, with the mark of another version.
+fn within_limits_of_another_version() -> Value {
+    let mut pod = decided(&job(), WITHIN_LIMITS).0;
+    pod["metadata"]["annotations"][CORRECTED_AS] = "custom@00000000".into();
+    pod
+}
+
+#[test]
+fn with_a_made_up_mark_a_grant_counts_only_beside_the_limits_that_its_profile_sets() {
+    let right = within_limits_of_another_version();
+    let (_, judged) = decided(&right, WITHIN_LIMITS);
+    assert_eq!(judged, Outcome::Allow(Allowed::OtherVersion));
+    let build = right["spec"]["containers"].as_array().expect("containers");
+    let build = build.iter().position(|one| one["name"] == "build");
+    let of_build = format!(
+        "/spec/containers/{}/securityContext",
+        build.expect("a build")
+    );
+    let attacks = [
+        ("/spec/hostUsers", json!(null), "hostUsers set to false"),
+        (
+            "/spec/hostUsers",
+            json!(true),
+            "hostUsers set to false (was true)",
+        ),
+        (
+            "/metadata/annotations/example.com~1limit",
+            json!("high"),
+            "annotation example.com/limit set to low",
+        ),
+        ("runAsUser", json!(0), "runAsUser set to 1000 (was 0)"),
+        ("runAsUser", json!(null), "runAsUser set to 1000"),
+        ("runAsGroup", json!(0), "runAsGroup set to 1000 (was 0)"),
+        ("runAsNonRoot", json!(false), "runAsNonRoot set to true"),
+        (
+            "readOnlyRootFilesystem",
+            json!(null),
+            "readOnlyRootFilesystem set to true",
+        ),
+        (
+            "seLinuxOptions",
+            json!({"type": "container_engine_t"}),
+            "seLinuxOptions.type set to",
+        ),
+        (
+            "seccompProfile",
+            json!({"type": "RuntimeDefault"}),
+            "seccompProfile set to Localhost",
+        ),
+        (
+            "seccompProfile",
+            json!(null),
+            "seccompProfile set to Localhost",
+        ),
+        (
+            "appArmorProfile",
+            json!({"type": "RuntimeDefault"}),
+            "appArmorProfile set to Localhost",
+        ),
+        ("capabilities", json!({}), "capabilities.drop gains NET_RAW"),
+    ];
+    for (at, value, lacking) in attacks {
+        let mut pod = right.clone();
+        let path = match at.starts_with('/') {
+            true => at.to_owned(),
+            false => format!("{of_build}/{at}"),
+        };
+        *pod.pointer_mut(&path).unwrap_or_else(|| panic!("{path}")) = value.clone();
+        let (_, judged) = decided(&pod, WITHIN_LIMITS);
+        let Outcome::Deny(denial) = judged else {
+            panic!("{at}: {value} passes: {judged:?}");
+        };
+        let message = &denial.message;
+        assert!(
+            message.contains("securityContext.privileged: true is forbidden"),
+            "{message}"
+        );
+        assert!(message.contains(lacking), "{at}: {message}");
+        assert!(message.contains(CORRECTED_AS), "{message}");
+    }
+}
+
+#[test]
+fn a_service_that_is_granted_privilege_has_it_only_in_the_namespaces_its_profile_sets() {
+    let mut pod = within_limits_of_another_version();
+    container_mut(&mut pod, "svc-0")["securityContext"]["privileged"] = true.into();
+    let (_, judged) = decided(&pod, WITHIN_LIMITS);
+    assert_eq!(judged, Outcome::Allow(Allowed::OtherVersion));
+    container_mut(&mut pod, "build")["securityContext"]["privileged"] = false.into();
+    pod["spec"]["hostUsers"] = Value::Null;
+    let (_, judged) = decided(&pod, WITHIN_LIMITS);
+    assert!(matches!(judged, Outcome::Deny(_)), "{judged:?}");
+}
+
+#[test]
+fn a_pod_that_its_profile_cannot_be_applied_to_has_no_grant_by_a_made_up_mark() {
+    let mut pod = within_limits_of_another_version();
+    // A user namespace beside the host's network is nothing that can be corrected.
+    pod["spec"]["hostNetwork"] = true.into();
+    let (_, judged) = decided(&pod, WITHIN_LIMITS);
+    assert!(matches!(judged, Outcome::Deny(_)), "{judged:?}");
+}
+
+#[test]
+fn a_changed_profile_with_grants_loses_no_job_while_replicas_differ_unless_limits_are_added() {
+    let version = |build: &str| {
+        format!(
+            "extends: privileged\npod: {{set: {{hostUsers: false}}}}\n\
+             containers: {{build: {{{build}}}}}\n"
+        )
+    };
+    let context = |fields: &str| version(&format!("set: {{securityContext: {{{fields}}}}}"));
+    let before = context("runAsUser: 1000");
+    for after in [
+        context("runAsUser: 2000"),
+        version("set: {env: {STORAGE_DRIVER: vfs}}"),
+        version("set: {resources: {limits: {github.com/fuse: 1}}}"),
+        format!("{}home: {{path: /work/home}}\n", context("runAsUser: 1000")),
+    ] {
+        for (corrects, judges) in [(&before, &after), (&after, &before)] {
+            let (pod, _) = decided(&job(), corrects);
+            let (_, judged) = decided(&pod, judges);
+            let passes = Outcome::Allow(Allowed::OtherVersion);
+            assert_eq!(judged, passes, "{corrects}, {judges}");
+        }
+    }
+    // Of an added limit nobody can say whether the pod's author left it out.
+    let after = context("readOnlyRootFilesystem: true");
+    let (pod, _) = decided(&job(), &before);
+    assert!(matches!(decided(&pod, &after).1, Outcome::Deny(_)));
+    let (pod, _) = decided(&job(), &after);
+    let passes = Outcome::Allow(Allowed::OtherVersion);
+    assert_eq!(decided(&pod, &before).1, passes);
+}
+
 #[test]
 fn a_seccomp_profile_is_set_in_the_older_annotations_too_where_the_pod_has_them() {
     let of_build = "container.seccomp.security.alpha.kubernetes.io/build";

@@ -11,7 +11,8 @@
 //! cluster's administrator offers by name.
 
 use std::collections::BTreeMap;
-use std::hash::Hash;
+
+use serde::Serialize;
 
 use super::change::{By, Change, Kind};
 use super::home_path::HomePath;
@@ -188,7 +189,7 @@ impl<'a> Adjusted<'a> {
     }
 
     /// What the namespace changes.
-    pub(super) fn values(&self) -> impl Hash {
+    pub(super) fn values(&self) -> impl Serialize {
         (self.run_as_user, self.home, self.fuse)
     }
 

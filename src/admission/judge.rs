@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use super::grants::Violations;
 use super::message::Rejection;
+use super::narrowing;
 use super::plan;
 use super::pod::{Container, List, Place, Pod};
 use super::pod_security::{Level, Violation, for_each_violation};
@@ -84,11 +85,24 @@ fn judge_creation<'a>(
             }
         }
     }
-    let violations = Violations::of(&pod, policy.level, profile);
-    let outcome = match violations.is_empty() {
-        true if by_another.is_some() => Outcome::Allow(Allowed::OtherVersion),
-        true => Outcome::Allow(Allowed::Complies),
-        false => Outcome::Deny(rejection.of_violations(&violations, profile.is_some())),
+    // Who wrote the mark may have left out the limits that come with a grant.
+    let lacking = match &by_another {
+        Some(adjusted) => narrowing::lacking(&pod, adjusted, policy.level),
+        None => Ok(Vec::new()),
+    };
+    let is_complete = lacking.as_ref().is_ok_and(Vec::is_empty);
+    let granting = profile.filter(|_| is_complete);
+    let violations = Violations::of(&pod, policy.level, granting);
+    let outcome = match (violations.is_empty(), lacking) {
+        (true, _) if by_another.is_some() => Outcome::Allow(Allowed::OtherVersion),
+        (true, _) => Outcome::Allow(Allowed::Complies),
+        (false, Ok(lacking)) if lacking.is_empty() => {
+            Outcome::Deny(rejection.of_violations(&violations, profile.is_some()))
+        }
+        (false, Ok(lacking)) => Outcome::Deny(rejection.of_ungranted(&violations, &lacking)),
+        (false, Err(refusal)) => {
+            Outcome::Deny(refusal.into_denial(namespace, &policy, &request.uid))
+        }
     };
     Decision {
         changes,

@@ -13,6 +13,7 @@ use super::pod_security::{Level, Violation};
 use super::policy::{LEVEL, Namespace, PROFILE, Policy, Source};
 use super::profile::{Profiles, Setting};
 use super::request::NO_UID;
+use super::stamp::CORRECTED_AS;
 use super::text::{quoted, word};
 
 /// How many bytes of violations or changes one denial tells.
@@ -212,6 +213,27 @@ impl Rejection<'_, '_> {
                 ),
                 _ => format!("{PROFILE}: {}", quoted(self.policy.name)),
             },
+            audit = audit_id(self.uid),
+        ))
+    }
+
+    /// The denial of a job's pod with the mark of another version of its profile,
+    /// which needs a grant and lacks limits that come with it.
+    pub(super) fn of_ungranted(
+        &self,
+        violations: &Violations<'_>,
+        lacking: &[Change<'_>],
+    ) -> Denial {
+        Denial::forbidden(format!(
+            "{told}; namespace {namespace} has {origin}, which grants something like it only \
+             beside what it sets, and the pod, by its annotation {CORRECTED_AS} corrected by \
+             another version of the profile, lacks {lacking}; to mend it, start the job again once \
+             all replicas of podseal have the new version, or ask a cluster administrator who \
+             wrote that annotation{audit}",
+            told = listed(violations.told.iter().map(Told), violations.count),
+            namespace = quoted(&self.namespace.name),
+            origin = self.policy.origin(),
+            lacking = listed(lacking.iter(), lacking.len()),
             audit = audit_id(self.uid),
         ))
     }

@@ -11,7 +11,7 @@
 //! | profile and the namespace's annotations | [`adjusted`] | [`adjusted::Adjusted`], or a denial |
 //! | pod and profile | `plan`, [`home`], `restrict` | [`change::Change`]s and a JSON Patch, by `corrector` and `patch` |
 //! | corrected pod | `conflict`, `shape` | nothing, or a [`message::Refusal`]; cautions |
-//! | pod and level | [`pod_security`], [`grants`] | [`grants::Violations`], beyond what the profile grants |
+//! | pod and level | [`pod_security`], [`grants`], `narrowing` | [`grants::Violations`], beyond what the profile grants |
 //! | all of it | [`review`] for `/mutate`, [`judge`] for `/validate` | [`review::Decision`] |
 
 pub mod adjusted;
@@ -27,6 +27,7 @@ pub mod home_path;
 pub mod job;
 pub mod judge;
 pub mod message;
+mod narrowing;
 mod object;
 mod patch;
 mod plan;

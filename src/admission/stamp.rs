@@ -6,11 +6,11 @@
 //! and the judge would take a correct pod for one that somebody tampered with.
 //! So the correction leaves a mark, by which the judge tells the two apart.
 //!
-//! The mark proves nothing: whoever comes after podseal's mutating webhook could
-//! write one. It spares a pod the comparison with its profile and nothing else;
-//! the namespace's level is asked for as ever.
-
-use std::hash::{DefaultHasher, Hash, Hasher};
+//! The mark proves nothing: anyone who creates pods, or changes them after
+//! podseal's mutating webhook, could write one. It spares a pod the comparison
+//! with its profile and nothing else; the namespace's level is asked for as ever,
+//! and what the profile grants counts only beside its limits
+//! ([`narrowing`](super::narrowing)).
 
 use super::adjusted::Adjusted;
 use super::pod::Pod;
@@ -22,20 +22,26 @@ pub const CORRECTED_AS: &str = "podseal.io/corrected-as";
 
 /// A number for what `profile` says, the same in all replicas of one podseal.
 pub(super) fn revision(profile: &Profile) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    let text = serde_json::to_string(profile).expect("a profile can be written");
-    text.hash(&mut hasher);
-    hasher.finish()
+    digest(&serde_json::to_string(profile).expect("a profile can be written"))
+}
+
+/// FNV-1a, 64 bits: short, and the same in replicas that were built by different
+/// releases of Rust, of which the standard library's hashes promise nothing. It
+/// need not withstand an attacker, who can write any mark.
+fn digest(text: &str) -> u64 {
+    const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0100_0000_01b3;
+    text.bytes().fold(OFFSET_BASIS, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(PRIME)
+    })
 }
 
 /// What stands on a pod that this profile corrects in a namespace at `level`.
 pub(super) fn of(adjusted: &Adjusted<'_>, level: Level) -> String {
-    let mut hasher = DefaultHasher::new();
-    adjusted.profile.revision.hash(&mut hasher);
-    adjusted.values().hash(&mut hasher);
-    level.name().hash(&mut hasher);
+    let version = (adjusted.profile.revision, adjusted.values(), level.name());
+    let text = serde_json::to_string(&version).expect("numbers and texts can be written");
     // Enough to tell a version from the one before.
-    let digits = hasher.finish() >> 32;
+    let digits = digest(&text) >> 32;
     format!("{}@{digits:08x}", adjusted.profile.name)
 }
 
@@ -50,6 +56,14 @@ pub(super) fn is_of_another(pod: &Pod<'_>, adjusted: &Adjusted<'_>, level: Level
 mod tests {
     use super::super::profile::{Profiles, Setting};
     use super::*;
+
+    #[test]
+    fn the_digest_is_the_published_one() {
+        // Test vectors of FNV-1a's authors.
+        assert_eq!(digest(""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(digest("a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(digest("foobar"), 0x8594_4171_f739_67e8);
+    }
 
     #[test]
     fn another_profile_setting_or_level_is_another_mark() {

@@ -11,6 +11,7 @@ use support::controlplane::{ADMIN, ControlPlane};
 
 mod cost;
 mod files;
+mod marks;
 #[path = "../support/pods.rs"]
 mod pods;
 #[path = "../own_profiles/profiles.rs"]
