@@ -110,6 +110,31 @@ fn a_runner_can_be_required() {
 }
 
 #[test]
+fn user_namespaces_can_be_left_out_of_account() {
+    let pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "own", "namespace": "ci"},
+        "spec": {
+            "hostUsers": false,
+            "containers": [{"name": "app", "image": "x", "securityContext": {"procMount": "Unmasked"}}],
+        },
+    });
+    let passes = |said: &[&str]| {
+        let args = [&["--profile", "none"], said].concat();
+        let (output, line) = review(&args, &pod);
+        let is_said = line["message"].as_str().is_some_and(|message| {
+            message.contains("procMount: Unmasked is forbidden")
+                && message.contains("hostUsers: false relaxes nothing here")
+        });
+        assert_eq!(code(&output) == Some(1), is_said, "{line:#}");
+        code(&output) == Some(0)
+    };
+    assert!(passes(&[]));
+    assert!(!passes(&["--ignore-user-namespaces"]));
+}
+
+#[test]
 fn a_misspelt_label_is_told_with_the_one_that_was_meant() {
     let warnings = |args: &[&str]| {
         let (_, line) = review(args, &privileged_service());

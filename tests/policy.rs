@@ -478,3 +478,59 @@ fn another_image_counts_as_new_where_the_container_or_the_pod_violates() {
         "the host's network"
     );
 }
+
+#[test]
+fn where_nodes_may_ignore_user_namespaces_a_pod_with_one_is_judged_like_any_other() {
+    let restricted = json!({
+        "allowPrivilegeEscalation": false,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    });
+    let with = |key: &str, value: Value| {
+        let mut context = restricted.clone();
+        context[key] = value;
+        context
+    };
+    // What a user namespace relaxes, at the level that asks for it otherwise.
+    let relaxed = [
+        ("baseline", json!({"procMount": "Unmasked"})),
+        ("restricted", with("runAsUser", json!(0))),
+        ("restricted", with("runAsNonRoot", json!(false))),
+        ("restricted", restricted.clone()),
+    ];
+    let ignoring = Settings {
+        ignore_user_namespaces: true,
+        ..Settings::built_in()
+    };
+    for (level, context) in relaxed {
+        let pod = |own_ids: bool, image: &str| {
+            json!({
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": "app"},
+                "spec": {
+                    "hostUsers": !own_ids,
+                    "containers": [{"name": "app", "image": image, "securityContext": context}],
+                },
+            })
+        };
+        let namespace = namespace(&[(PROFILE, "none"), (LEVEL, level)], None);
+        let judged = |review: &Value, settings: &Settings<'_>| {
+            fate_with(review, &namespace, settings).allowed
+        };
+        let created = |own_ids| review_of(&pod(own_ids, "x"));
+        assert!(judged(&created(true), &Settings::built_in()), "{context}");
+        assert!(!judged(&created(true), &ignoring), "{context}");
+        assert!(!judged(&created(false), &Settings::built_in()), "{context}");
+        // In an update what was there may stay, and another image counts as new.
+        let updated = |image| {
+            let mut review = review_of(&pod(true, image));
+            review["request"]["operation"] = "UPDATE".into();
+            review["request"]["oldObject"] = pod(true, "x");
+            review
+        };
+        assert!(judged(&updated("x"), &ignoring), "{context}");
+        assert!(judged(&updated("y"), &Settings::built_in()), "{context}");
+        assert!(!judged(&updated("y"), &ignoring), "{context}");
+    }
+}

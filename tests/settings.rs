@@ -92,6 +92,7 @@ fn settings(defaults: &Defaults) -> Settings<'_> {
         profiles: &PROFILES,
         defaults,
         require_runner: false,
+        ignore_user_namespaces: false,
     }
 }
 

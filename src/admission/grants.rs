@@ -26,6 +26,8 @@ pub struct Violations<'a> {
     /// The families of all of them: who makes the pod chooses what comes first,
     /// and must not choose what is left out.
     pub families: BTreeSet<Family>,
+    /// Whether the pod has a user namespace of its own that relaxed nothing.
+    pub user_namespace_ignored: bool,
 }
 
 impl<'a> Violations<'a> {

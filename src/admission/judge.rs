@@ -25,7 +25,7 @@ pub fn judge<'a>(
 ) -> Decision<'a> {
     let act = request.act();
     let policy = Policy::from_namespace(namespace, settings);
-    let (Some(pod), Act::Create | Act::Update) = (request.object.take(), act) else {
+    let (Some(mut pod), Act::Create | Act::Update) = (request.object.take(), act) else {
         return Decision::allow(policy, None, Allowed::NotAPod);
     };
     let Some(policy) = policy else {
@@ -33,7 +33,13 @@ pub fn judge<'a>(
     };
     match act {
         Act::Create => judge_creation(pod, &request, policy, namespace, settings),
-        _ => judge_update(&pod, &request, policy, namespace),
+        _ => {
+            if settings.ignore_user_namespaces {
+                request.old_object.as_mut().map(ignore_user_namespace);
+                ignore_user_namespace(&mut pod);
+            }
+            judge_update(&pod, &request, policy, namespace)
+        }
     }
 }
 
@@ -92,7 +98,11 @@ fn judge_creation<'a>(
     };
     let is_complete = lacking.as_ref().is_ok_and(Vec::is_empty);
     let granting = profile.filter(|_| is_complete);
-    let violations = Violations::of(&pod, policy.level, granting);
+    let is_ignored = settings.ignore_user_namespaces && ignore_user_namespace(&mut pod);
+    let violations = Violations {
+        user_namespace_ignored: is_ignored,
+        ..Violations::of(&pod, policy.level, granting)
+    };
     let outcome = match (violations.is_empty(), lacking) {
         (true, _) if by_another.is_some() => Outcome::Allow(Allowed::OtherVersion),
         (true, _) => Outcome::Allow(Allowed::Complies),
@@ -109,6 +119,12 @@ fn judge_creation<'a>(
         violations,
         ..Decision::new(Some(policy), job, outcome)
     }
+}
+
+/// Has `pod` judged as one without a user namespace of its own, and says whether
+/// it asks for one.
+fn ignore_user_namespace(pod: &mut Pod<'_>) -> bool {
+    pod.spec.host_users.take() == Some(false)
 }
 
 /// An update is a controller's or an administrator's, so who asks says nothing

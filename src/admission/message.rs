@@ -189,6 +189,13 @@ impl Rejection<'_, '_> {
             true => ", beyond what its profile grants",
             false => "",
         };
+        let ignored = match violations.user_namespace_ignored {
+            true => {
+                "; hostUsers: false relaxes nothing here, since podseal was told that nodes may \
+                 ignore it"
+            }
+            false => "",
+        };
         // A profile that needs a grant at restricted and has none cannot meet
         // it, whatever the job and its runner look like.
         let cannot = self.policy.level == Level::Restricted
@@ -202,7 +209,7 @@ impl Rejection<'_, '_> {
             (false, _) => "change the pod",
         };
         Denial::forbidden(format!(
-            "{told}; namespace {namespace} holds every pod to {level} ({by}; {profile}){granted}; to mend it, {remedy}, or ask a cluster administrator for another \
+            "{told}; namespace {namespace} holds every pod to {level} ({by}; {profile}){granted}{ignored}; to mend it, {remedy}, or ask a cluster administrator for another \
              profile or level{audit}",
             namespace = quoted(&self.namespace.name),
             profile = match self.policy.source_of_label(PROFILE) {

@@ -12,6 +12,7 @@
 
 use super::adjusted::Adjusted;
 use super::change::{By, CapabilityList, Change, Kind, Part};
+use super::conflict;
 use super::job::Role;
 use super::message::Refusal;
 use super::plan;
@@ -41,6 +42,8 @@ pub(super) fn lacking<'a>(
     if !Role::ALL.into_iter().any(is_granted) {
         return Ok(Vec::new());
     }
+    // A pod that is refused for its size is not copied first.
+    conflict::find_in_names(pod)?;
     let (mut changes, _) = plan::correct(&mut pod.clone(), adjusted, level)?;
     changes.retain(|change| {
         let concerns_a_grant = match change.place {

@@ -124,6 +124,9 @@ pub struct Settings<'a> {
     /// Whether a profile that grants something beyond the baseline needs the
     /// annotation [`RUNNER`].
     pub require_runner: bool,
+    /// Whether a user namespace of a pod's own (`hostUsers: false`) relaxes no
+    /// control, since kubelets before 1.30 run the pod without one.
+    pub ignore_user_namespaces: bool,
 }
 
 static NO_DEFAULTS: LazyLock<Defaults> = LazyLock::new(Defaults::default);
@@ -135,6 +138,7 @@ impl Settings<'static> {
             profiles: Profiles::built_in(),
             defaults: &NO_DEFAULTS,
             require_runner: false,
+            ignore_user_namespaces: false,
         }
     }
 }

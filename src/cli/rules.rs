@@ -27,6 +27,10 @@ pub(super) struct Args {
     /// baseline, until the namespace names its runner in the annotation podseal.io/runner
     #[arg(long)]
     pub(super) require_runner: bool,
+    /// Hold a pod with a user namespace of its own (hostUsers: false) to what every other pod is
+    /// held to: for clusters with kubelets before 1.30, which run it without one
+    #[arg(long)]
+    pub(super) ignore_user_namespaces: bool,
 }
 
 /// Profiles as they were read from a folder.
@@ -57,7 +61,12 @@ impl Args {
         for warning in defaults.idle() {
             tracing::warn!(warning, "a default rule is of no use");
         }
-        let rules = Rules::new(profiles, defaults, self.require_runner);
+        let rules = Rules::new(
+            profiles,
+            defaults,
+            self.require_runner,
+            self.ignore_user_namespaces,
+        );
         Ok((rules, read))
     }
 }

@@ -18,24 +18,36 @@ struct Parts {
     profiles: ArcSwap<Profiles>,
     defaults: Defaults,
     require_runner: bool,
+    ignore_user_namespaces: bool,
     /// Why the files' profiles are not these.
     problem: watch::Sender<Option<String>>,
 }
 
 impl Rules {
     /// These profiles, until others come; the rest for good.
-    pub fn new(profiles: Profiles, defaults: Defaults, require_runner: bool) -> Rules {
+    pub fn new(
+        profiles: Profiles,
+        defaults: Defaults,
+        require_runner: bool,
+        ignore_user_namespaces: bool,
+    ) -> Rules {
         Rules(Arc::new(Parts {
             profiles: ArcSwap::from_pointee(profiles),
             defaults,
             require_runner,
+            ignore_user_namespaces,
             problem: watch::Sender::new(None),
         }))
     }
 
     /// The built-in profiles, and nothing else.
     pub fn built_in() -> Rules {
-        Rules::new(Profiles::built_in().clone(), Defaults::default(), false)
+        Rules::new(
+            Profiles::built_in().clone(),
+            Defaults::default(),
+            false,
+            false,
+        )
     }
 
     /// The profiles that hold now.
@@ -49,6 +61,7 @@ impl Rules {
             profiles,
             defaults: &self.0.defaults,
             require_runner: self.0.require_runner,
+            ignore_user_namespaces: self.0.ignore_user_namespaces,
         }
     }
 

@@ -51,6 +51,26 @@ fn clusters_that_are_too_old_are_told_so() {
     assert!(told.contains(">=1.30.0-0"), "{told}");
 }
 
+/// One whose kubelets may be so old that they ignore `hostUsers: false`.
+#[test]
+fn user_namespaces_relax_no_level_where_a_kubelet_may_ignore_them() {
+    for (version, may_ignore) in [
+        ("1.30.0", true),
+        ("v1.32.4-gke.200", true),
+        ("1.32.99", true),
+        ("1.33.0", false),
+        ("v1.33.0-eks-1234567", false),
+        ("1.37.1", false),
+    ] {
+        let args = ["template", "x", CHART, "-f", "-", "--kube-version", version];
+        let output = helm::helm(&args, &json!({}));
+        let rendered = support::text(&output.stdout);
+        assert!(rendered.contains("- serve\n"), "{version}");
+        let said = rendered.contains("- --ignore-user-namespaces\n");
+        assert_eq!(said, may_ignore, "{version}");
+    }
+}
+
 /// An image is built as that of the crate's version, and the chart asks for its own.
 #[test]
 fn the_chart_asks_for_the_image_that_is_built_today() {
