@@ -12,6 +12,10 @@ use super::text::word;
 /// How many are told, in an API warning each.
 const TOLD: usize = 3;
 
+/// How many labels, and how many annotations, that nothing reads are kept of a
+/// namespace in the cluster, whoever may edit which may give it thousands.
+pub const KEPT: usize = 16;
+
 /// What of a namespace has keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -48,6 +52,12 @@ const KNOWN: [(Kind, &str); 7] = [
     (Kind::Annotation, Setting::ALL[2].annotation()),
 ];
 
+/// Whether podseal reads a label or an annotation of this key, whatever the default
+/// rules are.
+pub fn is_known(kind: Kind, key: &str) -> bool {
+    KNOWN.contains(&(kind, key))
+}
+
 /// The keys of `namespace` that begin with `podseal.io/` and mean nothing there,
 /// whether or not it opts in: labels first. What a default rule asks for is read.
 pub fn unread<'n>(
@@ -65,23 +75,23 @@ pub fn unread<'n>(
         .chain(annotations.map(|key| (Kind::Annotation, key)))
         .map(|(kind, key)| (kind, key.as_str()))
         .filter(|(_, key)| Namespace::reads(key))
-        .filter(|said| !KNOWN.contains(said))
+        .filter(|(kind, key)| !is_known(*kind, key))
         .filter(move |(kind, key)| *kind == Kind::Annotation || !is_asked_for(key))
 }
 
 /// A warning for each of them, and one for those that are too many.
 pub fn warnings(namespace: &Namespace, defaults: &Defaults) -> Vec<String> {
-    let mut unread = unread(namespace, defaults);
-    let told = unread
-        .by_ref()
-        .take(TOLD)
-        .map(|(kind, key)| told(kind, key));
+    let unread: Vec<_> = unread(namespace, defaults).collect();
+    let told = unread.iter().take(TOLD).map(|(kind, key)| told(*kind, key));
     let mut warnings: Vec<_> = told.collect();
-    match unread.count() {
+    let of_kind = |kind| unread.iter().filter(|(of, _)| *of == kind).count();
+    let is_all = [Kind::Label, Kind::Annotation].map(|kind| of_kind(kind) < KEPT) == [true; 2];
+    match unread.len().saturating_sub(TOLD) {
         0 => {}
         more => warnings.push(format!(
-            "and {more} more of the namespace's labels and annotations under podseal.io/ are read \
-             by nobody"
+            "and {more} {}more of the namespace's labels and annotations under podseal.io/ are \
+             read by nobody",
+            if is_all { "" } else { "or " }
         )),
     }
     warnings
@@ -185,7 +195,11 @@ mod tests {
         let keys: Vec<_> = keys.iter().map(String::as_str).collect();
         let told = of(&keys, &keys);
         assert_eq!(told.len(), TOLD + 1);
-        assert!(told[TOLD].starts_with("and 5999 more of"), "{}", told[TOLD]);
+        let more = "and 5999 or more of";
+        assert!(told[TOLD].starts_with(more), "{}", told[TOLD]);
+        let few: Vec<_> = keys[..5].to_vec();
+        let more = "and 2 more of";
+        assert!(of(&few, &[])[TOLD].starts_with(more));
         assert!(
             told.iter().all(|line| line.chars().count() <= 256),
             "{told:?}"

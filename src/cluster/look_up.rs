@@ -10,9 +10,11 @@ use kube::core::Request;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::error::core_of;
+use super::answer;
+use super::error::{core_of, with_core};
+use super::json_stream::Unread;
 use super::namespaces::Unavailable;
-use super::object::Labelled;
+use super::object::Object;
 use super::watch::PATH;
 use crate::admission::policy::Namespace;
 use crate::admission::text::bounded;
@@ -82,6 +84,15 @@ impl LookUps {
     }
 }
 
+/// Why the API server did not tell.
+#[derive(Debug, thiserror::Error)]
+enum AskError {
+    #[error(transparent)]
+    Client(#[from] kube::Error),
+    #[error(transparent)]
+    Answer(#[from] Unread),
+}
+
 /// Asks the API server for one namespace at a time.
 #[derive(Debug)]
 pub(super) struct Live {
@@ -113,26 +124,33 @@ impl Live {
             return Err(Unavailable::Busy);
         };
         let asked = async {
-            match ask(client, name).await {
-                Err(kube::Error::Api(status)) => Err(kube::Error::Api(status)),
+            match self.ask(client, name).await {
+                Err(AskError::Client(kube::Error::Api(status))) => {
+                    Err(kube::Error::Api(status).into())
+                }
                 // A kept connection may have ended this very moment.
-                Err(_) => ask(client, name).await,
+                Err(_) => self.ask(client, name).await,
                 found => found,
             }
         };
         match timeout(LOOK_UP.min(within), asked).await {
             Ok(Ok(object)) => {
-                let namespace = object.keeping(&self.keys);
-                if namespace.name != name {
+                if object.name != name {
                     // Something between us and the API server answers for it.
                     self.warn(name, "the answer is about another object, or about none");
                     return Err(Unavailable::Failed);
                 }
-                Ok(Arc::new(namespace))
+                Ok(Arc::new(object.into()))
             }
-            Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(Unavailable::NotFound),
-            Ok(Err(error)) => {
+            Ok(Err(AskError::Client(kube::Error::Api(status)))) if status.code == 404 => {
+                Err(Unavailable::NotFound)
+            }
+            Ok(Err(AskError::Client(error))) => {
                 self.warn(name, &core_of(&error));
+                Err(Unavailable::Failed)
+            }
+            Ok(Err(AskError::Answer(error))) => {
+                self.warn(name, &with_core(&error));
                 Err(Unavailable::Failed)
             }
             Err(_) => {
@@ -142,17 +160,17 @@ impl Live {
         }
     }
 
+    async fn ask(&self, client: &kube::Client, name: &str) -> Result<Object, AskError> {
+        let request = Request::new(PATH).get_metadata(name, &GetParams::default());
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        let mut json = answer::ask(client, request, LOOK_UP).await?;
+        Ok(Object::read_alone(&mut json, &self.keys).await?)
+    }
+
     fn warn(&self, namespace: &str, error: &str) {
         if let Some(suppressed) = self.failures.pass() {
             let namespace = &*bounded(namespace);
             tracing::warn!(namespace, error, suppressed, "cannot look up a namespace");
         }
     }
-}
-
-async fn ask(client: &kube::Client, name: &str) -> kube::Result<Labelled> {
-    let request = Request::new(PATH).get_metadata(name, &GetParams::default());
-    client
-        .request(request.map_err(kube::Error::BuildRequest)?)
-        .await
 }

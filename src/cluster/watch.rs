@@ -6,21 +6,26 @@
 //! bookmark, or the end in due time. kube's own watcher hides the last two, and
 //! takes a cut connection for an end.
 //!
+//! Pages and events are read as they arrive, since anyone who may edit namespaces
+//! can make one of them megabytes long. They may take their time while bytes come;
+//! what they prove is as old as [`Lag`] says.
+//!
 //! Whatever else happens, the cache is not trusted any more and the list is
 //! taken anew: it is the one state that cannot be wrong.
 
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::io::{AsyncBufReadExt, AsyncReadExt};
 use kube::api::{ListParams, WatchParams};
 use kube::core::Request;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, timeout, timeout_at};
 
+use super::answer::ask;
 use super::cache::{ByName, Cache, FRESH, Shared};
 use super::error::with_core;
-use super::object::{Line, Object, Page};
+use super::json_stream::Unread;
+use super::lag::Lag;
+use super::object::{Event, PageEnd, What, read_page};
 use crate::admission::policy::{NEVER_CALLED, Namespace, PROFILE, is_clusters_own};
 use crate::seldom::Seldom;
 
@@ -31,13 +36,20 @@ const WATCH: Duration = Duration::from_secs(5);
 /// How early a watch may end and still count as ended in due time: the two
 /// clocks start apart.
 const EARLY: Duration = Duration::from_secs(1);
-/// How many namespaces are asked for at once, which bounds the memory a list
-/// takes.
-const PAGE: u32 = 500;
-/// How long the API server may take for a page.
-const PAGE_TIME: Duration = Duration::from_secs(10);
-/// The longest event: what etcd takes for an object, and some more.
-const LINE: u64 = 4 << 20;
+/// How many namespaces are asked for at once, at most.
+const PAGE: u64 = 500;
+/// How many on the first page, before it is known how large they are.
+const FIRST_PAGE: u64 = 100;
+/// How many on the smallest page.
+const SMALLEST_PAGE: u64 = 4;
+/// How long a page should be, in bytes. The API server holds a page in memory, and
+/// gives it up after a minute in all.
+const PAGE_BYTES: u64 = 32 << 20;
+/// How often in a row a page that broke is asked for again, each time a smaller
+/// one.
+const PAGE_TRIES: u32 = 4;
+/// How long the API server may send nothing of a page or an event.
+const PROGRESS: Duration = Duration::from_secs(10);
 /// The pause after the second failure in a row; it doubles from there. After
 /// the first there is none.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -53,16 +65,12 @@ enum Broken {
     Request(#[from] kube::core::request::Error),
     #[error("the API server did not answer in time")]
     Hung,
-    #[error("the connection broke")]
-    Connection(#[from] io::Error),
+    #[error(transparent)]
+    Answer(#[from] Unread),
     #[error("the watch ended before its time")]
     EndedEarly,
     #[error("the API server ended the watch: {code}, {message}")]
     Refused { code: u16, message: String },
-    #[error("the answer cannot be read")]
-    Unreadable(#[from] serde_json::Error),
-    #[error("an event is longer than any namespace, or cut off")]
-    Truncated,
     #[error("the answer lacks a resource version")]
     NoVersion,
 }
@@ -72,6 +80,7 @@ pub(super) struct Watch {
     client: kube::Client,
     cache: Arc<Cache>,
     shared: Shared,
+    lag: Lag,
     pause: Duration,
     failures: Seldom,
     never_called: Seldom,
@@ -83,6 +92,7 @@ impl Watch {
             client,
             cache,
             shared: Shared::default(),
+            lag: Lag::new(Instant::now()),
             pause: Duration::ZERO,
             failures: Seldom::default(),
             never_called: Seldom::default(),
@@ -110,9 +120,7 @@ impl Watch {
     async fn list_and_watch(&mut self) -> Result<std::convert::Infallible, Broken> {
         let mut version = self.list().await?;
         loop {
-            // No watch is older than this at its end, however little it says.
-            let watch = timeout(FRESH, self.watch(version)).await;
-            version = watch.map_err(|_| Broken::Hung)??;
+            version = self.watch(version).await?;
             self.pause = Duration::ZERO;
         }
     }
@@ -122,34 +130,64 @@ impl Watch {
         // The list is no older than this. How much younger, it does not say.
         let as_of = Instant::now();
         let mut namespaces = ByName::new();
-        let mut params = ListParams::default().labels(PROFILE).limit(PAGE);
-        let mut body = Vec::new();
-        loop {
-            let page = timeout(PAGE_TIME, self.page(&params, &mut body)).await;
-            let Page { metadata, items } = page.map_err(|_| Broken::Hung)??;
-            for object in items {
-                let namespace = self.shared.share(object.into());
-                self.warn_of(&namespace);
-                let name = namespace.name.as_str().into();
-                namespaces.insert(name, Arc::new(namespace));
+        let mut next = String::new();
+        let (mut size, mut tries, mut bytes) = (FIRST_PAGE, 0, 0);
+        let version = loop {
+            let mut params = ListParams::default().labels(PROFILE);
+            params.limit = u32::try_from(size).ok();
+            params.continue_token = Some(next.clone()).filter(|next| !next.is_empty());
+            let page = match self.page(&params, &mut namespaces).await {
+                Ok(page) => page,
+                // It was on its way, and may have been too much for the way. What was
+                // read of it stays, since a token stands for a version: the page that
+                // comes says the same of it. Only the first has no token yet.
+                Err(Broken::Answer(_)) if tries < PAGE_TRIES => {
+                    tries += 1;
+                    size = (size / 4).max(SMALLEST_PAGE);
+                    if next.is_empty() {
+                        namespaces.clear();
+                    }
+                    continue;
+                }
+                Err(broken) => return Err(broken),
+            };
+            tries = 0;
+            bytes += page.bytes;
+            if page.end.next.is_empty() {
+                break known(&page.end.version)?;
             }
-            if metadata.next.is_empty() {
-                let listed = namespaces.len();
-                tracing::info!(namespaces = listed, "listed the namespaces that opt in");
-                self.cache.replace(namespaces, as_of);
-                return known(&metadata.resource_version);
-            }
-            params = params.continue_token(&metadata.next);
-        }
+            let of_one = (page.bytes / page.objects.max(1)).max(1);
+            size = (PAGE_BYTES / of_one).clamp(SMALLEST_PAGE, PAGE);
+            next = page.end.next;
+        };
+        let listed = namespaces.len();
+        tracing::info!(namespaces = listed, "listed the namespaces that opt in");
+        self.lag = Lag::new(as_of);
+        self.lag.read(bytes);
+        self.cache.replace(namespaces, as_of);
+        Ok(version)
     }
 
-    /// Asks for a page, by way of `body`: the same memory for each.
-    async fn page(&self, params: &ListParams, body: &mut Vec<u8>) -> Result<Page, Broken> {
+    /// Asks for a page, and adds its namespaces to `namespaces`.
+    async fn page(&mut self, params: &ListParams, namespaces: &mut ByName) -> Result<Page, Broken> {
         let request = Request::new(PATH).list_metadata(params)?;
-        let mut answer = Box::pin(self.client.request_stream(request).await?);
-        body.clear();
-        answer.read_to_end(body).await?;
-        Ok(serde_json::from_slice(body)?)
+        let answer = timeout(PROGRESS, ask(&self.client, request, PROGRESS)).await;
+        let mut json = answer.map_err(|_| Broken::Hung)??;
+        let mut objects = 0;
+        let end = read_page(&mut json, |object| {
+            let namespace = self.shared.share(object.into());
+            self.warn_of(&namespace);
+            let name = namespace.name.as_str().into();
+            namespaces.insert(name, Arc::new(namespace));
+            objects += 1;
+        });
+        let end = end.await?;
+        let bytes = json.taken();
+        Ok(Page {
+            end,
+            objects,
+            bytes,
+        })
     }
 
     /// Watches from `version` until the watch ends in due time, and returns the
@@ -159,30 +197,39 @@ impl Watch {
         let seconds = u32::try_from(WATCH.as_secs()).expect("it is short");
         let params = WatchParams::default().labels(PROFILE).timeout(seconds);
         let request = Request::new(PATH).watch_metadata(&params, &version)?;
-        let mut lines = Box::pin(self.client.request_stream(request).await?);
+        let answer = timeout(FRESH, ask(&self.client, request, PROGRESS)).await;
+        let mut json = answer.map_err(|_| Broken::Hung)??.of_lines();
         // The API server says nothing after this, counted from when it was asked
         // and not from when its headers came, which may have taken their time.
         // What is read later, by a process that was stopped for a while, has been
         // lying about.
         let end = asked + WATCH;
-        let as_of = || Instant::now().min(end);
-        let mut line = Vec::new();
+        // By then the API server has ended the watch, however little it says.
+        let hung = asked + FRESH;
+        let mut waited = None;
         loop {
-            line.clear();
-            let mut limited = (&mut lines).take(LINE);
-            limited.read_until(b'\n', &mut line).await?;
-            if line.is_empty() {
+            let begun = Instant::now();
+            let begins = timeout_at(hung.into(), json.begins()).await;
+            if !begins.map_err(|_| Broken::Hung)?? {
                 if asked.elapsed() < WATCH - EARLY {
                     return Err(Broken::EndedEarly);
                 }
-                self.cache.prove(as_of());
+                self.lag.waited(begun.elapsed());
+                self.cache.prove(self.lag.as_of().min(end));
                 return Ok(version);
             }
-            if line.pop() != Some(b'\n') {
-                return Err(Broken::Truncated);
+            // Before the first event the API server may have had to think.
+            self.lag
+                .waited(waited.map_or(Duration::ZERO, |()| begun.elapsed()));
+            waited = Some(());
+            let before = json.taken();
+            version = self.take(Event::read(&mut json).await?)?;
+            self.lag.read(json.taken() - before);
+            self.cache.prove(self.lag.as_of().min(end));
+            if Instant::now() >= hung {
+                // It arrived slowly, and what waits behind it is asked for anew.
+                return Ok(version);
             }
-            version = self.take(serde_json::from_slice(&line)?)?;
-            self.cache.prove(as_of());
         }
     }
 
@@ -194,29 +241,33 @@ impl Watch {
         }
     }
 
-    /// Takes over what a line says, and returns the version it says it of.
-    fn take(&mut self, line: Line) -> Result<String, Broken> {
-        let version = |object: &Object| known(object.version());
-        match line {
-            Line::Added(object) | Line::Modified(object) => {
-                let version = version(&object)?;
+    /// Takes over what an event says, and returns the version it says it of.
+    fn take(&mut self, Event { what, object }: Event) -> Result<String, Broken> {
+        if what == What::Error {
+            return Err(Broken::Refused {
+                code: object.code,
+                message: object.message,
+            });
+        }
+        let version = known(&object.version)?;
+        match what {
+            What::Present => {
                 let namespace = self.shared.share(object.into());
                 self.warn_of(&namespace);
                 self.cache.insert(namespace);
-                Ok(version)
             }
-            Line::Deleted(object) => {
-                let version = version(&object)?;
-                self.cache.remove(&Namespace::from(object).name);
-                Ok(version)
-            }
-            Line::Bookmark(object) => version(&object),
-            Line::Error(refusal) => Err(Broken::Refused {
-                code: refusal.code,
-                message: refusal.message,
-            }),
+            What::Deleted => self.cache.remove(&object.name),
+            What::Bookmark | What::Error => {}
         }
+        Ok(version)
     }
+}
+
+/// What is known of a page that was read.
+struct Page {
+    end: PageEnd,
+    objects: u64,
+    bytes: u64,
 }
 
 fn known(version: &str) -> Result<String, Broken> {
