@@ -132,7 +132,10 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
     args.tls.start(&serving, &metrics.certificates).await?;
     let namespaces = match &args.namespaces {
         Some(path) => Namespaces::File(Arc::new(namespaces_from_file(path, rules.defaults())?)),
-        None => namespaces_from_cluster(rules.defaults()).await?,
+        None => {
+            let most_waiting = args.limits.limits().look_ups_waiting();
+            namespaces_from_cluster(rules.defaults(), most_waiting).await?
+        }
     };
     metrics.show_namespaces(namespaces.clone());
     let metrics = Arc::new(metrics);
@@ -196,9 +199,12 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
     })
 }
 
-async fn namespaces_from_cluster(defaults: &Defaults) -> anyhow::Result<Namespaces> {
+async fn namespaces_from_cluster(
+    defaults: &Defaults,
+    most_waiting: usize,
+) -> anyhow::Result<Namespaces> {
     let config = cluster("ask for namespaces", ", or give --namespaces FILE").await?;
-    Namespaces::from_cluster(config, defaults.label_keys())
+    Namespaces::from_cluster(config, defaults.label_keys(), most_waiting)
         .context("no client for the cluster can be made")
 }
 

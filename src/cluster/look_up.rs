@@ -1,39 +1,38 @@
 //! Namespaces that are asked for live, and how every look-up ended.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use kube::api::GetParams;
 use kube::core::Request;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::{timeout, timeout_at};
 
 use super::answer;
 use super::error::{core_of, with_core};
 use super::json_stream::Unread;
 use super::namespaces::Unavailable;
 use super::object::Object;
+use super::waiting::{Full, SLOW, Send, Waiting};
 use super::watch::PATH;
 use crate::admission::policy::Namespace;
 use crate::admission::text::bounded;
 use crate::seldom::Seldom;
+use crate::webhook::peer::Peer;
 
 /// How long a live look-up may take. The webhook's own `timeoutSeconds` is
 /// longer, so the denial that follows still reaches the API server.
 pub(super) const LOOK_UP: Duration = Duration::from_secs(2);
-/// How many are under way at once. An API server that answers does so in a few
-/// milliseconds, so this is thousands a second; one that does not is asked no
-/// more than this, whoever sends reviews.
-const AT_ONCE: usize = 32;
 
 /// How a look-up ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LookUp {
     /// The cache knew.
     Hit,
-    /// The API server was asked, and knew.
+    /// The API server was asked, perhaps for several reviews at once, and knew.
     Live,
     /// The API server was asked, and knows no such namespace.
     NotFound,
@@ -41,7 +40,7 @@ pub enum LookUp {
     TimedOut,
     /// The API server could not be asked, or refused.
     Failed,
-    /// Too many were being asked for already.
+    /// Too many wait for an answer, and most of them on behalf of the same peer.
     Busy,
 }
 
@@ -84,6 +83,28 @@ impl LookUps {
     }
 }
 
+type Found = Result<Arc<Namespace>, Unavailable>;
+
+/// Asks the API server for namespaces, one at a time.
+#[derive(Debug)]
+pub(super) struct Live {
+    client: Client,
+    /// The labels that are kept besides podseal's own.
+    keys: BTreeSet<String>,
+    waiting: Mutex<Waiting<oneshot::Sender<Found>>>,
+    runtime: Handle,
+    failures: Seldom,
+}
+
+/// It has no `Debug` of its own.
+struct Client(kube::Client);
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
 /// Why the API server did not tell.
 #[derive(Debug, thiserror::Error)]
 enum AskError {
@@ -93,49 +114,79 @@ enum AskError {
     Answer(#[from] Unread),
 }
 
-/// Asks the API server for one namespace at a time.
-#[derive(Debug)]
-pub(super) struct Live {
-    /// The labels that are kept beside podseal's own.
-    keys: BTreeSet<String>,
-    slots: Semaphore,
-    failures: Seldom,
-}
-
 impl Live {
-    /// One that keeps the labels of these keys, too.
-    pub(super) fn keeping(keys: BTreeSet<String>) -> Live {
+    /// One that keeps the labels of these keys, too, and lets at most `most` reviews
+    /// wait. Its look-ups are tasks of the current runtime.
+    pub(super) fn new(client: kube::Client, keys: BTreeSet<String>, most: usize) -> Live {
         Live {
+            client: Client(client),
             keys,
-            slots: Semaphore::new(AT_ONCE),
+            waiting: Mutex::new(Waiting::new(most)),
+            runtime: Handle::current(),
             failures: Seldom::default(),
         }
     }
 
-    /// The namespace called `name`, as it is now.
-    pub(super) async fn get(
-        &self,
-        client: &kube::Client,
-        name: &str,
-        within: Duration,
-    ) -> Result<Arc<Namespace>, Unavailable> {
-        let Ok(_slot) = self.slots.try_acquire() else {
-            self.warn(name, "too many at once");
+    /// The namespace called `name`, a DNS label, as it is now or a moment later.
+    pub(super) async fn get(self: &Arc<Live>, name: &str, peer: Peer, within: Duration) -> Found {
+        let since = Instant::now();
+        let until = since + LOOK_UP.min(within);
+        let (answer, mut answered) = oneshot::channel();
+        let asked = self.waiting().ask(peer, name, (since, until), answer);
+        let Ok(number) = asked.map_err(|Full| self.warn(name, "too many at once")) else {
             return Err(Unavailable::Busy);
         };
+        let _place = Place { live: self, number };
+        self.send_next();
+        let answered = async {
+            if let Ok(found) = timeout(SLOW, &mut answered).await {
+                return found;
+            }
+            // What was under way for this name need not be waited for any longer.
+            self.send_next();
+            answered.await
+        };
+        match timeout_at(until.into(), answered).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(_made_room)) => {
+                self.warn(name, "too many at once");
+                Err(Unavailable::Busy)
+            }
+            Err(_) => {
+                self.warn(name, "timed out");
+                Err(Unavailable::TimedOut)
+            }
+        }
+    }
+
+    /// Sends the look-ups that may be sent.
+    fn send_next(self: &Arc<Live>) {
+        loop {
+            let next = self.waiting().next(Instant::now());
+            let Some(send) = next else { return };
+            let under_way = UnderWay {
+                live: Arc::clone(self),
+                send,
+                found: Err(Unavailable::Failed),
+            };
+            self.runtime.spawn(under_way.finish());
+        }
+    }
+
+    async fn look_up(&self, Send { name, until, .. }: &Send) -> Found {
         let asked = async {
-            match self.ask(client, name).await {
+            match self.ask(name).await {
                 Err(AskError::Client(kube::Error::Api(status))) => {
                     Err(kube::Error::Api(status).into())
                 }
                 // A kept connection may have ended this very moment.
-                Err(_) => self.ask(client, name).await,
+                Err(_) => self.ask(name).await,
                 found => found,
             }
         };
-        match timeout(LOOK_UP.min(within), asked).await {
+        match timeout_at((*until).into(), asked).await {
             Ok(Ok(object)) => {
-                if object.name != name {
+                if *object.name != **name {
                     // Something between us and the API server answers for it.
                     self.warn(name, "the answer is about another object, or about none");
                     return Err(Unavailable::Failed);
@@ -160,11 +211,15 @@ impl Live {
         }
     }
 
-    async fn ask(&self, client: &kube::Client, name: &str) -> Result<Object, AskError> {
+    async fn ask(&self, name: &str) -> Result<Object, AskError> {
         let request = Request::new(PATH).get_metadata(name, &GetParams::default());
         let request = request.map_err(kube::Error::BuildRequest)?;
-        let mut json = answer::ask(client, request, LOOK_UP).await?;
+        let mut json = answer::ask(&self.client.0, request, LOOK_UP).await?;
         Ok(Object::read_alone(&mut json, &self.keys).await?)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting<oneshot::Sender<Found>>> {
+        self.waiting.lock().expect("nobody panics with it")
     }
 
     fn warn(&self, namespace: &str, error: &str) {
@@ -172,5 +227,47 @@ impl Live {
             let namespace = &*bounded(namespace);
             tracing::warn!(namespace, error, suppressed, "cannot look up a namespace");
         }
+    }
+}
+
+/// A review that waits. Once it does not any more, its question is dropped.
+struct Place<'l> {
+    live: &'l Live,
+    number: u64,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.live.waiting().give_up(self.number);
+    }
+}
+
+/// A look-up that was sent. It is answered when this is dropped, however that comes
+/// about, so that no place is lost.
+struct UnderWay {
+    live: Arc<Live>,
+    send: Send,
+    found: Found,
+}
+
+impl UnderWay {
+    async fn finish(mut self) {
+        self.found = self.live.look_up(&self.send).await;
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let exists = match self.found {
+            Ok(_) => Some(true),
+            Err(Unavailable::NotFound) => Some(false),
+            Err(_) => None,
+        };
+        let answers = self.live.waiting().answer(self.send.number, exists);
+        for answer in answers {
+            // Who gave up meanwhile needs none.
+            let _ = answer.send(self.found.clone());
+        }
+        self.live.send_next();
     }
 }

@@ -8,6 +8,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `lag` | how old the watch's events may be |
+//! | `waiting` | which look-up comes next, where many wait |
 //! | `answer`, `json_stream`, `object` | the API server's answers, read as they arrive, for what podseal keeps |
 //!
 //! The cache answers only while the watch has lately proved alive. Everything
@@ -22,4 +23,5 @@ mod lag;
 pub mod look_up;
 pub mod namespaces;
 mod object;
+mod waiting;
 mod watch;

@@ -11,6 +11,7 @@ use super::file::NamespaceFile;
 use super::look_up::{LOOK_UP, Live, LookUp, LookUps};
 use super::watch::Watch;
 use crate::admission::policy::Namespace;
+use crate::webhook::peer::Peer;
 
 /// The one thing a review waits for.
 #[derive(Clone)]
@@ -25,8 +26,7 @@ pub enum Namespaces {
 /// The API server's namespaces.
 pub struct Cluster {
     cache: Arc<Cache>,
-    client: kube::Client,
-    live: Live,
+    live: Arc<Live>,
     look_ups: LookUps,
     _watch: AbortOnDropHandle<()>,
 }
@@ -56,11 +56,15 @@ impl Namespaces {
     /// The namespaces of the cluster that `config` leads to, watched from now on
     /// by a task of the current runtime. Of one that does not opt in, and so is asked
     /// for, the labels of these `keys` are kept besides, since default rules ask
-    /// for them.
+    /// for them. At most `most_waiting` reviews wait for such an answer.
     ///
     /// # Errors
     /// When `config` is none that a client can be made of.
-    pub fn from_cluster(config: kube::Config, keys: BTreeSet<String>) -> kube::Result<Namespaces> {
+    pub fn from_cluster(
+        config: kube::Config,
+        keys: BTreeSet<String>,
+        most_waiting: usize,
+    ) -> kube::Result<Namespaces> {
         let cache = Arc::<Cache>::default();
         // A client each, since they are patient for different times.
         let watch = Watch::new(client(config.clone(), FRESH)?, Arc::clone(&cache));
@@ -68,22 +72,27 @@ impl Namespaces {
         let client = client(config, LOOK_UP + LOOK_UP / 2)?;
         Ok(Namespaces::Cluster(Arc::new(Cluster {
             cache,
-            client,
-            live: Live::keeping(keys),
+            live: Arc::new(Live::new(client, keys, most_waiting)),
             look_ups: LookUps::default(),
             _watch: AbortOnDropHandle::new(tokio::spawn(watch.keep())),
         })))
     }
 
-    /// The namespace called `name`, if anybody says so `within` this time.
+    /// The namespace called `name`, for a review that `peer` sent, if anybody says so
+    /// `within` this time.
     ///
     /// # Errors
     /// When nobody could say. The caller denies then: admitting a pod because
     /// a look-up failed is how such webhooks get bypassed.
-    pub async fn get(&self, name: &str, within: Duration) -> Result<Arc<Namespace>, Unavailable> {
+    pub async fn get(
+        &self,
+        name: &str,
+        peer: Peer,
+        within: Duration,
+    ) -> Result<Arc<Namespace>, Unavailable> {
         match self {
             Namespaces::File(file) => file.get(name).ok_or(Unavailable::NotInFile),
-            Namespaces::Cluster(cluster) => cluster.get(name, within).await,
+            Namespaces::Cluster(cluster) => cluster.get(name, peer, within).await,
         }
     }
 
@@ -138,7 +147,12 @@ impl Namespaces {
 }
 
 impl Cluster {
-    async fn get(&self, name: &str, within: Duration) -> Result<Arc<Namespace>, Unavailable> {
+    async fn get(
+        &self,
+        name: &str,
+        peer: Peer,
+        within: Duration,
+    ) -> Result<Arc<Namespace>, Unavailable> {
         // The API server called because in its eyes the namespace opts in. A
         // cache that says otherwise is behind.
         let cached = self.cache.get(name, Instant::now());
@@ -146,7 +160,7 @@ impl Cluster {
             self.look_ups.add(LookUp::Hit);
             return Ok(namespace);
         }
-        let found = self.live.get(&self.client, name, within).await;
+        let found = self.live.get(name, peer, within).await;
         self.look_ups.add(match found {
             Ok(_) => LookUp::Live,
             Err(Unavailable::NotFound | Unavailable::NotInFile) => LookUp::NotFound,

@@ -21,6 +21,7 @@ use tower_service::Service;
 
 use super::activity::{Activity, Observed};
 use super::connections::{Order, Place};
+use super::peer::Peer;
 use super::refusals::Ends;
 use crate::metrics::connections::{Closed, Connections as Figures, HandshakeFailure};
 
@@ -84,12 +85,16 @@ pub(super) async fn serve(
         };
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         place.activity.shaken(is_http2);
+        let Ok(address) = stream.get_ref().0.peer_addr() else {
+            return; // It is gone already.
+        };
+        let peer = Peer::of(address.ip());
         // A connection that ends badly is the peer's affair; what matters of
         // it has been answered or cannot be.
         if is_http2 {
-            serve_http2(stream, &protocols, app, &place).await;
+            serve_http2(stream, &protocols, app, peer, &place).await;
         } else {
-            serve_http1(stream, &protocols, app, &place).await;
+            serve_http1(stream, &protocols, app, peer, &place).await;
         }
     };
     tokio::select! {
@@ -111,11 +116,13 @@ async fn serve_http1(
     stream: TlsStream<TcpStream>,
     protocols: &Protocols,
     app: Router,
+    peer: Peer,
     place: &Place,
 ) {
     let io = TokioIo::new(Observed::new(stream, Arc::clone(&place.activity)));
     let service = Counted {
         app,
+        peer,
         activity: Arc::clone(&place.activity),
         order: Some(place.order.clone()),
     };
@@ -134,10 +141,12 @@ async fn serve_http2(
     stream: TlsStream<TcpStream>,
     protocols: &Protocols,
     app: Router,
+    peer: Peer,
     place: &Place,
 ) {
     let service = Counted {
         app,
+        peer,
         activity: Arc::clone(&place.activity),
         order: None,
     };
@@ -172,6 +181,8 @@ async fn serve_http2(
 /// The app, with its requests counted into the connection's activity.
 struct Counted {
     app: Router,
+    /// Who sends them, which the app finds among a request's extensions.
+    peer: Peer,
     activity: Arc<Activity>,
     /// Where answers say that they are the last.
     order: Option<watch::Receiver<Order>>,
@@ -182,7 +193,8 @@ impl hyper::service::Service<Request<Incoming>> for Counted {
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
         let in_flight = self.activity.request();
         let order = self.order.clone();
         let answer = self.app.clone().call(request);

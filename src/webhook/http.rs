@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -14,6 +14,7 @@ use axum::routing::post;
 use super::body::{self, Unread};
 use super::budget::Budget;
 use super::limits::Limits;
+use super::peer::Peer;
 use super::{record, response};
 use crate::admission::judge::judge;
 use crate::admission::request::Request;
@@ -86,16 +87,34 @@ pub fn router(webhook: Webhook) -> Router {
         .with_state(Arc::new(webhook))
 }
 
-async fn mutate(State(webhook): State<Arc<Webhook>>, uri: Uri, body: Body) -> Response {
-    webhook.answer(record::Webhook::Mutate, &uri, body).await
+async fn mutate(
+    State(webhook): State<Arc<Webhook>>,
+    Extension(peer): Extension<Peer>,
+    uri: Uri,
+    body: Body,
+) -> Response {
+    let mutate = record::Webhook::Mutate;
+    webhook.answer(mutate, peer, &uri, body).await
 }
 
-async fn validate(State(webhook): State<Arc<Webhook>>, uri: Uri, body: Body) -> Response {
-    webhook.answer(record::Webhook::Validate, &uri, body).await
+async fn validate(
+    State(webhook): State<Arc<Webhook>>,
+    Extension(peer): Extension<Peer>,
+    uri: Uri,
+    body: Body,
+) -> Response {
+    let validate = record::Webhook::Validate;
+    webhook.answer(validate, peer, &uri, body).await
 }
 
 impl Webhook {
-    async fn answer(&self, webhook: record::Webhook, uri: &Uri, body: Body) -> Response {
+    async fn answer(
+        &self,
+        webhook: record::Webhook,
+        peer: Peer,
+        uri: &Uri,
+        body: Body,
+    ) -> Response {
         let requests = &self.metrics.requests;
         let _in_flight = requests.begin();
         let Some(_request) = self.requests.take(1) else {
@@ -131,7 +150,7 @@ impl Webhook {
         let operation = Operation::of(&request.operation);
         let about = record::About::of(&request);
         let left = deadline.saturating_duration_since(Instant::now());
-        let namespace = self.namespaces.get(&name, left).await;
+        let namespace = self.namespaces.get(&name, peer, left).await;
         let profiles = self.rules.profiles();
         let settings = self.rules.settings(&profiles);
         let decision = match &namespace {

@@ -59,3 +59,12 @@ impl Default for Limits {
         }
     }
 }
+
+impl Limits {
+    /// How many reviews may wait for a live look-up of their namespace: half of
+    /// those that are decided at once, so that however many wait, there is room for
+    /// those whose namespace is known.
+    pub fn look_ups_waiting(&self) -> usize {
+        (self.reviews / 2).max(1)
+    }
+}
