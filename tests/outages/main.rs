@@ -13,6 +13,8 @@ mod scripted;
 mod support;
 
 mod api_server;
+mod look_ups;
+mod megabytes;
 mod network;
 mod protocol;
 

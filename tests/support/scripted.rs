@@ -18,6 +18,8 @@ use serde_json::{Value, json};
 pub enum Question {
     /// The list of namespaces, for the how-manieth time, counted from 0.
     List(usize),
+    /// The page of the list that this token stands for.
+    Page(String),
     /// A watch, counted likewise.
     Watch(usize),
     /// One namespace.
@@ -30,10 +32,37 @@ pub enum Reply {
     Json(u16, Value),
     /// The headers of a watch, these lines, and what `Then` says.
     Lines(Vec<String>, Then),
+    /// The header of an answer, and what this writes into its body.
+    Body(WriteBody),
     /// Nothing, for ever.
     Silence,
     /// The end of the connection.
     HangUp,
+}
+
+/// Writes a body, of which the parts are written as they come.
+pub type WriteBody = Box<dyn FnOnce(&mut Body) -> std::io::Result<()>>;
+
+/// The body of an answer that is being written.
+pub struct Body<'s> {
+    stream: &'s TcpStream,
+    /// How long the client asked for it to last at most.
+    pub timeout: Option<Duration>,
+}
+
+impl Body<'_> {
+    /// Writes a part of it.
+    pub fn write(&mut self, part: &[u8]) -> std::io::Result<()> {
+        let mut chunk = format!("{:x}\r\n", part.len()).into_bytes();
+        chunk.extend_from_slice(part);
+        chunk.extend_from_slice(b"\r\n");
+        self.stream.write_all(&chunk)
+    }
+
+    /// Waits until the client has had enough.
+    pub fn is_left(&mut self) -> std::io::Result<()> {
+        silence(self.stream)
+    }
 }
 
 /// How a watch goes on.
@@ -148,6 +177,16 @@ fn serve(
                     Then::Cut => return stream.shutdown(std::net::Shutdown::Both),
                 }
             }
+            Reply::Body(write) => {
+                let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+                (&*stream).write_all(head)?;
+                let timeout = request.contains("timeoutSeconds=");
+                write(&mut Body {
+                    stream,
+                    timeout: timeout.then(|| seconds_asked(&request)),
+                })?;
+                (&*stream).write_all(END)?;
+            }
             Reply::Silence => return silence(stream),
             Reply::HangUp => return stream.shutdown(std::net::Shutdown::Both),
         }
@@ -179,6 +218,10 @@ fn question(request: &str, asked: &Mutex<Vec<Question>>) -> Question {
         Some(name) => Question::Get(name.to_owned()),
         None if path.contains("watch=true") => {
             Question::Watch(before(|question| matches!(question, Question::Watch(_))))
+        }
+        None if path.contains("continue=") => {
+            let (_, token) = path.split_once("continue=").expect("it is there");
+            Question::Page(token.split('&').next().unwrap_or_default().to_owned())
         }
         None => Question::List(before(|question| matches!(question, Question::List(_)))),
     };

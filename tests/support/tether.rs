@@ -100,11 +100,20 @@ impl Tethered {
 
     /// How much memory the process has resident, in bytes (`VmRSS` of proc(5)).
     pub fn resident_bytes(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most that it ever had (`VmHWM`).
+    pub fn peak_resident_bytes(&self) -> u64 {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn status_bytes(&self, field: &str) -> u64 {
         let path = format!("/proc/{}/status", self.pid);
         let status = std::fs::read_to_string(path).expect("the process runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
         let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        let kib: u64 = kib.expect("VmRSS").trim().parse().expect("a number");
+        let kib: u64 = kib.expect(field).trim().parse().expect("a number");
         kib * 1024
     }
 

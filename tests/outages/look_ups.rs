@@ -1,0 +1,164 @@
+//! Namespaces without a label are asked for live, and anyone who reaches the port
+//! can have the API server asked: that must not keep jobs from their answers.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use futures::future::join_all;
+use serde_json::json;
+
+use crate::scripted::{Question, Reply, Scripted, Then, list};
+use crate::support::block_on;
+use crate::support::controlplane::await_condition;
+use crate::support::podseal::Podseal;
+use crate::{Asker, Said, lists};
+
+const RULES: &str = "rules: [{name: jobs, namespaces: {prefix: ci-job-}, profile: rootless}]";
+
+/// An API server that takes its time, and the namespaces that it has.
+struct Slow {
+    server: Scripted,
+    names: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Slow {
+    fn start(time: Duration) -> Slow {
+        let names = Arc::<Mutex<HashSet<String>>>::default();
+        let known = Arc::clone(&names);
+        let server = Scripted::start(move |question| match question {
+            Question::List(_) | Question::Page(_) => list(&[]),
+            Question::Watch(_) => Reply::Lines(vec![], Then::EndInTime),
+            Question::Get(name) => {
+                // As it is when it is asked, which the answer's way makes old.
+                let is_there = known.lock().expect("nobody panics with it").contains(name);
+                thread::sleep(time);
+                let status = json!({"kind": "Status", "status": "Failure", "code": 404,
+                    "reason": "NotFound", "message": "x"});
+                match is_there {
+                    true => Reply::Json(200, json!({"metadata": {"name": name}})),
+                    false => Reply::Json(404, status),
+                }
+            }
+        });
+        Slow { server, names }
+    }
+
+    fn create(&self, name: &str) {
+        let mut names = self.names.lock().expect("nobody panics with it");
+        names.insert(name.to_owned());
+    }
+
+    fn gets(&self, name: &str) -> usize {
+        let wanted = Question::Get(name.to_owned());
+        self.server.asked(|asked| *asked == wanted)
+    }
+
+    fn podseal(&self) -> Podseal {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (kubeconfig, rules) = (folder.path().join("config"), folder.path().join("rules"));
+        std::fs::write(&kubeconfig, self.server.kubeconfig()).expect("a kubeconfig");
+        std::fs::write(&rules, RULES).expect("a file of rules");
+        let podseal = Podseal::start(|command| {
+            command.env("KUBECONFIG", &kubeconfig);
+            command.arg("--defaults").arg(&rules);
+        });
+        await_condition("it lists", || lists(&podseal) == 1, String::new);
+        podseal
+    }
+}
+
+fn asker_from(podseal: &Podseal, address: &str) -> Asker {
+    let address: IpAddr = address.parse().expect("an address");
+    let client = podseal.client().http1_only().local_address(address);
+    Asker {
+        client: client.build().expect("a client"),
+        url: format!("{}/mutate", podseal.url),
+    }
+}
+
+/// How many connections the attacker has.
+const CONNECTIONS: usize = 96;
+
+/// Asks on all connections until `stop`: on half of them for names that nothing
+/// has, and on the others for the namespace that the next job will have.
+fn attack(asker: &Asker, next: &Mutex<String>, stop: &AtomicBool) {
+    block_on(join_all((0..CONNECTIONS).map(async |connection| {
+        let mut count = 0;
+        while !stop.load(Ordering::SeqCst) {
+            count += 1;
+            let name = match connection % 2 {
+                0 => format!("ci-job-none-{connection}-{count}"),
+                _ => next.lock().expect("nobody panics with it").clone(),
+            };
+            asker.asking(&name).await;
+        }
+    })));
+}
+
+#[test]
+fn an_attacker_who_asks_for_namespaces_that_are_not_there_starves_no_job() {
+    let api_server = Slow::start(Duration::from_millis(300));
+    let podseal = api_server.podseal();
+    let (attacker, runner) = (
+        asker_from(&podseal, "127.0.0.2"),
+        asker_from(&podseal, "127.0.0.1"),
+    );
+    let (next, stop) = (Mutex::new("ci-job-0".to_owned()), AtomicBool::new(false));
+    let said = thread::scope(|scope| {
+        scope.spawn(|| attack(&attacker, &next, &stop));
+        let said = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let jobs = (0..20).map(|number| {
+                let name = format!("ci-job-{number}");
+                *next.lock().expect("nobody panics with it") = name.clone();
+                // The attacker has been told that there is none, and goes on asking.
+                let is_known = || api_server.gets(&name) >= 2;
+                await_condition("the attacker asks for it", is_known, String::new);
+                api_server.create(&name);
+                runner.ask(&name)
+            });
+            jobs.collect::<Vec<_>>()
+        }));
+        stop.store(true, Ordering::SeqCst);
+        said.expect("jobs are asked about")
+    });
+    assert_eq!(said, vec![Said::profile("rootless"); 20]);
+    let busy = podseal.metric(r#"podseal_namespace_lookups_total{outcome="not_found"}"#);
+    assert!(busy >= Some(100.0), "the attacker was answered: {busy:?}");
+}
+
+#[test]
+fn many_reviews_of_one_namespace_at_once_cost_a_look_up_or_two() {
+    let api_server = Slow::start(Duration::from_millis(300));
+    api_server.create("ci-job-1");
+    let podseal = api_server.podseal();
+    let said = Asker::of(&podseal).ask_all(&vec!["ci-job-1".to_owned(); 64]);
+    assert_eq!(said, vec![Said::profile("rootless"); 64]);
+    // One for the first, one for all who came while it was under way; and some for
+    // those that a busy machine made late.
+    let gets = api_server.gets("ci-job-1");
+    assert!((1..=4).contains(&gets), "{gets} look-ups for 64 reviews");
+    let live = podseal.metric(r#"podseal_namespace_lookups_total{outcome="live"}"#);
+    assert_eq!(live, Some(64.0), "each review has its own outcome");
+}
+
+#[test]
+fn a_review_is_never_answered_by_what_was_so_before_it_came() {
+    let api_server = Slow::start(Duration::from_millis(200));
+    let podseal = api_server.podseal();
+    let (early, late) = (Asker::of(&podseal), Asker::of(&podseal));
+    thread::scope(|scope| {
+        let early = scope.spawn(|| early.ask("ci-job-1"));
+        let is_asked = || api_server.gets("ci-job-1") == 1;
+        await_condition("the first is asked for", is_asked, String::new);
+        // Its answer, that there is none, is on its way.
+        api_server.create("ci-job-1");
+        assert_eq!(late.ask("ci-job-1"), Said::profile("rootless"));
+        let early = early.join().expect("an answer");
+        assert!(early.is_denied("the API server knows no such namespace"));
+    });
+    assert_eq!(api_server.gets("ci-job-1"), 2);
+}
