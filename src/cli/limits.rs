@@ -18,8 +18,8 @@ pub(super) struct Args {
     /// every answer then tells its client to connect elsewhere
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
     drain: Duration,
-    /// How many connections are open at once; over it, one that never sent a request, or is idle,
-    /// makes room
+    /// How many connections are open at once; over it, one of the address that has the most makes
+    /// room
     #[arg(long, value_name = "COUNT", default_value = "512", value_parser = count)]
     max_connections: usize,
     /// After how long a connection is closed in good order, so that clients spread over replicas

@@ -24,7 +24,7 @@ label! {
         NoRequest = "no_request",
         /// The header of a request did not arrive in time.
         HeaderTimeout = "header_timeout",
-        /// Its place was needed for another.
+        /// Its place was needed for another, or there was none for it.
         Evicted = "evicted",
         /// podseal stops.
         Drain = "drain",

@@ -28,6 +28,8 @@ pub(super) struct Activity {
     is_shaken: AtomicBool,
     /// Whether it speaks HTTP/2.
     is_http2: AtomicBool,
+    /// Whether a review was answered on it.
+    had_review: AtomicBool,
     /// When it began to wait for a request.
     waiting: AtomicU64,
     /// When the first byte of the next request came.
@@ -59,6 +61,7 @@ impl Activity {
             accepted: Instant::now(),
             is_shaken: AtomicBool::new(false),
             is_http2: AtomicBool::new(false),
+            had_review: AtomicBool::new(false),
             waiting: AtomicU64::new(0),
             header: AtomicU64::new(NEVER),
             in_flight: [const { AtomicU32::new(0) }; SECONDS],
@@ -75,6 +78,16 @@ impl Activity {
     /// Whether it speaks HTTP/2.
     pub(super) fn is_http2(&self) -> bool {
         self.is_http2.load(Ordering::Relaxed)
+    }
+
+    /// Whether a review was answered on it.
+    pub(super) fn had_review(&self) -> bool {
+        self.had_review.load(Ordering::Relaxed)
+    }
+
+    /// A review is answered.
+    pub(super) fn answered_review(&self) {
+        self.had_review.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn doing(&self) -> Doing {
@@ -172,6 +185,11 @@ pub(super) struct Answer {
 }
 
 impl InFlight {
+    /// Its answer is that to a review.
+    pub(super) fn answered_review(&self) {
+        self.activity.answered_review();
+    }
+
     pub(super) fn until_sent(self, body: Body) -> Body {
         Body::new(Answer {
             body,

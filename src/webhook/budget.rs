@@ -28,6 +28,11 @@ impl Budget {
         };
         taken.grow_to(amount).then_some(taken)
     }
+
+    /// How much of it nothing has taken.
+    pub fn left(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Taken<'_> {

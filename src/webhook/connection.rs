@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::CONNECTION;
-use axum::http::{HeaderValue, Request, Response};
+use axum::http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -20,8 +20,8 @@ use tokio_rustls::server::TlsStream;
 use tower_service::Service;
 
 use super::activity::{Activity, Observed};
+use super::caller::Caller;
 use super::connections::{Order, Place};
-use super::peer::Peer;
 use super::refusals::Ends;
 use crate::metrics::connections::{Closed, Connections as Figures, HandshakeFailure};
 
@@ -85,16 +85,12 @@ pub(super) async fn serve(
         };
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         place.activity.shaken(is_http2);
-        let Ok(address) = stream.get_ref().0.peer_addr() else {
-            return; // It is gone already.
-        };
-        let peer = Peer::of(address.ip());
         // A connection that ends badly is the peer's affair; what matters of
         // it has been answered or cannot be.
         if is_http2 {
-            serve_http2(stream, &protocols, app, peer, &place).await;
+            serve_http2(stream, &protocols, app, &place).await;
         } else {
-            serve_http1(stream, &protocols, app, peer, &place).await;
+            serve_http1(stream, &protocols, app, &place).await;
         }
     };
     tokio::select! {
@@ -116,13 +112,12 @@ async fn serve_http1(
     stream: TlsStream<TcpStream>,
     protocols: &Protocols,
     app: Router,
-    peer: Peer,
     place: &Place,
 ) {
     let io = TokioIo::new(Observed::new(stream, Arc::clone(&place.activity)));
     let service = Counted {
         app,
-        peer,
+        caller: Arc::clone(&place.caller),
         activity: Arc::clone(&place.activity),
         order: Some(place.order.clone()),
     };
@@ -141,12 +136,11 @@ async fn serve_http2(
     stream: TlsStream<TcpStream>,
     protocols: &Protocols,
     app: Router,
-    peer: Peer,
     place: &Place,
 ) {
     let service = Counted {
         app,
-        peer,
+        caller: Arc::clone(&place.caller),
         activity: Arc::clone(&place.activity),
         order: None,
     };
@@ -178,11 +172,11 @@ async fn serve_http2(
     let _ = connection.await;
 }
 
-/// The app, with its requests counted into the connection's activity.
+/// The app, with its requests counted into the connection's activity, and with
+/// the caller that they come from.
 struct Counted {
     app: Router,
-    /// Who sends them, which the app finds among a request's extensions.
-    peer: Peer,
+    caller: Arc<Caller>,
     activity: Arc<Activity>,
     /// Where answers say that they are the last.
     order: Option<watch::Receiver<Order>>,
@@ -194,12 +188,16 @@ impl hyper::service::Service<Request<Incoming>> for Counted {
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(self.peer);
         let in_flight = self.activity.request();
+        request.extensions_mut().insert(Arc::clone(&self.caller));
         let order = self.order.clone();
         let answer = self.app.clone().call(request);
         Box::pin(async move {
             let (mut head, body) = answer.await?.into_parts();
+            // Nothing else is answered with it.
+            if head.status == StatusCode::OK {
+                in_flight.answered_review();
+            }
             if order.is_some_and(|order| *order.borrow() >= Order::LastAnswer) {
                 let close = HeaderValue::from_static("close");
                 head.headers.insert(CONNECTION, close);

@@ -7,19 +7,24 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::timeout;
 
 use super::activity::{Activity, Doing};
+use super::caller::Caller;
+use super::eviction::{Candidate, victim};
 use super::limits::Limits;
+use super::peer::Peer;
 use super::refusals::Refusals;
 use crate::metrics::connections::{Closed, Connections as Figures, Open};
 
-/// Longer than a review takes that waits for the API server.
-const SLOW: Duration = Duration::from_secs(3);
-
-/// How often a newcomer looks for a place, where all serve requests.
+/// How often a newcomer that waits looks for a place.
 const AGAIN: Duration = Duration::from_millis(100);
+
+/// One newcomer may wait for so many places. Only those wait whose own peer holds
+/// the most connections, so few are enough, and each looks at all connections
+/// whenever it looks.
+const PLACES_FOR_ONE_THAT_WAITS: usize = 4;
 
 /// What a connection is told. Later ones are stronger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +46,12 @@ pub(super) struct Connections {
     figures: Figures,
     table: Mutex<Table>,
     refusals: Refusals,
+    /// How many newcomers may wait.
+    waiting: Arc<Semaphore>,
+    /// A connection ended: one of those that wait may have its place.
     left: Notify,
+    /// The last one did.
+    all_left: Notify,
 }
 
 #[derive(Default)]
@@ -53,6 +63,8 @@ struct Table {
 }
 
 struct Entry {
+    peer: Peer,
+    caller: Arc<Caller>,
     activity: Arc<Activity>,
     order: watch::Sender<Order>,
     age: Duration,
@@ -65,6 +77,8 @@ pub(super) struct Place {
     connections: Arc<Connections>,
     number: u64,
     open: Open,
+    /// What its peer holds, by this connection and others.
+    pub(super) caller: Arc<Caller>,
     /// What this connection does.
     pub(super) activity: Arc<Activity>,
     /// What it is told.
@@ -73,46 +87,73 @@ pub(super) struct Place {
 
 impl Connections {
     pub(super) fn new(limits: Limits, figures: Figures) -> Arc<Connections> {
+        let waiting = limits.connections.div_ceil(PLACES_FOR_ONE_THAT_WAITS);
         Arc::new(Connections {
             limits,
             figures,
             table: Mutex::default(),
             refusals: Refusals::default(),
+            waiting: Arc::new(Semaphore::new(waiting)),
             left: Notify::new(),
+            all_left: Notify::new(),
         })
     }
 
-    /// A place for a connection that was just accepted. Where all are taken, the
-    /// least useful connection is ended for it; where all serve requests, this
-    /// waits.
-    pub(super) async fn place(self: &Arc<Connections>) -> Place {
+    /// A place for a connection from `peer` that was just accepted. Where all are
+    /// taken, another connection ends for it; where none can, what is returned
+    /// waits, and others are admitted meanwhile. Where too many wait already,
+    /// there is no place.
+    pub(super) fn admit(
+        self: &Arc<Connections>,
+        peer: Peer,
+    ) -> Option<impl Future<Output = Place> + Send + use<>> {
+        let place = self.try_place(peer);
+        let waiting = match place {
+            Some(_) => None,
+            None => match Arc::clone(&self.waiting).try_acquire_owned() {
+                Ok(waiting) => Some(waiting),
+                Err(_) => {
+                    self.figures.opened().closes(Closed::Evicted);
+                    return None;
+                }
+            },
+        };
+        let connections = Arc::clone(self);
+        Some(async move {
+            let _waiting = waiting;
+            match place {
+                Some(place) => place,
+                None => connections.await_place(peer).await,
+            }
+        })
+    }
+
+    async fn await_place(self: &Arc<Connections>, peer: Peer) -> Place {
         loop {
-            let left = self.left.notified();
-            if let Some(place) = self.try_place() {
+            // Until one has left, or does not serve a request any more, or has
+            // become slow.
+            let _ = timeout(AGAIN, self.left.notified()).await;
+            if let Some(place) = self.try_place(peer) {
                 return place;
             }
-            // Or until one of them has become slow.
-            let _ = timeout(AGAIN, left).await;
         }
     }
 
-    fn try_place(self: &Arc<Connections>) -> Option<Place> {
+    fn try_place(self: &Arc<Connections>, peer: Peer) -> Option<Place> {
         let mut table = self.table();
         if table.open.len() >= self.limits.connections {
-            let victim = *table
-                .open
-                .iter()
-                .filter_map(|(number, entry)| Some((uselessness(entry.activity.doing())?, number)))
-                .max()?
-                .1;
+            let victim = victim(peer, self.limits.connections, &table.candidates())?;
             let mut entry = table.open.remove(&victim).expect("it was just found");
             entry.tell(Order::Abort, Closed::Evicted);
         }
         let number = table.next;
         table.next += 1;
         let activity = Arc::new(Activity::begin());
+        let caller = table.caller(peer);
         let (sender, order) = watch::channel(Order::Serve);
         let mut entry = Entry {
+            peer,
+            caller: Arc::clone(&caller),
             activity: Arc::clone(&activity),
             order: sender,
             age: spread(self.limits.age, number),
@@ -127,6 +168,7 @@ impl Connections {
             connections: Arc::clone(self),
             number,
             open: self.figures.opened(),
+            caller,
             activity,
             order,
         })
@@ -144,11 +186,11 @@ impl Connections {
     /// Returns when no connection is open.
     pub(super) async fn all_left(&self) {
         loop {
-            let left = self.left.notified();
+            let all_left = self.all_left.notified();
             if self.table().open.is_empty() {
                 return;
             }
-            left.await;
+            all_left.await;
         }
     }
 
@@ -174,6 +216,27 @@ impl Connections {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().expect("no holder panics")
+    }
+}
+
+impl Table {
+    fn candidates(&self) -> Vec<Candidate> {
+        let candidate = |(number, entry): (&u64, &Entry)| Candidate {
+            number: *number,
+            peer: entry.peer,
+            had_review: entry.activity.had_review(),
+            doing: entry.activity.doing(),
+        };
+        self.open.iter().map(candidate).collect()
+    }
+
+    /// What all connections of `peer` share.
+    fn caller(&self, peer: Peer) -> Arc<Caller> {
+        let other = self.open.values().find(|entry| entry.peer == peer);
+        other.map_or_else(
+            || Arc::new(Caller::new(peer)),
+            |entry| Arc::clone(&entry.caller),
+        )
     }
 }
 
@@ -207,12 +270,21 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let entry = self.connections.table().open.remove(&self.number);
-        // Who made room is out of the table already.
+        let mut table = self.connections.table();
+        let entry = table.open.remove(&self.number);
+        let is_last = table.open.is_empty();
+        drop(table);
+        // One, since one place is free. A connection that made room is out of the
+        // table already, and the newcomer has its place.
+        if entry.is_some() {
+            self.connections.left.notify_one();
+        }
         if let Some(end) = entry.map_or(Some(Closed::Evicted), |entry| entry.end) {
             self.open.closes(end);
         }
-        self.connections.left.notify_waiters();
+        if is_last {
+            self.connections.all_left.notify_waiters();
+        }
     }
 }
 
@@ -253,18 +325,6 @@ fn verdict(
     }
 }
 
-/// How little would be lost with a connection: one that never sent a request
-/// before one that did, and of these the one that waits longest. At last one
-/// whose request is slower than any review is; never another that serves one.
-fn uselessness(doing: Doing) -> Option<(u8, Duration)> {
-    match doing {
-        Doing::Handshake(since) | Doing::Unused(since) => Some((2, since)),
-        Doing::Idle(since) | Doing::Header(since) => Some((1, since)),
-        Doing::Request(since) if since > SLOW => Some((0, since)),
-        Doing::Request(_) => None,
-    }
-}
-
 /// `age`, a tenth more or less, so that connections that came together do not
 /// go together.
 fn spread(age: Duration, number: u64) -> Duration {
@@ -274,7 +334,13 @@ fn spread(age: Duration, number: u64) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
+    use crate::admission::profile::Profiles;
+    use crate::certificates::serving::Serving;
+    use crate::metrics::Metrics;
+    use crate::webhook::activity::InFlight;
 
     #[test]
     fn a_client_of_http_2_has_a_while_after_its_farewell_and_one_of_http_1_until_its_next_answer() {
@@ -290,30 +356,66 @@ mod tests {
         }
     }
 
-    #[test]
-    fn who_asked_for_nothing_makes_room_first_and_who_is_served_never() {
-        let time = Duration::from_secs;
-        let mut all = [
-            Doing::Request(time(2)),
-            Doing::Request(time(9)),
-            Doing::Idle(time(5)),
-            Doing::Header(time(7)),
-            Doing::Handshake(time(1)),
-            Doing::Unused(time(3)),
-        ];
-        all.sort_by_key(|doing| std::cmp::Reverse(uselessness(*doing)));
-        let served = Doing::Request(time(2));
-        assert_eq!(
-            all,
-            [
-                Doing::Unused(time(3)),
-                Doing::Handshake(time(1)),
-                Doing::Header(time(7)),
-                Doing::Idle(time(5)),
-                Doing::Request(time(9)),
-                served,
-            ]
-        );
-        assert_eq!(uselessness(served), None);
+    fn connections(places: usize) -> Arc<Connections> {
+        let limits = Limits {
+            connections: places,
+            ..Limits::default()
+        };
+        let metrics = Metrics::new(Profiles::built_in(), Serving::default().current());
+        Connections::new(limits, metrics.connections)
+    }
+
+    fn peer(host: u8) -> Peer {
+        Peer::of([192, 0, 2, host].into())
+    }
+
+    /// A connection with a request in flight, after a review was answered.
+    fn busy(connections: &Arc<Connections>, host: u8) -> (Place, InFlight) {
+        let place = connections.admit(peer(host)).expect("nothing is waiting");
+        let place = place.now_or_never().expect("there is a place");
+        place.activity.shaken(false);
+        place.activity.answered_review();
+        let request = place.activity.request();
+        (place, request)
+    }
+
+    fn is_open(place: &Place) -> bool {
+        *place.order.borrow() < Order::Abort
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_fills_all_places_with_requests_waits_for_its_next_and_others_do_not() {
+        let connections = connections(8);
+        let mut flood: Vec<_> = (0..8).map(|_| busy(&connections, 1)).collect();
+        // Two may wait, and do so for themselves.
+        let mut waiting = Box::pin(connections.admit(peer(1)).expect("two may wait"));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let second = connections.admit(peer(1)).expect("two may wait");
+        assert!(connections.admit(peer(1)).is_none(), "a third waits");
+        let api_server: Vec<_> = (0..4).map(|_| busy(&connections, 2).0).collect();
+        assert!(api_server.iter().all(is_open));
+        let left = flood.iter().filter(|(place, _)| is_open(place)).count();
+        assert_eq!(left, 4);
+        drop(second);
+        // Its own request ends, and its own newcomer has the place.
+        let (place, request) = flood
+            .iter()
+            .position(|(place, _)| is_open(place))
+            .map(|at| flood.remove(at))
+            .expect("four are open");
+        drop(request);
+        let newcomer = waiting.await;
+        assert!(!is_open(&place) && is_open(&newcomer));
+        assert!(api_server.iter().all(is_open));
+    }
+
+    #[tokio::test]
+    async fn who_waits_has_the_place_of_one_that_leaves() {
+        let connections = connections(1);
+        let (place, _request) = busy(&connections, 1);
+        let waiting = connections.admit(peer(1)).expect("one may wait");
+        drop(place);
+        assert!(is_open(&waiting.await));
+        connections.all_left().await;
     }
 }

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{Extension, State};
+use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 
 use super::body::{self, Unread};
 use super::budget::Budget;
+use super::caller::Caller;
 use super::limits::Limits;
-use super::peer::Peer;
 use super::{record, response};
 use crate::admission::judge::judge;
 use crate::admission::request::Request;
@@ -89,35 +89,35 @@ pub fn router(webhook: Webhook) -> Router {
 
 async fn mutate(
     State(webhook): State<Arc<Webhook>>,
-    Extension(peer): Extension<Peer>,
+    Extension(caller): Extension<Arc<Caller>>,
     uri: Uri,
     body: Body,
 ) -> Response {
     let mutate = record::Webhook::Mutate;
-    webhook.answer(mutate, peer, &uri, body).await
+    webhook.answer(mutate, &caller, &uri, body).await
 }
 
 async fn validate(
     State(webhook): State<Arc<Webhook>>,
-    Extension(peer): Extension<Peer>,
+    Extension(caller): Extension<Arc<Caller>>,
     uri: Uri,
     body: Body,
 ) -> Response {
     let validate = record::Webhook::Validate;
-    webhook.answer(validate, peer, &uri, body).await
+    webhook.answer(validate, &caller, &uri, body).await
 }
 
 impl Webhook {
     async fn answer(
         &self,
         webhook: record::Webhook,
-        peer: Peer,
+        caller: &Caller,
         uri: &Uri,
         body: Body,
     ) -> Response {
         let requests = &self.metrics.requests;
         let _in_flight = requests.begin();
-        let Some(_request) = self.requests.take(1) else {
+        let Some(_request) = caller.requests.take(&self.requests) else {
             return self.shed(Shed::Concurrency, None);
         };
         let deadline = Instant::now() + patience(uri);
@@ -134,7 +134,7 @@ impl Webhook {
         if !body.hold(unfolded) {
             return self.shed(Shed::Memory, body::uid(&body.bytes));
         }
-        let Some(_place) = self.reviews.take(1) else {
+        let Some(_place) = caller.reviews.take(&self.reviews) else {
             return self.shed(Shed::Concurrency, body::uid(&body.bytes));
         };
         let start = Instant::now();
@@ -150,7 +150,7 @@ impl Webhook {
         let operation = Operation::of(&request.operation);
         let about = record::About::of(&request);
         let left = deadline.saturating_duration_since(Instant::now());
-        let namespace = self.namespaces.get(&name, peer, left).await;
+        let namespace = self.namespaces.get(&name, caller.peer, left).await;
         let profiles = self.rules.profiles();
         let settings = self.rules.settings(&profiles);
         let decision = match &namespace {

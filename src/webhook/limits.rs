@@ -7,7 +7,7 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// How many connections are open at once. An API server keeps a handful.
-    /// Over it, a connection that never sent a request makes room first.
+    /// Over it, one of them makes room, as `eviction` says.
     pub connections: usize,
     /// How long a client may take for the TLS handshake, and then, over HTTP/2,
     /// for its first request.

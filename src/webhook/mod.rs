@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`server`] | accepts connections, and brings all to an orderly end |
 //! | `connections` | which connections may stay, and for how long |
+//! | `eviction` | which of them ends for a newcomer when all places are taken |
 //! | `connection` | one of them: TLS, HTTP/1.1 or HTTP/2 |
 //! | `activity` | what it is doing meanwhile |
 //! | `refusals` | tells the log of certificates that were refused in a handshake |
@@ -12,14 +13,17 @@
 //! | [`http`] | the routes, and the way of a review |
 //! | [`body`] | reads it, within bounds; sheds what is too much |
 //! | [`budget`] | what requests share, and may not exceed together |
+//! | [`caller`] | how much of it the connections of one peer may take |
 //! | [`response`] | the answer |
 //! | [`record`], [`log`] | the record of the decision, and the log |
 
 mod activity;
 pub mod body;
 pub mod budget;
+pub mod caller;
 mod connection;
 mod connections;
+mod eviction;
 pub mod http;
 pub mod limits;
 pub mod log;

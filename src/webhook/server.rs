@@ -11,6 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use super::connection::{self, Protocols};
 use super::connections::{Connections, Order};
 use super::limits::Limits;
+use super::peer::Peer;
 use crate::certificates::serving::Current;
 use crate::metrics::connections::{Closed, Connections as Figures};
 use crate::seldom::Seldom;
@@ -67,8 +68,8 @@ impl Server {
             return;
         }
         loop {
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
+            let (stream, address) = match listener.accept().await {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     if let Some(suppressed) = failures.pass() {
                         tracing::warn!(%error, suppressed, "cannot accept a connection");
@@ -77,18 +78,23 @@ impl Server {
                     continue;
                 }
             };
-            let place = connections.place().await;
+            // Without a place it is closed.
+            let Some(place) = connections.admit(Peer::of(address.ip())) else {
+                continue;
+            };
             let served = certificate.borrow_and_update().clone();
             let served = served.expect("what is served is replaced, never taken away");
-            tokio::spawn(connection::serve(
-                stream,
-                TlsAcceptor::from(Arc::clone(&served.config)),
-                protocols.clone(),
-                self.limits.handshake,
-                app.clone(),
-                place,
-                self.metrics.clone(),
-            ));
+            let acceptor = TlsAcceptor::from(Arc::clone(&served.config));
+            let protocols = protocols.clone();
+            let handshake = self.limits.handshake;
+            let app = app.clone();
+            let metrics = self.metrics.clone();
+            tokio::spawn(async move {
+                // Here and not in the loop, where all others would wait as well.
+                let place = place.await;
+                connection::serve(stream, acceptor, protocols, handshake, app, place, metrics)
+                    .await;
+            });
         }
     }
 }

@@ -2,13 +2,14 @@
 //! a well-behaved library would not.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
@@ -79,20 +80,32 @@ impl Wire {
 
     /// A connection for HTTP/2, after the preface and empty settings.
     pub async fn http2(podseal: &Podseal) -> Wire {
-        let mut wire = Wire::connect(podseal, b"h2").await.expect("a handshake");
-        wire.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-            .await
-            .expect("the preface is sent");
-        wire.send(&frame(4, 0, 0, b""))
-            .await
-            .expect("settings are sent");
-        wire
+        let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let wire = Wire::http2_from(localhost, podseal).await;
+        wire.expect("a handshake, and the preface is sent")
+    }
+
+    /// The same from this address, which is one of this host.
+    pub async fn http2_from(source: IpAddr, podseal: &Podseal) -> io::Result<Wire> {
+        let mut wire = Wire::connect_from(source, podseal, b"h2").await?;
+        wire.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
+        wire.send(&frame(4, 0, 0, b"")).await?;
+        Ok(wire)
     }
 
     /// A connection after its handshake.
     pub async fn connect(podseal: &Podseal, alpn: &[u8]) -> io::Result<Wire> {
+        let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Wire::connect_from(localhost, podseal, alpn).await
+    }
+
+    /// The same from this address, which is one of this host.
+    pub async fn connect_from(source: IpAddr, podseal: &Podseal, alpn: &[u8]) -> io::Result<Wire> {
         let connector = tokio_rustls::TlsConnector::from(Arc::new(tls_config(&podseal.ca, alpn)));
-        let stream = TcpStream::connect(address(podseal)).await?;
+        let socket = TcpSocket::new_v4()?;
+        // Without a port: the kernel then gives one for each destination.
+        socket.bind(SocketAddr::new(source, 0))?;
+        let stream = socket.connect(podseal.address()).await?;
         let name = ServerName::try_from("localhost").expect("a name");
         let stream = connector.connect(name, stream).await?;
         Ok(Wire {
