@@ -286,6 +286,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         /// The guarantees that the head of this file gives.
         #[test]
         fn the_peer_that_pays_has_more_than_its_share_and_is_left_with_no_fewer(
