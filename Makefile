@@ -32,11 +32,11 @@ image-test: ## Build the image with buildah on a stand-in base, and check it; De
 
 # The binary that cargo builds along with a bench has features that only the
 # tests' crates ask for, so the one that users get is kept aside.
-bench: build controlplane ## Measure the decision, and what serving costs; some minutes
+bench: build $(if $(BASELINE),,controlplane) ## Measure the decision and serving; BASELINE=PATH compares with that podseal
 	@mkdir -p $(TARGET)/measured && cp $(TARGET)/release/podseal $(TARGET)/measured/podseal
 	@.ci/oha --version
-	BENCH_PODSEAL=$(abspath $(TARGET))/measured/podseal \
-	  $(CARGO) bench --locked --bench review --bench serving
+	BENCH_PODSEAL=$(abspath $(TARGET))/measured/podseal BENCH_BASELINE=$(abspath $(BASELINE)) \
+	  $(CARGO) bench --locked $(if $(BASELINE),,--bench review) --bench serving
 
 controlplane: ## Build the API server, etcd and kubectl that the tests run, once
 	@tests/controlplane/build.sh >/dev/null

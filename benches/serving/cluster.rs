@@ -56,7 +56,7 @@ pub(crate) fn measure(effort: &Effort, identity: &Identity, reviews: &Reviews) -
 
 /// podseal for the cluster.
 pub(crate) fn podseal(plane: &ControlPlane, identity: &Identity) -> Server {
-    let mut command = super::podseal(identity);
+    let mut command = super::podseal(&super::binary(), identity);
     command.env("KUBECONFIG", plane.kubeconfig(PODSEAL));
     Server::start(&command)
 }

@@ -1,29 +1,34 @@
-//! CPU time, throughput and latency of a review, beside two no-ops'.
+//! CPU time, throughput and latency of a review, beside two no-ops', and where a
+//! baseline is named, beside another podseal's.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::Command;
 
 use serde::Serialize;
 
 use super::Effort;
+use super::comparison::{self, Compared};
 use super::identity::Identity;
 use super::load::{Load, Outcome, Protocol, Until};
 use super::noop::NoOp;
 use super::reviews::{self, Reviews};
 use super::server::Server;
 
-/// What is measured, in the order it is told.
-pub(crate) const SUBJECTS: [&str; 4] = [
-    "no-op: constant",
-    "no-op: parse into Value",
-    "podseal /mutate",
-    "podseal /validate",
-];
+/// The no-ops, as subjects.
+pub(crate) const CONSTANT: &str = "no-op: constant";
+pub(crate) const PARSING: &str = "no-op: parse into Value";
+
+/// Each podseal that is measured, by its two paths. The baseline runs twice, as
+/// two processes: what differs between these is chance.
+const PODSEAL: [&str; 2] = ["podseal /mutate", "podseal /validate"];
+const BASELINE: [&str; 2] = ["baseline /mutate", "baseline /validate"];
+const BASELINE_AGAIN: [&str; 2] = ["baseline again /mutate", "baseline again /validate"];
 
 /// What a review costs.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Cost {
-    /// One of [`SUBJECTS`].
+    /// Who served it.
     pub(crate) subject: &'static str,
     /// How it was asked.
     pub(crate) protocol: Protocol,
@@ -35,82 +40,168 @@ pub(crate) struct Cost {
     pub(crate) at_a_quarter: Outcome,
 }
 
-/// Starts podseal with namespaces from a file, where no API server is needed.
-fn podseal(identity: &Identity) -> (Server, tempfile::NamedTempFile) {
-    let file = tempfile::NamedTempFile::new().expect("a temporary file");
-    let namespace = reviews::namespace(reviews::NAMESPACE).to_string();
-    std::fs::write(&file, namespace).expect("the file can be written");
-    let mut command = super::podseal(identity);
-    command.arg("--namespaces").arg(file.path());
-    (Server::start(&command), file)
+/// All costs, and how those of podseal and of the baseline compare.
+#[derive(Debug, Serialize)]
+pub(crate) struct Costs {
+    /// Of every subject by every protocol.
+    pub(crate) costs: Vec<Cost>,
+    /// Nothing without a baseline.
+    pub(crate) compared: Vec<Compared>,
 }
 
-/// Measures all subjects by both protocols. They take turns, so that whatever
-/// else the machine does meets them alike; of the turns the median counts.
-pub(crate) fn measure(effort: &Effort, identity: &Identity, reviews: &Reviews) -> Vec<Cost> {
-    let no_op = |no_op: NoOp| -> Command { no_op.command(identity) };
-    let constant = Server::start(&no_op(NoOp::Constant));
-    let parsing = Server::start(&no_op(NoOp::Parsing));
-    let (podseal, _namespaces) = podseal(identity);
-    reviews.check(&podseal, identity);
-    let load = |server, path, body| Load {
+/// What one turn of a subject took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Turn {
+    /// CPU seconds of the process for 1,000 reviews.
+    pub(crate) cpu_per_1000: f64,
+    /// What came of asking as fast as it answers.
+    pub(crate) outcome: Outcome,
+    /// Bytes in memory afterwards.
+    pub(crate) resident: u64,
+}
+
+/// A subject that is asked.
+type Subject<'s> = (&'static str, Load<'s>);
+
+/// A podseal with namespaces from a file, where no API server is needed.
+struct Podseal {
+    server: Server,
+    _namespaces: tempfile::NamedTempFile,
+}
+
+impl Podseal {
+    fn start(binary: &Path, identity: &Identity, reviews: &Reviews) -> Podseal {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let namespace = reviews::namespace(reviews::NAMESPACE).to_string();
+        std::fs::write(&file, namespace).expect("the file can be written");
+        let mut command = super::podseal(binary, identity);
+        command.arg("--namespaces").arg(file.path());
+        let server = Server::start(&command);
+        reviews.check(&server, identity);
+        Podseal {
+            server,
+            _namespaces: file,
+        }
+    }
+
+    fn subjects(&self, names: [&'static str; 2], reviews: &Reviews) -> [Subject<'_>; 2] {
+        let [mutate, validate] = names;
+        [
+            (mutate, load(&self.server, "/mutate", reviews.mutate())),
+            (
+                validate,
+                load(&self.server, "/validate", reviews.validate()),
+            ),
+        ]
+    }
+}
+
+fn load<'s>(server: &'s Server, path: &'static str, body: std::path::PathBuf) -> Load<'s> {
+    Load {
         server,
         path,
         body,
         protocol: Protocol::Http1,
-    };
-    let loads = [
-        load(&constant, "/", reviews.mutate()),
-        load(&parsing, "/", reviews.mutate()),
-        load(&podseal, "/mutate", reviews.mutate()),
-        load(&podseal, "/validate", reviews.validate()),
-    ];
-    let by = |protocol| {
-        let loads = loads.clone().map(|load| Load { protocol, ..load });
-        by_protocol(effort, identity, &loads)
-    };
-    [Protocol::Http1, Protocol::Http2].map(by).concat()
+    }
 }
 
-fn by_protocol(effort: &Effort, identity: &Identity, loads: &[Load<'_>; 4]) -> Vec<Cost> {
-    let mut turns = [const { Vec::new() }; 4];
-    for turn in 0..=effort.turns {
-        say(&format!("{}: turn {turn}", loads[0].protocol));
-        for (load, turns) in loads.iter().zip(&mut turns) {
-            let measured = one_turn(load, identity, effort.reviews);
-            // In the first one pages are touched and branches are learned.
-            if turn > 0 {
-                turns.push(measured);
+/// Measures all subjects by both protocols. They take turns, so that whatever
+/// else the machine does meets them alike; of the turns the median counts.
+pub(crate) fn measure(effort: &Effort, identity: &Identity, reviews: &Reviews) -> Costs {
+    let no_op = |no_op: NoOp| -> Command { no_op.command(identity) };
+    let constant = Server::start(&no_op(NoOp::Constant));
+    let parsing = Server::start(&no_op(NoOp::Parsing));
+    let start = |binary: &Path| Podseal::start(binary, identity, reviews);
+    let podseal = start(&super::binary());
+    let baselines = super::baseline().map(|binary| (start(&binary), start(&binary)));
+    let mut subjects = vec![
+        (CONSTANT, load(&constant, "/", reviews.mutate())),
+        (PARSING, load(&parsing, "/", reviews.mutate())),
+    ];
+    subjects.extend(podseal.subjects(PODSEAL, reviews));
+    if let Some((baseline, again)) = &baselines {
+        subjects.extend(baseline.subjects(BASELINE, reviews));
+        subjects.extend(again.subjects(BASELINE_AGAIN, reviews));
+    }
+    let mut all = Costs {
+        costs: Vec::new(),
+        compared: Vec::new(),
+    };
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        for (_, load) in &mut subjects {
+            load.protocol = protocol;
+        }
+        let turns = take_turns(effort, identity, &subjects);
+        for ((subject, load), turns) in subjects.iter().zip(&turns) {
+            all.costs.push(cost(effort, identity, subject, load, turns));
+        }
+        if baselines.is_some() {
+            let of = |name| {
+                let at = subjects.iter().position(|(subject, _)| *subject == name);
+                &*turns[at.expect("it is a subject")]
+            };
+            for path in 0..2 {
+                all.compared.extend(comparison::of(
+                    subjects[2 + path].1.path,
+                    protocol,
+                    of(PODSEAL[path]),
+                    of(BASELINE[path]),
+                    of(BASELINE_AGAIN[path]),
+                ));
             }
         }
     }
-    let mut costs = Vec::new();
-    for ((load, turns), subject) in loads.iter().zip(turns).zip(SUBJECTS) {
-        let (cpu, per_second): (Vec<_>, Vec<_>) = turns.into_iter().unzip();
-        let per_second = median(per_second);
-        let quarter = per_second / 4.0;
-        say(&format!("{}: {subject} at a quarter", load.protocol));
-        let requests = (quarter * effort.seconds_at_a_quarter) as u64;
-        costs.push(Cost {
-            subject,
-            protocol: load.protocol,
-            cpu_per_1000: median(cpu),
-            per_second,
-            at_a_quarter: load.run(identity, Until::Rate(requests, quarter)),
-        });
-    }
-    costs
+    all
 }
 
-/// CPU seconds for 1,000 reviews, and reviews in a second.
-fn one_turn(load: &Load<'_>, identity: &Identity, reviews: u64) -> (f64, f64) {
+/// The turns of each subject.
+fn take_turns(effort: &Effort, identity: &Identity, subjects: &[Subject<'_>]) -> Vec<Vec<Turn>> {
+    let mut turns = vec![Vec::new(); subjects.len()];
+    let protocol = subjects[0].1.protocol;
+    for turn in 0..=effort.turns {
+        say(&format!("{protocol}: turn {turn}"));
+        // Another one begins each time, so that none always follows the same.
+        for place in 0..subjects.len() {
+            let at = (place + turn) % subjects.len();
+            let measured = one_turn(&subjects[at].1, identity, effort.reviews);
+            // In the first one pages are touched and branches are learned.
+            if turn > 0 {
+                turns[at].push(measured);
+            }
+        }
+    }
+    turns
+}
+
+fn one_turn(load: &Load<'_>, identity: &Identity, reviews: u64) -> Turn {
     let before = load.server.cpu();
     let outcome = load.run(identity, Until::Requests(reviews));
     let used = load.server.cpu() - before;
-    (
-        used.as_secs_f64() * 1000.0 / reviews as f64,
-        outcome.per_second,
-    )
+    Turn {
+        cpu_per_1000: used.as_secs_f64() * 1000.0 / reviews as f64,
+        outcome,
+        resident: load.server.memory().resident,
+    }
+}
+
+fn cost(
+    effort: &Effort,
+    identity: &Identity,
+    subject: &'static str,
+    load: &Load<'_>,
+    turns: &[Turn],
+) -> Cost {
+    let per_second = median(turns.iter().map(|turn| turn.outcome.per_second).collect());
+    let quarter = per_second / 4.0;
+    say(&format!("{}: {subject} at a quarter", load.protocol));
+    let requests = (quarter * effort.seconds_at_a_quarter) as u64;
+    Cost {
+        subject,
+        protocol: load.protocol,
+        cpu_per_1000: median(turns.iter().map(|turn| turn.cpu_per_1000).collect()),
+        per_second,
+        at_a_quarter: load.run(identity, Until::Rate(requests, quarter)),
+    }
 }
 
 /// The middle of `values`.

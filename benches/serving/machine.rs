@@ -1,5 +1,7 @@
 //! What was measured, where and when.
 
+use std::process::Command;
+
 use procfs::Current;
 use serde::Serialize;
 
@@ -18,6 +20,8 @@ pub(crate) struct Machine {
     pub(crate) date: String,
     /// podseal's commit, as it tells it itself.
     pub(crate) podseal: String,
+    /// The same of the podseal that it is compared with.
+    pub(crate) baseline: Option<String>,
     /// The load generator, as it tells it itself.
     pub(crate) oha: String,
     /// Whether the run was a short one, whose figures mean little.
@@ -36,7 +40,8 @@ impl Machine {
             memory: memory.mem_total,
             kernel: format!("{}.{}.{}", kernel.major, kernel.minor, kernel.patch),
             date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
-            podseal: version(&mut super::podseal_binary()),
+            podseal: version(&mut Command::new(super::binary())),
+            baseline: super::baseline().map(|binary| version(&mut Command::new(binary))),
             oha: version(&mut super::load::oha()),
             quick,
         }
@@ -51,9 +56,12 @@ impl Machine {
             kernel,
             date,
             podseal,
+            baseline,
             oha,
             quick,
         } = self;
+        let baseline = baseline.as_ref().map(|it| format!(" against {it}"));
+        let baseline = baseline.unwrap_or_default();
         let gib = *memory as f64 / f64::from(1 << 30);
         let short = if *quick {
             " A short run: its figures mean little."
@@ -61,12 +69,12 @@ impl Machine {
             ""
         };
         format!(
-            "{date}, {cores} cores ({processor}), {gib:.0} GiB, Linux {kernel}; {podseal}, {oha}.{short}"
+            "{date}, {cores} cores ({processor}), {gib:.0} GiB, Linux {kernel}; {podseal}{baseline}, {oha}.{short}"
         )
     }
 }
 
-fn version(command: &mut std::process::Command) -> String {
+fn version(command: &mut Command) -> String {
     let output = command.arg("--version").output();
     let output = output.expect("the program can be started");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()

@@ -8,10 +8,11 @@
 //! | variable | what it does |
 //! |---|---|
 //! | `BENCH_PODSEAL` | measures this program, and not the one built beside |
+//! | `BENCH_BASELINE` | compares it with this other podseal, in the same turns, and leaves out what takes an API server |
 //! | `BENCH_QUICK` | makes a short run, to see that everything works |
 //! | `BENCH_JSON` | writes the figures into this file; `--json` prints them |
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use identity::Identity;
@@ -22,6 +23,7 @@ use reviews::Reviews;
 #[path = "../../tests/support/answer.rs"]
 mod answer;
 mod cluster;
+mod comparison;
 mod cost;
 mod creation;
 mod identity;
@@ -40,7 +42,7 @@ struct Effort {
     /// Reviews in a turn.
     reviews: u64,
     /// Turns that count.
-    turns: u64,
+    turns: usize,
     /// Seconds at a quarter of saturation.
     seconds_at_a_quarter: f64,
     /// Namespaces in the cache.
@@ -87,7 +89,9 @@ fn main() {
     let report = Report {
         machine: Machine::this(quick),
         costs: cost::measure(&effort, &identity, &reviews),
-        with_cluster: cluster::measure(&effort, &identity, &reviews),
+        with_cluster: baseline()
+            .is_none()
+            .then(|| cluster::measure(&effort, &identity, &reviews)),
         binary: std::fs::metadata(binary()).expect("podseal is built").len(),
     };
     let json = serde_json::to_string_pretty(&report).expect("figures are JSON");
@@ -100,11 +104,15 @@ fn main() {
         println!("{json}");
         return;
     }
-    let (reviews, others) = (report.reviews(), report.others());
+    let tables = report.tables();
     println!("\n{}\n", report.machine.line());
-    println!("{}\n{}", reviews.aligned(), others.aligned());
+    for table in &tables {
+        println!("{}", table.aligned());
+    }
     println!("As Markdown:\n");
-    println!("{}\n{}", reviews.markdown(), others.markdown());
+    for table in &tables {
+        println!("{}", table.markdown());
+    }
 }
 
 fn is_set(variable: &str) -> bool {
@@ -114,17 +122,22 @@ fn is_set(variable: &str) -> bool {
 /// The program that is measured. `make bench` names the one that users get: the
 /// one that cargo builds along with a bench has features of the tests' crates.
 fn binary() -> PathBuf {
-    let named = std::env::var_os("BENCH_PODSEAL").filter(|path| !path.is_empty());
-    named.map_or_else(|| env!("CARGO_BIN_EXE_podseal").into(), PathBuf::from)
+    program("BENCH_PODSEAL").unwrap_or_else(|| env!("CARGO_BIN_EXE_podseal").into())
 }
 
-fn podseal_binary() -> Command {
-    Command::new(binary())
+/// The program that it is compared with.
+fn baseline() -> Option<PathBuf> {
+    program("BENCH_BASELINE")
+}
+
+fn program(variable: &str) -> Option<PathBuf> {
+    let named = std::env::var_os(variable).filter(|path| !path.is_empty());
+    named.map(PathBuf::from)
 }
 
 /// `podseal serve` on a free port, with a log that a program reads.
-fn podseal(identity: &Identity) -> Command {
-    let mut command = podseal_binary();
+fn podseal(binary: &Path, identity: &Identity) -> Command {
+    let mut command = Command::new(binary);
     command.args(["serve", "--log-format", "json"]);
     command.args(["--listen", "127.0.0.1:0", "--status-listen", "127.0.0.1:0"]);
     command.arg("--tls-cert-file").arg(identity.certificate());

@@ -5,7 +5,8 @@ use std::fmt;
 use serde::Serialize;
 
 use super::cluster::WithCluster;
-use super::cost::{Cost, SUBJECTS};
+use super::comparison;
+use super::cost::{CONSTANT, Cost, Costs, PARSING};
 use super::load::{Outcome, Protocol};
 use super::machine::Machine;
 use super::table::Table;
@@ -16,9 +17,10 @@ pub(crate) struct Report {
     /// Where, when and what.
     pub(crate) machine: Machine,
     /// What reviews cost.
-    pub(crate) costs: Vec<Cost>,
+    #[serde(flatten)]
+    pub(crate) costs: Costs,
     /// What took an API server.
-    pub(crate) with_cluster: WithCluster,
+    pub(crate) with_cluster: Option<WithCluster>,
     /// Bytes of the release binary.
     pub(crate) binary: u64,
 }
@@ -39,8 +41,18 @@ const MIB: f64 = 1024.0 * 1024.0;
 const FLAT: f64 = 1.0;
 
 impl Report {
+    /// All of it.
+    pub(crate) fn tables(&self) -> Vec<Table> {
+        let mut tables = vec![self.reviews()];
+        if !self.costs.compared.is_empty() {
+            tables.push(comparison::table(&self.costs.compared));
+        }
+        tables.extend(self.with_cluster.as_ref().map(|it| self.others(it)));
+        tables
+    }
+
     /// What a review costs, beside the no-ops.
-    pub(crate) fn reviews(&self) -> Table {
+    fn reviews(&self) -> Table {
         let mut table = Table::of([
             "served",
             "protocol",
@@ -52,9 +64,9 @@ impl Report {
             "p50, p99 at ¼",
             "goals",
         ]);
-        for cost in &self.costs {
-            let constant = self.cost(SUBJECTS[0], cost.protocol);
-            let parsing = self.cost(SUBJECTS[1], cost.protocol);
+        for cost in &self.costs.costs {
+            let constant = self.cost(CONSTANT, cost.protocol);
+            let parsing = self.cost(PARSING, cost.protocol);
             let to_constant = cost.cpu_per_1000 / constant.cpu_per_1000;
             let to_parsing = cost.cpu_per_1000 / parsing.cpu_per_1000;
             let goals = [
@@ -64,7 +76,7 @@ impl Report {
             ];
             let Outcome { p50_ms, p99_ms, .. } = cost.at_a_quarter;
             let quarter = format!("{p50_ms:.2}, {p99_ms:.2}");
-            let is_podseal = !SUBJECTS[..2].contains(&cost.subject);
+            let is_podseal = ![CONSTANT, PARSING].contains(&cost.subject);
             let goals = goals.map(|goal| goal.to_string()).join(", ");
             table.row([
                 cost.subject.to_owned(),
@@ -82,13 +94,12 @@ impl Report {
     }
 
     /// Everything else.
-    pub(crate) fn others(&self) -> Table {
+    fn others(&self, cluster: &WithCluster) -> Table {
         let mut table = Table::of(["what", "measured", "goal"]);
         let mut row = |what: String, measured: String, goal: Option<Goal>| {
             let goal = goal.map_or_else(|| "–".to_owned(), |goal| goal.to_string());
             table.row([what, measured, goal]);
         };
-        let cluster = &self.with_cluster;
         let memory = &cluster.memory;
         let resident = |at: usize| memory[at].1.resident as f64 / MIB;
         let (reviews, last) = memory[memory.len() - 1];
@@ -149,6 +160,10 @@ impl Report {
 
     fn cost(&self, subject: &str, protocol: Protocol) -> &Cost {
         let is_it = |cost: &&Cost| cost.subject == subject && cost.protocol == protocol;
-        self.costs.iter().find(is_it).expect("it was measured")
+        self.costs
+            .costs
+            .iter()
+            .find(is_it)
+            .expect("it was measured")
     }
 }
