@@ -309,7 +309,14 @@ fn the_version_names_the_commit_and_every_shell_gets_completions() {
 
 #[test]
 fn help_shows_every_command_an_example() {
-    for command in ["serve", "review", "probe", "profiles", "completions"] {
+    for command in [
+        "serve",
+        "review",
+        "probe",
+        "profiles",
+        "rules",
+        "completions",
+    ] {
         let help = text(&podseal(&[command, "--help"], "").stdout);
         assert!(help.contains("Example"), "{command}: {help}");
         assert!(

@@ -20,6 +20,7 @@ mod reviewed;
 mod rules;
 pub mod serve;
 mod signals;
+pub mod webhook_paths;
 
 /// The exit code of an input or a setting that cannot be used.
 pub const UNUSABLE: u8 = 2;
@@ -75,6 +76,9 @@ pub enum Command {
     /// List the profiles, or print one as YAML
     #[command(long_about = profiles::LONG_ABOUT)]
     Profiles(profiles::Args),
+    /// Check default rules, and print the paths to register for them
+    #[command(long_about = webhook_paths::LONG_ABOUT)]
+    Rules(webhook_paths::Args),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  source <(podseal completions bash)")]
     Completions {

@@ -8,6 +8,7 @@ use crate::admission::defaults::Defaults;
 use crate::admission::profile::Profiles;
 use crate::admission::profile::files::ProfileFile;
 use crate::rules::current::Rules;
+use crate::rules::digest::RulesDigest;
 use crate::rules::folder::Folder;
 
 /// Profiles, defaults, and what they are trusted with.
@@ -51,9 +52,13 @@ impl Args {
                 (profiles, Some(read))
             }
         };
-        let defaults = match &self.defaults {
-            None => Defaults::none(own),
-            Some(path) => defaults_of(path, own)?,
+        let (defaults, digest) = match &self.defaults {
+            None => (Defaults::none(own), None),
+            Some(path) => {
+                let named = format!("--defaults {}", path.display());
+                let (defaults, digest) = defaults_of(path, &named, own)?;
+                (defaults, Some(digest))
+            }
         };
         if let (Some(problem), Some(path)) = (defaults.problem_with(&profiles), &self.defaults) {
             anyhow::bail!("--defaults {}: {problem}", path.display());
@@ -64,6 +69,7 @@ impl Args {
         let rules = Rules::new(
             profiles,
             defaults,
+            digest,
             self.require_runner,
             self.ignore_user_namespaces,
         );
@@ -71,7 +77,7 @@ impl Args {
     }
 }
 
-fn profiles_of(path: &Path) -> anyhow::Result<(Profiles, Read)> {
+pub(super) fn profiles_of(path: &Path) -> anyhow::Result<(Profiles, Read)> {
     let folder = Folder::new(path);
     let read = folder.files().and_then(|files| {
         let (profiles, remarks) = Folder::parse(&files)?;
@@ -88,9 +94,13 @@ fn profiles_of(path: &Path) -> anyhow::Result<(Profiles, Read)> {
     Ok((profiles, Read { folder, files }))
 }
 
-fn defaults_of(path: &Path, own: Option<&str>) -> anyhow::Result<Defaults> {
-    let in_file = || format!("--defaults {}", path.display());
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", in_file()))?;
-    Defaults::from_yaml(&text, own).with_context(in_file)
+/// The default rules of a file, which errors call `named`, and which they are.
+pub(super) fn defaults_of(
+    path: &Path,
+    named: &str,
+    own: Option<&str>,
+) -> anyhow::Result<(Defaults, RulesDigest)> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {named}"))?;
+    let defaults = Defaults::from_yaml(&text, own).with_context(|| named.to_owned())?;
+    Ok((defaults, RulesDigest::of(&text)))
 }

@@ -26,7 +26,9 @@ use crate::webhook::server::Server;
 
 pub(super) const LONG_ABOUT: &str = "\
 Serves the admission webhooks over TLS: POST /mutate and POST /validate, \
-admission.k8s.io/v1.
+admission.k8s.io/v1; and \
+for entries of default rules /mutate/rules-DIGEST and /validate/rules-DIGEST, see \
+`podseal rules --help`.
 
 The labels of namespaces come from the cluster that the pod's service account, or \
 KUBECONFIG, points at; podseal watches namespaces and needs the verbs get, list and \
@@ -150,6 +152,9 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
         commit = env!("PODSEAL_COMMIT"),
         "serving"
     );
+    if let Some(digest) = rules.digest() {
+        tracing::info!(rules = %digest, "holding default rules");
+    }
     if let Some(read) = read {
         let (rules, figures) = (rules.clone(), metrics.profiles.clone());
         let renewal = Renewal::new(read.folder, read.files, rules, figures);

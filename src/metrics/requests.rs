@@ -51,7 +51,7 @@ label! {
         Truncated = "truncated",
         /// Not POST.
         Method = "method",
-        /// Neither of the two paths.
+        /// None of the webhooks' paths.
         Path = "path",
     }
 }
@@ -64,6 +64,8 @@ label! {
         Concurrency = "concurrency",
         /// The bodies that were being read held all the memory there is for them.
         Memory = "memory",
+        /// The webhook's entry is for other default rules than this replica has.
+        Rules = "rules",
     }
 }
 
@@ -145,7 +147,7 @@ impl Requests {
         );
         registry.register(
             "shed",
-            "Requests turned away for want of room, to be tried again",
+            "Requests turned away for now, to be tried again",
             requests.shed.clone(),
         );
         registry.register(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
+use super::digest::RulesDigest;
 use crate::admission::defaults::Defaults;
 use crate::admission::policy::Settings;
 use crate::admission::profile::Profiles;
@@ -17,6 +18,8 @@ pub struct Rules(Arc<Parts>);
 struct Parts {
     profiles: ArcSwap<Profiles>,
     defaults: Defaults,
+    /// Of the file that the defaults were read from, if there is one.
+    digest: Option<RulesDigest>,
     require_runner: bool,
     ignore_user_namespaces: bool,
     /// Why the files' profiles are not these.
@@ -24,16 +27,19 @@ struct Parts {
 }
 
 impl Rules {
-    /// These profiles, until others come; the rest for good.
+    /// These profiles, until others come; the rest for good. The digest is that of
+    /// the file that the defaults were read from.
     pub fn new(
         profiles: Profiles,
         defaults: Defaults,
+        digest: Option<RulesDigest>,
         require_runner: bool,
         ignore_user_namespaces: bool,
     ) -> Rules {
         Rules(Arc::new(Parts {
             profiles: ArcSwap::from_pointee(profiles),
             defaults,
+            digest,
             require_runner,
             ignore_user_namespaces,
             problem: watch::Sender::new(None),
@@ -45,6 +51,7 @@ impl Rules {
         Rules::new(
             Profiles::built_in().clone(),
             Defaults::default(),
+            None,
             false,
             false,
         )
@@ -68,6 +75,11 @@ impl Rules {
     /// What holds for namespaces without a label.
     pub fn defaults(&self) -> &Defaults {
         &self.0.defaults
+    }
+
+    /// Which default rules these are; none where there is no file of them.
+    pub fn digest(&self) -> Option<&RulesDigest> {
+        self.0.digest.as_ref()
     }
 
     /// Other profiles hold from now on.

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{StatusCode, Uri};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{any, post};
 use axum::{Extension, Router};
 
 use super::body::{self, Unread};
@@ -24,6 +24,7 @@ use crate::cluster::namespaces::Namespaces;
 use crate::metrics::Metrics;
 use crate::metrics::requests::{Operation, Refused, Shed};
 use crate::rules::current::Rules;
+use crate::rules::digest::RulesDigest;
 use crate::seldom::Seldom;
 
 /// What answering a review takes.
@@ -42,6 +43,7 @@ pub struct Webhook {
     reviews: Budget,
     refused: Seldom,
     shed: Seldom,
+    other_rules: Seldom,
     metrics: Arc<Metrics>,
 }
 
@@ -64,6 +66,7 @@ impl Webhook {
             reviews: Budget::new(limits.reviews),
             refused: Seldom::default(),
             shed: Seldom::default(),
+            other_rules: Seldom::default(),
             metrics,
         }
     }
@@ -74,16 +77,12 @@ pub fn router(webhook: Webhook) -> Router {
     Router::new()
         .route("/mutate", post(mutate))
         .route("/validate", post(validate))
+        .route("/mutate/{rules}", any(mutate_by_rules))
+        .route("/validate/{rules}", any(validate_by_rules))
         .method_not_allowed_fallback(async |State(webhook): State<Arc<Webhook>>| {
-            webhook.metrics.requests.refused(Refused::Method);
-            let text = "podseal answers POST, with an AdmissionReview\n";
-            (StatusCode::METHOD_NOT_ALLOWED, text)
+            webhook.no_such_method()
         })
-        .fallback(async |State(webhook): State<Arc<Webhook>>| {
-            webhook.metrics.requests.refused(Refused::Path);
-            let text = "podseal answers POST /mutate and POST /validate\n";
-            (StatusCode::NOT_FOUND, text)
-        })
+        .fallback(async |State(webhook): State<Arc<Webhook>>| webhook.no_such_path())
         .with_state(Arc::new(webhook))
 }
 
@@ -94,7 +93,7 @@ async fn mutate(
     body: Body,
 ) -> Response {
     let mutate = record::Webhook::Mutate;
-    webhook.answer(mutate, &caller, &uri, body).await
+    webhook.answer(mutate, None, &caller, &uri, body).await
 }
 
 async fn validate(
@@ -104,13 +103,60 @@ async fn validate(
     body: Body,
 ) -> Response {
     let validate = record::Webhook::Validate;
-    webhook.answer(validate, &caller, &uri, body).await
+    webhook.answer(validate, None, &caller, &uri, body).await
+}
+
+async fn mutate_by_rules(
+    State(webhook): State<Arc<Webhook>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    method: Method,
+    uri: Uri,
+    body: Body,
+) -> Response {
+    let mutate = record::Webhook::Mutate;
+    webhook
+        .answer_by_rules(mutate, &method, &caller, &uri, body)
+        .await
+}
+
+async fn validate_by_rules(
+    State(webhook): State<Arc<Webhook>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    method: Method,
+    uri: Uri,
+    body: Body,
+) -> Response {
+    let validate = record::Webhook::Validate;
+    webhook
+        .answer_by_rules(validate, &method, &caller, &uri, body)
+        .await
 }
 
 impl Webhook {
+    /// Answers where the path's last segment should name default rules.
+    async fn answer_by_rules(
+        &self,
+        webhook: record::Webhook,
+        method: &Method,
+        caller: &Caller,
+        uri: &Uri,
+        body: Body,
+    ) -> Response {
+        let segment = uri.path().rsplit('/').next().unwrap_or_default();
+        let Some(rules) = RulesDigest::from_segment(segment) else {
+            return self.no_such_path();
+        };
+        if method != Method::POST {
+            return self.no_such_method();
+        }
+        self.answer(webhook, Some(&rules), caller, uri, body).await
+    }
+
+    /// Answers a review; with `rules` only if this replica holds exactly these.
     async fn answer(
         &self,
         webhook: record::Webhook,
+        rules: Option<&RulesDigest>,
         caller: &Caller,
         uri: &Uri,
         body: Body,
@@ -126,6 +172,9 @@ impl Webhook {
             Ok(body) => body,
             Err(error) => return self.unread(error),
         };
+        if let Some(rules) = rules.filter(|rules| self.rules.digest() != Some(rules)) {
+            return self.other_rules(rules, &body.bytes);
+        }
         let unfolded = body.unfolded();
         if unfolded > self.most {
             let text = "the review holds more objects than --max-body-memory has room for";
@@ -178,6 +227,44 @@ impl Webhook {
         self.refuse(why, code, &text)
     }
 
+    /// The answer to a review by rules that this replica does not hold.
+    fn other_rules(&self, asked: &RulesDigest, review: &[u8]) -> Response {
+        let Some(uid) = body::uid(review) else {
+            return self.no_review("the AdmissionReview has no request.uid");
+        };
+        self.metrics.requests.shed(Shed::Rules);
+        let asked = asked.to_string();
+        let held = self.rules.digest().map(ToString::to_string);
+        if let Some(suppressed) = self.other_rules.pass() {
+            let held = held.as_deref().unwrap_or("none");
+            tracing::warn!(
+                asked,
+                held,
+                suppressed,
+                "turned a review away that is for other default rules"
+            );
+        }
+        let mut answer = json(response::other_rules(&uid, &asked, held.as_deref()));
+        // The API server keeps a connection for its next calls, and through a
+        // Service only a new one reaches another replica. Over HTTP/2, which it
+        // does not speak to Services, the header is left out.
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(CONNECTION, close);
+        answer
+    }
+
+    fn no_such_method(&self) -> Response {
+        self.metrics.requests.refused(Refused::Method);
+        let text = "podseal answers POST, with an AdmissionReview\n";
+        (StatusCode::METHOD_NOT_ALLOWED, text).into_response()
+    }
+
+    fn no_such_path(&self) -> Response {
+        self.metrics.requests.refused(Refused::Path);
+        let text = "podseal answers POST /mutate and POST /validate\n";
+        (StatusCode::NOT_FOUND, text).into_response()
+    }
+
     fn no_review(&self, error: &str) -> Response {
         self.refuse(Refused::Malformed, StatusCode::BAD_REQUEST, error)
     }
@@ -197,6 +284,7 @@ impl Webhook {
         let what = match why {
             Shed::Memory => "too many bytes of reviews at once",
             Shed::Concurrency => "too many reviews at once",
+            Shed::Rules => "other default rules",
         };
         if let Some(suppressed) = self.shed.pass() {
             tracing::warn!(why = what, suppressed, "shed a review");

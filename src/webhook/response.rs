@@ -98,11 +98,36 @@ pub fn encode(uid: &str, decision: &Decision<'_>) -> Vec<u8> {
     json(&review)
 }
 
-/// The `AdmissionReview` that sheds the review called `uid`. The API server
-/// hands the number of seconds on as `Retry-After`, and client-go, which
-/// kubectl, controllers and GitLab Runner use, then tries again by itself.
+/// The `AdmissionReview` that sheds the review called `uid`.
 pub fn shed(uid: &str, why: &str) -> Vec<u8> {
     let message = format!("podseal is busy: {why}");
+    turned_away(uid, 429, "TooManyRequests", &message, 1)
+}
+
+/// How soon a client comes back that met a replica with other default rules.
+///
+/// client-go tries ten times again, so it goes on for 300 seconds: as long as
+/// `helm upgrade --wait` waits by default. An upgrade that succeeds with Helm's
+/// default has no client give up.
+pub const OTHER_RULES_RETRY: u32 = 30;
+
+/// The `AdmissionReview` that answers the review called `uid` where the webhook's
+/// entry is for the rules `asked` and this replica holds others, `held`.
+pub fn other_rules(uid: &str, asked: &str, held: Option<&str>) -> Vec<u8> {
+    let held = held.unwrap_or("none");
+    let message = format!(
+        "this webhook is for the default rules {asked}, and the replica of podseal that was asked \
+         has {held}, so it admits nothing on a guess; replicas with the new rules are on their \
+         way, and this is retried; if it persists, ask a cluster administrator to look at \
+         podseal's rollout"
+    );
+    turned_away(uid, 503, "ServiceUnavailable", &message, OTHER_RULES_RETRY)
+}
+
+/// The `AdmissionReview` that turns the review called `uid` away for now. The API
+/// server hands the number of seconds on as `Retry-After`, and client-go, which
+/// kubectl, controllers and GitLab Runner use, then tries again by itself.
+fn turned_away(uid: &str, code: u16, reason: &str, message: &str, seconds: u32) -> Vec<u8> {
     let review = Review {
         api_version: API_VERSION,
         kind: "AdmissionReview",
@@ -111,11 +136,11 @@ pub fn shed(uid: &str, why: &str) -> Vec<u8> {
             allowed: false,
             status: Some(Status {
                 status: "Failure",
-                code: 429,
-                reason: "TooManyRequests",
-                message: &message,
+                code,
+                reason,
+                message,
                 details: Some(Details {
-                    retry_after_seconds: 1,
+                    retry_after_seconds: seconds,
                 }),
             }),
             ..Response::default()
