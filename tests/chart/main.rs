@@ -18,6 +18,7 @@ mod node;
 mod rbac;
 mod release;
 mod released;
+mod rollout_of_rules;
 mod rules;
 mod running;
 #[path = "../support/mod.rs"]

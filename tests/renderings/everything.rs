@@ -75,7 +75,7 @@ pub(crate) fn everything() -> Value {
                 "profile": "none",
             },
         ],
-        "webhooks": {"timeoutSeconds": 30, "excludedNamespaces": ["left-alone"]},
+        "webhooks": {"timeoutSeconds": 30, "excludedNamespaces": ["left-alone"], "rulesInPath": false},
         "service": {"port": 8443},
         "serviceAccount": {
             "name": "account",

@@ -231,9 +231,21 @@ fn replaced(value: &Value, texts: &[(&str, &str)]) -> Value {
 /// An object without what stands for its texts by a digest, and with the rules that
 /// podseal reads as podseal reads them.
 fn comparable(mut object: Value) -> Value {
-    let annotations = "/spec/template/metadata/annotations/podseal.io~1defaults";
-    if let Some(digest) = object.pointer_mut(annotations) {
-        *digest = Value::Null;
+    // The ConfigMap of rules is called by their digest.
+    let without_digest = |name: &mut Value| {
+        let begin = name.as_str().and_then(|name| name.rsplit_once("-rules-"));
+        if let Some((begin, _)) = begin {
+            *name = begin.into();
+        }
+    };
+    let volumes = object.pointer_mut("/spec/template/spec/volumes");
+    let volumes = volumes.and_then(Value::as_array_mut);
+    for volume in volumes.into_iter().flatten() {
+        let name = volume.pointer_mut("/configMap/name");
+        name.map(without_digest).unwrap_or_default();
+    }
+    if object["data"]["defaults.yaml"].is_string() {
+        without_digest(&mut object["metadata"]["name"]);
     }
     for webhook in object["webhooks"].as_array_mut().into_iter().flatten() {
         let name = webhook["name"].as_str().expect("a name").to_owned();

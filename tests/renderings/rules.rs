@@ -10,6 +10,7 @@ use crate::cluster::try_out;
 use crate::everything::everything;
 use crate::helm::{PODSEAL, merged};
 use crate::refused::are_refused;
+use podseal::rules::digest::RulesDigest;
 
 /// Values with one rule, for these namespaces.
 fn rule(namespaces: &[(&str, Value)]) -> Value {
@@ -281,4 +282,64 @@ fn the_built_in_profiles_that_rules_may_name_are_those_there_are() {
         .next()
         .is_some_and(|line| line.ends_with(&expected));
     assert!(end || told.contains(&format!("{expected}\n")), "{told}");
+}
+
+/// The paths of the entries of both configurations, those of the label first.
+fn paths(objects: &[Value]) -> Vec<String> {
+    let kinds = [
+        "MutatingWebhookConfiguration",
+        "ValidatingWebhookConfiguration",
+    ];
+    let configurations = kinds.map(|kind| crate::helm::object(objects, kind));
+    let entries = configurations
+        .into_iter()
+        .flat_map(|configuration| configuration["webhooks"].as_array().expect("webhooks"));
+    let path = |entry: &Value| entry["clientConfig"]["service"]["path"].clone();
+    let path = entries.map(path);
+    path.map(|path| path.as_str().expect("a path").to_owned())
+        .collect()
+}
+
+#[test]
+fn an_entry_of_rules_names_in_its_path_the_digest_of_what_podseal_reads() {
+    let awkward = [
+        "gitlab",
+        "\u{e9}\u{a0}\u{2028}\u{1f600}",
+        "'\"#: {}[]\\",
+        "~",
+        "0123",
+        " spaces at both ends ",
+    ];
+    let mut seen = std::collections::BTreeSet::new();
+    for runner in awkward {
+        let values = json!({"defaults": [
+            {"name": "a", "namespaces": {"prefix": "a"}, "profile": "none", "runner": runner,
+             "settings": {}},
+            {"name": "b", "namespaces": {"matchLabels": {"x": "1"}}, "profile": "none"},
+        ]});
+        let objects = PODSEAL.objects(&values);
+        let digest = RulesDigest::of(written(&objects, "defaults.yaml")).to_string();
+        let expected = ["/mutate", "/validate"].map(|door| {
+            [
+                door.to_owned(),
+                format!("{door}/{digest}"),
+                format!("{door}/{digest}"),
+            ]
+        });
+        assert_eq!(paths(&objects), expected.concat(), "{runner}");
+        // And a ConfigMap of its own, so that none is read that is older.
+        let named = format!("podseal-{}", &digest[.."rules-".len() + 8]);
+        let config_maps = objects
+            .iter()
+            .filter(|object| object["kind"] == "ConfigMap");
+        let names: Vec<_> = config_maps.map(|map| &map["metadata"]["name"]).collect();
+        assert_eq!(names, [named.as_str()]);
+        let deployment = crate::helm::object(&objects, "Deployment");
+        let volumes = &deployment["spec"]["template"]["spec"]["volumes"];
+        assert_eq!(volumes[0]["configMap"]["name"], named.as_str());
+        assert!(seen.insert(digest), "{runner}: another set has this digest");
+        let plain = merged(&values, &json!({"webhooks": {"rulesInPath": false}}));
+        let expected = ["/mutate", "/validate"].map(|door| [door; 3]);
+        assert_eq!(paths(&PODSEAL.objects(&plain)), expected.concat());
+    }
 }

@@ -69,6 +69,26 @@ through nothing that could end the text. */}}
 {{ end }}request.namespace.startsWith('{{ $prefix }}')
 {{- end }}
 {{- end }}
+{{- /* The file of default rules, to the byte. podseal takes the digest of what it
+reads, and what a ConfigMap's key holds is what is in the file. */}}
+{{- define "podseal.rulesFile" -}}
+{{- dict "rules" .Values.defaults | toYaml }}
+{{- end }}
+{{- /* Which rules these are, as podseal itself names them: see src/rules/digest.rs. */}}
+{{- define "podseal.rulesDigest" -}}
+rules-{{ include "podseal.rulesFile" . | sha256sum | trunc 16 }}
+{{- end }}
+{{- /* The ConfigMap of the rules. Each set has one of its own: a kubelet may still
+have the former text of a ConfigMap when a new replica mounts it, and podseal reads
+its rules once. A name has no room for the whole digest. */}}
+{{- define "podseal.rulesConfigMap" -}}
+{{ include "podseal.fullname" . }}-{{ include "podseal.rulesDigest" . | trunc 14 }}
+{{- end }}
+{{- /* Whether entries of default rules say in their path which rules they are for.
+The value is missing where --reuse-values keeps those of a chart before 0.3.0. */}}
+{{- define "podseal.hasRulesInPath" -}}
+{{- if ne (toString .Values.webhooks.rulesInPath) "false" }}true{{ end }}
+{{- end }}
 {{- /* The built-in profiles, each with the settings that a rule may have for it. A
 device's name has to end as the profile's own does: in fuse. */}}
 {{- define "podseal.settings" -}}

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::Slow;
 use super::api::{Api, Trouble, is_leaving, name, says};
 use super::running::{Log, Running};
 
@@ -31,12 +32,14 @@ pub(super) struct Kubelet {
     http: reqwest::Client,
     /// By the uid of their pods.
     running: BTreeMap<String, Running>,
+    slow: Slow,
 }
 
 impl Kubelet {
-    pub(super) fn new(api: Api) -> Kubelet {
+    pub(super) fn new(api: Api, slow: Slow) -> Kubelet {
         Kubelet {
             api,
+            slow,
             http: reqwest::Client::builder()
                 .no_proxy()
                 .build()
@@ -133,6 +136,10 @@ impl Kubelet {
                     Some((_, address)) => is_success(&self.http, address, probe),
                     None => probe.is_null(),
                 };
+                let slow = *self.slow.lock().expect("no holder panics");
+                running.is_ready &= slow.is_none_or(|(since, time)| {
+                    running.started < since || running.started.elapsed() >= time
+                });
                 status(running.is_ready)
             }
         };

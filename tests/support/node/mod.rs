@@ -36,7 +36,7 @@ mod volumes;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::controlplane::ControlPlane;
 use api::{Api, Trouble};
@@ -51,8 +51,13 @@ const TURN: Duration = Duration::from_millis(150);
 pub struct Node {
     stop: Arc<AtomicBool>,
     seen: Arc<Mutex<Seen>>,
+    slow: Slow,
     thread: Option<JoinHandle<()>>,
 }
+
+/// Since when pods that start are not ready for how long, as on nodes that pull an
+/// image slowly.
+type Slow = Arc<Mutex<Option<(Instant, Duration)>>>;
 
 /// What tests may know.
 #[derive(Default)]
@@ -67,8 +72,9 @@ impl Node {
     pub fn start(plane: &ControlPlane, namespace: &str) -> Node {
         let api = Api::new(plane, namespace);
         let (stop, seen) = (Arc::<AtomicBool>::default(), Arc::<Mutex<Seen>>::default());
+        let slow = Slow::default();
         let cluster = Cluster {
-            kubelet: Kubelet::new(api.clone()),
+            kubelet: Kubelet::new(api.clone(), Arc::clone(&slow)),
             services: Services::new(api.clone()),
             api,
             seen: Arc::clone(&seen),
@@ -78,8 +84,15 @@ impl Node {
         Node {
             stop,
             seen,
+            slow,
             thread: Some(thread),
         }
+    }
+
+    /// Pods that start from now on are not ready before `time` is over.
+    pub fn delay_readiness(&self, time: Duration) {
+        let mut slow = self.slow.lock().expect("no holder panics");
+        *slow = Some((Instant::now(), time));
     }
 
     /// Panics with the first thing that went wrong, if any did.

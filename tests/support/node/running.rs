@@ -29,7 +29,7 @@ pub(super) struct Running {
     pub(super) log: Log,
     /// How long the log was when the process started.
     before: usize,
-    started: Instant,
+    pub(super) started: Instant,
     pub(super) restarts: u64,
     told_to_stop: Option<Instant>,
     pub(super) is_ready: bool,
