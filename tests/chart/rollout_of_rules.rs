@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::release::{Release, Values, job};
-use crate::support::controlplane::{ControlPlane, RUNNER, await_condition};
+use crate::helm::{CHART, helm};
+use crate::release::{CONFIGURATIONS, Release, Values, job};
+use crate::support::controlplane::{ADMIN, ControlPlane, RUNNER, await_condition};
 use crate::support::text;
 
 /// How soon the next job comes, and how soon the next one that kubectl creates.
@@ -224,41 +225,230 @@ fn rule(name: &str, prefix: &str, user: u32) -> Value {
         "settings": {"run-as-user": user}})
 }
 
+impl Stream {
+    /// No job was lost, and those that came when helm was done are this user's.
+    pub(crate) fn is_flawless(&self, what: &str, user: u64) {
+        self.print(what);
+        assert_eq!(self.refused(), [""; 0], "{what}");
+        self.none_passes_uncorrected();
+        for job in self.after() {
+            assert_eq!(job.outcome, Outcome::Corrected(user), "{what}: {job:?}");
+        }
+    }
+
+    /// Whatever was lost, was lost by this, and before helm was done.
+    fn are_lost_only_by(&self, reason: &str) {
+        for job in &self.jobs {
+            if let Outcome::Refused(message) = &job.outcome {
+                assert!(message.contains(reason), "{message}");
+                assert!(job.started < self.done, "{job:?}");
+            }
+        }
+    }
+
+    /// How many jobs were turned away until a replica had the rules.
+    fn turned_away(&self) -> usize {
+        let away = self.jobs.iter().filter(|job| job.turned_away.is_some());
+        away.count()
+    }
+}
+
 #[test]
 fn an_added_rule_holds_when_helm_says_so_though_replicas_are_not_ready_for_30_s() {
     let slow = Duration::from_secs(30);
-    let file = Values::new(&json!({"defaults": [rule("others", "other-", 3000)]}));
+    // Text that is written in more ways than one, on its way through helm, the API
+    // server and a volume to podseal.
+    let mut others = rule("others", "other-", 3000);
+    others["runner"] = " \u{e9}\u{a0}\u{2028}\u{1f600} '\"#: {}\\ ".into();
+    let file = Values::new(&json!({"defaults": [others]}));
     let release = Release::new("added");
     release.create_namespace("added-job-1", &json!({}));
     release.install(&[&file.arg()]);
     release.await_corrections();
     release.node().delay_readiness(slow);
-    file.write(
-        &json!({"defaults": [rule("others", "other-", 3000), rule("jobs", "added-job-", 2000)]}),
-    );
+    file.write(&json!({"defaults": [others, rule("jobs", "added-job-", 2000)]}));
     let mut took = Duration::ZERO;
     let stream = release.retried_jobs_in("added-job-1", || {
         let start = Instant::now();
-        release.helm(
-            "upgrade",
-            crate::helm::CHART,
-            &[&file.arg(), "--timeout=300s"],
-        );
+        release.helm("upgrade", CHART, &[&file.arg(), "--timeout=300s"]);
         took = start.elapsed();
     });
-    stream.print("a rule is added, to replicas that are slow");
+    stream.is_flawless("a rule is added, to replicas that are slow", 2000);
     assert!(took > 2 * slow, "both replicas are new: {took:?}");
-    assert_eq!(stream.refused(), [""; 0]);
-    stream.none_passes_uncorrected();
-    for job in stream.after() {
-        assert_eq!(job.outcome, Outcome::Corrected(2000), "{job:?}");
-    }
-    let waited = stream.jobs.iter().filter(|job| job.turned_away.is_some());
-    assert!(waited.count() > 10, "jobs were told to come again");
+    assert!(stream.turned_away() > 10, "jobs were told to come again");
+    release.all_was_decided_by("jobs", "added-job-1");
     let most = stream.jobs.iter().map(|job| job.tries).max();
     assert!(
         most <= Some(RETRIES / 2),
         "there is time to spare: {most:?}"
     );
+    release.node().check();
+}
+
+#[test]
+fn a_job_is_lost_as_rules_come_and_go_only_where_the_page_says_so() {
+    let file = Values::new(&json!({}));
+    let release = Release::new("first");
+    release.create_namespace("first-job-1", &json!({}));
+    release.install(&[]);
+    release.await_corrections();
+    file.write(&json!({"defaults": [rule("jobs", "first-job-", 2000)]}));
+    let upgrade = || release.upgrade(&[&file.arg()]);
+
+    // The first rule has an entry that podseal has to make the API server trust.
+    let stream = release.retried_jobs_in("first-job-1", upgrade);
+    stream.print("the first rule is added");
+    stream.none_passes_uncorrected();
+    stream.are_lost_only_by("failed calling webhook \"defaults.");
+    for job in stream.after() {
+        assert_eq!(job.outcome, Outcome::Corrected(2000), "{job:?}");
+    }
+
+    release.all_was_decided_by("jobs", "first-job-1");
+
+    // By the page's two steps no job is lost as it goes.
+    let mut audit = rule("jobs", "first-job-", 2000);
+    audit["mode"] = "audit".into();
+    file.write(&json!({"defaults": [audit]}));
+    for (rules, what) in [
+        (json!([audit]), "the rule only watches"),
+        (json!([]), "the last rule is taken away"),
+    ] {
+        file.write(&json!({"defaults": rules}));
+        let stream = release.retried_jobs_in("first-job-1", upgrade);
+        stream.print(what);
+        assert_eq!(stream.refused(), [""; 0], "{what}");
+        for job in stream.after() {
+            assert_eq!(job.outcome, Outcome::Untouched, "{what}: {job:?}");
+        }
+    }
+    release.node().check();
+}
+
+#[test]
+fn a_rule_that_enforces_and_is_taken_away_loses_only_jobs_between_the_configurations() {
+    let others = rule("others", "other-", 3000);
+    let file = Values::new(&json!({"defaults": [others, rule("jobs", "removed-job-", 2000)]}));
+    let release = Release::new("removed");
+    release.create_namespace("removed-job-1", &json!({}));
+    release.install(&[&file.arg()]);
+    release.await_user("removed-job-1", 2000);
+    file.write(&json!({"defaults": [others]}));
+    let stream = release.retried_jobs_in("removed-job-1", || release.upgrade(&[&file.arg()]));
+    stream.print("one of two rules is taken away");
+    stream.are_lost_only_by("lacks what its profile sets");
+    for job in stream.after() {
+        assert_eq!(job.outcome, Outcome::Untouched, "{job:?}");
+    }
+    release.node().check();
+}
+
+impl Release {
+    /// Fails where a replica has decided on a job there without knowing this rule.
+    fn all_was_decided_by(&self, rule: &str, namespace: &str) {
+        let lines = self.node().logs();
+        let records = lines
+            .iter()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let here: Vec<_> = records
+            .filter(|record| record["namespace"] == namespace)
+            .collect();
+        assert!(here.len() > 20, "jobs were decided on: {}", here.len());
+        for record in here {
+            assert_eq!(record["default_rule"], rule, "{record:#}");
+        }
+    }
+
+    /// Waits until `build` of a job there is this user.
+    fn await_user(&self, namespace: &str, user: u64) {
+        let outcome = || Job::create(&self.plane, namespace).outcome;
+        let is_so = || outcome() == Outcome::Corrected(user);
+        await_condition("the rule holds", is_so, || format!("{:?}", outcome()));
+    }
+}
+
+#[test]
+fn an_upgrade_from_0_2_0_with_rules_is_refused_in_one_step_and_loses_no_job_in_two() {
+    let chart = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/charts/released/podseal-0.2.0.tgz"
+    );
+    let file = Values::new(&json!({"defaults": [rule("jobs", "old-job-", 2000)]}));
+    let release = Release::new("old");
+    release.create_namespace("old-job-1", &json!({}));
+    release.helm("install", chart, &[&file.arg()]);
+    release.await_user("old-job-1", 2000);
+
+    // What the API server makes of 404: an error that client-go does not try again.
+    let mut later = release
+        .configuration(CONFIGURATIONS[0])
+        .expect("it is there");
+    let mut entry = later["webhooks"][1].take();
+    entry["clientConfig"]["service"]["path"] = "/mutate/rules-0123456789abcdef".into();
+    let condition = "request.namespace == 'lost-job-1'";
+    entry["matchConditions"] = json!([{"name": "lost", "expression": condition}]);
+    later["webhooks"] = json!([entry]);
+    later["metadata"] = json!({"name": format!("{}-later", release.name),
+        "labels": {"app.kubernetes.io/instance": release.name}});
+    release.plane.apply(ADMIN, &later.to_string());
+    release.create_namespace("lost-job-1", &json!({}));
+    let outcome = || Job::create(&release.plane, "lost-job-1").outcome;
+    let is_refused = || matches!(outcome(), Outcome::Refused(_));
+    await_condition("the path is called", is_refused, String::new);
+    let before = release.node().not_found();
+    let lost = Job::create_by_kubectl(&release.plane, "lost-job-1").outcome;
+    let Outcome::Refused(said) = lost else {
+        panic!("{lost:?}");
+    };
+    assert!(said.contains("(InternalError)"), "{said}");
+    let reason = "failed calling webhook \"defaults.mutate.podseal.io\": failed to call webhook: \
+                  the server could not find the requested resource";
+    assert!(said.contains(reason), "{said}");
+    assert_eq!(
+        release.node().not_found(),
+        before + 1,
+        "it is not tried again"
+    );
+
+    let pods = release.pods();
+    let args = [
+        "upgrade",
+        &release.name,
+        CHART,
+        "-n",
+        &release.namespace,
+        "--reuse-values",
+    ];
+    let refused = helm(&release.plane, &args);
+    let told = text(&refused.stderr);
+    let step = "--set webhooks.rulesInPath=false";
+    assert!(!refused.status.success() && told.contains(step), "{told}");
+    assert_eq!(release.pods(), pods, "nothing was changed");
+
+    let step = |value: &str| {
+        let value = format!("--set=webhooks.rulesInPath={value}");
+        release.retried_jobs_in("old-job-1", || {
+            release.upgrade(&["--reset-then-reuse-values", &value]);
+        })
+    };
+    let before = release.node().not_found();
+    let stream = step("false");
+    stream.is_flawless("the first step from 0.2.0", 2000);
+    let are_new = || release.pods().iter().all(|pod| !pods.contains(pod));
+    await_condition("replicas are new", are_new, String::new);
+    let pods = release.pods();
+    let stream = step("true");
+    stream.is_flawless("the second step from 0.2.0", 2000);
+    assert_eq!(stream.turned_away(), 0, "nobody waits for a second step");
+    assert_eq!(release.pods(), pods, "only the paths change");
+    assert_eq!(release.node().not_found(), before);
+    for kind in CONFIGURATIONS {
+        let configuration = release.configuration(kind).expect("it is there");
+        let path = &configuration["webhooks"][1]["clientConfig"]["service"]["path"];
+        assert!(
+            path.as_str().is_some_and(|path| path.contains("/rules-")),
+            "{path}"
+        );
+    }
     release.node().check();
 }

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::Slow;
 use super::api::{Api, Trouble, is_leaving, name, says};
+use super::podseal_0_2::Front;
 use super::running::{Log, Running};
 
 /// A replica that serves and is ready.
@@ -33,13 +35,16 @@ pub(super) struct Kubelet {
     /// By the uid of their pods.
     running: BTreeMap<String, Running>,
     slow: Slow,
+    /// What replicas of 0.2.0 answered with 404.
+    not_found: Arc<AtomicUsize>,
 }
 
 impl Kubelet {
-    pub(super) fn new(api: Api, slow: Slow) -> Kubelet {
+    pub(super) fn new(api: Api, slow: Slow, not_found: Arc<AtomicUsize>) -> Kubelet {
         Kubelet {
             api,
             slow,
+            not_found,
             http: reqwest::Client::builder()
                 .no_proxy()
                 .build()
@@ -70,7 +75,10 @@ impl Kubelet {
             .find(|port| port["name"] == *target || port["containerPort"] == *target)?;
         Some(match port["containerPort"] == 8080 {
             true => status_address,
-            false => address,
+            false => running
+                .front
+                .as_ref()
+                .map_or(address, |front| front.address),
         })
     }
 
@@ -136,6 +144,10 @@ impl Kubelet {
                     Some((_, address)) => is_success(&self.http, address, probe),
                     None => probe.is_null(),
                 };
+                if running.is_ready && running.front.is_none() && is_0_2_0(pod) {
+                    running.front = front(&self.api, pod, running, &self.not_found)?;
+                    running.is_ready = running.front.is_some();
+                }
                 let slow = *self.slow.lock().expect("no holder panics");
                 running.is_ready &= slow.is_none_or(|(since, time)| {
                     running.started < since || running.started.elapsed() >= time
@@ -175,6 +187,29 @@ impl Kubelet {
         self.api.post("/api/v1", &path, &binding)?;
         Ok(())
     }
+}
+
+/// Whether a pod is one of podseal 0.2.0.
+fn is_0_2_0(pod: &Value) -> bool {
+    let image = pod["spec"]["containers"][0]["image"].as_str();
+    image.is_some_and(|image| image.ends_with("podseal:0.2.0"))
+}
+
+/// What stands in front of a replica of 0.2.0, once there is a certificate to serve.
+fn front(
+    api: &Api,
+    pod: &Value,
+    running: &Running,
+    not_found: &Arc<AtomicUsize>,
+) -> Result<Option<Front>, Trouble> {
+    let args = pod["spec"]["containers"][0]["args"].as_array();
+    let mut args = args.into_iter().flatten().filter_map(Value::as_str);
+    let secret = args.find_map(|arg| arg.strip_prefix("--tls-secret="));
+    let (Some(secret), Some((address, _))) = (secret, running.addresses()) else {
+        return Ok(None);
+    };
+    let secret = api.get("/api/v1", &format!("secrets/{secret}"))?;
+    Ok(secret.and_then(|secret| Front::start(address, &secret, not_found)))
 }
 
 /// Pods that a Deployment owns, and those of `helm test`.

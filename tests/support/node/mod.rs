@@ -10,7 +10,8 @@
 //! What runs is said by the live objects alone: arguments, environment, service
 //! account, volumes, probes. A machine forces these differences on it:
 //!
-//! - The binary under test stands in for every image.
+//! - The binary under test stands in for every image; for that of podseal 0.2.0 with a
+//!   server in front that knows no more paths than 0.2.0, see `podseal_0_2.rs`.
 //! - Processes share this host's addresses, so podseal listens on free ports,
 //!   and each Service becomes `ExternalName: localhost`; its port leads to a
 //!   balancer here. Install with a free port as the Service's.
@@ -28,12 +29,13 @@ mod api;
 mod container;
 mod deployments;
 mod kubelet;
+mod podseal_0_2;
 mod running;
 mod sandbox;
 mod services;
 mod volumes;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -52,6 +54,7 @@ pub struct Node {
     stop: Arc<AtomicBool>,
     seen: Arc<Mutex<Seen>>,
     slow: Slow,
+    not_found: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -72,9 +75,9 @@ impl Node {
     pub fn start(plane: &ControlPlane, namespace: &str) -> Node {
         let api = Api::new(plane, namespace);
         let (stop, seen) = (Arc::<AtomicBool>::default(), Arc::<Mutex<Seen>>::default());
-        let slow = Slow::default();
+        let (slow, not_found) = (Slow::default(), Arc::default());
         let cluster = Cluster {
-            kubelet: Kubelet::new(api.clone(), Arc::clone(&slow)),
+            kubelet: Kubelet::new(api.clone(), Arc::clone(&slow), Arc::clone(&not_found)),
             services: Services::new(api.clone()),
             api,
             seen: Arc::clone(&seen),
@@ -85,6 +88,7 @@ impl Node {
             stop,
             seen,
             slow,
+            not_found,
             thread: Some(thread),
         }
     }
@@ -93,6 +97,11 @@ impl Node {
     pub fn delay_readiness(&self, time: Duration) {
         let mut slow = self.slow.lock().expect("no holder panics");
         *slow = Some((Instant::now(), time));
+    }
+
+    /// How many requests replicas of 0.2.0 have answered with 404.
+    pub fn not_found(&self) -> usize {
+        self.not_found.load(Ordering::Relaxed)
     }
 
     /// Panics with the first thing that went wrong, if any did.
@@ -130,6 +139,18 @@ impl Node {
             .cloned();
         let (_, log) = log.unwrap_or_else(|| panic!("a pod {pod} has run here"));
         log.lock().expect("its reader does not panic").clone()
+    }
+
+    /// What the processes of all pods have logged, of those that are gone as well.
+    pub fn logs(&self) -> Vec<String> {
+        let logs: Vec<_> = self
+            .seen()
+            .logs
+            .iter()
+            .map(|(_, log)| log.clone())
+            .collect();
+        let lines = |log: &running::Log| log.lock().expect("its reader does not panic").clone();
+        logs.iter().flat_map(lines).collect()
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::api::{Api, Trouble, name};
 use super::container::command;
+use super::podseal_0_2::Front;
 use super::volumes::Volumes;
 use crate::support::tether::Tethered;
 
@@ -33,6 +34,8 @@ pub(super) struct Running {
     pub(super) restarts: u64,
     told_to_stop: Option<Instant>,
     pub(super) is_ready: bool,
+    /// What stands in front of it, of 0.2.0.
+    pub(super) front: Option<Front>,
     // Last, since the process uses it.
     pub(super) folder: tempfile::TempDir,
 }
@@ -58,6 +61,7 @@ impl Running {
             restarts: 0,
             told_to_stop: None,
             is_ready: false,
+            front: None,
             folder,
         }))
     }
