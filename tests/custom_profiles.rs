@@ -2,7 +2,7 @@
 //! users will write.
 
 use podseal::admission::judge::judge;
-use podseal::admission::policy::{Namespace, PROFILE, Settings};
+use podseal::admission::policy::{LEVEL, Namespace, PROFILE, Settings};
 use podseal::admission::profile::{Profile, Profiles};
 use podseal::admission::request::Request;
 use podseal::admission::review::{Allowed, Outcome, correct};
@@ -232,13 +232,19 @@ fn a_container_that_could_never_start_is_denied_where_the_profile_speaks_of_its_
 /// What each webhook decides on `pod` where the profile is as `yaml` has it, and
 /// the pod as the correction leaves it.
 fn decided(pod: &Value, yaml: &str) -> (Value, Outcome) {
+    decided_at("baseline", pod, yaml)
+}
+
+fn decided_at(level: &str, pod: &Value, yaml: &str) -> (Value, Outcome) {
     let profile = Profile::from_yaml(&format!("name: custom\nsummary: a test\n{yaml}"));
     let profiles: Profiles = [profile.expect("a profile")].into_iter().collect();
     let settings = Settings {
         profiles: &profiles,
         ..Settings::built_in()
     };
-    let namespace = Namespace::new("gitlab-ci", [(PROFILE.to_owned(), "custom".to_owned())], []);
+    let labels = [(PROFILE, "custom"), (LEVEL, level)];
+    let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let namespace = Namespace::new("gitlab-ci", labels, []);
     let text = review_of(pod).to_string();
     let request = || Request::from_review(text.as_bytes()).expect("a review");
     let after = match correct(request(), &namespace, &settings).outcome {
@@ -466,6 +472,26 @@ fn a_service_that_is_granted_privilege_has_it_only_in_the_namespaces_its_profile
     pod["spec"]["hostUsers"] = Value::Null;
     let (_, judged) = decided(&pod, WITHIN_LIMITS);
     assert!(matches!(judged, Outcome::Deny(_)), "{judged:?}");
+}
+
+#[test]
+fn at_restricted_a_made_up_mark_keeps_no_capability_that_neither_level_nor_profile_gives() {
+    let mut job = job();
+    let containers = job["spec"]["containers"].as_array_mut();
+    containers.expect("containers").truncate(2);
+    let (mut pod, _) = decided_at("restricted", &job, OLD);
+    pod["metadata"]["annotations"][CORRECTED_AS] = "custom@00000000".into();
+    let (_, judged) = decided_at("restricted", &pod, OLD);
+    assert_eq!(judged, Outcome::Allow(Allowed::OtherVersion));
+    for said in [
+        json!({"add": ["SETUID", "SETGID"]}),
+        json!({"add": ["SETUID", "SETGID", "CHOWN"], "drop": ["ALL"]}),
+    ] {
+        let mut pod = pod.clone();
+        container_mut(&mut pod, "build")["securityContext"]["capabilities"] = said.clone();
+        let (_, judged) = decided_at("restricted", &pod, OLD);
+        assert!(matches!(judged, Outcome::Deny(_)), "{said}: {judged:?}");
+    }
 }
 
 #[test]

@@ -35,8 +35,9 @@ pub fn judge<'a>(
         Act::Create => judge_creation(pod, &request, policy, namespace, settings),
         _ => {
             if settings.ignore_user_namespaces {
-                request.old_object.as_mut().map(ignore_user_namespace);
-                ignore_user_namespace(&mut pod);
+                for pod in request.old_object.iter_mut().chain([&mut pod]) {
+                    ignore_user_namespace(pod);
+                }
             }
             judge_update(&pod, &request, policy, namespace)
         }
