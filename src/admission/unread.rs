@@ -13,8 +13,9 @@ use super::text::word;
 const TOLD: usize = 3;
 
 /// How many labels, and how many annotations, that nothing reads are kept of a
-/// namespace in the cluster, whoever may edit which may give it thousands.
-pub const KEPT: usize = 16;
+/// namespace in the cluster: who may edit it may add thousands. One more than are
+/// named, so that there is a word on the rest.
+pub const KEPT: usize = TOLD + 1;
 
 /// What of a namespace has keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,9 +90,9 @@ pub fn warnings(namespace: &Namespace, defaults: &Defaults) -> Vec<String> {
     match unread.len().saturating_sub(TOLD) {
         0 => {}
         more => warnings.push(format!(
-            "and {more} {}more of the namespace's labels and annotations under podseal.io/ are \
+            "and {}{more} more of the namespace's labels and annotations under podseal.io/ are \
              read by nobody",
-            if is_all { "" } else { "or " }
+            if is_all { "" } else { "at least " }
         )),
     }
     warnings
@@ -195,11 +196,10 @@ mod tests {
         let keys: Vec<_> = keys.iter().map(String::as_str).collect();
         let told = of(&keys, &keys);
         assert_eq!(told.len(), TOLD + 1);
-        let more = "and 5999 or more of";
+        let more = "and at least 5999 more of";
         assert!(told[TOLD].starts_with(more), "{}", told[TOLD]);
-        let few: Vec<_> = keys[..5].to_vec();
-        let more = "and 2 more of";
-        assert!(of(&few, &[])[TOLD].starts_with(more));
+        let few = of(&keys[..3], &keys[..2]);
+        assert!(few[TOLD].starts_with("and 2 more of"), "{few:?}");
         assert!(
             told.iter().all(|line| line.chars().count() <= 256),
             "{told:?}"

@@ -19,7 +19,7 @@ use hyper::body::Bytes;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-/// The longest key that is told from others: Kubernetes allows 253 bytes, a slash
+/// The longest key that is read as itself: Kubernetes allows 253 bytes, a slash
 /// and 63 bytes.
 const KEY: usize = 320;
 /// The longest number, or word, that is kept.

@@ -6,7 +6,7 @@
 //! | annotations | those that podseal reads |
 //! | others under `podseal.io/` | the keys of [`KEPT`] of them, for the warning that names them |
 //!
-//! Everything else goes by without being held, since whoever may edit namespaces
+//! Everything else goes by without being held, since anyone who may edit namespaces
 //! may write as much of it as etcd takes.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,12 +3,12 @@
 //! | so that | this holds |
 //! |---|---|
 //! | many reviews of one namespace cost one look-up | all who wait for a name share the next look-up of it |
-//! | no answer is older than its question | a look-up that was sent already is shared with nobody; whoever comes later shares the one after it |
+//! | no answer is older than its question | a question never joins a look-up that was sent before it; it joins the next one |
 //! | one peer cannot take all places | it may have as many look-ups under way as are still free |
 //! | one peer cannot take all turns | peers that wait take turns |
 //! | guesses do not hold up what exists | of one peer's names, those that it asked for in vain lately come last |
 //! | a guess cannot hurt another | what was asked for in vain is remembered by peer, and answers no question |
-//! | nobody waits for ever | the queue is bounded; where it is full the peer that waits most makes room |
+//! | no question waits for ever | the queue is bounded; where it is full the peer that waits most makes room |
 //!
 //! A list that is gone through, and no queue for each peer: it has some hundred
 //! entries at most.
@@ -21,7 +21,7 @@ use crate::webhook::peer::Peer;
 
 /// How many look-ups are under way at once. An API server that answers does so in
 /// a few milliseconds, so this is thousands a second; one that does not is asked
-/// no more than this, whoever sends reviews.
+/// no more than this, however many reviews come.
 pub(super) const AT_ONCE: usize = 32;
 /// How long a question waits for the end of a look-up of the same name that was
 /// sent before. That one may hang, or somebody else may send such all the time.
@@ -83,7 +83,7 @@ struct Turns {
 pub(super) struct Send {
     pub(super) number: u64,
     pub(super) name: Arc<str>,
-    /// When nobody waits for it any more.
+    /// When the last one that waits for it gives up.
     pub(super) until: Instant,
 }
 
@@ -160,7 +160,7 @@ impl<A> Waiting<A> {
         Ok(())
     }
 
-    /// Nobody waits for the answer to this question any more.
+    /// The answer to this question is not waited for any more.
     pub(super) fn give_up(&mut self, number: u64) {
         let found = self
             .questions
@@ -309,7 +309,7 @@ impl NotFound {
 mod tests {
     use super::*;
 
-    /// A queue whose answers go to whoever has this number.
+    /// A queue whose answers go to a number.
     struct Queue {
         waiting: Waiting<usize>,
         now: Instant,

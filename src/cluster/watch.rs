@@ -227,7 +227,7 @@ impl Watch {
             self.lag.read(json.taken() - before);
             self.cache.prove(self.lag.as_of().min(end));
             if Instant::now() >= hung {
-                // It arrived slowly, and what waits behind it is asked for anew.
+                // It arrived slowly, and the next watch brings what waits behind it.
                 return Ok(version);
             }
         }

@@ -207,14 +207,14 @@ fn events_of_megabytes_break_no_watch_and_no_label_of_others_is_old_behind_them(
             // Without a pause, for as long as the watch lasts.
             Reply::Body(Box::new(move |body| {
                 let end = Instant::now() + body.timeout.expect("podseal says how long");
-                let mut told = 0;
+                let mut written = 0;
                 while Instant::now() < end {
                     let (profile, version) = says.get();
                     write_event(body, "large", &version.to_string(), || {})?;
-                    if version != told {
+                    if version != written {
                         let ci = namespace("ci", profile, &version.to_string());
                         body.write(format!("{}\n", line("MODIFIED", &ci)).as_bytes())?;
-                        told = version;
+                        written = version;
                     }
                     sent.fetch_add(1, Ordering::SeqCst);
                 }
