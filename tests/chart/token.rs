@@ -76,6 +76,9 @@ fn podseals_token_changes_nothing_of_its_webhooks_but_whom_they_trust() {
         json!([{"op": "remove", "path": "/webhooks"}]),
         json!([{"op": "copy", "from": "/webhooks/0", "path": "/webhooks/1"},
             {"op": "replace", "path": "/webhooks/1/name", "value": "a.b.c"}]),
+        // The same webhooks, which the API server would call in another order.
+        json!([{"op": "move", "from": "/webhooks/0", "path": "/webhooks/50"}]),
+        json!([{"op": "move", "from": "/webhooks/2", "path": "/webhooks/1"}]),
         json!([{"op": "add", "path": "/metadata/finalizers", "value": ["a.b/c"]}]),
         json!([{"op": "add", "path": "/metadata/ownerReferences", "value": owner}]),
         json!([{"op": "add", "path": "/metadata/annotations", "value": {"a": "b"}}]),
@@ -114,12 +117,21 @@ fn podseals_token_changes_nothing_of_its_webhooks_but_whom_they_trust() {
         await_condition("the authority is another", is_other, String::new);
     });
     fared.is_flawless("the authority is replaced");
-    // And nobody else is held to it.
+    // And nobody else is held to it: neither to what a webhook says, nor to which
+    // there are, in which order.
+    let others: Vec<_> = (10..45).rev().map(rule).collect();
+    file.write(&json!({"defaults": others}));
     release.upgrade(&["--set=webhooks.timeoutSeconds=7", &file.arg()]);
-    let configuration = release
-        .configuration(CONFIGURATIONS[0])
-        .expect("it is there");
-    assert_eq!(configuration["webhooks"][0]["timeoutSeconds"], 7);
+    for kind in CONFIGURATIONS {
+        let configuration = release.configuration(kind).expect("it is there");
+        let webhooks = configuration["webhooks"].as_array().expect("webhooks");
+        assert_eq!(webhooks.len(), 1 + others.len(), "{kind}");
+        assert!(
+            webhooks
+                .iter()
+                .all(|webhook| webhook["timeoutSeconds"] == 7)
+        );
+    }
     release.node().check();
 }
 
