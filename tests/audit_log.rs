@@ -84,7 +84,8 @@ fn every_record_fits_the_schema_on_one_bounded_line_and_says_its_mode() {
         ("strict", "enforce"),
         ("strict-audit", "audit"),
         ("odd", "enforce"),
-        ("trusting", "enforce"),
+        ("unnamed", "enforce"),
+        ("granting", "enforce"),
         ("elsewhere", "enforce"),
         ("ci-job-17", "enforce"),
         ("ci-job-18", "warn"),
@@ -294,7 +295,7 @@ fn the_pages_commands_say_what_the_page_says_they_say() {
         record_of("validate", review_in("audit", &with_violations())).1,
         record_of(
             "validate",
-            review_in("trusting", &corrected(&job(), "privileged")),
+            review_in("granting", &corrected(&job(), "privileged")),
         )
         .1,
         record_of("mutate", review_in("enforce", &with_home("/etc"))).1,

@@ -17,6 +17,13 @@ fn review(args: &[&str], pod: &Value) -> (Output, Value) {
     (output, line)
 }
 
+/// What it prints for people.
+fn shown(args: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
+    command.arg("review").args(args).arg("-");
+    text(&support::run(command, &privileged_service().to_string()).stdout)
+}
+
 fn code(output: &Output) -> Option<i32> {
     output.status.code()
 }
@@ -97,16 +104,66 @@ fn an_update_is_judged_without_grants_and_without_a_correction() {
 }
 
 #[test]
-fn a_runner_can_be_required() {
-    let args = ["--profile", "privileged", "--require-runner"];
+fn a_runner_is_required_unless_that_is_switched_off_and_the_review_says_what_it_assumed() {
+    for (more, required) in [
+        (&[][..], true),
+        (&["--require-runner"], true),
+        (&["--require-runner=true"], true),
+        (&["--require-runner=false"], false),
+    ] {
+        let args = [&["--profile", "privileged"][..], more].concat();
+        let (output, line) = review(&args, &privileged_service());
+        assert_eq!(line["requireRunner"], required, "{more:?}");
+        assert_eq!(code(&output), Some(i32::from(required)), "{more:?}");
+        let message = line["message"].as_str().unwrap_or_default();
+        let is_unnamed = message.contains("does not say who creates its job pods");
+        assert_eq!(is_unnamed, required, "{line:#}");
+        let said = shown(&args);
+        let assumed = match required {
+            true => "assumed: --require-runner (the default of serve): jobs need a named runner",
+            false => "assumed: --require-runner=false: anyone who creates pods gets the grants",
+        };
+        assert!(said.contains(assumed), "{said}");
+    }
+}
+
+#[test]
+fn nothing_is_said_of_the_requirement_where_the_answer_does_not_depend_on_it() {
+    let runner = "podseal.io/runner=system:serviceaccount:gitlab:gitlab-runner";
+    for args in [
+        &["--profile", "rootless"][..],
+        &["--profile", "privileged", "--level", "restricted"],
+        &["--profile", "privileged", "--annotation", runner],
+    ] {
+        let said = shown(args);
+        assert!(!said.contains("assumed:"), "{said}");
+    }
+    let args = ["--profile", "privileged", "--annotation", runner];
     let (output, line) = review(&args, &privileged_service());
-    assert_eq!(code(&output), Some(1));
-    assert!(
-        line["message"]
-            .as_str()
-            .is_some_and(|m| m.contains("podseal.io/runner")),
-        "{line:#}"
+    assert_eq!(code(&output), Some(0), "{line:#}");
+    assert_eq!(line["requireRunner"], true);
+}
+
+#[test]
+fn the_requirement_takes_nothing_but_true_and_false_and_a_file_after_it_is_a_file() {
+    for argument in ["--require-runner=no", "--require-runner="] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
+        command.args(["review", "--profile", "none", argument, "-"]);
+        let output = support::run(command, "");
+        assert_eq!(code(&output), Some(2), "{argument}");
+    }
+    // `review` ends with `-`, which is not the argument's value.
+    let (output, _) = review(
+        &[
+            "--profile",
+            "rootless",
+            "--level",
+            "privileged",
+            "--require-runner",
+        ],
+        &privileged_service(),
     );
+    assert_eq!(code(&output), Some(0));
 }
 
 #[test]

@@ -76,6 +76,7 @@ metadata:
     podseal.io/profile: more
     podseal.io/runner: a-label
   annotations:
+    podseal.io/runner: gitlab
     podseal.io/run-as-user: \"3000\"
     podseal.io/fuse-resource: example.com/fuse
     podseal.io/hoem: /misspelt
@@ -167,7 +168,7 @@ fn a_table_says_of_each_value_who_says_it_and_of_each_change_which_rule_asks() {
     let output = explain(&IN_CI, &job());
     let expected = "\
 corrected  ci/runner-x, by the profile more
-  podseal  VERSION, CREATE
+  podseal  VERSION, CREATE by gitlab
   profile  more (profiles/more.yaml)
   extends  ours (profiles/ours.yaml)
   extends  rootless (built in)
@@ -177,7 +178,7 @@ value, and who says it
   profile        more              label podseal.io/profile
   level          baseline          podseal's default, without podseal.io/level
   mode           enforce           podseal's default, without podseal.io/mode
-  runner         -                 whoever creates a pod with a job's labels
+  runner         gitlab            annotation podseal.io/runner
   run-as-user    3000              annotation podseal.io/run-as-user
                                    over 1000: containers.helper.default of
                                    rootless
@@ -220,8 +221,6 @@ granted by the profile at baseline
 
   warning: label podseal.io/runner is read by nobody, since it is an annotation
   warning: annotation podseal.io/hoem is read by nobody; did you mean podseal.io/home?
-  warning: the profile grants more than the baseline to whoever puts a job's labels on a pod: \
-the namespace has no annotation podseal.io/runner
 1 pod: 1 corrected, 0 unchanged, 0 denied
 ";
     let expected = expected.replace("VERSION", env!("CARGO_PKG_VERSION"));
@@ -515,7 +514,9 @@ fn no_variable_of_the_job_is_in_it_whatever_podseal_says_of_the_pod() {
 #[test]
 fn a_denial_has_its_controls_and_what_the_profile_grants_beside_them() {
     let pod = support::pod("privileged-with-service");
-    let arguments = ["--profiles", "profiles", "--profile", "ours"];
+    let runner = "podseal.io/runner=system:serviceaccount:gitlab:gitlab-runner";
+    let ours = ["--profiles", "profiles", "--profile", "ours"];
+    let arguments = [&ours[..], &["--annotation", runner]].concat();
     let output = explain(&arguments, &pod);
     assert_eq!(output.status.code(), Some(1));
     let stdout = text(&output.stdout);
@@ -590,6 +591,23 @@ fn where_nobody_gives_a_profile_it_is_told_why() {
     );
     let by_label = json_of(&[&rules[..], &["--label", "team=a"]].concat(), &job());
     assert_eq!(value(&by_label["explain"], "profile")["rule"], "others");
+}
+
+#[test]
+fn where_no_runner_is_named_the_row_says_whose_pods_are_jobs() {
+    let ours = ["--profiles", "profiles", "--profile", "ours"];
+    let rootless = ["--profile", "rootless"];
+    let anyone = "whoever creates a pod with a job's labels\n";
+    for (arguments, row) in [
+        (&ours[..], "no one, so jobs are denied (--require-runner)\n"),
+        (&[&ours[..], &["--require-runner=false"]].concat(), anyone),
+        (&rootless, anyone),
+    ] {
+        let shown = text(&explain(arguments, &job()).stdout);
+        let mut rows = shown.lines().filter(|line| line.starts_with("  runner "));
+        let shown_row = format!("{}\n", rows.next().expect("a row"));
+        assert!(shown_row.ends_with(row), "{shown}");
+    }
 }
 
 #[test]

@@ -60,6 +60,85 @@ fn answers_over_http_1_and_http_2_alike() {
     }
 }
 
+/// Those of the log's lines that are about runners without a name.
+fn unnamed(podseal: &Podseal) -> Vec<String> {
+    // They come with the first list, and so before what is decided by it.
+    let answered = answer(podseal, &review("u", "ci", &job()));
+    assert_eq!(answered["uid"], "u");
+    let lines = podseal.lines().into_iter();
+    lines
+        .filter(|line| line.contains("namespace_count"))
+        .collect()
+}
+
+#[test]
+fn namespaces_and_rules_that_grant_and_name_no_runner_are_listed_at_the_start() {
+    let labelled = |name: &str, more: &str| {
+        let labels = "labels: {podseal.io/profile: privileged}";
+        format!("---\n{{kind: Namespace, metadata: {{name: {name}, {labels}{more}}}}}\n")
+    };
+    let named = ", annotations: {podseal.io/runner: 'system:serviceaccount:gitlab:gitlab-runner'}";
+    let mut namespaces = format!("{NAMESPACES}\n{}", labelled("a-named", named));
+    for number in 0..200 {
+        namespaces += &labelled(&format!("unnamed-{number:03}"), "");
+    }
+    let rules = tempfile::NamedTempFile::new().expect("a temporary file");
+    let text = "rules:\n- {name: jobs, namespaces: {prefix: ci-job-}, profile: privileged}\n\
+                - {name: fine, namespaces: {prefix: fine-}, profile: privileged, runner: a}\n\
+                - {name: rootless, namespaces: {prefix: rootless-}, profile: rootless}\n";
+    std::fs::write(&rules, text).expect("the file can be written");
+    let rules = rules.path().display().to_string();
+    for (more, consequence) in [
+        (&[][..], "their jobs are denied; to fix this"),
+        (
+            &["--require-runner=false"],
+            "anyone who can create pods there gets",
+        ),
+    ] {
+        let args = [&["--defaults", &rules][..], more].concat();
+        let podseal = Podseal::with_namespaces(&namespaces, &args);
+        let line = podseal.await_event(|event| event.get("namespace_count").is_some());
+        let first: Vec<_> = (0..10)
+            .map(|number| format!("unnamed-{number:03}"))
+            .collect();
+        let listed = format!("{} and 190 more", first.join(", "));
+        assert_eq!(line["namespaces"], listed);
+        assert_eq!(line["default_rules"], "jobs");
+        assert_eq!(line["level"], "WARN");
+        assert_eq!(line["require_runner"], more.is_empty());
+        let message = line["message"].as_str().expect("a message");
+        assert!(message.contains(consequence), "{message}");
+        assert!(
+            message.contains("set the annotation podseal.io/runner"),
+            "{message}"
+        );
+        assert!(line.to_string().len() < 2048, "{line}");
+        assert_eq!(unnamed(&podseal).len(), 1, "once");
+    }
+}
+
+#[test]
+fn jobs_of_a_profile_that_grants_are_denied_by_default_until_the_runner_is_named() {
+    let namespaces = format!(
+        "{NAMESPACES}\n---\n{{kind: Namespace, metadata: {{name: open, labels: {{podseal.io/profile: privileged}}}}}}\n"
+    );
+    for (args, allowed) in [
+        (&[][..], false),
+        (&["--require-runner"], false),
+        (&["--require-runner=true"], false),
+        (&["--require-runner=false"], true),
+    ] {
+        let podseal = Podseal::with_namespaces(&namespaces, args);
+        let answered = answer(&podseal, &review("u", "open", &job()));
+        assert_eq!(answered["allowed"], allowed, "{args:?}: {answered:#}");
+        let answered = answer(&podseal, &review("u", "ci", &job()));
+        assert_eq!(
+            answered["allowed"], true,
+            "rootless grants nothing: {answered:#}"
+        );
+    }
+}
+
 #[test]
 fn speaks_tls_1_2_and_1_3_and_nothing_older() {
     let podseal = Podseal::for_namespaces(NAMESPACES);

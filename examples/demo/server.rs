@@ -136,7 +136,7 @@ impl Server {
                 "name": pod["metadata"]["name"],
                 "namespace": namespace,
                 "operation": "CREATE",
-                "userInfo": {"username": "system:serviceaccount:gitlab:gitlab-runner"},
+                "userInfo": {"username": crate::story::GITLAB_RUNNER},
                 "object": pod,
                 "dryRun": false,
             },

@@ -8,6 +8,11 @@ const PRIVILEGED: &str = include_str!("../../tests/fixtures/pods/privileged-nonr
 const PRIVILEGED_DIND: &str =
     include_str!("../../tests/fixtures/pods/privileged-with-service.json");
 
+/// The annotation that names who creates job pods.
+const RUNNER: &str = "podseal.io/runner";
+/// Who creates them here.
+pub(crate) const GITLAB_RUNNER: &str = "system:serviceaccount:gitlab:gitlab-runner";
+
 /// The namespaces, each with its label `podseal.io/profile`.
 const NAMESPACES: [(&str, Option<&str>); 6] = [
     ("ci-rootless", Some("rootless")),
@@ -67,8 +72,8 @@ pub(crate) const STORY: [Step; 8] = [
     Step {
         title: "Privilege stays where it is used",
         job: "The runner has privileged = true, which marks every container, and the job has \
-              docker:dind as a service. The job and its service keep it; the runner's own \
-              containers never needed it.",
+              docker:dind as a service. The job and its service keep it, since the namespace \
+              names this runner; the runner's own containers never needed it.",
         pod: PRIVILEGED_DIND,
         home: None,
         namespace: "ci-privileged",
@@ -134,7 +139,9 @@ impl Step {
 pub(crate) fn namespaces() -> Value {
     let items = NAMESPACES.iter().map(|(name, profile)| {
         let labels = profile.map(|profile| json!({"podseal.io/profile": profile}));
-        let metadata = json!({"name": name, "labels": labels});
+        // A profile that grants more than the baseline asks for the runner's name.
+        let runner = (*profile == Some("privileged")).then(|| json!({RUNNER: GITLAB_RUNNER}));
+        let metadata = json!({"name": name, "labels": labels, "annotations": runner});
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     });
     json!({"apiVersion": "v1", "kind": "List", "items": items.collect::<Vec<_>>()})

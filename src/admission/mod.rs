@@ -42,5 +42,6 @@ pub mod security_context;
 mod shape;
 pub mod stamp;
 pub mod text;
+pub mod unnamed_runners;
 pub mod unread;
 pub mod volume;

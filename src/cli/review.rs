@@ -296,6 +296,7 @@ fn review(
         _ => Some(judge(request, &namespace, &settings)),
     };
     let mut reviewed = Reviewed::new(file, name, pod, before, after, &corrected, judged.as_ref());
+    reviewed.assume(settings.require_runner);
     if args.explain {
         let asking = Asking {
             namespace: &namespace,

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::explained::Explained;
 use super::render::{self, CHANGED, DENIED, QUIET, WARNED};
+use crate::admission::policy::Policy;
 use crate::admission::review::{Allowed, Answer, Decision, Outcome};
 use crate::admission::text::bounded;
 use crate::webhook::record::Violated;
@@ -29,6 +30,13 @@ pub(super) struct Reviewed {
     profile: Option<String>,
     level: Option<&'static str>,
     mode: Option<&'static str>,
+    /// Whether it was reviewed as if podseal served with `--require-runner`.
+    #[serde(rename = "requireRunner")]
+    require_runner: bool,
+    /// Whether that matters here: the profile grants more than the baseline, and no
+    /// runner is named.
+    #[serde(skip)]
+    trusts_labels: bool,
     job: Option<ReviewedJob>,
     allowed: bool,
     decision: &'static str,
@@ -108,6 +116,8 @@ impl Reviewed {
             profile: policy.map(|policy| policy.name.to_owned()),
             level: policy.map(|policy| policy.level.name()),
             mode: policy.map(|policy| policy.mode.name()),
+            require_runner: false,
+            trusts_labels: policy.is_some_and(Policy::trusts_labels),
             job: corrected.job.as_ref().map(|job| ReviewedJob {
                 id: job.id.as_deref().map(str::to_owned),
                 project_id: job.project_id.as_deref().map(str::to_owned),
@@ -130,6 +140,20 @@ impl Reviewed {
             explain: None,
             before,
         }
+    }
+
+    /// Says whether it was reviewed with `--require-runner`.
+    pub(super) fn assume(&mut self, require_runner: bool) {
+        self.require_runner = require_runner;
+    }
+
+    /// What was assumed of `podseal serve`, where the answer depends on it.
+    fn assumption(&self) -> Option<&'static str> {
+        self.trusts_labels.then_some(if self.require_runner {
+            "--require-runner (the default of serve): jobs need a named runner"
+        } else {
+            "--require-runner=false: anyone who creates pods gets the grants"
+        })
     }
 
     /// Adds `explained`, in place of the pod.
@@ -177,6 +201,9 @@ impl Reviewed {
         }
         for warning in &self.warnings {
             let _ = writeln!(text, "  {WARNED}warning:{WARNED:#} {warning}");
+        }
+        if let Some(assumption) = self.assumption() {
+            let _ = writeln!(text, "  {QUIET}assumed:{QUIET:#} {assumption}");
         }
         if let (Some(Some(after)), Some(_)) = (&self.object, &self.patch) {
             let _ = writeln!(text, "\n{}", render::diff(&self.before, after, "  "));

@@ -25,8 +25,18 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     pub(super) defaults: Option<PathBuf>,
     /// Deny jobs that are known by their labels alone where their profile grants more than the
-    /// baseline, until the namespace names its runner in the annotation podseal.io/runner
-    #[arg(long)]
+    /// baseline, until the namespace names its runner in the annotation podseal.io/runner; with
+    /// =false anyone who can create pods there gets what the profile grants
+    #[arg(
+        long,
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true",
+        hide_possible_values = true,
+        action = clap::ArgAction::Set
+    )]
     pub(super) require_runner: bool,
     /// Hold a pod with a user namespace of its own (hostUsers: false) to what every other pod is
     /// held to: for clusters with kubelets before 1.30, which run it without one

@@ -12,10 +12,12 @@ use super::listen::{address, listen};
 use super::signals::Signals;
 use super::{certificates, limits, rules};
 use crate::admission::defaults::Defaults;
+use crate::admission::unnamed_runners::UnnamedRunners;
 use crate::certificates::serving::Serving;
 use crate::cluster::file::NamespaceFile;
 use crate::cluster::namespaces::Namespaces;
 use crate::metrics::Metrics;
+use crate::rules::current::Rules;
 use crate::rules::renewal::Renewal;
 use crate::status::pages::{self, Status};
 use crate::status::readiness::Readiness;
@@ -160,6 +162,7 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
         let renewal = Renewal::new(read.folder, read.files, rules, figures);
         tokio::spawn(renewal.follow(PROFILES_REREAD));
     }
+    tokio::spawn(warn_of_unnamed_runners(namespaces.clone(), rules.clone()));
     let readiness = Readiness::new(serving.current(), namespaces.clone());
     let status = Status {
         readiness: readiness.clone(),
@@ -202,6 +205,33 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
         }
         () = signalled => ExitCode::FAILURE,
     })
+}
+
+/// Says once, when the first list is there, whose jobs are denied because no runner
+/// is named; or, where that is not required, who gets more than the baseline.
+async fn warn_of_unnamed_runners(namespaces: Namespaces, rules: Rules) {
+    namespaces.wait_synced().await;
+    let profiles = rules.profiles();
+    let settings = rules.settings(&profiles);
+    let found = UnnamedRunners::among(namespaces.known(), &settings);
+    if found.is_empty() {
+        return;
+    }
+    let consequence = if settings.require_runner {
+        "their jobs are denied"
+    } else {
+        "anyone who can create pods there gets what the profile grants"
+    };
+    tracing::warn!(
+        namespaces = %found.namespaces,
+        namespace_count = found.namespaces.count(),
+        default_rules = %found.rules,
+        default_rule_count = found.rules.count(),
+        require_runner = settings.require_runner,
+        "the profile of these namespaces and default rules grants more than the baseline, and no \
+         runner is named: {consequence}; to fix this, set the annotation podseal.io/runner on each \
+         namespace and runner in each rule, such as system:serviceaccount:gitlab:gitlab-runner"
+    );
 }
 
 async fn namespaces_from_cluster(

@@ -47,6 +47,11 @@ impl Cache {
         fresh.get(name).cloned()
     }
 
+    /// All there are, fresh or not.
+    pub(super) fn all(&self) -> Vec<Arc<Namespace>> {
+        self.read().namespaces.values().cloned().collect()
+    }
+
     /// Everything anew, as it was at `as_of` or later.
     pub(super) fn replace(&self, namespaces: ByName, as_of: Instant) {
         let mut state = self.write();

@@ -101,6 +101,11 @@ impl NamespaceFile {
         self.0.get(name).cloned()
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Arc<Namespace>> {
+        self.0.values().cloned().collect()
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.0.len()

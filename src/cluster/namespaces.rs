@@ -109,6 +109,14 @@ impl Namespaces {
         }
     }
 
+    /// The namespaces that are known without asking.
+    pub fn known(&self) -> Vec<Arc<Namespace>> {
+        match self {
+            Namespaces::File(file) => file.all(),
+            Namespaces::Cluster(cluster) => cluster.cache.all(),
+        }
+    }
+
     /// How many namespaces are known without asking.
     pub fn cached(&self) -> usize {
         match self {

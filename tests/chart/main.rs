@@ -20,6 +20,7 @@ mod release;
 mod released;
 mod rollout_of_rules;
 mod rules;
+mod runners;
 mod running;
 #[path = "../support/mod.rs"]
 mod support;

@@ -122,10 +122,11 @@ impl Cluster {
         answered(|| self.plane.try_pod(namespace, pod))
     }
 
-    /// A new namespace of this profile and level.
+    /// A new namespace of this profile and level, that names its runner.
     fn namespace_of(&self, profile: &str, level: &str) -> String {
         let labels = json!({"podseal.io/profile": profile, "podseal.io/level": level});
-        self.namespace(&self.free_name("ci"), &labels, &json!({}))
+        let runner = json!({"podseal.io/runner": "system:serviceaccount:gitlab:gitlab-runner"});
+        self.namespace(&self.free_name("ci"), &labels, &runner)
     }
 
     /// A new namespace.

@@ -68,7 +68,8 @@ impl Cluster {
         await_condition("the API server asks podseal", is_asked, String::new);
     }
 
-    /// A new namespace of this profile and level; of none, where none is named.
+    /// A new namespace of this profile and level, that names its runner; of no profile,
+    /// where none is named.
     fn namespace(&self, profile: Option<&str>, level: &str) -> String {
         self.namespace_with(profile, level, &json!({}))
     }
@@ -81,6 +82,8 @@ impl Cluster {
             Some(profile) => json!({"podseal.io/profile": profile, "podseal.io/level": level}),
             None => json!({}),
         };
+        let mut annotations = annotations.clone();
+        annotations["podseal.io/runner"] = "system:serviceaccount:gitlab:gitlab-runner".into();
         let namespace = json!({
             "apiVersion": "v1",
             "kind": "Namespace",

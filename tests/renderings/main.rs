@@ -14,6 +14,7 @@ mod names;
 mod pairwise;
 mod refused;
 mod rules;
+mod runners;
 #[path = "../support/mod.rs"]
 mod support;
 mod taken;

@@ -50,6 +50,7 @@ fn factors() -> Vec<Vec<Value>> {
             json!({}),
             part(&["serve"]),
             json!({"serve": {"requireRunner": true}}),
+            json!({"serve": {"requireRunner": false}}),
         ],
         vec![
             json!({}),

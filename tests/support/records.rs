@@ -25,7 +25,10 @@ const NAMESPACES: &str = "
 {kind: Namespace, metadata: {name: odd, labels: {podseal.io/profile: rootles, podseal.io/level: Strict, podseal.io/mode: on},
   annotations: {podseal.io/runner: ' , '}}}
 ---
-{kind: Namespace, metadata: {name: trusting, labels: {podseal.io/profile: privileged}}}
+{kind: Namespace, metadata: {name: unnamed, labels: {podseal.io/profile: privileged}}}
+---
+{kind: Namespace, metadata: {name: granting, labels: {podseal.io/profile: privileged},
+  annotations: {podseal.io/runner: 'system:serviceaccount:gitlab:gitlab-runner'}}}
 ---
 {kind: Namespace, metadata: {name: ci-job-17}}
 ---

@@ -74,7 +74,14 @@ pub(super) fn values(
         },
         Said {
             value: policy.runners().and_then(shown),
-            remark: (!runners).then(|| "whoever creates a pod with a job's labels".to_owned()),
+            remark: (!runners).then(|| {
+                let needed = asking.settings.require_runner && policy.trusts_labels();
+                if needed {
+                    "no one, so jobs are denied (--require-runner)".to_owned()
+                } else {
+                    "whoever creates a pod with a job's labels".to_owned()
+                }
+            }),
             ..runner
         },
     ];
