@@ -56,7 +56,7 @@ fn fate_with(review: &Value, namespace: &Namespace, settings: &Settings<'_>) -> 
             "{} {} {}",
             v.control.family().name(),
             &*v.container,
-            &*v.value
+            v.value.text()
         )
     };
     Fate {

@@ -7,15 +7,12 @@
 
 use std::collections::HashSet;
 
+use super::impossible::ANNOTATIONS as ANNOTATIONS_LENGTH;
 use super::message::Refusal;
 use super::plan::effective;
-use super::pod::{Container, List, Place, Pod, SecurityContext, VolumeMount};
+use super::pod::{Confinement, Container, List, Place, Pod, SecurityContext, VolumeMount};
 use super::security_context::{Field, Scalar};
 use super::text::{Text, quoted, word};
-
-/// Kubernetes limits a pod's annotations, keys and values together
-/// (`TotalAnnotationSizeLimitB`).
-const ANNOTATIONS_LIMIT: usize = 256 * 1024;
 
 /// How many ids a pod with a user namespace of its own has: a container's user
 /// above them cannot be mapped, and the kubelet never starts it.
@@ -23,19 +20,110 @@ const MAPPED_IDS: i64 = 65_536;
 
 /// More than any job has. What is told and patched grows with the containers,
 /// and a stranger may post a pod with a hundred thousand of them.
-const CONTAINERS: usize = 256;
+pub(super) const CONTAINERS: usize = 256;
+
+/// More than any container names: Linux has 41. A list that is corrected is
+/// patched as a whole.
+const CAPABILITIES: usize = 256;
+
+/// More than any job has. Volumes and annotations are looked up by name for each
+/// container.
+const VOLUMES: usize = 1024;
+const ANNOTATIONS: usize = 4096;
+
+/// The longest text of the pod's `securityContext`, which each container
+/// inherits: that of a container is patched with it.
+const INHERITED: usize = 1024;
+
+/// What there is too much of: a correction is made and told for each container.
+pub(super) fn find_in_size(pod: &Pod<'_>) -> Result<(), Refusal> {
+    let too_many = |place: String, field: &str, count: usize, most: usize, remedy: &str| Refusal {
+        place,
+        field: field.to_owned(),
+        problem: format!("{count} are more than the {most} that podseal corrects"),
+        remedy: remedy.to_owned(),
+    };
+    let volumes = pod.spec.volumes.as_ref().map_or(0, Vec::len);
+    let annotations = pod.metadata.annotations.as_ref();
+    for (field, count, most, remedy) in [
+        (
+            "containers",
+            pod.containers().count(),
+            CONTAINERS,
+            "give the job fewer services",
+        ),
+        (
+            "volumes",
+            volumes,
+            VOLUMES,
+            "give the runner's config.toml fewer volumes",
+        ),
+        (
+            "metadata.annotations",
+            annotations.map_or(0, |annotations| annotations.0.len()),
+            ANNOTATIONS,
+            "give the job's pod fewer annotations",
+        ),
+    ] {
+        if count > most {
+            return Err(too_many("pod".to_owned(), field, count, most, remedy));
+        }
+    }
+    for (place, container) in pod.containers() {
+        let context = container.security_context.as_ref();
+        let capabilities = context.and_then(|context| context.capabilities.as_ref());
+        let lists = capabilities.map(|c| [c.add.as_ref(), c.drop.as_ref()]);
+        let longest = lists.into_iter().flatten().flatten().map(Vec::len).max();
+        if let Some(count) = longest.filter(|count| *count > CAPABILITIES) {
+            return Err(too_many(
+                format!("{place} {}", quoted(&container.name)),
+                "securityContext.capabilities",
+                count,
+                CAPABILITIES,
+                "take some out of cap_add and cap_drop in the runner's config.toml",
+            ));
+        }
+    }
+    inherited_texts_are_short(pod)
+}
+
+fn inherited_texts_are_short(pod: &Pod<'_>) -> Result<(), Refusal> {
+    let Some(context) = &pod.spec.security_context else {
+        return Ok(());
+    };
+    let confinement = |profile: &Option<Confinement<'_>>| {
+        let texts = profile.iter().flat_map(|profile| {
+            let local = profile.localhost_profile.as_ref();
+            [Some(&profile.type_), local]
+        });
+        texts.flatten().map(|text| text.len()).max()
+    };
+    let se_linux = context
+        .se_linux_options
+        .iter()
+        .flat_map(|options| [&options.user, &options.role, &options.level, &options.type_]);
+    let se_linux = se_linux.flatten().map(|text| text.len()).max();
+    let fields = [
+        ("seccompProfile", confinement(&context.seccomp_profile)),
+        ("appArmorProfile", confinement(&context.app_armor_profile)),
+        ("seLinuxOptions", se_linux),
+    ];
+    let is_long = |(_, length): &&(&str, Option<usize>)| length.is_some_and(|l| l > INHERITED);
+    match fields.iter().find(is_long) {
+        None => Ok(()),
+        Some((field, _)) => Err(Refusal {
+            place: "pod".to_owned(),
+            field: format!("securityContext.{field}"),
+            problem: format!(
+                "a text in it is longer than the {INHERITED} bytes that podseal corrects"
+            ),
+            remedy: "shorten it in pod_security_context in the runner's config.toml".to_owned(),
+        }),
+    }
+}
 
 /// What stands in the way of telling a pod's containers apart.
 pub(super) fn find_in_names(pod: &Pod<'_>) -> Result<(), Refusal> {
-    let count = pod.containers().count();
-    if count > CONTAINERS {
-        return Err(Refusal {
-            place: "pod".to_owned(),
-            field: "containers".to_owned(),
-            problem: format!("{count} are more than the {CONTAINERS} that podseal corrects"),
-            remedy: "give the job fewer services".to_owned(),
-        });
-    }
     let mut names = HashSet::new();
     match pod
         .containers()
@@ -239,14 +327,14 @@ fn annotations_fit(pod: &Pod<'_>) -> Result<(), Refusal> {
         .iter()
         .map(|(key, value)| key.len() + value.len())
         .sum();
-    if size <= ANNOTATIONS_LIMIT {
+    if size <= ANNOTATIONS_LENGTH {
         return Ok(());
     }
     Err(Refusal {
         place: "pod".to_owned(),
         field: "metadata.annotations".to_owned(),
         problem: format!(
-            "would hold {size} bytes with the profile's own, and Kubernetes allows {ANNOTATIONS_LIMIT}"
+            "would hold {size} bytes with the profile's own, and Kubernetes allows {ANNOTATIONS_LENGTH}"
         ),
         remedy: "give the job's pod fewer or shorter annotations".to_owned(),
     })

@@ -18,9 +18,9 @@ pub const TOLD: usize = 32;
 
 /// The violations of a pod, in a stable order.
 #[derive(Debug, Clone, Default)]
-pub struct Violations<'a> {
-    /// The first [`TOLD`] of them.
-    pub told: Vec<Violation<'a>>,
+pub struct Violations {
+    /// The first [`TOLD`] of them, with as much of each as is ever shown.
+    pub told: Vec<Violation<'static>>,
     /// How many there are.
     pub count: usize,
     /// The families of all of them: who makes the pod chooses what comes first,
@@ -30,10 +30,10 @@ pub struct Violations<'a> {
     pub user_namespace_ignored: bool,
 }
 
-impl<'a> Violations<'a> {
+impl Violations {
     /// What `pod` violates of `level`, beyond what `profile` grants it as a
     /// job's pod. Without a profile nothing is granted.
-    pub fn of(pod: &Pod<'a>, level: Level, profile: Option<&Profile>) -> Violations<'a> {
+    pub fn of(pod: &Pod<'_>, level: Level, profile: Option<&Profile>) -> Violations {
         let mut violations = Violations::default();
         let rules = |place| profile.and_then(|profile| rules_at(pod, profile, place));
         let level_of = |family, place| match (level, rules(place)) {
@@ -47,21 +47,21 @@ impl<'a> Violations<'a> {
                 && rules(violation.place).is_some_and(|(profile, rules)| {
                     let family = violation.control.family();
                     rules.grants.baseline.contains(&family)
-                        && is_set(profile, rules, family, &violation.value)
+                        && is_set(profile, rules, family, &violation.value.text())
                 });
             if !admitted {
-                violations.add(violation);
+                violations.add(&violation);
             }
         });
         violations
     }
 
     /// Counts one, and keeps it if there is room.
-    pub fn add(&mut self, violation: Violation<'a>) {
+    pub fn add(&mut self, violation: &Violation<'_>) {
         self.count += 1;
         self.families.insert(violation.control.family());
         if self.told.len() < TOLD {
-            self.told.push(violation);
+            self.told.push(violation.kept());
         }
     }
 

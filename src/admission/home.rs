@@ -41,7 +41,7 @@ pub(super) fn give_home<'a>(
         .containers
         .iter()
         .find(|c| &*c.name == BUILD);
-    let own = build.map_or(Ok(None), home_of)?;
+    let own = build.map_or(Ok(None), |build| home_of(build))?;
     let is_jobs = matches!(own, Some((_, HomePath::Mountable(_))));
     let (value, path) = match own {
         Some((value, HomePath::Mountable(path))) => (value, path),

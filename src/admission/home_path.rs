@@ -118,17 +118,22 @@ impl HomePath {
 
 /// `path` as the kernel would resolve it without symbolic links.
 pub(super) fn normalised(path: &str) -> String {
-    let mut segments = Vec::new();
+    // Without a list of its segments, which would take many times the path.
+    let mut normal = String::with_capacity(path.len() + 1);
     for segment in path.split('/') {
         match segment {
             "" | "." => {}
-            ".." => {
-                segments.pop();
+            ".." => normal.truncate(normal.rfind('/').unwrap_or_default()),
+            segment => {
+                normal.push('/');
+                normal.push_str(segment);
             }
-            segment => segments.push(segment),
         }
     }
-    format!("/{}", segments.join("/"))
+    if normal.is_empty() {
+        normal.push('/');
+    }
+    normal
 }
 
 /// Whether `path` is `ancestor` or lies in it; both normalised.

@@ -4,18 +4,20 @@
 //! did later goes unseen. What is judged is every pod of an opted-in namespace;
 //! a job's pod with what its profile grants, and everything else without.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::grants::Violations;
+use super::impossible::Impossible;
 use super::message::Rejection;
 use super::narrowing;
 use super::plan;
 use super::pod::{Container, List, Place, Pod};
-use super::pod_security::{Level, Violation, for_each_violation};
+use super::pod_security::for_each_new_violation;
 use super::policy::{Mode, Namespace, Policy, Settings};
 use super::request::{Act, Request};
 use super::review::{Allowed, Claim, Decision, Outcome, applicable, without_policy};
 use super::stamp;
+use super::text::beginning;
 
 /// Decides whether what `request` makes of a pod may be.
 pub fn judge<'a>(
@@ -25,11 +27,25 @@ pub fn judge<'a>(
 ) -> Decision<'a> {
     let act = request.act();
     let policy = Policy::from_namespace(namespace, settings);
-    let (Some(mut pod), Act::Create | Act::Update) = (request.object.take(), act) else {
+    let is_pod = request.object.is_some() || request.excess.is_some();
+    let (true, Act::Create | Act::Update) = (is_pod, act) else {
         return Decision::allow(policy, None, Allowed::NotAPod);
     };
     let Some(policy) = policy else {
         return Decision::allow(None, None, without_policy(namespace, settings));
+    };
+    // Before anything whose cost grows with the pod.
+    if let Some(impossible) = Impossible::of(&request) {
+        let rejection = Rejection {
+            namespace,
+            policy: &policy,
+            uid: &request.uid,
+        };
+        let denial = rejection.of_impossible(&impossible);
+        return Decision::new(Some(policy), None, Outcome::Deny(denial));
+    }
+    let Some(mut pod) = request.object.take() else {
+        return Decision::allow(Some(policy), None, Allowed::NotAPod);
     };
     match act {
         Act::Create => judge_creation(pod, &request, policy, namespace, settings),
@@ -131,6 +147,13 @@ fn ignore_user_namespace(pod: &mut Pod<'_>) -> bool {
 /// An update is a controller's or an administrator's, so who asks says nothing
 /// about the job, and grants are not evaluated: what was there may stay, and
 /// what is new may not violate.
+///
+/// A container shares more with the others of its pod than the Standards speak
+/// of: volumes, a user, often processes. So a pod that violates the level takes
+/// no new image and no new container at all, whichever container it is that
+/// violates: whoever may patch pods, and not exec, would otherwise be in the
+/// privileged container by way of its neighbour, and the kubelet would start
+/// what they put there.
 fn judge_update<'a>(
     pod: &Pod<'a>,
     request: &Request<'a>,
@@ -139,99 +162,60 @@ fn judge_update<'a>(
 ) -> Decision<'a> {
     let none = Pod::default();
     let old = request.old_object.as_ref().unwrap_or(&none);
-    let before = violations_of(old, policy.level);
-    let swapped = swapped_images(old, pod);
-    // What the pod itself violates, all its containers share.
-    let is_swapped = |violation: &Violation<'_>| match violation.place {
-        Place::Pod => !swapped.is_empty(),
-        Place::Container(..) => swapped.contains(&key_of(violation)),
+    let rejection = Rejection {
+        namespace,
+        policy: &policy,
+        uid: &request.uid,
     };
     let mut violations = Violations::default();
-    for_each_violation(
-        pod,
-        |_, _| policy.level,
-        |violation| {
-            if is_swapped(&violation) || !before.contains(&Seen::of(&violation)) {
-                violations.add(violation);
-            }
-        },
-    );
-    let outcome = match violations.is_empty() {
-        true => Outcome::Allow(Allowed::NothingNew),
-        false => {
-            let rejection = Rejection {
-                namespace,
-                policy: &policy,
-                uid: &request.uid,
-            };
-            Outcome::Deny(rejection.of_violations(&violations, false))
+    for_each_new_violation(old, pod, policy.level, |violation| {
+        violations.add(&violation);
+    });
+    let mut outcome = Outcome::Allow(Allowed::NothingNew);
+    if !violations.is_empty() {
+        outcome = Outcome::Deny(rejection.of_violations(&violations, false));
+    } else if let Some(new) = NewImage::find(old, pod) {
+        violations = Violations::of(pod, policy.level, None);
+        if !violations.is_empty() {
+            outcome = Outcome::Deny(rejection.of_new_image(&new, &violations));
         }
-    };
+    }
     Decision {
         violations,
         ..Decision::new(Some(policy), None, outcome)
     }
 }
 
-/// A violation as one recognises it in another state of the same pod: by the
-/// container's name, since an index may move.
-#[derive(PartialEq, Eq, Hash)]
-struct Seen {
-    control: u8,
-    container: (u8, String),
-    field: String,
-    value: String,
+/// A container with an image that it did not have before, or that was not there.
+pub(super) struct NewImage {
+    pub(super) place: Place,
+    /// Its name, as far as it is shown.
+    pub(super) container: String,
 }
 
-impl Seen {
-    fn of(violation: &Violation<'_>) -> Seen {
-        Seen {
-            control: violation.control as u8,
-            container: key_of(violation),
-            field: violation.field.to_string(),
-            value: violation.value.to_string(),
+impl NewImage {
+    /// The first of them in an update of `old` to `new`.
+    fn find(old: &Pod<'_>, new: &Pod<'_>) -> Option<NewImage> {
+        let mut before = HashMap::with_capacity(old.all_containers().count());
+        for (place, container) in old.all_containers() {
+            before.insert((list_of(place), &*container.name), &container.image);
         }
+        let is_new = |(place, container): &(Place, &Container<'_>)| {
+            let image = before.get(&(list_of(*place), &*container.name));
+            image.is_none_or(|image| **image != container.image)
+        };
+        let (place, container) = new.all_containers().find(is_new)?;
+        Some(NewImage {
+            place,
+            container: beginning(&container.name).to_owned(),
+        })
     }
 }
 
-fn violations_of(pod: &Pod<'_>, level: Level) -> HashSet<Seen> {
-    let mut seen = HashSet::new();
-    for_each_violation(
-        pod,
-        |_, _| level,
-        |violation| {
-            seen.insert(Seen::of(&violation));
-        },
-    );
-    seen
-}
-
-fn key_of(violation: &Violation<'_>) -> (u8, String) {
-    key(violation.place, &violation.container)
-}
-
-fn key(place: Place, name: &str) -> (u8, String) {
-    let list = match place {
-        Place::Pod => 0,
-        Place::Container(List::Init, _) => 1,
-        Place::Container(List::Regular, _) => 2,
-        Place::Container(List::Ephemeral, _) => 3,
-    };
-    (list, name.to_owned())
-}
-
-/// The containers whose image differs, new ones among them: whoever may patch a
-/// pod could put another image into a container that may do more than others,
-/// and the kubelet would restart it.
-fn swapped_images(old: &Pod<'_>, new: &Pod<'_>) -> HashSet<(u8, String)> {
-    let image = |container: &Container<'_>| container.image.as_deref().map(str::to_owned);
-    let before: HashSet<_> = old
-        .all_containers()
-        .map(|(place, container)| (key(place, &container.name), image(container)))
-        .collect();
-    new.all_containers()
-        .map(|(place, container)| (key(place, &container.name), image(container)))
-        .filter(|container| !before.contains(container))
-        .map(|(key, _)| key)
-        .collect()
+/// A list by its name: an index may move.
+fn list_of(place: Place) -> Option<List> {
+    match place {
+        Place::Pod => None,
+        Place::Container(list, _) => Some(list),
+    }
 }

@@ -8,6 +8,8 @@ use std::fmt::{self, Write};
 
 use super::change::Change;
 use super::grants::Violations;
+use super::impossible::Impossible;
+use super::judge::NewImage;
 use super::pod::Place;
 use super::pod_security::{Level, Violation};
 use super::policy::{LEVEL, Namespace, PROFILE, Policy, Source};
@@ -177,14 +179,8 @@ pub(super) struct Rejection<'r, 'a> {
 
 impl Rejection<'_, '_> {
     /// The denial of a pod that violates the namespace's level.
-    pub(super) fn of_violations(&self, violations: &Violations<'_>, is_job: bool) -> Denial {
+    pub(super) fn of_violations(&self, violations: &Violations, is_job: bool) -> Denial {
         let told = listed(violations.told.iter().map(Told), violations.count);
-        let level = self.policy.level.name();
-        let by = match self.policy.source_of_label(LEVEL) {
-            Source::Label => format!("label {LEVEL}"),
-            Source::Rule(rule) => format!("default rule {}", word(rule)),
-            _ => format!("default of label {LEVEL}"),
-        };
         let granted = match is_job {
             true => ", beyond what its profile grants",
             false => "",
@@ -209,28 +205,16 @@ impl Rejection<'_, '_> {
             (false, _) => "change the pod",
         };
         Denial::forbidden(format!(
-            "{told}; namespace {namespace} holds every pod to {level} ({by}; {profile}){granted}{ignored}; to mend it, {remedy}, or ask a cluster administrator for another \
-             profile or level{audit}",
-            namespace = quoted(&self.namespace.name),
-            profile = match self.policy.source_of_label(PROFILE) {
-                Source::Rule(rule) => format!(
-                    "profile {} by the default rule {}",
-                    quoted(self.policy.name),
-                    word(rule)
-                ),
-                _ => format!("{PROFILE}: {}", quoted(self.policy.name)),
-            },
+            "{told}; {held}{granted}{ignored}; to mend it, {remedy}, or ask a cluster administrator \
+             for another profile or level{audit}",
+            held = self.held(),
             audit = audit_id(self.uid),
         ))
     }
 
     /// The denial of a job's pod with the mark of another version of its profile,
     /// which needs a grant and lacks limits that come with it.
-    pub(super) fn of_ungranted(
-        &self,
-        violations: &Violations<'_>,
-        lacking: &[Change<'_>],
-    ) -> Denial {
+    pub(super) fn of_ungranted(&self, violations: &Violations, lacking: &[Change<'_>]) -> Denial {
         Denial::forbidden(format!(
             "{told}; namespace {namespace} has {origin}, which grants something like it only \
              beside what it sets, and the pod, by its annotation {CORRECTED_AS} corrected by \
@@ -243,6 +227,58 @@ impl Rejection<'_, '_> {
             lacking = listed(lacking.iter(), lacking.len()),
             audit = audit_id(self.uid),
         ))
+    }
+
+    /// The denial of an update that puts an image or a container into a pod that
+    /// violates the namespace's level.
+    pub(super) fn of_new_image(&self, new: &NewImage, violations: &Violations) -> Denial {
+        let NewImage { place, container } = new;
+        let (container, told) = (
+            quoted(container),
+            listed(violations.told.iter().map(Told), violations.count),
+        );
+        let held = self.held();
+        Denial::forbidden(format!(
+            "{place} {container}, image: a new image or a new container may not enter a pod that \
+             violates its level, since it could use what the pod has ({told}); {held}; to fix \
+             this, create another pod with that image, such as by running the job again, or ask a \
+             cluster administrator for another profile or level{audit}",
+            audit = audit_id(self.uid),
+        ))
+    }
+
+    /// The denial of a pod that Kubernetes refuses, or that is more than podseal
+    /// reads.
+    pub(super) fn of_impossible(&self, impossible: &Impossible) -> Denial {
+        Denial::forbidden(format!(
+            "{impossible}; {held}, which podseal does not check for such a pod; to fix this, \
+             {remedy}{audit}",
+            held = self.held(),
+            remedy = impossible.remedy(),
+            audit = audit_id(self.uid),
+        ))
+    }
+
+    /// What the namespace holds its pods to, and by which labels.
+    fn held(&self) -> String {
+        let by = match self.policy.source_of_label(LEVEL) {
+            Source::Label => format!("label {LEVEL}"),
+            Source::Rule(rule) => format!("default rule {}", word(rule)),
+            _ => format!("default of label {LEVEL}"),
+        };
+        let profile = match self.policy.source_of_label(PROFILE) {
+            Source::Rule(rule) => format!(
+                "profile {} by the default rule {}",
+                quoted(self.policy.name),
+                word(rule)
+            ),
+            _ => format!("{PROFILE}: {}", quoted(self.policy.name)),
+        };
+        format!(
+            "namespace {namespace} holds every pod to {level} ({by}; {profile})",
+            namespace = quoted(&self.namespace.name),
+            level = self.policy.level.name(),
+        )
     }
 
     /// The denial of a job's pod that is not what its profile made of it.
@@ -263,7 +299,7 @@ impl Rejection<'_, '_> {
 
 /// What is said of a denial that does not leave podseal, each of a length that
 /// the API server takes.
-pub(super) fn warning(denial: &Denial, violations: &Violations<'_>) -> Vec<String> {
+pub(super) fn warning(denial: &Denial, violations: &Violations) -> Vec<String> {
     if violations.is_empty() {
         return vec![shortened(format!(
             "podseal would deny this: {}",
@@ -339,7 +375,7 @@ impl fmt::Display for Told<'_, '_> {
         write!(
             f,
             ", {field}: {} is forbidden by the control {name}",
-            word(value)
+            word(&value.text())
         )
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! | from | by | to |
 //! |---|---|---|
+//! | bytes | [`size`] | how much memory they take to answer, or that they are too much |
 //! | bytes | [`request`] | [`request::Request`], with the [`pod`] borrowed from them |
 //! | pod | [`job`] | [`job::Job`], or it is no job |
 //! | namespace labels, or [`defaults`] | [`policy`], [`unread`] | [`policy::Policy`], with its [`profile`] |
@@ -12,6 +13,7 @@
 //! | pod and profile | `plan`, [`home`], `restrict` | [`change::Change`]s and a JSON Patch, by `corrector` and `patch` |
 //! | corrected pod | `conflict`, `shape` | nothing, or a [`message::Refusal`]; cautions |
 //! | pod and level | [`pod_security`], [`grants`], `narrowing` | [`grants::Violations`], beyond what the profile grants |
+//! | request | `impossible` | a pod that nobody can have, which is decided at once |
 //! | all of it | [`review`] for `/mutate`, [`judge`] for `/validate` | [`review::Decision`] |
 
 pub mod adjusted;
@@ -24,6 +26,7 @@ pub mod grants;
 pub mod handler;
 pub mod home;
 pub mod home_path;
+mod impossible;
 pub mod job;
 pub mod judge;
 pub mod message;
@@ -40,6 +43,7 @@ mod restrict;
 pub mod review;
 pub mod security_context;
 mod shape;
+pub mod size;
 pub mod stamp;
 pub mod text;
 pub mod unnamed_runners;

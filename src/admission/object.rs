@@ -10,7 +10,11 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{
+    Deserialize, Deserializer, Error, Expected, MapAccess, SeqAccess, Unexpected, Visitor,
+};
+
+use super::text::{Text, beginning};
 
 /// A field that is its default where it is `null`.
 pub(super) fn absent<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -47,9 +51,15 @@ where
     D: Deserializer<'de>,
     T: Default + Deserialize<'de>,
 {
-    let objects = Option::<Vec<Option<Object<T>>>>::deserialize(deserializer)?;
-    let element = |object: Option<Object<T>>| object.map(|Object(o)| o).unwrap_or_default();
-    Ok(objects.map(|objects| objects.into_iter().map(element).collect()))
+    struct Element<T>(PhantomData<T>);
+    impl<'de, T: Default + Deserialize<'de>> Read<'de> for Element<T> {
+        type Read = Option<Object<T>>;
+        type Value = T;
+        fn value(object: Self::Read) -> T {
+            object.map(|Object(object)| object).unwrap_or_default()
+        }
+    }
+    list::<_, Element<T>>(deserializer)
 }
 
 /// A list of objects that is empty where it is missing.
@@ -61,8 +71,161 @@ where
     Ok(objects(deserializer)?.unwrap_or_default())
 }
 
+/// A list of texts.
+pub(super) fn texts<'de: 'a, 'a, D>(deserializer: D) -> Result<Option<Vec<Text<'a>>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    struct Element;
+    impl<'de> Read<'de> for Element {
+        type Read = Text<'de>;
+        type Value = Text<'de>;
+        fn value(text: Text<'de>) -> Text<'de> {
+            text
+        }
+    }
+    list::<_, Element>(deserializer)
+}
+
+/// A list of numbers.
+pub(super) fn integers<'de, D>(deserializer: D) -> Result<Option<Vec<i64>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    struct Element;
+    impl<'de> Read<'de> for Element {
+        type Read = Integer<i64>;
+        type Value = i64;
+        fn value(Integer(number): Integer<i64>) -> i64 {
+            number
+        }
+    }
+    list::<_, Element>(deserializer)
+}
+
+/// How an element of a list is read.
+trait Read<'de> {
+    type Read: Deserialize<'de>;
+    type Value;
+    fn value(read: Self::Read) -> Self::Value;
+}
+
+fn list<'de, D, R>(deserializer: D) -> Result<Option<Vec<R::Value>>, D::Error>
+where
+    D: Deserializer<'de>,
+    R: Read<'de>,
+{
+    struct ListVisitor<R>(PhantomData<R>);
+    impl<'de, R: Read<'de>> Visitor<'de> for ListVisitor<R> {
+        type Value = Option<Vec<R::Value>>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut elements = Vec::new();
+            while let Some(element) = list.next_element()? {
+                elements.push(R::value(element));
+            }
+            Ok(Some(elements))
+        }
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+        fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+            Err(wrong_type(text, &self))
+        }
+    }
+    deserializer.deserialize_any(ListVisitor::<R>(PhantomData))
+}
+
+/// A flag that may be missing.
+pub(super) fn flag<'de, D>(deserializer: D) -> Result<Option<bool>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    struct FlagVisitor;
+    impl Visitor<'_> for FlagVisitor {
+        type Value = Option<bool>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a boolean")
+        }
+        fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {
+            Ok(Some(flag))
+        }
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+        fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+            Err(wrong_type(text, &self))
+        }
+    }
+    deserializer.deserialize_any(FlagVisitor)
+}
+
+/// A flag that is false where it is missing.
+pub(super) fn flag_or_false<'de, D>(deserializer: D) -> Result<bool, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    Ok(flag(deserializer)?.unwrap_or_default())
+}
+
+/// A number that may be missing.
+pub(super) fn integer<'de, D, N>(deserializer: D) -> Result<Option<N>, D::Error>
+where
+    D: Deserializer<'de>,
+    N: TryFrom<i64>,
+{
+    let number = Option::<Integer<N>>::deserialize(deserializer)?;
+    Ok(number.map(|Integer(number)| number))
+}
+
+/// A number that is 0 where it is missing.
+pub(super) fn integer_or_0<'de, D, N>(deserializer: D) -> Result<N, D::Error>
+where
+    D: Deserializer<'de>,
+    N: TryFrom<i64> + Default,
+{
+    Ok(integer(deserializer)?.unwrap_or_default())
+}
+
+/// A whole number.
+struct Integer<N>(N);
+
+impl<'de, N: TryFrom<i64>> Deserialize<'de> for Integer<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct IntegerVisitor<N>(PhantomData<N>);
+        impl<N: TryFrom<i64>> Visitor<'_> for IntegerVisitor<N> {
+            type Value = Integer<N>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an integer")
+            }
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+                let out_of_range = |_| E::invalid_value(Unexpected::Signed(number), &self);
+                N::try_from(number).map(Integer).map_err(out_of_range)
+            }
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+                match i64::try_from(number) {
+                    Ok(number) => self.visit_i64(number),
+                    Err(_) => Err(E::invalid_value(Unexpected::Unsigned(number), &self)),
+                }
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                Err(wrong_type(text, &self))
+            }
+        }
+        deserializer.deserialize_any(IntegerVisitor(PhantomData))
+    }
+}
+
+/// The error of a text where something else is expected. serde quotes all of the
+/// text, several times; what is shown of it is its beginning.
+pub(super) fn wrong_type<E: Error>(text: &str, expected: &dyn Expected) -> E {
+    E::invalid_type(Unexpected::Str(beginning(text)), expected)
+}
+
 /// A struct that only an object can be read into.
-struct Object<T>(T);
+pub(super) struct Object<T>(pub(super) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -75,7 +238,10 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
                 T::deserialize(MapAccessDeserializer::new(map)).map(Object)
             }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Object<T>, E> {
+                Err(wrong_type(text, &self))
+            }
         }
-        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+        deserializer.deserialize_any(ObjectVisitor(PhantomData))
     }
 }

@@ -4,6 +4,8 @@
 //! it. Last comes [`conflict::find`]: what the API server would refuse, or could
 //! never run, is denied here with a reason its reader can use.
 
+use std::collections::{HashMap, HashSet};
+
 use super::adjusted::Adjusted;
 use super::change::{By, CapabilityList, Change, Part};
 use super::conflict;
@@ -31,10 +33,12 @@ pub(super) fn correct<'a>(
     adjusted: &Adjusted<'a>,
     level: Level,
 ) -> Result<(Vec<Change<'a>>, Vec<PatchOperation>), Refusal> {
+    conflict::find_in_size(pod)?;
     conflict::find_in_names(pod)?;
     let profile = adjusted.profile;
     let mut corrector = Corrector::new(pod);
     correct_pod(&mut corrector, adjusted);
+    let annotated = Annotated::of(corrector.pod());
     let mirror = Mirror::of(corrector.pod(), profile);
     for (list, index, role) in containers(corrector.pod()) {
         let rules = profile.containers.role(role);
@@ -44,10 +48,10 @@ pub(super) fn correct<'a>(
         let asks = |part| By::Container(role, part);
         correct_container(
             &mut corrector,
-            list,
-            index,
+            (list, index),
             rules,
             adjusted,
+            annotated.names(list, index),
             asks,
             speaks_of,
         );
@@ -100,7 +104,7 @@ fn speaks_of_root(profile: &Profile, role: Role) -> bool {
 /// Every container with its role; the regular ones first, so that a reader of
 /// the changes meets `build` first.
 fn containers(pod: &Pod<'_>) -> Vec<(List, usize, Role)> {
-    let of = |list, containers: &[Container<'_>]| -> Vec<_> {
+    let of = |list, containers: &[Box<Container<'_>>]| -> Vec<_> {
         let roles = containers
             .iter()
             .map(|container| Role::of(list, &container.name));
@@ -149,7 +153,7 @@ fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, adjusted: &Adjusted<'a>) {
     }
     for (field, value) in security_context.fields() {
         let is_said = effective(corrector.pod(), Place::Pod, field).is_some()
-            || field == Field::AppArmorProfile && annotates_apparmor(corrector.pod());
+            || field == Field::AppArmorProfile && Annotated::of(corrector.pod()).names_any();
         if !is_said {
             corrector.set_security_context(Place::Pod, field, adjusted.value(field, value));
         }
@@ -158,10 +162,10 @@ fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, adjusted: &Adjusted<'a>) {
 
 fn correct_container<'a>(
     corrector: &mut Corrector<'a, '_>,
-    list: List,
-    index: usize,
+    (list, index): (List, usize),
     rules: &'a Rules,
     adjusted: &Adjusted<'a>,
+    annotated: bool,
     asks: impl Fn(Part) -> By,
     speaks_of: impl Fn(&Field) -> bool,
 ) {
@@ -173,7 +177,6 @@ fn correct_container<'a>(
         }
     }
     corrector.by(asks(Part::Default));
-    let annotated = apparmor_annotated(corrector.pod(), list, index);
     for (field, value) in rules.default.security_context.fields() {
         // Before it was a field it was an annotation, which says as much.
         let is_said = field == Field::AppArmorProfile && annotated
@@ -184,12 +187,10 @@ fn correct_container<'a>(
     }
     corrector.by(asks(Part::Set));
     let of_pod = &adjusted.profile.pod.set.security_context;
-    agree_on_apparmor(
-        corrector,
-        list,
-        index,
-        [&rules.set.security_context, of_pod],
-    );
+    if annotated {
+        let set = [&rules.set.security_context, of_pod];
+        agree_on_apparmor(corrector, list, index, set);
+    }
     corrector.by(asks(Part::Capabilities));
     merge_capabilities(corrector, place, rules);
     corrector.by(asks(Part::Set));
@@ -241,7 +242,7 @@ fn agree_on_apparmor(
     let is_set = set
         .iter()
         .any(|context| context.app_armor_profile.is_some());
-    if !is_set || !apparmor_annotated(corrector.pod(), list, index) {
+    if !is_set {
         return;
     }
     let pod = corrector.pod();
@@ -253,20 +254,35 @@ fn agree_on_apparmor(
     }
 }
 
-/// Whether the older annotation speaks of any container.
-fn annotates_apparmor(pod: &Pod<'_>) -> bool {
-    let all = containers(pod);
-    all.into_iter()
-        .any(|(list, index, _)| apparmor_annotated(pod, list, index))
-}
+/// The containers that the older annotation speaks of.
+struct Annotated(HashSet<(List, usize)>);
 
-/// Whether the older annotation speaks of the container.
-fn apparmor_annotated(pod: &Pod<'_>, list: List, index: usize) -> bool {
-    let Some(annotations) = &pod.metadata.annotations else {
-        return false;
-    };
-    let key = format!("{APPARMOR_ANNOTATION}{}", &*pod.container(list, index).name);
-    annotations.get(&key).is_some()
+impl Annotated {
+    /// Those of `pod`, whose containers have different names. They are looked
+    /// up by the annotations, not the annotations by them: either may be many.
+    fn of(pod: &Pod<'_>) -> Annotated {
+        let entries = pod.metadata.annotations.iter().flat_map(|map| &map.0);
+        let mut named = entries
+            .filter_map(|(key, _)| key.strip_prefix(APPARMOR_ANNOTATION))
+            .peekable();
+        if named.peek().is_none() {
+            return Annotated(HashSet::new());
+        }
+        let places: HashMap<_, _> = containers(pod)
+            .into_iter()
+            .map(|(list, index, _)| (&*pod.container(list, index).name, (list, index)))
+            .collect();
+        let places = named.filter_map(|name| places.get(name).copied());
+        Annotated(places.collect())
+    }
+
+    fn names(&self, list: List, index: usize) -> bool {
+        self.0.contains(&(list, index))
+    }
+
+    fn names_any(&self) -> bool {
+        !self.0.is_empty()
+    }
 }
 
 fn apparmor_annotation(profile: &super::pod::Confinement<'_>) -> String {
@@ -366,7 +382,7 @@ impl Mirror {
         if !speaks_of_build && !MIRRORED.iter().any(says) {
             return None;
         }
-        let named = |containers: &[Container<'_>], name| {
+        let named = |containers: &[Box<Container<'_>>], name| {
             containers
                 .iter()
                 .position(|container| &*container.name == name)

@@ -16,7 +16,10 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::object::{absent, object, object_or_default, objects, objects_or_none};
+use super::object::{
+    absent, flag, flag_or_false, integer, integer_or_0, integers, object, object_or_default,
+    objects, objects_or_none, texts,
+};
 use super::security_context::{Field, LocalProfile, Scalar};
 use super::text::{Map, Quantity, Text};
 
@@ -60,19 +63,28 @@ pub struct OwnerReference<'a> {
     pub kind: Text<'a>,
     #[serde(borrow, deserialize_with = "absent")]
     pub name: Text<'a>,
+    #[serde(deserialize_with = "flag")]
     pub controller: Option<bool>,
 }
+
+/// A list of containers.
+#[allow(
+    clippy::vec_box,
+    reason = "three bytes of JSON are a container, and a list that grows holds them thrice"
+)]
+pub type Containers<'a> = Vec<Box<Container<'a>>>;
 
 /// `spec`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Spec<'a> {
+    // Boxed, since a list that grows would take three times their size.
     #[serde(borrow, deserialize_with = "objects_or_none")]
-    pub init_containers: Vec<Container<'a>>,
+    pub init_containers: Containers<'a>,
     #[serde(borrow, deserialize_with = "objects_or_none")]
-    pub containers: Vec<Container<'a>>,
+    pub containers: Containers<'a>,
     #[serde(borrow, deserialize_with = "objects_or_none")]
-    pub ephemeral_containers: Vec<Container<'a>>,
+    pub ephemeral_containers: Containers<'a>,
     #[serde(borrow, deserialize_with = "objects")]
     pub volumes: Option<Vec<Volume<'a>>>,
     #[serde(borrow, deserialize_with = "object")]
@@ -81,12 +93,13 @@ pub struct Spec<'a> {
     pub node_selector: Map<'a>,
     #[serde(borrow, deserialize_with = "object")]
     pub os: Option<Os<'a>>,
+    #[serde(deserialize_with = "flag")]
     pub host_users: Option<bool>,
-    #[serde(rename = "hostNetwork")]
+    #[serde(rename = "hostNetwork", deserialize_with = "flag")]
     pub host_network: Option<bool>,
-    #[serde(rename = "hostPID")]
+    #[serde(rename = "hostPID", deserialize_with = "flag")]
     pub host_pid: Option<bool>,
-    #[serde(rename = "hostIPC")]
+    #[serde(rename = "hostIPC", deserialize_with = "flag")]
     pub host_ipc: Option<bool>,
 }
 
@@ -135,7 +148,7 @@ pub struct Container<'a> {
 #[serde(default, rename_all = "camelCase")]
 pub struct ContainerPort {
     /// 0 is no host port.
-    #[serde(deserialize_with = "absent")]
+    #[serde(deserialize_with = "integer_or_0")]
     pub host_port: i32,
 }
 
@@ -160,7 +173,7 @@ pub struct VolumeMount<'a> {
     pub mount_path: Text<'a>,
     #[serde(borrow)]
     pub mount_propagation: Option<Text<'a>>,
-    #[serde(deserialize_with = "absent")]
+    #[serde(deserialize_with = "flag_or_false")]
     pub read_only: bool,
 }
 
@@ -189,11 +202,17 @@ pub struct Resources<'a> {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SecurityContext<'a> {
+    #[serde(deserialize_with = "flag")]
     pub privileged: Option<bool>,
+    #[serde(deserialize_with = "flag")]
     pub allow_privilege_escalation: Option<bool>,
+    #[serde(deserialize_with = "integer")]
     pub run_as_user: Option<i64>,
+    #[serde(deserialize_with = "integer")]
     pub run_as_group: Option<i64>,
+    #[serde(deserialize_with = "flag")]
     pub run_as_non_root: Option<bool>,
+    #[serde(deserialize_with = "flag")]
     pub read_only_root_filesystem: Option<bool>,
     #[serde(borrow)]
     pub proc_mount: Option<Text<'a>>,
@@ -209,7 +228,9 @@ pub struct SecurityContext<'a> {
     pub windows_options: Option<WindowsOptions>,
     #[serde(borrow, deserialize_with = "objects_or_none")]
     pub sysctls: Vec<Sysctl<'a>>,
+    #[serde(deserialize_with = "integer")]
     pub fs_group: Option<i64>,
+    #[serde(deserialize_with = "integers")]
     pub supplemental_groups: Option<Vec<i64>>,
 }
 
@@ -217,6 +238,7 @@ pub struct SecurityContext<'a> {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct WindowsOptions {
+    #[serde(deserialize_with = "flag")]
     pub host_process: Option<bool>,
 }
 
@@ -232,9 +254,9 @@ pub struct Sysctl<'a> {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Capabilities<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "texts")]
     pub add: Option<Vec<Text<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "texts")]
     pub drop: Option<Vec<Text<'a>>>,
 }
 
@@ -303,8 +325,8 @@ impl<'a> Pod<'a> {
     pub fn containers(&self) -> impl Iterator<Item = (Place, &Container<'a>)> {
         let init = self.spec.init_containers.iter().enumerate();
         let regular = self.spec.containers.iter().enumerate();
-        init.map(|(i, c)| (Place::Container(List::Init, i), c))
-            .chain(regular.map(|(i, c)| (Place::Container(List::Regular, i), c)))
+        init.map(|(i, c)| (Place::Container(List::Init, i), &**c))
+            .chain(regular.map(|(i, c)| (Place::Container(List::Regular, i), &**c)))
     }
 
     /// Every container of the pod: those of [`Pod::containers`], then the
@@ -312,7 +334,7 @@ impl<'a> Pod<'a> {
     pub fn all_containers(&self) -> impl Iterator<Item = (Place, &Container<'a>)> {
         let ephemeral = self.spec.ephemeral_containers.iter().enumerate();
         self.containers()
-            .chain(ephemeral.map(|(i, c)| (Place::Container(List::Ephemeral, i), c)))
+            .chain(ephemeral.map(|(i, c)| (Place::Container(List::Ephemeral, i), &**c)))
     }
 
     /// The container at `place`, which must name one.

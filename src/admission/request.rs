@@ -2,9 +2,10 @@
 
 use serde::Deserialize;
 
-use super::object::{object, object_or_default};
+use super::object::{Object, flag, object, object_or_default, texts};
 use super::pod::Pod;
-use super::text::Text;
+use super::size::{Excess, Size};
+use super::text::{Text, beginning};
 
 /// The version of the API podseal speaks.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
@@ -42,7 +43,11 @@ pub struct Request<'a> {
     #[serde(borrow, deserialize_with = "object")]
     pub old_object: Option<Pod<'a>>,
     /// Whether nothing will be stored.
+    #[serde(deserialize_with = "flag")]
     pub dry_run: Option<bool>,
+    /// Why the two pods were not read, if there is too much of something in them.
+    #[serde(skip)]
+    pub excess: Option<Excess>,
 }
 
 /// Group, version and kind.
@@ -66,7 +71,7 @@ pub struct UserInfo<'a> {
     #[serde(borrow)]
     pub username: Option<Text<'a>>,
     /// The groups the user is in.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "texts")]
     pub groups: Option<Vec<Text<'a>>>,
 }
 
@@ -110,14 +115,49 @@ pub(crate) fn is_namespace(name: &str) -> bool {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
+#[serde(rename_all = "camelCase", bound = "R: Deserialize<'de>")]
+struct Envelope<'a, R> {
     #[serde(borrow, default)]
     api_version: Text<'a>,
     #[serde(borrow, default)]
     kind: Text<'a>,
-    #[serde(borrow, default, deserialize_with = "object")]
-    request: Option<Request<'a>>,
+    #[serde(default, deserialize_with = "object")]
+    request: Option<R>,
+}
+
+/// A request without its pods.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Head<'a> {
+    #[serde(borrow)]
+    uid: Text<'a>,
+    #[serde(borrow, deserialize_with = "object_or_default")]
+    kind: Kind<'a>,
+    #[serde(borrow)]
+    sub_resource: Option<Text<'a>>,
+    #[serde(borrow)]
+    operation: Text<'a>,
+    #[serde(borrow)]
+    namespace: Option<Text<'a>>,
+    #[serde(borrow, deserialize_with = "object_or_default")]
+    user_info: UserInfo<'a>,
+    #[serde(deserialize_with = "flag")]
+    dry_run: Option<bool>,
+}
+
+impl<'a> From<Head<'a>> for Request<'a> {
+    fn from(head: Head<'a>) -> Self {
+        Request {
+            uid: head.uid,
+            kind: head.kind,
+            sub_resource: head.sub_resource,
+            operation: head.operation,
+            namespace: head.namespace,
+            user_info: head.user_info,
+            dry_run: head.dry_run,
+            ..Request::default()
+        }
+    }
 }
 
 impl<'a> Request<'a> {
@@ -126,17 +166,27 @@ impl<'a> Request<'a> {
     /// A field of a wrong type is an error and not a guess: the API server
     /// decodes every pod before it asks, so it never sends one.
     pub fn from_review(body: &'a [u8]) -> Result<Request<'a>, RequestError> {
-        // Checked once as a whole, which is faster than string by string.
-        let text = std::str::from_utf8(body).map_err(RequestError::Utf8)?;
-        let envelope: Envelope<'a> = serde_json::from_str(text).map_err(RequestError::Json)?;
-        if &*envelope.api_version != API_VERSION || &*envelope.kind != "AdmissionReview" {
-            let found = match (&*envelope.api_version, &*envelope.kind) {
-                ("", "") => "without apiVersion and kind".to_owned(),
-                (version, kind) => format!("{version}, kind {kind}"),
-            };
-            return Err(RequestError::Version { found });
+        Request::of_size(body, Size::of(body))
+    }
+
+    /// The same of a review whose size is known. Pods of which there is too much
+    /// are not read.
+    pub fn of_size(body: &'a [u8], size: Size) -> Result<Request<'a>, RequestError> {
+        match size.excess {
+            None => Request::checked(read::<Request<'a>>(body)?),
+            Some(_) => Ok(Request {
+                excess: size.excess,
+                ..Request::without_pods(body)?
+            }),
         }
-        let request = envelope.request.ok_or(RequestError::Missing("request"))?;
+    }
+
+    /// The same, without reading the pods.
+    pub fn without_pods(body: &'a [u8]) -> Result<Request<'a>, RequestError> {
+        Request::checked(read::<Head<'a>>(body)?.into())
+    }
+
+    fn checked(request: Request<'a>) -> Result<Request<'a>, RequestError> {
         if request.uid.is_empty() {
             return Err(RequestError::Missing("request.uid"));
         }
@@ -194,6 +244,23 @@ impl<'a> Request<'a> {
     pub fn user(&self) -> &str {
         self.user_info.username.as_deref().unwrap_or_default()
     }
+}
+
+/// What stands in the envelope.
+fn read<'a, R: Deserialize<'a>>(body: &'a [u8]) -> Result<R, RequestError> {
+    // Checked once as a whole, which is faster than string by string.
+    let text = std::str::from_utf8(body).map_err(RequestError::Utf8)?;
+    let envelope = serde_json::from_str::<Object<Envelope<'a, R>>>(text);
+    let Object(envelope) = envelope.map_err(RequestError::Json)?;
+    let (version, kind) = (&*envelope.api_version, &*envelope.kind);
+    if version != API_VERSION || kind != "AdmissionReview" {
+        let found = match (version, kind) {
+            ("", "") => "without apiVersion and kind".to_owned(),
+            _ => format!("{}, kind {}", beginning(version), beginning(kind)),
+        };
+        return Err(RequestError::Version { found });
+    }
+    envelope.request.ok_or(RequestError::Missing("request"))
 }
 
 /// What a request does to a pod.

@@ -10,15 +10,20 @@ use json_patch::Patch;
 
 use super::adjusted::Adjusted;
 use super::change::Change;
+use super::conflict;
 use super::grants::Violations;
+use super::impossible::Impossible;
 use super::job::Job;
-use super::message::{Denial, warning};
+use super::message::{Denial, Rejection, warning};
 use super::plan;
 use super::pod::Pod;
 use super::policy::{Mode, Namespace, PROFILE, Policy, Settings, Source};
 use super::request::{Act, Request};
 use super::shape;
 use super::text::word;
+
+/// A pod with more containers is not corrected.
+pub const MOST_CORRECTED: usize = conflict::CONTAINERS;
 
 /// What podseal says to a request, and everything a record of it needs.
 #[derive(Debug, Clone)]
@@ -32,7 +37,7 @@ pub struct Decision<'a> {
     /// What the correction changes; in mode `audit`, what it would change.
     pub changes: Vec<Change<'a>>,
     /// What the pod violates of the namespace's level.
-    pub violations: Violations<'a>,
+    pub violations: Violations,
     /// What is wrong with the namespace's labels, or weak; and the cautions.
     pub warnings: Vec<String>,
     /// What may fail in the corrected pod, by the kind of its runner.
@@ -68,6 +73,8 @@ pub enum Allowed {
     NotTheRunner,
     /// The job runs on Windows, where Podman's needs mean nothing.
     Windows,
+    /// The API server refuses the pod by itself, and says why.
+    RefusedByKubernetes,
     /// The pod is what its profile says already.
     AlreadyRight,
     /// The pod meets the namespace's level, with what its profile grants.
@@ -106,6 +113,9 @@ impl Allowed {
                 "the pod has a job's labels, but its creator is not in podseal.io/runner"
             }
             Allowed::Windows => "the job runs on Windows, which no profile is for",
+            Allowed::RefusedByKubernetes => {
+                "Kubernetes refuses this pod by itself, for its annotations or a container's name"
+            }
             Allowed::AlreadyRight => "the pod is already as the profile says",
             Allowed::Complies => "the pod meets the namespace's level",
             Allowed::OtherVersion => {
@@ -249,12 +259,29 @@ pub fn correct<'a>(
 ) -> Decision<'a> {
     let act = request.act();
     let policy = Policy::from_namespace(namespace, settings);
-    let (Act::Create, Some(mut pod)) = (act, request.object.take()) else {
+    let is_pod = request.object.is_some() || request.excess.is_some();
+    let (Act::Create, true) = (act, is_pod) else {
         return Decision::allow(policy, None, Allowed::NotAPod);
     };
     let Some(policy) = policy else {
-        let job = Job::from_pod(&pod);
+        let job = request.object.as_ref().and_then(Job::from_pod);
         return Decision::allow(None, job, without_policy(namespace, settings));
+    };
+    // Before anything whose cost grows with the pod.
+    if let Some(impossible) = Impossible::of(&request) {
+        if impossible.is_refused_by_kubernetes() {
+            return Decision::allow(Some(policy), None, Allowed::RefusedByKubernetes);
+        }
+        let rejection = Rejection {
+            namespace,
+            policy: &policy,
+            uid: &request.uid,
+        };
+        let denial = rejection.of_impossible(&impossible);
+        return Decision::new(Some(policy), None, Outcome::Deny(denial));
+    }
+    let Some(mut pod) = request.object.take() else {
+        return Decision::allow(Some(policy), None, Allowed::NotAPod);
     };
     match Claim::of(&pod, &request, &policy) {
         Claim::None => Decision::allow(Some(policy), None, Allowed::NotAJob),

@@ -10,10 +10,12 @@ use std::fmt::{self, Write};
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+
+use super::object::wrong_type;
 
 /// A string of the request, borrowed from its bytes unless it holds an escape.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text<'a>(pub Cow<'a, str>);
 
 impl Deref for Text<'_> {
@@ -87,7 +89,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Quantity<'a> {
                 Ok(Quantity::default())
             }
             fn visit_f64<E>(self, number: f64) -> Result<Quantity<'de>, E> {
-                Ok(Quantity(number.to_string().into()))
+                // As many digits as are said: a number of five bytes may have
+                // three hundred.
+                let is_short = number == 0.0 || (1e-5..1e15).contains(&number.abs());
+                let text = if is_short {
+                    number.to_string()
+                } else {
+                    format!("{number:e}")
+                };
+                Ok(Quantity(text.into()))
             }
         }
         deserializer.deserialize_any(QuantityVisitor)
@@ -140,13 +150,22 @@ impl<'de: 'a, 'a, V: Default + Deserialize<'de>> Deserialize<'de> for Map<'a, V>
                 }
                 Ok(Map(entries))
             }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Map<'de, V>, E> {
+                Err(wrong_type(text, &self))
+            }
         }
-        deserializer.deserialize_map(MapVisitor(PhantomData))
+        deserializer.deserialize_any(MapVisitor(PhantomData))
     }
 }
 
 /// How many bytes of a foreign value, escaped, a message or record shows.
 pub const SHOWN: usize = 128;
+
+/// The beginning of `text`: more than is ever shown of it, so that it is shown
+/// as the whole would be, and cut where the whole would be.
+pub(super) fn beginning(text: &str) -> &str {
+    &text[..text.floor_char_boundary(2 * SHOWN)]
+}
 
 /// `text` in double quotes for a message: at most [`SHOWN`] bytes or a little
 /// more, with

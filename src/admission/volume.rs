@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::object::absent;
+use super::object::{absent, object, wrong_type};
 use super::text::{Text, quoted};
 
 /// More than Kubernetes knows, and few enough to compare each with each.
@@ -44,6 +44,14 @@ impl<'a> Volume<'a> {
             sources: vec!["emptyDir".into()],
             host_path: None,
         }
+    }
+
+    fn add_source(&mut self, source: Text<'a>) {
+        // Nearly every volume has one.
+        if self.sources.is_empty() {
+            self.sources.reserve_exact(1);
+        }
+        self.sources.push(source);
     }
 
     /// Whether nobody can write to it, however it is mounted (Kubernetes,
@@ -91,24 +99,32 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
                             return Err(A::Error::custom("a volume has one source"));
                         }
                         "hostPath" => {
-                            volume.host_path = map.next_value()?;
+                            volume.host_path = map.next_value::<Described>()?.0;
                             if volume.host_path.is_some() {
-                                volume.sources.push(key);
+                                volume.add_source(key);
                             }
                         }
                         _ => {
                             if map.next_value::<Option<Object>>()?.is_some() {
-                                volume.sources.push(key);
+                                volume.add_source(key);
                             }
                         }
                     }
                 }
                 Ok(volume)
             }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Volume<'de>, E> {
+                Err(wrong_type(text, &self))
+            }
         }
-        deserializer.deserialize_map(VolumeVisitor)
+        deserializer.deserialize_any(VolumeVisitor)
     }
 }
+
+/// A `hostPath`, or `null`.
+#[derive(serde::Deserialize)]
+#[serde(transparent)]
+struct Described<'a>(#[serde(borrow, deserialize_with = "object")] Option<HostPath<'a>>);
 
 /// Any object: a source's own fields are of no interest.
 struct Object;
@@ -125,8 +141,11 @@ impl<'de> Deserialize<'de> for Object {
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
                 Ok(Object)
             }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Object, E> {
+                Err(wrong_type(text, &self))
+            }
         }
-        deserializer.deserialize_map(ObjectVisitor)
+        deserializer.deserialize_any(ObjectVisitor)
     }
 }
 

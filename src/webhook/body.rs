@@ -18,17 +18,12 @@ pub const LARGEST: usize = 7 * 1024 * 1024;
 /// uid before the object.
 const BEGINNING: usize = 4096;
 
-/// What an object of a review takes once it is read, at most: a container, with
-/// the growth of the list it stands in.
-const OBJECT: usize = 640;
-/// The same of any other element of a list.
-const ELEMENT: usize = 64;
-
 /// A body, with the memory it has taken.
-pub struct Held<'m> {
+pub struct Held {
     /// The body.
     pub bytes: Vec<u8>,
-    memory: Taken<'m>,
+    /// What was taken for it.
+    pub memory: Taken,
 }
 
 /// Why there is no body.
@@ -55,14 +50,14 @@ pub enum Unread {
 ///
 /// Memory is taken as bytes arrive, and not as the header promises them: whoever
 /// promises much and sends nothing takes nothing from others.
-pub async fn read(body: Body, memory: &Budget, time: Duration) -> Result<Held<'_>, Unread> {
+pub async fn read(body: Body, memory: &Budget, time: Duration) -> Result<Held, Unread> {
     match tokio::time::timeout(time, read_on(body, memory)).await {
         Ok(read) => read,
         Err(_) => Err(Unread::TooSlow),
     }
 }
 
-async fn read_on(mut body: Body, memory: &Budget) -> Result<Held<'_>, Unread> {
+async fn read_on(mut body: Body, memory: &Budget) -> Result<Held, Unread> {
     let mut held = Held {
         bytes: Vec::new(),
         memory: memory.take(0).expect("nothing is always there"),
@@ -100,29 +95,17 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, Unread> {
     }
 }
 
-impl Held<'_> {
-    /// How many bytes the body and what is read from it take together, at most.
-    /// Three bytes of text can be a container of half a kilobyte.
-    pub fn unfolded(&self) -> usize {
-        let count = |wanted| memchr::memchr_iter(wanted, &self.bytes).count();
-        // In a list of objects, null is one without fields.
-        let nulls = memchr::memmem::find_iter(&self.bytes, b"null").count();
-        self.bytes.capacity() + OBJECT * (count(b'{') + nulls) + ELEMENT * count(b',')
-    }
-
-    /// Takes memory until it is `bytes`, if there is as much.
-    pub fn hold(&mut self, bytes: usize) -> bool {
-        self.memory.grow_to(bytes)
-    }
-
+impl Held {
     fn take(&mut self, data: &[u8]) -> bool {
         let length = self.bytes.len() + data.len();
         if length > self.bytes.capacity() {
             let capacity = length.next_power_of_two();
-            if !self.memory.grow_to(capacity) {
+            // While the bytes move they may be there twice.
+            if !self.memory.grow_to(capacity + self.bytes.capacity()) {
                 return false;
             }
             self.bytes.reserve_exact(capacity - self.bytes.len());
+            self.memory.shrink_to(self.bytes.capacity());
         }
         self.bytes.extend_from_slice(data);
         true
@@ -141,6 +124,7 @@ fn beginning(held: &[u8], data: &[u8]) -> Option<String> {
 /// enough to shed it with an answer that the API server takes for ours.
 pub fn uid(review: &[u8]) -> Option<String> {
     let mut uid = None;
+    let review = &review[..review.len().min(BEGINNING)];
     let mut json = serde_json::Deserializer::from_slice(review);
     // It breaks off at the uid, or where the beginning ends.
     let _ = Find(&["request", "uid"], &mut uid).deserialize(&mut json);

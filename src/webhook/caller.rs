@@ -28,7 +28,7 @@ pub struct Holding(AtomicUsize);
 #[derive(Debug)]
 pub struct Place<'h> {
     holding: &'h Holding,
-    taken: Option<Taken<'h>>,
+    taken: Option<Taken>,
 }
 
 impl Caller {

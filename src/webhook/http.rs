@@ -1,5 +1,6 @@
 //! HTTP: the two webhooks, and what is said to everything that is not a review.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,21 +12,40 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use axum::{Extension, Router};
 
-use super::body::{self, Unread};
-use super::budget::Budget;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::body::{self, Held, Unread};
+use super::budget::{Budget, Taken};
 use super::caller::Caller;
 use super::limits::Limits;
 use super::{record, response};
 use crate::admission::judge::judge;
+use crate::admission::policy::Namespace;
 use crate::admission::request::Request;
-use crate::admission::review::{Decision, correct};
+use crate::admission::review::{Decision, MOST_CORRECTED, correct};
+use crate::admission::size::Size;
 use crate::admission::text::bounded;
-use crate::cluster::namespaces::Namespaces;
+use crate::cluster::namespaces::{Namespaces, Unavailable};
 use crate::metrics::Metrics;
 use crate::metrics::requests::{Operation, Refused, Shed};
 use crate::rules::current::Rules;
 use crate::rules::digest::RulesDigest;
 use crate::seldom::Seldom;
+
+/// The longest body of a review that is decided where it was read, in well under
+/// a millisecond for most and some of them for any.
+const LARGE: usize = 128 * 1024;
+
+/// What looking at a large review takes, by the length of its body: the parser's
+/// own buffer.
+const LEAST: usize = 4;
+
+/// How many large reviews are worked on at once: half of the processors, so that
+/// the other half is left for everything else.
+fn turns() -> usize {
+    let processors = std::thread::available_parallelism();
+    processors.map_or(1, |count| count.get().div_ceil(2))
+}
 
 /// What answering a review takes.
 pub struct Webhook {
@@ -41,6 +61,9 @@ pub struct Webhook {
     requests: Budget,
     /// Places for reviews that are being decided.
     reviews: Budget,
+    /// Places for large reviews that are worked on.
+    turns: Arc<Semaphore>,
+    large: Seldom,
     refused: Seldom,
     shed: Seldom,
     other_rules: Seldom,
@@ -64,6 +87,8 @@ impl Webhook {
             most: limits.memory,
             requests: Budget::new(limits.requests),
             reviews: Budget::new(limits.reviews),
+            turns: Arc::new(Semaphore::new(turns())),
+            large: Seldom::default(),
             refused: Seldom::default(),
             shed: Seldom::default(),
             other_rules: Seldom::default(),
@@ -92,8 +117,7 @@ async fn mutate(
     uri: Uri,
     body: Body,
 ) -> Response {
-    let mutate = record::Webhook::Mutate;
-    webhook.answer(mutate, None, &caller, &uri, body).await
+    answer(&webhook, record::Webhook::Mutate, None, &caller, &uri, body).await
 }
 
 async fn validate(
@@ -103,7 +127,7 @@ async fn validate(
     body: Body,
 ) -> Response {
     let validate = record::Webhook::Validate;
-    webhook.answer(validate, None, &caller, &uri, body).await
+    answer(&webhook, validate, None, &caller, &uri, body).await
 }
 
 async fn mutate_by_rules(
@@ -114,9 +138,7 @@ async fn mutate_by_rules(
     body: Body,
 ) -> Response {
     let mutate = record::Webhook::Mutate;
-    webhook
-        .answer_by_rules(mutate, &method, &caller, &uri, body)
-        .await
+    answer_by_rules(&webhook, mutate, &method, &caller, &uri, body).await
 }
 
 async fn validate_by_rules(
@@ -127,82 +149,201 @@ async fn validate_by_rules(
     body: Body,
 ) -> Response {
     let validate = record::Webhook::Validate;
-    webhook
-        .answer_by_rules(validate, &method, &caller, &uri, body)
-        .await
+    answer_by_rules(&webhook, validate, &method, &caller, &uri, body).await
+}
+
+/// Answers where the path's last segment should name default rules.
+async fn answer_by_rules(
+    this: &Arc<Webhook>,
+    webhook: record::Webhook,
+    method: &Method,
+    caller: &Caller,
+    uri: &Uri,
+    body: Body,
+) -> Response {
+    let segment = uri.path().rsplit('/').next().unwrap_or_default();
+    let Some(rules) = RulesDigest::from_segment(segment) else {
+        return this.no_such_path();
+    };
+    if method != Method::POST {
+        return this.no_such_method();
+    }
+    answer(this, webhook, Some(&rules), caller, uri, body).await
+}
+
+/// Answers a review; with `rules` only if this replica holds exactly these.
+async fn answer(
+    this: &Arc<Webhook>,
+    webhook: record::Webhook,
+    rules: Option<&RulesDigest>,
+    caller: &Caller,
+    uri: &Uri,
+    body: Body,
+) -> Response {
+    let _in_flight = this.metrics.requests.begin();
+    let Some(_request) = caller.requests.take(&this.requests) else {
+        return this.shed(Shed::Concurrency, None);
+    };
+    let deadline = Instant::now() + patience(uri);
+    let time = this.body.min(deadline - Instant::now());
+    let body = match body::read(body, &this.memory, time).await {
+        Ok(body) => body,
+        Err(error) => return this.unread(error),
+    };
+    if let Some(rules) = rules.filter(|rules| this.rules.digest() != Some(rules)) {
+        return this.other_rules(rules, &body.bytes);
+    }
+    let answered = match body.bytes.len() {
+        0..=LARGE => this.answer_here(webhook, caller, body, deadline).await,
+        _ => answer_apart(this, webhook, caller, body, deadline).await,
+    };
+    answered.unwrap_or_else(|response| response)
+}
+
+/// Answers a large review without taking a worker of the runtime for it: probes
+/// and other reviews are answered meanwhile. Few large ones are worked on at
+/// once, and the others wait their turn; none holds it while it waits for its
+/// namespace.
+async fn answer_apart(
+    this: &Arc<Webhook>,
+    webhook: record::Webhook,
+    caller: &Caller,
+    mut body: Held,
+    deadline: Instant,
+) -> Result<Response, Response> {
+    // Said first: whatever becomes of it, somebody sent this.
+    if let Some(suppressed) = this.large.pass() {
+        let (uid, bytes) = (body::uid(&body.bytes), body.bytes.len());
+        let uid = uid.as_deref().map(bounded).unwrap_or_default();
+        tracing::info!(?webhook, %uid, bytes, suppressed, "reading a large review");
+    }
+    let least = Size {
+        bytes: LEAST * body.bytes.len(),
+        excess: None,
+    };
+    this.make_room(&mut body, least)?;
+    let Some(_place) = caller.reviews.take(&this.reviews) else {
+        return Err(this.shed(Shed::Concurrency, body::uid(&body.bytes)));
+    };
+    let start = Instant::now();
+    let turn = this.turn(&body, deadline).await?;
+    let looked = tokio::task::spawn_blocking(move || {
+        let size = Size::of(&body.bytes);
+        let namespace = Request::without_pods(&body.bytes)
+            .map(|request| request.namespace.as_deref().map(str::to_owned))
+            .map_err(|error| bounded(&error.to_string()).into_owned());
+        drop(turn);
+        (body, size, namespace)
+    });
+    let (mut body, size, name) = looked.await.expect("counting does not panic");
+    let name = name.map_err(|error| this.no_review(&error))?;
+    let name = this.named(name)?;
+    this.make_room(&mut body, size)?;
+    let namespace = this.namespace(&name, caller, deadline).await;
+    let turn = this.turn(&body, deadline).await?;
+    let this = Arc::clone(this);
+    let decided = tokio::task::spawn_blocking(move || {
+        let Held { bytes, mut memory } = body;
+        let request = this.read(&bytes, size);
+        let answered = request
+            .and_then(|request| this.decide(webhook, request, &namespace, start, &mut memory));
+        drop(turn);
+        answered
+    });
+    decided.await.expect("a decision does not panic")
 }
 
 impl Webhook {
-    /// Answers where the path's last segment should name default rules.
-    async fn answer_by_rules(
+    async fn answer_here(
         &self,
         webhook: record::Webhook,
-        method: &Method,
         caller: &Caller,
-        uri: &Uri,
-        body: Body,
-    ) -> Response {
-        let segment = uri.path().rsplit('/').next().unwrap_or_default();
-        let Some(rules) = RulesDigest::from_segment(segment) else {
-            return self.no_such_path();
-        };
-        if method != Method::POST {
-            return self.no_such_method();
-        }
-        self.answer(webhook, Some(&rules), caller, uri, body).await
-    }
-
-    /// Answers a review; with `rules` only if this replica holds exactly these.
-    async fn answer(
-        &self,
-        webhook: record::Webhook,
-        rules: Option<&RulesDigest>,
-        caller: &Caller,
-        uri: &Uri,
-        body: Body,
-    ) -> Response {
-        let requests = &self.metrics.requests;
-        let _in_flight = requests.begin();
-        let Some(_request) = caller.requests.take(&self.requests) else {
-            return self.shed(Shed::Concurrency, None);
-        };
-        let deadline = Instant::now() + patience(uri);
-        let time = self.body.min(deadline - Instant::now());
-        let mut body = match body::read(body, &self.memory, time).await {
-            Ok(body) => body,
-            Err(error) => return self.unread(error),
-        };
-        if let Some(rules) = rules.filter(|rules| self.rules.digest() != Some(rules)) {
-            return self.other_rules(rules, &body.bytes);
-        }
-        let unfolded = body.unfolded();
-        if unfolded > self.most {
-            let text = "the review holds more objects than --max-body-memory has room for";
-            return self.refuse(Refused::TooLarge, StatusCode::PAYLOAD_TOO_LARGE, text);
-        }
-        if !body.hold(unfolded) {
-            return self.shed(Shed::Memory, body::uid(&body.bytes));
-        }
+        mut body: Held,
+        deadline: Instant,
+    ) -> Result<Response, Response> {
+        let size = Size::of(&body.bytes);
+        self.make_room(&mut body, size)?;
         let Some(_place) = caller.reviews.take(&self.reviews) else {
-            return self.shed(Shed::Concurrency, body::uid(&body.bytes));
+            return Err(self.shed(Shed::Concurrency, body::uid(&body.bytes)));
         };
         let start = Instant::now();
-        let request = match Request::from_review(&body.bytes) {
-            Ok(request) => request,
-            Err(error) => return self.no_review(&error.to_string()),
-        };
-        let Some(name) = request.namespace.clone().filter(|name| !name.is_empty()) else {
-            return self.no_review(
+        let Held { bytes, mut memory } = body;
+        let request = self.read(&bytes, size)?;
+        let name = self.named(request.namespace.clone())?;
+        let namespace = self.namespace(&name, caller, deadline).await;
+        self.decide(webhook, request, &namespace, start, &mut memory)
+    }
+
+    /// Takes the memory that a review of this size needs beside its body.
+    fn make_room(&self, body: &mut Held, size: Size) -> Result<(), Response> {
+        let bytes = body.bytes.capacity() + size.bytes;
+        if bytes > self.most {
+            let text = "the review holds more than --max-body-memory has room for";
+            let uid = body::uid(&body.bytes);
+            let code = StatusCode::PAYLOAD_TOO_LARGE;
+            return Err(self.refuse(Refused::TooLarge, code, text, uid));
+        }
+        if !body.memory.grow_to(bytes) {
+            return Err(self.shed(Shed::Memory, body::uid(&body.bytes)));
+        }
+        Ok(())
+    }
+
+    /// One of the few places for large reviews, once there is one.
+    async fn turn(&self, body: &Held, deadline: Instant) -> Result<OwnedSemaphorePermit, Response> {
+        let turn = Arc::clone(&self.turns).acquire_owned();
+        match tokio::time::timeout_at(deadline.into(), turn).await {
+            Ok(turn) => Ok(turn.expect("it is never closed")),
+            Err(_) => Err(self.shed(Shed::Concurrency, body::uid(&body.bytes))),
+        }
+    }
+
+    fn read<'b>(&self, bytes: &'b [u8], size: Size) -> Result<Request<'b>, Response> {
+        Request::of_size(bytes, size).map_err(|error| self.no_review(&error.to_string()))
+    }
+
+    /// The name of the request's namespace, which has to be there.
+    fn named<N: Deref<Target = str>>(&self, name: Option<N>) -> Result<N, Response> {
+        name.filter(|name| !name.is_empty()).ok_or_else(|| {
+            self.no_review(
                 "the AdmissionReview has no request.namespace; podseal reviews pods only",
-            );
-        };
-        let operation = Operation::of(&request.operation);
-        let about = record::About::of(&request);
+            )
+        })
+    }
+
+    async fn namespace(
+        &self,
+        name: &str,
+        caller: &Caller,
+        deadline: Instant,
+    ) -> Result<Arc<Namespace>, Unavailable> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let namespace = self.namespaces.get(&name, caller.peer, left).await;
+        self.namespaces.get(name, caller.peer, left).await
+    }
+
+    /// Decides, with a record.
+    fn decide(
+        &self,
+        webhook: record::Webhook,
+        request: Request<'_>,
+        namespace: &Result<Arc<Namespace>, Unavailable>,
+        start: Instant,
+        memory: &mut Taken,
+    ) -> Result<Response, Response> {
         let profiles = self.rules.profiles();
         let settings = self.rules.settings(&profiles);
-        let decision = match &namespace {
+        // Of more containers than are corrected none is.
+        let containers = request
+            .object
+            .as_ref()
+            .map_or(0, |pod| pod.containers().count());
+        let corrections = containers.min(MOST_CORRECTED) * profiles.correction();
+        if !memory.grow_to(memory.amount() + corrections) {
+            return Err(self.shed(Shed::Memory, Some(request.uid.to_string())));
+        }
+        let operation = Operation::of(&request.operation);
+        let about = record::About::of(&request);
+        let decision = match namespace {
             Ok(namespace) => match webhook {
                 record::Webhook::Mutate => correct(request, namespace, &settings),
                 record::Webhook::Validate => judge(request, namespace, &settings),
@@ -211,9 +352,10 @@ impl Webhook {
         };
         let answer = response::encode(about.uid(), &decision);
         record::log(webhook, &about, &decision, start.elapsed());
+        let requests = &self.metrics.requests;
         // Later than the record's own: writing it is part of what a client waits for.
         requests.decided(webhook, operation, &decision, start.elapsed());
-        json(answer)
+        Ok(json(answer))
     }
 
     fn unread(&self, error: Unread) -> Response {
@@ -224,7 +366,7 @@ impl Webhook {
             Unread::Truncated => (Refused::Truncated, StatusCode::BAD_REQUEST),
             Unread::TooSlow => (Refused::BodyTimeout, StatusCode::REQUEST_TIMEOUT),
         };
-        self.refuse(why, code, &text)
+        self.refuse(why, code, &text, None)
     }
 
     /// The answer to a review by rules that this replica does not hold.
@@ -266,15 +408,22 @@ impl Webhook {
     }
 
     fn no_review(&self, error: &str) -> Response {
-        self.refuse(Refused::Malformed, StatusCode::BAD_REQUEST, error)
+        self.refuse(Refused::Malformed, StatusCode::BAD_REQUEST, error, None)
     }
 
     /// What a parser says quotes what it met, which a stranger wrote.
-    fn refuse(&self, why: Refused, code: StatusCode, error: &str) -> Response {
+    fn refuse(&self, why: Refused, code: StatusCode, error: &str, uid: Option<String>) -> Response {
         self.metrics.requests.refused(why);
         let error = &*bounded(error);
         if let Some(suppressed) = self.refused.pass() {
-            tracing::warn!(error, suppressed, "refused a request that is no review");
+            let uid = uid.as_deref().map(bounded);
+            let uid = uid.as_deref();
+            tracing::warn!(
+                error,
+                uid,
+                suppressed,
+                "refused a request that is no review"
+            );
         }
         (code, format!("{error}\n")).into_response()
     }

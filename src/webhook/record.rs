@@ -134,7 +134,7 @@ impl From<&Violation<'_>> for Violated {
             control: violation.control.family().name(),
             container: (!container.is_empty()).then(|| shown(container)),
             field: violation.field.to_string(),
-            value: shown(&violation.value),
+            value: shown(&violation.value.text()),
         }
     }
 }

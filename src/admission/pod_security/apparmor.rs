@@ -5,9 +5,8 @@
 //! Source: "Pod Security Standards", Kubernetes v1.37, as the module
 //! `k8s.io/pod-security-admission` v0.37.1 has them.
 
-use super::subject::{Subject, entry};
+use super::subject::Subject;
 use crate::admission::pod::{Container, Pod};
-use crate::admission::text::Text;
 
 /// The annotation's key, up to the container's name.
 const ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
@@ -19,14 +18,11 @@ pub(super) fn baseline(at: &mut Subject<'_, '_, '_>) {
     if let Some(profile) = profile
         && !matches!(&*profile.type_, "RuntimeDefault" | "Localhost")
     {
-        at.forbid_in_context("appArmorProfile.type", profile.type_.clone());
+        at.forbid_in_context("spec.securityContext.appArmorProfile.type", &*profile.type_);
     }
     let annotations = at.annotations;
     for annotation in annotations.at(at.container) {
-        at.forbid(
-            entry("metadata.annotations", annotation.key),
-            annotation.value.clone(),
-        );
+        at.forbid_entry("metadata.annotations[]", annotation.key, annotation.value);
     }
 }
 
@@ -35,67 +31,71 @@ pub(super) fn baseline(at: &mut Subject<'_, '_, '_>) {
 ///
 /// Sorted once for the whole pod, so that a pod of ten thousand containers and
 /// as many annotations is looked through and not multiplied out.
-pub(super) struct Annotations<'p, 'a> {
-    by_container: Vec<Annotation<'p, 'a>>,
-    /// Those that name a container the pod has not.
-    of_none: Vec<Annotation<'p, 'a>>,
-}
+pub(super) struct Annotations<'p>(Vec<Annotation<'p>>);
 
 #[derive(Clone, Copy)]
-pub(super) struct Annotation<'p, 'a> {
-    container: &'p str,
+pub(super) struct Annotation<'p> {
     key: &'p str,
-    value: &'p Text<'a>,
+    value: &'p str,
+    /// Whether the pod has a container that it names.
+    names_one: bool,
 }
 
-impl<'p, 'a> Annotations<'p, 'a> {
-    pub(super) fn of(pod: &'p Pod<'a>) -> Annotations<'p, 'a> {
+impl<'p> Annotation<'p> {
+    fn container(&self) -> &'p str {
+        &self.key[ANNOTATION.len()..]
+    }
+}
+
+impl<'p> Annotations<'p> {
+    pub(super) fn of(pod: &'p Pod<'_>) -> Annotations<'p> {
         let entries = pod.metadata.annotations.as_ref().map(|map| &*map.0);
-        let mut found: Vec<_> = entries
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|(key, value)| {
-                let container = key.strip_prefix(ANNOTATION)?;
-                Some(Annotation {
-                    container,
-                    key,
-                    value,
-                })
-            })
-            .collect();
-        if found.is_empty() {
-            return Annotations {
-                by_container: found,
-                of_none: Vec::new(),
-            };
-        }
+        let named = || {
+            let entries = entries.unwrap_or_default().iter();
+            entries.filter(|(key, _)| key.starts_with(ANNOTATION))
+        };
         // Of a repeated key the last counts: turned round it is the first, and
-        // the sort keeps it so.
-        found.reverse();
-        found.sort_by_key(|annotation| annotation.container);
-        found.dedup_by_key(|annotation| annotation.container);
-        found.retain(|annotation| !is_allowed(annotation.value));
-        let mut names: Vec<&str> = pod.all_containers().map(|(_, c)| &*c.name).collect();
-        names.sort_unstable();
-        let (by_container, of_none) = found
-            .into_iter()
-            .partition(|annotation| names.binary_search(&annotation.container).is_ok());
-        Annotations {
-            by_container,
-            of_none,
+        // the sort keeps it so. Counted first, so that it takes no more memory
+        // than the annotations need.
+        let mut found = Vec::with_capacity(named().count());
+        found.extend(named().rev().map(|(key, value)| Annotation {
+            key,
+            value,
+            names_one: false,
+        }));
+        if found.is_empty() {
+            return Annotations(found);
         }
+        found.sort_by_key(Annotation::container);
+        found.dedup_by_key(|annotation| annotation.container());
+        found.retain(|annotation| !is_allowed(annotation.value));
+        for (_, container) in pod.all_containers() {
+            let container = &*container.name;
+            if let Ok(at) = found.binary_search_by_key(&container, Annotation::container) {
+                found[at].names_one = true;
+            }
+        }
+        Annotations(found)
     }
 
     /// Those of `container`, or of no container of the pod.
-    fn at(&self, container: Option<&Container<'_>>) -> &[Annotation<'p, 'a>] {
-        let Some(container) = container else {
-            return &self.of_none;
+    fn at<'s>(
+        &'s self,
+        container: Option<&Container<'_>>,
+    ) -> impl Iterator<Item = &'s Annotation<'p>> {
+        let is_of_none = container.is_none();
+        let those = match container {
+            None => &self.0[..],
+            Some(container) => {
+                let name = &*container.name;
+                let found = self.0.binary_search_by_key(&name, Annotation::container);
+                found.map_or(&[][..], |at| &self.0[at..=at])
+            }
         };
-        let name = &*container.name;
-        let found = self
-            .by_container
-            .binary_search_by_key(&name, |annotation| annotation.container);
-        found.map_or(&[], |index| &self.by_container[index..=index])
+        let names_one = !is_of_none;
+        those
+            .iter()
+            .filter(move |annotation| annotation.names_one == names_one)
     }
 }
 
@@ -111,7 +111,9 @@ mod tests {
     fn told(json: &str) -> Vec<(String, String)> {
         let pod: Pod<'_> = serde_json::from_str(json).expect("a pod");
         let found = violations(&pod, Level::Baseline);
-        let tell = |v: &super::super::Violation<'_>| (v.container.to_string(), v.value.to_string());
+        let tell = |v: &super::super::Violation<'_>| {
+            (v.container.to_string(), v.value.text().into_owned())
+        };
         found.iter().map(tell).collect()
     }
 

@@ -9,8 +9,7 @@
 //! Source: "Pod Security Standards", Kubernetes v1.37, as the module
 //! `k8s.io/pod-security-admission` v0.37.1 has them.
 
-use super::subject::{Subject, UNDEFINED};
-use crate::admission::text::Text;
+use super::subject::{Subject, UNDEFINED, Value};
 
 const USUAL: [&str; 13] = [
     "AUDIT_WRITE",
@@ -42,15 +41,9 @@ pub(super) fn restricted(at: &mut Subject<'_, '_, '_>) {
     if !dropped.iter().any(|name| &**name == "ALL") {
         let value = match dropped {
             [] => UNDEFINED.into(),
-            names => Text::from(
-                names
-                    .iter()
-                    .map(|name| &**name)
-                    .collect::<Vec<_>>()
-                    .join(","),
-            ),
+            names => Value::Names(names),
         };
-        at.forbid_in_context("capabilities.drop", value);
+        at.forbid_in_context("spec.securityContext.capabilities.drop", value);
     }
     forbid_added(at, |name| name == "NET_BIND_SERVICE");
 }
@@ -60,7 +53,7 @@ fn forbid_added(at: &mut Subject<'_, '_, '_>, is_allowed: impl Fn(&str) -> bool)
     let added = capabilities.and_then(|capabilities| capabilities.add.as_deref());
     for name in added.unwrap_or_default() {
         if !is_allowed(name) {
-            at.forbid_in_context("capabilities.add", name.clone());
+            at.forbid_in_context("spec.securityContext.capabilities.add", &**name);
         }
     }
 }

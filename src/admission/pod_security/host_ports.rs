@@ -3,7 +3,7 @@
 //! Source: "Pod Security Standards", Kubernetes v1.37, as the module
 //! `k8s.io/pod-security-admission` v0.37.1 has them.
 
-use super::subject::Subject;
+use super::subject::{Subject, Value};
 
 pub(super) fn baseline(at: &mut Subject<'_, '_, '_>) {
     let Some(container) = at.container else {
@@ -11,7 +11,7 @@ pub(super) fn baseline(at: &mut Subject<'_, '_, '_>) {
     };
     for port in &container.ports {
         if port.host_port != 0 {
-            at.forbid("ports.hostPort", port.host_port.to_string());
+            at.forbid("ports.hostPort", Value::Port(port.host_port));
         }
     }
 }

@@ -12,28 +12,42 @@ pub(super) fn baseline(at: &mut Subject<'_, '_, '_>) {
         return;
     };
     let lifecycle = container.lifecycle.as_ref();
-    for (handler, field) in [
-        (container.liveness_probe.as_deref(), "livenessProbe"),
-        (container.readiness_probe.as_deref(), "readinessProbe"),
-        (container.startup_probe.as_deref(), "startupProbe"),
+    for (handler, http_get, tcp_socket) in [
+        (
+            container.liveness_probe.as_deref(),
+            "livenessProbe.httpGet.host",
+            "livenessProbe.tcpSocket.host",
+        ),
+        (
+            container.readiness_probe.as_deref(),
+            "readinessProbe.httpGet.host",
+            "readinessProbe.tcpSocket.host",
+        ),
+        (
+            container.startup_probe.as_deref(),
+            "startupProbe.httpGet.host",
+            "startupProbe.tcpSocket.host",
+        ),
         (
             lifecycle.and_then(|lifecycle| lifecycle.post_start.as_ref()),
-            "lifecycle.postStart",
+            "lifecycle.postStart.httpGet.host",
+            "lifecycle.postStart.tcpSocket.host",
         ),
         (
             lifecycle.and_then(|lifecycle| lifecycle.pre_stop.as_ref()),
-            "lifecycle.preStop",
+            "lifecycle.preStop.httpGet.host",
+            "lifecycle.preStop.tcpSocket.host",
         ),
     ] {
         let Some(handler) = handler else { continue };
-        for (endpoint, key) in [
-            (&handler.http_get, "httpGet"),
-            (&handler.tcp_socket, "tcpSocket"),
+        for (endpoint, field) in [
+            (&handler.http_get, http_get),
+            (&handler.tcp_socket, tcp_socket),
         ] {
             if let Some(endpoint) = endpoint
                 && !endpoint.host.is_empty()
             {
-                at.forbid(format!("{field}.{key}.host"), endpoint.host.clone());
+                at.forbid(field, &*endpoint.host);
             }
         }
     }

@@ -9,6 +9,6 @@ use super::subject::Subject;
 pub(super) fn baseline(at: &mut Subject<'_, '_, '_>) {
     let options = at.context().and_then(|c| c.windows_options.as_ref());
     if options.and_then(|options| options.host_process) == Some(true) {
-        at.forbid_in_context("windowsOptions.hostProcess", "true");
+        at.forbid_in_context("spec.securityContext.windowsOptions.hostProcess", "true");
     }
 }

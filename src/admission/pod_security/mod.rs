@@ -14,6 +14,7 @@
 
 mod apparmor;
 mod capabilities;
+mod difference;
 mod host_namespaces;
 mod host_ports;
 mod host_probes;
@@ -32,10 +33,11 @@ mod sysctls;
 mod tests;
 mod volumes;
 
+pub use difference::for_each_new_violation;
 pub use standards::{Control, Family, Level};
-pub use subject::Violation;
+pub use subject::{FieldPath, Value, Violation};
 
-use super::pod::{Place, Pod};
+use super::pod::{Container, Place, Pod};
 use apparmor::Annotations;
 use standards::{Rule, STANDARDS};
 use subject::Subject;
@@ -45,7 +47,7 @@ use subject::Subject;
 /// In the order of the Standards' page, and for each control first the pod's
 /// own, then the init, the regular and the ephemeral containers' in the order
 /// of the pod.
-pub fn violations<'a>(pod: &Pod<'a>, level: Level) -> Vec<Violation<'a>> {
+pub fn violations<'p>(pod: &'p Pod<'_>, level: Level) -> Vec<Violation<'p>> {
     violations_with(pod, |_, _| level)
 }
 
@@ -59,10 +61,10 @@ pub fn violations<'a>(pod: &Pod<'a>, level: Level) -> Vec<Violation<'a>> {
 ///
 /// A place that is lowered is only that place: whoever lowers [`Place::Pod`]
 /// lets the pod say what its containers inherit.
-pub fn violations_with<'a>(
-    pod: &Pod<'a>,
+pub fn violations_with<'p>(
+    pod: &'p Pod<'_>,
     level_of: impl Fn(Family, Place) -> Level,
-) -> Vec<Violation<'a>> {
+) -> Vec<Violation<'p>> {
     let mut violations = Vec::new();
     for_each_violation(pod, level_of, |violation| violations.push(violation));
     violations
@@ -73,34 +75,50 @@ pub fn violations_with<'a>(
 /// A hostile pod can hold as many violations as it holds bytes. Who filters
 /// and counts here needs no memory for them; who cuts the list first and
 /// filters it afterwards lets an attacker choose what is cut.
-pub fn for_each_violation<'a>(
-    pod: &Pod<'a>,
+pub fn for_each_violation<'p>(
+    pod: &'p Pod<'_>,
     level_of: impl Fn(Family, Place) -> Level,
-    mut found: impl FnMut(Violation<'a>),
+    mut found: impl FnMut(Violation<'p>),
 ) {
     let annotations = Annotations::of(pod);
     for rule in &STANDARDS {
-        let mut judge = |place, container| {
+        for (place, container) in places(pod) {
             if rule.holds_at(level_of(rule.family, place)) {
-                let mut subject = Subject {
-                    pod,
-                    place,
-                    container,
-                    annotations: &annotations,
-                    control: rule.control,
-                    found: &mut found,
-                };
-                (rule.check)(&mut subject);
+                rule.ask(pod, &annotations, place, container, &mut found);
             }
-        };
-        judge(Place::Pod, None);
-        for (place, container) in pod.all_containers() {
-            judge(place, Some(container));
         }
     }
 }
 
+/// The pod itself, and its containers.
+pub(super) fn places<'p, 'a>(
+    pod: &'p Pod<'a>,
+) -> impl Iterator<Item = (Place, Option<&'p Container<'a>>)> {
+    let containers = pod.all_containers();
+    std::iter::once((Place::Pod, None))
+        .chain(containers.map(|(place, container)| (place, Some(container))))
+}
+
 impl Rule {
+    /// Asks the control about one place.
+    fn ask<'p, 'a>(
+        &self,
+        pod: &'p Pod<'a>,
+        annotations: &Annotations<'p>,
+        place: Place,
+        container: Option<&'p Container<'a>>,
+        found: &mut dyn FnMut(Violation<'p>),
+    ) {
+        (self.check)(&mut Subject {
+            pod,
+            place,
+            container,
+            annotations,
+            control: self.control,
+            found,
+        });
+    }
+
     /// Whether the rule is asked at `level`: those of restricted take the
     /// place of their twins.
     fn holds_at(&self, level: Level) -> bool {

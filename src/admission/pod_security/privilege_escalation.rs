@@ -18,5 +18,5 @@ pub(super) fn restricted(at: &mut Subject<'_, '_, '_>) {
         Some(true) => "true",
         None => UNDEFINED,
     };
-    at.forbid_in_context("allowPrivilegeEscalation", value);
+    at.forbid_in_context("spec.securityContext.allowPrivilegeEscalation", value);
 }

@@ -18,6 +18,6 @@ pub(super) fn restricted(at: &mut Subject<'_, '_, '_>) {
     if let Some(proc_mount) = context.and_then(|context| context.proc_mount.as_ref())
         && &**proc_mount != "Default"
     {
-        at.forbid_in_context("procMount", proc_mount.clone());
+        at.forbid_in_context("spec.securityContext.procMount", &**proc_mount);
     }
 }

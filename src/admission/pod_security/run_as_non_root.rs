@@ -20,5 +20,5 @@ pub(super) fn restricted(at: &mut Subject<'_, '_, '_>) {
         None if at.is_pod() || pods == Some(true) => return,
         None => UNDEFINED,
     };
-    at.forbid_in_context("runAsNonRoot", value);
+    at.forbid_in_context("spec.securityContext.runAsNonRoot", value);
 }

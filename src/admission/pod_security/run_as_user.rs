@@ -9,6 +9,6 @@ use super::subject::Subject;
 pub(super) fn restricted(at: &mut Subject<'_, '_, '_>) {
     let user = at.context().and_then(|context| context.run_as_user);
     if user == Some(0) && !at.in_user_namespace() {
-        at.forbid_in_context("runAsUser", "0");
+        at.forbid_in_context("spec.securityContext.runAsUser", "0");
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn baseline(at: &mut Subject<'_, '_, '_>) {
     if let Some(profile) = profile(at.context())
         && !is_allowed(profile)
     {
-        at.forbid_in_context("seccompProfile.type", profile.type_.clone());
+        at.forbid_in_context("spec.securityContext.seccompProfile.type", &*profile.type_);
     }
 }
 
@@ -28,7 +28,7 @@ pub(super) fn restricted(at: &mut Subject<'_, '_, '_>) {
     // taking the pod's away would leave it with none.
     let inherits = !at.is_pod() && profile(at.context()).is_none();
     if inherits && !profile(at.pod_context()).is_some_and(is_allowed) {
-        at.forbid_in_context("seccompProfile.type", UNDEFINED);
+        at.forbid_in_context("spec.securityContext.seccompProfile.type", UNDEFINED);
     }
 }
 

@@ -18,16 +18,28 @@ pub(super) fn baseline(at: &mut Subject<'_, '_, '_>) {
     let Some(options) = at.context().and_then(|c| c.se_linux_options.as_ref()) else {
         return;
     };
-    for (key, value, allowed) in [
-        ("type", &options.type_, &FOR_CONTAINERS[..]),
-        ("user", &options.user, &[]),
-        ("role", &options.role, &[]),
+    for (field, value, allowed) in [
+        (
+            "spec.securityContext.seLinuxOptions.type",
+            &options.type_,
+            &FOR_CONTAINERS[..],
+        ),
+        (
+            "spec.securityContext.seLinuxOptions.user",
+            &options.user,
+            &[],
+        ),
+        (
+            "spec.securityContext.seLinuxOptions.role",
+            &options.role,
+            &[],
+        ),
     ] {
         if let Some(value) = value
             && !value.is_empty()
             && !allowed.contains(&&**value)
         {
-            at.forbid_in_context(&format!("seLinuxOptions.{key}"), value.clone());
+            at.forbid_in_context(field, &**value);
         }
     }
 }

@@ -1,33 +1,117 @@
 //! What a control looks at, and what it says of it.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use super::apparmor::Annotations;
 use super::standards::Control;
 use crate::admission::pod::{Container, Place, Pod, SecurityContext};
-use crate::admission::text::{Text, quoted};
+use crate::admission::text::{SHOWN, Text, beginning, quoted};
 
 /// What a [`Violation`] shows of a field that is missing and must not be.
 pub(super) const UNDEFINED: &str = "undefined";
 
-/// One value at one place that a control forbids.
+/// One value at one place that a control forbids, borrowed from the pod.
+///
+/// A hostile pod holds as many violations as it holds bytes, and every one of
+/// them passes through here. So nothing of the pod is copied and no path is put
+/// together before somebody keeps a violation: [`Violation::kept`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation<'a> {
+pub struct Violation<'p> {
     /// The control.
     pub control: Control,
     /// Where: the pod itself, or a container.
     pub place: Place,
     /// The container's name; empty for the pod.
-    pub container: Text<'a>,
+    pub container: Cow<'p, str>,
     /// The field: within the container, as `securityContext.procMount`, or from
-    /// the pod's root, as `spec.hostPID`. An entry is named in brackets, and
-    /// escaped already.
-    pub field: Cow<'static, str>,
+    /// the pod's root, as `spec.hostPID`.
+    pub field: FieldPath<'p>,
     /// What stands there, as it was written, so that two values are equal only
     /// if they are the same. It is the author's text: [`quoted`] and
     /// [`bounded`](crate::admission::text::bounded) show it. `undefined` is
     /// what stands where nothing does.
-    pub value: Text<'a>,
+    pub value: Value<'p>,
+}
+
+impl Violation<'_> {
+    /// The violation by itself, with as much of each text as is ever shown.
+    pub fn kept(&self) -> Violation<'static> {
+        let kept = |text: &str| Cow::Owned(beginning(text).to_owned());
+        Violation {
+            control: self.control,
+            place: self.place,
+            container: kept(&self.container),
+            field: FieldPath {
+                pattern: self.field.pattern,
+                key: self.field.key.as_deref().map(kept),
+            },
+            value: Value::Text(kept(&self.value.text())),
+        }
+    }
+}
+
+/// The path of a field. An entry is named in brackets, escaped.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FieldPath<'p> {
+    /// The path, with `[]` where an entry's name is put.
+    pattern: &'static str,
+    key: Option<Cow<'p, str>>,
+}
+
+impl fmt::Display for FieldPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.key, self.pattern.split_once("[]")) {
+            (Some(key), Some((list, rest))) => {
+                let key = quoted(key);
+                write!(f, "{list}[{}]{rest}", &key[1..key.len() - 1])
+            }
+            _ => f.write_str(self.pattern),
+        }
+    }
+}
+
+/// The value of a field.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Value<'p> {
+    /// A text, or a word for it.
+    Text(Cow<'p, str>),
+    /// A port.
+    Port(i32),
+    /// A list of names.
+    Names(&'p [Text<'p>]),
+}
+
+/// How many bytes of a list of names are put together to be shown.
+const NAMES: usize = 2 * SHOWN;
+
+impl Value<'_> {
+    /// The value as text; of a long list of names its beginning.
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Value::Text(text) => Cow::Borrowed(text),
+            Value::Port(port) => Cow::Owned(port.to_string()),
+            Value::Names(names) => {
+                let mut all = String::new();
+                for (index, name) in names.iter().enumerate() {
+                    if all.len() > NAMES {
+                        break;
+                    }
+                    if index > 0 {
+                        all.push(',');
+                    }
+                    all.push_str(beginning(name));
+                }
+                Cow::Owned(all)
+            }
+        }
+    }
+}
+
+impl<'p> From<&'p str> for Value<'p> {
+    fn from(text: &'p str) -> Self {
+        Value::Text(Cow::Borrowed(text))
+    }
 }
 
 /// One place of a pod, as a control of the Standards is asked about it.
@@ -36,9 +120,9 @@ pub(super) struct Subject<'s, 'p, 'a> {
     pub(super) place: Place,
     /// The container at `place`; none for the pod.
     pub(super) container: Option<&'p Container<'a>>,
-    pub(super) annotations: &'s Annotations<'p, 'a>,
+    pub(super) annotations: &'s Annotations<'p>,
     pub(super) control: Control,
-    pub(super) found: &'s mut dyn FnMut(Violation<'a>),
+    pub(super) found: &'s mut dyn FnMut(Violation<'p>),
 }
 
 impl<'p, 'a> Subject<'_, 'p, 'a> {
@@ -80,30 +164,36 @@ impl<'p, 'a> Subject<'_, 'p, 'a> {
     }
 
     /// Tells that the control forbids `value` in `field`.
-    pub(super) fn forbid(
+    pub(super) fn forbid(&mut self, field: &'static str, value: impl Into<Value<'p>>) {
+        self.tell(field, None, value.into());
+    }
+
+    /// The same for an entry of a list: the field has `[]` where its name is put.
+    pub(super) fn forbid_entry(
         &mut self,
-        field: impl Into<Cow<'static, str>>,
-        value: impl Into<Text<'a>>,
+        field: &'static str,
+        key: &'p str,
+        value: impl Into<Value<'p>>,
     ) {
-        let container = self.container.map(|container| container.name.clone());
+        self.tell(field, Some(Cow::Borrowed(key)), value.into());
+    }
+
+    /// The same for a field of this place's `securityContext`, which is given
+    /// as the pod has it.
+    pub(super) fn forbid_in_context(&mut self, field: &'static str, value: impl Into<Value<'p>>) {
+        let of_container = field.strip_prefix("spec.").unwrap_or(field);
+        let field = if self.is_pod() { field } else { of_container };
+        self.forbid(field, value);
+    }
+
+    fn tell(&mut self, pattern: &'static str, key: Option<Cow<'p, str>>, value: Value<'p>) {
+        let container = self.container.map(|container| &*container.name);
         (self.found)(Violation {
             control: self.control,
             place: self.place,
-            container: container.unwrap_or_default(),
-            field: field.into(),
-            value: value.into(),
+            container: Cow::Borrowed(container.unwrap_or_default()),
+            field: FieldPath { pattern, key },
+            value,
         });
     }
-
-    /// The same for a field of this place's `securityContext`.
-    pub(super) fn forbid_in_context(&mut self, field: &str, value: impl Into<Text<'a>>) {
-        let parent = if self.is_pod() { "spec." } else { "" };
-        self.forbid(format!("{parent}securityContext.{field}"), value);
-    }
-}
-
-/// The field `list[key]`, with a key that somebody else wrote.
-pub(super) fn entry(list: &str, key: &str) -> String {
-    let key = quoted(key);
-    format!("{list}[{}]", &key[1..key.len() - 1])
 }

@@ -35,7 +35,7 @@ pub(super) fn baseline(at: &mut Subject<'_, '_, '_>) {
     };
     for sysctl in &context.sysctls {
         if !SAFE.contains(&&*sysctl.name) {
-            at.forbid_in_context("sysctls", sysctl.name.clone());
+            at.forbid_in_context("spec.securityContext.sysctls", &*sysctl.name);
         }
     }
 }

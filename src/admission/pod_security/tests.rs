@@ -12,7 +12,7 @@ fn pod(json: &str) -> Pod<'_> {
 
 fn told(violations: &[Violation<'_>]) -> Vec<String> {
     let tell = |v: &Violation<'_>| {
-        let (id, container, value) = (v.control.id(), &*v.container, &*v.value);
+        let (id, container, value) = (v.control.id(), &*v.container, v.value.text());
         format!("{id} {container} {} {value}", v.field)
     };
     violations.iter().map(tell).collect()

@@ -9,7 +9,7 @@
 //! Source: "Pod Security Standards", Kubernetes v1.37, as the module
 //! `k8s.io/pod-security-admission` v0.37.1 has them.
 
-use super::subject::{Subject, entry};
+use super::subject::Subject;
 use crate::admission::pod::Volume;
 
 const ALLOWED: [&str; 9] = [
@@ -47,12 +47,15 @@ fn forbid<'a>(at: &mut Subject<'_, '_, 'a>, is_forbidden: impl Fn(&Volume<'a>) -
         if !is_forbidden(volume) {
             continue;
         }
-        let field = entry("spec.volumes", &volume.name);
+        let name = &*volume.name;
         match (&volume.host_path, volume.sources.first()) {
             (Some(host_path), _) => {
-                at.forbid(format!("{field}.hostPath.path"), host_path.path.clone());
+                at.forbid_entry("spec.volumes[].hostPath.path", name, &*host_path.path);
             }
-            (None, source) => at.forbid(field, source.cloned().unwrap_or_default()),
+            (None, source) => {
+                let source = source.map(|source| &**source);
+                at.forbid_entry("spec.volumes[]", name, source.unwrap_or_default());
+            }
         }
     }
 }
@@ -80,8 +83,11 @@ mod tests {
             let [found] = &violations(&pod, level)[..] else {
                 panic!("one violation at {}", level.name());
             };
-            assert_eq!(found.field, r"spec.volumes[socket\u{20}dir].hostPath.path");
-            assert_eq!(&*found.value, "/run");
+            assert_eq!(
+                found.field.to_string(),
+                r"spec.volumes[socket\u{20}dir].hostPath.path"
+            );
+            assert_eq!(found.value.text(), "/run");
         }
     }
 }

@@ -54,7 +54,7 @@ pub fn beyond(profile: &Profile) -> BTreeMap<String, Beyond> {
             let container = place_of(violation).to_owned();
             (
                 container,
-                format!("{}: {}", violation.field, &*violation.value),
+                format!("{}: {}", violation.field, violation.value.text()),
             )
         };
         violations(pod, level).iter().map(tell).collect()
@@ -98,8 +98,10 @@ pub fn denied(profile: &Profile, level: Level) -> Vec<String> {
     let violations = Violations::of(&pod, level, Some(profile)).told.into_iter();
     let told = violations.map(|violation| (place_of(&violation), violation));
     let told = told.filter(|(place, _)| *place != Role::Services.key());
-    told.map(|(place, violation)| format!("{place} {}: {}", violation.field, &*violation.value))
-        .collect()
+    told.map(|(place, violation)| {
+        format!("{place} {}: {}", violation.field, violation.value.text())
+    })
+    .collect()
 }
 
 /// What `profile` gives jobs that no level speaks of: devices, annotations, and

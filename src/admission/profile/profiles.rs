@@ -2,15 +2,25 @@
 
 use std::sync::LazyLock;
 
-use super::Profile;
 use super::spelling::nearest;
+use super::{ContainerFields, Profile, Role};
+use crate::admission::security_context::Field;
 
 /// How many names a message tells.
 const TOLD: usize = 12;
 
 /// The profiles a namespace can name.
 #[derive(Debug, Clone)]
-pub struct Profiles(Vec<Profile>);
+pub struct Profiles {
+    all: Vec<Profile>,
+    correction: usize,
+}
+
+/// What a change takes: what is told of it, its operation, and that again as
+/// JSON, as base64, and within the answer.
+const CHANGE: usize = 2048;
+/// How often a text of the profile is in there.
+const COPIES: usize = 8;
 
 /// The built-in profiles: name, and the YAML as it stands in `src/profiles`.
 pub const BUILT_IN: [(&str, &str); 6] = [
@@ -32,12 +42,14 @@ static BUILT_IN_PROFILES: LazyLock<Profiles> = LazyLock::new(|| {
         );
         profile
     };
-    Profiles(BUILT_IN.map(parse).into())
+    BUILT_IN.map(parse).into_iter().collect()
 });
 
 impl FromIterator<Profile> for Profiles {
     fn from_iter<I: IntoIterator<Item = Profile>>(profiles: I) -> Self {
-        Profiles(profiles.into_iter().collect())
+        let all: Vec<_> = profiles.into_iter().collect();
+        let correction = all.iter().map(correction).max().unwrap_or_default();
+        Profiles { all, correction }
     }
 }
 
@@ -48,7 +60,35 @@ impl Profile {
     }
 }
 
+/// What `profile` takes at most to correct a container.
+fn correction(profile: &Profile) -> usize {
+    let of_fields = |fields: &ContainerFields| {
+        let pairs = fields.env.iter().chain(&fields.resources.limits);
+        let (count, length) = pairs.fold((0, 0), |(count, length), (key, value)| {
+            (count + 1, length + key.len() + value.len())
+        });
+        // Those of `securityContext`, capabilities, HOME and its mount.
+        (count + Field::ALL.len() + 8) * CHANGE + length * COPIES
+    };
+    let of_role = |role| {
+        let rules = profile.containers.role(role);
+        of_fields(&rules.set) + of_fields(&rules.default)
+    };
+    let annotations = [&profile.pod.set, &profile.pod.default].map(|fields| &fields.annotations);
+    let of_pod = annotations.into_iter().flatten();
+    let of_pod: usize = of_pod
+        .map(|(key, value)| CHANGE + COPIES * (key.len() + value.len()))
+        .sum();
+    let of_container = Role::ALL.into_iter().map(of_role).max();
+    of_container.unwrap_or_default() + of_pod
+}
+
 impl Profiles {
+    /// The bytes of memory that correcting a container takes at most.
+    pub fn correction(&self) -> usize {
+        self.correction
+    }
+
     /// The built-in profiles.
     pub fn built_in() -> &'static Profiles {
         &BUILT_IN_PROFILES
@@ -61,7 +101,7 @@ impl Profiles {
 
     /// All of them, the least privileged first.
     pub fn iter(&self) -> impl Iterator<Item = &Profile> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// Those that are not built in.
@@ -77,7 +117,7 @@ impl Profiles {
         let others = all().filter(|other| Some(*other) != nearest);
         let names: Vec<_> = nearest.into_iter().chain(others).take(TOLD).collect();
         let names = names.join(", ");
-        match self.0.len().checked_sub(TOLD) {
+        match self.all.len().checked_sub(TOLD) {
             Some(more @ 1..) => format!("{names} and {more} more"),
             _ => names,
         }

@@ -46,7 +46,7 @@ impl Findings {
                  so every job is denied there; grant {} under grants.baseline, or use it at level \
                  privileged",
                 first.field,
-                &*first.value,
+                first.value.text(),
                 first.control.family().name(),
             ),
         );

@@ -1,0 +1,366 @@
+//! What a review takes to be answered, before it is.
+//!
+//! Three bytes of JSON can be a container of half a kilobyte, and what is made
+//! of a pod grows with its lists. So the entries of all lists are counted in the
+//! bytes, without reading them into anything, and a review is refused if they are
+//! more than any pod has. The memory for what is left is a small multiple of the
+//! body, and is taken before anything is read.
+//!
+//! Ordinary reviews are not worth counting: the braces and commas in them bound
+//! their entries, and are found much faster.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// The most containers of both pods of a review, in all lists. Kubernetes has no
+/// bound of its own but the size of an object.
+const CONTAINERS: usize = 1024;
+/// The most entries of lists, however short they are: more are read if the body
+/// has this many bytes for each of them.
+const ENTRIES: usize = 4096;
+const BYTES_AN_ENTRY: usize = 32;
+
+/// What an answer and its record take, whatever the review.
+const ANSWER: usize = 128 * 1024;
+/// What a text takes beside the body: a copy if it holds an escape, the parser's
+/// own buffer, and what is shown of it.
+const TEXT: usize = 4;
+/// What a container takes, and what is remembered of it while it is judged.
+const CONTAINER: usize = 1024;
+/// The same of any other object in a list, while the list grows.
+const OBJECT: usize = 512;
+/// The same of anything else in a list, and of an entry of a map.
+const ENTRY: usize = 192;
+
+/// Up to here nothing is gained by counting.
+const SMALL: usize = 1024 * 1024;
+
+/// How deep podseal reads: nothing below is in a list that it knows.
+const DEPTH: usize = 12;
+
+/// What a review takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// The bytes of memory that reading it, deciding on it and writing the answer
+    /// and the record take at most, without the body itself, and without what a
+    /// profile adds to each container.
+    pub bytes: usize,
+    /// What there is too much of, if anything.
+    pub excess: Option<Excess>,
+}
+
+/// What there is too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Excess {
+    /// It is not known of what: a number or a text in it cannot be read.
+    Uncountable,
+    /// This many containers.
+    Containers(usize),
+    /// Entries of lists: how many there are, and how many are read.
+    Entries {
+        /// All there are.
+        count: usize,
+        /// How many may be in a body of this length.
+        most: usize,
+    },
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Excess::Uncountable => f.write_str("a number or a text in the review cannot be read"),
+            Excess::Containers(count) => write!(
+                f,
+                "containers: {count} are more than the {CONTAINERS} that podseal reads"
+            ),
+            Excess::Entries { count, most } => write!(
+                f,
+                "entries of lists: {count} are more than the {most} that podseal reads in a \
+                 review of this length"
+            ),
+        }
+    }
+}
+
+impl Size {
+    /// The size of the review in `body`. Takes no memory but the parser's own,
+    /// and time that grows with the body alone.
+    pub fn of(body: &[u8]) -> Size {
+        let bound = Size::bound(body);
+        if bound.bytes <= SMALL {
+            return bound;
+        }
+        let mut count = Count::default();
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let review = Value {
+            count: &mut count,
+            kind: Kind::Field,
+            list: Kind::Object,
+            depth: 0,
+        };
+        match review.deserialize(&mut json) {
+            Ok(()) => count.size(body.len()),
+            // It could be read further than it was counted, since what is skipped
+            // may be any number.
+            Err(_) => Size {
+                bytes: ANSWER + TEXT * body.len(),
+                excess: Some(Excess::Uncountable),
+            },
+        }
+    }
+
+    /// Whether nothing smaller has to be looked for.
+    fn bound(body: &[u8]) -> Size {
+        let count = |wanted| memchr::memchr_iter(wanted, body).count();
+        // In a list of objects, null is one without fields.
+        let nulls = memchr::memmem::find_iter(body, b"null").count();
+        let containers = CONTAINER * (count(b'{') + nulls);
+        Size {
+            bytes: ANSWER + TEXT * body.len() + containers + ENTRY * count(b','),
+            excess: None,
+        }
+    }
+}
+
+/// What was counted.
+#[derive(Debug, Default)]
+struct Count {
+    containers: usize,
+    objects: usize,
+    entries: usize,
+}
+
+impl Count {
+    fn size(&self, length: usize) -> Size {
+        let count = self.objects + self.entries;
+        let most = ENTRIES + length / BYTES_AN_ENTRY;
+        let excess = if self.containers > CONTAINERS {
+            Some(Excess::Containers(self.containers))
+        } else if count > most {
+            Some(Excess::Entries { count, most })
+        } else {
+            None
+        };
+        // What is too much is not read.
+        let lists = match excess {
+            None => CONTAINER * self.containers + OBJECT * self.objects + ENTRY * self.entries,
+            Some(_) => 0,
+        };
+        Size {
+            bytes: ANSWER + TEXT * length + lists,
+            excess,
+        }
+    }
+}
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A field of an object, which is part of the object.
+    Field,
+    /// An object whose keys are entries.
+    Map,
+    /// An entry of a list of containers.
+    Container,
+    /// An entry of a list of volumes: its sources are kept by their keys.
+    Volume,
+    /// An entry of any other list.
+    Object,
+}
+
+/// A value that is counted.
+struct Value<'c> {
+    count: &'c mut Count,
+    kind: Kind,
+    /// What its entries are, if it is a list.
+    list: Kind,
+    depth: usize,
+}
+
+impl<'c> Value<'c> {
+    fn entry(self, is_object: bool) {
+        match self.kind {
+            Kind::Field | Kind::Map => {}
+            Kind::Container => self.count.containers += 1,
+            Kind::Volume | Kind::Object if is_object => self.count.objects += 1,
+            Kind::Volume | Kind::Object => self.count.entries += 1,
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Value<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        if self.depth < DEPTH {
+            deserializer.deserialize_any(self)
+        } else {
+            deserializer.deserialize_ignored_any(IgnoredAny).map(|_| ())
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Value<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let keys_are_entries = matches!(self.kind, Kind::Map | Kind::Volume);
+        while let Some((kind, list)) = map.next_key_seed(Key)? {
+            self.count.entries += usize::from(keys_are_entries);
+            if kind.is_none() && !keys_are_entries {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            map.next_value_seed(Value {
+                count: &mut *self.count,
+                kind: kind.unwrap_or(Kind::Field),
+                list,
+                depth: self.depth + 1,
+            })?;
+        }
+        self.entry(true);
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        loop {
+            let element = Value {
+                count: &mut *self.count,
+                kind: self.list,
+                list: Kind::Object,
+                depth: self.depth + 1,
+            };
+            if list.next_element_seed(element)?.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    // An element that is null is an object without fields.
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.entry(true);
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        self.entry(false);
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.entry(false);
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        self.entry(false);
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        self.entry(false);
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        self.entry(false);
+        Ok(())
+    }
+}
+
+/// What the value of a key is, and the entries of its list. Nothing of the value
+/// of some is ever read.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = (Option<Kind>, Kind);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key {
+    type Value = (Option<Kind>, Kind);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(match key {
+            "managedFields" | "status" => (None, Kind::Object),
+            "containers" | "initContainers" | "ephemeralContainers" => {
+                (Some(Kind::Field), Kind::Container)
+            }
+            "volumes" => (Some(Kind::Field), Kind::Volume),
+            "labels" | "annotations" | "nodeSelector" | "limits" | "requests" => {
+                (Some(Kind::Map), Kind::Object)
+            }
+            _ => (Some(Kind::Field), Kind::Object),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(body: &str) -> (usize, usize, usize) {
+        let mut count = Count::default();
+        let mut json = serde_json::Deserializer::from_str(body);
+        let review = Value {
+            count: &mut count,
+            kind: Kind::Field,
+            list: Kind::Object,
+            depth: 0,
+        };
+        review.deserialize(&mut json).expect("it is JSON");
+        (count.containers, count.objects, count.entries)
+    }
+
+    #[test]
+    fn counts_containers_objects_and_entries_wherever_they_stand() {
+        let body = r#"{"request":{"object":{"metadata":{"labels":{"a":"b","status":"c"},
+            "managedFields":[{"a":[1,2,3]}]},"status":{"x":[1,2]},
+            "spec":{"containers":[{"env":[{"name":"x"},null]},null],
+                "\u0069nitContainers":[{"securityContext":{"capabilities":{"add":["a","b"]}}}],
+                "volumes":[{"name":"v","emptyDir":{}}]}}}}"#;
+        // Two labels, two capabilities, and the two keys of the volume.
+        assert_eq!(counted(body), (3, 3, 6));
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_counted_is_not_read() {
+        let many = "{},".repeat(10_000);
+        let body = format!(r#"{{"x":1e999,"request":{{"a":[{many}{{}}]}}}}"#);
+        let size = Size::of(body.as_bytes());
+        assert_eq!(size.excess, Some(Excess::Uncountable));
+        assert_eq!(size.bytes, ANSWER + TEXT * body.len());
+    }
+
+    #[test]
+    fn more_of_something_than_any_pod_has_is_an_excess_and_takes_no_memory() {
+        let pod = |list: &str, element: &str, count: usize| {
+            let elements = vec![element; count].join(",");
+            format!(r#"{{"request":{{"object":{{"spec":{{"{list}":[{elements}]}}}}}}}}"#)
+        };
+        let containers = Size::of(pod("containers", "{}", 2000).as_bytes());
+        assert_eq!(containers.excess, Some(Excess::Containers(2000)));
+        let volumes = pod("volumes", "{}", 9000);
+        let most = ENTRIES + volumes.len() / BYTES_AN_ENTRY;
+        let size = Size::of(volumes.as_bytes());
+        assert_eq!(size.excess, Some(Excess::Entries { count: 9000, most }));
+        assert_eq!(size.bytes, ANSWER + TEXT * volumes.len());
+        let long = format!(r#"{{"name":"{}"}}"#, "v".repeat(60));
+        assert_eq!(
+            Size::of(pod("volumes", &long, 9000).as_bytes()).excess,
+            None
+        );
+    }
+}

@@ -1,0 +1,184 @@
+//! What a review costs: the memory that answering one takes is bounded before it
+//! is taken, for any body, and the work grows no faster than the body.
+//!
+//! The allocator counts the bytes that are in use. What is counted belongs to
+//! the whole process, so one test measures at a time.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use peak_alloc::PeakAlloc;
+use podseal::admission::judge::judge;
+use podseal::admission::policy::{LEVEL, Namespace, PROFILE, Settings};
+use podseal::admission::profile::Profiles;
+use podseal::admission::request::Request;
+use podseal::admission::review::{MOST_CORRECTED, correct};
+use podseal::admission::size::Size;
+use podseal::admission::text::bounded;
+use podseal::webhook::record::{self, About, Webhook};
+use podseal::webhook::response;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+#[path = "support/costly.rs"]
+mod costly;
+
+use costly::{attacks, review};
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+static MEASURING: Mutex<()> = Mutex::new(());
+
+/// What a body may take, by its length: what is charged for any.
+const TIMES: usize = 20;
+const BESIDE: usize = 4 << 20;
+
+fn namespace(profile: &str, level: &str) -> Namespace {
+    let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    Namespace::new("ci", [label(PROFILE, profile), label(LEVEL, level)], [])
+}
+
+/// Answers `body` as the webhook does, and says what that was allowed to take.
+fn answer(webhook: Webhook, body: &[u8], namespace: &Namespace) -> usize {
+    let size = Size::of(body);
+    let settings = Settings::built_in();
+    let request = match Request::of_size(body, size) {
+        Ok(request) => request,
+        Err(error) => {
+            assert!(bounded(&error.to_string()).len() < 400);
+            return size.bytes;
+        }
+    };
+    let pod = request.object.as_ref();
+    let containers = pod.map_or(0, |pod| pod.containers().count());
+    let corrections = containers.min(MOST_CORRECTED) * Profiles::built_in().correction();
+    let about = About::of(&request);
+    let decision = match webhook {
+        Webhook::Mutate => correct(request, namespace, &settings),
+        Webhook::Validate => judge(request, namespace, &settings),
+    };
+    let answer = response::encode(about.uid(), &decision);
+    let line = record::line(webhook, &about, &decision, Duration::ZERO);
+    assert!(!answer.is_empty() && line.len() < 16 * 1024);
+    size.bytes + corrections
+}
+
+/// The bytes that answering `body` took at most, and those that it was allowed
+/// to.
+fn cost(webhook: Webhook, body: &[u8], namespace: &Namespace) -> (usize, usize) {
+    let before = MEMORY.current_usage();
+    MEMORY.reset_peak_usage();
+    let allowed = answer(webhook, body, namespace);
+    (MEMORY.peak_usage() - before, allowed)
+}
+
+fn is_bounded(name: &str, body: &[u8]) {
+    for webhook in [Webhook::Mutate, Webhook::Validate] {
+        for (profile, level) in [
+            ("rootless", "baseline"),
+            ("openshift", "restricted"),
+            ("userns", "restricted"),
+        ] {
+            let (taken, allowed) = cost(webhook, body, &namespace(profile, level));
+            let length = body.len();
+            if std::env::var_os("SHOW").is_some() {
+                println!(
+                    "{:.2} {taken} {allowed} {length} {name} {webhook:?} {profile}",
+                    taken as f64 / allowed as f64
+                );
+            }
+            assert!(
+                taken <= allowed,
+                "{name}, {webhook:?}, {profile} at {level}: {taken} bytes for {length}, allowed \
+                 are {allowed}"
+            );
+            let most = TIMES * length + BESIDE;
+            let charged = Size::of(body).bytes;
+            assert!(charged <= most, "{name}: {charged} bytes for {length}");
+        }
+    }
+}
+
+/// What is made once for the process is not a review's.
+fn warm_up() {
+    let body = review("CREATE", "{}", None);
+    is_bounded("an empty pod", body.as_bytes());
+}
+
+#[test]
+fn no_attack_takes_more_memory_than_was_taken_for_it_before() {
+    let _alone = MEASURING.lock();
+    warm_up();
+    for scale in [1, 30, 1000] {
+        for (name, body) in attacks(scale) {
+            is_bounded(&name, body.as_bytes());
+        }
+    }
+}
+
+#[test]
+fn no_review_takes_more_memory_than_was_taken_for_it_before() {
+    let _alone = MEASURING.lock();
+    warm_up();
+    let mut runner = TestRunner::new(Config {
+        cases: 150,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    // Pieces of attacks, several in a pod, of all lengths.
+    let piece = (0..costly::PIECES, 0..600_usize, 0..200_usize);
+    let pod = || vec(piece.clone(), 0..6);
+    let strategy = (pod(), proptest::option::of(pod()), any::<bool>());
+    let tested = runner.run(&strategy, |(pod, old, is_job)| {
+        let pod = costly::pod(&pod, is_job);
+        let old = old.map(|old| costly::pod(&old, is_job));
+        let operation = if old.is_some() { "UPDATE" } else { "CREATE" };
+        let body = review(operation, &pod, old.as_deref());
+        is_bounded("a generated review", body.as_bytes());
+        Ok(())
+    });
+    tested.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// The time that this thread was on a processor, which others do not add to.
+fn processor_time() -> Duration {
+    // The kernel brings the figure up to date when the thread gives way.
+    std::thread::yield_now();
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux counts it");
+    let nanoseconds = stat.split(' ').next().expect("a figure");
+    Duration::from_nanos(nanoseconds.parse().expect("a number"))
+}
+
+#[test]
+fn the_work_of_a_review_grows_no_faster_than_its_body() {
+    let _alone = MEASURING.lock();
+    warm_up();
+    let work = |webhook, body: &str, namespace: &Namespace| {
+        let once = || {
+            let before = processor_time();
+            answer(webhook, body.as_bytes(), namespace);
+            processor_time() - before
+        };
+        (0..3).map(|_| once()).min().expect("three")
+    };
+    for (small, large) in attacks(250).into_iter().zip(attacks(1000)) {
+        for (webhook, profile, level) in [
+            (Webhook::Mutate, "openshift", "restricted"),
+            (Webhook::Validate, "rootless", "restricted"),
+        ] {
+            let namespace = namespace(profile, level);
+            let (name, body) = &large;
+            let before = work(webhook, &small.1, &namespace);
+            let after = work(webhook, body, &namespace);
+            let growth = body.len() as f64 / small.1.len() as f64;
+            // What is quadratic grows by the square. A millisecond is for noise.
+            let most = before.mul_f64(2.0 * growth) + Duration::from_millis(1);
+            assert!(
+                after < most,
+                "{name}, {webhook:?}: {before:?}, and {after:?} for {growth:.1} times the body"
+            );
+        }
+    }
+}
