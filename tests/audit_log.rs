@@ -119,16 +119,13 @@ fn every_record_fits_the_schema_on_one_bounded_line_and_says_its_mode() {
 }
 
 #[test]
-fn thousands_of_violations_are_counted_and_the_first_are_told() {
+fn hundreds_of_violations_are_counted_and_the_first_are_told() {
     for text in [HOSTILE, "plain"] {
         for namespace in ["enforce", "strict"] {
-            let pod = hostile(text, 2000);
+            let pod = hostile(text, 300);
             let (record, line) = record_of("validate", update_in(namespace, &job(), &pod));
             check(&record, &line);
-            assert!(
-                record["violation_count"].as_u64() > Some(4000),
-                "{record:#}"
-            );
+            assert!(record["violation_count"].as_u64() > Some(600), "{record:#}");
             let told = record["violations"].as_array().expect("a list");
             assert!(!told.is_empty(), "{record:#}");
             let (record, line) = record_of("mutate", review_in(namespace, &pod));

@@ -20,10 +20,10 @@ fn a_pod_with_more_containers_than_any_job_is_denied_before_it_is_patched() {
     let containers = pod["spec"]["containers"]
         .as_array_mut()
         .expect("containers");
-    containers.extend((0..20_000).map(|n| json!({"name": format!("svc-{n}-x")})));
+    containers.extend((0..300).map(|n| json!({"name": format!("svc-{n}-x")})));
     let message = denial(&pod, "rootless");
     assert!(
-        message.contains("20004 are more than the 256 that podseal corrects"),
+        message.contains("304 are more than the 256 that podseal corrects"),
         "{message}"
     );
 }
@@ -46,7 +46,7 @@ fn containers_of_one_name_are_denied_before_they_are_patched() {
 fn a_change_of_very_many_capabilities_is_told_in_a_short_sentence() {
     let mut pod = fixture("default-with-service");
     container_mut(&mut pod, "build")["securityContext"]["capabilities"] =
-        json!({"drop": vec!["SETUID"; 10_000]});
+        json!({"drop": vec!["SETUID"; 3_000]});
     let Answer::Patch(_) = answer_for(&pod, "rootless") else {
         panic!("corrected")
     };
@@ -63,7 +63,7 @@ fn a_change_of_very_many_capabilities_is_told_in_a_short_sentence() {
     let told = decision
         .changes
         .iter()
-        .any(|c| c.to_string().ends_with("SETUID and 9984 more"));
+        .any(|c| c.to_string().ends_with("SETUID and 2984 more"));
     assert!(
         told,
         "{:?}",

@@ -236,7 +236,7 @@ fn a_profile_that_cannot_be_applied_is_told_in_one_line_nobody_retries_on() {
         refused(&with(job(), path, value), profile, part);
     }
     let mut large = job();
-    large["metadata"]["annotations"] = json!({"x": "y".repeat(256 * 1024)});
+    large["metadata"]["annotations"] = json!({"x": "y".repeat(256 * 1024 - 11)});
     refused(&large, "openshift", "metadata.annotations");
     let many = (0..300).map(|n| json!({"name": format!("c{n}")}));
     let many = with(job(), "initContainers", many.collect());
@@ -259,6 +259,33 @@ fn a_profile_that_cannot_be_applied_is_told_in_one_line_nobody_retries_on() {
             said(&review_of(&pod), "rootless", "baseline", false);
         }
     }
+}
+
+#[test]
+fn a_pod_that_nobody_can_have_is_told_in_one_line_nobody_retries_on() {
+    let refused = |pod: &Value, part: &str| {
+        let mut update = review_of(pod);
+        update["request"]["operation"] = "UPDATE".into();
+        update["request"]["oldObject"] = job();
+        assert_said(&said(&update, "rootless", "baseline", false), part);
+    };
+    for text in hostile() {
+        let long = format!("{text}{}", "x".repeat(64));
+        refused(
+            &with(job(), "containers/0/name", long.into()),
+            ", and Kubernetes allows 63",
+        );
+    }
+    let many = |count: usize, name: &str| -> Value {
+        (0..count)
+            .map(|n| json!({"name": format!("{name}{n}")}))
+            .collect()
+    };
+    let containers = with(job(), "initContainers", many(1100, "c"));
+    refused(&containers, "that podseal reads");
+    let mut annotated = job();
+    annotated["metadata"]["annotations"] = json!({"x": "y".repeat(256 * 1024)});
+    refused(&annotated, "metadata.annotations: they have 262145 bytes");
 }
 
 #[test]
@@ -344,9 +371,9 @@ fn text_of_a_stranger_in_what_was_undone_is_no_phrase_to_retry_on() {
 }
 
 #[test]
-fn a_pod_with_thousands_of_violations_is_told_the_first_and_the_number_of_the_rest() {
+fn a_pod_with_hundreds_of_violations_is_told_the_first_and_the_number_of_the_rest() {
     for text in ["a", "x y z"] {
-        let pod = corrected(&with_text(text, 3000), "rootless");
+        let pod = corrected(&with_text(text, 200), "rootless");
         let sentences = said(&review_of(&pod), "rootless", "baseline", false);
         assert_said(&sentences, " more; namespace ");
     }

@@ -125,7 +125,7 @@ fn violations(judged: &Decision<'_>) -> Vec<String> {
             v.control.family().name(),
             &*v.container,
             v.field,
-            &*v.value
+            v.value.text()
         )
     })
     .collect()

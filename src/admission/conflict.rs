@@ -22,10 +22,6 @@ const MAPPED_IDS: i64 = 65_536;
 /// and a stranger may post a pod with a hundred thousand of them.
 pub(super) const CONTAINERS: usize = 256;
 
-/// More than any container names: Linux has 41. A list that is corrected is
-/// patched as a whole.
-const CAPABILITIES: usize = 256;
-
 /// More than any job has. Volumes and annotations are looked up by name for each
 /// container.
 const VOLUMES: usize = 1024;
@@ -37,12 +33,6 @@ const INHERITED: usize = 1024;
 
 /// What there is too much of: a correction is made and told for each container.
 pub(super) fn find_in_size(pod: &Pod<'_>) -> Result<(), Refusal> {
-    let too_many = |place: String, field: &str, count: usize, most: usize, remedy: &str| Refusal {
-        place,
-        field: field.to_owned(),
-        problem: format!("{count} are more than the {most} that podseal corrects"),
-        remedy: remedy.to_owned(),
-    };
     let volumes = pod.spec.volumes.as_ref().map_or(0, Vec::len);
     let annotations = pod.metadata.annotations.as_ref();
     for (field, count, most, remedy) in [
@@ -66,22 +56,12 @@ pub(super) fn find_in_size(pod: &Pod<'_>) -> Result<(), Refusal> {
         ),
     ] {
         if count > most {
-            return Err(too_many("pod".to_owned(), field, count, most, remedy));
-        }
-    }
-    for (place, container) in pod.containers() {
-        let context = container.security_context.as_ref();
-        let capabilities = context.and_then(|context| context.capabilities.as_ref());
-        let lists = capabilities.map(|c| [c.add.as_ref(), c.drop.as_ref()]);
-        let longest = lists.into_iter().flatten().flatten().map(Vec::len).max();
-        if let Some(count) = longest.filter(|count| *count > CAPABILITIES) {
-            return Err(too_many(
-                format!("{place} {}", quoted(&container.name)),
-                "securityContext.capabilities",
-                count,
-                CAPABILITIES,
-                "take some out of cap_add and cap_drop in the runner's config.toml",
-            ));
+            return Err(Refusal {
+                place: "pod".to_owned(),
+                field: field.to_owned(),
+                problem: format!("{count} are more than the {most} that podseal corrects"),
+                remedy: remedy.to_owned(),
+            });
         }
     }
     inherited_texts_are_short(pod)

@@ -16,14 +16,38 @@ use super::impossible::Impossible;
 use super::job::Job;
 use super::message::{Denial, Rejection, warning};
 use super::plan;
-use super::pod::Pod;
+use super::pod::{Container, Pod};
 use super::policy::{Mode, Namespace, PROFILE, Policy, Settings, Source};
 use super::request::{Act, Request};
 use super::shape;
 use super::text::word;
 
-/// A pod with more containers is not corrected.
-pub const MOST_CORRECTED: usize = conflict::CONTAINERS;
+/// The bytes of memory that correcting the pod of `request` takes at most, beside
+/// what reading it does: of each container what the profile changes, and its lists
+/// of capabilities, which are patched as a whole.
+pub fn correction_size(request: &Request<'_>, settings: &Settings<'_>) -> usize {
+    let Some(pod) = &request.object else {
+        return 0;
+    };
+    let of_container = |container: &Container<'_>| {
+        let context = container.security_context.as_ref();
+        let capabilities = context.and_then(|context| context.capabilities.as_ref());
+        let lists = capabilities.map(|lists| [&lists.add, &lists.drop]);
+        let names = lists.into_iter().flatten().flatten().flatten();
+        let names = names.map(|name| CAPABILITY + COPIES * name.len());
+        names.sum::<usize>() + settings.profiles.correction()
+    };
+    // Of a pod with more containers none is corrected.
+    let containers = pod.containers().take(conflict::CONTAINERS);
+    containers
+        .map(|(_, container)| of_container(container))
+        .sum()
+}
+
+/// What a capability takes in the patch of its list, and how often its name is
+/// there: as JSON, as base64, and within the answer.
+const CAPABILITY: usize = 256;
+const COPIES: usize = 10;
 
 /// What podseal says to a request, and everything a record of it needs.
 #[derive(Debug, Clone)]

@@ -22,7 +22,7 @@ use super::{record, response};
 use crate::admission::judge::judge;
 use crate::admission::policy::Namespace;
 use crate::admission::request::Request;
-use crate::admission::review::{Decision, MOST_CORRECTED, correct};
+use crate::admission::review::{Decision, correct, correction_size};
 use crate::admission::size::Size;
 use crate::admission::text::bounded;
 use crate::cluster::namespaces::{Namespaces, Unavailable};
@@ -332,12 +332,7 @@ impl Webhook {
     ) -> Result<Response, Response> {
         let profiles = self.rules.profiles();
         let settings = self.rules.settings(&profiles);
-        // Of more containers than are corrected none is.
-        let containers = request
-            .object
-            .as_ref()
-            .map_or(0, |pod| pod.containers().count());
-        let corrections = containers.min(MOST_CORRECTED) * profiles.correction();
+        let corrections = correction_size(&request, &settings);
         if !memory.grow_to(memory.amount() + corrections) {
             return Err(self.shed(Shed::Memory, Some(request.uid.to_string())));
         }

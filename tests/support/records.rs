@@ -142,7 +142,8 @@ pub(crate) fn hostile(text: &str, many: usize) -> Value {
     container_mut(&mut pod, "helper")["securityContext"] = context.clone();
     let spec = &mut pod["spec"];
     for list in ["initContainers", "containers", "ephemeralContainers"] {
-        let named = |n| json!({"name": format!("{n}{list}{text}"), "securityContext": context});
+        let named =
+            |n| json!({"name": name_of(&format!("{n}{list}{text}")), "securityContext": context});
         let more = (0..3).map(named);
         let list = spec.as_object_mut().expect("a spec").entry(list);
         list.or_insert(json!([]))
@@ -151,6 +152,11 @@ pub(crate) fn hostile(text: &str, many: usize) -> Value {
             .extend(more);
     }
     pod
+}
+
+/// As much of `text` as the name of a container may have.
+fn name_of(text: &str) -> &str {
+    &text[..text.floor_char_boundary(63)]
 }
 
 pub(crate) fn by_stranger(mut review: Value, text: &str) -> Value {

@@ -39,7 +39,9 @@ pub(crate) fn with_text(text: &str, many: usize) -> Value {
         container["livenessProbe"] = probe.clone();
     }
     for list in ["initContainers", "containers", "ephemeralContainers"] {
+        // As long as the name of a container may be.
         let named = format!("{list}{text}");
+        let named = &named[..named.floor_char_boundary(63)];
         let list = spec.as_object_mut().expect("a spec").entry(list);
         let list = list.or_insert(json!([])).as_array_mut().expect("a list");
         list.push(json!({"name": named, "securityContext": context, "livenessProbe": probe}));
