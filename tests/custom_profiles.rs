@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 #[path = "support/answer.rs"]
 mod answer;
+#[path = "support/job_log.rs"]
+mod job_log;
 #[path = "support/view.rs"]
 mod view;
 
@@ -472,6 +474,38 @@ fn a_service_that_is_granted_privilege_has_it_only_in_the_namespaces_its_profile
     pod["spec"]["hostUsers"] = Value::Null;
     let (_, judged) = decided(&pod, WITHIN_LIMITS);
     assert!(matches!(judged, Outcome::Deny(_)), "{judged:?}");
+}
+
+#[test]
+fn a_denial_for_lacking_limits_fits_a_job_log_however_much_is_lacking_and_forbidden() {
+    let value = "é".repeat(1000);
+    let annotations = (0..20).map(|n| format!("example.com/{n}: {value}"));
+    let annotations = annotations.collect::<Vec<_>>().join(", ");
+    let yaml = format!(
+        "pod: {{set: {{hostUsers: false, annotations: {{{annotations}}}}}}}\n\
+         containers: {{build: {{grants: {{baseline: [privileged]}},
+           set: {{securityContext: {{privileged: true}}}}}}}}\n"
+    );
+    let mut pod = job();
+    pod["metadata"]["annotations"][CORRECTED_AS] = "custom@00000000".into();
+    let capability = "X\n\u{202e}".repeat(1000);
+    let added: Vec<_> = (0..50).map(|n| format!("{capability}{n}")).collect();
+    container_mut(&mut pod, "svc-0")["securityContext"]["capabilities"] = json!({"add": added});
+    let (_, judged) = decided(&pod, &yaml);
+    let Outcome::Deny(denial) = judged else {
+        panic!("{judged:?}");
+    };
+    let message = &denial.message;
+    assert_eq!(job_log::unfit(message), None, "{message}");
+    assert!(
+        message.len() <= job_log::LONGEST,
+        "{}: {message}",
+        message.len()
+    );
+    assert!(
+        message.contains(" more; ") && message.contains("lacks "),
+        "{message}"
+    );
 }
 
 #[test]

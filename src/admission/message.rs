@@ -20,6 +20,8 @@ use super::text::{quoted, word};
 
 /// How many bytes of violations or changes one denial tells.
 const TOLD: usize = 1000;
+/// How many bytes of each, where it tells both.
+const TOLD_OF_TWO: usize = 300;
 /// How many bytes of them one takes.
 const ITEM: usize = 520;
 /// The length the API server asks of a warning (Kubernetes, "Dynamic Admission
@@ -221,10 +223,14 @@ impl Rejection<'_, '_> {
              another version of the profile, lacks {lacking}; to mend it, start the job again once \
              all replicas of podseal have the new version, or ask a cluster administrator who \
              wrote that annotation{audit}",
-            told = listed(violations.told.iter().map(Told), violations.count),
+            told = listed_within(
+                TOLD_OF_TWO,
+                violations.told.iter().map(Told),
+                violations.count
+            ),
             namespace = quoted(&self.namespace.name),
             origin = self.policy.origin(),
-            lacking = listed(lacking.iter(), lacking.len()),
+            lacking = listed_within(TOLD_OF_TWO, lacking.iter(), lacking.len()),
             audit = audit_id(self.uid),
         ))
     }
@@ -336,10 +342,19 @@ fn shortened(mut text: String) -> String {
 /// `items` in one line, at most about [`TOLD`] bytes of it, and how many more
 /// there are of `count`.
 fn listed<T: fmt::Display>(items: impl Iterator<Item = T>, count: usize) -> String {
+    listed_within(TOLD, items, count)
+}
+
+/// The same, at most about `bytes` of it.
+fn listed_within<T: fmt::Display>(
+    bytes: usize,
+    items: impl Iterator<Item = T>,
+    count: usize,
+) -> String {
     let mut line = String::new();
     let mut told = 0;
     for item in items {
-        if line.len() > TOLD {
+        if line.len() > bytes {
             break;
         }
         let separator = if told == 0 { "" } else { "; " };
