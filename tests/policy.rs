@@ -449,33 +449,53 @@ fn update(old: &Value, new: &Value) -> Outcome {
     .outcome
 }
 
+/// The sentence of the denial of an update.
+fn denied(old: &Value, new: &Value) -> String {
+    match update(old, new) {
+        Outcome::Deny(denial) => denial.message,
+        outcome => panic!("the update passes: {outcome:?}"),
+    }
+}
+
 #[test]
-fn another_image_counts_as_new_where_the_container_or_the_pod_violates() {
-    let mut old = fixture("privileged-with-service");
+fn a_pod_in_which_anything_violates_takes_no_new_image_and_no_new_container() {
+    let old = fixture("privileged-with-service");
+    let containers = old["spec"]["containers"].as_array().expect("containers");
+    for container in containers {
+        let name = container["name"].as_str().expect("a name");
+        let mut new = old.clone();
+        container_mut(&mut new, name)["image"] = "attacker:latest".into();
+        let message = denied(&old, &new);
+        let beginning =
+            format!("container \"{name}\", image: a new image or a new container may not");
+        assert!(message.starts_with(&beginning), "{message}");
+        assert!(message.contains("control privileged") && message.contains("; to fix this, "));
+    }
     let mut new = old.clone();
-    container_mut(&mut new, "build")["image"] = "attacker:latest".into();
+    new["spec"]["ephemeralContainers"] =
+        json!([{"name": "debug", "image": "x", "targetContainerName": "build"}]);
+    let message = denied(&old, &new);
     assert!(
-        matches!(update(&old, &new), Outcome::Deny(_)),
-        "a privileged build"
+        message.starts_with("ephemeral container \"debug\", image: "),
+        "{message}"
+    );
+    assert!(
+        matches!(update(&new, &new), Outcome::Allow(_)),
+        "it is there already"
+    );
+    assert!(
+        matches!(update(&new, &old), Outcome::Allow(_)),
+        "something goes"
     );
     assert!(
         matches!(update(&old, &old), Outcome::Allow(_)),
         "nothing changes"
     );
-
-    old = plain_job();
-    new = old.clone();
-    container_mut(&mut new, "build")["image"] = "other:latest".into();
+    let mut resized = old.clone();
+    container_mut(&mut resized, "build")["resources"] = json!({"requests": {"cpu": "2"}});
     assert!(
-        matches!(update(&old, &new), Outcome::Allow(_)),
-        "nothing is violated"
-    );
-    for pod in [&mut old, &mut new] {
-        pod["spec"]["hostNetwork"] = true.into();
-    }
-    assert!(
-        matches!(update(&old, &new), Outcome::Deny(_)),
-        "the host's network"
+        matches!(update(&old, &resized), Outcome::Allow(_)),
+        "it is resized"
     );
 }
 
@@ -533,4 +553,49 @@ fn where_nodes_may_ignore_user_namespaces_a_pod_with_one_is_judged_like_any_othe
         assert!(judged(&updated("y"), &Settings::built_in()), "{context}");
         assert!(!judged(&updated("y"), &ignoring), "{context}");
     }
+}
+
+#[test]
+fn a_violation_can_be_taken_out_with_or_without_a_new_image() {
+    let mut old = plain_job();
+    old["spec"]["hostNetwork"] = true.into();
+    let mut new = plain_job();
+    assert!(matches!(update(&old, &new), Outcome::Allow(_)));
+    container_mut(&mut new, "build")["image"] = "other:latest".into();
+    assert!(matches!(update(&old, &new), Outcome::Allow(_)));
+}
+
+#[test]
+fn a_pod_in_which_nothing_violates_takes_new_images_and_containers() {
+    let old = plain_job();
+    let mut new = old.clone();
+    container_mut(&mut new, "build")["image"] = "other:latest".into();
+    new["spec"]["ephemeralContainers"] = json!([{"name": "debug", "image": "x"}]);
+    assert!(matches!(update(&old, &new), Outcome::Allow(_)));
+    new["spec"]["ephemeralContainers"][0]["securityContext"] = json!({"privileged": true});
+    let message = denied(&old, &new);
+    let sentence = "ephemeral container \"debug\", securityContext.privileged: true is forbidden";
+    assert!(
+        message.starts_with(sentence),
+        "told as what it is: {message}"
+    );
+}
+
+#[test]
+fn a_container_that_moves_in_its_list_or_has_a_violation_less_violates_nothing_new() {
+    let mut old = fixture("privileged-with-service");
+    let adds = json!({"add": ["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE"]});
+    container_mut(&mut old, "build")["securityContext"]["capabilities"] = adds;
+    let mut new = old.clone();
+    let adds = json!({"add": ["SYS_PTRACE", "SYS_ADMIN"]});
+    container_mut(&mut new, "build")["securityContext"]["capabilities"] = adds;
+    let list = new["spec"]["containers"]
+        .as_array_mut()
+        .expect("containers");
+    list.reverse();
+    assert!(matches!(update(&old, &new), Outcome::Allow(_)));
+    let adds = json!({"add": ["SYS_PTRACE", "SYS_TIME"]});
+    container_mut(&mut new, "build")["securityContext"]["capabilities"] = adds;
+    let message = denied(&old, &new);
+    assert!(message.starts_with("container \"build\", securityContext.capabilities.add: SYS_TIME"));
 }

@@ -106,9 +106,76 @@ fn a_user_who_may_add_ephemeral_containers_and_nothing_else_adds_no_privileged_o
     let twin = json!({"name": "build", "image": "x", "securityContext": {"privileged": true}});
     let (code, answer) = ephemeral(DEBUGGER, &namespace, "running", &twin);
     assert_eq!(code, 422, "a name stands once: {answer:#}");
-    let harmless = json!({"name": "debug", "image": "x"});
-    let (code, answer) = ephemeral(DEBUGGER, &namespace, "running", &harmless);
-    assert_eq!(code, 200, "beside a privileged build: {answer:#}");
+    for target in [None, Some("build")] {
+        let debug = json!({"name": "debug", "image": "x", "targetContainerName": target});
+        for user in [DEBUGGER, ADMIN] {
+            let answer = ephemeral(user, &namespace, "running", &debug);
+            let message = rejection(&answer, "a container beside a privileged build");
+            assert!(
+                message.starts_with(&may_not_enter("ephemeral container \"debug\"")),
+                "{message}"
+            );
+        }
+    }
+}
+
+/// How the denial of a new image or container at `place` begins.
+fn may_not_enter(place: &str) -> String {
+    format!("{place}, image: a new image or a new container may not enter a pod that violates")
+}
+
+#[test]
+fn a_service_that_shares_processes_with_a_privileged_build_keeps_its_image() {
+    let namespace = namespace_for("privileged", "baseline");
+    let mut pod = job("shared");
+    pod["spec"]["shareProcessNamespace"] = json!(true);
+    let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
+    assert_eq!(code, 201, "{answer:#}");
+    let answer = change(&CLUSTER, (&namespace, "shared", ""), |pod| {
+        container(pod, "svc-0")["image"] = json!("evil");
+    });
+    let message = rejection(&answer, "an image swapped in a service");
+    assert!(
+        message.starts_with(&may_not_enter("container \"svc-0\"")),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_pod_that_violates_nothing_takes_new_images_and_debug_containers() {
+    let namespace = namespace_for("rootless", "baseline");
+    let (code, answer) = CLUSTER.plane.create_pod(&namespace, &job("debugged"));
+    assert_eq!(code, 201, "{answer:#}");
+    let (code, answer) = change(&CLUSTER, (&namespace, "debugged", ""), |pod| {
+        container(pod, "helper")["image"] = json!("other");
+    });
+    assert_eq!(code, 200, "{answer:#}");
+    let debug = json!({"name": "debug", "image": "x", "targetContainerName": "build"});
+    let (code, answer) = ephemeral(DEBUGGER, &namespace, "debugged", &debug);
+    assert_eq!(code, 200, "{answer:#}");
+}
+
+#[test]
+fn a_pod_that_the_api_server_refuses_is_left_to_its_own_message() {
+    let namespace = namespace_for("rootless", "baseline");
+    let mut pod = job("long");
+    let long = "n".repeat(64);
+    container(&mut pod, "svc-0")["name"] = json!(long);
+    let (code, answer) = CLUSTER.plane.try_pod(&namespace, &pod);
+    assert_eq!(code, 422, "{answer:#}");
+    let message = answer["message"].as_str().expect("a message");
+    assert!(message.contains("must be no more than 63"), "{message}");
+    let mut pod = job("annotated");
+    pod["metadata"]["annotations"]["x"] = json!("y".repeat(256 * 1024));
+    let (code, answer) = CLUSTER.plane.try_pod(&namespace, &pod);
+    assert_eq!(code, 422, "{answer:#}");
+    for name in ["long", "annotated"] {
+        let decision = CLUSTER
+            .podseal
+            .await_event(|event| event["namespace"] == namespace.as_str() && event["pod"] == name);
+        assert_eq!(decision["webhook"], "mutate", "{decision:#}");
+        assert_eq!(decision["decision"], "allow", "{decision:#}");
+    }
 }
 
 #[test]
@@ -143,13 +210,18 @@ fn swapping_the_image_of_a_privileged_build_is_rejected() {
     let output = CLUSTER.plane.kubectl(ADMIN, &args, "");
     let printed = text(&output.stderr);
     let sentence = "admission webhook \"validate.podseal.io\" denied the request: container \
-                    \"build\", securityContext.privileged: true is forbidden by the control \
-                    privileged; namespace";
+                    \"build\", image: a new image or a new container may not enter a pod that \
+                    violates its level, since it could use what the pod has (container \"build\", \
+                    securityContext.privileged: true is forbidden by the control privileged)";
     assert!(printed.contains(sentence), "{printed}");
-    let (code, answer) = change(&CLUSTER, (&namespace, "swapped", ""), |pod| {
+    let answer = change(&CLUSTER, (&namespace, "swapped", ""), |pod| {
         container(pod, "helper")["image"] = json!("other");
     });
-    assert_eq!(code, 200, "helper violates nothing: {answer:#}");
+    let message = rejection(&answer, "helper shares its volumes and its user with build");
+    assert!(
+        message.starts_with(&may_not_enter("container \"helper\"")),
+        "{message}"
+    );
 }
 
 #[test]
@@ -260,7 +332,10 @@ fn an_ephemeral_container_in_a_pod_that_shares_the_nodes_processes_is_rejected()
     let debug = json!({"name": "debug", "image": "x"});
     let answer = ephemeral(DEBUGGER, &namespace, "old", &debug);
     let message = rejection(&answer, "a new container in it");
-    assert!(message.starts_with("pod, spec.hostPID: true"), "{message}");
+    assert!(
+        message.contains("(pod, spec.hostPID: true is forbidden"),
+        "{message}"
+    );
 }
 
 #[test]
