@@ -12,10 +12,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use json_patch::Patch;
 use libfuzzer_sys::fuzz_target;
+use peak_alloc::PeakAlloc;
 use podseal::admission::judge::judge;
 use podseal::admission::policy::{LEVEL, MODE, Namespace, PROFILE, RUNNER, Settings};
 use podseal::admission::request::Request;
-use podseal::admission::review::{Decision, correct};
+use podseal::admission::review::{Decision, correct, correction_size};
+use podseal::admission::size::Size;
 use podseal::admission::text::{SHOWN, bounded};
 use podseal::webhook::record::{self, About, Webhook};
 use podseal::webhook::response;
@@ -25,6 +27,9 @@ use serde_json::Value;
 mod job_log;
 
 use job_log::{LONGEST_WARNING, strange, unfit};
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
 
 /// A record's line with its end is no longer.
 const LINE: usize = 16 * 1024;
@@ -86,6 +91,7 @@ fuzz_target!(|bytes: &[u8]| {
         require_runner: rules & 16 != 0,
         ..Settings::built_in()
     };
+    takes_no_more_than_it_may(body, &namespace, &settings);
     let about = About::of(&request);
     let unavailable = Decision::unavailable(&request, "the API server did not answer in time");
     check(Webhook::Validate, body, &about, &unavailable);
@@ -94,6 +100,29 @@ fuzz_target!(|bytes: &[u8]| {
     let judged = judge(request, &namespace, &settings);
     check(Webhook::Validate, body, &about, &judged);
 });
+
+/// What answering takes is known before the body is read.
+fn takes_no_more_than_it_may(body: &[u8], namespace: &Namespace, settings: &Settings<'_>) {
+    for webhook in [Webhook::Mutate, Webhook::Validate] {
+        let before = MEMORY.current_usage();
+        MEMORY.reset_peak_usage();
+        let size = Size::of(body);
+        let Ok(request) = Request::of_size(body, size) else {
+            return;
+        };
+        let allowed = size.bytes + correction_size(&request, settings);
+        let about = About::of(&request);
+        let decision = match webhook {
+            Webhook::Mutate => correct(request, namespace, settings),
+            Webhook::Validate => judge(request, namespace, settings),
+        };
+        let answer = response::encode(about.uid(), &decision);
+        let line = record::line(webhook, &about, &decision, Duration::ZERO);
+        let taken = MEMORY.peak_usage().saturating_sub(before);
+        assert!(taken <= allowed, "{taken} bytes, allowed are {allowed}");
+        assert!(!answer.is_empty() && !line.is_empty());
+    }
+}
 
 fn check(webhook: Webhook, body: &[u8], about: &About, decision: &Decision<'_>) {
     check_response(body, &response::encode(about.uid(), decision));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::webhook::limits::Limits;
 
-/// A review of a job pod takes a quarter of this, with what is read from it.
+/// A review of a job pod takes most of this, with what is read from it.
 const LEAST_MEMORY: usize = 1 << 20;
 
 /// Bounds. The defaults suit a cluster of any size: an API server keeps a handful
@@ -29,8 +29,9 @@ pub(super) struct Args {
     /// How many reviews are decided at once; more are shed with 429, which clients try again
     #[arg(long, value_name = "COUNT", default_value = "256", value_parser = count)]
     max_reviews: usize,
-    /// How many bytes of request bodies are held at once, such as 64MiB; more are shed with 429. A
-    /// review also takes 640 bytes for each object in it; that of a job pod some 250KiB
+    /// How many bytes are held at once of request bodies and of what answering them takes, such as
+    /// 64MiB; more are shed with 429. A review takes a small multiple of its body; that of a job pod
+    /// about 700KiB
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = bytes)]
     max_body_memory: usize,
     /// How long a client may take for the TLS handshake, and over HTTP/2 then for its first request
