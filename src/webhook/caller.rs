@@ -20,6 +20,17 @@ pub struct Caller {
     pub reviews: Holding,
 }
 
+impl Caller {
+    /// One that holds nothing yet.
+    pub fn new(peer: Peer) -> Caller {
+        Caller {
+            peer,
+            requests: Holding::default(),
+            reviews: Holding::default(),
+        }
+    }
+}
+
 /// How many places of a budget a caller has.
 #[derive(Debug, Default)]
 pub struct Holding(AtomicUsize);
@@ -29,17 +40,6 @@ pub struct Holding(AtomicUsize);
 pub struct Place<'h> {
     holding: &'h Holding,
     taken: Option<Taken>,
-}
-
-impl Caller {
-    /// One that holds nothing.
-    pub fn new(peer: Peer) -> Caller {
-        Caller {
-            peer,
-            requests: Holding::default(),
-            reviews: Holding::default(),
-        }
-    }
 }
 
 impl Holding {

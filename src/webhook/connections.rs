@@ -63,7 +63,6 @@ struct Table {
 }
 
 struct Entry {
-    peer: Peer,
     caller: Arc<Caller>,
     activity: Arc<Activity>,
     order: watch::Sender<Order>,
@@ -152,7 +151,6 @@ impl Connections {
         let caller = table.caller(peer);
         let (sender, order) = watch::channel(Order::Serve);
         let mut entry = Entry {
-            peer,
             caller: Arc::clone(&caller),
             activity: Arc::clone(&activity),
             order: sender,
@@ -223,7 +221,7 @@ impl Table {
     fn candidates(&self) -> Vec<Candidate> {
         let candidate = |(number, entry): (&u64, &Entry)| Candidate {
             number: *number,
-            peer: entry.peer,
+            peer: entry.caller.peer,
             had_review: entry.activity.had_review(),
             doing: entry.activity.doing(),
         };
@@ -232,11 +230,9 @@ impl Table {
 
     /// What all connections of `peer` share.
     fn caller(&self, peer: Peer) -> Arc<Caller> {
-        let other = self.open.values().find(|entry| entry.peer == peer);
-        other.map_or_else(
-            || Arc::new(Caller::new(peer)),
-            |entry| Arc::clone(&entry.caller),
-        )
+        let mut callers = self.open.values().map(|entry| &entry.caller);
+        let known = callers.find(|caller| caller.peer == peer);
+        known.map_or_else(|| Arc::new(Caller::new(peer)), Arc::clone)
     }
 }
 

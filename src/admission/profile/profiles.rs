@@ -4,7 +4,6 @@ use std::sync::LazyLock;
 
 use super::spelling::nearest;
 use super::{ContainerFields, Profile, Role};
-use crate::admission::security_context::Field;
 
 /// How many names a message tells.
 const TOLD: usize = 12;
