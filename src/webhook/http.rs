@@ -1,5 +1,10 @@
 //! HTTP: the two webhooks, and what is said to everything that is not a review.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "either way it is the answer, which is moved once"
+)]
+
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
