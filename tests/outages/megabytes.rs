@@ -102,8 +102,11 @@ fn peak_when_ready(podseal: &Podseal, namespace: &str) -> u64 {
     // Longer than other waits: the whole list is read.
     while !is_ready() {
         assert!(start.elapsed() < Duration::from_secs(600), "not ready");
-        // And those that cannot wait are answered meanwhile.
-        assert_eq!(asker.ask(namespace), Said::profile("rootless"));
+        // Those that cannot wait are answered meanwhile, or denied where a busy API
+        // server takes too long.
+        let said = asker.ask(namespace);
+        let is_right = said == Said::profile("rootless") || said.is_denied("did not answer");
+        assert!(is_right, "{said:?}");
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(asker.ask(namespace), Said::profile("rootless"));
