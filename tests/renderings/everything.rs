@@ -29,7 +29,7 @@ pub(crate) fn everything() -> Value {
         "imagePullSecrets": [{"name": "pull-secret"}],
         "replicas": 3,
         "serve": {
-            "requireRunner": true,
+            "requireRunner": false,
             "drainSeconds": 86_400,
             "logLevel": "debug",
             "maxConnections": 1_000_000,

@@ -11,7 +11,7 @@ use crate::helm::PODSEAL;
 
 /// A rule with one setting.
 fn setting(profile: &str, setting: &str, value: impl Into<Value>) -> Value {
-    json!({"name": "a", "namespaces": {"prefix": "a"}, "profile": profile,
+    json!({"name": "a", "namespaces": {"prefix": "a"}, "profile": profile, "runner": "gitlab",
         "settings": {setting: value.into()}})
 }
 
