@@ -272,7 +272,9 @@ fn costly_reviews() -> Vec<(String, String)> {
         (uid.to_owned(), review.replace("u-1", uid))
     };
     let old = |name: &str, capabilities: usize| {
-        let names: Vec<_> = (0..capabilities).map(|n| format!(r#""C{n}""#)).collect();
+        let names: Vec<_> = (0..capabilities)
+            .map(|n| format!(r#""CAPABILITY_NUMBER_{n}""#))
+            .collect();
         let context = format!(r#"{{"capabilities":{{"add":[{}]}}}}"#, names.join(","));
         let container = format!(r#"{{"name":"{name}","securityContext":{context}}}"#);
         format!(r#"{{"metadata":{{"name":"x"}},"spec":{{"containers":[{container}]}}}}"#)
@@ -288,8 +290,8 @@ fn costly_reviews() -> Vec<(String, String)> {
         named(
             "costly-2",
             "UPDATE",
-            plain,
-            Some(&old(&"n".repeat(60), 9_000)),
+            &old(&"n".repeat(60), 6_001),
+            Some(&old(&"n".repeat(60), 6_000)),
         ),
     ];
     let escaped = r"\u006e".repeat(550_000);
@@ -318,14 +320,16 @@ fn costly_reviews_take_bounded_memory_leave_records_and_hold_up_no_others() {
         is_served(&podseal).await;
         let attack = join_all(reviews.iter().map(async |(uid, review)| {
             let mut wire = Wire::http1(&podseal).await;
-            for _ in 0..4 {
+            let mut decided = 0;
+            while decided < 4 {
                 let answer = wire.post("/validate?timeout=30s", review).await;
                 let answer = answer.expect("an answer");
                 let body = String::from_utf8_lossy(&answer.body).into_owned();
-                assert!(
-                    answer.code == 200 && body.contains(r#""allowed":false"#),
-                    "{uid}: {body}"
-                );
+                let is_denied = answer.code == 200 && body.contains(r#""allowed":false"#);
+                assert!(is_denied, "{uid}: {body}");
+                // Together they are more than there is memory for; the others
+                // end, so each is decided in the end.
+                decided += usize::from(!body.contains("podseal is busy"));
             }
             in_flight.fetch_sub(1, Ordering::Relaxed);
         }));
