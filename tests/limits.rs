@@ -1,6 +1,7 @@
 //! What a client may hold of podseal, and for how long. Everything here is done
 //! by clients that mean no good; a client that does is served meanwhile.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -260,6 +261,40 @@ fn a_review_over_the_memory_for_bodies_is_shed_with_a_429_to_retry() {
     });
     podseal.await_event(|event| event["message"] == "shed a review");
     podseal.await_metric(r#"podseal_shed_total{reason="memory"}"#, 1.0);
+}
+
+#[test]
+fn one_address_cannot_hold_all_memory_for_bodies() {
+    let podseal = podseal(&["--max-body-memory", "8MiB"]);
+    let shed = r#"podseal_shed_total{reason="memory"}"#;
+    block_on(async {
+        let filler = "x".repeat(1_000_000);
+        let large = review("large", "ci", &serde_json::json!({"spec": {"x": filler}}));
+        let request = post("/mutate", &as_sent(&large));
+        let attacker = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+        let mut holders = Vec::new();
+        for _ in 0..12 {
+            let wire = Wire::connect_from(attacker, &podseal, b"http/1.1").await;
+            let mut wire = wire.expect("a handshake");
+            let sent = wire.send(&request[..request.len() - 1]).await;
+            sent.expect("sent");
+            holders.push(wire);
+        }
+        // What was sent is held once one more of the same address is shed.
+        let is_full = async || {
+            let wire = Wire::connect_from(attacker, &podseal, b"http/1.1").await;
+            let mut wire = wire.expect("a handshake");
+            let answer = wire.post("/mutate", &as_sent(&large)).await;
+            let body = answer.expect("an answer").body;
+            String::from_utf8_lossy(&body).contains("too many bytes")
+        };
+        while !is_full().await {}
+        for _ in 0..20 {
+            is_served(&podseal).await;
+        }
+        drop(holders);
+    });
+    podseal.await_metric(shed, 1.0);
 }
 
 #[test]

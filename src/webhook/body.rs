@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::budget::{Budget, Taken};
+use super::budget::Taken;
 use crate::admission::request::UID_LENGTH;
 
 /// The largest review read: an object of 3 MiB twice, and what is around it.
@@ -46,21 +46,21 @@ pub enum Unread {
     },
 }
 
-/// Reads `body` within `time`, with memory from `memory`.
+/// Reads `body` within `time`. `memory` gives the memory for it, nothing at first.
 ///
 /// Memory is taken as bytes arrive, and not as the header promises them: whoever
 /// promises much and sends nothing takes nothing from others.
-pub async fn read(body: Body, memory: &Budget, time: Duration) -> Result<Held, Unread> {
+pub async fn read(body: Body, memory: impl Fn() -> Taken, time: Duration) -> Result<Held, Unread> {
     match tokio::time::timeout(time, read_on(body, memory)).await {
         Ok(read) => read,
         Err(_) => Err(Unread::TooSlow),
     }
 }
 
-async fn read_on(mut body: Body, memory: &Budget) -> Result<Held, Unread> {
+async fn read_on(mut body: Body, memory: impl Fn() -> Taken) -> Result<Held, Unread> {
     let mut held = Held {
         bytes: Vec::new(),
-        memory: memory.take(0).expect("nothing is always there"),
+        memory: memory(),
     };
     let mut length = 0;
     let mut uid = None;
@@ -77,7 +77,7 @@ async fn read_on(mut body: Body, memory: &Budget) -> Result<Held, Unread> {
             uid = beginning(&held.bytes, &data);
             held = Held {
                 bytes: Vec::new(),
-                memory: memory.take(0).expect("nothing is always there"),
+                memory: memory(),
             };
         }
     }
@@ -171,6 +171,7 @@ impl<'de> Visitor<'de> for Find<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::budget::Budget;
     use super::*;
 
     #[test]
@@ -193,12 +194,13 @@ mod tests {
     #[tokio::test]
     async fn sheds_what_memory_does_not_hold_and_gives_the_memory_back() {
         let memory = Budget::new(4096);
+        let empty = || memory.take(0).expect("nothing is always there");
         let review = format!(r#"{{"request":{{"uid":"u","object":"{:5000}"}}}}"#, "");
         let time = Duration::from_secs(5);
-        let shed = read(Body::from(review), &memory, time).await;
+        let shed = read(Body::from(review), empty, time).await;
         let uid = Some("u".to_owned());
         assert_eq!(shed.err(), Some(Unread::NoMemory { uid }));
-        let small = read(Body::from("x".repeat(4096)), &memory, time).await;
+        let small = read(Body::from("x".repeat(4096)), empty, time).await;
         assert_eq!(small.ok().map(|held| held.bytes.len()), Some(4096));
         assert!(memory.take(4096).is_some());
     }

@@ -15,6 +15,8 @@ pub struct Budget(Arc<AtomicUsize>);
 pub struct Taken {
     left: Arc<AtomicUsize>,
     amount: usize,
+    /// What one caller has taken, this included, where callers have shares.
+    by_caller: Option<Arc<AtomicUsize>>,
 }
 
 impl Budget {
@@ -28,8 +30,20 @@ impl Budget {
         let mut taken = Taken {
             left: Arc::clone(&self.0),
             amount: 0,
+            by_caller: None,
         };
         taken.grow_to(amount).then_some(taken)
+    }
+
+    /// A part of it that is empty yet. It grows while the caller, who holds
+    /// `by_caller` in all, leaves as much free as it has; the only part that a
+    /// caller has grows as long as there is anything.
+    pub fn share(&self, by_caller: &Arc<AtomicUsize>) -> Taken {
+        Taken {
+            left: Arc::clone(&self.0),
+            amount: 0,
+            by_caller: Some(Arc::clone(by_caller)),
+        }
     }
 
     /// How much of it nothing has taken.
@@ -47,29 +61,49 @@ impl Taken {
     /// Takes more, until it is `amount`; or nothing, if there is not as much.
     pub fn grow_to(&mut self, amount: usize) -> bool {
         let more = amount.saturating_sub(self.amount);
-        let taken = self
-            .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(more)
-            })
-            .is_ok();
-        if taken {
+        let is_taken = self.is_within_share(more)
+            && self
+                .left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                    left.checked_sub(more)
+                })
+                .is_ok();
+        if is_taken {
             self.amount += more;
+        } else {
+            self.give_back_to_caller(more);
         }
-        taken
+        is_taken
+    }
+
+    /// Counts `more` for the caller, and says whether it may have that.
+    fn is_within_share(&self, more: usize) -> bool {
+        let Some(by_caller) = &self.by_caller else {
+            return true;
+        };
+        let held = by_caller.fetch_add(more, Ordering::Relaxed);
+        let left = self.left.load(Ordering::Relaxed);
+        held == self.amount || held + more <= left.saturating_sub(more)
+    }
+
+    fn give_back_to_caller(&self, less: usize) {
+        if let Some(by_caller) = &self.by_caller {
+            by_caller.fetch_sub(less, Ordering::Relaxed);
+        }
     }
 
     /// Gives back what is more than `amount`.
     pub fn shrink_to(&mut self, amount: usize) {
         let less = self.amount.saturating_sub(amount);
         self.left.fetch_add(less, Ordering::Relaxed);
+        self.give_back_to_caller(less);
         self.amount -= less;
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.left.fetch_add(self.amount, Ordering::Relaxed);
+        self.shrink_to(0);
     }
 }
 
@@ -90,5 +124,28 @@ mod tests {
         assert!(budget.take(8).is_none() && budget.take(7).is_some());
         drop(first);
         assert!(budget.take(10).is_some());
+    }
+
+    #[test]
+    fn a_caller_leaves_as_much_free_as_it_takes_unless_it_takes_once() {
+        let budget = Budget::new(100);
+        let [attacker, api_server] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+        let part = |caller, amount| {
+            let mut part = budget.share(caller);
+            part.grow_to(amount).then_some(part)
+        };
+        let only = part(&attacker, 90).expect("it is the only one");
+        assert!(part(&attacker, 1).is_none());
+        drop(only);
+        let many: Vec<_> = std::iter::from_fn(|| part(&attacker, 10)).collect();
+        assert_eq!(many.len(), 5);
+        let mut own = part(&api_server, 10).expect("half is left for others");
+        assert!(!own.grow_to(51) && own.grow_to(50), "there is no more");
+        assert!(part(&attacker, 1).is_none() && part(&api_server, 1).is_none());
+        drop((many, own));
+        for caller in [attacker, api_server] {
+            assert_eq!(caller.load(Ordering::Relaxed), 0);
+        }
+        assert_eq!(budget.left(), 100);
     }
 }

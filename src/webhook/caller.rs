@@ -4,6 +4,7 @@
 //! of them, two a third each, and so on. A caller that holds none gets one as
 //! long as there is any.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::budget::{Budget, Taken};
@@ -18,6 +19,8 @@ pub struct Caller {
     pub requests: Holding,
     /// Its reviews that are being decided.
     pub reviews: Holding,
+    /// Bytes that its reviews take.
+    pub memory: Arc<AtomicUsize>,
 }
 
 impl Caller {
@@ -27,6 +30,7 @@ impl Caller {
             peer,
             requests: Holding::default(),
             reviews: Holding::default(),
+            memory: Arc::default(),
         }
     }
 }

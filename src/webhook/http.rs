@@ -191,7 +191,8 @@ async fn answer(
     };
     let deadline = Instant::now() + patience(uri);
     let time = this.body.min(deadline - Instant::now());
-    let body = match body::read(body, &this.memory, time).await {
+    let memory = || this.memory.share(&caller.memory);
+    let body = match body::read(body, memory, time).await {
         Ok(body) => body,
         Err(error) => return this.unread(error),
     };
