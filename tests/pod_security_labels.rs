@@ -45,14 +45,18 @@ impl Cluster {
     }
 
     /// The namespace, from when the API server asks podseal about its pods. Its
-    /// labels are there from the start, so no view of them is ever an old one.
+    /// labels are there from the start, so no view of them is ever an old one. It
+    /// names its runner, as a profile that grants needs it.
     fn namespace(&self, name: &str, labels: &[(&str, &str)]) {
         let labels: serde_json::Map<String, Value> = labels
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).into()))
             .collect();
+        let runner = json!({"podseal.io/runner": "system:serviceaccount:gitlab:gitlab-runner"});
         let namespace = json!({
-            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels},
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": name, "labels": labels, "annotations": runner},
         });
         self.plane.apply(ADMIN, &namespace.to_string());
         let is_called = || {

@@ -149,7 +149,8 @@ fn a_corrected_pod_created_anew_needs_no_correction() {
             .as_object_mut()
             .expect("spec")
             .remove("nodeName");
-        let namespace = CLUSTER.namespace(Some(profile));
+        let runner = [("runner", "system:serviceaccount:gitlab:gitlab-runner")];
+        let namespace = CLUSTER.namespace_with(&[("profile", profile)], &runner);
         let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
         assert_eq!(code, 201, "{answer:#}");
         let decision = CLUSTER

@@ -289,6 +289,8 @@ fn a_windows_job_is_left_alone_with_the_reason_in_record_and_review_whatever_the
             folder,
             "--profile",
             profile,
+            "--annotation",
+            "podseal.io/runner=system:serviceaccount:gitlab:gitlab-runner",
             "-o",
             "json",
             "-",
