@@ -193,7 +193,7 @@ fn an_upgrade_from_0_2_0_is_refused_until_runners_are_named_or_the_value_is_set(
     ] {
         let told = release.is_refused_by_helm("upgrade", args);
         assert!(
-            told.contains(&format!("jobs of {open} (namespaces) would be denied")),
+            told.contains(&format!("jobs would be denied for: {open} (namespaces)")),
             "{told}"
         );
     }
@@ -245,7 +245,7 @@ fn an_upgrade_from_0_2_0_is_refused_until_runners_are_named_or_the_value_is_set(
     let rules = format!("--set-json=defaults=[{rule}]");
     let told = release.is_refused_by_helm("upgrade", &[&args[..], &[&rules]].concat());
     assert!(
-        told.contains("jobs of jobs (default rules) would be denied"),
+        told.contains("jobs would be denied for: jobs (default rules)"),
         "{told}"
     );
     let mut named = rule;
@@ -278,7 +278,7 @@ fn profiles_of_a_config_map_are_known_where_the_cluster_has_it() {
     release.plane.apply(ADMIN, &map.to_string());
     let told = release.is_refused_by_helm("install", &args);
     assert!(
-        told.contains("jobs of configmap-wide (namespaces) would be denied"),
+        told.contains("jobs would be denied for: configmap-wide (namespaces)"),
         "{told}"
     );
 }
