@@ -283,6 +283,18 @@ pub fn attacks(scale: usize) -> Vec<(String, String)> {
         "an update of much".to_owned(),
         review("UPDATE", &both, Some(&both)),
     ));
+    // As many comparisons as there are containers of one name, each with all that
+    // the old one violated.
+    let container = |add: String| {
+        format!(r#"{{"name":"a","securityContext":{{"capabilities":{{"add":{add}}}}}}}"#)
+    };
+    let one = container(list(|n| format!(r#""{n}""#), 10 * scale));
+    let many = list(|_| container(r#"["X"]"#.to_owned()), scale.min(1000));
+    let of = |containers: &str| format!(r#"{{"spec":{{"containers":{containers}}}}}"#);
+    attacks.push((
+        "containers of one name".to_owned(),
+        review("UPDATE", &of(&many), Some(&of(&format!("[{one}]")))),
+    ));
     let kind = "k".repeat(100 * scale);
     attacks.push((
         "no review".to_owned(),
