@@ -12,7 +12,7 @@ use super::apparmor::Annotations;
 use super::places;
 use super::standards::{Level, Rule, STANDARDS};
 use super::subject::{FieldPath, Value, Violation};
-use crate::admission::pod::{Container, List, Place, Pod};
+use crate::admission::pod::{Container, Place, Pod};
 
 /// Every violation of `level` in `new` that is not in `old`, in the order of
 /// [`for_each_violation`](super::for_each_violation).
@@ -23,17 +23,23 @@ pub fn for_each_new_violation<'p>(
     mut found: impl FnMut(Violation<'p>),
 ) {
     let before = State::of(old);
+    let pairs = before.pairs(new);
     let annotations = Annotations::of(new);
     for rule in STANDARDS.iter().filter(|rule| rule.holds_at(level)) {
-        for (place, container) in places(new) {
+        for Pair {
+            place,
+            container,
+            was,
+        } in &pairs
+        {
             // Most places violate nothing, and then there is nothing to compare.
             let mut is_violated = false;
             let ask = |found: &mut dyn FnMut(Violation<'p>)| {
-                rule.ask(new, &annotations, place, container, found);
+                rule.ask(new, &annotations, *place, *container, found);
             };
             ask(&mut |_| is_violated = true);
             if is_violated {
-                let known = before.known(rule, place, container);
+                let known = before.known(rule, *was);
                 ask(&mut |violation| {
                     if !known.contains(&violation) {
                         found(violation);
@@ -44,39 +50,59 @@ pub fn for_each_new_violation<'p>(
     }
 }
 
+/// A place of the new pod, and where it was in the old one.
+struct Pair<'p, 'a> {
+    place: Place,
+    container: Option<&'p Container<'a>>,
+    was: Option<Place>,
+}
+
 /// The pod as it was.
 struct State<'p, 'a> {
     pod: &'p Pod<'a>,
     annotations: Annotations<'p>,
-    containers: HashMap<(List, &'p str), usize>,
 }
 
 impl<'p, 'a> State<'p, 'a> {
     fn of(pod: &'p Pod<'a>) -> State<'p, 'a> {
-        let mut containers = HashMap::with_capacity(pod.all_containers().count());
-        for (place, container) in pod.all_containers() {
-            if let Place::Container(list, index) = place {
-                containers.insert((list, &*container.name), index);
-            }
-        }
         State {
             pod,
             annotations: Annotations::of(pod),
-            containers,
         }
     }
 
-    /// What violated this control, at the place that is now `place`.
-    fn known(&self, rule: &Rule, place: Place, container: Option<&Container<'_>>) -> Known<'p> {
-        let (place, container) = match (place, container) {
-            (Place::Container(list, _), Some(container)) => {
-                let Some(&index) = self.containers.get(&(list, &*container.name)) else {
-                    return Known(Vec::new());
-                };
-                let place = Place::Container(list, index);
-                (place, Some(self.pod.container(list, index)))
+    /// The places of `new`. A container of the old pod was one container of the
+    /// new one at most: of several with its name, which the API server refuses,
+    /// the first. Else each of them would be compared with all that it violated.
+    fn pairs<'n, 'b>(&self, new: &'n Pod<'b>) -> Vec<Pair<'n, 'b>> {
+        let mut containers = HashMap::with_capacity(self.pod.all_containers().count());
+        for (place, container) in self.pod.all_containers() {
+            if let Place::Container(list, _) = place {
+                containers.insert((list, &*container.name), place);
             }
-            _ => (Place::Pod, None),
+        }
+        let mut pairs = Vec::with_capacity(1 + new.all_containers().count());
+        pairs.extend(places(new).map(|(place, container)| Pair {
+            place,
+            container,
+            was: match (place, container) {
+                (Place::Container(list, _), Some(container)) => {
+                    containers.remove(&(list, &*container.name))
+                }
+                _ => Some(Place::Pod),
+            },
+        }));
+        pairs
+    }
+
+    /// What violated this control at the place that this one was.
+    fn known(&self, rule: &Rule, was: Option<Place>) -> Known<'p> {
+        let Some(place) = was else {
+            return Known(Vec::new());
+        };
+        let container = match place {
+            Place::Container(list, index) => Some(self.pod.container(list, index)),
+            Place::Pod => None,
         };
         let ask = |found: &mut dyn FnMut(Violation<'p>)| {
             rule.ask(self.pod, &self.annotations, place, container, found);
