@@ -31,8 +31,8 @@ static MEMORY: PeakAlloc = PeakAlloc;
 static MEASURING: Mutex<()> = Mutex::new(());
 
 /// What a body may take, by its length: what is charged for any.
-const TIMES: usize = 20;
-const BESIDE: usize = 4 << 20;
+const TIMES: usize = 36;
+const BESIDE: usize = 7 << 20;
 
 fn namespace(profile: &str, level: &str) -> Namespace {
     let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());

@@ -13,11 +13,15 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// The most containers of both pods of a review, in all lists. Kubernetes has no
-/// bound of its own but the size of an object.
+/// The most containers of a pod, in all lists. Kubernetes has no bound of its own
+/// but the size of an object.
 const CONTAINERS: usize = 1024;
-/// The most entries of lists, however short they are: more are read if the body
-/// has this many bytes for each of them.
+/// The most entries of a pod's lists, however short they are: more are read if the
+/// body has this many bytes for each of them.
+///
+/// Each pod of a review is held to these by itself. Otherwise a pod that may be
+/// created could not be changed any more, since the review of a change has it
+/// twice: no controller could remove a finalizer from it.
 const ENTRIES: usize = 4096;
 const BYTES_AN_ENTRY: usize = 32;
 
@@ -36,6 +40,8 @@ const ENTRY: usize = 192;
 /// Up to here nothing is gained by counting.
 const SMALL: usize = 1024 * 1024;
 
+/// How deep the fields of `request` are.
+const IN_REQUEST: usize = 1;
 /// How deep podseal reads: nothing below is in a list that it knows.
 const DEPTH: usize = 12;
 
@@ -126,25 +132,52 @@ impl Size {
 /// What was counted.
 #[derive(Debug, Default)]
 struct Count {
+    /// In the pod as it was.
+    old: Counted,
+    /// Everywhere else.
+    rest: Counted,
+    is_in_old: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Counted {
     containers: usize,
     objects: usize,
     entries: usize,
 }
 
-impl Count {
-    fn size(&self, length: usize) -> Size {
+impl Counted {
+    fn excess(self, length: usize) -> Option<Excess> {
         let count = self.objects + self.entries;
         let most = ENTRIES + length / BYTES_AN_ENTRY;
-        let excess = if self.containers > CONTAINERS {
+        if self.containers > CONTAINERS {
             Some(Excess::Containers(self.containers))
         } else if count > most {
             Some(Excess::Entries { count, most })
         } else {
             None
-        };
+        }
+    }
+
+    fn bytes(self) -> usize {
+        CONTAINER * self.containers + OBJECT * self.objects + ENTRY * self.entries
+    }
+}
+
+impl Count {
+    fn here(&mut self) -> &mut Counted {
+        match self.is_in_old {
+            true => &mut self.old,
+            false => &mut self.rest,
+        }
+    }
+
+    fn size(&self, length: usize) -> Size {
+        let both = [self.rest, self.old];
+        let excess = both.into_iter().find_map(|pod| pod.excess(length));
         // What is too much is not read.
         let lists = match excess {
-            None => CONTAINER * self.containers + OBJECT * self.objects + ENTRY * self.entries,
+            None => both.into_iter().map(Counted::bytes).sum(),
             Some(_) => 0,
         };
         Size {
@@ -159,6 +192,8 @@ impl Count {
 enum Kind {
     /// A field of an object, which is part of the object.
     Field,
+    /// The same, of the pod as it was, where it is a field of the request.
+    Old,
     /// An object whose keys are entries.
     Map,
     /// An entry of a list of containers.
@@ -181,10 +216,10 @@ struct Value<'c> {
 impl<'c> Value<'c> {
     fn entry(self, is_object: bool) {
         match self.kind {
-            Kind::Field | Kind::Map => {}
-            Kind::Container => self.count.containers += 1,
-            Kind::Volume | Kind::Object if is_object => self.count.objects += 1,
-            Kind::Volume | Kind::Object => self.count.entries += 1,
+            Kind::Field | Kind::Old | Kind::Map => {}
+            Kind::Container => self.count.here().containers += 1,
+            Kind::Volume | Kind::Object if is_object => self.count.here().objects += 1,
+            Kind::Volume | Kind::Object => self.count.here().entries += 1,
         }
     }
 }
@@ -211,17 +246,20 @@ impl<'de> Visitor<'de> for Value<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let keys_are_entries = matches!(self.kind, Kind::Map | Kind::Volume);
         while let Some((kind, list)) = map.next_key_seed(Key)? {
-            self.count.entries += usize::from(keys_are_entries);
+            self.count.here().entries += usize::from(keys_are_entries);
             if kind.is_none() && !keys_are_entries {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
+            let is_old = self.depth == IN_REQUEST && kind == Some(Kind::Old);
+            self.count.is_in_old |= is_old;
             map.next_value_seed(Value {
                 count: &mut *self.count,
                 kind: kind.unwrap_or(Kind::Field),
                 list,
                 depth: self.depth + 1,
             })?;
+            self.count.is_in_old &= !is_old;
         }
         self.entry(true);
         Ok(())
@@ -298,6 +336,7 @@ impl Visitor<'_> for Key {
             "containers" | "initContainers" | "ephemeralContainers" => {
                 (Some(Kind::Field), Kind::Container)
             }
+            "oldObject" => (Some(Kind::Old), Kind::Object),
             "volumes" => (Some(Kind::Field), Kind::Volume),
             "labels" | "annotations" | "nodeSelector" | "limits" | "requests" => {
                 (Some(Kind::Map), Kind::Object)
@@ -321,7 +360,9 @@ mod tests {
             depth: 0,
         };
         review.deserialize(&mut json).expect("it is JSON");
-        (count.containers, count.objects, count.entries)
+        let of = |pod: Counted| (pod.containers, pod.objects, pod.entries);
+        assert_eq!(of(count.old), (0, 0, 0));
+        of(count.rest)
     }
 
     #[test]
@@ -333,6 +374,35 @@ mod tests {
                 "volumes":[{"name":"v","emptyDir":{}}]}}}}"#;
         // Two labels, two capabilities, and the two keys of the volume.
         assert_eq!(counted(body), (3, 3, 6));
+    }
+
+    #[test]
+    fn a_pod_that_may_be_created_may_be_changed_and_not_to_one_that_may_not() {
+        let names: Vec<_> = (0..5000).map(|n| format!(r#""a{n}":"""#)).collect();
+        let annotated = format!(
+            r#"{{"metadata":{{"annotations":{{{}}}}}}}"#,
+            names.join(",")
+        );
+        let containers = |count| {
+            let list = vec![r#"{"name":"a","image":"b"}"#; count].join(",");
+            format!(r#"{{"spec":{{"containers":[{list}]}}}}"#)
+        };
+        let excess = |pod: &str, old: &str| {
+            let body = format!(r#"{{"request":{{"oldObject":{old},"object":{pod}}}}}"#);
+            Size::of(body.as_bytes()).excess
+        };
+        for pod in [&annotated, &containers(1024)] {
+            assert_eq!((excess(pod, "null"), excess(pod, pod)), (None, None));
+        }
+        let more = containers(1025);
+        let of_containers = Some(Excess::Containers(1025));
+        for old in ["null", &annotated, &more] {
+            assert_eq!(excess(&more, old), of_containers);
+        }
+        assert_eq!(excess("null", &more), of_containers);
+        // A key of that name means nothing elsewhere.
+        let within = format!(r#"{{"a":{{"oldObject":{more}}}}}"#);
+        assert_eq!(excess(&within, "null"), of_containers);
     }
 
     #[test]
