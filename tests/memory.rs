@@ -10,6 +10,7 @@ use std::time::Duration;
 use peak_alloc::PeakAlloc;
 use podseal::admission::judge::judge;
 use podseal::admission::policy::{LEVEL, Namespace, PROFILE, Settings};
+use podseal::admission::profile::{Profile, Profiles};
 use podseal::admission::request::Request;
 use podseal::admission::review::{correct, correction_size};
 use podseal::admission::size::Size;
@@ -40,9 +41,8 @@ fn namespace(profile: &str, level: &str) -> Namespace {
 }
 
 /// Answers `body` as the webhook does, and says what that was allowed to take.
-fn answer(webhook: Webhook, body: &[u8], namespace: &Namespace) -> usize {
+fn answer(webhook: Webhook, body: &[u8], namespace: &Namespace, settings: &Settings<'_>) -> usize {
     let size = Size::of(body);
-    let settings = Settings::built_in();
     let request = match Request::of_size(body, size) {
         Ok(request) => request,
         Err(error) => {
@@ -50,11 +50,11 @@ fn answer(webhook: Webhook, body: &[u8], namespace: &Namespace) -> usize {
             return size.bytes;
         }
     };
-    let corrections = correction_size(&request, &settings);
+    let corrections = correction_size(&request, settings);
     let about = About::of(&request);
     let decision = match webhook {
-        Webhook::Mutate => correct(request, namespace, &settings),
-        Webhook::Validate => judge(request, namespace, &settings),
+        Webhook::Mutate => correct(request, namespace, settings),
+        Webhook::Validate => judge(request, namespace, settings),
     };
     let answer = response::encode(about.uid(), &decision);
     let line = record::line(webhook, &about, &decision, Duration::ZERO);
@@ -64,21 +64,31 @@ fn answer(webhook: Webhook, body: &[u8], namespace: &Namespace) -> usize {
 
 /// The bytes that answering `body` took at most, and those that it was allowed
 /// to.
-fn cost(webhook: Webhook, body: &[u8], namespace: &Namespace) -> (usize, usize) {
+fn cost(
+    webhook: Webhook,
+    body: &[u8],
+    namespace: &Namespace,
+    settings: &Settings<'_>,
+) -> (usize, usize) {
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
-    let allowed = answer(webhook, body, namespace);
+    let allowed = answer(webhook, body, namespace, settings);
     (MEMORY.peak_usage() - before, allowed)
 }
 
 fn is_bounded(name: &str, body: &[u8]) {
+    let profiles = [
+        ("rootless", "baseline"),
+        ("openshift", "restricted"),
+        ("userns", "restricted"),
+    ];
+    is_bounded_with(name, body, &Settings::built_in(), &profiles);
+}
+
+fn is_bounded_with(name: &str, body: &[u8], settings: &Settings<'_>, profiles: &[(&str, &str)]) {
     for webhook in [Webhook::Mutate, Webhook::Validate] {
-        for (profile, level) in [
-            ("rootless", "baseline"),
-            ("openshift", "restricted"),
-            ("userns", "restricted"),
-        ] {
-            let (taken, allowed) = cost(webhook, body, &namespace(profile, level));
+        for (profile, level) in profiles {
+            let (taken, allowed) = cost(webhook, body, &namespace(profile, level), settings);
             let length = body.len();
             assert!(
                 taken <= allowed,
@@ -105,6 +115,53 @@ fn no_attack_takes_more_memory_than_was_taken_for_it_before() {
     for scale in [1, 30, 1000] {
         for (name, body) in attacks(scale) {
             is_bounded(&name, body.as_bytes());
+        }
+    }
+}
+
+/// A profile of one's own that says much, and grants.
+fn rich_profiles() -> Profiles {
+    let env: Vec<_> = (0..150)
+        .map(|n| format!("V{n}: {}", "x".repeat(n)))
+        .collect();
+    let context = "{privileged: true, runAsUser: 1000, seccompProfile: {type: RuntimeDefault}}";
+    let rules = format!(
+        "{{set: {{securityContext: {context}, env: {{{}}}}}, capabilities: {{drop: [MKNOD]}}, \
+         grants: {{baseline: [privileged], restricted: [privileged]}}}}",
+        env.join(", ")
+    );
+    let profile = format!(
+        "name: rich\nsummary: says much\npod: {{set: {{hostUsers: false}}}}\n\
+         containers: {{build: {rules}, helper: {rules}, init: {rules}}}\n"
+    );
+    let profile = Profile::from_yaml(&profile).expect("a profile");
+    let built_in = Profiles::built_in().iter().cloned();
+    built_in.chain([profile]).collect()
+}
+
+#[test]
+fn a_made_up_mark_takes_no_more_memory_than_was_taken_for_it_before() {
+    let _alone = MEASURING.lock();
+    warm_up();
+    let profiles = rich_profiles();
+    let settings = Settings {
+        profiles: &profiles,
+        ..Settings::built_in()
+    };
+    let mark = r#""podseal.io/corrected-as":"rich@00000000""#;
+    for scale in [10, 200] {
+        for (name, body) in attacks(scale) {
+            let marked = match body.contains(r#""annotations":{"#) {
+                true => body.replace(r#""annotations":{"#, &format!(r#""annotations":{{{mark},"#)),
+                false => body.replace(
+                    r#""labels":{"#,
+                    &format!(r#""annotations":{{{mark}}},"labels":{{"#),
+                ),
+            };
+            for body in [body, marked] {
+                let profiles = [("rich", "baseline"), ("rich", "restricted")];
+                is_bounded_with(&name, body.as_bytes(), &settings, &profiles);
+            }
         }
     }
 }
@@ -149,7 +206,7 @@ fn the_work_of_a_review_grows_no_faster_than_its_body() {
     let work = |webhook, body: &str, namespace: &Namespace| {
         let once = || {
             let before = processor_time();
-            answer(webhook, body.as_bytes(), namespace);
+            answer(webhook, body.as_bytes(), namespace, &Settings::built_in());
             processor_time() - before
         };
         (0..3).map(|_| once()).min().expect("three")
