@@ -2,8 +2,10 @@
 //! by clients that mean no good; a client that does is served meanwhile.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use podseal::admission::size::Size;
 use serde_json::Value;
 use support::block_on;
 use support::podseal::Podseal;
@@ -224,7 +226,7 @@ fn at_the_cap_a_connection_without_a_request_makes_room_before_one_that_had_some
 
 #[test]
 fn a_review_over_the_memory_for_bodies_is_shed_with_a_429_to_retry() {
-    let podseal = podseal(&["--max-body-memory", "5300KiB"]);
+    let podseal = podseal(&["--max-body-memory", "6MiB"]);
     block_on(async {
         let request = |bytes: usize| {
             let filler = "x".repeat(bytes);
@@ -297,8 +299,11 @@ fn one_address_cannot_hold_all_memory_for_bodies() {
     podseal.await_metric(shed, 1.0);
 }
 
-#[test]
-fn a_review_over_the_number_decided_at_once_is_shed_while_others_wait_for_the_api_server() {
+/// An API server that takes connections and says nothing, so that each look-up
+/// takes as long as one may.
+fn podseal_of_a_silent_api_server(
+    arguments: &[&str],
+) -> (Podseal, std::net::TcpListener, tempfile::NamedTempFile) {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let server = format!("https://{}", silent.local_addr().expect("an address"));
     let kubeconfig = tempfile::NamedTempFile::new().expect("a file");
@@ -311,8 +316,78 @@ fn a_review_over_the_number_decided_at_once_is_shed_while_others_wait_for_the_ap
     std::fs::write(kubeconfig.path(), text).expect("a kubeconfig");
     let podseal = Podseal::start(|command| {
         command.env("KUBECONFIG", kubeconfig.path());
-        command.args(["--max-reviews", "1"]);
+        command.args(arguments);
     });
+    (podseal, silent, kubeconfig)
+}
+
+/// A review that takes as much memory as one may, and not more than `most` in all.
+fn of_size(most: usize) -> String {
+    let body = |objects: usize| {
+        let pod = format!(
+            r#"{{"spec":{{"x":"{}","y":[{}{{}}]}}}}"#,
+            "x".repeat(3_500_000),
+            "{},".repeat(objects)
+        );
+        let review = as_sent(&review("large", "ci", &serde_json::json!({"spec": "POD"})));
+        review.replace(r#"{"spec":"POD"}"#, &pod)
+    };
+    let takes = |body: &str| {
+        let size = Size::of(body.as_bytes());
+        assert_eq!(size.excess, None);
+        size.bytes + body.len().next_power_of_two()
+    };
+    let of_one = (takes(&body(20_000)) - takes(&body(10_000))).div_ceil(10_000);
+    let objects = (most - takes(&body(10_000))) / of_one + 10_000;
+    let body = body(objects);
+    assert!(takes(&body) <= most && takes(&body) > most - (64 << 10));
+    body
+}
+
+#[test]
+fn one_address_cannot_hold_all_memory_by_one_review_after_the_other() {
+    const MOST: usize = 64 << 20;
+    let (podseal, _silent, _kubeconfig) = podseal_of_a_silent_api_server(&[]);
+    let attacker = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+    // As much as there is while others hold a little, and what an address gets.
+    let largest = [MOST - (512 << 10), MOST / 8 * 7 - (1 << 20)].map(of_size);
+    block_on(async {
+        let is_over = AtomicBool::new(false);
+        let attack = async {
+            let wire = Wire::connect_from(attacker, &podseal, b"http/1.1").await;
+            let mut wire = wire.expect("a handshake");
+            let mut waited = 0;
+            for body in largest.iter().cycle().take(6) {
+                let answer = wire.post("/mutate", body).await.expect("an answer");
+                let answer = String::from_utf8_lossy(&answer.body).into_owned();
+                waited += usize::from(answer.contains("did not answer in time"));
+            }
+            is_over.store(true, Ordering::Relaxed);
+            waited
+        };
+        let small = as_sent(&review("good", "ci", &serde_json::json!({"spec": {}})));
+        // Each waits two seconds, and they come one after the other.
+        let meanwhile = futures::future::join_all((0..3).map(async |client: u32| {
+            tokio::time::sleep(Duration::from_millis(700) * client).await;
+            let mut shed = Vec::new();
+            let mut wire = Wire::http1(&podseal).await;
+            while !is_over.load(Ordering::Relaxed) {
+                let answer = wire.post("/mutate", &small).await.expect("an answer");
+                let answer = String::from_utf8_lossy(&answer.body).into_owned();
+                shed.extend(Some(answer).filter(|answer| answer.contains("too many bytes")));
+            }
+            shed
+        }));
+        let (waited, shed) = tokio::join!(attack, meanwhile);
+        let shed = shed.concat();
+        assert!(waited >= 3, "only {waited} waited for their namespace");
+        assert!(shed.is_empty(), "{} were shed: {}", shed.len(), shed[0]);
+    });
+}
+
+#[test]
+fn a_review_over_the_number_decided_at_once_is_shed_while_others_wait_for_the_api_server() {
+    let (podseal, _silent, _kubeconfig) = podseal_of_a_silent_api_server(&["--max-reviews", "1"]);
     block_on(async {
         let all = ["a", "b", "c", "d"].map(|uid| response(&podseal, uid));
         let all = futures::future::join_all(all).await;

@@ -8,6 +8,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Debug)]
 pub struct Budget(Arc<AtomicUsize>);
 
+/// How many times what it leaves free the only part of a caller may be. A caller
+/// needs a whole review more often than much, so this is more than its several
+/// parts may be; yet what is left is enough for the small reviews of others.
+const ONLY_PART: usize = 7;
+
+/// The most that a single part of a budget of `amount` can be for one caller.
+pub fn only_part(amount: usize) -> usize {
+    amount / (ONLY_PART + 1) * ONLY_PART
+}
+
 /// A part of a budget. It goes back when this is dropped, on whichever thread
 /// that is: what was taken for a review is held until nothing of it is left, even
 /// if its client has gone meanwhile.
@@ -37,7 +47,7 @@ impl Budget {
 
     /// A part of it that is empty yet. It grows while the caller, who holds
     /// `by_caller` in all, leaves as much free as it has; the only part that a
-    /// caller has grows as long as there is anything.
+    /// caller has, while it leaves a seventh as much.
     pub fn share(&self, by_caller: &Arc<AtomicUsize>) -> Taken {
         Taken {
             left: Arc::clone(&self.0),
@@ -83,7 +93,8 @@ impl Taken {
         };
         let held = by_caller.fetch_add(more, Ordering::Relaxed);
         let left = self.left.load(Ordering::Relaxed);
-        held == self.amount || held + more <= left.saturating_sub(more)
+        let times = if held == self.amount { ONLY_PART } else { 1 };
+        held + more <= times.saturating_mul(left.saturating_sub(more))
     }
 
     fn give_back_to_caller(&self, less: usize) {
@@ -127,20 +138,28 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_leaves_as_much_free_as_it_takes_unless_it_takes_once() {
+    fn a_caller_leaves_as_much_free_as_it_takes_or_a_seventh_of_that_if_it_takes_once() {
         let budget = Budget::new(100);
         let [attacker, api_server] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
         let part = |caller, amount| {
             let mut part = budget.share(caller);
             part.grow_to(amount).then_some(part)
         };
-        let only = part(&attacker, 90).expect("it is the only one");
+        assert!(part(&attacker, 88).is_none());
+        let only = part(&attacker, 87).expect("it is the only one");
         assert!(part(&attacker, 1).is_none());
+        assert!(
+            part(&api_server, 11).is_some(),
+            "others have theirs of the rest"
+        );
         drop(only);
         let many: Vec<_> = std::iter::from_fn(|| part(&attacker, 10)).collect();
         assert_eq!(many.len(), 5);
         let mut own = part(&api_server, 10).expect("half is left for others");
-        assert!(!own.grow_to(51) && own.grow_to(50), "there is no more");
+        assert!(
+            !own.grow_to(44) && own.grow_to(43),
+            "there is no more for it"
+        );
         assert!(part(&attacker, 1).is_none() && part(&api_server, 1).is_none());
         drop((many, own));
         for caller in [attacker, api_server] {

@@ -20,7 +20,7 @@ use axum::{Extension, Router};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::body::{self, Held, Unread};
-use super::budget::{Budget, Taken};
+use super::budget::{Budget, Taken, only_part};
 use super::caller::Caller;
 use super::limits::Limits;
 use super::{record, response};
@@ -60,7 +60,7 @@ pub struct Webhook {
     body: Duration,
     /// Bytes for bodies.
     memory: Budget,
-    /// All of them.
+    /// The most of them for one review.
     most: usize,
     /// Places for requests, whatever they wait for.
     requests: Budget,
@@ -89,7 +89,7 @@ impl Webhook {
             namespaces,
             body: limits.body,
             memory: Budget::new(limits.memory),
-            most: limits.memory,
+            most: only_part(limits.memory),
             requests: Budget::new(limits.requests),
             reviews: Budget::new(limits.reviews),
             turns: Arc::new(Semaphore::new(turns())),
