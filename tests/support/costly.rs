@@ -295,6 +295,18 @@ pub fn attacks(scale: usize) -> Vec<(String, String)> {
         "containers of one name".to_owned(),
         review("UPDATE", &of(&many), Some(&of(&format!("[{one}]")))),
     ));
+    // As much as a container has without a text, in both pods and all lists.
+    let full = r#"{"livenessProbe":{"httpGet":{},"tcpSocket":{}},"readinessProbe":{"httpGet":{},"tcpSocket":{}},"startupProbe":{"httpGet":{},"tcpSocket":{}},"lifecycle":{"postStart":{"httpGet":{}},"preStop":{"httpGet":{}}},"env":[null],"ports":[null],"volumeMounts":[null],"volumeDevices":[null],"securityContext":{"capabilities":{"add":[""],"drop":[""]},"sysctls":[null],"supplementalGroups":[1]}}"#;
+    for element in [full, "null"] {
+        let third = same(element, (20 * scale).min(1023) / 3);
+        let pod = format!(
+            r#"{{"spec":{{"initContainers":{third},"containers":{third},"ephemeralContainers":{third}}}}}"#
+        );
+        attacks.push((
+            format!("containers {element}"),
+            review("UPDATE", &pod, Some(&pod)),
+        ));
+    }
     let kind = "k".repeat(100 * scale);
     attacks.push((
         "no review".to_owned(),
