@@ -4,7 +4,7 @@
 //! on behalf of a request.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore, watch};
@@ -60,6 +60,9 @@ struct Table {
     /// What each connection is told that comes now.
     order: Option<(Order, Closed)>,
     open: HashMap<u64, Entry>,
+    /// Who is connected, or still has something of what requests share: a review
+    /// that is being decided outlives its connection.
+    callers: HashMap<Peer, Weak<Caller>>,
 }
 
 struct Entry {
@@ -228,11 +231,20 @@ impl Table {
         self.open.iter().map(candidate).collect()
     }
 
-    /// What all connections of `peer` share.
-    fn caller(&self, peer: Peer) -> Arc<Caller> {
-        let mut callers = self.open.values().map(|entry| &entry.caller);
-        let known = callers.find(|caller| caller.peer == peer);
-        known.map_or_else(|| Arc::new(Caller::new(peer)), Arc::clone)
+    /// What all connections of `peer` share, those that are gone included while
+    /// anything of theirs is held: else a peer would have a new share by a new
+    /// connection.
+    fn caller(&mut self, peer: Peer) -> Arc<Caller> {
+        if let Some(caller) = self.callers.get(&peer).and_then(Weak::upgrade) {
+            return caller;
+        }
+        // As many as have come since are looked at, at most.
+        if self.callers.len() > 2 * self.open.len() {
+            self.callers.retain(|_, caller| caller.strong_count() > 0);
+        }
+        let caller = Arc::new(Caller::new(peer));
+        self.callers.insert(peer, Arc::downgrade(&caller));
+        caller
     }
 }
 
@@ -403,6 +415,24 @@ mod tests {
         let newcomer = waiting.await;
         assert!(!is_open(&place) && is_open(&newcomer));
         assert!(api_server.iter().all(is_open));
+    }
+
+    #[test]
+    fn a_peer_has_no_new_share_by_a_new_connection_while_anything_is_held() {
+        let connections = connections(8);
+        let (place, _request) = busy(&connections, 1);
+        // As a review holds it that is being decided.
+        let held_by = Arc::clone(&place.caller);
+        drop(place);
+        let (place, _request) = busy(&connections, 1);
+        assert!(Arc::ptr_eq(&held_by, &place.caller));
+        drop(held_by);
+        drop(place);
+        for host in 2..=200 {
+            busy(&connections, host);
+        }
+        let known = connections.table().callers.len();
+        assert!(known <= 3, "{known} are remembered");
     }
 
     #[tokio::test]

@@ -162,7 +162,7 @@ async fn answer_by_rules(
     this: &Arc<Webhook>,
     webhook: record::Webhook,
     method: &Method,
-    caller: &Caller,
+    caller: &Arc<Caller>,
     uri: &Uri,
     body: Body,
 ) -> Response {
@@ -181,7 +181,7 @@ async fn answer(
     this: &Arc<Webhook>,
     webhook: record::Webhook,
     rules: Option<&RulesDigest>,
-    caller: &Caller,
+    caller: &Arc<Caller>,
     uri: &Uri,
     body: Body,
 ) -> Response {
@@ -213,7 +213,7 @@ async fn answer(
 async fn answer_apart(
     this: &Arc<Webhook>,
     webhook: record::Webhook,
-    caller: &Caller,
+    caller: &Arc<Caller>,
     mut body: Held,
     deadline: Instant,
 ) -> Result<Response, Response> {
@@ -233,7 +233,10 @@ async fn answer_apart(
     };
     let start = Instant::now();
     let turn = this.turn(&body, deadline).await?;
+    // It goes on without its connection, and counts for the caller until its end.
+    let held_by = Arc::clone(caller);
     let looked = tokio::task::spawn_blocking(move || {
+        let _held_by = held_by;
         let size = Size::of(&body.bytes);
         let namespace = Request::without_pods(&body.bytes)
             .map(|request| request.namespace.as_deref().map(str::to_owned))
@@ -248,7 +251,9 @@ async fn answer_apart(
     let namespace = this.namespace(&name, caller, deadline).await;
     let turn = this.turn(&body, deadline).await?;
     let this = Arc::clone(this);
+    let held_by = Arc::clone(caller);
     let decided = tokio::task::spawn_blocking(move || {
+        let _held_by = held_by;
         let Held { bytes, mut memory } = body;
         let request = this.read(&bytes, size);
         let answered = request
