@@ -248,7 +248,7 @@ impl Clients {
 
     /// Posts one large review, of which the last byte does not come.
     fn hold(&self, podseal: &Podseal, ca: &str) -> Stream {
-        let large = json!({"spec": {"x": "x".repeat(1_000_000)}});
+        let large = json!({"spec": {"x": "x".repeat(500_000)}});
         let request = wire::post("/mutate", &review("u", "ci", &large).to_string());
         let mut holder = connect(podseal, ca, Some(&self.identity));
         let all_but_one = &request[..request.len() - 1];
