@@ -306,7 +306,9 @@ fn verdict(
 ) -> Option<(Order, Closed)> {
     let abort = |why| Some((Order::Abort, why));
     match activity.doing() {
-        Doing::Handshake(since) if since > limits.handshake => abort(Closed::Handshake),
+        // A handshake has a timer of its own, which counts it as failed. This is for
+        // one that the timer cannot end.
+        Doing::Handshake(since) if since > limits.handshake * 2 => abort(Closed::Handshake),
         Doing::Header(since) if since > limits.header => abort(Closed::HeaderTimeout),
         Doing::Request(since) if since > limits.request => abort(Closed::Stuck),
         // A client of HTTP/2 knows that it is over, and has had its time. One of
