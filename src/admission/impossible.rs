@@ -9,7 +9,7 @@
 //! |---|---|---|---|
 //! | a container's name of more than 63 bytes | the API server | allowed, unchanged | denied |
 //! | annotations of more than 256 KiB | the API server | allowed, unchanged | denied |
-//! | more containers or entries than are read: [`Excess`](super::size::Excess) | podseal | denied | denied |
+//! | more containers or entries than are read: [`Excess`] | podseal | denied | denied |
 //!
 //! Allowing what the API server refuses opens nothing: `/validate` denies the
 //! same pod. It has the API server's own message reach the pod's author.

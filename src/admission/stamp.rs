@@ -10,7 +10,7 @@
 //! podseal's mutating webhook, could write one. It spares a pod the comparison
 //! with its profile and nothing else; the namespace's level is asked for as ever,
 //! and what the profile grants counts only beside its limits
-//! ([`narrowing`](super::narrowing)).
+//! (`narrowing`).
 
 use super::adjusted::Adjusted;
 use super::pod::Pod;
