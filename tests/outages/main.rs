@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use support::block_on;
 use support::podseal::Podseal;
+use support::review::as_sent;
 
 #[path = "../support/proxy.rs"]
 mod proxy;
@@ -78,7 +79,7 @@ impl Asker {
                 "dryRun": false,
             },
         });
-        let request = self.client.post(&self.url).body(review.to_string());
+        let request = self.client.post(&self.url).body(as_sent(&review));
         let answer = request.send().await.expect("an answer");
         assert_eq!(answer.status(), 200);
         let answer = answer.bytes().await.expect("a whole answer");
