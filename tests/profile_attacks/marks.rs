@@ -39,7 +39,11 @@ fn judged_alone(folder: &Path) -> (ControlPlane, Podseal) {
     let namespace = json!({
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": {"name": "jobs", "labels": {"podseal.io/profile": "contained"}},
+        "metadata": {
+            "name": "jobs",
+            "labels": {"podseal.io/profile": "contained"},
+            "annotations": {"podseal.io/runner": "system:serviceaccount:gitlab:gitlab-runner"},
+        },
     });
     plane.apply(ADMIN, &namespace.to_string());
     // Without a mark it lacks what its profile sets.
