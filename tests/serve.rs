@@ -194,7 +194,10 @@ fn tells_what_is_wrong_with_a_body_that_is_no_review() {
     let cases: Vec<(String, &str)> = vec![
         (String::new(), "EOF"),
         ("not json".to_owned(), "expected"),
-        ("[]".to_owned(), "podseal answers admission.k8s.io/v1"),
+        (
+            "[]".to_owned(),
+            "no AdmissionReview: invalid type: sequence, expected an object",
+        ),
         (deep, "no AdmissionReview"),
         (good.to_string()[..500].to_owned(), "EOF"),
         (twice, "duplicate field `uid`"),
