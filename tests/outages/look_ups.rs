@@ -62,6 +62,10 @@ impl Slow {
     }
 
     fn podseal(&self) -> Podseal {
+        self.podseal_with(&[])
+    }
+
+    fn podseal_with(&self, arguments: &[&str]) -> Podseal {
         let folder = tempfile::tempdir().expect("a folder");
         let (kubeconfig, rules) = (folder.path().join("config"), folder.path().join("rules"));
         std::fs::write(&kubeconfig, self.server.kubeconfig()).expect("a kubeconfig");
@@ -69,7 +73,7 @@ impl Slow {
         let podseal = Podseal::start(|command| {
             command.env("KUBECONFIG", &kubeconfig);
             command.arg("--defaults").arg(&rules);
-            command.args(MEMORY);
+            command.args(arguments);
         });
         await_condition("it lists", || lists(&podseal) == 1, String::new);
         podseal
@@ -139,7 +143,7 @@ fn an_attacker_who_asks_for_namespaces_that_are_not_there_starves_no_job() {
 fn many_reviews_of_one_namespace_at_once_cost_a_look_up_or_two() {
     let api_server = Slow::start(Duration::from_millis(300));
     api_server.create("ci-job-1");
-    let podseal = api_server.podseal();
+    let podseal = api_server.podseal_with(&MEMORY);
     let said = Asker::of(&podseal).ask_all(&vec!["ci-job-1".to_owned(); 64]);
     assert_eq!(said, vec![Said::profile("rootless"); 64]);
     // One for the first, one for all who came while it was under way; and some for
