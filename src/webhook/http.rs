@@ -6,7 +6,9 @@
 )]
 
 use std::ops::Deref;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -16,7 +18,7 @@ use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use axum::{Extension, Router};
-
+use futures::poll;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::body::{self, Held, Unread};
@@ -227,12 +229,12 @@ async fn answer_apart(
         bytes: LEAST * body.bytes.len(),
         excess: None,
     };
-    this.make_room(&mut body, least)?;
     let Some(_place) = caller.reviews.take(&this.reviews) else {
         return Err(this.shed(Shed::Concurrency, body::uid(&body.bytes)));
     };
     let start = Instant::now();
     let turn = this.turn(&body, deadline).await?;
+    this.make_room(&mut body, least)?;
     // It goes on without its connection, and counts for the caller until its end.
     let held_by = Arc::clone(caller);
     let looked = tokio::task::spawn_blocking(move || {
@@ -246,10 +248,12 @@ async fn answer_apart(
     });
     let (mut body, size, name) = looked.await.expect("counting does not panic");
     let name = name.map_err(|error| this.no_review(&error))?;
+    body.memory.shrink_to(body.bytes.capacity());
     let name = this.named(name)?;
-    this.make_room(&mut body, size)?;
+    this.check_room(&body, size)?;
     let namespace = this.namespace(&name, caller, deadline).await;
     let turn = this.turn(&body, deadline).await?;
+    this.make_room(&mut body, size)?;
     let this = Arc::clone(this);
     let held_by = Arc::clone(caller);
     let decided = tokio::task::spawn_blocking(move || {
@@ -278,22 +282,38 @@ impl Webhook {
             return Err(self.shed(Shed::Concurrency, body::uid(&body.bytes)));
         };
         let start = Instant::now();
+        let request = self.read(&body.bytes, size)?;
+        let name = self.named(request.namespace.as_deref().map(str::to_owned))?;
+        let mut namespace = pin!(self.namespace(&name, caller, deadline));
+        if let Poll::Ready(namespace) = poll!(&mut namespace) {
+            return self.decide(webhook, request, &namespace, start, &mut body.memory);
+        }
+        // While it waits it holds its body only, so that many can wait.
+        drop(request);
+        body.memory.shrink_to(body.bytes.capacity());
+        let namespace = namespace.await;
+        self.make_room(&mut body, size)?;
         let Held { bytes, mut memory } = body;
         let request = self.read(&bytes, size)?;
-        let name = self.named(request.namespace.clone())?;
-        let namespace = self.namespace(&name, caller, deadline).await;
         self.decide(webhook, request, &namespace, start, &mut memory)
+    }
+
+    /// Whether one review may take as much as one of this size needs, and how many
+    /// bytes that is with its body.
+    fn check_room(&self, body: &Held, size: Size) -> Result<usize, Response> {
+        let bytes = body.bytes.capacity() + size.bytes;
+        if bytes <= self.most {
+            return Ok(bytes);
+        }
+        let text = "the review holds more than --max-body-memory has room for";
+        let uid = body::uid(&body.bytes);
+        let code = StatusCode::PAYLOAD_TOO_LARGE;
+        Err(self.refuse(Refused::TooLarge, code, text, uid))
     }
 
     /// Takes the memory that a review of this size needs beside its body.
     fn make_room(&self, body: &mut Held, size: Size) -> Result<(), Response> {
-        let bytes = body.bytes.capacity() + size.bytes;
-        if bytes > self.most {
-            let text = "the review holds more than --max-body-memory has room for";
-            let uid = body::uid(&body.bytes);
-            let code = StatusCode::PAYLOAD_TOO_LARGE;
-            return Err(self.refuse(Refused::TooLarge, code, text, uid));
-        }
+        let bytes = self.check_room(body, size)?;
         if !body.memory.grow_to(bytes) {
             return Err(self.shed(Shed::Memory, body::uid(&body.bytes)));
         }

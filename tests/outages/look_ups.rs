@@ -17,10 +17,6 @@ use crate::support::controlplane::await_condition;
 use crate::support::podseal::Podseal;
 use crate::{Asker, Said, lists};
 
-/// More than all of the reviews take that wait here: what is tried is the order of
-/// look-ups, and not what happens when there is no memory.
-pub(crate) const MEMORY: [&str; 2] = ["--max-body-memory", "512MiB"];
-
 const RULES: &str = "rules: [{name: jobs, namespaces: {prefix: ci-job-}, profile: rootless}]";
 
 /// An API server that takes its time, and the namespaces that it has.
@@ -62,10 +58,6 @@ impl Slow {
     }
 
     fn podseal(&self) -> Podseal {
-        self.podseal_with(&[])
-    }
-
-    fn podseal_with(&self, arguments: &[&str]) -> Podseal {
         let folder = tempfile::tempdir().expect("a folder");
         let (kubeconfig, rules) = (folder.path().join("config"), folder.path().join("rules"));
         std::fs::write(&kubeconfig, self.server.kubeconfig()).expect("a kubeconfig");
@@ -73,7 +65,6 @@ impl Slow {
         let podseal = Podseal::start(|command| {
             command.env("KUBECONFIG", &kubeconfig);
             command.arg("--defaults").arg(&rules);
-            command.args(arguments);
         });
         await_condition("it lists", || lists(&podseal) == 1, String::new);
         podseal
@@ -139,19 +130,45 @@ fn an_attacker_who_asks_for_namespaces_that_are_not_there_starves_no_job() {
     assert!(busy >= Some(100.0), "the attacker was answered: {busy:?}");
 }
 
+/// How many reviews of one address may wait, by default: nearly half of
+/// `--max-reviews`.
+const WAITING: usize = 120;
+
+// Reading all of these at once would take more than `--max-body-memory`.
 #[test]
 fn many_reviews_of_one_namespace_at_once_cost_a_look_up_or_two() {
     let api_server = Slow::start(Duration::from_millis(300));
     api_server.create("ci-job-1");
-    let podseal = api_server.podseal_with(&MEMORY);
-    let said = Asker::of(&podseal).ask_all(&vec!["ci-job-1".to_owned(); 64]);
-    assert_eq!(said, vec![Said::profile("rootless"); 64]);
+    let podseal = api_server.podseal();
+    let said = Asker::of(&podseal).ask_all(&vec!["ci-job-1".to_owned(); WAITING]);
+    assert_eq!(said, vec![Said::profile("rootless"); WAITING]);
     // One for the first, one for all who came while it was under way; and some for
     // those that a busy machine made late.
     let gets = api_server.gets("ci-job-1");
-    assert!((1..=4).contains(&gets), "{gets} look-ups for 64 reviews");
+    assert!(
+        (1..=4).contains(&gets),
+        "{gets} look-ups for {WAITING} reviews"
+    );
     let live = podseal.metric(r#"podseal_namespace_lookups_total{outcome="live"}"#);
-    assert_eq!(live, Some(64.0), "each review has its own outcome");
+    assert_eq!(
+        live,
+        Some(WAITING as f64),
+        "each review has its own outcome"
+    );
+}
+
+// Each takes 1.3 MiB to be read, and the address has 32.
+#[test]
+fn large_reviews_hold_no_more_than_their_bodies_while_they_wait() {
+    let api_server = Slow::start(Duration::from_secs(1));
+    api_server.create("ci-job-1");
+    let podseal = api_server.podseal();
+    let mut pod = crate::support::pod("default-with-service");
+    pod["metadata"]["annotations"]["example.com/long"] = "x".repeat(200_000).into();
+    let asker = Asker::of(&podseal);
+    let reviews = (0..60).map(|_| asker.asking_about("ci-job-1", pod.clone()));
+    let said = block_on(join_all(reviews));
+    assert_eq!(said, vec![Said::profile("rootless"); 60]);
 }
 
 #[test]

@@ -65,6 +65,11 @@ impl Asker {
     }
 
     async fn asking(&self, namespace: &str) -> Said {
+        let pod = support::pod("default-with-service");
+        self.asking_about(namespace, pod).await
+    }
+
+    async fn asking_about(&self, namespace: &str, pod: Value) -> Said {
         let review = json!({
             "apiVersion": "admission.k8s.io/v1",
             "kind": "AdmissionReview",
@@ -75,7 +80,7 @@ impl Asker {
                 "namespace": namespace,
                 "operation": "CREATE",
                 "userInfo": {"username": "system:serviceaccount:gitlab:gitlab-runner"},
-                "object": support::pod("default-with-service"),
+                "object": pod,
                 "dryRun": false,
             },
         });

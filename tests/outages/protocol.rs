@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::look_ups::MEMORY;
 use crate::scripted::{Question, Reply, Scripted, Then, line, list, namespace};
 use crate::support::controlplane::await_condition;
 use crate::support::podseal::Podseal;
@@ -31,14 +30,10 @@ impl Label {
 }
 
 pub(crate) fn podseal_of(server: &Scripted) -> Podseal {
-    podseal_with(server, &[])
-}
-
-fn podseal_with(server: &Scripted, arguments: &[&str]) -> Podseal {
     let kubeconfig = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(kubeconfig.path(), server.kubeconfig()).expect("a kubeconfig");
     Podseal::start(|command| {
-        command.env("KUBECONFIG", kubeconfig.path()).args(arguments);
+        command.env("KUBECONFIG", kubeconfig.path());
     })
 }
 
@@ -208,7 +203,7 @@ fn a_hanging_server_is_asked_for_a_bounded_number_at_once_and_the_others_are_tol
         }
         _ => Reply::Silence,
     });
-    let podseal = podseal_with(&server, &MEMORY);
+    let podseal = podseal_of(&server);
     await_condition("it lists", || lists(&podseal) == 1, String::new);
     // One client has half of the places for reviews, and half of those for look-ups.
     let names: Vec<_> = (0..200).map(|number| format!("n-{number}")).collect();

@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -347,6 +347,9 @@ impl ControlPlane {
 
     /// A kubeconfig file of `user`, whose requests go to `port`.
     pub fn kubeconfig_by(&self, user: &str, port: u16) -> PathBuf {
+        // Tests run in parallel, and none may read what another has half written.
+        static WRITING: Mutex<()> = Mutex::new(());
+        let _writing = WRITING.lock();
         let path = self.folder.join(format!("{user}-{port}.kubeconfig"));
         if !path.exists() {
             std::fs::write(&path, self.kubeconfig_text(user, port)).expect("a kubeconfig");
