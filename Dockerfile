@@ -56,17 +56,19 @@ RUN set -eu; \
 # The dependencies, in a layer that lasts until Cargo.lock changes. cargo wants
 # every file that Cargo.toml names, so there is an empty one for each.
 COPY Cargo.toml Cargo.lock ./
+COPY crates/admission/Cargo.toml crates/admission/
 RUN set -eu; \
-    mkdir src benches; \
-    touch src/lib.rs benches/review.rs benches/serving.rs; \
+    mkdir src benches crates/admission/src; \
+    touch src/lib.rs crates/admission/src/lib.rs benches/review.rs benches/serving.rs; \
     echo 'fn main() {}' | tee src/main.rs >build.rs; \
     cargo auditable build --release --locked --lib; \
     # By their times the files to come may look older than what stood in for them.
-    cargo clean --release --package podseal; \
-    rm -r src build.rs
+    cargo clean --release --package podseal --package podseal-admission; \
+    rm -r src crates/admission/src build.rs
 
 COPY build.rs ./
 COPY docs/profile.schema.json docs/
+COPY crates crates
 COPY src src
 # The commit, for `podseal --version`, the log and the metrics.
 ARG REVISION

@@ -14,7 +14,7 @@ demo: ## See podseal correct and deny real job pods; needs Rust, no cluster
 	$(CARGO) run --quiet --locked --example demo
 
 test: controlplane promtool ## Run every test, against a real API server; needs Rust and Go
-	$(CARGO) test --locked
+	$(CARGO) test --locked --workspace
 
 soak: controlplane ## Run the faults for long: restarts, floods and an outage of a minute
 	SOAK_FACTOR=$${SOAK_FACTOR:-20} PODSEAL_TEST_OUTAGE_SECONDS=60 \
@@ -48,11 +48,11 @@ fuzz: ## Run the fuzz targets for FUZZ_SECONDS (20) each; needs a C++ compiler
 	@.ci/fuzz
 
 lint: ## Check the format, clippy and the documentation
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --locked --manifest-path fuzz/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}" --no-default-features -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
 deny: ## Check licences, bans and sources of the dependencies
 	@.ci/cargo-deny check bans licenses sources

@@ -9,12 +9,12 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use admission::judge::judge;
+use admission::policy::{Namespace, PROFILE, Settings};
+use admission::request::Request;
+use admission::response::encode;
+use admission::review::{Decision, correct};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use podseal::admission::judge::judge;
-use podseal::admission::policy::{Namespace, PROFILE, Settings};
-use podseal::admission::request::Request;
-use podseal::admission::review::{Decision, correct};
-use podseal::webhook::response::encode;
 use serde_json::Value;
 
 #[path = "../tests/support/answer.rs"]

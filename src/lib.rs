@@ -4,16 +4,16 @@
 //! A pure core decides; a thin shell serves. Data travels one way:
 //!
 //! ```text
-//! bytes ─▶ Request ─▶ Job ─▶ Policy ─▶ Changes ─▶ Decision ─▶ response + log event
-//!          └────────────── admission/ ──────────────────┘     webhook/, cli/
+//! bytes ─▶ Request ─▶ Job ─▶ Policy ─▶ Changes ─▶ Decision ─▶ response + record
+//!          └───────────────────── crates/admission ──────────────────────────┘
 //!                              ▲
 //!                  Namespace ──┘  cluster/ (watch cache, live GET, or a file)
 //! ```
 //!
 //! | room | what it does |
 //! |---|---|
-//! | [`admission`] | decides: profiles, changes, sentences; no I/O |
-//! | [`webhook`] | serves: TLS, HTTP, the response, the log event |
+//! | `crates/admission` | decides: profiles, changes, sentences, the response and the record; no I/O |
+//! | [`webhook`] | serves: TLS, HTTP, the log |
 //! | [`cluster`] | knows namespaces: from the API server, or from a file |
 //! | [`certificates`] | the serving certificate and its sources |
 //! | [`rules`] | what an administrator says in files: profiles, defaults |
@@ -23,9 +23,6 @@
 //! | [`probe`] | asks a podseal as an API server would, to see whether it answers |
 //! | [`seldom`] | lines of the log that anybody can cause |
 //! | [`cli`] | the commands and what they print |
-//! | `profiles/*.yaml` | the built-in profiles |
-
-pub mod admission;
 
 pub mod certificates;
 pub mod cli;

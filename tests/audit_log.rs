@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use admission::pod_security::Family;
 use answer::{corrected, fixture};
 use boon::{Compiler, SchemaIndex, Schemas};
-use podseal::admission::pod_security::Family;
 use records::{
     HOSTILE, by_stranger, hostile, job, record_of, response_in, review_in, update_in, with_home,
     with_violations,

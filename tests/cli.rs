@@ -285,7 +285,7 @@ fn profiles_lists_them_and_prints_one_in_the_format_users_write() {
             "{list}"
         );
         let one = podseal(&["profiles", name], "");
-        let profile = podseal::admission::profile::Profile::from_yaml(&text(&one.stdout));
+        let profile = admission::profile::Profile::from_yaml(&text(&one.stdout));
         assert_eq!(profile.expect("a profile").name, name);
     }
     let unknown = podseal(&["profiles", "rootles"], "");

@@ -1,12 +1,12 @@
 //! What a profile can say beyond the built-in ones, since theirs is the format
 //! users will write.
 
-use podseal::admission::judge::judge;
-use podseal::admission::policy::{LEVEL, Namespace, PROFILE, Settings};
-use podseal::admission::profile::{Profile, Profiles};
-use podseal::admission::request::Request;
-use podseal::admission::review::{Allowed, Outcome, correct};
-use podseal::admission::stamp::CORRECTED_AS;
+use admission::judge::judge;
+use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
+use admission::profile::{Profile, Profiles};
+use admission::request::Request;
+use admission::review::{Allowed, Outcome, correct};
+use admission::stamp::CORRECTED_AS;
 use serde_json::{Value, json};
 
 #[path = "support/answer.rs"]

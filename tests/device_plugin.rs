@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::LazyLock;
 
-use podseal::admission::profile::Profiles;
+use admission::profile::Profiles;
 use serde_json::{Value, json};
 use support::controlplane::{ADMIN, ControlPlane};
 use support::{chart, text};

@@ -51,12 +51,12 @@ fn a_change_of_very_many_capabilities_is_told_in_a_short_sentence() {
         panic!("corrected")
     };
     let review = answer::review_of(&pod).to_string();
-    let request = podseal::admission::request::Request::from_review(review.as_bytes());
+    let request = admission::request::Request::from_review(review.as_bytes());
     let label = ("podseal.io/profile".to_owned(), "rootless".to_owned());
-    let namespace = podseal::admission::policy::Namespace::new("gitlab-ci", [label], []);
-    let settings = podseal::admission::policy::Settings::built_in();
+    let namespace = admission::policy::Namespace::new("gitlab-ci", [label], []);
+    let settings = admission::policy::Settings::built_in();
     let request = request.expect("a review");
-    let decision = podseal::admission::review::correct(request, &namespace, &settings);
+    let decision = admission::review::correct(request, &namespace, &settings);
     for change in &decision.changes {
         assert!(change.to_string().len() < 500, "{change}");
     }
@@ -82,12 +82,11 @@ fn a_control_is_named_however_many_violations_stand_before_it() {
     let sysctls = json!({"sysctls": [{"name": "kernel.shm_rmid_forced"}, {"name": "kernel.evil"}]});
     let pod = json!({"spec": {"containers": containers, "securityContext": sysctls}});
     let review = answer::review_of(&pod).to_string();
-    let request = podseal::admission::request::Request::from_review(review.as_bytes());
+    let request = admission::request::Request::from_review(review.as_bytes());
     let label = ("podseal.io/profile".to_owned(), "rootless".to_owned());
-    let namespace = podseal::admission::policy::Namespace::new("gitlab-ci", [label], []);
-    let settings = podseal::admission::policy::Settings::built_in();
-    let decision =
-        podseal::admission::judge::judge(request.expect("a review"), &namespace, &settings);
+    let namespace = admission::policy::Namespace::new("gitlab-ci", [label], []);
+    let settings = admission::policy::Settings::built_in();
+    let decision = admission::judge::judge(request.expect("a review"), &namespace, &settings);
     assert_eq!(
         (decision.violations.count, decision.violations.told.len()),
         (101, 32)

@@ -14,14 +14,14 @@ mod refusals;
 #[path = "support/survival.rs"]
 mod survival;
 
+use admission::profile::Profiles;
+use admission::review::Allowed;
 use answer::{
     Answer, UID, answer_at, answer_for, answer_to, container_mut, fixture, patched, review_of,
 };
 use anything::{any_json, replace, size};
 use pods::job_log::unfit;
 use pods::{job_pod, odd_job_pod, phrases};
-use podseal::admission::profile::Profiles;
-use podseal::admission::review::Allowed;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use refusals::refusals;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use podseal::admission::size::Size;
+use admission::size::Size;
 use serde_json::Value;
 use support::block_on;
 use support::podseal::Podseal;

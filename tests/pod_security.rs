@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use podseal::admission::pod::Pod;
-use podseal::admission::pod_security::{Control, Level, violations};
+use admission::pod::Pod;
+use admission::pod_security::{Control, Level, violations};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde::Deserialize;

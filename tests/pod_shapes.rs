@@ -5,9 +5,9 @@ mod answer;
 #[path = "support/refusals.rs"]
 mod refusals;
 
+use admission::profile::Profiles;
+use admission::review::Allowed;
 use answer::{Answer, answer_for, containers, corrected, denial, fixture};
-use podseal::admission::profile::Profiles;
-use podseal::admission::review::Allowed;
 use refusals::refusals;
 
 #[test]

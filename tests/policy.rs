@@ -1,12 +1,12 @@
 //! Levels, modes, grants and the runner's identity, offline: what each profile
 //! needs granted, and that nothing else is.
 
-use podseal::admission::job::Role;
-use podseal::admission::judge::judge;
-use podseal::admission::policy::{LEVEL, MODE, Namespace, PROFILE, RUNNER, Settings};
-use podseal::admission::profile::{Profile, Profiles};
-use podseal::admission::request::Request;
-use podseal::admission::review::{Answer, Outcome, correct};
+use admission::job::Role;
+use admission::judge::judge;
+use admission::policy::{LEVEL, MODE, Namespace, PROFILE, RUNNER, Settings};
+use admission::profile::{Profile, Profiles};
+use admission::request::Request;
+use admission::review::{Answer, Outcome, correct};
 use serde_json::{Value, json};
 
 #[path = "support/answer.rs"]
@@ -51,7 +51,7 @@ fn fate_with(review: &Value, namespace: &Namespace, settings: &Settings<'_>) -> 
         _ => None,
     };
     let is_denied = |answer| matches!(answer, Answer::Deny(_));
-    let told = |v: &podseal::admission::pod_security::Violation<'_>| {
+    let told = |v: &admission::pod_security::Violation<'_>| {
         format!(
             "{} {} {}",
             v.control.family().name(),

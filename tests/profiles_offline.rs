@@ -3,9 +3,9 @@
 #[path = "support/answer.rs"]
 mod answer;
 
+use admission::profile::Profiles;
+use admission::review::Allowed;
 use answer::{Answer, answer_for, container, container_mut, corrected, effective, fixture, home};
-use podseal::admission::profile::Profiles;
-use podseal::admission::review::Allowed;
 use serde_json::{Value, json};
 
 /// What somebody reading the pod sees of a container: the effective user, what

@@ -1,12 +1,12 @@
 //! Every sentence podseal can say to the author of a pod: one line that GitLab
 //! Runner can put into a job's log, and that never makes it try again.
 
-use podseal::admission::defaults::Defaults;
-use podseal::admission::judge::judge;
-use podseal::admission::pod_security::Family;
-use podseal::admission::policy::{LEVEL, MODE, Namespace, PROFILE, Settings};
-use podseal::admission::request::Request;
-use podseal::admission::review::{Allowed, Answer, Decision, Outcome, correct};
+use admission::defaults::Defaults;
+use admission::judge::judge;
+use admission::pod_security::Family;
+use admission::policy::{LEVEL, MODE, Namespace, PROFILE, Settings};
+use admission::request::Request;
+use admission::review::{Allowed, Answer, Decision, Outcome, correct};
 use serde_json::{Value, json};
 
 #[path = "support/answer.rs"]

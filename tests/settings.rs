@@ -4,16 +4,16 @@
 
 use std::sync::LazyLock;
 
+use admission::adjusted::{FUSE_RESOURCE, HOME, RUN_AS_USER};
+use admission::defaults::Defaults;
+use admission::judge::judge;
+use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
+use admission::profile::{Profile, Profiles};
+use admission::request::Request;
+use admission::review::{Allowed, Decision, Outcome, correct};
 use answer::{fixture, patched, review_of};
 use pods::job_log::unfit;
 use pods::job_pod;
-use podseal::admission::adjusted::{FUSE_RESOURCE, HOME, RUN_AS_USER};
-use podseal::admission::defaults::Defaults;
-use podseal::admission::judge::judge;
-use podseal::admission::policy::{LEVEL, Namespace, PROFILE, Settings};
-use podseal::admission::profile::{Profile, Profiles};
-use podseal::admission::request::Request;
-use podseal::admission::review::{Allowed, Decision, Outcome, correct};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::strategy::ValueTree;

@@ -8,13 +8,13 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 
+use admission::profile::Profiles;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use podseal::admission::profile::Profiles;
 use podseal::certificates::identity::Identity as Serving;
 use podseal::certificates::serving;
 use podseal::metrics::Metrics;

@@ -7,11 +7,11 @@
 
 #![no_main]
 
+use admission::adjusted::Adjusted;
+use admission::defaults::{Defaults, Rule};
+use admission::policy::{Namespace, PROFILE, Policy, Settings, is_clusters_own};
+use admission::profile::Profiles;
 use libfuzzer_sys::{Corpus, fuzz_target};
-use podseal::admission::adjusted::Adjusted;
-use podseal::admission::defaults::{Defaults, Rule};
-use podseal::admission::policy::{Namespace, PROFILE, Policy, Settings, is_clusters_own};
-use podseal::admission::profile::Profiles;
 
 #[path = "../../tests/support/job_log.rs"]
 mod job_log;

@@ -11,15 +11,15 @@
 
 use std::sync::LazyLock;
 
+use admission::adjusted::{FUSE_RESOURCE, HOME, RUN_AS_USER};
+use admission::defaults::Defaults;
+use admission::judge::judge;
+use admission::pod_security::Level;
+use admission::policy::{LEVEL, MODE, Mode, Namespace, PROFILE, Policy, RUNNER, Settings};
+use admission::profile::{Profiles, Setting};
+use admission::request::Request;
+use admission::review::{Answer, Decision, Outcome, correct};
 use libfuzzer_sys::fuzz_target;
-use podseal::admission::adjusted::{FUSE_RESOURCE, HOME, RUN_AS_USER};
-use podseal::admission::defaults::Defaults;
-use podseal::admission::judge::judge;
-use podseal::admission::pod_security::Level;
-use podseal::admission::policy::{LEVEL, MODE, Mode, Namespace, PROFILE, Policy, RUNNER, Settings};
-use podseal::admission::profile::{Profiles, Setting};
-use podseal::admission::request::Request;
-use podseal::admission::review::{Answer, Decision, Outcome, correct};
 use serde_json::json;
 
 #[path = "../../tests/support/job_log.rs"]

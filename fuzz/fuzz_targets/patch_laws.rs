@@ -5,12 +5,12 @@
 
 #![no_main]
 
+use admission::judge::judge;
+use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
+use admission::profile::BUILT_IN;
+use admission::request::Request;
+use admission::review::{Allowed, Decision, Outcome, correct};
 use libfuzzer_sys::{Corpus, fuzz_target};
-use podseal::admission::judge::judge;
-use podseal::admission::policy::{LEVEL, Namespace, PROFILE, Settings};
-use podseal::admission::profile::BUILT_IN;
-use podseal::admission::request::Request;
-use podseal::admission::review::{Allowed, Decision, Outcome, correct};
 use serde_json::Value;
 
 #[path = "../../tests/support/answer.rs"]

@@ -9,16 +9,16 @@
 
 use std::sync::LazyLock;
 
+use admission::adjusted::{FUSE_RESOURCE, HOME, RUN_AS_USER};
+use admission::judge::judge;
+use admission::pod_security::Level;
+use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
+use admission::profile::cost::{beyond, grants};
+use admission::profile::files::{ProfileFile, read};
+use admission::profile::{Profile, Profiles};
+use admission::request::Request;
+use admission::review::{Allowed, Outcome, correct};
 use libfuzzer_sys::{Corpus, fuzz_target};
-use podseal::admission::adjusted::{FUSE_RESOURCE, HOME, RUN_AS_USER};
-use podseal::admission::judge::judge;
-use podseal::admission::pod_security::Level;
-use podseal::admission::policy::{LEVEL, Namespace, PROFILE, Settings};
-use podseal::admission::profile::cost::{beyond, grants};
-use podseal::admission::profile::files::{ProfileFile, read};
-use podseal::admission::profile::{Profile, Profiles};
-use podseal::admission::request::Request;
-use podseal::admission::review::{Allowed, Outcome, correct};
 use serde_json::Value;
 
 #[path = "../../tests/support/answer.rs"]

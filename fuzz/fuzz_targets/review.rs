@@ -8,19 +8,19 @@
 
 use std::time::Duration;
 
+use admission::judge::judge;
+use admission::policy::{LEVEL, MODE, Namespace, PROFILE, RUNNER, Settings};
+use admission::record::{self, About, Webhook};
+use admission::request::Request;
+use admission::response;
+use admission::review::{Decision, correct, correction_size};
+use admission::size::Size;
+use admission::text::{SHOWN, bounded};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use json_patch::Patch;
 use libfuzzer_sys::fuzz_target;
 use peak_alloc::PeakAlloc;
-use podseal::admission::judge::judge;
-use podseal::admission::policy::{LEVEL, MODE, Namespace, PROFILE, RUNNER, Settings};
-use podseal::admission::request::Request;
-use podseal::admission::review::{Decision, correct, correction_size};
-use podseal::admission::size::Size;
-use podseal::admission::text::{SHOWN, bounded};
-use podseal::webhook::record::{self, About, Webhook};
-use podseal::webhook::response;
 use serde_json::Value;
 
 #[path = "../../tests/support/job_log.rs"]
@@ -77,6 +77,8 @@ fn namespace(name: &str, place: u8, rules: u8) -> Namespace {
     )
 }
 
+const TIME: &str = "2026-11-29T00:00:00Z";
+
 fuzz_target!(|bytes: &[u8]| {
     let [place, rules, body @ ..] = bytes else {
         return;
@@ -117,7 +119,7 @@ fn takes_no_more_than_it_may(body: &[u8], namespace: &Namespace, settings: &Sett
             Webhook::Validate => judge(request, namespace, settings),
         };
         let answer = response::encode(about.uid(), &decision);
-        let line = record::line(webhook, &about, &decision, Duration::ZERO);
+        let line = record::line(webhook, &about, &decision, TIME, Duration::ZERO);
         let taken = MEMORY.peak_usage().saturating_sub(before);
         assert!(taken <= allowed, "{taken} bytes, allowed are {allowed}");
         assert!(!answer.is_empty() && !line.is_empty());
@@ -130,6 +132,7 @@ fn check(webhook: Webhook, body: &[u8], about: &About, decision: &Decision<'_>) 
         webhook,
         about,
         decision,
+        TIME,
         Duration::from_millis(1),
     ));
 }

@@ -9,12 +9,12 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::render::{self, CHANGED, DENIED, QUIET, WARNED};
-use crate::admission::pod_security::Level;
-use crate::admission::profile::check::Severity;
-use crate::admission::profile::cost::{beyond, denied, gives, grants};
-use crate::admission::profile::files::Remark;
-use crate::admission::profile::{Profile, Setting};
 use crate::rules::folder::Folder;
+use admission::pod_security::Level;
+use admission::profile::check::Severity;
+use admission::profile::cost::{beyond, denied, gives, grants};
+use admission::profile::files::Remark;
+use admission::profile::{Profile, Setting};
 
 /// What `-o json` prints. These names are an interface.
 #[derive(Serialize)]

@@ -8,7 +8,7 @@ use std::io::Read;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::admission::request::{API_VERSION, NO_UID};
+use admission::request::{API_VERSION, NO_UID};
 
 /// One thing to review.
 #[derive(Debug)]

@@ -11,12 +11,12 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::render::{self, CHANGED, DENIED, QUIET};
-use crate::admission::request::is_namespace;
 use crate::probe::asking::{Probe, Report, Step};
 use crate::probe::certificate::Certificate;
 use crate::probe::target::Target;
 use crate::probe::trouble::Trouble;
 use crate::probe::trust::Authorities;
+use admission::request::is_namespace;
 
 pub(super) const LONG_ABOUT: &str = "\
 Asks a podseal as an API server would, and tells whether it answers.

@@ -9,9 +9,9 @@ use anyhow::{Context, bail};
 
 use super::checked;
 use super::render::visible;
-use crate::admission::profile::files::ProfileFile;
-use crate::admission::profile::{BUILT_IN, Profiles, Written};
 use crate::rules::folder::Folder;
+use admission::profile::files::ProfileFile;
+use admission::profile::{BUILT_IN, Profiles, Written};
 
 pub(super) const LONG_ABOUT: &str = "\
 Lists the profiles with a line on when to use which, or prints one as YAML, in the \

@@ -14,18 +14,16 @@ use super::input::{self, Item};
 use super::render;
 use super::reviewed::{Format, Reviewed, Tally, print};
 use super::rules::{self, Read};
-use crate::admission::home;
-use crate::admission::judge::judge;
-use crate::admission::pod::Pod;
-use crate::admission::policy::{
-    LEVEL, MODE, NEVER_CALLED, Namespace, PROFILE, Policy, is_clusters_own,
-};
-use crate::admission::request::Request;
-use crate::admission::review::{Answer, Outcome, correct};
-use crate::admission::text::bounded;
-use crate::admission::unread;
 use crate::cluster::file::NamespaceFile;
 use crate::rules::current::Rules;
+use admission::home;
+use admission::judge::judge;
+use admission::pod::Pod;
+use admission::policy::{LEVEL, MODE, NEVER_CALLED, Namespace, PROFILE, Policy, is_clusters_own};
+use admission::request::Request;
+use admission::review::{Answer, Outcome, correct};
+use admission::text::bounded;
+use admission::unread;
 
 pub(super) const LONG_ABOUT: &str = "\
 Shows what the webhook would answer for pods in files, without a cluster.

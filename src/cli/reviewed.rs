@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::explained::Explained;
 use super::render::{self, CHANGED, DENIED, QUIET, WARNED};
-use crate::admission::policy::Policy;
-use crate::admission::review::{Allowed, Answer, Decision, Outcome};
-use crate::admission::text::bounded;
-use crate::webhook::record::Violated;
+use admission::policy::Policy;
+use admission::record::Violated;
+use admission::review::{Allowed, Answer, Decision, Outcome};
+use admission::text::bounded;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 
-use crate::admission::defaults::Defaults;
-use crate::admission::profile::Profiles;
-use crate::admission::profile::files::ProfileFile;
 use crate::rules::current::Rules;
 use crate::rules::digest::RulesDigest;
 use crate::rules::folder::Folder;
+use admission::defaults::Defaults;
+use admission::profile::Profiles;
+use admission::profile::files::ProfileFile;
 
 /// Profiles, defaults, and what they are trusted with.
 #[derive(Debug, clap::Args)]

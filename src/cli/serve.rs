@@ -11,8 +11,6 @@ use anyhow::{Context, anyhow};
 use super::listen::{address, listen};
 use super::signals::Signals;
 use super::{certificates, limits, rules};
-use crate::admission::defaults::Defaults;
-use crate::admission::unnamed_runners::UnnamedRunners;
 use crate::certificates::serving::Serving;
 use crate::cluster::file::NamespaceFile;
 use crate::cluster::namespaces::Namespaces;
@@ -25,6 +23,8 @@ use crate::status::{changes, port, self_probe};
 use crate::webhook::http::{Webhook, router};
 use crate::webhook::log;
 use crate::webhook::server::Server;
+use admission::defaults::Defaults;
+use admission::unnamed_runners::UnnamedRunners;
 
 pub(super) const LONG_ABOUT: &str = "\
 Serves the admission webhooks over TLS: POST /mutate and POST /validate, \

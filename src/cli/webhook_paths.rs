@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::rules;
-use crate::admission::profile::Profiles;
+use admission::profile::Profiles;
 
 pub(super) const LONG_ABOUT: &str = "\
 Checks a file of default rules as `podseal serve --defaults` does, and prints the two paths \

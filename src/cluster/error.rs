@@ -7,7 +7,7 @@ use std::error::Error;
 
 use kube::core::Status;
 
-use crate::admission::text::remark;
+use admission::text::remark;
 
 /// How much is told: an API server's refusal names user, verb and object.
 const SHOWN: usize = 400;

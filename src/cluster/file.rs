@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::admission::policy::Namespace;
+use admission::policy::Namespace;
 
 /// The namespaces of a file, read once.
 #[derive(Debug)]

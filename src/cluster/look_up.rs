@@ -18,10 +18,10 @@ use super::namespaces::Unavailable;
 use super::object::Object;
 use super::waiting::{Full, SLOW, Send, Waiting};
 use super::watch::PATH;
-use crate::admission::policy::Namespace;
-use crate::admission::text::bounded;
 use crate::seldom::Seldom;
 use crate::webhook::peer::Peer;
+use admission::policy::Namespace;
+use admission::text::bounded;
 
 /// How long a live look-up may take. The webhook's own `timeoutSeconds` is
 /// longer, so the denial that follows still reaches the API server.

@@ -10,8 +10,8 @@ use super::cache::{Cache, FRESH};
 use super::file::NamespaceFile;
 use super::look_up::{LOOK_UP, Live, LookUp, LookUps};
 use super::watch::Watch;
-use crate::admission::policy::Namespace;
 use crate::webhook::peer::Peer;
+use admission::policy::Namespace;
 
 /// The one thing a review waits for.
 #[derive(Clone)]

@@ -26,8 +26,8 @@ use super::error::with_core;
 use super::json_stream::Unread;
 use super::lag::Lag;
 use super::object::{Event, PageEnd, What, read_page};
-use crate::admission::policy::{NEVER_CALLED, Namespace, PROFILE, is_clusters_own};
 use crate::seldom::Seldom;
+use admission::policy::{NEVER_CALLED, Namespace, PROFILE, is_clusters_own};
 
 /// Where the API server has namespaces.
 pub(super) const PATH: &str = "/api/v1/namespaces";

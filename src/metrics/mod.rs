@@ -30,9 +30,9 @@ use self::connections::Connections;
 use self::exposition::{Format, into_prometheus};
 use self::process::ThisProcess;
 use self::requests::Requests;
-use crate::admission::profile::Profiles;
 use crate::certificates::serving::Current;
 use crate::cluster::namespaces::Namespaces;
+use admission::profile::Profiles;
 
 /// Everything that is counted.
 #[derive(Debug)]

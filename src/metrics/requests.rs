@@ -8,11 +8,11 @@ use prometheus_client::registry::Registry;
 use super::durations::Durations;
 use super::label::label;
 use super::series::{Counters, Named};
-use crate::admission::pod_security::{Family, Level};
-use crate::admission::policy::Mode;
-use crate::admission::profile::Profiles;
-use crate::admission::review::{Answer, Decision, Outcome};
-use crate::webhook::record::Webhook;
+use admission::pod_security::{Family, Level};
+use admission::policy::Mode;
+use admission::profile::Profiles;
+use admission::record::Webhook;
+use admission::review::{Answer, Decision, Outcome};
 
 label! {
     /// What a review is about.

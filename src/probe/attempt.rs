@@ -23,8 +23,8 @@ use super::connect::{connect, least, told};
 use super::question::{Question, shown};
 use super::trouble::Trouble;
 use super::trust::Seen;
-use crate::admission::text::remark;
 use crate::certificates::identity::provider;
+use admission::text::remark;
 
 /// The most bytes of an answer that are read: those of podseal are a thousandth.
 pub(super) const LARGEST: usize = 1 << 20;

@@ -7,8 +7,8 @@ use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 use x509_parser::extensions::GeneralName;
 
-use crate::admission::text::bounded;
 use crate::certificates::identity::validity;
+use admission::text::bounded;
 
 /// How many of its names are told.
 const NAMES: usize = 16;

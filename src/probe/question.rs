@@ -8,8 +8,8 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::trouble::Trouble;
-use crate::admission::request::API_VERSION;
-use crate::admission::text::remark;
+use admission::request::API_VERSION;
+use admission::text::remark;
 
 /// The pod's name, by which its records are found.
 pub(super) const POD: &str = "podseal-probe";
@@ -177,10 +177,10 @@ struct Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admission::judge::judge;
-    use crate::admission::policy::{LEVEL, MODE, Namespace, PROFILE, Settings};
-    use crate::admission::request::Request;
-    use crate::admission::review::{Answer, correct};
+    use admission::judge::judge;
+    use admission::policy::{LEVEL, MODE, Namespace, PROFILE, Settings};
+    use admission::request::Request;
+    use admission::review::{Answer, correct};
 
     fn question() -> Question {
         Question::new(

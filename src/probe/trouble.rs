@@ -242,8 +242,7 @@ impl Trouble {
         use rustls::{CertificateError as Bad, Error};
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
         let certificate = shown.cloned().unwrap_or_default();
-        let told =
-            |error: &dyn std::fmt::Display| crate::admission::text::remark(&error.to_string(), 200);
+        let told = |error: &dyn std::fmt::Display| admission::text::remark(&error.to_string(), 200);
         match inner {
             Some(Error::InvalidMessage(_)) => Trouble::NotTls,
             Some(Error::InvalidCertificate(bad)) => match bad {

@@ -6,9 +6,9 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
 use super::digest::RulesDigest;
-use crate::admission::defaults::Defaults;
-use crate::admission::policy::Settings;
-use crate::admission::profile::Profiles;
+use admission::defaults::Defaults;
+use admission::policy::Settings;
+use admission::profile::Profiles;
 
 /// What holds for all namespaces. Clones share it.
 #[derive(Debug, Clone)]

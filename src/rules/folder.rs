@@ -3,9 +3,9 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::admission::profile::check::Severity;
-use crate::admission::profile::files::{self, ProfileFile, Remark};
-use crate::admission::profile::{ProfileError, Profiles};
+use admission::profile::check::Severity;
+use admission::profile::files::{self, ProfileFile, Remark};
+use admission::profile::{ProfileError, Profiles};
 
 /// Longer files are not read to their end: no profile has so many bytes.
 const MOST: u64 = 128 * 1024;

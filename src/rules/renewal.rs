@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::current::Rules;
 use super::folder::{Folder, FolderError};
-use crate::admission::profile::files::ProfileFile;
 use crate::folders::{Folders, settled};
 use crate::metrics::profiles::Profiles as Figures;
+use admission::profile::files::ProfileFile;
 
 /// How long after a change a folder that cannot be used is read once more: it
 /// may be half written.

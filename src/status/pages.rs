@@ -11,10 +11,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::readiness::{Check, Readiness, Reason};
-use crate::admission::text::{quoted, remark};
 use crate::metrics::Metrics;
 use crate::metrics::exposition::Format;
 use crate::rules::current::Rules;
+use admission::text::{quoted, remark};
 
 /// How many bytes of what is wrong with the profiles are shown.
 const PROBLEM: usize = 400;

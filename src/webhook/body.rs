@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::budget::Taken;
-use crate::admission::request::UID_LENGTH;
+use admission::request::UID_LENGTH;
 
 /// The largest review read: an object of 3 MiB twice, and what is around it.
 pub const LARGEST: usize = 7 * 1024 * 1024;

@@ -347,10 +347,10 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
-    use crate::admission::profile::Profiles;
     use crate::certificates::serving::Serving;
     use crate::metrics::Metrics;
     use crate::webhook::activity::InFlight;
+    use admission::profile::Profiles;
 
     #[test]
     fn a_client_of_http_2_has_a_while_after_its_farewell_and_one_of_http_1_until_its_next_answer() {

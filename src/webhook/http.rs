@@ -21,23 +21,25 @@ use axum::{Extension, Router};
 use futures::poll;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use admission::{record, response};
+
+use super::audit_log;
 use super::body::{self, Held, Unread};
 use super::budget::{Budget, Taken, only_part};
 use super::caller::Caller;
 use super::limits::Limits;
-use super::{record, response};
-use crate::admission::judge::judge;
-use crate::admission::policy::Namespace;
-use crate::admission::request::Request;
-use crate::admission::review::{Decision, correct, correction_size};
-use crate::admission::size::Size;
-use crate::admission::text::bounded;
 use crate::cluster::namespaces::{Namespaces, Unavailable};
 use crate::metrics::Metrics;
 use crate::metrics::requests::{Operation, Refused, Shed};
 use crate::rules::current::Rules;
 use crate::rules::digest::RulesDigest;
 use crate::seldom::Seldom;
+use admission::judge::judge;
+use admission::policy::Namespace;
+use admission::request::Request;
+use admission::review::{Decision, correct, correction_size};
+use admission::size::Size;
+use admission::text::bounded;
 
 /// The longest body of a review that is decided where it was read, in well under
 /// a millisecond for most and some of them for any.
@@ -377,7 +379,7 @@ impl Webhook {
             Err(unavailable) => Decision::unavailable(&request, &unavailable.to_string()),
         };
         let answer = response::encode(about.uid(), &decision);
-        record::log(webhook, &about, &decision, start.elapsed());
+        audit_log::log(webhook, &about, &decision, start.elapsed());
         let requests = &self.metrics.requests;
         // Later than the record's own: writing it is part of what a client waits for.
         requests.decided(webhook, operation, &decision, start.elapsed());

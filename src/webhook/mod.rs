@@ -14,10 +14,10 @@
 //! | [`body`] | reads it, within bounds; sheds what is too much |
 //! | [`budget`] | what requests share, and may not exceed together |
 //! | [`caller`] | how much of it the connections of one peer may take |
-//! | [`response`] | the answer |
-//! | [`record`], [`log`] | the record of the decision, and the log |
+//! | `audit_log`, [`log`] | the record of the decision, and the log |
 
 mod activity;
+mod audit_log;
 pub mod body;
 pub mod budget;
 pub mod caller;
@@ -28,7 +28,5 @@ pub mod http;
 pub mod limits;
 pub mod log;
 pub mod peer;
-pub mod record;
 mod refusals;
-pub mod response;
 pub mod server;

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 
-use crate::admission::text::remark;
 use crate::metrics::connections::HandshakeFailure;
 use crate::seldom::Seldom;
+use admission::text::remark;
 
 /// How much of an error is told. A client chooses some of its words.
 const SHOWN: usize = 256;

@@ -1,9 +1,9 @@
 //! Every shape a job pod has, in a namespace of every profile.
 
-use podseal::admission::pod::Pod;
-use podseal::admission::policy::{Namespace, PROFILE, Settings};
-use podseal::admission::request::Request;
-use podseal::admission::review::{Allowed, Outcome, correct};
+use admission::pod::Pod;
+use admission::policy::{Namespace, PROFILE, Settings};
+use admission::request::Request;
+use admission::review::{Allowed, Outcome, correct};
 use serde_json::{Value, json};
 
 use crate::support::view::View;

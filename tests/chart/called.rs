@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use podseal::admission::defaults::Defaults;
-use podseal::admission::policy::Namespace;
+use admission::defaults::Defaults;
+use admission::policy::Namespace;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;

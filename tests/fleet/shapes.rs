@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use podseal::admission::policy::{LEVEL, Namespace, PROFILE, Settings};
-use podseal::admission::request::Request;
-use podseal::admission::review::{Allowed, Outcome, correct};
+use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
+use admission::request::Request;
+use admission::review::{Allowed, Outcome, correct};
 use serde_json::{Value, json};
 
 use crate::support::view::View;

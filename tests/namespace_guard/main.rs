@@ -2,8 +2,8 @@
 //!
 //! The attacker is mallory, who may do everything to namespaces but seal them.
 
-use podseal::admission::policy;
-use podseal::admission::profile::Setting;
+use admission::policy;
+use admission::profile::Setting;
 use serde_json::{Value, json};
 use support::controlplane::ADMIN;
 use support::{chart, text};

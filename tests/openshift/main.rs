@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::LazyLock;
 
-use podseal::admission::profile::Profiles;
+use admission::profile::Profiles;
 use scc::{admitted, restricted_v2};
 use serde_json::{Value, json};
 use support::controlplane::{ADMIN, ControlPlane};

@@ -1,6 +1,6 @@
 //! The profiles in `examples/profiles`, each on what it is for.
 
-use podseal::admission::profile::files::read;
+use admission::profile::files::read;
 use podseal::rules::folder::Folder;
 use serde_json::{Value, json};
 

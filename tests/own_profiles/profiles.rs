@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use podseal::admission::profile::Profile;
+use admission::profile::Profile;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;

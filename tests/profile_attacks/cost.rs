@@ -1,11 +1,11 @@
 //! What `--check` prints as a profile's cost, against the API server's own Pod
 //! Security admission.
 
-use podseal::admission::policy::{LEVEL, Namespace, PROFILE, Settings};
-use podseal::admission::profile::cost::beyond;
-use podseal::admission::profile::files::read;
-use podseal::admission::request::Request;
-use podseal::admission::review::{Outcome, correct};
+use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
+use admission::profile::cost::beyond;
+use admission::profile::files::read;
+use admission::request::Request;
+use admission::review::{Outcome, correct};
 use serde_json::json;
 
 use crate::{PLANE, file, namespace, plain_job, profiles, review};

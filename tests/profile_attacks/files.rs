@@ -3,13 +3,13 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use podseal::admission::policy::{Namespace, PROFILE, Settings};
-use podseal::admission::profile::Profile;
-use podseal::admission::request::Request;
-use podseal::admission::review::{Outcome, correct};
+use admission::policy::{Namespace, PROFILE, Settings};
+use admission::profile::Profile;
+use admission::request::Request;
+use admission::review::{Outcome, correct};
 
 use crate::{file, mine, plain_job, pods, review};
-use podseal::admission::profile::files::read;
+use admission::profile::files::read;
 
 /// Runs `podseal profiles --check` on `folder`, and returns its exit code.
 fn check(folder: &std::path::Path) -> Option<i32> {

@@ -4,8 +4,8 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use podseal::admission::profile::Profiles;
-use podseal::admission::profile::files::{ProfileFile, Remark, read};
+use admission::profile::Profiles;
+use admission::profile::files::{ProfileFile, Remark, read};
 use serde_json::{Value, json};
 use support::controlplane::{ADMIN, ControlPlane};
 

@@ -1,10 +1,10 @@
 //! A namespace's settings, on generated profiles and pods.
 
-use podseal::admission::judge::judge;
-use podseal::admission::policy::{LEVEL, Namespace, PROFILE, Settings};
-use podseal::admission::profile::files::read;
-use podseal::admission::request::Request;
-use podseal::admission::review::{Outcome, correct};
+use admission::judge::judge;
+use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
+use admission::profile::files::read;
+use admission::request::Request;
+use admission::review::{Outcome, correct};
 use proptest::strategy::{Strategy, ValueTree};
 use serde_json::Value;
 

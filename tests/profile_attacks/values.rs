@@ -1,9 +1,9 @@
 //! Values that the API server refuses, or stores otherwise than they were sent.
 
-use podseal::admission::judge::judge;
-use podseal::admission::policy::{LEVEL, Namespace, PROFILE, Settings};
-use podseal::admission::request::Request;
-use podseal::admission::review::{Outcome, correct};
+use admission::judge::judge;
+use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
+use admission::request::Request;
+use admission::review::{Outcome, correct};
 use serde_json::{Value, json};
 
 use crate::{PLANE, mine, namespace, plain_job, review};

@@ -1,9 +1,9 @@
 //! Profiles of one's own and default rules: what is refused, and that podseal reads
 //! the rest as it was meant.
 
-use podseal::admission::defaults::Defaults;
-use podseal::admission::profile::Profiles;
-use podseal::admission::profile::files::{ProfileFile, read};
+use admission::defaults::Defaults;
+use admission::profile::Profiles;
+use admission::profile::files::{ProfileFile, read};
 use serde_json::{Value, json};
 
 use crate::cluster::try_out;

@@ -2,9 +2,9 @@
 //! that start with others would end with an error, and those of before once they
 //! start again, since they read the same ConfigMap.
 
-use podseal::admission::defaults::Defaults;
-use podseal::admission::profile::files::{ProfileFile, read};
-use podseal::admission::profile::{Profiles, Setting};
+use admission::defaults::Defaults;
+use admission::profile::files::{ProfileFile, read};
+use admission::profile::{Profiles, Setting};
 use serde_json::{Value, json};
 
 use crate::helm::PODSEAL;

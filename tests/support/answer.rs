@@ -6,10 +6,10 @@
     reason = "included by several test files, each of which uses a part"
 )]
 
+use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
+use admission::request::{Request, RequestError};
+use admission::review::{Allowed, Outcome, correct};
 use json_patch::Patch;
-use podseal::admission::policy::{LEVEL, Namespace, PROFILE, Settings};
-use podseal::admission::request::{Request, RequestError};
-use podseal::admission::review::{Allowed, Outcome, correct};
 use serde_json::{Value, json};
 
 /// Names the review, and is the audit id of a denial.

@@ -5,9 +5,9 @@
     reason = "included by several test files, each of which uses a part"
 )]
 
-use podseal::admission::job::Role;
-use podseal::admission::profile::Profile;
-use podseal::admission::stamp::CORRECTED_AS;
+use admission::job::Role;
+use admission::profile::Profile;
+use admission::stamp::CORRECTED_AS;
 use serde_json::{Map, Value};
 
 /// The limit of `profile` that a namespace may call otherwise.

@@ -18,12 +18,12 @@ use super::secret::Held;
 use super::settings::Settings;
 use super::state::Terms;
 use super::status::Status;
-use crate::admission::text::remark;
 use crate::certificates::identity::{Identity, IdentityError};
 use crate::certificates::serving::Serving;
 use crate::cluster::error::core_of;
 use crate::metrics::certificates::Upkeep;
 use crate::seldom::Seldom;
+use admission::text::remark;
 
 /// How often everything is read again, whatever the watches say.
 const REREAD: Duration = Duration::from_secs(60);

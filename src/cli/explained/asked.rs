@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::places::{Place, Places};
-use crate::admission::adjusted::Adjusted;
-use crate::admission::change::{By, Change};
-use crate::admission::changed::{Action, Parts};
-use crate::admission::job::Role;
+use admission::adjusted::Adjusted;
+use admission::change::{By, Change};
+use admission::changed::{Action, Parts};
+use admission::job::Role;
 
 /// A change, and what asks for it.
 #[derive(Serialize)]

@@ -12,14 +12,14 @@ use serde::Serialize;
 use self::asked::Asked;
 use self::places::{Place, Places};
 use self::said::Said;
-use crate::admission::adjusted::Adjusted;
-use crate::admission::pod_security::Level;
-use crate::admission::policy::{Namespace, Settings};
-use crate::admission::profile::cost::grants;
-use crate::admission::review::Decision;
-use crate::admission::text::bounded;
 use crate::cli::review::Arguments;
 use crate::cli::rules::Read;
+use admission::adjusted::Adjusted;
+use admission::pod_security::Level;
+use admission::policy::{Namespace, Settings};
+use admission::profile::cost::grants;
+use admission::review::Decision;
+use admission::text::bounded;
 
 /// As `-o json` prints it, within a reviewed pod. These names are an interface:
 /// `docs/review.md` describes them.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::admission::profile::{BUILT_IN, Profile, Profiles, Written};
 use crate::cli::rules::Read;
+use admission::profile::{BUILT_IN, Profile, Profiles, Written};
 
 /// Who says a field, and where.
 #[derive(Debug, Clone, Serialize)]

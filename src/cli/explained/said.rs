@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::Asking;
 use super::places::{Place, Places};
-use crate::admission::policy::{LEVEL, MODE, PROFILE, Policy, RUNNER, Source, is_clusters_own};
-use crate::admission::profile::{Profile, Setting};
-use crate::admission::text::bounded;
-use crate::admission::unread::{self, Kind};
+use admission::policy::{LEVEL, MODE, PROFILE, Policy, RUNNER, Source, is_clusters_own};
+use admission::profile::{Profile, Setting};
+use admission::text::bounded;
+use admission::unread::{self, Kind};
 
 /// A value, and who says it.
 #[derive(Serialize)]

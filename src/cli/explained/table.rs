@@ -7,9 +7,9 @@ use super::Explained;
 use super::asked::Asked;
 use super::places::Place;
 use super::said::{InProfile, Said};
-use crate::admission::pod_security::Level;
 use crate::cli::render::{DENIED, HEADING, QUIET, visible};
-use crate::webhook::record::Violated;
+use admission::pod_security::Level;
+use admission::record::Violated;
 
 /// The first cell of a row, the second, and lines of the third.
 type Row = [String; 3];

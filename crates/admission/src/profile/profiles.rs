@@ -1,0 +1,138 @@
+//! The profiles a namespace can name, and those that are compiled in.
+
+use std::sync::LazyLock;
+
+use super::spelling::nearest;
+use super::{ContainerFields, Profile, Role};
+
+/// How many names a message tells.
+const TOLD: usize = 12;
+
+/// The profiles a namespace can name.
+#[derive(Debug, Clone)]
+pub struct Profiles {
+    all: Vec<Profile>,
+    correction: usize,
+}
+
+/// What a change takes: what is told of it, its operation, and that again as
+/// JSON, as base64, and within the answer.
+const CHANGE: usize = 2048;
+/// How often a text of the profile is in there.
+const COPIES: usize = 8;
+
+/// The built-in profiles: name, and the YAML as it stands in `src/profiles`.
+pub const BUILT_IN: [(&str, &str); 6] = [
+    ("userns", include_str!("built_in/userns.yaml")),
+    ("rootless", include_str!("built_in/rootless.yaml")),
+    ("root-fuse", include_str!("built_in/root-fuse.yaml")),
+    ("openshift", include_str!("built_in/openshift.yaml")),
+    ("privileged", include_str!("built_in/privileged.yaml")),
+    ("none", include_str!("built_in/none.yaml")),
+];
+
+static BUILT_IN_PROFILES: LazyLock<Profiles> = LazyLock::new(|| {
+    let parse = |(name, yaml)| {
+        let profile = Profile::from_yaml(yaml)
+            .unwrap_or_else(|error| panic!("built-in profile {name}: {error}"));
+        assert_eq!(
+            profile.name, name,
+            "a built-in profile is named as its file"
+        );
+        profile
+    };
+    BUILT_IN.map(parse).into_iter().collect()
+});
+
+impl FromIterator<Profile> for Profiles {
+    fn from_iter<I: IntoIterator<Item = Profile>>(profiles: I) -> Self {
+        let all: Vec<_> = profiles.into_iter().collect();
+        let correction = all.iter().map(correction).max().unwrap_or_default();
+        Profiles { all, correction }
+    }
+}
+
+impl Profile {
+    /// Whether it is compiled in, so that only another podseal could change it.
+    pub fn is_built_in(&self) -> bool {
+        BUILT_IN.iter().any(|(name, _)| *name == self.name)
+    }
+}
+
+/// What is changed in a container without being said by its role's rules: its
+/// capabilities, HOME and the mount there, what the level restricted asks for, and
+/// whom the collector follows.
+const UNSAID: usize = 14;
+
+/// What `profile` takes at most to correct a container.
+fn correction(profile: &Profile) -> usize {
+    let of_pairs = |(key, value): (&String, &String)| CHANGE + COPIES * (key.len() + value.len());
+    let of_fields = |fields: &ContainerFields| {
+        let pairs = fields.env.iter().chain(&fields.resources.limits);
+        fields.security_context.fields().count() * CHANGE + pairs.map(of_pairs).sum::<usize>()
+    };
+    let of_role = |role| {
+        let rules = profile.containers.role(role);
+        of_fields(&rules.set) + of_fields(&rules.default)
+    };
+    let of_pod = [&profile.pod.set, &profile.pod.default].map(|fields| {
+        let annotations = fields.annotations.iter().map(of_pairs);
+        fields.security_context.fields().count() * CHANGE + annotations.sum::<usize>()
+    });
+    let of_container = Role::ALL.into_iter().map(of_role).max();
+    UNSAID * CHANGE + of_container.unwrap_or_default() + of_pod.iter().sum::<usize>()
+}
+
+impl Profiles {
+    /// The bytes of memory that correcting a container takes at most.
+    pub fn correction(&self) -> usize {
+        self.correction
+    }
+
+    /// The built-in profiles.
+    pub fn built_in() -> &'static Profiles {
+        &BUILT_IN_PROFILES
+    }
+
+    /// The profile called `name`.
+    pub fn get(&self, name: &str) -> Option<&Profile> {
+        self.iter().find(|profile| profile.name == name)
+    }
+
+    /// All of them, the least privileged first.
+    pub fn iter(&self) -> impl Iterator<Item = &Profile> {
+        self.all.iter()
+    }
+
+    /// Those that are not built in.
+    pub fn custom(&self) -> impl Iterator<Item = &Profile> {
+        self.iter().filter(|profile| !profile.is_built_in())
+    }
+
+    /// Their names, for a message on `name`, which is none of them: the nearest
+    /// one first, and no more than a line holds.
+    pub fn names_near(&self, name: &str) -> String {
+        let all = || self.iter().map(|profile| profile.name.as_str());
+        let nearest = nearest(name, all());
+        let others = all().filter(|other| Some(*other) != nearest);
+        let names: Vec<_> = nearest.into_iter().chain(others).take(TOLD).collect();
+        let names = names.join(", ");
+        match self.all.len().checked_sub(TOLD) {
+            Some(more @ 1..) => format!("{names} and {more} more"),
+            _ => names,
+        }
+    }
+
+    /// Their names, for a message: `userns, rootless, …`.
+    pub fn names(&self) -> String {
+        let names: Vec<_> = self.iter().map(|profile| profile.name.as_str()).collect();
+        names.join(", ")
+    }
+}
+
+#[test]
+fn every_built_in_profile_is_one_a_user_could_have_written() {
+    for (name, _) in BUILT_IN {
+        assert!(Profiles::built_in().get(name).is_some(), "{name}");
+    }
+}

@@ -1,0 +1,211 @@
+//! The answer to a review, in the API server's words.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+
+use crate::request::API_VERSION;
+use crate::review::{Answer, Decision, Outcome};
+use crate::text::bounded;
+
+/// How many bytes of sentences an audit annotation holds.
+const ANNOTATION_LIMIT: usize = 1024;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Review<'a> {
+    api_version: &'a str,
+    kind: &'a str,
+    response: Response<'a>,
+}
+
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    audit_annotations: BTreeMap<&'a str, String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    status: &'a str,
+    code: u16,
+    reason: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Details>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Details {
+    retry_after_seconds: u32,
+}
+
+/// The `AdmissionReview` that answers the review called `uid`.
+///
+/// A denial is an answer like any other: HTTP 200 with `allowed: false`. An
+/// HTTP error would be a failed call to the API server, whose message nobody
+/// can use.
+pub fn encode(uid: &str, decision: &Decision<'_>) -> Vec<u8> {
+    let mut response = Response {
+        uid,
+        allowed: true,
+        audit_annotations: audit_annotations(uid, decision),
+        warnings: decision.told(),
+        ..Response::default()
+    };
+    match decision.answer() {
+        Answer::Allow => {}
+        Answer::Patch(patch) => {
+            let patch = json(patch);
+            response.patch_type = Some("JSONPatch");
+            response.patch = Some(STANDARD.encode(patch));
+        }
+        Answer::Deny(denial) => {
+            response.allowed = false;
+            response.status = Some(Status {
+                status: "Failure",
+                code: denial.code,
+                reason: denial.reason(),
+                message: &denial.message,
+                details: denial
+                    .retry_after_seconds
+                    .map(|retry_after_seconds| Details {
+                        retry_after_seconds,
+                    }),
+            });
+        }
+    }
+    let review = Review {
+        api_version: API_VERSION,
+        kind: "AdmissionReview",
+        response,
+    };
+    json(&review)
+}
+
+/// The `AdmissionReview` that sheds the review called `uid`.
+pub fn shed(uid: &str, why: &str) -> Vec<u8> {
+    let message = format!("podseal is busy: {why}");
+    turned_away(uid, 429, "TooManyRequests", &message, 1)
+}
+
+/// How soon a client comes back that met a replica with other default rules.
+///
+/// client-go tries ten times again, so it goes on for 300 seconds: as long as
+/// `helm upgrade --wait` waits by default. An upgrade that succeeds with Helm's
+/// default has no client give up.
+pub const OTHER_RULES_RETRY: u32 = 30;
+
+/// The `AdmissionReview` that answers the review called `uid` where the webhook's
+/// entry is for the rules `asked` and this replica holds others, `held`.
+pub fn other_rules(uid: &str, asked: &str, held: Option<&str>) -> Vec<u8> {
+    let held = held.unwrap_or("none");
+    let message = format!(
+        "this webhook is for the default rules {asked}, and the replica of podseal that was asked \
+         has {held}, so it admits nothing on a guess; replicas with the new rules are on their \
+         way, and this is retried; if it persists, ask a cluster administrator to look at \
+         podseal's rollout"
+    );
+    turned_away(uid, 503, "ServiceUnavailable", &message, OTHER_RULES_RETRY)
+}
+
+/// The `AdmissionReview` that turns the review called `uid` away for now. The API
+/// server hands the number of seconds on as `Retry-After`, and client-go, which
+/// kubectl, controllers and GitLab Runner use, then tries again by itself.
+fn turned_away(uid: &str, code: u16, reason: &str, message: &str, seconds: u32) -> Vec<u8> {
+    let review = Review {
+        api_version: API_VERSION,
+        kind: "AdmissionReview",
+        response: Response {
+            uid,
+            allowed: false,
+            status: Some(Status {
+                status: "Failure",
+                code,
+                reason,
+                message,
+                details: Some(Details {
+                    retry_after_seconds: seconds,
+                }),
+            }),
+            ..Response::default()
+        },
+    };
+    json(&review)
+}
+
+/// Where most answers and patches end; they grow beyond it.
+const USUAL: usize = 4096;
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    let mut json = Vec::with_capacity(USUAL);
+    serde_json::to_writer(&mut json, value).expect("no map in it has odd keys");
+    json
+}
+
+/// What the API server's own audit log keeps, under the webhook's name. Its
+/// `auditID` is not the review's uid, by which the record is found.
+fn audit_annotations(uid: &str, decision: &Decision<'_>) -> BTreeMap<&'static str, String> {
+    let mut annotations = BTreeMap::from([
+        ("uid", bounded(uid).into_owned()),
+        ("decision", decision.outcome.word().to_owned()),
+    ]);
+    if let Some(policy) = &decision.policy {
+        annotations.insert("profile", bounded(policy.name).into_owned());
+        annotations.insert("level", policy.level.name().to_owned());
+        annotations.insert("mode", policy.mode.name().to_owned());
+        if let Some(rule) = policy.rule() {
+            annotations.insert("default-rule", rule.to_owned());
+        }
+        let settings = policy.settings();
+        let settings =
+            settings.map(|(setting, value)| format!("{}={}", setting.name(), bounded(value)));
+        let settings: Vec<_> = settings.collect();
+        if !settings.is_empty() {
+            annotations.insert("settings", settings.join(","));
+        }
+    }
+    if !decision.changes.is_empty() {
+        annotations.insert("changes", sentences(&decision.changes, ANNOTATION_LIMIT));
+    }
+    if let Outcome::Deny(denial) = &decision.outcome {
+        annotations.insert("message", denial.message.clone());
+    }
+    let families = &decision.violations.families;
+    if !families.is_empty() {
+        let controls: Vec<_> = families.iter().map(|family| family.name()).collect();
+        annotations.insert("violations", controls.join(","));
+    }
+    annotations
+}
+
+/// `changes` as one line of at most about `limit` bytes.
+pub fn sentences<T: std::fmt::Display>(changes: &[T], limit: usize) -> String {
+    let mut line = String::with_capacity(limit);
+    for (told, change) in changes.iter().enumerate() {
+        let separator = if told == 0 { "" } else { "; " };
+        if line.len() > limit {
+            let more = changes.len() - told;
+            let _ = write!(line, "{separator}and {more} more");
+            break;
+        }
+        // A string takes whatever is written to it.
+        let _ = write!(line, "{separator}{change}");
+    }
+    line
+}
