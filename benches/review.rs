@@ -14,13 +14,11 @@ use admission::policy::{Namespace, PROFILE, Settings};
 use admission::request::Request;
 use admission::response::encode;
 use admission::review::{Decision, correct};
+use cases::answer;
+use cases::answer::review_of;
+use cases::fixture;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::Value;
-
-#[path = "../tests/support/answer.rs"]
-mod answer;
-
-use answer::{fixture, review_of};
 
 const PODS: [&str; 4] = [
     "default-with-service",

@@ -16,15 +16,12 @@ use admission::response;
 use admission::review::{correct, correction_size};
 use admission::size::Size;
 use admission::text::bounded;
+use cases::costly;
+use cases::costly::{attacks, review};
 use peak_alloc::PeakAlloc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-
-#[path = "support/costly.rs"]
-mod costly;
-
-use costly::{attacks, review};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde::Serialize;
+use support::controlplane::{ADMIN, ControlPlane, PODSEAL};
 
 use super::Effort;
 use super::cost::{median, say};
@@ -14,7 +15,6 @@ use super::identity::Identity;
 use super::load::{Load, Protocol, Until};
 use super::reviews::{self, NAMESPACE, Reviews};
 use super::server::{Memory, Server};
-use super::support::controlplane::{ADMIN, ControlPlane, PODSEAL};
 
 /// How many requests fill the API server with namespaces at once.
 const HANDS: usize = 8;

@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use serde::Serialize;
 use serde_json::json;
+use support::controlplane::{ADMIN, ControlPlane, await_condition};
+use support::podseal::registered;
 
 use super::Effort;
 use super::cluster::{milliseconds, podseal};
@@ -11,9 +13,6 @@ use super::cost::say;
 use super::identity::Identity;
 use super::reviews::{self, NAMESPACE};
 use super::server::Server;
-use super::support;
-use super::support::controlplane::{ADMIN, ControlPlane, await_condition};
-use super::support::podseal::registered;
 
 /// A namespace that podseal is not called for.
 const ELSEWHERE: &str = "no-webhook";
@@ -43,7 +42,7 @@ pub(crate) fn measure(effort: &Effort, plane: &ControlPlane, identity: &Identity
         "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ELSEWHERE},
     });
     plane.apply(ADMIN, &elsewhere.to_string());
-    let mut pod = support::pod(reviews::POD);
+    let mut pod = cases::fixture(reviews::POD);
     let metadata = pod["metadata"].as_object_mut().expect("metadata");
     metadata.remove("namespace");
     let try_in = |namespace: &str| {

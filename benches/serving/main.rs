@@ -20,8 +20,6 @@ use machine::Machine;
 use report::Report;
 use reviews::Reviews;
 
-#[path = "../../tests/support/answer.rs"]
-mod answer;
 mod cluster;
 mod comparison;
 mod cost;
@@ -33,8 +31,6 @@ mod noop;
 mod report;
 mod reviews;
 mod server;
-#[path = "../../tests/support/mod.rs"]
-mod support;
 mod table;
 
 /// How much is measured.

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
+use cases::answer::{corrected, review_of};
+use cases::fixture;
 use serde_json::{Value, json};
 
-use super::answer::{corrected, fixture, review_of};
 use super::identity::Identity;
 use super::server::Server;
-use super::support;
 
 /// The pod: a real job's, with a service.
 pub(crate) const POD: &str = "default-with-service";

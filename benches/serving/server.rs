@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 use procfs::process::Process;
 use serde::Serialize;
 use serde_json::Value;
-
-use super::support::tether::Tethered;
+use support::tether::Tethered;
 
 /// How long a process may take to say what it is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -11,12 +11,8 @@ use admission::adjusted::Adjusted;
 use admission::defaults::{Defaults, Rule};
 use admission::policy::{Namespace, PROFILE, Policy, Settings, is_clusters_own};
 use admission::profile::Profiles;
+use cases::job_log::strange;
 use libfuzzer_sys::{Corpus, fuzz_target};
-
-#[path = "../../tests/support/job_log.rs"]
-mod job_log;
-
-use job_log::strange;
 
 /// A sentence about the file.
 const LONGEST: usize = 2100;

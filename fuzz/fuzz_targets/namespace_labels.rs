@@ -19,13 +19,9 @@ use admission::policy::{LEVEL, MODE, Mode, Namespace, PROFILE, Policy, RUNNER, S
 use admission::profile::{Profiles, Setting};
 use admission::request::Request;
 use admission::review::{Answer, Decision, Outcome, correct};
+use cases::job_log::{LONGEST_WARNING, strange, unfit};
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
-
-#[path = "../../tests/support/job_log.rs"]
-mod job_log;
-
-use job_log::{LONGEST_WARNING, strange, unfit};
 
 /// A job's pod and a plain one that violates the baseline, and one that
 /// violates restricted only.

@@ -10,17 +10,12 @@ use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
 use admission::profile::BUILT_IN;
 use admission::request::Request;
 use admission::review::{Allowed, Decision, Outcome, correct};
+use cases::answer::{patched, review_of};
+use cases::survival::{strangers, unspoken};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::Value;
 
-#[path = "../../tests/support/answer.rs"]
-mod answer;
 mod edits;
-#[path = "../../tests/support/survival.rs"]
-mod survival;
-
-use answer::{patched, review_of};
-use survival::{strangers, unspoken};
 
 const LEVELS: [Option<&str>; 3] = [None, Some("restricted"), Some("privileged")];
 

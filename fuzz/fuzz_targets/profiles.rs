@@ -18,19 +18,11 @@ use admission::profile::files::{ProfileFile, read};
 use admission::profile::{Profile, Profiles};
 use admission::request::Request;
 use admission::review::{Allowed, Outcome, correct};
+use cases::answer::{patched, review_of};
+use cases::job_log::unfit;
+use cases::widening::{beside_settings, fuse_device};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::Value;
-
-#[path = "../../tests/support/answer.rs"]
-mod answer;
-#[path = "../../tests/support/job_log.rs"]
-mod job_log;
-#[path = "../../tests/support/widening.rs"]
-mod widening;
-
-use answer::{patched, review_of};
-use job_log::unfit;
-use widening::{beside_settings, fuse_device};
 
 /// A sentence about a profile, with the lines of it that are wrong.
 const LONGEST: usize = 2100;

@@ -18,15 +18,11 @@ use admission::size::Size;
 use admission::text::{SHOWN, bounded};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use cases::job_log::{LONGEST_WARNING, strange, unfit};
 use json_patch::Patch;
 use libfuzzer_sys::fuzz_target;
 use peak_alloc::PeakAlloc;
 use serde_json::Value;
-
-#[path = "../../tests/support/job_log.rs"]
-mod job_log;
-
-use job_log::{LONGEST_WARNING, strange, unfit};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;

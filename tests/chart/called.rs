@@ -9,11 +9,11 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
+use support::controlplane::{ADMIN, await_condition};
+use support::helm::{CHART, helm_prints};
+use support::text;
 
-use crate::helm::{CHART, helm_prints};
 use crate::release::{Release, Values};
-use crate::support::controlplane::{ADMIN, await_condition};
-use crate::support::text;
 
 /// How many sets of rules are tried.
 const SETS: usize = 12;

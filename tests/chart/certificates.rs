@@ -7,12 +7,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
+use support::controlplane::{ADMIN, await_condition};
+use support::helm::CHART;
+use support::tls::{Authority, Issued, client, served};
 
-use crate::helm::CHART;
 use crate::rbac::Certificates;
 use crate::release::{Attempt, CONFIGURATIONS, Release};
-use crate::support::controlplane::{ADMIN, await_condition};
-use crate::support::tls::{Authority, Issued, client, served};
 
 /// The parts of cert-manager's resources that the chart uses, for an API server
 /// that is to store them. Their fields are checked by tests/renderings.

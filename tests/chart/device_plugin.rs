@@ -9,8 +9,6 @@ use serde_json::{Value, json};
 use support::controlplane::{ADMIN, ControlPlane};
 use support::{chart, text};
 
-mod support;
-
 fn rendered(values: &[&str]) -> Result<Vec<Value>, String> {
     let mut all = vec!["devicePlugin.enabled=true"];
     all.extend(values);

@@ -1,9 +1,9 @@
 //! podseal is away: what that holds up, and what it never does.
 
 use serde_json::{Value, json};
+use support::controlplane::await_condition;
 
 use crate::release::{Attempt, Release, Values};
-use crate::support::controlplane::await_condition;
 
 impl Release {
     fn scale(&self, replicas: usize) {

@@ -1,10 +1,10 @@
 //! From installing to uninstalling, with jobs that come all the time.
 
 use serde_json::Value;
+use support::controlplane::{ADMIN, await_condition};
+use support::text;
 
 use crate::release::{Attempt, CONFIGURATIONS, Release, job};
-use crate::support::controlplane::{ADMIN, await_condition};
-use crate::support::text;
 
 /// The two ways in which helm sends objects, and what somebody mixes who
 /// upgrades helm itself.
@@ -162,8 +162,8 @@ fn from_installing_to_pods_that_are_created_freely_again() {
 #[test]
 fn the_chart_says_nothing_of_what_podseal_writes() {
     let release = Release::new("silent");
-    let args = ["template", &release.name, crate::helm::CHART];
-    let manifests = crate::helm::helm_prints(&release.plane, &args);
+    let args = ["template", &release.name, support::helm::CHART];
+    let manifests = support::helm::helm_prints(&release.plane, &args);
     let objects = manifests.split("---\n").filter_map(|one| {
         let object: Option<Value> = serde_saphyr::from_str(one).ok();
         object.filter(Value::is_object)

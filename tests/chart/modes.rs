@@ -4,12 +4,12 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use support::controlplane::ADMIN;
+use support::helm::{CHART, helm};
+use support::text;
+use support::tls::Authority;
 
-use crate::helm::{CHART, helm};
 use crate::release::{CONFIGURATIONS, Release};
-use crate::support::controlplane::ADMIN;
-use crate::support::text;
-use crate::support::tls::Authority;
 
 /// A certificate that somebody made, in a Secret.
 struct Given {

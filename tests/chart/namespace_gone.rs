@@ -3,9 +3,9 @@
 
 use reqwest::Method;
 use serde_json::json;
+use support::controlplane::{ADMIN, await_condition};
 
 use crate::release::{Attempt, Release};
-use crate::support::controlplane::{ADMIN, await_condition};
 
 impl Release {
     /// Does what the namespace controller does with a namespace that is going.

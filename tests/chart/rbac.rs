@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use support::text;
 
 use crate::release::Release;
-use crate::support::text;
 
 /// By what it is told apart which rules there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,11 +5,10 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::helm::{CHART, helm, helm_prints};
-use crate::node::Node;
-use crate::support::controlplane::{ADMIN, ControlPlane, await_condition, free_port};
-use crate::support::{pod, text};
+use support::controlplane::{ADMIN, ControlPlane, await_condition, free_port};
+use support::helm::{CHART, helm, helm_prints};
+use support::node::Node;
+use support::text;
 
 /// Both kinds of webhook configurations, as the API names them.
 pub(crate) const CONFIGURATIONS: [&str; 2] = [
@@ -253,7 +252,7 @@ impl Drop for Release {
 
 /// A job's pod, as the runner sends it to any namespace.
 pub(crate) fn job(fixture: &str) -> Value {
-    let mut pod = pod(fixture);
+    let mut pod = cases::fixture(fixture);
     let metadata = pod["metadata"].as_object_mut().expect("metadata");
     metadata.remove("namespace");
     pod

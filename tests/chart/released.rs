@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::helm::{CHART, helm_prints};
+use support::helm::{CHART, helm_prints};
+
 use crate::release::Release;
 
 /// The released charts, the tree's last.

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use support::controlplane::{ADMIN, ControlPlane, RUNNER, await_condition};
+use support::helm::{CHART, helm};
+use support::text;
 
-use crate::helm::{CHART, helm};
 use crate::release::{CONFIGURATIONS, Release, Values, job};
-use crate::support::controlplane::{ADMIN, ControlPlane, RUNNER, await_condition};
-use crate::support::text;
 
 /// How soon the next job comes, and how soon the next one that kubectl creates.
 const PAUSE: Duration = Duration::from_millis(100);

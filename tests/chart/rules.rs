@@ -2,9 +2,9 @@
 //! `defaults` and `profiles`.
 
 use serde_json::{Value, json};
+use support::controlplane::{ADMIN, await_condition};
 
 use crate::release::{CONFIGURATIONS, Release, Values, job};
-use crate::support::controlplane::{ADMIN, await_condition};
 
 /// A profile of one's own, by which `build` is this user.
 fn ours(user: u32) -> String {

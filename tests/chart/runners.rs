@@ -2,11 +2,11 @@
 //! before it applies anything.
 
 use serde_json::{Value, json};
+use support::controlplane::{ADMIN, await_condition};
+use support::helm::{CHART, helm, helm_prints};
+use support::text;
 
-use crate::helm::{CHART, helm, helm_prints};
 use crate::release::{Attempt, Release};
-use crate::support::controlplane::{ADMIN, await_condition};
-use crate::support::text;
 
 const FROM: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),

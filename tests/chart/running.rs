@@ -1,10 +1,10 @@
 //! The node itself: what the other tests rest on.
 
 use serde_json::json;
+use support::controlplane::{ADMIN, await_condition};
+use support::node::Node;
 
-use crate::node::Node;
 use crate::release::Release;
-use crate::support::controlplane::{ADMIN, await_condition};
 
 impl Release {
     /// Runs podseal with `args` in a pod like those of `helm test`, and returns
@@ -67,7 +67,7 @@ fn replicas_run_as_pods_do_and_are_replaced() {
     let release = Release::installed("replaced", &[]);
     let replica = release.node().replicas().remove(0);
     let environment = std::fs::read(format!("/proc/{}/environ", replica.pid));
-    let environment = crate::support::text(&environment.expect("it runs"));
+    let environment = support::text(&environment.expect("it runs"));
     assert!(
         environment.contains("KUBERNETES_SERVICE_HOST"),
         "{environment}"
@@ -111,7 +111,7 @@ fn replicas_run_as_pods_do_and_are_replaced() {
 #[test]
 fn what_the_namespace_does_not_admit_is_told() {
     let release = Release::new("refused");
-    release.helm_at_once("install", crate::helm::CHART, &[]);
+    release.helm_at_once("install", support::helm::CHART, &[]);
     let privileged = json!([{"op": "add", "value": true,
         "path": "/spec/template/spec/hostNetwork"}]);
     let deployment = format!("deployment/{}", release.name);

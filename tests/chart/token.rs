@@ -1,10 +1,10 @@
 //! Somebody has podseal's token, or may get one.
 
 use serde_json::{Value, json};
+use support::controlplane::{ADMIN, await_condition};
+use support::text;
 
 use crate::release::{CONFIGURATIONS, Release, Values};
-use crate::support::controlplane::{ADMIN, await_condition};
-use crate::support::text;
 
 const REFUSAL: &str = "podseal may change nothing of its webhook configurations but their caBundle";
 
@@ -32,7 +32,7 @@ impl Release {
         let mut command = std::process::Command::new(self.plane.program("kubectl"));
         command.env("HOME", self.plane.folder());
         command.arg("--kubeconfig").arg(&file).args(args);
-        let output = crate::support::run(command, "");
+        let output = support::run(command, "");
         match output.status.success() {
             true => Ok(()),
             false => Err(text(&output.stderr)),

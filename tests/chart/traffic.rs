@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use support::controlplane::{ControlPlane, await_condition};
+
 use crate::release::{Attempt, Release, job};
-use crate::support::controlplane::{ControlPlane, await_condition};
 
 /// How many streams of jobs there are, and how soon the next job of one comes:
 /// enough to meet every gap, and few enough to leave the cluster to its work.

@@ -10,10 +10,7 @@ use serde_json::{Value, json};
 use support::controlplane::{ADMIN, ControlPlane, await_condition};
 use support::podseal::Podseal;
 
-#[path = "support/mod.rs"]
-mod support;
-
-const PAGE: &str = include_str!("../docs/comparison.md");
+const PAGE: &str = include_str!("../../docs/comparison.md");
 const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
 
 /// The labels that a column of the table stands for.
@@ -81,7 +78,7 @@ impl Cluster {
 
 /// A job as GitLab Runner makes it where nothing is configured.
 fn job() -> Value {
-    let mut pod = support::pod("default-with-service");
+    let mut pod = cases::fixture("default-with-service");
     let metadata = pod["metadata"].as_object_mut().expect("metadata");
     metadata.remove("namespace");
     pod

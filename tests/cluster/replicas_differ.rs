@@ -8,8 +8,6 @@ use serde_json::{Value, json};
 use support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};
 use support::podseal::{Certificate, Podseal};
 
-mod support;
-
 fn write(folder: &Path, user: u32) {
     let profile = format!(
         "name: ours\nsummary: ours\nextends: rootless\n\
@@ -53,7 +51,7 @@ fn a_job_passes_whichever_replica_has_the_newer_profile_and_is_denied_when_none_
         "metadata": {"name": "jobs", "labels": {"podseal.io/profile": "ours"}},
     });
     plane.apply(ADMIN, &namespace.to_string());
-    let mut pod = support::pod("default-with-service");
+    let mut pod = cases::fixture("default-with-service");
     let metadata = pod["metadata"].as_object_mut().expect("metadata");
     metadata.remove("namespace");
     let created = || plane.try_pod("jobs", &pod);

@@ -10,20 +10,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use scripted::{Body, Question, Reply, Scripted, namespace};
+use cases::costly;
+use cases::review::{as_sent, job_review, review};
 use serde_json::{Value, json};
 use support::controlplane::await_condition;
 use support::podseal::Podseal;
-use support::review::{as_sent, job_review, review};
+use support::scripted::{Body, Question, Reply, Scripted, namespace};
 use support::wire::{Wire, post, post_headers};
 use support::{block_on, spawn};
 use tokio::task::JoinHandle;
-
-#[path = "support/costly.rs"]
-mod costly;
-#[path = "support/scripted.rs"]
-mod scripted;
-mod support;
 
 /// What somebody who edits namespaces puts into each: as much as etcd takes.
 const IN_ETCD: usize = 1_250_000;

@@ -10,17 +10,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use cases::review::{as_sent, review};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use support::controlplane::{ADMIN, ControlPlane, await_condition};
 use support::podseal::{Podseal, configurations_by_service};
-use support::review::{as_sent, review};
 use support::spawn;
 use support::wire::{Wire, post, post_headers};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-
-mod support;
 
 const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
@@ -55,7 +53,7 @@ fn cluster() -> Cluster {
     let namespace = "apiVersion: v1\nkind: Namespace\n\
          metadata: {name: ci, labels: {podseal.io/profile: rootless}}";
     plane.apply(ADMIN, namespace);
-    let mut pod = support::pod("default-with-service");
+    let mut pod = cases::fixture("default-with-service");
     let metadata = pod["metadata"].as_object_mut().expect("metadata");
     metadata.remove("namespace");
     let cluster = Cluster {

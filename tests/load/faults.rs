@@ -6,15 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use cases::review::{as_sent, review};
 use serde_json::Value;
 use support::balancer::Balancer;
 use support::controlplane::{ADMIN, ControlPlane, PODSEAL, RUNNER, await_condition};
 use support::podseal::{Certificate, Podseal, configurations_by_service};
-use support::review::{as_sent, review};
 use support::wire::{Wire, post};
 use support::{block_on, text};
-
-mod support;
 
 /// How many creations of pods are always under way.
 const AT_ONCE: usize = 4;
@@ -46,7 +44,7 @@ impl Replicated {
         let namespace = "apiVersion: v1\nkind: Namespace\n\
              metadata: {name: ci, labels: {podseal.io/profile: rootless}}";
         plane.apply(ADMIN, namespace);
-        let mut pod = support::pod("default-with-service");
+        let mut pod = cases::fixture("default-with-service");
         let metadata = pod["metadata"].as_object_mut().expect("metadata");
         metadata.remove("namespace");
         Replicated {

@@ -4,17 +4,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use cases::costly;
+use cases::review::{NAMESPACES, job_review};
 use futures::future::join_all;
 use support::block_on;
 use support::podseal::Podseal;
-use support::review::{NAMESPACES, job_review};
 use support::wire::{Wire, address, frame, post, post_headers};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-
-#[path = "support/costly.rs"]
-mod costly;
-mod support;
 
 /// What a flood may cost while it lasts, in bytes: buffers of its connections,
 /// and what the allocator keeps of them.

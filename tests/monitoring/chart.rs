@@ -4,8 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-
-use crate::support::{run, text};
+use support::{run, text};
 
 const MONITORING: [&str; 3] = [
     "metrics.podMonitor.enabled=true",

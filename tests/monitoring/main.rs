@@ -9,14 +9,13 @@ mod alerts;
 mod chart;
 mod dashboard;
 mod expressions;
+mod metrics;
 mod pages;
 mod promtool;
 mod quiet;
 mod scenarios;
 mod scrape;
 mod site;
-#[path = "../support/mod.rs"]
-mod support;
 mod timeline;
 
 use expressions::Known;

@@ -5,9 +5,9 @@ use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
+use support::{run, text};
 
 use crate::site::SITE;
-use crate::support::{run, text};
 use crate::timeline::Series;
 
 /// Where `tests/promtool/build.sh` puts it, built if need be.

@@ -9,17 +9,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use cases::review::{job_review, review};
 use reqwest::Method;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 use serde_json::json;
+use support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};
+use support::podseal::Podseal;
+use support::tls::{self, Authority, Issued, Stream};
+use support::wire;
 
 use crate::scrape::{Sample, samples};
-use crate::support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};
-use crate::support::podseal::Podseal;
-use crate::support::review::{job_review, review};
-use crate::support::tls::{self, Authority, Issued, Stream};
-use crate::support::wire;
 
 /// The labels of a target that a PodMonitor leads to.
 pub(crate) const TARGET_LABELS: [&str; 6] = [
@@ -175,7 +175,7 @@ impl Clients {
     /// What there is every day: jobs that are corrected, pods that may pass, some
     /// that are denied, and some that are warned of.
     fn review(&self, podseal: &Podseal, ca: &str) {
-        let mut privileged = crate::support::pod("default-with-service");
+        let mut privileged = cases::fixture("default-with-service");
         privileged["metadata"]["labels"] = json!({});
         privileged["spec"]["containers"][0]["securityContext"] = json!({"privileged": true});
         let harmless = json!({"metadata": {"name": "p"}, "spec": {"containers": []}});

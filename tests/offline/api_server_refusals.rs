@@ -2,13 +2,9 @@
 //! correction would make so is denied, in words its author can use, and every
 //! other result is valid.
 
-#[path = "support/answer.rs"]
-mod answer;
-#[path = "support/refusals.rs"]
-mod refusals;
-
-use answer::{Answer, answer_at, container, container_mut, corrected, denial, fixture, patched};
-use refusals::refusals;
+use cases::answer::{Answer, answer_at, container, container_mut, corrected, denial, patched};
+use cases::fixture;
+use cases::refusals::refusals;
 use serde_json::{Value, json};
 
 const APPARMOR_OF_BUILD: &str = "container.apparmor.security.beta.kubernetes.io/build";

@@ -5,8 +5,6 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use support::text;
 
-mod support;
-
 fn podseal(args: &[&str], input: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
     command.args(args).env_remove("KUBECONFIG");
@@ -82,7 +80,7 @@ fn yaml_output_says_what_json_output_says() {
 
 #[test]
 fn review_json_has_the_documented_fields() {
-    let page = include_str!("../docs/review.md");
+    let page = include_str!("../../docs/review.md");
     let (page, _) = page.split_once("## `--explain`").expect("a section");
     let pod = fixture("default-with-service");
     let output = podseal(&["review", "--profile", "rootless", "-o", "json", &pod], "");
@@ -109,8 +107,8 @@ fn review_json_has_the_documented_fields() {
 
 #[test]
 fn review_takes_a_list_from_kubectl_on_standard_input_and_namespaces_from_a_file() {
-    let pods = ["default-with-service", "pause-pod"].map(support::pod);
-    let mut other = support::pod("root-fuse");
+    let pods = ["default-with-service", "pause-pod"].map(cases::fixture);
+    let mut other = cases::fixture("root-fuse");
     other["metadata"]["namespace"] = "plain".into();
     let list =
         serde_json::json!({"apiVersion": "v1", "kind": "List", "items": [pods[0], pods[1], other]});
@@ -152,7 +150,7 @@ fn review_warns_of_namespaces_that_the_webhooks_are_never_called_for() {
         ("ci", 1, false),
         ("kube-system", 0, false),
     ] {
-        let mut pod = support::pod("pause-pod");
+        let mut pod = cases::fixture("pause-pod");
         pod["metadata"]["namespace"] = namespace.into();
         pod["spec"]["hostNetwork"] = true.into();
         let review = |format| {
@@ -172,7 +170,7 @@ fn review_warns_of_namespaces_that_the_webhooks_are_never_called_for() {
 
 #[test]
 fn review_exits_with_1_when_a_pod_is_denied_and_tells_why() {
-    let mut pod = support::pod("default-with-service");
+    let mut pod = cases::fixture("default-with-service");
     let env = pod["spec"]["containers"][0]["env"]
         .as_array_mut()
         .expect("env");
@@ -247,7 +245,7 @@ fn review_says_which_namespace_the_file_lacks_and_which_profiles_there_are() {
 
 #[test]
 fn a_terminals_escape_codes_in_a_pod_do_not_reach_the_terminal() {
-    let mut pod = support::pod("default-with-service");
+    let mut pod = cases::fixture("default-with-service");
     pod["metadata"]["name"] = "evil\u{1b}[2J\u{9b}2J\nname".into();
     let env = pod["spec"]["containers"][0]["env"]
         .as_array_mut()

@@ -6,8 +6,6 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use support::text;
 
-mod support;
-
 fn review(args: &[&str], pod: &Value) -> (Output, Value) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
     command.args(["review", "-o", "json"]).args(args).arg("-");
@@ -29,7 +27,7 @@ fn code(output: &Output) -> Option<i32> {
 }
 
 fn privileged_service() -> Value {
-    support::pod("privileged-with-service")
+    cases::fixture("privileged-with-service")
 }
 
 #[test]
@@ -228,7 +226,7 @@ fn where_a_default_rule_holds_messages_name_it_and_no_label() {
     let path = rules.path().display().to_string();
     let of = |args: &[&str], pod: &str| {
         let args = [&["--defaults", &path, "-n"], args].concat();
-        review(&args, &support::pod(pod)).1
+        review(&args, &cases::fixture(pod)).1
     };
     let message = of(&["others"], "default-with-service")["message"].clone();
     assert_eq!(

@@ -7,17 +7,11 @@ use admission::profile::{Profile, Profiles};
 use admission::request::Request;
 use admission::review::{Allowed, Outcome, correct};
 use admission::stamp::CORRECTED_AS;
+use cases::answer::{container_mut, patched, review_of};
+use cases::fixture;
+use cases::job_log;
+use cases::view::View;
 use serde_json::{Value, json};
-
-#[path = "support/answer.rs"]
-mod answer;
-#[path = "support/job_log.rs"]
-mod job_log;
-#[path = "support/view.rs"]
-mod view;
-
-use answer::{container_mut, fixture, patched, review_of};
-use view::View;
 
 /// The pod as a profile of this YAML leaves it, which is then right.
 fn corrected(pod: &Value, yaml: &str) -> View {

@@ -8,8 +8,6 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use support::text;
 
-mod support;
-
 const OURS: &str = "\
 name: ours
 extends: rootless
@@ -340,7 +338,7 @@ fn a_change_names_profile_file_line_and_what_changed_its_value() {
 
 #[test]
 fn the_jobs_own_home_the_level_and_the_collector_are_rules_of_no_profile() {
-    let mut pod = support::pod("umask-collector");
+    let mut pod = cases::fixture("umask-collector");
     let build = pod["spec"]["containers"]
         .as_array_mut()
         .expect("containers")
@@ -458,7 +456,7 @@ fn words_stay_whole_in_80_columns_however_long_names_and_values_are() {
 
 #[test]
 fn no_variable_of_the_job_is_in_it_whatever_podseal_says_of_the_pod() {
-    let mut pod = support::pod("default-with-service");
+    let mut pod = cases::fixture("default-with-service");
     for list in ["containers", "initContainers"] {
         for container in pod["spec"][list].as_array_mut().into_iter().flatten() {
             let env = container["env"].as_array_mut();
@@ -513,7 +511,7 @@ fn no_variable_of_the_job_is_in_it_whatever_podseal_says_of_the_pod() {
 
 #[test]
 fn a_denial_has_its_controls_and_what_the_profile_grants_beside_them() {
-    let pod = support::pod("privileged-with-service");
+    let pod = cases::fixture("privileged-with-service");
     let runner = "podseal.io/runner=system:serviceaccount:gitlab:gitlab-runner";
     let ours = ["--profiles", "profiles", "--profile", "ours"];
     let arguments = [&ours[..], &["--annotation", runner]].concat();
@@ -624,7 +622,7 @@ fn every_key_of_the_json_stands_in_the_page_and_every_key_of_the_page_in_the_jso
     }
     let mut keys = BTreeSet::new();
     collect(&json_of(&IN_CI, &job())["explain"], &mut keys);
-    let page = include_str!("../docs/review.md");
+    let page = include_str!("../../docs/review.md");
     let (_, section) = page.split_once("## `--explain`").expect("a section");
     let (_, section) = section.split_once("a field `explain`").expect("its fields");
     let (section, _) = section.split_once("\n## ").expect("another one");
@@ -665,7 +663,7 @@ fn it_is_plain_in_a_pipe_and_with_no_color_and_obeys_no_name() {
 
 #[test]
 fn a_runners_pod_fits_a_terminal_of_80_columns() {
-    let pod = support::pod("default-with-service");
+    let pod = cases::fixture("default-with-service");
     for profile in ["userns", "rootless", "root-fuse", "privileged", "none"] {
         let stdout = text(&explain(&["--profile", profile], &pod).stdout);
         // A pod's name and a denial are as long as they are.

@@ -1,9 +1,7 @@
 //! A HOME that cannot be one is denied, with the path and a way out.
 
-#[path = "support/answer.rs"]
-mod answer;
-
-use answer::{Answer, answer_for, container_mut, denial, fixture};
+use cases::answer::{Answer, answer_for, container_mut, denial};
+use cases::fixture;
 use serde_json::{Value, json};
 
 /// A job pod in which nothing is configured, with `env` in `build`.

@@ -1,10 +1,8 @@
 //! The HOME rule: `build` and `helper` share a HOME they can write to, unless
 //! the path that the job names cannot be one.
 
-#[path = "support/answer.rs"]
-mod answer;
-
-use answer::{container, container_mut, corrected, fixture, home, volume, volume_at};
+use cases::answer::{container, container_mut, corrected, home, volume, volume_at};
+use cases::fixture;
 use serde_json::{Value, json};
 
 /// The path that the built-in profiles use where the job has none.

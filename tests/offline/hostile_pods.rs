@@ -1,11 +1,9 @@
 //! Pods made to cost more than they should: podseal's answer stays small.
 
+use cases::answer;
+use cases::answer::{Answer, answer_for, container_mut};
+use cases::fixture;
 use serde_json::{Value, json};
-
-#[path = "support/answer.rs"]
-mod answer;
-
-use answer::{Answer, answer_for, container_mut, fixture};
 
 fn denial(pod: &Value, profile: &str) -> String {
     match answer_for(pod, profile) {

@@ -3,30 +3,20 @@
 //! A failure that proptest finds becomes an example test beside the code that
 //! is mended, so no seeds are kept.
 
-#[path = "support/answer.rs"]
-mod answer;
-#[path = "support/anything.rs"]
-mod anything;
-#[path = "support/pods.rs"]
-mod pods;
-#[path = "support/refusals.rs"]
-mod refusals;
-#[path = "support/survival.rs"]
-mod survival;
-
 use admission::profile::Profiles;
 use admission::review::Allowed;
-use answer::{
-    Answer, UID, answer_at, answer_for, answer_to, container_mut, fixture, patched, review_of,
+use cases::answer::{
+    Answer, UID, answer_at, answer_for, answer_to, container_mut, patched, review_of,
 };
-use anything::{any_json, replace, size};
-use pods::job_log::unfit;
-use pods::{job_pod, odd_job_pod, phrases};
+use cases::anything::{any_json, replace, size};
+use cases::fixture;
+use cases::job_log::unfit;
+use cases::pods::{job_pod, odd_job_pod, phrases};
+use cases::refusals::refusals;
+use cases::survival::unspoken;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use refusals::refusals;
 use serde_json::{Value, json};
-use survival::unspoken;
 
 fn config() -> ProptestConfig {
     ProptestConfig {

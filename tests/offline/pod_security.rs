@@ -12,15 +12,11 @@ use std::sync::OnceLock;
 
 use admission::pod::Pod;
 use admission::pod_security::{Control, Level, violations};
+use cases::security_pods;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde::Deserialize;
 use serde_json::{Value, json};
-
-#[path = "support/security_doors.rs"]
-mod security_doors;
-#[path = "support/security_pods.rs"]
-mod security_pods;
 
 const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/podsecurity");
 const RANDOM_PODS: usize = 6_000;

@@ -1,14 +1,10 @@
 //! The shapes that GitLab Runner gives its pods, each under each profile.
 
-#[path = "support/answer.rs"]
-mod answer;
-#[path = "support/refusals.rs"]
-mod refusals;
-
 use admission::profile::Profiles;
 use admission::review::Allowed;
-use answer::{Answer, answer_for, containers, corrected, denial, fixture};
-use refusals::refusals;
+use cases::answer::{Answer, answer_for, containers, corrected, denial};
+use cases::fixture;
+use cases::refusals::refusals;
 
 #[test]
 fn every_shape_of_a_job_pod_fits_every_profile() {

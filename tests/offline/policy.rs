@@ -7,12 +7,9 @@ use admission::policy::{LEVEL, MODE, Namespace, PROFILE, RUNNER, Settings};
 use admission::profile::{Profile, Profiles};
 use admission::request::Request;
 use admission::review::{Answer, Outcome, correct};
+use cases::answer::{container_mut, patched, review_of};
+use cases::fixture;
 use serde_json::{Value, json};
-
-#[path = "support/answer.rs"]
-mod answer;
-
-use answer::{container_mut, fixture, patched, review_of};
 
 fn namespace(labels: &[(&str, &str)], runner: Option<&str>) -> Namespace {
     let labels = labels

@@ -10,8 +10,6 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use support::text;
 
-mod support;
-
 fn check(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
     command

@@ -1,11 +1,9 @@
 //! What each built-in profile makes of the runner's pods, without a cluster.
 
-#[path = "support/answer.rs"]
-mod answer;
-
 use admission::profile::Profiles;
 use admission::review::Allowed;
-use answer::{Answer, answer_for, container, container_mut, corrected, effective, fixture, home};
+use cases::answer::{Answer, answer_for, container, container_mut, corrected, effective, home};
+use cases::fixture;
 use serde_json::{Value, json};
 
 /// What somebody reading the pod sees of a container: the effective user, what

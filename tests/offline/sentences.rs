@@ -7,23 +7,12 @@ use admission::pod_security::Family;
 use admission::policy::{LEVEL, MODE, Namespace, PROFILE, Settings};
 use admission::request::Request;
 use admission::review::{Allowed, Answer, Decision, Outcome, correct};
+use cases::answer::{UID, container_mut, corrected, review_of};
+use cases::fixture;
+use cases::job_log::{LONGEST_WARNING, strange, unfit};
+use cases::security_pods;
+use cases::strangers::{hostile, with_text};
 use serde_json::{Value, json};
-
-#[path = "support/answer.rs"]
-mod answer;
-#[path = "support/pods.rs"]
-mod pods;
-#[path = "support/security_doors.rs"]
-mod security_doors;
-#[path = "support/security_pods.rs"]
-#[allow(dead_code, reason = "a part of it is used")]
-mod security_pods;
-#[path = "support/strangers.rs"]
-mod strangers;
-
-use answer::{UID, container_mut, corrected, fixture, review_of};
-use pods::job_log::{LONGEST_WARNING, strange, unfit};
-use strangers::{hostile, with_text};
 
 fn namespace(profile: &str, level: &str, mode: &str) -> Namespace {
     let labels = [(PROFILE, profile), (LEVEL, level), (MODE, mode)];

@@ -11,28 +11,18 @@ use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
 use admission::profile::{Profile, Profiles};
 use admission::request::Request;
 use admission::review::{Allowed, Decision, Outcome, correct};
-use answer::{fixture, patched, review_of};
-use pods::job_log::unfit;
-use pods::job_pod;
+use cases::answer::{patched, review_of};
+use cases::fixture;
+use cases::job_log::unfit;
+use cases::pods::job_pod;
+use cases::refusals::refusals;
+use cases::widening::{beside_settings, fuse_device, without_mark};
+use cases::{answer, profiles};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use refusals::refusals;
 use serde_json::{Value, json};
-use widening::{beside_settings, fuse_device, without_mark};
-
-#[path = "support/answer.rs"]
-mod answer;
-#[path = "own_profiles/profiles.rs"]
-#[allow(dead_code, reason = "a part of it is used")]
-mod generated;
-#[path = "support/pods.rs"]
-mod pods;
-#[path = "support/refusals.rs"]
-mod refusals;
-#[path = "support/widening.rs"]
-mod widening;
 
 /// How many profiles nobody wrote.
 const GENERATED: usize = 60;
@@ -43,7 +33,7 @@ const DEVICE: &str = "example.com/fuse";
 /// The built-in profiles, and as many that `podseal profiles --check` would take.
 static PROFILES: LazyLock<Profiles> = LazyLock::new(|| {
     let mut runner = TestRunner::default();
-    let strategy = generated::profile();
+    let strategy = profiles::profile();
     let mut profiles: Vec<_> = Profiles::built_in().iter().cloned().collect();
     let built_in = profiles.len();
     while profiles.len() < built_in + GENERATED {

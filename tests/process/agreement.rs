@@ -9,8 +9,6 @@ use serde_json::{Value, json};
 use support::podseal::Podseal;
 use support::{block_on, text};
 
-mod support;
-
 const PROFILES: [&str; 7] = [
     "userns",
     "rootless",
@@ -71,7 +69,7 @@ fn fixtures() -> Vec<(String, Value)> {
     names.sort();
     names
         .into_iter()
-        .map(|name| (name.clone(), support::pod(&name)))
+        .map(|name| (name.clone(), cases::fixture(&name)))
         .collect()
 }
 
@@ -83,7 +81,7 @@ fn reviews() -> Vec<Value> {
         ("ancestor-home", "/"),
         ("own-home", "/root"),
     ] {
-        let mut pod = support::pod("default-with-service");
+        let mut pod = cases::fixture("default-with-service");
         let env = pod["spec"]["containers"][0]["env"]
             .as_array_mut()
             .expect("env");

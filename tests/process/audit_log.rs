@@ -5,24 +5,20 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use admission::pod_security::Family;
-use answer::{corrected, fixture};
 use boon::{Compiler, SchemaIndex, Schemas};
+use cases::answer::corrected;
+use cases::fixture;
 use records::{
     HOSTILE, by_stranger, hostile, job, record_of, response_in, review_in, update_in, with_home,
     with_violations,
 };
 use serde_json::{Value, json};
 
-#[path = "support/answer.rs"]
-mod answer;
-#[path = "support/jq.rs"]
 mod jq;
-#[path = "support/records.rs"]
 mod records;
-mod support;
 
-const SCHEMA: &str = include_str!("../docs/audit-log.schema.json");
-const PAGE: &str = include_str!("../docs/audit-log.md");
+const SCHEMA: &str = include_str!("../../docs/audit-log.schema.json");
+const PAGE: &str = include_str!("../../docs/audit-log.md");
 
 /// Longer lines are cut in two by Docker and containerd.
 const LONGEST: usize = 16 * 1024;

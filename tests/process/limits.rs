@@ -6,14 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use admission::size::Size;
+use cases::review::{NAMESPACES, as_sent, job_review, review};
 use serde_json::Value;
 use support::block_on;
 use support::podseal::Podseal;
-use support::review::{NAMESPACES, as_sent, job_review, review};
 use support::wire::{Wire, address, post};
 use tokio::io::AsyncReadExt;
-
-mod support;
 
 fn podseal(arguments: &[&str]) -> Podseal {
     Podseal::with_namespaces(NAMESPACES, arguments)

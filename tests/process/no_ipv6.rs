@@ -8,8 +8,6 @@ use std::process::Command;
 use support::podseal::{Certificate, Podseal};
 use support::text;
 
-mod support;
-
 const SOCKET: &str = r#"
 #define _GNU_SOURCE
 #include <errno.h>

@@ -10,8 +10,6 @@ use support::controlplane::await_condition;
 use support::podseal::Podseal;
 use support::{block_on, text};
 
-mod support;
-
 const NAMESPACES: &str = "
 {kind: Namespace, metadata: {name: ci, labels: {podseal.io/profile: mine}}}
 ---
@@ -60,7 +58,7 @@ fn swap(folder: &Path, version: &str, text: &str) {
 }
 
 fn review(namespace: &str) -> Value {
-    let mut pod = support::pod("default-with-service");
+    let mut pod = cases::fixture("default-with-service");
     pod["metadata"]["namespace"] = namespace.into();
     json!({
         "apiVersion": "admission.k8s.io/v1",

@@ -5,15 +5,13 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
+use cases::review::{NAMESPACES, review};
 use serde_json::{Value, json};
 use support::podseal::Podseal;
-use support::review::{NAMESPACES, review};
 use support::{block_on, text};
 
-mod support;
-
 fn job() -> Value {
-    support::pod("default-with-service")
+    cases::fixture("default-with-service")
 }
 
 /// Posts `body`, and returns the code and the text.

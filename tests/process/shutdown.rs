@@ -3,14 +3,12 @@
 
 use std::time::Duration;
 
+use cases::review::{NAMESPACES, job_review};
 use serde_json::Value;
 use support::block_on;
 use support::podseal::Podseal;
-use support::review::{NAMESPACES, job_review};
 use support::wire::{Wire, frame, post, post_headers};
 use tokio::task::block_in_place;
-
-mod support;
 
 const GOAWAY: u8 = 7;
 const DATA: u8 = 0;

@@ -7,8 +7,6 @@ use std::time::Duration;
 use support::podseal::{Podseal, write_certificate};
 use support::{block_on, text, tls};
 
-mod support;
-
 const NAMESPACES: &str =
     "{kind: Namespace, metadata: {name: ci, labels: {podseal.io/profile: rootless}}}";
 

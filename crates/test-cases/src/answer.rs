@@ -1,10 +1,5 @@
 //! What podseal answers for a pod, asked the way the API server asks: as the
 //! bytes of an `AdmissionReview`.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "included by several test files, each of which uses a part"
-)]
 
 use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
 use admission::request::{Request, RequestError};
@@ -109,14 +104,6 @@ pub fn patched(pod: &Value, patch: &Patch) -> Value {
     json_patch::patch(&mut pod, &patch)
         .unwrap_or_else(|error| panic!("{error}, applying {patch} to {pod}"));
     pod
-}
-
-/// The fixture `tests/fixtures/pods/NAME.json`.
-pub fn fixture(name: &str) -> Value {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pods");
-    let text = std::fs::read_to_string(format!("{folder}/{name}.json"))
-        .unwrap_or_else(|error| panic!("fixture {name}: {error}"));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("fixture {name}: {error}"))
 }
 
 /// The containers of `pod`, the init containers first.

@@ -1,9 +1,4 @@
 //! Anything JSON can say, and ways to put it anywhere.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "included by several test files, each of which uses a part"
-)]
 
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -1,9 +1,4 @@
 //! Reviews that are made to cost more than they should.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "included by several test files, each of which uses a part"
-)]
 
 /// A review of a pod, as text: what an attacker sends need not be what a JSON
 /// library would write.

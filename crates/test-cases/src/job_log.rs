@@ -1,10 +1,5 @@
 //! What can be said to the author of a job: one line in a log, and no reason
 //! for GitLab Runner to try again.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "included by several test files, each of which uses a part"
-)]
 
 /// The longest sentence, in bytes.
 pub const LONGEST: usize = 2500;

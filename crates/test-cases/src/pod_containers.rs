@@ -1,10 +1,5 @@
 //! Containers of generated job pods, and the means to generate any object of
 //! which each field may be absent.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "included by several test files, each of which uses a part"
-)]
 
 use proptest::collection::vec;
 use proptest::option;
@@ -12,11 +7,11 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Map, Value, json};
 
-use super::phrases;
+use crate::pods::phrases;
 
-pub type Field = (&'static str, BoxedStrategy<Option<Value>>);
+pub(crate) type Field = (&'static str, BoxedStrategy<Option<Value>>);
 
-pub fn object(fields: Vec<Field>) -> BoxedStrategy<Value> {
+pub(crate) fn object(fields: Vec<Field>) -> BoxedStrategy<Value> {
     let (keys, values): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
     let with_keys = move |values: Vec<Option<Value>>| {
         let there = keys
@@ -31,27 +26,31 @@ pub fn object(fields: Vec<Field>) -> BoxedStrategy<Value> {
     values.prop_map(with_keys).boxed()
 }
 
-pub fn maybe(value: impl Strategy<Value = Value> + 'static) -> BoxedStrategy<Option<Value>> {
+pub(crate) fn maybe(value: impl Strategy<Value = Value> + 'static) -> BoxedStrategy<Option<Value>> {
     option::of(value).boxed()
 }
 
-pub fn rarely(value: impl Strategy<Value = Value> + 'static) -> BoxedStrategy<Option<Value>> {
+pub(crate) fn rarely(
+    value: impl Strategy<Value = Value> + 'static,
+) -> BoxedStrategy<Option<Value>> {
     option::weighted(0.15, value).boxed()
 }
 
-pub fn always(value: impl Strategy<Value = Value> + 'static) -> BoxedStrategy<Option<Value>> {
+pub(crate) fn always(
+    value: impl Strategy<Value = Value> + 'static,
+) -> BoxedStrategy<Option<Value>> {
     value.prop_map(Some).boxed()
 }
 
-pub fn just(value: Value) -> BoxedStrategy<Option<Value>> {
+pub(crate) fn just(value: Value) -> BoxedStrategy<Option<Value>> {
     Just(Some(value)).boxed()
 }
 
-pub fn one_of(choices: Value) -> impl Strategy<Value = Value> {
+pub(crate) fn one_of(choices: Value) -> impl Strategy<Value = Value> {
     select(choices.as_array().expect("choices are a list").clone())
 }
 
-pub fn some_of(choices: Value) -> impl Strategy<Value = Value> {
+pub(crate) fn some_of(choices: Value) -> impl Strategy<Value = Value> {
     let choices = choices.as_array().expect("choices are a list").clone();
     let count = choices.len();
     subsequence(choices, 0..=count)
@@ -59,11 +58,11 @@ pub fn some_of(choices: Value) -> impl Strategy<Value = Value> {
         .prop_map(Value::from)
 }
 
-pub fn boolean() -> impl Strategy<Value = Value> {
+pub(crate) fn boolean() -> impl Strategy<Value = Value> {
     any::<bool>().prop_map(Value::from)
 }
 
-pub fn container(name: &'static str) -> BoxedStrategy<Value> {
+pub(crate) fn container(name: &'static str) -> BoxedStrategy<Value> {
     object(vec![
         ("name", just(json!(name))),
         ("image", just(json!("quay.io/podman/stable"))),
@@ -148,11 +147,11 @@ fn mounts() -> impl Strategy<Value = Value> {
     })
 }
 
-pub fn ids() -> impl Strategy<Value = Value> {
+pub(crate) fn ids() -> impl Strategy<Value = Value> {
     one_of(json!([0, 999, 1000, 1001, 65_535, 65_536, 1_000_660_000]))
 }
 
-pub fn confinement() -> impl Strategy<Value = Value> {
+pub(crate) fn confinement() -> impl Strategy<Value = Value> {
     one_of(json!([
         {"type": "RuntimeDefault"},
         {"type": "Unconfined"},
@@ -160,7 +159,7 @@ pub fn confinement() -> impl Strategy<Value = Value> {
     ]))
 }
 
-pub fn se_linux() -> BoxedStrategy<Value> {
+pub(crate) fn se_linux() -> BoxedStrategy<Value> {
     object(vec![
         (
             "type",

@@ -1,23 +1,13 @@
 //! Job pods, generated: what a runner, a job's author, another webhook or an
 //! administrator may have put into one.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "included by several test files, each of which uses a part"
-)]
 
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Value, json};
 
-#[path = "job_log.rs"]
-pub mod job_log;
-#[path = "pod_containers.rs"]
-mod pod_containers;
-
-pub use job_log::RETRIED;
-use pod_containers::{
+use crate::job_log::RETRIED;
+use crate::pod_containers::{
     always, boolean, confinement, container, ids, just, maybe, object, one_of, rarely, se_linux,
 };
 

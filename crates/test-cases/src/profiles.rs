@@ -9,12 +9,12 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value, json};
 
 /// How many are tried.
-pub(crate) const PROFILES: usize = 60;
+pub const PROFILES: usize = 60;
 /// How many are made to find as many that are accepted, at most.
 const TRIES: usize = 20_000;
 
 /// Writes them into `folder`, a file each, and returns their names.
-pub(crate) fn write(folder: &Path) -> Vec<String> {
+pub fn write(folder: &Path) -> Vec<String> {
     let mut runner = TestRunner::default();
     let strategy = profile();
     let mut names = Vec::new();
@@ -37,7 +37,7 @@ pub(crate) fn write(folder: &Path) -> Vec<String> {
 }
 
 /// Any profile, accepted or not.
-pub(crate) fn profile() -> impl Strategy<Value = Value> {
+pub fn profile() -> impl Strategy<Value = Value> {
     let base = prop::option::of(prop::sample::select(vec![
         "userns",
         "rootless",

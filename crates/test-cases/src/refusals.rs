@@ -1,11 +1,6 @@
 //! What the API server would refuse, or the kubelet could not run: the rules
 //! of Kubernetes 1.37's `pkg/apis/core/validation` that a profile can run into,
 //! written down a second time and independently of podseal's own.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "included by several test files, each of which uses a part"
-)]
 
 use std::collections::HashSet;
 

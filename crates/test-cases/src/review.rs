@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::fixture;
+
 /// A namespace that opts in, and one that does not.
 pub const NAMESPACES: &str = "
 kind: Namespace
@@ -31,7 +33,7 @@ pub fn review(uid: &str, namespace: &str, pod: &Value) -> Value {
 
 /// The review of a real job pod with a service: 14 kB.
 pub fn job_review(uid: &str, namespace: &str) -> String {
-    as_sent(&review(uid, namespace, &super::pod("default-with-service")))
+    as_sent(&review(uid, namespace, &fixture("default-with-service")))
 }
 
 /// A review's text with the uid before the object, where the API server has it.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 /// The fields of `securityContext`. Some exist only on the pod or only on a
 /// container, and must mean nothing elsewhere.
-pub(crate) fn context_fields() -> Vec<(&'static str, Value)> {
+pub fn context_fields() -> Vec<(&'static str, Value)> {
     let flag = json!([true, false, null]);
     let confinement = json!([null, {}, {"type": null}, {"type": ""}, {"type": "RuntimeDefault"},
         {"type": "Localhost", "localhostProfile": "p"}, {"type": "Unconfined"},
@@ -118,7 +118,7 @@ fn sysctls() -> Value {
 }
 
 /// The fields of a container beside its `securityContext`.
-pub(crate) fn container_fields() -> Vec<(&'static str, Value)> {
+pub fn container_fields() -> Vec<(&'static str, Value)> {
     vec![
         (
             "ports",
@@ -133,7 +133,7 @@ pub(crate) fn container_fields() -> Vec<(&'static str, Value)> {
 }
 
 /// A probe or a lifecycle hook.
-pub(crate) fn handlers() -> Value {
+pub fn handlers() -> Value {
     json!([null, {}, {"exec": {"command": ["true"]}}, {"grpc": {"port": 1}},
         {"httpGet": null}, {"httpGet": {}}, {"httpGet": {"port": 80, "host": null}},
         {"httpGet": {"port": "http", "host": ""}}, {"httpGet": {"port": 80, "host": "127.0.0.1"}},
@@ -144,7 +144,7 @@ pub(crate) fn handlers() -> Value {
 }
 
 /// The fields of the pod beside its `securityContext`.
-pub(crate) fn pod_fields() -> Vec<(&'static str, Value)> {
+pub fn pod_fields() -> Vec<(&'static str, Value)> {
     let flag = json!([true, false, null]);
     let profile = json!([
         null,

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::security_doors::{container_fields, context_fields, handlers, pod_fields};
 
 /// A field, from the pod's root, and what to put there.
-pub(crate) type Door = (String, Value);
+pub type Door = (String, Value);
 
 const CONTAINERS: [&str; 3] = [
     "/spec/initContainers/0",
@@ -23,7 +23,7 @@ const CONTAINERS: [&str; 3] = [
 /// Pods to start from: as strict as can be, the same with as much as possible
 /// said by the pod, and saying nothing at all; each for Linux, for Windows, and
 /// in a user namespace.
-pub(crate) fn starts() -> Vec<Value> {
+pub fn starts() -> Vec<Value> {
     let own = json!({"allowPrivilegeEscalation": false, "runAsNonRoot": true, "runAsUser": 1000,
         "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}});
     let inheriting = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
@@ -52,7 +52,7 @@ pub(crate) fn starts() -> Vec<Value> {
 }
 
 /// Puts the door's value into `pod`, with the objects on the way to it.
-pub(crate) fn open(pod: &mut Value, (path, value): &Door) {
+pub fn open(pod: &mut Value, (path, value): &Door) {
     let mut at = pod;
     for key in path.split('/').skip(1) {
         at = match key.parse::<usize>() {
@@ -74,7 +74,7 @@ pub(crate) fn open(pod: &mut Value, (path, value): &Door) {
 }
 
 /// Every door, at every place that has it.
-pub(crate) fn doors() -> Vec<Door> {
+pub fn doors() -> Vec<Door> {
     let mut doors = Vec::new();
     let mut add = |at: &str, (field, values): (&str, Value)| {
         let values = values.as_array().expect("a list of values");
@@ -107,7 +107,7 @@ pub(crate) fn doors() -> Vec<Door> {
 }
 
 /// A start with several doors opened one after the other.
-pub(crate) fn pods() -> impl Strategy<Value = Value> {
+pub fn pods() -> impl Strategy<Value = Value> {
     let some = prop::collection::vec(prop::sample::select(doors()), 0..8);
     (prop::sample::select(starts()), some).prop_map(|(mut pod, doors)| {
         for door in &doors {

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::answer::fixture;
-use crate::pods::RETRIED;
+use crate::fixture;
+use crate::job_log::RETRIED;
 
 /// What somebody might write to be heard: the phrases GitLab Runner retries on,
 /// a line break, an escape code, and much of it.
-pub(crate) fn hostile() -> Vec<String> {
+pub fn hostile() -> Vec<String> {
     let phrases = RETRIED.map(|phrase| format!("x{phrase}x"));
     let bare = RETRIED.map(str::to_owned);
     let rest = ["a\nb\u{1b}[31m\u{202e}.", "é語\"\\\u{2028}", "."].map(|text| text.repeat(200));
@@ -15,7 +15,7 @@ pub(crate) fn hostile() -> Vec<String> {
 }
 
 /// Everything that is text and that a control reads.
-pub(crate) fn with_text(text: &str, many: usize) -> Value {
+pub fn with_text(text: &str, many: usize) -> Value {
     let mut pod = fixture("default-with-service");
     let key = format!("container.apparmor.security.beta.kubernetes.io/{text}");
     pod["metadata"]["annotations"][key] = text.into();

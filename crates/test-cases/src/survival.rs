@@ -1,9 +1,4 @@
 //! What must survive a correction: everything the profile has no word for.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "included by several test files, each of which uses a part"
-)]
 
 use serde_json::{Value, json};
 

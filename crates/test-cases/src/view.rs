@@ -1,11 +1,5 @@
 //! A pod as its user sees it: what holds for each container in the end.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "included by several test files, each of which uses a part"
-)]
-
 use serde_json::Value;
 
 /// A pod to ask.

@@ -1,9 +1,4 @@
 //! Whether a namespace's settings gave a pod more than its profile does.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "included by several test files, each of which uses a part"
-)]
 
 use admission::job::Role;
 use admission::profile::Profile;

@@ -24,11 +24,11 @@ impl Balancer {
 
     /// One without endpoints, at this address.
     pub fn at(address: SocketAddr) -> io::Result<Balancer> {
-        let listener = super::block_on(TcpListener::bind(address))?;
+        let listener = crate::block_on(TcpListener::bind(address))?;
         let port = listener.local_addr().expect("an address").port();
         let endpoints = Arc::<Mutex<Vec<_>>>::default();
         let all = Arc::clone(&endpoints);
-        let serving = super::spawn(async move {
+        let serving = crate::spawn(async move {
             let mut turn: usize = 0;
             loop {
                 let (client, _) = listener.accept().await.expect("a connection");

@@ -4,20 +4,20 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::controlplane::binaries;
-use super::text;
+use crate::controlplane::binaries;
+use crate::text;
 
 /// The objects that a template of the chart renders, or what helm says instead.
 pub fn rendered(template: &str, values: &[&str]) -> Result<Vec<Value>, String> {
     let mut command = Command::new(binaries().join("helm"));
     command
         .args(["template", "podseal", "--namespace", "podseal"])
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/charts/podseal"))
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/podseal"))
         .args(["--show-only", &format!("templates/{template}.yaml")]);
     for value in values {
         command.args(["--set-json", value]);
     }
-    let output = super::run(command, "");
+    let output = crate::run(command, "");
     if !output.status.success() {
         return Err(text(&output.stderr));
     }

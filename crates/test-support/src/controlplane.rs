@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::tether::Tethered;
+use crate::tether::Tethered;
 
 /// Users the API server knows, each by a token of the same name.
 pub const ADMIN: &str = "admin";
@@ -156,7 +156,7 @@ impl ControlPlane {
             folder,
             apiserver_port: free_port(),
             etcd_port,
-            http: super::https_client(&ca).build().expect("a client"),
+            http: crate::https_client(&ca).build().expect("a client"),
             flags,
             apiserver: None,
             _etcd: etcd,
@@ -219,7 +219,7 @@ impl ControlPlane {
             .args(args);
         // kubectl caches discovery in HOME, where runs would meet.
         command.env("HOME", &self.folder);
-        super::run(command, input)
+        crate::run(command, input)
     }
 
     /// Asks the API server as `user`, and returns the code and the answer.
@@ -237,7 +237,7 @@ impl ControlPlane {
                 .header("content-type", "application/json")
                 .body(body.to_string());
         }
-        super::block_on(async {
+        crate::block_on(async {
             let response = request.send().await.expect("the API server answers");
             let code = response.status().as_u16();
             let body = response
@@ -286,7 +286,7 @@ impl ControlPlane {
         assert!(
             output.status.success(),
             "kubectl apply: {}",
-            super::text(&output.stderr)
+            crate::text(&output.stderr)
         );
     }
 
@@ -296,11 +296,11 @@ impl ControlPlane {
         let etcd = |what: &str, body: Value| -> Value {
             let url = format!("http://127.0.0.1:{}/v3/kv/{what}", self.etcd_port);
             let request = self.http.post(url).body(body.to_string());
-            super::block_on(async {
+            crate::block_on(async {
                 let response = request.send().await.expect("etcd answers");
                 let code = response.status().as_u16();
                 let body = response.bytes().await.expect("etcd answers whole");
-                assert_eq!(code, 200, "{what}: {}", super::text(&body));
+                assert_eq!(code, 200, "{what}: {}", crate::text(&body));
                 serde_json::from_slice(&body).expect("etcd answers JSON")
             })
         };
@@ -440,7 +440,7 @@ pub fn free_port() -> u16 {
 pub fn binaries() -> PathBuf {
     static BINARIES: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/controlplane/build.sh");
+        let script = Path::new(crate::ROOT).join("tests/controlplane/build.sh");
         let mut command = Command::new(script);
         command.stderr(std::process::Stdio::inherit());
         let output = command.output().expect("bash can be started");
@@ -448,7 +448,7 @@ pub fn binaries() -> PathBuf {
             output.status.success(),
             "the control plane could not be built"
         );
-        PathBuf::from(super::text(&output.stdout).trim())
+        PathBuf::from(crate::text(&output.stdout).trim())
     };
     BINARIES.get_or_init(build).clone()
 }

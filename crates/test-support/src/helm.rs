@@ -1,17 +1,12 @@
 //! The real `helm`, against a control plane of the tests.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "included by several test files, each of which uses a part"
-)]
 
 use std::process::{Command, Output};
 
-use crate::support::controlplane::{ADMIN, ControlPlane};
-use crate::support::text;
+use crate::controlplane::{ADMIN, ControlPlane};
+use crate::text;
 
 /// The chart of the repository.
-pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/podseal");
+pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/podseal");
 
 /// Runs helm as the administrator. Its folders are the control plane's, so that
 /// runs do not meet, and what the person at this machine has set up is not read.
@@ -30,7 +25,7 @@ pub fn helm(plane: &ControlPlane, args: &[&str]) -> Output {
         .env("HELM_DATA_HOME", home.join("data"))
         .env("KUBECONFIG", plane.kubeconfig(ADMIN))
         .args(args);
-    crate::support::run(command, "")
+    crate::run(command, "")
 }
 
 /// What helm prints, where it succeeds.

@@ -1,23 +1,39 @@
-//! What the tests share. A test binary uses some of it, never all.
-#![allow(dead_code, reason = "each test binary uses a part")]
-#![allow(
-    unreachable_pub,
-    reason = "included by path, where nothing is reachable"
-)]
+//! What the tests run: podseal, a control plane, helm, a node, and servers that
+//! misbehave. It knows no pod and nothing of podseal's core.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
 pub mod balancer;
 pub mod chart;
 pub mod controlplane;
+pub mod helm;
+pub mod node;
 pub mod podseal;
-pub mod review;
+pub mod proxy;
+pub mod scripted;
 pub mod tether;
 pub mod tls;
-pub mod view;
 pub mod wire;
+
+/// The root of the repository.
+pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// The podseal that cargo has built along with the tests.
+pub fn program() -> PathBuf {
+    // Cargo sets it for a test or a bench that it runs. A debugger does not.
+    if let Some(program) = std::env::var_os("CARGO_BIN_EXE_podseal") {
+        return program.into();
+    }
+    let test = std::env::current_exe().expect("this program has a path");
+    let folder = test.parent().expect("it is in a folder");
+    let profile = folder
+        .parent()
+        .expect("cargo builds tests in target/*/deps");
+    profile.join("podseal")
+}
 
 /// Runs `command` with `input` on its standard input.
 pub fn run(mut command: Command, input: &str) -> Output {
@@ -65,15 +81,4 @@ pub fn spawn<T: Send + 'static>(
 /// Output as text.
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// The text of a fixture under `tests/fixtures`.
-pub fn fixture(name: &str) -> String {
-    let path = format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-/// A pod of `tests/fixtures/pods`.
-pub fn pod(name: &str) -> serde_json::Value {
-    serde_json::from_str(&fixture(&format!("pods/{name}.json"))).expect("a fixture is JSON")
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::controlplane::{ControlPlane, PODSEAL, await_condition};
-use super::tether::Tethered;
+use crate::controlplane::{ControlPlane, PODSEAL, await_condition};
+use crate::tether::Tethered;
 
 /// A serving podseal.
 pub struct Podseal {
@@ -94,7 +94,7 @@ impl Podseal {
         ca: String,
         complete: impl FnOnce(&mut Command),
     ) -> Podseal {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
+        let mut command = Command::new(crate::program());
         command.arg("serve");
         complete(&mut command);
         let is_given = |command: &Command, flag: &str| command.get_args().any(|arg| arg == flag);
@@ -176,7 +176,7 @@ impl Podseal {
 
     /// An HTTP client that trusts this process's certificate.
     pub fn client(&self) -> reqwest::ClientBuilder {
-        super::https_client(&self.ca)
+        crate::https_client(&self.ca)
     }
 }
 
@@ -212,7 +212,7 @@ impl Log {
 
 /// The webhook configurations users get: the mutating and the validating one.
 pub fn registered() -> [Value; 2] {
-    let deploy = include_str!("../../deploy/podseal.yaml");
+    let deploy = include_str!("../../../deploy/podseal.yaml");
     let objects: Vec<Value> = serde_saphyr::from_multiple(deploy).expect("it is YAML");
     let of_kind = |kind: &str| {
         let found = objects.iter().find(|object| object["kind"] == kind);
@@ -277,7 +277,7 @@ impl Podseal {
             let code = response.status().as_u16();
             (code, response.text().await.expect("a text"))
         };
-        super::block_on(answer)
+        crate::block_on(answer)
     }
 
     /// The value of a series, such as `podseal_shed_total{reason="memory"}`.

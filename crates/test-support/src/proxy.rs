@@ -1,9 +1,5 @@
 //! A network between podseal and its API server that fails as networks do:
 //! bytes and connections, since what is in them is encrypted.
-#![allow(
-    unreachable_pub,
-    reason = "included by path, where nothing is reachable"
-)]
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

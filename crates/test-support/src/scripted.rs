@@ -1,10 +1,5 @@
 //! An API server that answers by a script: for what a real one does too seldom
 //! to wait for.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "included by several test files, each of which uses a part"
-)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

@@ -5,12 +5,8 @@ use std::path::{Path, PathBuf};
 use stage::Stage;
 
 mod links;
-#[path = "../support/node/mod.rs"]
-mod node;
 mod page;
 mod stage;
-#[path = "../support/mod.rs"]
-mod support;
 
 /// One test for each page.
 macro_rules! pages {
@@ -109,7 +105,7 @@ fn no_page_is_left_out() {
 
 #[test]
 fn no_example_of_a_profile_is_left_out() {
-    let page = include_str!("../../examples/profiles/README.md");
+    let page = include_str!("../../../examples/profiles/README.md");
     let folder = std::fs::read_dir(root().join("examples/profiles")).expect("a folder");
     let names = folder.map(|entry| entry.expect("an entry").file_name());
     let mut names: Vec<_> = names

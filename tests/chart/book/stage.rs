@@ -5,11 +5,12 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::node::Node;
+use support::controlplane::{ADMIN, ControlPlane, await_condition, free_port};
+use support::node::Node;
+use support::tether::Tethered;
+use support::{run, text};
+
 use super::page::{Block, Step, shows};
-use super::support::controlplane::{ADMIN, ControlPlane, await_condition, free_port};
-use super::support::tether::Tethered;
-use super::support::{run, text};
 
 /// How long the commands of one block may take, in seconds.
 const PATIENCE: &str = "180";

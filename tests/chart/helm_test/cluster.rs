@@ -3,12 +3,12 @@
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
+use support::controlplane::{ADMIN, ControlPlane, await_condition, free_port};
+use support::helm::helm_prints;
+use support::node::Node;
+use support::text;
 
-use crate::helm::helm_prints;
-use crate::node::Node;
-use crate::support::controlplane::{ADMIN, ControlPlane, await_condition, free_port};
-use crate::support::text;
-use crate::{CHART, support, with_values};
+use crate::helm_test::{CHART, with_values};
 
 /// The commands among the notes that begin so.
 fn commands(notes: &str, begin: &str) -> Vec<String> {
@@ -172,7 +172,7 @@ fn the_commands_of_the_notes_do_what_is_said_in_a_release_of_any_name() {
         assert_eq!(command.len(), 1, "{told}");
         as_printed(&command[0]);
     }
-    let mut pod = support::pod("default-with-service");
+    let mut pod = cases::fixture("default-with-service");
     pod["metadata"]["namespace"] = "ci".into();
     let create = || {
         let path = "/api/v1/namespaces/ci/pods?dryRun=All";

@@ -3,11 +3,11 @@
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
+use support::podseal::{Certificate, Podseal};
+use support::{run, text};
 
-use crate::notes::notes;
-use crate::support::podseal::{Certificate, Podseal};
-use crate::support::{run, text};
-use crate::{CHART, MODES, hook_pod, is_hook, only, printed, rendered, with_values};
+use crate::helm_test::notes::notes;
+use crate::helm_test::{CHART, MODES, hook_pod, is_hook, only, printed, rendered, with_values};
 
 #[test]
 fn the_pod_keeps_to_the_level_restricted_and_gets_neither_keys_nor_a_token() {

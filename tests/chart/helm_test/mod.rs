@@ -4,19 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
-use helm::CHART;
 use serde_json::Value;
+use support::helm::CHART;
 use support::{run, text};
 
 mod cluster;
-#[path = "../support/helm.rs"]
-mod helm;
 mod hook;
-#[path = "../support/node/mod.rs"]
-mod node;
 mod notes;
-#[path = "../support/mod.rs"]
-mod support;
 
 /// The real helm without a cluster. It reads nothing that the person at this
 /// machine has set up.

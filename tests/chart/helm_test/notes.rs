@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
-use crate::support::{run, text};
-use crate::{CHART, MODES, printed, with_values};
+use support::{run, text};
+
+use crate::helm_test::{CHART, MODES, printed, with_values};
 
 /// What is told after an installation.
 pub(crate) fn notes(release: &str, values: &[&str]) -> String {

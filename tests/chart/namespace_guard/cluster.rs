@@ -4,9 +4,8 @@ use std::process::Output;
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
-
-use super::support::controlplane::{ADMIN, ControlPlane, await_condition};
-use super::support::{chart, text};
+use support::controlplane::{ADMIN, ControlPlane, await_condition};
+use support::{chart, text};
 
 /// mallory: every verb of namespaces by its name, and everything inside `owned`.
 /// alice: the same, and seal on everything. bob: the same, and seal on `bobs`.

@@ -4,15 +4,12 @@
 
 use admission::policy;
 use admission::profile::Setting;
+use cluster::{guarded, namespace};
 use serde_json::{Value, json};
 use support::controlplane::ADMIN;
 use support::{chart, text};
 
 mod cluster;
-#[path = "../support/mod.rs"]
-mod support;
-
-use cluster::{guarded, namespace};
 
 const PROFILE: &str = "label podseal.io/profile";
 const RUNNER: &str = "annotation podseal.io/runner";

@@ -4,8 +4,6 @@
 //! open, and again after podseal changed it. `scc.rs` is our reading of that.
 
 mod scc;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -52,7 +50,7 @@ fn corrected(pod: &Value) -> Value {
 /// A fixture of a runner that names the constraints itself, as its configuration
 /// has to say.
 fn job(fixture: &str) -> Value {
-    let mut pod = support::pod(fixture);
+    let mut pod = cases::fixture(fixture);
     pod["metadata"]["annotations"]["openshift.io/required-scc"] = json!("podseal-rootless");
     pod
 }
@@ -171,7 +169,7 @@ fn what_podseal_makes_of_a_job_pod_is_admitted_before_and_after_it() {
 fn a_pod_that_restricted_v2_shaped_first_does_not_fit_afterwards() {
     // Why the runner has to name the constraints: every service account may use
     // restricted-v2, and of those that fit the strictest comes first.
-    let first = admitted(&restricted_v2(), &support::pod("legacy-exec")).expect("it fits");
+    let first = admitted(&restricted_v2(), &cases::fixture("legacy-exec")).expect("it fits");
     let wrong = admitted(&podseal_rootless(), &corrected(&first)).expect_err("it fits no more");
     assert_eq!(
         wrong,

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use support::text;
 
-use crate::everything::{defaults, everything};
-use crate::helm::{CHART, PODSEAL, helm, merged, object, objects};
-use crate::support::text;
+use crate::renderings::everything::{defaults, everything};
+use crate::renderings::helm::{CHART, PODSEAL, helm, merged, object, objects};
 
 #[test]
 fn every_value_changes_something() {

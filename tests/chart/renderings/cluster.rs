@@ -6,9 +6,8 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
-
-use crate::support::controlplane::{ADMIN, ControlPlane};
-use crate::support::text;
+use support::controlplane::{ADMIN, ControlPlane};
+use support::text;
 
 const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/crds");
 

@@ -2,10 +2,10 @@
 //! those without Helm.
 
 use serde_json::{Value, json};
+use support::controlplane::{ADMIN, ControlPlane};
+use support::text;
 
-use crate::helm::{CHART, helm, object, objects};
-use crate::support::controlplane::{ADMIN, ControlPlane};
-use crate::support::text;
+use crate::renderings::helm::{CHART, helm, object, objects};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/podseal.yaml");
 
@@ -62,7 +62,7 @@ fn expected() -> String {
 
 #[test]
 fn the_file_for_those_without_helm_is_the_charts_rendering() {
-    crate::keep(FILE, &expected());
+    crate::renderings::keep(FILE, &expected());
 }
 
 #[test]

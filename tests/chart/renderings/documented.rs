@@ -7,8 +7,8 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::everything::defaults;
-use crate::helm::CHART;
+use crate::renderings::everything::defaults;
+use crate::renderings::helm::CHART;
 
 /// A key, as `image.tag`, and what its comment says.
 type Documented = (String, String);
@@ -161,5 +161,5 @@ fn read(file: &str) -> String {
 
 /// Holds a file of the chart to `text`, or writes it.
 fn keep(file: &str, text: &str) {
-    crate::keep(&format!("{CHART}/{file}"), text);
+    crate::renderings::keep(&format!("{CHART}/{file}"), text);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::helm::CHART;
+use crate::renderings::helm::CHART;
 
 /// A certificate authority's certificate, as far as its form goes.
 pub(crate) const PEM: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";

@@ -6,8 +6,6 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use crate::support;
-
 /// The chart's folder.
 pub(crate) const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/podseal");
 

@@ -7,8 +7,8 @@
 use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::{Value, json};
 
-use crate::everything::{defaults, everything};
-use crate::helm::{CHART, PODSEAL, merged, objects};
+use crate::renderings::everything::{defaults, everything};
+use crate::renderings::helm::{CHART, PODSEAL, merged, objects};
 
 /// What YAML, CEL, Go templates or the shell take for something else than text.
 pub(crate) const HOSTILE: [&str; 48] = [

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::helm::{PODSEAL, objects};
-use crate::hostile::HOSTILE;
+use crate::renderings::helm::{PODSEAL, objects};
+use crate::renderings::hostile::HOSTILE;
 
 /// Has helm render these files' texts as they are, and all else as with a plain file.
 fn are_kept(files: &Map<String, Value>) -> Result<(), String> {

@@ -5,11 +5,10 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use crate::cluster::{try_out, try_pod_of};
-use crate::everything::{PEM, everything};
-use crate::helm::{CHART, PODSEAL, Release, helm, merged, object, objects};
-use crate::pairwise::pairwise;
-use crate::support;
+use crate::renderings::cluster::{try_out, try_pod_of};
+use crate::renderings::everything::{PEM, everything};
+use crate::renderings::helm::{CHART, PODSEAL, Release, helm, merged, object, objects};
+use crate::renderings::pairwise::pairwise;
 
 /// What is chosen from: the first of each is the default.
 fn factors() -> Vec<Vec<Value>> {

@@ -15,8 +15,6 @@ mod pairwise;
 mod refused;
 mod rules;
 mod runners;
-#[path = "../support/mod.rs"]
-mod support;
 mod taken;
 
 use helm::CHART;

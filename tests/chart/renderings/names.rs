@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use serde_json::{Value, json};
+use support::text;
 
-use crate::everything::everything;
-use crate::helm::{CHART, PODSEAL, Release, helm, merged, object, objects};
-use crate::matrix::{MATRIX, Rendered};
-use crate::support::text;
+use crate::renderings::everything::everything;
+use crate::renderings::helm::{CHART, PODSEAL, Release, helm, merged, object, objects};
+use crate::renderings::matrix::{MATRIX, Rendered};
 
 /// A name as long as helm allows.
 const LONG: Release = Release {

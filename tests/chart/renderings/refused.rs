@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashSet};
 
 use serde_json::{Value, json};
 
-use crate::helm::PODSEAL;
-use crate::matrix::{MATRIX, Rendered, arguments};
+use crate::renderings::helm::PODSEAL;
+use crate::renderings::matrix::{MATRIX, Rendered, arguments};
 
 /// Values, and where helm has to say the mistake is: the path of a value, or of
 /// the map and the key in it.

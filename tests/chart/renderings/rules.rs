@@ -4,13 +4,13 @@
 use admission::defaults::Defaults;
 use admission::profile::Profiles;
 use admission::profile::files::{ProfileFile, read};
+use podseal::rules::digest::RulesDigest;
 use serde_json::{Value, json};
 
-use crate::cluster::try_out;
-use crate::everything::everything;
-use crate::helm::{PODSEAL, merged};
-use crate::refused::are_refused;
-use podseal::rules::digest::RulesDigest;
+use crate::renderings::cluster::try_out;
+use crate::renderings::everything::everything;
+use crate::renderings::helm::{PODSEAL, merged};
+use crate::renderings::refused::are_refused;
 
 /// Values with one rule, for these namespaces.
 fn rule(namespaces: &[(&str, Value)]) -> Value {
@@ -290,7 +290,7 @@ fn paths(objects: &[Value]) -> Vec<String> {
         "MutatingWebhookConfiguration",
         "ValidatingWebhookConfiguration",
     ];
-    let configurations = kinds.map(|kind| crate::helm::object(objects, kind));
+    let configurations = kinds.map(|kind| crate::renderings::helm::object(objects, kind));
     let entries = configurations
         .into_iter()
         .flat_map(|configuration| configuration["webhooks"].as_array().expect("webhooks"));
@@ -334,7 +334,7 @@ fn an_entry_of_rules_names_in_its_path_the_digest_of_what_podseal_reads() {
             .filter(|object| object["kind"] == "ConfigMap");
         let names: Vec<_> = config_maps.map(|map| &map["metadata"]["name"]).collect();
         assert_eq!(names, [named.as_str()]);
-        let deployment = crate::helm::object(&objects, "Deployment");
+        let deployment = crate::renderings::helm::object(&objects, "Deployment");
         let volumes = &deployment["spec"]["template"]["spec"]["volumes"];
         assert_eq!(volumes[0]["configMap"]["name"], named.as_str());
         assert!(seen.insert(digest), "{runner}: another set has this digest");

@@ -6,7 +6,7 @@ use admission::profile::Profiles;
 use admission::profile::files::{ProfileFile, read};
 use serde_json::{Map, Value, json};
 
-use crate::helm::{PODSEAL, object};
+use crate::renderings::helm::{PODSEAL, object};
 
 const REFUSED: &str = "serve.requireRunner: it is true unless you set it";
 

@@ -7,7 +7,7 @@ use admission::profile::files::{ProfileFile, read};
 use admission::profile::{Profiles, Setting};
 use serde_json::{Value, json};
 
-use crate::helm::PODSEAL;
+use crate::renderings::helm::PODSEAL;
 
 /// A rule with one setting.
 fn setting(profile: &str, setting: &str, value: impl Into<Value>) -> Value {

@@ -1,9 +1,9 @@
 //! Decisions in the API server's own audit log, under the webhooks' names.
 
 use serde_json::{Value, json};
+use support::controlplane::await_condition;
 
-use crate::support::controlplane::await_condition;
-use crate::{CLUSTER, fixture};
+use crate::apiserver::{CLUSTER, fixture};
 
 /// The audit event of creating a pod in `namespace`, other than the probe.
 fn event_in(namespace: &str) -> Value {

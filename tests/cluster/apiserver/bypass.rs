@@ -13,7 +13,7 @@ mod updates;
 
 use serde_json::{Value, json};
 
-use crate::{CLUSTER, fixture};
+use crate::apiserver::{CLUSTER, fixture};
 
 /// The annotation `podseal.io/runner` for the runner of these tests.
 const RUNNER_NAMED: [(&str, &str); 1] = [("runner", "system:serviceaccount:gitlab:gitlab-runner")];

@@ -6,8 +6,8 @@
 
 use serde_json::{Value, json};
 
-use crate::shapes::decide_again;
-use crate::{CLUSTER, fixture};
+use crate::apiserver::shapes::decide_again;
+use crate::apiserver::{CLUSTER, fixture};
 
 /// A job, without services: those have to meet a level by themselves.
 fn job() -> Value {

@@ -11,11 +11,11 @@ mod table;
 use std::collections::HashSet;
 
 use serde_json::{Value, json};
-
-use crate::support::controlplane::{ADMIN, RUNNER};
-use crate::support::text;
-use crate::{CLUSTER, complying_pod, ephemeral, rejection};
+use support::controlplane::{ADMIN, RUNNER};
+use support::text;
 use table::Door;
+
+use crate::apiserver::{CLUSTER, complying_pod, ephemeral, rejection};
 
 /// A list of containers, its container in [`complying_pod`], and how a rejection
 /// calls one.

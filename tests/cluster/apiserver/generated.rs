@@ -3,13 +3,13 @@
 
 use std::cell::Cell;
 
+use cases::pods::job_pod;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
 
-use crate::CLUSTER;
-use crate::pods::job_pod;
-use crate::shapes::decide_again;
+use crate::apiserver::CLUSTER;
+use crate::apiserver::shapes::decide_again;
 
 const PROFILES: [&str; 5] = ["userns", "rootless", "root-fuse", "openshift", "privileged"];
 /// Pods tried, each in every profile: some seconds, and enough that each clash

@@ -1,11 +1,11 @@
 //! Levels, modes and the runner's identity, through the real API server.
 
+use cases::view::View;
 use serde_json::{Value, json};
+use support::controlplane::{ADMIN, RUNNER};
+use support::text;
 
-use crate::support::controlplane::{ADMIN, RUNNER};
-use crate::support::text;
-use crate::support::view::View;
-use crate::{CLUSTER, fixture};
+use crate::apiserver::{CLUSTER, fixture};
 
 /// A job without services, since those have to comply by themselves.
 fn plain_job() -> Value {

@@ -11,11 +11,6 @@ use serde_json::Value;
 use support::controlplane::{ADMIN, ControlPlane, await_condition};
 use support::podseal::Podseal;
 
-#[path = "../support/pods.rs"]
-mod pods;
-#[path = "../support/mod.rs"]
-mod support;
-
 mod audit;
 mod bypass;
 mod clashes;
@@ -112,7 +107,7 @@ impl Cluster {
 
     /// A job pod that is only ever tried.
     fn probe(&self) -> Value {
-        let mut probe = support::pod("default-with-service");
+        let mut probe = cases::fixture("default-with-service");
         probe["metadata"]["name"] = "probe".into();
         let metadata = probe["metadata"].as_object_mut().expect("metadata");
         metadata.remove("namespace");
@@ -122,7 +117,7 @@ impl Cluster {
 
 /// A fixture, ready to be created in any namespace.
 fn fixture(name: &str) -> Value {
-    let mut pod = support::pod(name);
+    let mut pod = cases::fixture(name);
     pod["metadata"]
         .as_object_mut()
         .expect("metadata")
@@ -131,13 +126,13 @@ fn fixture(name: &str) -> Value {
 }
 
 /// Creates the fixture in a new namespace of `profile`, and reads it back.
-fn stored(fixture_name: &str, profile: &str) -> support::view::View {
+fn stored(fixture_name: &str, profile: &str) -> cases::view::View {
     let namespace = CLUSTER.unjudged(profile);
     let pod = fixture(fixture_name);
     let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
     assert_eq!(code, 201, "{fixture_name} in {profile}: {answer:#}");
     let name = pod["metadata"]["name"].as_str().expect("a name");
-    support::view::View(CLUSTER.plane.stored_pod(&namespace, name))
+    cases::view::View(CLUSTER.plane.stored_pod(&namespace, name))
 }
 
 /// A pod that meets `restricted` in every container by itself.

@@ -1,10 +1,11 @@
 //! What a namespace's label does, and what its lack does.
 
+use cases::view::View;
 use serde_json::{Value, json};
+use support::controlplane::{ADMIN, RUNNER, await_condition};
+use support::text;
 
-use crate::support::controlplane::{ADMIN, RUNNER, await_condition};
-use crate::support::{text, view::View};
-use crate::{CLUSTER, fixture, stored};
+use crate::apiserver::{CLUSTER, fixture, stored};
 
 fn relabel(namespace: &str, profile: Option<&str>) {
     let label = match profile {

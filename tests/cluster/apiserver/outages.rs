@@ -1,10 +1,10 @@
 //! The API server gone and back, while podseal runs.
 
+use cases::view::View;
 use serde_json::json;
+use support::controlplane::{ADMIN, await_condition};
 
-use crate::support::controlplane::{ADMIN, await_condition};
-use crate::support::view::View;
-use crate::{Cluster, fixture};
+use crate::apiserver::{Cluster, fixture};
 
 fn relabel(cluster: &Cluster, namespace: &str, profile: &str) {
     let patch = json!({"metadata": {"labels": {"podseal.io/profile": profile}}}).to_string();
@@ -17,11 +17,7 @@ fn relabel(cluster: &Cluster, namespace: &str, profile: &str) {
         &patch,
     ];
     let output = cluster.plane.kubectl(ADMIN, &args, "");
-    assert!(
-        output.status.success(),
-        "{}",
-        crate::support::text(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", support::text(&output.stderr));
 }
 
 #[test]

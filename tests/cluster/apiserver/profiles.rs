@@ -1,10 +1,10 @@
 //! Each built-in profile's row in the table of `docs/profiles.md`, read back
 //! from the pod as the API server stored it.
 
+use cases::view::View;
 use serde_json::{Value, json};
 
-use crate::stored;
-use crate::support::view::View;
+use crate::apiserver::stored;
 
 const HOME: &str = "/my_custom_dir";
 
@@ -180,10 +180,10 @@ fn none_changes_nothing() {
     for fixture in ["default-with-service", "privileged-with-service"] {
         let pod = stored(fixture, "none");
         let unjudged = {
-            let namespace = crate::CLUSTER.namespace(None);
-            let (code, answer) = crate::CLUSTER
+            let namespace = crate::apiserver::CLUSTER.namespace(None);
+            let (code, answer) = crate::apiserver::CLUSTER
                 .plane
-                .create_pod(&namespace, &crate::fixture(fixture));
+                .create_pod(&namespace, &crate::apiserver::fixture(fixture));
             assert_eq!(code, 201, "{answer:#}");
             answer
         };

@@ -4,10 +4,10 @@ use admission::pod::Pod;
 use admission::policy::{Namespace, PROFILE, Settings};
 use admission::request::Request;
 use admission::review::{Allowed, Outcome, correct};
+use cases::view::View;
 use serde_json::{Value, json};
 
-use crate::support::view::View;
-use crate::{CLUSTER, fixture};
+use crate::apiserver::{CLUSTER, fixture};
 
 /// Suspendable jobs fit few profiles: `tests/fleet` has them all.
 const JOBS: [&str; 8] = [
@@ -261,7 +261,7 @@ fn the_yaml_of_review_is_to_kubectl_the_pod_that_its_json_is() {
     let review = |format| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_podseal"));
         command.args(["review", "--profile", "userns", "-o", format, "-"]);
-        crate::support::text(&crate::support::run(command, &pod.to_string()).stdout)
+        support::text(&support::run(command, &pod.to_string()).stdout)
     };
     let namespace = CLUSTER.unjudged("userns");
     let args = [
@@ -277,8 +277,8 @@ fn the_yaml_of_review_is_to_kubectl_the_pod_that_its_json_is() {
     let stored = |manifest: &str| -> Value {
         let output = CLUSTER
             .plane
-            .kubectl(crate::support::controlplane::ADMIN, &args, manifest);
-        let error = crate::support::text(&output.stderr);
+            .kubectl(support::controlplane::ADMIN, &args, manifest);
+        let error = support::text(&output.stderr);
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{error}"))
     };
     let line: Value = serde_json::from_str(&review("json")).expect("a line");
@@ -295,12 +295,12 @@ fn octal_modes_in_yaml_mean_to_podseal_what_they_mean_to_kubectl() {
     let args = ["create", "--dry-run=client", "-o", "json", "-f", "-"];
     let output = CLUSTER
         .plane
-        .kubectl(crate::support::controlplane::ADMIN, &args, yaml);
+        .kubectl(support::controlplane::ADMIN, &args, yaml);
     let kubectl: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|_| panic!("{}", crate::support::text(&output.stderr)));
+        .unwrap_or_else(|_| panic!("{}", support::text(&output.stderr)));
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_podseal"));
     command.args(["review", "--profile", "none", "-o", "json", "-"]);
-    let output = crate::support::run(command, yaml);
+    let output = support::run(command, yaml);
     let line: Value = serde_json::from_slice(&output.stdout).expect("a line");
     let mode = |pod: &Value| pod.pointer("/spec/volumes/0/secret/defaultMode").cloned();
     assert_eq!(mode(&kubectl), Some(json!(256)));

@@ -1,7 +1,8 @@
 //! How podseal is, beside a real API server.
 
-use crate::CLUSTER;
-use crate::support::podseal::Podseal;
+use support::podseal::Podseal;
+
+use crate::apiserver::CLUSTER;
 
 #[test]
 fn podseal_is_ready_once_it_has_listed_the_namespaces_and_reached_itself() {

@@ -1,7 +1,8 @@
 //! Certificates in time: old ones, and clocks that jump.
 
-use crate::site::Site;
-use crate::support::controlplane::await_condition;
+use support::controlplane::await_condition;
+
+use crate::certificates::site::Site;
 
 const DAY: i64 = 24 * 60 * 60;
 

@@ -1,10 +1,11 @@
 //! The `caBundle` of podseal's own two configurations, and nothing else of them.
 
-use podseal::metrics::certificates::Upkeep;
 use std::time::Instant;
 
-use crate::site::Site;
-use crate::support::controlplane::await_condition;
+use podseal::metrics::certificates::Upkeep;
+use support::controlplane::await_condition;
+
+use crate::certificates::site::Site;
 
 /// An authority that is not the Secret's.
 fn stranger() -> String {

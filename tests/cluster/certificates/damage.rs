@@ -4,9 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use podseal::metrics::certificates::Upkeep;
 use serde_json::{Value, json};
+use support::controlplane::await_condition;
 
-use crate::site::Site;
-use crate::support::controlplane::await_condition;
+use crate::certificates::site::Site;
 
 type Damage = (&'static str, fn(&mut Value));
 

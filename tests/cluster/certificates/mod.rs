@@ -11,8 +11,6 @@ mod damage;
 mod replica;
 mod rotation;
 mod site;
-#[path = "../support/mod.rs"]
-mod support;
 
 use site::Site;
 

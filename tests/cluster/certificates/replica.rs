@@ -1,6 +1,5 @@
 //! A replica: podseal's own task, with a clock that can be set.
 
-use podseal::metrics::certificates::Upkeep;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -9,14 +8,15 @@ use podseal::certificates::self_managed::clock::Moment;
 use podseal::certificates::self_managed::status::Status;
 use podseal::certificates::self_managed::{Names, Settings, keep};
 use podseal::certificates::serving::{Current, Serving};
+use podseal::metrics::certificates::Upkeep;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
+use support::block_on;
+use support::controlplane::{PODSEAL, await_condition};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::site::{PLANE, Site};
-use crate::support::block_on;
-use crate::support::controlplane::{PODSEAL, await_condition};
+use crate::certificates::site::{PLANE, Site};
 
 /// A running replica. It ends with this value.
 pub(crate) struct Replica {

@@ -4,15 +4,15 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use cases::view::View;
 use reqwest::Method;
 use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
+use support::controlplane::{ADMIN, PODSEAL, await_condition};
+use support::podseal::{Podseal, registered};
 
-use crate::replica::Replica;
-use crate::site::{PLANE, Site};
-use crate::support::controlplane::{ADMIN, PODSEAL, await_condition};
-use crate::support::podseal::{Podseal, registered};
-use crate::support::view::View;
+use crate::certificates::replica::Replica;
+use crate::certificates::site::{PLANE, Site};
 
 #[test]
 fn a_new_authority_is_trusted_for_the_waiting_time_before_it_is_used_and_the_old_one_after() {
@@ -96,7 +96,7 @@ fn register(site: &Site, mutating: &Podseal, validating: &Podseal) {
 }
 
 fn job(name: &str) -> Value {
-    let mut pod = crate::support::pod("default-with-service");
+    let mut pod = cases::fixture("default-with-service");
     let metadata = pod["metadata"].as_object_mut().expect("metadata");
     metadata.remove("namespace");
     metadata.insert("name".to_owned(), name.into());
@@ -175,8 +175,8 @@ fn refuses_files_beside_a_certificate_of_its_own_and_names_that_make_no_certific
         let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
         command.arg("serve").args(args);
         command.env("KUBECONFIG", PLANE.kubeconfig(PODSEAL));
-        let output = crate::support::run(command, "");
-        let told = crate::support::text(&output.stderr);
+        let output = support::run(command, "");
+        let told = support::text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{told}");
         assert!(told.contains(said), "{told}");
     };

@@ -1,19 +1,19 @@
 //! A place in the cluster where replicas keep certificates.
 
-use podseal::metrics::certificates::Upkeep;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use podseal::metrics::certificates::Upkeep;
 use reqwest::Method;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
+use support::controlplane::{ADMIN, ControlPlane, await_condition};
 
-use crate::replica::{Replica, shake_hands};
-use crate::support::controlplane::{ADMIN, ControlPlane, await_condition};
+use crate::certificates::replica::{Replica, shake_hands};
 
 pub(crate) static PLANE: LazyLock<ControlPlane> = LazyLock::new(ControlPlane::start);
 
@@ -290,7 +290,7 @@ impl Site {
 
     fn kubectl(&self, args: &[&str]) {
         let output = PLANE.kubectl(ADMIN, args, "");
-        let told = crate::support::text(&output.stderr);
+        let told = support::text(&output.stderr);
         assert!(output.status.success(), "{told}");
     }
 }

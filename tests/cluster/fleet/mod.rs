@@ -14,8 +14,6 @@ mod pairs;
 mod rules;
 mod settings;
 mod shapes;
-#[path = "../support/mod.rs"]
-mod support;
 mod table;
 
 /// The kinds of jobs there are.
@@ -153,7 +151,7 @@ impl Cluster {
 
 /// The job of this kind, as a pod called `name` of whatever namespace.
 fn job(shape: &str, name: &str) -> Value {
-    let mut pod = support::pod(shape);
+    let mut pod = cases::fixture(shape);
     let metadata = pod["metadata"].as_object_mut().expect("metadata");
     metadata.remove("namespace");
     metadata.insert("name".to_owned(), name.into());

@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
+use cases::view::View;
 use serde_json::{Value, json};
+use support::controlplane::RUNNER;
+use support::text;
 
-use crate::support::controlplane::RUNNER;
-use crate::support::text;
-use crate::support::view::View;
-use crate::{CLUSTER, PROFILES, job};
+use crate::fleet::{CLUSTER, PROFILES, job};
 
 /// Profiles that `podseal profiles --check` takes, if with a warning.
 const ODD: [(&str, &str); 5] = [

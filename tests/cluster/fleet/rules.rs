@@ -2,14 +2,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use cases::view::View;
 use reqwest::Method;
 use serde_json::{Value, json};
+use support::controlplane::{ADMIN, RUNNER, await_condition};
+use support::podseal::{Podseal, registered as as_users_get};
+use support::text;
 
-use crate::support::controlplane::{ADMIN, RUNNER, await_condition};
-use crate::support::podseal::{Podseal, registered as as_users_get};
-use crate::support::text;
-use crate::support::view::View;
-use crate::{CLUSTER, job};
+use crate::fleet::{CLUSTER, job};
 
 /// The rules that podseal is started with.
 pub(crate) const RULES: &str = "

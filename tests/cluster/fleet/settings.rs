@@ -1,11 +1,11 @@
 //! Namespaces that change a value of their profile.
 
+use cases::view::View;
 use serde_json::{Value, json};
+use support::controlplane::{ADMIN, RUNNER, await_condition};
+use support::{block_on, text};
 
-use crate::support::controlplane::{ADMIN, RUNNER, await_condition};
-use crate::support::view::View;
-use crate::support::{block_on, text};
-use crate::{CLUSTER, job, profiles};
+use crate::fleet::{CLUSTER, job, profiles};
 
 const USER: &str = "podseal.io/run-as-user";
 const HOME: &str = "podseal.io/home";

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
 use admission::request::Request;
 use admission::review::{Allowed, Outcome, correct};
+use cases::view::View;
 use serde_json::{Value, json};
 
-use crate::support::view::View;
-use crate::table::{Gives, LETTERS, TABLE, gives};
-use crate::{CLUSTER, job, profiles};
+use crate::fleet::table::{Gives, LETTERS, TABLE, gives};
+use crate::fleet::{CLUSTER, job, profiles};
 
 const LEVELS: [&str; 3] = ["privileged", "baseline", "restricted"];
 
@@ -38,7 +38,7 @@ fn every_job_with_every_profile_at_every_level_is_what_the_table_says() {
             }
         }
     }
-    let every = profiles().iter().count() * crate::SHAPES.len();
+    let every = profiles().iter().count() * crate::fleet::SHAPES.len();
     assert_eq!(pairs.len(), every, "the table is whole");
 }
 
@@ -255,7 +255,7 @@ fn assert_home(pod: &View, gives: &Gives, what: &str) {
 }
 
 fn assert_untouched(pod: &View, shape: &str, what: &str) {
-    let posted = View(crate::support::pod(shape));
+    let posted = View(cases::fixture(shape));
     for container in posted.containers() {
         let context = |view: &View| match &view.container(container)["securityContext"] {
             Value::Null => json!({}),
@@ -295,7 +295,7 @@ fn a_windows_job_is_left_alone_with_the_reason_in_record_and_review_whatever_the
             "json",
             "-",
         ]);
-        let output = crate::support::run(command, &pod.to_string());
+        let output = support::run(command, &pod.to_string());
         let line: Value = serde_json::from_slice(&output.stdout).expect("a line");
         let message = line["message"].as_str().expect("a message");
         assert!(message.starts_with(why), "{profile}: {message}");
@@ -309,9 +309,9 @@ fn what_may_fail_at_run_time_is_told_to_whoever_creates_the_pod() {
     let warned = |shape: &str| {
         let args = ["create", "-n", &namespace, "--dry-run=server", "-f", "-"];
         let pod = job(shape, &format!("warned-{shape}")).to_string();
-        let runner = crate::support::controlplane::RUNNER;
+        let runner = support::controlplane::RUNNER;
         let output = CLUSTER.plane.kubectl(runner, &args, &pod);
-        let stderr = crate::support::text(&output.stderr);
+        let stderr = support::text(&output.stderr);
         assert!(output.status.success(), "{stderr}");
         stderr
     };

@@ -4,14 +4,14 @@ use admission::profile::files::read;
 use podseal::rules::folder::Folder;
 use serde_json::{Value, json};
 
-use crate::{CLUSTER, support, without_namespace};
+use crate::own_profiles::{CLUSTER, without_namespace};
 
 pub(crate) const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/profiles");
 
 /// The pod as the API server would store it in a namespace of `profile`.
 fn created(profile: &str, pod: &str) -> Value {
     let namespace = CLUSTER.namespace(Some(profile), "baseline");
-    let pod = without_namespace(support::pod(pod));
+    let pod = without_namespace(cases::fixture(pod));
     let (code, answer) = CLUSTER.plane.try_pod(&namespace, &pod);
     assert_eq!(code, 201, "{profile}: {answer:#}");
     answer
@@ -63,7 +63,7 @@ fn a_docker_dind_service_keeps_the_privilege_that_build_loses() {
     }
     // And without the grant such a pod may not pass.
     let namespace = CLUSTER.namespace(Some("rootless"), "baseline");
-    let pod = without_namespace(support::pod("privileged-with-service"));
+    let pod = without_namespace(cases::fixture("privileged-with-service"));
     assert_eq!(CLUSTER.plane.try_pod(&namespace, &pod).0, 403);
 }
 

@@ -1,13 +1,14 @@
 //! Any profile that is accepted, on any job's pod: a pod that the API server
 //! takes, or a denial that says why.
 
+use cases::pods::job_pod;
+use cases::profiles;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 
-use crate::pods::job_pod;
-use crate::{CLUSTER, profiles};
+use crate::own_profiles::CLUSTER;
 
 /// Pods for each profile.
 const PODS: usize = 8;
@@ -47,7 +48,7 @@ fn the_api_server_takes_what_an_accepted_profile_makes_of_a_pod_or_podseal_says_
         let mut tried = 0;
         while tried < PODS {
             let tree = strategy.new_tree(&mut runner).expect("a pod");
-            let pod = crate::without_namespace(tree.current());
+            let pod = crate::own_profiles::without_namespace(tree.current());
             if CLUSTER.plane.try_pod(&plain, &pod).0 != 201 {
                 continue;
             }

@@ -4,18 +4,14 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use cases::profiles;
 use serde_json::{Value, json};
 use support::controlplane::{ADMIN, ControlPlane, await_condition};
 use support::podseal::Podseal;
 
 mod examples;
 mod generated;
-#[path = "../support/pods.rs"]
-mod pods;
-mod profiles;
 mod reload;
-#[path = "../support/mod.rs"]
-mod support;
 
 /// A cluster whose podseal knows the example profiles and generated ones.
 struct Cluster {
@@ -63,7 +59,7 @@ impl Cluster {
     /// Waits until the API server asks podseal.
     fn await_call(&self) {
         let namespace = self.namespace(Some("no-such-profile"), "privileged");
-        let pod = without_namespace(support::pod("default-with-service"));
+        let pod = without_namespace(cases::fixture("default-with-service"));
         let is_asked = || self.plane.try_pod(&namespace, &pod).0 == 403;
         await_condition("the API server asks podseal", is_asked, String::new);
     }

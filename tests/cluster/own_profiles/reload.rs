@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use crate::support::controlplane::await_condition;
-use crate::{CLUSTER, support, without_namespace};
+use support::controlplane::await_condition;
+
+use crate::own_profiles::{CLUSTER, without_namespace};
 
 const NAME: &str = "changing";
 
@@ -24,7 +25,7 @@ fn profile(user: i64) -> String {
 
 /// The user that `build` of a new job gets, or why there is none.
 fn user(namespace: &str) -> Result<i64, String> {
-    let pod = without_namespace(support::pod("default-with-service"));
+    let pod = without_namespace(cases::fixture("default-with-service"));
     let (code, answer) = CLUSTER.plane.try_pod(namespace, &pod);
     let containers = answer["spec"]["containers"].as_array();
     let build = containers.and_then(|all| all.iter().find(|one| one["name"] == "build"));

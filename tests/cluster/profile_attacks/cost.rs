@@ -6,9 +6,10 @@ use admission::profile::cost::beyond;
 use admission::profile::files::read;
 use admission::request::Request;
 use admission::review::{Outcome, correct};
+use cases::profiles;
 use serde_json::json;
 
-use crate::{PLANE, file, namespace, plain_job, profiles, review};
+use crate::profile_attacks::{PLANE, file, namespace, plain_job, review};
 
 /// Times as many profiles as `profiles` writes at once.
 const ROUNDS: usize = 4;

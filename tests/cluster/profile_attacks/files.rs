@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use admission::policy::{Namespace, PROFILE, Settings};
 use admission::profile::Profile;
+use admission::profile::files::read;
 use admission::request::Request;
 use admission::review::{Outcome, correct};
+use cases::job_log;
 
-use crate::{file, mine, plain_job, pods, review};
-use admission::profile::files::read;
+use crate::profile_attacks::{file, mine, plain_job, review};
 
 /// Runs `podseal profiles --check` on `folder`, and returns its exit code.
 fn check(folder: &std::path::Path) -> Option<i32> {
@@ -142,7 +143,7 @@ fn a_denial_that_lists_a_hundred_profiles_still_fits_a_line() {
     let Outcome::Deny(denial) = decision.outcome else {
         panic!("{:?}", decision.outcome);
     };
-    assert_eq!(pods::job_log::unfit(&denial.message), None);
+    assert_eq!(job_log::unfit(&denial.message), None);
 }
 
 #[test]
@@ -161,7 +162,7 @@ fn no_text_of_a_profile_reaches_a_terminal_with_its_escapes() {
             .env("CLICOLOR_FORCE", "1")
             .output()
             .expect("it runs");
-        let text = crate::support::text(&output.stdout);
+        let text = support::text(&output.stdout);
         assert!(
             !text.contains("\u{1b}[31mx") && !text.contains("\u{1b}[31mb"),
             "{text:?}"

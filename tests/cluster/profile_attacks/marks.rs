@@ -5,9 +5,8 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-
-use crate::support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};
-use crate::support::podseal::Podseal;
+use support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};
+use support::podseal::Podseal;
 
 const PROFILE: &str = "name: contained
 summary: privileged, within a user namespace

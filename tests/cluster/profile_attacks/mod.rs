@@ -12,15 +12,9 @@ use support::controlplane::{ADMIN, ControlPlane};
 mod cost;
 mod files;
 mod marks;
-#[path = "../support/pods.rs"]
-mod pods;
-#[path = "../own_profiles/profiles.rs"]
-mod profiles;
 mod reload;
 mod rules;
 mod settings;
-#[path = "../support/mod.rs"]
-mod support;
 mod values;
 
 static PLANE: LazyLock<ControlPlane> = LazyLock::new(ControlPlane::start);

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::podseal::Podseal;
-use crate::support::text;
+use support::podseal::Podseal;
+use support::text;
 
 const NAMESPACES: &str = "{kind: Namespace, metadata: {name: ci-job-1}}";
 const RULES: &str = "rules:\n- {name: jobs, namespaces: {prefix: ci-job-}, profile: mine}\n";

@@ -5,10 +5,11 @@ use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
 use admission::profile::files::read;
 use admission::request::Request;
 use admission::review::{Outcome, correct};
+use cases::{job_log, pods, profiles};
 use proptest::strategy::{Strategy, ValueTree};
 use serde_json::Value;
 
-use crate::{file, pods, profiles, review};
+use crate::profile_attacks::{file, review};
 
 const SETTINGS: [&[(&str, &str)]; 5] = [
     &[("podseal.io/run-as-user", "1")],
@@ -88,12 +89,7 @@ fn violations(
         Outcome::Mutate(patch) => json_patch::patch(&mut corrected, &patch).expect("it fits"),
         Outcome::Allow(_) => {}
         Outcome::Deny(denial) => {
-            assert_eq!(
-                pods::job_log::unfit(&denial.message),
-                None,
-                "{}",
-                denial.message
-            );
+            assert_eq!(job_log::unfit(&denial.message), None, "{}", denial.message);
             return None;
         }
     }

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};
+use support::podseal::Podseal;
+use support::proxy::Proxy;
 
-use crate::network::{create, relabel};
-use crate::proxy::Proxy;
-use crate::support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};
-use crate::support::podseal::Podseal;
-use crate::{Asker, Said, lists};
+use crate::outages::network::{create, relabel};
+use crate::outages::{Asker, Said, lists};
 
 /// How long the API server is gone: PODSEAL_TEST_OUTAGE_SECONDS, or some.
 fn outage() -> Duration {

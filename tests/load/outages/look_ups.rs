@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::json;
+use support::block_on;
+use support::controlplane::await_condition;
+use support::podseal::Podseal;
+use support::scripted::{Question, Reply, Scripted, Then, list};
 
-use crate::scripted::{Question, Reply, Scripted, Then, list};
-use crate::support::block_on;
-use crate::support::controlplane::await_condition;
-use crate::support::podseal::Podseal;
-use crate::{Asker, Said, lists};
+use crate::outages::{Asker, Said, lists};
 
 const RULES: &str = "rules: [{name: jobs, namespaces: {prefix: ci-job-}, profile: rootless}]";
 
@@ -163,7 +163,7 @@ fn large_reviews_hold_no_more_than_their_bodies_while_they_wait() {
     let api_server = Slow::start(Duration::from_secs(1));
     api_server.create("ci-job-1");
     let podseal = api_server.podseal();
-    let mut pod = crate::support::pod("default-with-service");
+    let mut pod = cases::fixture("default-with-service");
     pod["metadata"]["annotations"]["example.com/long"] = "x".repeat(200_000).into();
     let asker = Asker::of(&podseal);
     let reviews = (0..60).map(|_| asker.asking_about("ci-job-1", pod.clone()));

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::json;
+use support::controlplane::{ADMIN, ControlPlane, await_condition};
+use support::podseal::Podseal;
+use support::scripted::{Body, Question, Reply, Scripted, Then, line, list, namespace};
 
-use crate::network::{create, relabel};
-use crate::protocol::podseal_of;
-use crate::scripted::{Body, Question, Reply, Scripted, Then, line, list, namespace};
-use crate::support::controlplane::{ADMIN, ControlPlane, await_condition};
-use crate::support::podseal::Podseal;
-use crate::{Asker, Said, lists};
+use crate::outages::network::{create, relabel};
+use crate::outages::protocol::podseal_of;
+use crate::outages::{Asker, Said, lists};
 
 /// What such an object has of them in etcd, which takes 1.5 MiB in all.
 const IN_ETCD: usize = 1_250_000;

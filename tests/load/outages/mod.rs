@@ -1,17 +1,10 @@
 //! podseal while its API server, or the way there, is out of order: an answer is
 //! right, or it is a denial with the reason; and it is right again in the end.
 
+use cases::review::as_sent;
 use serde_json::{Value, json};
 use support::block_on;
 use support::podseal::Podseal;
-use support::review::as_sent;
-
-#[path = "../support/proxy.rs"]
-mod proxy;
-#[path = "../support/scripted.rs"]
-mod scripted;
-#[path = "../support/mod.rs"]
-mod support;
 
 mod api_server;
 mod look_ups;
@@ -65,7 +58,7 @@ impl Asker {
     }
 
     async fn asking(&self, namespace: &str) -> Said {
-        let pod = support::pod("default-with-service");
+        let pod = cases::fixture("default-with-service");
         self.asking_about(namespace, pod).await
     }
 

@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};
+use support::podseal::Podseal;
+use support::proxy::Proxy;
 
-use crate::proxy::Proxy;
-use crate::support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};
-use crate::support::podseal::Podseal;
-use crate::{Asker, Said, lists};
+use crate::outages::{Asker, Said, lists};
 
 static PLANE: LazyLock<ControlPlane> = LazyLock::new(ControlPlane::start);
 

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use support::controlplane::await_condition;
+use support::podseal::Podseal;
+use support::scripted::{Question, Reply, Scripted, Then, line, list, namespace};
 
-use crate::scripted::{Question, Reply, Scripted, Then, line, list, namespace};
-use crate::support::controlplane::await_condition;
-use crate::support::podseal::Podseal;
-use crate::{Asker, Said, lists};
+use crate::outages::{Asker, Said, lists};
 
 /// What the scripted server says of the one namespace there is.
 #[derive(Clone)]

@@ -1,9 +1,9 @@
 //! What is counted, and as what.
 
 use serde_json::{Value, json};
+use support::podseal::Podseal;
 
-use crate::support::podseal::Podseal;
-use crate::{NAMESPACES, job, post, review, send};
+use crate::metrics::{NAMESPACES, job, post, review, send};
 
 #[test]
 fn each_request_is_counted_as_what_became_of_it() {

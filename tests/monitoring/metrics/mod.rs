@@ -10,8 +10,6 @@ use support::{block_on, text};
 
 mod counts;
 mod page;
-#[path = "../support/mod.rs"]
-mod support;
 
 const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -44,7 +42,7 @@ fn review(namespace: &str, operation: &str, pod: &Value) -> String {
 }
 
 fn job() -> Value {
-    support::pod("default-with-service")
+    cases::fixture("default-with-service")
 }
 
 /// Sends each of `requests`: a method, a path and a body.

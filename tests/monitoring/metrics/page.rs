@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{PLAIN, complete, labels, scrape, series};
+use crate::metrics::{PLAIN, complete, labels, scrape, series};
 
-const PAGE: &str = include_str!("../../docs/metrics.md");
+const PAGE: &str = include_str!("../../../docs/metrics.md");
 
 /// A family of metrics, as it is exposed or as it is documented.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use cases::answer::{container_mut, review_of};
+use cases::fixture;
 use serde_json::{Value, json};
-
-use crate::answer::{container_mut, fixture, review_of};
-use crate::support::block_on;
-use crate::support::podseal::Podseal;
+use support::block_on;
+use support::podseal::Podseal;
 
 const NAMESPACES: &str = "
 {kind: Namespace, metadata: {name: plain}}

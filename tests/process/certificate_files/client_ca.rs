@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 use rustls::version::{TLS12, TLS13};
+use support::podseal::Podseal;
+use support::tls::{self, Authority};
 
-use crate::support::podseal::Podseal;
-use crate::support::tls::{self, Authority};
-use crate::{is_told, review, serve, write};
+use crate::certificate_files::{is_told, review, serve, write};
 
 /// Whether a review on a new connection is answered.
 fn is_answered(podseal: &Podseal, client: &Arc<ClientConfig>) -> bool {

@@ -15,8 +15,6 @@ use support::podseal::Podseal;
 use support::tls::{self, Authority, Issued};
 
 mod client_ca;
-#[path = "../support/mod.rs"]
-mod support;
 
 const NAMESPACES: &str = "{kind: Namespace, metadata: {name: plain}}";
 const REVIEW: &str = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u","kind":{"group":"","version":"v1","kind":"Pod"},"namespace":"plain","operation":"CREATE","object":{"metadata":{"name":"p"},"spec":{"containers":[]}}}}"#;

@@ -4,10 +4,10 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use support::text;
+use support::tls::Authority;
 
-use crate::support::text;
-use crate::support::tls::Authority;
-use crate::{failure, https, probe, server};
+use crate::cli_probe::{failure, https, probe, server};
 
 /// A review's answer, with something of it changed.
 fn review(uid: &str, change: impl Fn(&mut Value)) -> Vec<u8> {

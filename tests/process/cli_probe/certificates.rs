@@ -1,10 +1,10 @@
 //! Certificates that API servers would take, and such that they would not.
 
 use serde_json::json;
+use support::podseal::Podseal;
+use support::tls::{Authority, Issued};
 
-use crate::support::podseal::Podseal;
-use crate::support::tls::{Authority, Issued};
-use crate::{NAMESPACES, failure, file, https, server};
+use crate::cli_probe::{NAMESPACES, failure, file, https, server};
 
 /// A server of the certificate `issued`, asked at `host`.
 fn served(host: &str, issued: &Issued) -> String {

@@ -13,8 +13,6 @@ use support::tls::Authority;
 mod answers;
 mod certificates;
 mod server;
-#[path = "../support/mod.rs"]
-mod support;
 
 const NAMESPACES: &str = "
 {kind: Namespace, metadata: {name: default}}
@@ -101,7 +99,7 @@ fn a_podseal_that_answers_is_told_with_its_certificate_and_every_step() {
 
 #[test]
 fn json_output_has_the_documented_fields_and_reasons() {
-    let page = include_str!("../../docs/probe.md");
+    let page = include_str!("../../../docs/probe.md");
     let podseal = Podseal::for_namespaces(NAMESPACES);
     let output = probe(&podseal.url, &podseal.ca, &["-o", "json"]);
     assert_eq!(output.status.code(), Some(0));
@@ -127,7 +125,7 @@ fn json_output_has_the_documented_fields_and_reasons() {
         fields.len(),
         "docs/probe.md tells of fields there are not"
     );
-    let source = include_str!("../../src/probe/trouble.rs");
+    let source = include_str!("../../../src/probe/trouble.rs");
     for reason in reasons {
         let reason = reason.split('`').nth(1).expect("a reason");
         assert!(

@@ -13,8 +13,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVersion};
-
-use crate::support::tls::{Authority, Issued};
+use support::tls::{Authority, Issued};
 
 /// What a connection is served with: a stream after its handshake.
 pub type Stream<'s> = rustls::Stream<'s, ServerConnection, TcpStream>;

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::controlplane::{ADMIN, ControlPlane};
+use crate::controlplane::{ADMIN, ControlPlane};
 
 /// Why something was not done.
 #[derive(Debug)]
@@ -27,9 +27,7 @@ impl Api {
     pub(super) fn new(plane: &ControlPlane, namespace: &str) -> Api {
         let authority = plane.certificate();
         Api {
-            http: crate::support::https_client(&authority)
-                .build()
-                .expect("a client"),
+            http: crate::https_client(&authority).build().expect("a client"),
             port: plane.apiserver_port(),
             authority,
             namespace: namespace.to_owned(),
@@ -117,7 +115,7 @@ impl Api {
                 .header("content-type", content)
                 .body(body.to_string());
         }
-        let answer = crate::support::block_on(async {
+        let answer = crate::block_on(async {
             let response = request.send().await?;
             Ok((response.status().as_u16(), response.bytes().await?))
         });

@@ -229,7 +229,7 @@ fn is_success(http: &reqwest::Client, address: SocketAddr, probe: &Value) -> boo
     let request = http.get(format!("http://{address}{path}"));
     // The timeout begins, and wants the runtime, where the request is sent.
     let answer = async { request.timeout(Duration::from_secs(1)).send().await };
-    crate::support::block_on(answer).is_ok_and(|answer| answer.status().is_success())
+    crate::block_on(answer).is_ok_and(|answer| answer.status().is_success())
 }
 
 /// The status of a pod that runs.

@@ -19,11 +19,6 @@
 //! - Nobody reads a pod's log but by [`Node::log`].
 //!
 //! A pod's process has a root filesystem of its own, see `sandbox.rs`.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "included by several test files, each of which uses a part"
-)]
 
 mod api;
 mod container;
@@ -40,9 +35,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::support::controlplane::ControlPlane;
 use api::{Api, Trouble};
 use kubelet::Kubelet;
+
+use crate::controlplane::ControlPlane;
+
 pub use kubelet::Replica;
 use services::Services;
 

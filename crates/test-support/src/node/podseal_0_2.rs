@@ -58,11 +58,11 @@ impl Front {
         // It has shown its certificate to the API server often enough.
         let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true);
         let client = client.http1_only().no_proxy().build().expect("a client");
-        let listener = crate::support::block_on(TcpListener::bind(("127.0.0.1", 0)));
+        let listener = crate::block_on(TcpListener::bind(("127.0.0.1", 0)));
         let listener = listener.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let not_found = Arc::clone(not_found);
-        let serving = crate::support::spawn(async move {
+        let serving = crate::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.expect("a connection");

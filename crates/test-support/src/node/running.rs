@@ -12,7 +12,7 @@ use super::api::{Api, Trouble, name};
 use super::container::command;
 use super::podseal_0_2::Front;
 use super::volumes::Volumes;
-use crate::support::tether::Tethered;
+use crate::tether::Tethered;
 
 /// How soon a container that has ended is started again, and how often that
 /// is nobody's fault.

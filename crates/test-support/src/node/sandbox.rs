@@ -74,7 +74,7 @@ impl Container<'_> {
     }
 
     fn command_by(&self, way: &Way) -> Command {
-        let program = env!("CARGO_BIN_EXE_podseal");
+        let program = &crate::program();
         if let Way::Bare = way {
             let mut command = Command::new("env");
             command.args(["-i", "sh", "-c", BARE, "bare", "env"]);
@@ -92,7 +92,7 @@ impl Container<'_> {
             command.arg("--map-root-user");
         }
         command.args(["sh", "-c", MAKE, "make"]);
-        command.args([&root, self.folder, Path::new(program)]);
+        command.args([&root, self.folder, program]);
         command.arg(if self.is_read_only { "ro" } else { "rw" });
         if let (Way::Root, Some(user)) = (way, self.user) {
             let group = self.group.unwrap_or(0);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::api::{Api, Trouble, is_leaving, is_ready, name};
 use super::kubelet::Kubelet;
-use crate::support::balancer::Balancer;
+use crate::balancer::Balancer;
 
 /// How long calls still come to a pod that was told to stop: endpoints learn of
 /// it later than the pod does.

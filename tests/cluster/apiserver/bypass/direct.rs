@@ -1,10 +1,10 @@
 //! Reviews that no API server sends, posted to podseal's port.
 
 use serde_json::{Value, json};
+use support::block_on;
 
 use super::{job, namespace_for, secure};
-use crate::support::block_on;
-use crate::{CLUSTER, complying_pod};
+use crate::apiserver::{CLUSTER, complying_pod};
 
 /// The review of `user` creating `pod` in `namespace`.
 pub(super) fn review(namespace: &str, user: &str, pod: &Value) -> Value {

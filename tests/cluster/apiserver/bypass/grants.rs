@@ -1,11 +1,11 @@
 //! What a profile grants reaches nobody else.
 
+use cases::view::View;
 use serde_json::json;
+use support::controlplane::{ADMIN, RUNNER};
 
 use super::{add, job, namespace_for, secure};
-use crate::support::controlplane::{ADMIN, RUNNER};
-use crate::support::view::View;
-use crate::{CLUSTER, ephemeral, rejection};
+use crate::apiserver::{CLUSTER, ephemeral, rejection};
 
 fn create_as(user: &str, namespace: &str, pod: &serde_json::Value) -> (u16, serde_json::Value) {
     let path = format!("/api/v1/namespaces/{namespace}/pods");
@@ -202,7 +202,8 @@ fn service_named_build_2_init_x_or_helper_2_is_a_service() {
 #[test]
 fn a_grant_at_restricted_lowers_a_control_and_does_not_switch_it_off() {
     let namespace = namespace_for("rootless", "restricted");
-    let service = crate::complying_pod("x")["spec"]["containers"][0]["securityContext"].clone();
+    let service =
+        crate::apiserver::complying_pod("x")["spec"]["containers"][0]["securityContext"].clone();
     let mut pod = job("lowered");
     super::container(&mut pod, "svc-0")["securityContext"] = service;
     secure(

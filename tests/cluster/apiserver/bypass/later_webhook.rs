@@ -5,21 +5,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use cases::view::View;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use support::block_on;
+use support::controlplane::{ADMIN, await_condition};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::{add, container, job, namespace_for, secure};
-use crate::support::block_on;
-use crate::support::controlplane::{ADMIN, await_condition};
-use crate::support::view::View;
-use crate::{CLUSTER, complying_pod, rejection};
+use crate::apiserver::{CLUSTER, complying_pod, rejection};
 
 type Edit = fn(&mut Value);
 

@@ -2,10 +2,10 @@
 
 use reqwest::Method;
 use serde_json::json;
+use support::controlplane::{ADMIN, RUNNER, await_condition};
 
 use super::updates::{change, path, privileged_app};
-use crate::support::controlplane::{ADMIN, RUNNER, await_condition};
-use crate::{Cluster, complying_pod, set_labels};
+use crate::apiserver::{Cluster, complying_pod, set_labels};
 
 #[test]
 fn a_pod_being_deleted_loses_its_finalizers_even_while_podseal_is_down() {

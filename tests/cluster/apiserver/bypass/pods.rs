@@ -2,11 +2,11 @@
 
 use reqwest::Method;
 use serde_json::json;
+use support::controlplane::{ADMIN, RUNNER};
+use support::text;
 
 use super::{job, namespace_for, secure};
-use crate::support::controlplane::{ADMIN, RUNNER};
-use crate::support::text;
-use crate::{CLUSTER, complying_pod, rejection};
+use crate::apiserver::{CLUSTER, complying_pod, rejection};
 
 fn privileged(name: &str) -> serde_json::Value {
     let mut pod = complying_pod(name);

@@ -2,11 +2,11 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use support::controlplane::{ADMIN, DEBUGGER, RUNNER};
+use support::text;
 
 use super::{container, job, namespace_for, secure};
-use crate::support::controlplane::{ADMIN, DEBUGGER, RUNNER};
-use crate::support::text;
-use crate::{CLUSTER, Cluster, complying_pod, ephemeral, rejection, set_labels};
+use crate::apiserver::{CLUSTER, Cluster, complying_pod, ephemeral, rejection, set_labels};
 
 pub(super) fn path(namespace: &str, name: &str) -> String {
     format!("/api/v1/namespaces/{namespace}/pods/{name}")

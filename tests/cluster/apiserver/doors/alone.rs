@@ -1,11 +1,11 @@
 //! Doors that want a pod of their own.
 
 use serde_json::{Value, json};
+use support::controlplane::{ADMIN, RUNNER};
+use support::text;
 
 use super::{PLACES, namespace_at};
-use crate::support::controlplane::{ADMIN, RUNNER};
-use crate::support::text;
-use crate::{CLUSTER, complying_pod, ephemeral, rejection, set_labels};
+use crate::apiserver::{CLUSTER, complying_pod, ephemeral, rejection, set_labels};
 
 /// A pod that is a process of a Windows node. The API server takes it only on
 /// the node's network, and only as a whole.

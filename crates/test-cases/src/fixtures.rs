@@ -1,0 +1,18 @@
+//! The files under `tests/fixtures`.
+
+use serde_json::Value;
+
+/// Where they are.
+pub const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures");
+
+/// The text of `tests/fixtures/NAME`.
+pub fn fixture_text(name: &str) -> String {
+    let path = format!("{FOLDER}/{name}");
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The pod `tests/fixtures/pods/NAME.json`.
+pub fn fixture(name: &str) -> Value {
+    serde_json::from_str(&fixture_text(&format!("pods/{name}.json")))
+        .unwrap_or_else(|error| panic!("fixture {name}: {error}"))
+}

@@ -1,0 +1,18 @@
+//! What needs no process but the podseal command, run on files.
+
+mod api_server_refusals;
+mod cli;
+mod cli_policy;
+mod custom_profiles;
+mod explain;
+mod home_denied;
+mod home_rule;
+mod hostile_pods;
+mod laws;
+mod pod_security;
+mod pod_shapes;
+mod policy;
+mod profile_check;
+mod profiles_offline;
+mod sentences;
+mod settings;

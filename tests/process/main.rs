@@ -1,0 +1,12 @@
+//! What needs a running podseal, and neither a control plane nor an idle machine.
+
+mod agreement;
+mod audit_log;
+mod certificate_files;
+mod cli_probe;
+mod limits;
+mod no_ipv6;
+mod rules;
+mod serve;
+mod shutdown;
+mod status;
