@@ -290,6 +290,7 @@ async fn ask(podseal: &Podseal, wire: &mut Option<Wire>, namespace: &str) -> usi
 
 #[test]
 fn under_all_attacks_at_once_jobs_are_decided_within_half_of_the_charts_memory() {
+    let _machine = crate::alone();
     let container = container_of_chart();
     let limit = memory_limit(&container);
     let server = api_server();

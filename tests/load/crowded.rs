@@ -6,19 +6,21 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, RwLockWriteGuard};
 use std::time::Duration;
 
 use cases::review::{as_sent, review};
 use futures::future::join_all;
 use serde_json::{Value, json};
-use support::controlplane::{ADMIN, ControlPlane, await_condition};
+use support::controlplane::{ADMIN, await_condition};
 use support::podseal::{Podseal, configurations_by_service};
 use support::spawn;
 use support::wire::{Wire, post, post_headers};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
+
+use crate::{PLANE, alone};
 
 const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
@@ -40,26 +42,26 @@ const AT_ONCE: usize = 8;
 
 /// An API server that calls podseal.
 struct Cluster {
-    plane: ControlPlane,
     podseal: Arc<Podseal>,
     pod: Value,
+    _machine: RwLockWriteGuard<'static, ()>,
 }
 
 fn cluster() -> Cluster {
-    let plane = ControlPlane::start();
-    let podseal = Podseal::for_cluster(&plane);
+    let machine = alone();
+    let podseal = Podseal::for_cluster(&PLANE);
     let port = podseal.address().port();
-    plane.apply(ADMIN, &configurations_by_service(&podseal.ca, port));
+    PLANE.apply(ADMIN, &configurations_by_service(&podseal.ca, port));
     let namespace = "apiVersion: v1\nkind: Namespace\n\
          metadata: {name: ci, labels: {podseal.io/profile: rootless}}";
-    plane.apply(ADMIN, namespace);
+    PLANE.apply(ADMIN, namespace);
     let mut pod = cases::fixture("default-with-service");
     let metadata = pod["metadata"].as_object_mut().expect("metadata");
     metadata.remove("namespace");
     let cluster = Cluster {
-        plane,
         podseal: Arc::new(podseal),
         pod,
+        _machine: machine,
     };
     await_condition(
         "pods are corrected",
@@ -72,7 +74,7 @@ fn cluster() -> Cluster {
 impl Cluster {
     /// Creates a pod as a dry run; whether it came back corrected.
     fn create(&self) -> Result<(), String> {
-        let (code, answer) = self.plane.try_pod("ci", &self.pod);
+        let (code, answer) = PLANE.try_pod("ci", &self.pod);
         let user = &answer["spec"]["containers"][0]["securityContext"]["runAsUser"];
         if code == 201 && *user == 1000 {
             Ok(())

@@ -3,62 +3,55 @@
 //! HTTP/1.1.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, RwLockWriteGuard};
 use std::time::Duration;
 
 use cases::review::{as_sent, review};
 use serde_json::Value;
 use support::balancer::Balancer;
-use support::controlplane::{ADMIN, ControlPlane, PODSEAL, RUNNER, await_condition};
+use support::controlplane::{ADMIN, PODSEAL, RUNNER, await_condition};
 use support::podseal::{Certificate, Podseal, configurations_by_service};
 use support::wire::{Wire, post};
 use support::{block_on, text};
 
+use crate::{PLANE, alone};
+
 /// How many creations of pods are always under way.
 const AT_ONCE: usize = 4;
 
-/// One cluster for all tests, one after the other: each brings replicas of its
-/// own.
-fn cluster() -> MutexGuard<'static, Replicated> {
-    static CLUSTER: LazyLock<Mutex<Replicated>> = LazyLock::new(|| Mutex::new(Replicated::start()));
-    let cluster = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
-    cluster.balancer.clear();
-    cluster
-}
-
 /// A cluster whose webhooks lead to replicas behind a balancer.
 struct Replicated {
-    plane: ControlPlane,
     balancer: Balancer,
     certificate: Arc<Certificate>,
     pod: Value,
+    _machine: RwLockWriteGuard<'static, ()>,
 }
 
 impl Replicated {
     fn start() -> Replicated {
-        let plane = ControlPlane::start();
+        let machine = alone();
         let balancer = Balancer::start();
         let certificate = Certificate::new();
         let configurations = configurations_by_service(&certificate.pem, balancer.port);
-        plane.apply(ADMIN, &configurations);
+        PLANE.apply(ADMIN, &configurations);
         let namespace = "apiVersion: v1\nkind: Namespace\n\
              metadata: {name: ci, labels: {podseal.io/profile: rootless}}";
-        plane.apply(ADMIN, namespace);
+        PLANE.apply(ADMIN, namespace);
         let mut pod = cases::fixture("default-with-service");
         let metadata = pod["metadata"].as_object_mut().expect("metadata");
         metadata.remove("namespace");
         Replicated {
-            plane,
             balancer,
             certificate,
             pod,
+            _machine: machine,
         }
     }
 
     /// A new replica, which gets its share of the load.
     fn replica(&self, arguments: &[&str]) -> Podseal {
         let podseal = Podseal::replica(&self.certificate, |command| {
-            command.env("KUBECONFIG", self.plane.kubeconfig(PODSEAL));
+            command.env("KUBECONFIG", PLANE.kubeconfig(PODSEAL));
             command.args(arguments);
         });
         self.balancer.add(podseal.address());
@@ -67,7 +60,7 @@ impl Replicated {
 
     /// Creates a pod as a dry run; whether it came back corrected.
     fn create(&self) -> Result<(), String> {
-        let (code, answer) = self.plane.try_pod("ci", &self.pod);
+        let (code, answer) = PLANE.try_pod("ci", &self.pod);
         let user = &answer["spec"]["containers"][0]["securityContext"]["runAsUser"];
         match code == 201 && *user == 1000 {
             true => Ok(()),
@@ -136,7 +129,7 @@ fn some() -> usize {
 
 #[test]
 fn a_rolling_restart_fails_no_admission() {
-    let cluster = cluster();
+    let cluster = Replicated::start();
     let arguments = ["--drain", "2s"];
     let mut replicas = vec![cluster.replica(&arguments), cluster.replica(&arguments)];
     cluster.is_ready();
@@ -166,7 +159,7 @@ fn a_rolling_restart_fails_no_admission() {
 
 #[test]
 fn short_lived_connections_fail_no_admission() {
-    let cluster = cluster();
+    let cluster = Replicated::start();
     let arguments = ["--max-connection-age", "200ms"];
     let _replicas = [cluster.replica(&arguments), cluster.replica(&arguments)];
     cluster.is_ready();
@@ -181,7 +174,7 @@ fn short_lived_connections_fail_no_admission() {
 
 #[test]
 fn a_replica_that_is_killed_loses_only_what_it_had_in_flight() {
-    let cluster = cluster();
+    let cluster = Replicated::start();
     let _stays = cluster.replica(&[]);
     let mut dies = cluster.replica(&[]);
     cluster.is_ready();
@@ -200,7 +193,7 @@ fn a_replica_that_is_killed_loses_only_what_it_had_in_flight() {
 
 #[test]
 fn kubectl_creates_a_pod_by_itself_after_its_review_was_shed() {
-    let cluster = cluster();
+    let cluster = Replicated::start();
     let podseal = cluster.replica(&["--max-body-memory", "1200KiB"]);
     cluster.is_ready();
     let mut pod = cluster.pod.clone();
@@ -214,11 +207,11 @@ fn kubectl_creates_a_pod_by_itself_after_its_review_was_shed() {
     block_on(holder.send(&request[..request.len() - 1])).expect("sent");
     let args = ["create", "-n", "ci", "-f", "-"];
     let created = std::thread::scope(|scope| {
-        let created = scope.spawn(|| cluster.plane.kubectl(RUNNER, &args, &pod.to_string()));
+        let created = scope.spawn(|| PLANE.kubectl(RUNNER, &args, &pod.to_string()));
         podseal.await_event(|event| event["message"] == "shed a review");
         block_on(holder.send(&request[request.len() - 1..])).expect("sent");
         created.join().expect("kubectl runs")
     });
     assert!(created.status.success(), "{}", text(&created.stderr));
-    assert_eq!(cluster.plane.stored_pod("ci", "shed")["kind"], "Pod");
+    assert_eq!(PLANE.stored_pod("ci", "shed")["kind"], "Pod");
 }

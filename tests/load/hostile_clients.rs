@@ -45,6 +45,7 @@ async fn cost(podseal: &Podseal, attack: impl Future<Output = ()>) -> u64 {
 
 #[test]
 fn survives_http_2_rapid_reset() {
+    let _machine = crate::shared();
     const RST_STREAM: u8 = 3;
     let podseal = podseal();
     let attack = async {
@@ -66,6 +67,7 @@ fn survives_http_2_rapid_reset() {
 
 #[test]
 fn survives_an_http_2_continuation_flood() {
+    let _machine = crate::shared();
     const CONTINUATION: u8 = 9;
     let podseal = podseal();
     let attack = async {
@@ -93,6 +95,7 @@ fn survives_an_http_2_continuation_flood() {
 
 #[test]
 fn survives_many_streams_whose_bodies_never_end() {
+    let _machine = crate::shared();
     let podseal = podseal();
     let attack = async {
         let mut wires = Vec::new();
@@ -114,6 +117,7 @@ fn survives_many_streams_whose_bodies_never_end() {
 
 #[test]
 fn survives_garbage_before_tls_and_bodies_cut_off() {
+    let _machine = crate::shared();
     let podseal = podseal();
     let request = post("/mutate", &job_review("u", "ci"));
     let attack = async {
@@ -143,6 +147,7 @@ fn survives_garbage_before_tls_and_bodies_cut_off() {
 
 #[test]
 fn a_thousand_slow_connections_do_not_slow_others() {
+    let _machine = crate::shared();
     let podseal = podseal();
     block_on(async {
         let mut wire = Wire::http1(&podseal).await;
@@ -200,6 +205,7 @@ async fn p99(wire: &mut Wire) -> Duration {
 
 #[test]
 fn a_body_of_nothing_but_empty_containers_does_not_unfold_into_memory() {
+    let _machine = crate::shared();
     let podseal = podseal();
     let container = |element: &str| {
         let many = vec![element; (6 << 20) / (element.len() + 1)].join(",");
@@ -223,6 +229,7 @@ fn a_body_of_nothing_but_empty_containers_does_not_unfold_into_memory() {
 
 #[test]
 fn requests_that_are_held_open_are_bounded_and_those_over_it_turned_away() {
+    let _machine = crate::shared();
     let podseal = podseal();
     block_on(async {
         // As many streams as a connection may have: 4160 in all.
@@ -310,6 +317,7 @@ fn costly_reviews() -> Vec<(String, String)> {
 
 #[test]
 fn costly_reviews_take_bounded_memory_leave_records_and_hold_up_no_others() {
+    let _machine = crate::shared();
     let podseal = podseal();
     let reviews = costly_reviews();
     let in_flight = AtomicUsize::new(reviews.len());

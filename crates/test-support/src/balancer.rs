@@ -61,11 +61,6 @@ impl Balancer {
         *self.all() = endpoints.to_vec();
     }
 
-    /// It has no endpoints any more.
-    pub fn clear(&self) {
-        self.all().clear();
-    }
-
     fn all(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
         self.endpoints.lock().expect("no holder panics")
     }

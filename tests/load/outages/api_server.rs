@@ -19,6 +19,7 @@ fn outage() -> Duration {
 
 #[test]
 fn while_the_api_server_is_gone_jobs_are_denied_and_labels_changed_meanwhile_hold_after() {
+    let _machine = crate::shared();
     let mut plane = ControlPlane::start();
     create(&plane, "ci", "rootless");
     create(&plane, "left", "rootless");
@@ -78,6 +79,7 @@ fn while_the_api_server_is_gone_jobs_are_denied_and_labels_changed_meanwhile_hol
 
 #[test]
 fn a_watch_that_expired_begins_anew_with_everything_that_happened() {
+    let _machine = crate::shared();
     // Without its watch cache the API server knows only what etcd remembers,
     // and sends no bookmarks.
     let plane = ControlPlane::start_with(&["--watch-cache=false"]);

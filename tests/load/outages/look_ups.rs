@@ -101,6 +101,7 @@ fn attack(asker: &Asker, next: &Mutex<String>, stop: &AtomicBool) {
 
 #[test]
 fn an_attacker_who_asks_for_namespaces_that_are_not_there_starves_no_job() {
+    let _machine = crate::shared();
     let api_server = Slow::start(Duration::from_millis(300));
     let podseal = api_server.podseal();
     let (attacker, runner) = (
@@ -137,6 +138,7 @@ const WAITING: usize = 120;
 // Reading all of these at once would take more than `--max-body-memory`.
 #[test]
 fn many_reviews_of_one_namespace_at_once_cost_a_look_up_or_two() {
+    let _machine = crate::shared();
     let api_server = Slow::start(Duration::from_millis(300));
     api_server.create("ci-job-1");
     let podseal = api_server.podseal();
@@ -160,6 +162,7 @@ fn many_reviews_of_one_namespace_at_once_cost_a_look_up_or_two() {
 // Each takes 1.3 MiB to be read, and the address has 32.
 #[test]
 fn large_reviews_hold_no_more_than_their_bodies_while_they_wait() {
+    let _machine = crate::shared();
     let api_server = Slow::start(Duration::from_secs(1));
     api_server.create("ci-job-1");
     let podseal = api_server.podseal();
@@ -173,6 +176,7 @@ fn large_reviews_hold_no_more_than_their_bodies_while_they_wait() {
 
 #[test]
 fn a_review_is_never_answered_by_what_was_so_before_it_came() {
+    let _machine = crate::shared();
     let api_server = Slow::start(Duration::from_millis(200));
     let podseal = api_server.podseal();
     let (early, late) = (Asker::of(&podseal), Asker::of(&podseal));

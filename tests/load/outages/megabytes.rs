@@ -115,6 +115,7 @@ fn peak_when_ready(podseal: &Podseal, namespace: &str) -> u64 {
 
 #[test]
 fn two_thousand_namespaces_of_megabytes_are_listed_in_the_memory_of_small_ones() {
+    let _machine = crate::shared();
     let peaks = [1, of_two_thousand()].map(|count| {
         let server = two_thousand(count);
         let podseal = podseal_of(&server);
@@ -130,6 +131,7 @@ fn two_thousand_namespaces_of_megabytes_are_listed_in_the_memory_of_small_ones()
 
 #[test]
 fn a_page_that_breaks_on_its_way_is_asked_for_again_and_the_list_completes() {
+    let _machine = crate::shared();
     let server = Scripted::start(|question| match question {
         Question::List(_) => Reply::Json(
             200,
@@ -200,6 +202,7 @@ fn await_profile(asker: &Asker, was: &str, is: &str, within: Duration) {
 
 #[test]
 fn events_of_megabytes_break_no_watch_and_no_label_of_others_is_old_behind_them() {
+    let _machine = crate::shared();
     let truth = Truth::new();
     let events = Arc::new(AtomicUsize::new(0));
     let (says, sent) = (truth.clone(), Arc::clone(&events));
@@ -254,6 +257,7 @@ fn events_of_megabytes_break_no_watch_and_no_label_of_others_is_old_behind_them(
 
 #[test]
 fn behind_an_event_that_arrives_slowly_nothing_old_is_believed_and_nothing_is_listed_again() {
+    let _machine = crate::shared();
     let truth = Truth::new();
     let done = Arc::new(AtomicBool::new(false));
     let (says, is_done) = (truth.clone(), Arc::clone(&done));
@@ -323,6 +327,7 @@ fn write_owners(plane: &ControlPlane, name: &str, round: usize) {
 
 #[test]
 fn twenty_such_namespaces_in_a_real_api_server_cost_no_memory_and_no_label_of_others() {
+    let _machine = crate::shared();
     let plane = ControlPlane::start();
     create(&plane, "ci", "rootless");
     let names: Vec<_> = (0..20).map(|number| format!("large-{number}")).collect();

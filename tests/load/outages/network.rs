@@ -1,7 +1,6 @@
 //! The way to the API server breaks, and the API server lives on: somebody
 //! relabels namespaces meanwhile.
 
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -9,9 +8,8 @@ use support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};
 use support::podseal::Podseal;
 use support::proxy::Proxy;
 
+use crate::PLANE;
 use crate::outages::{Asker, Said, lists};
-
-static PLANE: LazyLock<ControlPlane> = LazyLock::new(ControlPlane::start);
 
 /// How long podseal may believe in a watch that hangs, and some time for a busy
 /// machine.
@@ -72,6 +70,7 @@ fn await_answer(
 
 #[test]
 fn a_connection_lost_in_silence_costs_some_seconds_of_an_old_label_and_no_more() {
+    let _machine = crate::shared();
     let (proxy, podseal, asker) = behind_a_proxy("lost");
     proxy.lose_connections();
     relabel(&PLANE, "lost", "root-fuse");
@@ -86,6 +85,7 @@ fn a_connection_lost_in_silence_costs_some_seconds_of_an_old_label_and_no_more()
 
 #[test]
 fn an_api_server_that_never_answers_is_told_as_such_until_it_does() {
+    let _machine = crate::shared();
     let (proxy, podseal, asker) = behind_a_proxy("silent");
     proxy.go_silent();
     relabel(&PLANE, "silent", "root-fuse");
@@ -104,6 +104,7 @@ fn an_api_server_that_never_answers_is_told_as_such_until_it_does() {
 
 #[test]
 fn cut_connections_are_noticed_at_once_and_nothing_old_is_said_after() {
+    let _machine = crate::shared();
     let (proxy, podseal, asker) = behind_a_proxy("cut");
     proxy.cut();
     podseal.await_event(|event| {
@@ -121,6 +122,7 @@ fn cut_connections_are_noticed_at_once_and_nothing_old_is_said_after() {
 
 #[test]
 fn a_quiet_watch_is_not_taken_for_a_broken_one() {
+    let _machine = crate::shared();
     let (_proxy, podseal, asker) = behind_a_proxy("quiet");
     let start = Instant::now();
     // Longer than two watches last, one after the other: whether a real API

@@ -46,6 +46,7 @@ fn failure() -> Reply {
 
 #[test]
 fn headers_and_then_nothing_are_no_sign_of_life() {
+    let _machine = crate::shared();
     let label = Label::new("rootless");
     let says = label.clone();
     // It lists once, and would be believed for ever if headers counted.
@@ -78,6 +79,7 @@ fn headers_and_then_nothing_are_no_sign_of_life() {
 
 #[test]
 fn a_quiet_watch_that_ends_in_due_time_is_believed_without_asking() {
+    let _machine = crate::shared();
     let bookmark = line("BOOKMARK", &json!({"metadata": {"resourceVersion": "2"}}));
     let server = Scripted::start(move |question| match question {
         Question::List(_) | Question::Page(_) => list(&[namespace("ci", "rootless", "1")]),
@@ -102,6 +104,7 @@ fn a_quiet_watch_that_ends_in_due_time_is_believed_without_asking() {
 
 #[test]
 fn a_watch_that_breaks_in_whatever_way_is_not_believed_a_moment_longer() {
+    let _machine = crate::shared();
     let gone = json!({"kind": "Status", "code": 410, "message": "too old resource version"});
     let (as_event, as_answer) = (gone.clone(), gone);
     let cut_off = line("MODIFIED", &namespace("ci", "none", "3"));
@@ -152,6 +155,7 @@ fn a_watch_that_breaks_in_whatever_way_is_not_believed_a_moment_longer() {
 
 #[test]
 fn a_kept_connection_that_ends_under_a_question_costs_nobody_a_denial() {
+    let _machine = crate::shared();
     let asked = AtomicUsize::new(0);
     let server = Scripted::start(move |question| match question {
         Question::List(_) | Question::Page(_) => list(&[]),
@@ -174,6 +178,7 @@ fn a_kept_connection_that_ends_under_a_question_costs_nobody_a_denial() {
 
 #[test]
 fn a_server_that_ends_every_watch_at_once_is_not_asked_in_a_loop() {
+    let _machine = crate::shared();
     let server = Scripted::start(|question| match question {
         Question::List(_) | Question::Page(_) => list(&[]),
         Question::Watch(_) => Reply::Lines(vec![], Then::End),
@@ -188,6 +193,7 @@ fn a_server_that_ends_every_watch_at_once_is_not_asked_in_a_loop() {
 
 #[test]
 fn a_hanging_server_is_asked_for_a_bounded_number_at_once_and_the_others_are_told() {
+    let _machine = crate::shared();
     let (asked, most) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
     let (now, at_once) = (Arc::clone(&asked), Arc::clone(&most));
     let server = Scripted::start(move |question| match question {
@@ -228,6 +234,7 @@ fn a_hanging_server_is_asked_for_a_bounded_number_at_once_and_the_others_are_tol
 
 #[test]
 fn a_namespace_that_opts_in_and_is_the_clusters_own_is_warned_of() {
+    let _machine = crate::shared();
     let never = "podseal's webhooks are never called for namespaces that begin with kube- or \
         openshift-";
     let warned = |podseal: &Podseal, name: &str| {
