@@ -7,8 +7,11 @@
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
+use support::chart::manifests;
 use support::controlplane::{ADMIN, ControlPlane, await_condition};
-use support::podseal::Podseal;
+use support::podseal::{Podseal, SITE};
+
+use crate::PLANE;
 
 const PAGE: &str = include_str!("../../docs/comparison.md");
 const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
@@ -25,7 +28,7 @@ const COLUMNS: [&[(&str, &str)]; 4] = [
 ];
 
 struct Cluster {
-    plane: ControlPlane,
+    plane: &'static ControlPlane,
     podseal: Podseal,
 }
 
@@ -33,11 +36,12 @@ static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start);
 
 impl Cluster {
     fn start() -> Cluster {
-        let plane = ControlPlane::start();
-        let podseal = Podseal::for_cluster(&plane);
+        let plane = &*PLANE;
+        let podseal = Podseal::for_cluster(plane);
         let is_ready = || podseal.status("/readyz").0 == 200;
         await_condition("podseal is ready", is_ready, String::new);
-        plane.apply(ADMIN, &podseal.configurations());
+        let ours = podseal.configurations_for("labels");
+        plane.apply(ADMIN, &manifests(&ours));
         Cluster { plane, podseal }
     }
 
@@ -45,8 +49,10 @@ impl Cluster {
     /// labels are there from the start, so no view of them is ever an old one. It
     /// names its runner, as a profile that grants needs it.
     fn namespace(&self, name: &str, labels: &[(&str, &str)]) {
+        let site = [(SITE, "labels")];
         let labels: serde_json::Map<String, Value> = labels
             .iter()
+            .chain(&site)
             .map(|(key, value)| ((*key).to_owned(), (*value).into()))
             .collect();
         let runner = json!({"podseal.io/runner": "system:serviceaccount:gitlab:gitlab-runner"});

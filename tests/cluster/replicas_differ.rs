@@ -5,8 +5,11 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};
-use support::podseal::{Certificate, Podseal};
+use support::chart::manifests;
+use support::controlplane::{ADMIN, PODSEAL, await_condition};
+use support::podseal::{Certificate, Podseal, SITE};
+
+use crate::PLANE;
 
 fn write(folder: &Path, user: u32) {
     let profile = format!(
@@ -16,17 +19,10 @@ fn write(folder: &Path, user: u32) {
     std::fs::write(folder.join("ours.yaml"), profile).expect("the file can be written");
 }
 
-/// Of the two configurations, the one of this kind.
-fn of_kind(configurations: &str, kind: &str) -> String {
-    let found = configurations
-        .split("---")
-        .find(|document| document.contains(kind));
-    found.expect("it is among them").to_owned()
-}
-
 #[test]
 fn a_job_passes_whichever_replica_has_the_newer_profile_and_is_denied_when_none_corrects_it() {
-    let plane = ControlPlane::start();
+    let plane = &*PLANE;
+    let namespace = "jobs-of-replicas";
     let certificate = Certificate::new();
     let folders = [1001, 1002].map(|user| {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -45,26 +41,25 @@ fn a_job_passes_whichever_replica_has_the_newer_profile_and_is_denied_when_none_
         let is_ready = || replica.status("/readyz").0 == 200;
         await_condition("podseal is ready", is_ready, String::new);
     }
-    let namespace = json!({
+    let manifest = json!({
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": {"name": "jobs", "labels": {"podseal.io/profile": "ours"}},
+        "metadata": {"name": namespace, "labels": {"podseal.io/profile": "ours", SITE: "replicas"}},
     });
-    plane.apply(ADMIN, &namespace.to_string());
+    plane.apply(ADMIN, &manifest.to_string());
     let mut pod = cases::fixture("default-with-service");
     let metadata = pod["metadata"].as_object_mut().expect("metadata");
     metadata.remove("namespace");
-    let created = || plane.try_pod("jobs", &pod);
+    let created = || plane.try_pod(namespace, &pod);
     let user = |answer: &Value| {
         let containers = answer["spec"]["containers"].as_array();
         let build = containers.and_then(|all| all.iter().find(|one| one["name"] == "build"));
         build.and_then(|build| build["securityContext"]["runAsUser"].as_i64())
     };
     for (corrects, judges, expected) in [(0, 1, 1001), (1, 0, 1002)] {
-        let mutating = replicas[corrects].configurations();
-        let validating = replicas[judges].configurations();
-        plane.apply(ADMIN, &of_kind(&mutating, "MutatingWebhook"));
-        plane.apply(ADMIN, &of_kind(&validating, "ValidatingWebhook"));
+        let [mutating, _] = replicas[corrects].configurations_for("replicas");
+        let [_, validating] = replicas[judges].configurations_for("replicas");
+        plane.apply(ADMIN, &manifests(&[mutating, validating]));
         let reason = "the pod meets the namespace's level, and another version of its profile \
                       corrected it";
         let passes = || {
@@ -76,11 +71,8 @@ fn a_job_passes_whichever_replica_has_the_newer_profile_and_is_denied_when_none_
             format!("{:#}", created().1)
         });
     }
-    plane.kubectl(
-        ADMIN,
-        &["delete", "mutatingwebhookconfiguration", "--all"],
-        "",
-    );
+    let mutating = ["delete", "mutatingwebhookconfiguration", "podseal-replicas"];
+    plane.kubectl(ADMIN, &mutating, "");
     let is_denied = || created().0 == 403;
     await_condition("nobody corrects it", is_denied, String::new);
     let (_, answer) = created();

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -123,7 +123,7 @@ pub struct ControlPlane {
     etcd_port: u16,
     http: reqwest::Client,
     flags: &'static [&'static str],
-    apiserver: Option<Tethered>,
+    apiserver: Mutex<Option<Tethered>>,
     // Declared after the API server: it outlives it, and takes the folder along.
     _etcd: Tethered,
 }
@@ -151,14 +151,14 @@ impl ControlPlane {
         let folder = folder.expect("a temporary folder").keep();
         let ca = write_files(&folder);
         let (etcd, etcd_port) = start_etcd(&bin, &folder);
-        let mut plane = ControlPlane {
+        let plane = ControlPlane {
             bin,
             folder,
             apiserver_port: free_port(),
             etcd_port,
             http: crate::https_client(&ca).build().expect("a client"),
             flags,
-            apiserver: None,
+            apiserver: Mutex::new(None),
             _etcd: etcd,
         };
         plane.start_apiserver();
@@ -167,12 +167,12 @@ impl ControlPlane {
     }
 
     /// Ends the API server, as a crash would.
-    pub fn stop_apiserver(&mut self) {
-        self.apiserver = None;
+    pub fn stop_apiserver(&self) {
+        *self.apiserver() = None;
     }
 
     /// Starts the API server, on the port it had before, and waits for it.
-    pub fn start_apiserver(&mut self) {
+    pub fn start_apiserver(&self) {
         let port = self.apiserver_port.to_string();
         let file = |name: &str| self.folder.join(name).display().to_string();
         let mut command = Command::new(self.bin.join("kube-apiserver"));
@@ -201,13 +201,17 @@ impl ControlPlane {
             command.env_remove(proxy).env_remove(proxy.to_lowercase());
         }
         let log = self.folder.join("apiserver.log");
-        self.apiserver = Some(Tethered::start(&command, &log, None));
+        *self.apiserver() = Some(Tethered::start(&command, &log, None));
         let ready = || {
             self.kubectl(ADMIN, &["get", "--raw", "/readyz"], "")
                 .status
                 .success()
         };
         await_condition("the API server is ready", ready, || tail(&log));
+    }
+
+    fn apiserver(&self) -> MutexGuard<'_, Option<Tethered>> {
+        self.apiserver.lock().expect("no holder panics")
     }
 
     /// Runs kubectl as `user`, with `input` on its standard input.

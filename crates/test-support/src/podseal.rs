@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::chart::manifests;
 use crate::controlplane::{ControlPlane, PODSEAL, await_condition};
 use crate::tether::Tethered;
 
@@ -160,12 +161,13 @@ impl Podseal {
         state.0.iter().any(wanted)
     }
 
-    /// The webhook configurations users get, pointing at this process.
-    pub fn configurations(&self) -> String {
-        configurations(
-            &self.ca,
-            |path| json!({"url": format!("{}{path}", self.url)}),
-        )
+    /// The webhook configurations users get, pointing at this process, which is
+    /// the podseal of `site`.
+    pub fn configurations_for(&self, site: &str) -> [Value; 2] {
+        let client = |path: &str| json!({"url": format!("{}{path}", self.url)});
+        let mut both = pointed(&self.ca, client);
+        both.iter_mut().for_each(|one| restrict(one, site));
+        both
     }
 
     /// The address it listens on.
@@ -224,19 +226,31 @@ pub fn registered() -> [Value; 2] {
     ]
 }
 
+/// The label of namespaces by which tests share a control plane: each site has a
+/// podseal, which is called for the namespaces of its site alone.
+pub const SITE: &str = "example.com/site";
+
+/// Makes `configuration` one of `site`: named for it, and for its namespaces.
+pub fn restrict(configuration: &mut Value, site: &str) {
+    configuration["metadata"]["name"] = format!("podseal-{site}").into();
+    let webhooks = configuration["webhooks"].as_array_mut();
+    for webhook in webhooks.expect("webhooks") {
+        webhook["namespaceSelector"]["matchLabels"][SITE] = site.into();
+    }
+}
+
 /// The webhook configurations users get, calling what `client` says for a path.
-pub fn configurations(ca: &str, client: impl Fn(&str) -> Value) -> String {
+fn pointed(ca: &str, client: impl Fn(&str) -> Value) -> [Value; 2] {
     use base64::Engine;
     let ca = base64::engine::general_purpose::STANDARD.encode(ca);
-    let all = registered().map(|mut configuration| {
+    registered().map(|mut configuration| {
         for webhook in configuration["webhooks"].as_array_mut().expect("webhooks") {
             let config = &mut webhook["clientConfig"];
             *config = client(config["service"]["path"].as_str().expect("a path"));
             config["caBundle"] = ca.as_str().into();
         }
-        configuration.to_string()
-    });
-    all.join("\n---\n")
+        configuration
+    })
 }
 
 /// The same through the Service `podseal`, as in production: the API server then
@@ -247,11 +261,11 @@ pub fn configurations_by_service(ca: &str, port: u16) -> String {
             json!({"namespace": "podseal", "name": "podseal", "path": path, "port": port});
         json!({"service": service})
     };
-    let configurations = configurations(ca, service);
+    let configurations = manifests(&pointed(ca, service));
     format!(
         "apiVersion: v1\nkind: Namespace\nmetadata: {{name: podseal}}\n---\n\
          apiVersion: v1\nkind: Service\nmetadata: {{name: podseal, namespace: podseal}}\n\
-         spec: {{type: ExternalName, externalName: localhost, ports: [{{port: {port}}}]}}\n---\n\
+         spec: {{type: ExternalName, externalName: localhost, ports: [{{port: {port}}}]}}\n\
          {configurations}"
     )
 }

@@ -1,15 +1,17 @@
 //! podseal behind a real API server: every claim is asserted on the pod as it
 //! was stored, or on the message as its reader gets it.
 //!
-//! One control plane and one podseal serve all tests; each test has namespaces
-//! of its own.
+//! One podseal serves all tests; each test has namespaces of its own.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
+use support::chart::manifests;
 use support::controlplane::{ADMIN, ControlPlane, await_condition};
-use support::podseal::Podseal;
+use support::podseal::{Podseal, SITE};
+
+use crate::PLANE;
 
 mod audit;
 mod bypass;
@@ -24,25 +26,28 @@ mod shapes;
 mod status;
 
 /// A cluster that podseal serves.
-struct Cluster {
-    plane: ControlPlane,
+struct Cluster<'p> {
+    plane: &'p ControlPlane,
     podseal: Podseal,
+    site: &'static str,
 }
 
-static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start);
+static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&PLANE, "apiserver"));
 
-impl Cluster {
-    fn start() -> Cluster {
-        let plane = ControlPlane::start();
-        let podseal = Podseal::for_cluster(&plane);
-        // Before anybody has labelled a namespace, as when it is installed.
+impl Cluster<'_> {
+    /// One whose podseal is called for the namespaces of `site`.
+    fn start<'p>(plane: &'p ControlPlane, site: &'static str) -> Cluster<'p> {
+        let podseal = Podseal::for_cluster(plane);
         let is_ready = || podseal.status("/readyz").0 == 200;
         await_condition("podseal is ready", is_ready, || {
             podseal.status("/readyz?verbose").1
         });
-        assert_eq!(podseal.metric("podseal_namespaces_cached"), Some(0.0));
-        plane.apply(ADMIN, &podseal.configurations());
-        Cluster { plane, podseal }
+        plane.apply(ADMIN, &manifests(&podseal.configurations_for(site)));
+        Cluster {
+            plane,
+            podseal,
+            site,
+        }
     }
 
     /// A new namespace, with the profile label where one is named.
@@ -65,17 +70,19 @@ impl Cluster {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let suffix = labels.first().map_or("unlabelled", |(_, profile)| profile);
-        let name = format!("ci-{number}-{suffix}");
+        let name = format!("{}-{number}-{suffix}", self.site);
         let ours = |pairs: &[(&str, &str)]| -> Value {
             let ours = pairs
                 .iter()
                 .map(|(key, value)| (format!("podseal.io/{key}"), (*value).into()));
             Value::Object(ours.collect())
         };
+        let mut all = ours(labels);
+        all[SITE] = self.site.into();
         let namespace = serde_json::json!({
             "apiVersion": "v1",
             "kind": "Namespace",
-            "metadata": {"name": name, "labels": ours(labels), "annotations": ours(annotations)},
+            "metadata": {"name": name, "labels": all, "annotations": ours(annotations)},
         });
         let post = reqwest::Method::POST;
         let (code, answer) =

@@ -2,7 +2,7 @@
 
 use cases::view::View;
 use serde_json::json;
-use support::controlplane::{ADMIN, await_condition};
+use support::controlplane::{ADMIN, ControlPlane, await_condition};
 
 use crate::apiserver::{Cluster, fixture};
 
@@ -22,16 +22,22 @@ fn relabel(cluster: &Cluster, namespace: &str, profile: &str) {
 
 #[test]
 fn podseal_answers_right_after_the_api_server_was_restarted() {
-    // A cluster of its own: the others' API server goes on.
-    let mut cluster = Cluster::start();
+    // A control plane of its own: that of the others goes on.
+    let plane = ControlPlane::start();
+    let cluster = Cluster::start(&plane, "restarted");
+    // It is ready before anybody has labelled a namespace, as when it is installed.
+    assert_eq!(
+        cluster.podseal.metric("podseal_namespaces_cached"),
+        Some(0.0)
+    );
     let namespace = cluster.namespace(Some("rootless"));
-    cluster.plane.stop_apiserver();
+    plane.stop_apiserver();
     cluster.podseal.await_event(|event| {
         event["message"]
             .as_str()
             .is_some_and(|m| m.contains("watch of namespaces broke"))
     });
-    cluster.plane.start_apiserver();
+    plane.start_apiserver();
     let uid = || {
         let (code, answer) = cluster
             .plane

@@ -2,11 +2,11 @@
 
 use support::podseal::Podseal;
 
-use crate::apiserver::CLUSTER;
+use crate::PLANE;
 
 #[test]
 fn podseal_is_ready_once_it_has_listed_the_namespaces_and_reached_itself() {
-    let podseal = Podseal::for_cluster(&CLUSTER.plane);
+    let podseal = Podseal::for_cluster(&PLANE);
     podseal.await_event(|event| event["message"] == "ready");
     let checks = "[+]certificate ok\n[+]namespaces ok\n[+]self-probe ok\n[+]shutdown ok\n\
         readyz check passed\n";

@@ -2,8 +2,8 @@
 //! server. The replicas are podseal's own task, each with a clock of its own;
 //! `rotation.rs` has the program as a whole.
 //!
-//! One control plane serves all tests; each test has a site of its own: a
-//! namespace, and configurations by a name of theirs.
+//! Each test has a site of its own: a namespace, and configurations by a name of
+//! theirs.
 
 mod clocks;
 mod configurations;

@@ -16,7 +16,8 @@ use support::controlplane::{PODSEAL, await_condition};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::certificates::site::{PLANE, Site};
+use crate::PLANE;
+use crate::certificates::site::Site;
 
 /// A running replica. It ends with this value.
 pub(crate) struct Replica {

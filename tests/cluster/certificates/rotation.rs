@@ -9,10 +9,11 @@ use reqwest::Method;
 use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 use support::controlplane::{ADMIN, PODSEAL, await_condition};
-use support::podseal::{Podseal, registered};
+use support::podseal::{Podseal, SITE, registered, restrict};
 
+use crate::PLANE;
 use crate::certificates::replica::Replica;
-use crate::certificates::site::{PLANE, Site};
+use crate::certificates::site::Site;
 
 #[test]
 fn a_new_authority_is_trusted_for_the_waiting_time_before_it_is_used_and_the_old_one_after() {
@@ -79,7 +80,8 @@ fn program(site: &Site) -> Podseal {
 fn register(site: &Site, mutating: &Podseal, validating: &Podseal) {
     let objects = registered().into_iter();
     for (mut object, podseal) in objects.zip([mutating, validating]) {
-        object["metadata"]["name"] = json!(site.configuration);
+        restrict(&mut object, "program");
+        assert_eq!(object["metadata"]["name"], site.configuration);
         let (_, port) = podseal.url.rsplit_once(':').expect("a port");
         let service = &mut object["webhooks"][0]["clientConfig"]["service"];
         service["namespace"] = json!(site.namespace);
@@ -113,7 +115,7 @@ fn pods_are_created_without_a_single_failure_while_two_replicas_change_their_aut
     let namespace = json!({
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": {"name": "certificates-jobs", "labels": {"podseal.io/profile": "rootless"}},
+        "metadata": {"name": "certificates-jobs", "labels": {"podseal.io/profile": "rootless", SITE: "program"}},
     });
     let path = "/api/v1/namespaces";
     assert_eq!(

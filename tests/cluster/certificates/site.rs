@@ -1,6 +1,5 @@
 //! A place in the cluster where replicas keep certificates.
 
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -11,11 +10,10 @@ use reqwest::Method;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
-use support::controlplane::{ADMIN, ControlPlane, await_condition};
+use support::controlplane::{ADMIN, await_condition};
 
+use crate::PLANE;
 use crate::certificates::replica::{Replica, shake_hands};
-
-pub(crate) static PLANE: LazyLock<ControlPlane> = LazyLock::new(ControlPlane::start);
 
 /// The waiting time, where a test does not want another.
 pub(crate) const OVERLAP: Duration = Duration::from_secs(2);

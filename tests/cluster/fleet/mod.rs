@@ -7,8 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use admission::profile::Profiles;
 use admission::profile::files::{ProfileFile, read};
 use serde_json::{Value, json};
+use support::chart::manifests;
 use support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};
-use support::podseal::Podseal;
+use support::podseal::{Podseal, SITE};
+
+use crate::PLANE;
 
 mod pairs;
 mod rules;
@@ -51,7 +54,7 @@ fn profiles() -> &'static Profiles {
 
 /// A cluster that podseal serves, with the examples and those of [`pairs`].
 struct Cluster {
-    plane: ControlPlane,
+    plane: &'static ControlPlane,
     podseal: Podseal,
 }
 
@@ -59,10 +62,12 @@ static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start);
 
 impl Cluster {
     fn start() -> Cluster {
-        let plane = ControlPlane::start();
-        let defaults = plane.folder().join("defaults.yaml");
+        let plane = &*PLANE;
+        let folder = plane.folder().join("fleet");
+        std::fs::create_dir(&folder).expect("the folder can be written");
+        let defaults = folder.join("defaults.yaml");
         std::fs::write(&defaults, rules::RULES).expect("the folder can be written");
-        let folder = plane.folder().join("profiles");
+        let folder = folder.join("profiles");
         pairs::write(&folder);
         let podseal = Podseal::start(|command| {
             command.env("KUBECONFIG", plane.kubeconfig(PODSEAL));
@@ -74,7 +79,7 @@ impl Cluster {
         await_condition("podseal is ready", is_ready, || {
             podseal.status("/readyz?verbose").1
         });
-        plane.apply(ADMIN, &podseal.configurations());
+        plane.apply(ADMIN, &manifests(&podseal.configurations_for("fleet")));
         plane.apply(ADMIN, &rules::registered(&podseal));
         let cluster = Cluster { plane, podseal };
         cluster.await_calls();
@@ -129,6 +134,8 @@ impl Cluster {
 
     /// A new namespace.
     fn namespace(&self, name: &str, labels: &Value, annotations: &Value) -> String {
+        let mut labels = labels.clone();
+        labels[SITE] = "fleet".into();
         let namespace = json!({
             "apiVersion": "v1",
             "kind": "Namespace",

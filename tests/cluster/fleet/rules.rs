@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use cases::view::View;
 use reqwest::Method;
 use serde_json::{Value, json};
+use support::chart::manifests;
 use support::controlplane::{ADMIN, RUNNER, await_condition};
-use support::podseal::{Podseal, registered as as_users_get};
+use support::podseal::{Podseal, SITE, registered as as_users_get, restrict};
 use support::text;
 
 use crate::fleet::{CLUSTER, job};
@@ -52,7 +53,6 @@ pub(crate) fn registered(podseal: &Podseal) -> String {
     ]});
     let baited = json!({"matchLabels": {"bait": "yes"}});
     let all = as_users_get().map(|mut configuration| {
-        configuration["metadata"] = json!({"name": "podseal-defaults"});
         let users = configuration["webhooks"][0].take();
         let entry = |kind: &str, selector: &Value| {
             let mut entry = users.clone();
@@ -73,9 +73,11 @@ pub(crate) fn registered(podseal: &Podseal) -> String {
         };
         let entries = [entry("unlabelled", &unlabelled), entry("baited", &baited)];
         configuration["webhooks"] = json!(entries);
-        configuration.to_string()
+        restrict(&mut configuration, "fleet");
+        configuration["metadata"]["name"] = "podseal-fleet-defaults".into();
+        configuration
     });
-    all.join("\n---\n")
+    manifests(&all)
 }
 
 /// A new namespace with these labels, and no annotation.
@@ -240,6 +242,8 @@ fn namespaces_of_the_cluster_and_of_podseal_are_left_alone_whatever_they_are_lab
         ("podseal", &labels),
     ];
     for (name, labels) in all {
+        let mut labels = labels.clone();
+        labels[SITE] = "fleet".into();
         let manifest = json!({"apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": name, "labels": labels}});
         CLUSTER.plane.apply(ADMIN, &manifest.to_string());

@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cases::profiles;
 use serde_json::{Value, json};
+use support::chart::manifests;
 use support::controlplane::{ADMIN, ControlPlane, await_condition};
-use support::podseal::Podseal;
+use support::podseal::{Podseal, SITE};
+
+use crate::PLANE;
 
 mod examples;
 mod generated;
@@ -15,7 +18,7 @@ mod reload;
 
 /// A cluster whose podseal knows the example profiles and generated ones.
 struct Cluster {
-    plane: ControlPlane,
+    plane: &'static ControlPlane,
     podseal: Podseal,
     folder: tempfile::TempDir,
     generated: Vec<String>,
@@ -33,7 +36,7 @@ impl Cluster {
             let name = path.file_name().expect("a name");
             std::fs::copy(&path, folder.path().join(name)).expect("it can be copied");
         }
-        let plane = ControlPlane::start();
+        let plane = &*PLANE;
         let podseal = Podseal::start(|command| {
             command
                 .env(
@@ -45,7 +48,8 @@ impl Cluster {
         });
         let is_ready = || podseal.status("/readyz").0 == 200;
         await_condition("podseal is ready", is_ready, String::new);
-        plane.apply(ADMIN, &podseal.configurations());
+        let ours = podseal.configurations_for("own-profiles");
+        plane.apply(ADMIN, &manifests(&ours));
         let cluster = Cluster {
             plane,
             podseal,
@@ -74,10 +78,11 @@ impl Cluster {
     fn namespace_with(&self, profile: Option<&str>, level: &str, annotations: &Value) -> String {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("jobs-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let labels = match profile {
+        let mut labels = match profile {
             Some(profile) => json!({"podseal.io/profile": profile, "podseal.io/level": level}),
             None => json!({}),
         };
+        labels[SITE] = "own-profiles".into();
         let mut annotations = annotations.clone();
         annotations["podseal.io/runner"] = "system:serviceaccount:gitlab:gitlab-runner".into();
         let namespace = json!({

@@ -9,7 +9,8 @@ use admission::review::{Outcome, correct};
 use cases::profiles;
 use serde_json::json;
 
-use crate::profile_attacks::{PLANE, file, namespace, plain_job, review};
+use crate::PLANE;
+use crate::profile_attacks::{file, namespace, plain_job, review};
 
 /// Times as many profiles as `profiles` writes at once.
 const ROUNDS: usize = 4;

@@ -5,8 +5,10 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};
-use support::podseal::Podseal;
+use support::controlplane::{ADMIN, PODSEAL, await_condition};
+use support::podseal::{Podseal, SITE};
+
+use crate::PLANE;
 
 const PROFILE: &str = "name: contained
 summary: privileged, within a user namespace
@@ -18,39 +20,38 @@ containers:
   services: {grants: {baseline: [privileged]}}
 ";
 
-/// A control plane that calls podseal for its judgement alone.
-fn judged_alone(folder: &Path) -> (ControlPlane, Podseal) {
+/// The namespace of these jobs.
+const JOBS: &str = "marked-jobs";
+
+/// A podseal that is called for its judgement alone.
+fn judged_alone(folder: &Path) -> Podseal {
     std::fs::write(folder.join("contained.yaml"), PROFILE).expect("it can be written");
-    let plane = ControlPlane::start();
     let podseal = Podseal::start(|command| {
         command
-            .env("KUBECONFIG", plane.kubeconfig(PODSEAL))
+            .env("KUBECONFIG", PLANE.kubeconfig(PODSEAL))
             .arg("--profiles")
             .arg(folder);
     });
     let is_ready = || podseal.status("/readyz").0 == 200;
     await_condition("podseal is ready", is_ready, String::new);
-    let configurations = podseal.configurations();
-    let validating = configurations
-        .split("---")
-        .find(|document| document.contains("ValidatingWebhook"));
-    plane.apply(ADMIN, validating.expect("it is among them"));
+    let [_, validating] = podseal.configurations_for("marks");
+    PLANE.apply(ADMIN, &validating.to_string());
     let namespace = json!({
         "apiVersion": "v1",
         "kind": "Namespace",
         "metadata": {
-            "name": "jobs",
-            "labels": {"podseal.io/profile": "contained"},
+            "name": JOBS,
+            "labels": {"podseal.io/profile": "contained", SITE: "marks"},
             "annotations": {"podseal.io/runner": "system:serviceaccount:gitlab:gitlab-runner"},
         },
     });
-    plane.apply(ADMIN, &namespace.to_string());
+    PLANE.apply(ADMIN, &namespace.to_string());
     // Without a mark it lacks what its profile sets.
     let mut plain = job(&json!({}), &json!({}), "");
     plain["metadata"]["annotations"] = Value::Null;
-    let is_judged = || plane.try_pod("jobs", &plain).0 == 403;
+    let is_judged = || PLANE.try_pod(JOBS, &plain).0 == 403;
     await_condition("the API server asks podseal", is_judged, String::new);
-    (plane, podseal)
+    podseal
 }
 
 /// A job with these security contexts, of `build` and of a service, and a mark.
@@ -74,7 +75,7 @@ fn job(build: &Value, service: &Value, mark: &str) -> Value {
 #[test]
 fn a_made_up_mark_makes_no_pod_privileged_outside_the_limits_of_its_profile() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (plane, _podseal) = judged_alone(folder.path());
+    let _podseal = judged_alone(folder.path());
     let (nothing, privileged) = (json!({}), json!({"privileged": true}));
     let as_user = json!({"privileged": true, "runAsUser": 1000});
     let as_root = json!({"privileged": true, "runAsUser": 0});
@@ -91,7 +92,7 @@ fn a_made_up_mark_makes_no_pod_privileged_outside_the_limits_of_its_profile() {
             if let Some(host_users) = host_users {
                 pod["spec"]["hostUsers"] = host_users.into();
             }
-            let (code, answer) = plane.try_pod("jobs", &pod);
+            let (code, answer) = PLANE.try_pod(JOBS, &pod);
             let message = answer["message"].as_str().unwrap_or_default();
             assert_eq!(code, 403, "{mark} {build} {service} {host_users:?}");
             let forbidden = "securityContext.privileged: true is forbidden";
@@ -101,7 +102,7 @@ fn a_made_up_mark_makes_no_pod_privileged_outside_the_limits_of_its_profile() {
         // Within them, a pod of another version passes.
         let mut pod = job(&as_user, &privileged, mark);
         pod["spec"]["hostUsers"] = false.into();
-        let (code, answer) = plane.try_pod("jobs", &pod);
+        let (code, answer) = PLANE.try_pod(JOBS, &pod);
         assert_eq!(code, 201, "{mark}: {answer:#}");
     }
 }

@@ -1,13 +1,14 @@
 //! What was tried against profiles of one's own, their settings, and default
 //! rules: files that no sane person writes, and pods that must not come of them.
 
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use admission::profile::Profiles;
 use admission::profile::files::{ProfileFile, Remark, read};
 use serde_json::{Value, json};
-use support::controlplane::{ADMIN, ControlPlane};
+use support::controlplane::ADMIN;
+
+use crate::PLANE;
 
 mod cost;
 mod files;
@@ -17,12 +18,10 @@ mod rules;
 mod settings;
 mod values;
 
-static PLANE: LazyLock<ControlPlane> = LazyLock::new(ControlPlane::start);
-
 /// A new namespace with these labels.
 fn namespace(labels: &Value) -> String {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let name = format!("tried-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let name = format!("attacked-{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let namespace = json!({
         "apiVersion": "v1",
         "kind": "Namespace",

@@ -6,7 +6,8 @@ use admission::request::Request;
 use admission::review::{Outcome, correct};
 use serde_json::{Value, json};
 
-use crate::profile_attacks::{PLANE, mine, namespace, plain_job, review};
+use crate::PLANE;
+use crate::profile_attacks::{mine, namespace, plain_job, review};
 
 /// Each is refused by the check, or makes a pod that the API server takes and
 /// that is right as it is stored.

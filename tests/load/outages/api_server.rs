@@ -20,7 +20,7 @@ fn outage() -> Duration {
 #[test]
 fn while_the_api_server_is_gone_jobs_are_denied_and_labels_changed_meanwhile_hold_after() {
     let _machine = crate::shared();
-    let mut plane = ControlPlane::start();
+    let plane = ControlPlane::start();
     create(&plane, "ci", "rootless");
     create(&plane, "left", "rootless");
     let proxy = Proxy::start(plane.apiserver_port());

@@ -5,12 +5,13 @@ use serde_json::json;
 use support::controlplane::{ADMIN, RUNNER, await_condition};
 
 use super::updates::{change, path, privileged_app};
+use crate::PLANE;
 use crate::apiserver::{Cluster, complying_pod, set_labels};
 
 #[test]
 fn a_pod_being_deleted_loses_its_finalizers_even_while_podseal_is_down() {
-    // A cluster of its own: the others' podseal goes on.
-    let cluster = Cluster::start();
+    // A podseal of its own: that of the others goes on.
+    let cluster = Cluster::start(&PLANE, "outage");
     let namespace = cluster.namespace_with(&[("profile", "none"), ("level", "privileged")], &[]);
     for name in ["first", "second", "third"] {
         let mut pod = complying_pod(name);
