@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::sync::LazyLock;
 
 use admission::profile::Profiles;
 use serde_json::{Value, json};
-use support::controlplane::{ADMIN, ControlPlane};
+use support::controlplane::ADMIN;
 use support::{chart, text};
+
+use crate::PLANE;
 
 fn rendered(values: &[&str]) -> Result<Vec<Value>, String> {
     let mut all = vec!["devicePlugin.enabled=true"];
@@ -226,15 +227,10 @@ fn podseal_finds_its_two_volumes_of_the_node_against_it_and_at_restricted_that_i
     }
 }
 
-fn plane() -> &'static ControlPlane {
-    static PLANE: LazyLock<ControlPlane> = LazyLock::new(ControlPlane::start);
-    &PLANE
-}
-
 fn namespace(name: &str, enforced: &str) {
     let labels = json!({"pod-security.kubernetes.io/enforce": enforced});
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
-    plane().apply(ADMIN, &namespace.to_string());
+    PLANE.apply(ADMIN, &namespace.to_string());
 }
 
 #[test]
@@ -260,7 +256,7 @@ fn pod_security_admission_has_the_same_against_it_and_nothing_else() {
     ] {
         namespace(level, level);
         let args = ["create", "--dry-run=server", "-f", "-"];
-        let output = plane().kubectl(ADMIN, &args, &pod(&daemon_set, level).to_string());
+        let output = PLANE.kubectl(ADMIN, &args, &pod(&daemon_set, level).to_string());
         let said = text(&output.stderr);
         match told {
             None => assert!(output.status.success(), "{said}"),
@@ -311,13 +307,13 @@ fn the_api_server_takes_it_into_a_namespace_of_its_own_and_jobs_may_ask_for_the_
             "{image}"
         );
         let create = ["create", "--dry-run=server", "--validate=strict", "-f", "-"];
-        let output = plane().kubectl(ADMIN, &create, &chart::manifests(&objects));
+        let output = PLANE.kubectl(ADMIN, &create, &chart::manifests(&objects));
         assert!(output.status.success(), "{}", text(&output.stderr));
         let job = json!({
             "metadata": {"name": "job", "namespace": "devices"},
             "spec": {"containers": [{"name": "build", "image": "x", "resources": {"limits": {resource: "1"}}}]},
         });
-        let (code, answer) = plane().try_pod("devices", &job);
+        let (code, answer) = PLANE.try_pod("devices", &job);
         assert_eq!(code, 201, "{answer}");
     }
 }

@@ -1,9 +1,13 @@
 //! The chart, rendered by real helm, and its life in a real cluster: a real API
 //! server, and the real podseal with its service account's token.
 //!
-//! A control plane of `release.rs` serves one test after the other, since every release is
-//! called for every namespace that opted in. Each test brings a release and
-//! namespaces of its own, and takes them along.
+//! A control plane of `release.rs` serves one test after the other, since every
+//! release is called for every namespace that opted in. Each test brings a
+//! release and namespaces of its own, and takes them along.
+
+use std::sync::LazyLock;
+
+use support::controlplane::ControlPlane;
 
 mod book;
 mod called;
@@ -26,3 +30,7 @@ mod runners;
 mod running;
 mod token;
 mod traffic;
+
+/// For what is applied by itself, without a release: the device plugin, the SCC
+/// and the guard of namespaces.
+static PLANE: LazyLock<ControlPlane> = LazyLock::new(ControlPlane::start);

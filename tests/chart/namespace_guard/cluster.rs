@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use support::controlplane::{ADMIN, ControlPlane, await_condition};
 use support::{chart, text};
 
+use crate::PLANE;
+
 /// mallory: every verb of namespaces by its name, and everything inside `owned`.
 /// alice: the same, and seal on everything. bob: the same, and seal on `bobs`.
 /// operator: every verb of namespaces by `*`.
@@ -74,12 +76,12 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: owner}
 subjects: [{kind: User, name: mallory}]
 "#;
 
-pub(crate) struct Guarded(pub(crate) ControlPlane);
+pub(crate) struct Guarded(pub(crate) &'static ControlPlane);
 
 /// A cluster with the guard, once it is in force.
 pub(crate) fn guarded() -> &'static Guarded {
     static GUARDED: LazyLock<Guarded> = LazyLock::new(|| {
-        let plane = ControlPlane::start();
+        let plane = &*PLANE;
         let rule = r#"defaults=[{"name": "team", "profile": "rootless",
             "namespaces": {"matchLabels": {"podseal.io/team": "payments"}}}]"#;
         let guard = chart::rendered("namespaceguard", &["namespaceGuard.enabled=true", rule]);

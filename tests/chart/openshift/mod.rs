@@ -7,13 +7,15 @@ mod scc;
 
 use std::collections::BTreeSet;
 use std::process::Command;
-use std::sync::LazyLock;
+use std::sync::Once;
 
 use admission::profile::Profiles;
 use scc::{admitted, restricted_v2};
 use serde_json::{Value, json};
 use support::controlplane::{ADMIN, ControlPlane};
 use support::{chart, text};
+
+use crate::PLANE;
 
 const ACCOUNTS: &str = "openshift.jobServiceAccounts=[\
     {\"namespace\": \"ci\", \"name\": \"jobs\"}, {\"namespace\": \"ci\", \"name\": \"nightly\"}, \
@@ -241,15 +243,15 @@ fn the_rest_of_the_doors_stays_shut() {
     }
 }
 
+/// The control plane, with the namespaces of these tests.
 fn plane() -> &'static ControlPlane {
-    static PLANE: LazyLock<ControlPlane> = LazyLock::new(|| {
-        let plane = ControlPlane::start();
+    static CREATED: Once = Once::new();
+    CREATED.call_once(|| {
         for name in ["ci", "apps"] {
             let namespace =
                 json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-            plane.apply(ADMIN, &namespace.to_string());
+            PLANE.apply(ADMIN, &namespace.to_string());
         }
-        plane
     });
     &PLANE
 }
