@@ -57,9 +57,12 @@ RUN set -eu; \
 # every file that Cargo.toml names, so there is an empty one for each.
 COPY Cargo.toml Cargo.lock ./
 COPY crates/admission/Cargo.toml crates/admission/
+COPY crates/test-cases/Cargo.toml crates/test-cases/
+COPY crates/test-support/Cargo.toml crates/test-support/
 RUN set -eu; \
-    mkdir src benches crates/admission/src; \
-    touch src/lib.rs crates/admission/src/lib.rs benches/review.rs benches/serving.rs; \
+    mkdir src benches; \
+    for crate in crates/*; do mkdir "$crate/src"; touch "$crate/src/lib.rs"; done; \
+    touch src/lib.rs benches/review.rs benches/serving.rs; \
     echo 'fn main() {}' | tee src/main.rs >build.rs; \
     cargo auditable build --release --locked --lib; \
     # By their times the files to come may look older than what stood in for them.

@@ -18,7 +18,7 @@ test: controlplane promtool ## Run every test, against a real API server; needs 
 
 soak: controlplane ## Run the faults for long: restarts, floods and an outage of a minute
 	SOAK_FACTOR=$${SOAK_FACTOR:-20} PODSEAL_TEST_OUTAGE_SECONDS=60 \
-	  $(CARGO) test --locked --test faults --test outages --test hostile_clients -- --nocapture
+	  $(CARGO) test --locked --test load -- --nocapture faults:: outages:: hostile_clients::
 
 build: ## Build the release binary
 	$(CARGO) build --release --locked

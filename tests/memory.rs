@@ -1,8 +1,8 @@
 //! What a review costs: the memory that answering one takes is bounded before it
 //! is taken, for any body, and the work grows no faster than the body.
 //!
-//! The allocator counts the bytes that are in use. What is counted belongs to
-//! the whole process, so one test measures at a time.
+//! The allocator counts the bytes that are in use, of the whole process. So this
+//! is a binary of its own, and one of its tests measures at a time.
 
 use std::sync::Mutex;
 use std::time::Duration;

@@ -15,7 +15,7 @@ use crate::rbac::Certificates;
 use crate::release::{Attempt, CONFIGURATIONS, Release};
 
 /// The parts of cert-manager's resources that the chart uses, for an API server
-/// that is to store them. Their fields are checked by tests/renderings.
+/// that is to store them. Their fields are checked by tests/chart/renderings.
 const CERT_MANAGER: &str = r#"
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition

@@ -56,6 +56,7 @@ pages! {
     which_profile: "docs/which-profile.md",
     example_profiles: "examples/profiles/README.md",
     fixtures: "tests/fixtures/pods/README.md",
+    tests: "tests/README.md",
     chart: "charts/podseal/README.md",
 }
 

@@ -10,7 +10,7 @@ use crate::renderings::helm::{CHART, helm, object, objects};
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/podseal.yaml");
 
 const HEAD: &str = r"# podseal without Helm: what its chart gives with the defaults. Made by
-# `UPDATE=1 cargo test --test renderings`; the chart is where to change it.
+# `UPDATE=1 cargo test --test chart renderings`; the chart is where to change it.
 #
 #   kubectl apply -f deploy/podseal.yaml
 #

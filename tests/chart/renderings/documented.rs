@@ -1,6 +1,6 @@
 //! The comments of `values.yaml` are the one place where a value is explained:
 //! the table in the chart's README and the schema's descriptions are made from
-//! them. `UPDATE=1 cargo test --test renderings` writes both anew.
+//! them. `UPDATE=1 cargo test --test chart renderings` writes both anew.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -78,7 +78,7 @@ fn every_value_is_documented() {
 
 #[test]
 fn the_readme_has_a_table_of_all_values() {
-    const START: &str = "<!-- Made from values.yaml by tests/renderings/documented.rs: -->\n";
+    const START: &str = "<!-- Made from values.yaml by tests/chart/renderings/documented.rs: -->\n";
     const END: &str = "<!-- to here. -->\n";
     let readme = read("README.md");
     let (before, rest) = readme

@@ -98,6 +98,6 @@ fn keep(path: &str, text: &str) {
     let kept = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
         kept == text,
-        "{path} is out of date: UPDATE=1 cargo test --test renderings"
+        "{path} is out of date: UPDATE=1 cargo test --test chart renderings"
     );
 }

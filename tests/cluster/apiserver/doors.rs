@@ -2,7 +2,7 @@
 //! server: what a rejection says, in a namespace of either level.
 //!
 //! Whether a pod is one or not is compared with the reference elsewhere
-//! (`tests/pod_security.rs`); here it is that podseal is asked at all, about
+//! (`tests/offline/pod_security.rs`); here it is that podseal is asked at all, about
 //! every list of containers, and that its answer reaches the reader.
 
 mod alone;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::apiserver::{CLUSTER, fixture};
 
-/// Suspendable jobs fit few profiles: `tests/fleet` has them all.
+/// Suspendable jobs fit few profiles: `tests/cluster/fleet` has them all.
 const JOBS: [&str; 8] = [
     "default-with-service",
     "privileged-nonroot",

@@ -3,7 +3,7 @@
 //!
 //! What they forbid was read from their reference implementation, the Go module
 //! `k8s.io/pod-security-admission` v0.37.1, with which these controls agree
-//! pod by pod (`tests/pod_security.rs`). Their names are those of the page
+//! pod by pod (`tests/offline/pod_security.rs`). Their names are those of the page
 //! "Pod Security Standards" of the Kubernetes documentation.
 //!
 //! The reference gives one sentence a control. Here every violation is told by

@@ -1,5 +1,5 @@
 //! What a violation tells, and what a level lowered for one container leaves.
-//! Whether there is one at all is for `tests/pod_security.rs` to say.
+//! Whether there is one at all is for `tests/offline/pod_security.rs` to say.
 
 use super::*;
 use crate::pod::List;
