@@ -15,8 +15,8 @@ use admission::request::Request;
 use admission::response::encode;
 use admission::review::{Decision, correct};
 use cases::answer;
-use cases::answer::review_of;
 use cases::fixture;
+use cases::review::{UID, review_of};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::Value;
 
@@ -42,7 +42,7 @@ fn namespace_of(profile: &str) -> Namespace {
 }
 
 fn respond(body: &[u8], namespace: &Namespace) -> Vec<u8> {
-    encode(answer::UID, &decide(body, namespace))
+    encode(UID, &decide(body, namespace))
 }
 
 fn reviews(criterion: &mut Criterion) {

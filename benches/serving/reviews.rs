@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use cases::answer::{corrected, review_of};
+use cases::answer::corrected;
 use cases::fixture;
+use cases::review::review_of;
 use serde_json::{Value, json};
 
 use super::identity::Identity;

@@ -2,9 +2,10 @@
 //! correction would make so is denied, in words its author can use, and every
 //! other result is valid.
 
-use cases::answer::{Answer, answer_at, container, container_mut, corrected, denial, patched};
+use cases::answer::{Answer, answer_at, corrected, denial, patched};
 use cases::fixture;
 use cases::refusals::refusals;
+use cases::view::{container, container_mut};
 use serde_json::{Value, json};
 
 const APPARMOR_OF_BUILD: &str = "container.apparmor.security.beta.kubernetes.io/build";

@@ -7,10 +7,12 @@ use admission::profile::{Profile, Profiles};
 use admission::request::Request;
 use admission::review::{Allowed, Outcome, correct};
 use admission::stamp::CORRECTED_AS;
-use cases::answer::{container_mut, patched, review_of};
+use cases::answer::patched;
 use cases::fixture;
 use cases::job_log;
+use cases::review::review_of;
 use cases::view::View;
+use cases::view::container_mut;
 use serde_json::{Value, json};
 
 /// The pod as a profile of this YAML leaves it, which is then right.

@@ -1,7 +1,8 @@
 //! A HOME that cannot be one is denied, with the path and a way out.
 
-use cases::answer::{Answer, answer_for, container_mut, denial};
+use cases::answer::{Answer, answer_for, denial};
 use cases::fixture;
+use cases::view::container_mut;
 use serde_json::{Value, json};
 
 /// A job pod in which nothing is configured, with `env` in `build`.

@@ -1,8 +1,9 @@
 //! The HOME rule: `build` and `helper` share a HOME they can write to, unless
 //! the path that the job names cannot be one.
 
-use cases::answer::{container, container_mut, corrected, home, volume, volume_at};
+use cases::answer::corrected;
 use cases::fixture;
+use cases::view::{container, container_mut, home, volume, volume_at};
 use serde_json::{Value, json};
 
 /// The path that the built-in profiles use where the job has none.

@@ -1,8 +1,9 @@
 //! Pods made to cost more than they should: podseal's answer stays small.
 
-use cases::answer;
-use cases::answer::{Answer, answer_for, container_mut};
+use cases::answer::{Answer, answer_for};
 use cases::fixture;
+use cases::review::review_of;
+use cases::view::container_mut;
 use serde_json::{Value, json};
 
 fn denial(pod: &Value, profile: &str) -> String {
@@ -48,7 +49,7 @@ fn a_change_of_very_many_capabilities_is_told_in_a_short_sentence() {
     let Answer::Patch(_) = answer_for(&pod, "rootless") else {
         panic!("corrected")
     };
-    let review = answer::review_of(&pod).to_string();
+    let review = review_of(&pod).to_string();
     let request = admission::request::Request::from_review(review.as_bytes());
     let label = ("podseal.io/profile".to_owned(), "rootless".to_owned());
     let namespace = admission::policy::Namespace::new("gitlab-ci", [label], []);
@@ -79,7 +80,7 @@ fn a_control_is_named_however_many_violations_stand_before_it() {
     let containers: Vec<_> = (0..100).map(privileged).collect();
     let sysctls = json!({"sysctls": [{"name": "kernel.shm_rmid_forced"}, {"name": "kernel.evil"}]});
     let pod = json!({"spec": {"containers": containers, "securityContext": sysctls}});
-    let review = answer::review_of(&pod).to_string();
+    let review = review_of(&pod).to_string();
     let request = admission::request::Request::from_review(review.as_bytes());
     let label = ("podseal.io/profile".to_owned(), "rootless".to_owned());
     let namespace = admission::policy::Namespace::new("gitlab-ci", [label], []);

@@ -5,15 +5,15 @@
 
 use admission::profile::Profiles;
 use admission::review::Allowed;
-use cases::answer::{
-    Answer, UID, answer_at, answer_for, answer_to, container_mut, patched, review_of,
-};
+use cases::answer::{Answer, answer_at, answer_for, answer_to, patched};
 use cases::anything::{any_json, replace, size};
 use cases::fixture;
 use cases::job_log::unfit;
 use cases::pods::{job_pod, odd_job_pod, phrases};
 use cases::refusals::refusals;
+use cases::review::{UID, review_of};
 use cases::survival::unspoken;
+use cases::view::container_mut;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};

@@ -2,9 +2,10 @@
 
 use admission::profile::Profiles;
 use admission::review::Allowed;
-use cases::answer::{Answer, answer_for, containers, corrected, denial};
+use cases::answer::{Answer, answer_for, corrected, denial};
 use cases::fixture;
 use cases::refusals::refusals;
+use cases::view::containers;
 
 #[test]
 fn every_shape_of_a_job_pod_fits_every_profile() {

@@ -7,8 +7,10 @@ use admission::policy::{LEVEL, MODE, Namespace, PROFILE, RUNNER, Settings};
 use admission::profile::{Profile, Profiles};
 use admission::request::Request;
 use admission::review::{Answer, Outcome, correct};
-use cases::answer::{container_mut, patched, review_of};
+use cases::answer::patched;
 use cases::fixture;
+use cases::review::review_of;
+use cases::view::container_mut;
 use serde_json::{Value, json};
 
 fn namespace(labels: &[(&str, &str)], runner: Option<&str>) -> Namespace {

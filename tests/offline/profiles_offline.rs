@@ -2,8 +2,9 @@
 
 use admission::profile::Profiles;
 use admission::review::Allowed;
-use cases::answer::{Answer, answer_for, container, container_mut, corrected, effective, home};
+use cases::answer::{Answer, answer_for, corrected};
 use cases::fixture;
+use cases::view::{container, container_mut, effective, home};
 use serde_json::{Value, json};
 
 /// What somebody reading the pod sees of a container: the effective user, what

@@ -7,11 +7,13 @@ use admission::pod_security::Family;
 use admission::policy::{LEVEL, MODE, Namespace, PROFILE, Settings};
 use admission::request::Request;
 use admission::review::{Allowed, Answer, Decision, Outcome, correct};
-use cases::answer::{UID, container_mut, corrected, review_of};
+use cases::answer::corrected;
 use cases::fixture;
 use cases::job_log::{LONGEST_WARNING, strange, unfit};
+use cases::review::{UID, review_of};
 use cases::security_pods;
 use cases::strangers::{hostile, with_text};
+use cases::view::container_mut;
 use serde_json::{Value, json};
 
 fn namespace(profile: &str, level: &str, mode: &str) -> Namespace {

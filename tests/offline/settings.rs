@@ -11,13 +11,14 @@ use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
 use admission::profile::{Profile, Profiles};
 use admission::request::Request;
 use admission::review::{Allowed, Decision, Outcome, correct};
-use cases::answer::{patched, review_of};
+use cases::answer::patched;
 use cases::fixture;
 use cases::job_log::unfit;
 use cases::pods::job_pod;
 use cases::refusals::refusals;
+use cases::review::review_of;
 use cases::widening::{beside_settings, fuse_device, without_mark};
-use cases::{answer, profiles};
+use cases::{profiles, view};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::strategy::ValueTree;
@@ -159,7 +160,7 @@ proptest! {
     ) {
         let annotations = [(RUN_AS_USER.to_owned(), user.clone())];
         let roots = |pod: &Value| {
-            let users = answer::containers(pod).chain([&pod["spec"]]);
+            let users = view::containers(pod).chain([&pod["spec"]]);
             users.filter(|place| place["securityContext"]["runAsUser"] == 0).count()
         };
         let with = stored(&pod, &namespace(&profile.name, "privileged", &annotations));
@@ -228,13 +229,13 @@ fn settings_that_are_in_order_do_change_the_pod() {
     };
     let changed = said(&[(RUN_AS_USER, "2000"), (HOME, "/work/home")]);
     let (after, _) = stored(&pod, &namespace("rootless", "baseline", &changed)).expect("a pod");
-    let build = answer::container(&after, "build");
+    let build = view::container(&after, "build");
     assert_eq!(build["securityContext"]["runAsUser"], 2000);
-    assert_eq!(answer::home(build), Some("/work/home"));
-    assert!(answer::volume_at(build, "/work/home").is_some());
+    assert_eq!(view::home(build), Some("/work/home"));
+    assert!(view::volume_at(build, "/work/home").is_some());
     let renamed = said(&[(FUSE_RESOURCE, DEVICE)]);
     let (after, _) = stored(&pod, &namespace("root-fuse", "baseline", &renamed)).expect("a pod");
-    let limits = &answer::container(&after, "build")["resources"]["limits"];
+    let limits = &view::container(&after, "build")["resources"]["limits"];
     assert_eq!(
         (&limits[DEVICE], &limits["github.com/fuse"]),
         (&json!("1"), &Value::Null)

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use cases::review::review;
 use serde_json::{Value, json};
 use support::podseal::Podseal;
 use support::{block_on, text};
@@ -91,19 +92,7 @@ fn reviews() -> Vec<Value> {
     let mut reviews = Vec::new();
     for (name, pod) in &pods {
         for (namespace, _) in namespaces() {
-            reviews.push(json!({
-                "apiVersion": "admission.k8s.io/v1",
-                "kind": "AdmissionReview",
-                "request": {
-                    "uid": format!("{name}-in-{namespace}"),
-                    "kind": {"group": "", "version": "v1", "kind": "Pod"},
-                    "resource": {"group": "", "version": "v1", "resource": "pods"},
-                    "namespace": namespace,
-                    "operation": "CREATE",
-                    "userInfo": {"username": "system:serviceaccount:gitlab:gitlab-runner"},
-                    "object": pod,
-                },
-            }));
+            reviews.push(review(&format!("{name}-in-{namespace}"), &namespace, pod));
         }
     }
     reviews

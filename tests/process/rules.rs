@@ -60,18 +60,7 @@ fn swap(folder: &Path, version: &str, text: &str) {
 fn review(namespace: &str) -> Value {
     let mut pod = cases::fixture("default-with-service");
     pod["metadata"]["namespace"] = namespace.into();
-    json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "u",
-            "kind": {"group": "", "version": "v1", "kind": "Pod"},
-            "namespace": namespace,
-            "operation": "CREATE",
-            "userInfo": {"username": "runner"},
-            "object": pod,
-        },
-    })
+    cases::review::review("u", namespace, &pod)
 }
 
 struct Serving {

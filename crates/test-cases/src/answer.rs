@@ -5,10 +5,9 @@ use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
 use admission::request::{Request, RequestError};
 use admission::review::{Allowed, Outcome, correct};
 use json_patch::Patch;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-/// Names the review, and is the audit id of a denial.
-pub const UID: &str = "705ab4f5-6393-11e8-b7cc-42010a800002";
+use crate::review::review_of;
 
 /// An answer, reduced to what the API server acts on.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,32 +18,6 @@ pub enum Answer {
     Patch(Patch),
     /// The pod does not pass; the message as its author reads it.
     Denial(String),
-}
-
-/// The review of creating `pod`.
-pub fn review_of(pod: &Value) -> Value {
-    json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": UID,
-            "kind": {"group": "", "version": "v1", "kind": "Pod"},
-            "resource": {"group": "", "version": "v1", "resource": "pods"},
-            "requestKind": {"group": "", "version": "v1", "kind": "Pod"},
-            "requestResource": {"group": "", "version": "v1", "resource": "pods"},
-            "name": pod.pointer("/metadata/name"),
-            "namespace": "gitlab-ci",
-            "operation": "CREATE",
-            "userInfo": {
-                "username": "system:serviceaccount:gitlab:gitlab-runner",
-                "groups": ["system:serviceaccounts", "system:authenticated"],
-            },
-            "object": pod,
-            "oldObject": null,
-            "dryRun": false,
-            "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"},
-        },
-    })
 }
 
 /// The answer to the review in `body`, in a namespace whose label says `label`.
@@ -104,57 +77,4 @@ pub fn patched(pod: &Value, patch: &Patch) -> Value {
     json_patch::patch(&mut pod, &patch)
         .unwrap_or_else(|error| panic!("{error}, applying {patch} to {pod}"));
     pod
-}
-
-/// The containers of `pod`, the init containers first.
-pub fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
-    let lists = ["initContainers", "containers"].map(|list| pod["spec"][list].as_array());
-    lists.into_iter().flatten().flatten()
-}
-
-/// The container called `name`, in either list.
-pub fn container<'p>(pod: &'p Value, name: &str) -> &'p Value {
-    containers(pod)
-        .find(|container| container["name"] == name)
-        .unwrap_or_else(|| panic!("there is a container {name} in {pod}"))
-}
-
-/// The same, to be changed.
-pub fn container_mut<'p>(pod: &'p mut Value, name: &str) -> &'p mut Value {
-    let spec = pod["spec"].as_object_mut().expect("a pod has a spec");
-    spec.iter_mut()
-        .filter(|(key, _)| key.ends_with("ontainers"))
-        .filter_map(|(_, list)| list.as_array_mut())
-        .flatten()
-        .find(|container| container["name"] == name)
-        .unwrap_or_else(|| panic!("there is a container {name}"))
-}
-
-/// What holds for a field of `securityContext`: the container's own word, or
-/// the pod's.
-pub fn effective<'p>(pod: &'p Value, container: &'p Value, field: &str) -> &'p Value {
-    match &container["securityContext"][field] {
-        Value::Null => &pod["spec"]["securityContext"][field],
-        own => own,
-    }
-}
-
-/// The `HOME` a container starts with: of a repeated name the last counts.
-pub fn home(container: &Value) -> Option<&str> {
-    let env = container["env"].as_array()?;
-    let var = env.iter().rev().find(|var| var["name"] == "HOME")?;
-    var["value"].as_str()
-}
-
-/// The name of the volume mounted at exactly `path`.
-pub fn volume_at<'p>(container: &'p Value, path: &str) -> Option<&'p str> {
-    let mounts = container["volumeMounts"].as_array()?;
-    let mount = mounts.iter().find(|mount| mount["mountPath"] == path)?;
-    mount["name"].as_str()
-}
-
-/// The volume of `pod` called `name`.
-pub fn volume<'p>(pod: &'p Value, name: &str) -> Option<&'p Value> {
-    let volumes = pod["spec"]["volumes"].as_array()?;
-    volumes.iter().find(|volume| volume["name"] == name)
 }

@@ -13,22 +13,38 @@ kind: Namespace
 metadata: {name: plain}
 ";
 
-/// The review of the creation of `pod`.
+/// Names a review where no other name is wanted, and is the audit id of a denial.
+pub const UID: &str = "705ab4f5-6393-11e8-b7cc-42010a800002";
+
+/// The review of GitLab Runner creating `pod`.
 pub fn review(uid: &str, namespace: &str, pod: &Value) -> Value {
     json!({
-        "kind": "AdmissionReview",
         "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
         "request": {
             "uid": uid,
             "kind": {"group": "", "version": "v1", "kind": "Pod"},
             "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "requestKind": {"group": "", "version": "v1", "kind": "Pod"},
+            "requestResource": {"group": "", "version": "v1", "resource": "pods"},
+            "name": pod.pointer("/metadata/name"),
             "namespace": namespace,
             "operation": "CREATE",
-            "userInfo": {"username": "system:serviceaccount:gitlab:gitlab-runner"},
+            "userInfo": {
+                "username": "system:serviceaccount:gitlab:gitlab-runner",
+                "groups": ["system:serviceaccounts", "system:authenticated"],
+            },
             "object": pod,
+            "oldObject": null,
             "dryRun": false,
+            "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"},
         },
     })
+}
+
+/// The same in a namespace of jobs.
+pub fn review_of(pod: &Value) -> Value {
+    review(UID, "gitlab-ci", pod)
 }
 
 /// The review of a real job pod with a service: 14 kB.

@@ -1,5 +1,6 @@
 //! Namespaces that change a value of their profile.
 
+use cases::review::review;
 use cases::view::View;
 use serde_json::{Value, json};
 use support::controlplane::{ADMIN, RUNNER, await_condition};
@@ -271,18 +272,7 @@ fn the_jobs_own_home_wins_over_the_namespaces() {
 
 /// What `/validate` says of `pod`, as the API server would ask.
 fn judged(namespace: &str, pod: &Value) -> Value {
-    let review = json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "u",
-            "kind": {"group": "", "version": "v1", "kind": "Pod"},
-            "namespace": namespace,
-            "operation": "CREATE",
-            "userInfo": {"username": "system:serviceaccount:gitlab:gitlab-runner"},
-            "object": pod,
-        },
-    });
+    let review = review("u", namespace, pod);
     let client = CLUSTER.podseal.client().build().expect("a client");
     let url = format!("{}/validate", CLUSTER.podseal.url);
     let answer = block_on(async {

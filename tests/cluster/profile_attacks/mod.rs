@@ -46,18 +46,8 @@ fn file(name: &str, text: &str) -> ProfileFile {
 
 /// The review of `pod` that the API server would send.
 fn review(pod: &Value, user: &str) -> String {
-    let review = json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "u",
-            "kind": {"group": "", "version": "v1", "kind": "Pod"},
-            "namespace": "ci",
-            "operation": "CREATE",
-            "userInfo": {"username": user},
-            "object": pod,
-        },
-    });
+    let mut review = cases::review::review("u", "ci", pod);
+    review["request"]["userInfo"] = json!({"username": user});
     review.to_string()
 }
 

@@ -1,8 +1,8 @@
 //! podseal while its API server, or the way there, is out of order: an answer is
 //! right, or it is a denial with the reason; and it is right again in the end.
 
-use cases::review::as_sent;
-use serde_json::{Value, json};
+use cases::review::{as_sent, review};
+use serde_json::Value;
 use support::block_on;
 use support::podseal::Podseal;
 
@@ -63,20 +63,7 @@ impl Asker {
     }
 
     async fn asking_about(&self, namespace: &str, pod: Value) -> Said {
-        let review = json!({
-            "apiVersion": "admission.k8s.io/v1",
-            "kind": "AdmissionReview",
-            "request": {
-                "uid": "u",
-                "kind": {"group": "", "version": "v1", "kind": "Pod"},
-                "resource": {"group": "", "version": "v1", "resource": "pods"},
-                "namespace": namespace,
-                "operation": "CREATE",
-                "userInfo": {"username": "system:serviceaccount:gitlab:gitlab-runner"},
-                "object": pod,
-                "dryRun": false,
-            },
-        });
+        let review = review("u", namespace, &pod);
         let request = self.client.post(&self.url).body(as_sent(&review));
         let answer = request.send().await.expect("an answer");
         assert_eq!(answer.status(), 200);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use support::podseal::Podseal;
 use support::{block_on, text};
 
@@ -26,19 +26,9 @@ const NAMESPACES: &str = "
 
 /// A review of `pod` by the API server.
 fn review(namespace: &str, operation: &str, pod: &Value) -> String {
-    json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "u",
-            "kind": {"group": "", "version": "v1", "kind": "Pod"},
-            "namespace": namespace,
-            "operation": operation,
-            "userInfo": {"username": "system:serviceaccount:gitlab:gitlab-runner"},
-            "object": pod,
-        },
-    })
-    .to_string()
+    let mut review = cases::review::review("u", namespace, pod);
+    review["request"]["operation"] = operation.into();
+    review.to_string()
 }
 
 fn job() -> Value {

@@ -3,8 +3,9 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use cases::answer::{container_mut, review_of};
 use cases::fixture;
+use cases::review::review_of;
+use cases::view::container_mut;
 use serde_json::{Value, json};
 use support::block_on;
 use support::podseal::Podseal;

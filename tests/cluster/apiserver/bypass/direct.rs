@@ -1,5 +1,6 @@
 //! Reviews that no API server sends, posted to podseal's port.
 
+use cases::review::UID;
 use serde_json::{Value, json};
 use support::block_on;
 
@@ -8,19 +9,9 @@ use crate::apiserver::{CLUSTER, complying_pod};
 
 /// The review of `user` creating `pod` in `namespace`.
 pub(super) fn review(namespace: &str, user: &str, pod: &Value) -> Value {
-    json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
-            "kind": {"group": "", "version": "v1", "kind": "Pod"},
-            "resource": {"group": "", "version": "v1", "resource": "pods"},
-            "namespace": namespace,
-            "operation": "CREATE",
-            "userInfo": {"username": user},
-            "object": pod,
-        },
-    })
+    let mut review = cases::review::review(UID, namespace, pod);
+    review["request"]["userInfo"] = json!({"username": user});
+    review
 }
 
 /// What podseal answers to the body at `/validate`.
