@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use stage::Stage;
 
+mod figures;
 mod links;
 #[path = "../support/node/mod.rs"]
 mod node;
