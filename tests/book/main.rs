@@ -42,7 +42,6 @@ pages! {
     namespaces_without_labels: "docs/namespaces-without-labels.md",
     operations: "docs/operations.md",
     own_profiles: "docs/own-profiles.md",
-    pod_security: "docs/pod-security.md",
     policy: "docs/policy.md",
     probe: "docs/probe.md",
     profiles: "docs/profiles.md",
