@@ -44,7 +44,6 @@ pages! {
     nodes: "docs/nodes.md",
     operations: "docs/operations.md",
     own_profiles: "docs/own-profiles.md",
-    pod_security: "docs/pod-security.md",
     policy: "docs/policy.md",
     probe: "docs/probe.md",
     profiles: "docs/profiles.md",
