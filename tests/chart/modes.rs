@@ -1,5 +1,5 @@
 //! `certificates.mode` changes while jobs come, by the steps of
-//! docs/operations.md.
+//! docs/certificates.md.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -23,32 +23,15 @@ pub(crate) fn queries() -> Vec<String> {
         .collect()
 }
 
-/// An expression without what ties it to a release.
-fn free(expr: &str) -> String {
-    let mut free: String = expr.chars().filter(|c| !c.is_whitespace()).collect();
-    for (tied, free_of_it) in [
-        (r#"namespace="podseal",job="podseal","#, ""),
-        (r#"{namespace="podseal",job="podseal"}"#, ""),
-        (r#"{job="podseal"}"#, ""),
-        ("by(namespace,job)", ""),
-        ("by(namespace,job,", "by("),
-    ] {
-        free = free.replace(tied, free_of_it);
-    }
-    free
-}
-
 #[test]
-fn each_query_of_the_page_is_an_alert_s_or_yields_a_number() {
-    let alerts: Vec<_> = alerts().iter().map(|alert| free(&alert.expr)).collect();
+fn each_query_of_the_page_yields_a_number() {
     let queries = queries();
-    assert!(queries.len() > 10, "{}", queries.len());
-    let (of_alerts, others): (Vec<_>, Vec<_>) = queries
+    assert!(queries.len() > 3, "{}", queries.len());
+    let numbers: Vec<_> = queries
         .iter()
-        .partition(|query| alerts.contains(&free(query)));
-    let others: Vec<_> = others.iter().map(|query| Question::number(query)).collect();
-    assert_answered(questions(driven(), &others));
-    assert!(of_alerts.len() > 8, "{of_alerts:#?}");
+        .map(|query| Question::number(query))
+        .collect();
+    assert_answered(questions(driven(), &numbers));
 }
 
 #[test]

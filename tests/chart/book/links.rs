@@ -59,11 +59,7 @@ fn anchors(markdown: &str) -> BTreeSet<String> {
         if in_block || !line.starts_with('#') {
             continue;
         }
-        let heading = line.trim_start_matches('#').trim().to_lowercase();
-        let kept = heading
-            .chars()
-            .filter(|c| c.is_alphanumeric() || "-_ ".contains(*c));
-        let anchor: String = kept.collect::<String>().replace(' ', "-");
+        let anchor = anchor(line);
         let mut numbered = anchor.clone();
         let mut number = 0;
         while !anchors.insert(numbered.clone()) {
@@ -72,4 +68,13 @@ fn anchors(markdown: &str) -> BTreeSet<String> {
         }
     }
     anchors
+}
+
+/// The name by which a heading is linked to, if no other has the same words.
+pub(super) fn anchor(heading: &str) -> String {
+    let heading = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = heading
+        .chars()
+        .filter(|c| c.is_alphanumeric() || "-_ ".contains(*c));
+    kept.collect::<String>().replace(' ', "-")
 }

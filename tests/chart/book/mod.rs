@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use stage::Stage;
 
+mod figures;
 mod links;
 mod page;
 mod stage;
@@ -36,18 +37,12 @@ pages! {
     metrics: "docs/metrics.md",
     namespace_settings: "docs/namespace-settings.md",
     namespaces_without_labels: "docs/namespaces-without-labels.md",
+    nodes: "docs/nodes.md",
     operations: "docs/operations.md",
     own_profiles: "docs/own-profiles.md",
-    pod_security: "docs/pod-security.md",
     policy: "docs/policy.md",
     probe: "docs/probe.md",
     profiles: "docs/profiles.md",
-    profile_none: "docs/profiles/none.md",
-    profile_openshift: "docs/profiles/openshift.md",
-    profile_privileged: "docs/profiles/privileged.md",
-    profile_root_fuse: "docs/profiles/root-fuse.md",
-    profile_rootless: "docs/profiles/rootless.md",
-    profile_userns: "docs/profiles/userns.md",
     quick_start: "docs/quick-start.md",
     review: "docs/review.md",
     security: "docs/security.md",

@@ -47,10 +47,10 @@ fn documented() -> BTreeMap<String, Family> {
         .filter(|line| line.starts_with("| `podseal_") || line.starts_with("| `process_"));
     rows.map(|row| {
         let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
-        let [name, kind, unit, labels, question] = &cells[..] else {
-            panic!("five cells: {row}");
+        let [name, kind, labels, question] = &cells[..] else {
+            panic!("four cells: {row}");
         };
-        assert!(!unit.is_empty() && question.ends_with('?'), "{row}");
+        assert!(question.ends_with('?'), "{row}");
         let labels = labels.split(", ").filter(|label| *label != "–");
         let family = Family {
             kind: (*kind).to_owned(),

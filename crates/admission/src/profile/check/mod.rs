@@ -3,7 +3,7 @@
 //! | severity | when |
 //! |---|---|
 //! | error | the API server would refuse the pod, the kubelet never start it, or the profile contradicts itself |
-//! | warning | Podman fails in it, as it was measured to (`docs/profiles.md`) |
+//! | warning | Podman fails in it, as it was measured to (`docs/which-profile.md`) |
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Where Podman is known to fail (`docs/profiles.md` has what was measured).
+//! Where Podman is known to fail (`docs/which-profile.md` has what was measured).
 
 use std::collections::BTreeSet;
 
