@@ -13,7 +13,10 @@
 //! | room | what it does |
 //! |---|---|
 //! | `crates/admission` | decides: profiles, changes, sentences, the response and the record; no I/O |
-//! | [`webhook`] | serves: TLS, HTTP, the log |
+//! | [`server`] | accepts connections: TLS, HTTP/1.1 and HTTP/2, limits, the orderly end |
+//! | [`webhook`] | answers reviews |
+//! | [`fairness`] | who shares what with whom |
+//! | [`logging`] | the log, and lines of it that any client can cause |
 //! | [`cluster`] | knows namespaces: from the API server, or from a file |
 //! | [`certificates`] | the serving certificate and its sources |
 //! | [`rules`] | what an administrator says in files: profiles, defaults |
@@ -21,16 +24,17 @@
 //! | [`metrics`] | counts what podseal does, for Prometheus |
 //! | [`status`] | tells how podseal is: probes and metrics, on a port of their own |
 //! | [`probe`] | asks a podseal as an API server would, to see whether it answers |
-//! | [`seldom`] | lines of the log that anybody can cause |
 //! | [`cli`] | the commands and what they print |
 
 pub mod certificates;
 pub mod cli;
 pub mod cluster;
+pub mod fairness;
 mod folders;
+pub mod logging;
 pub mod metrics;
 pub mod probe;
 pub mod rules;
-pub mod seldom;
+pub mod server;
 pub mod status;
 pub mod webhook;

@@ -18,9 +18,9 @@ use axum::routing::post;
 use podseal::certificates::identity::Identity as Serving;
 use podseal::certificates::serving;
 use podseal::metrics::Metrics;
+use podseal::server::Server;
+use podseal::server::limits::Limits;
 use podseal::webhook::body::LARGEST;
-use podseal::webhook::limits::Limits;
-use podseal::webhook::server::Server;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 

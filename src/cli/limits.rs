@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::webhook::limits::Limits;
+use crate::server::limits::Limits;
 
 /// A review of a job pod takes most of this, with what is read from it.
 const LEAST_MEMORY: usize = 1 << 20;

@@ -14,15 +14,15 @@ use super::{certificates, limits, rules};
 use crate::certificates::serving::Serving;
 use crate::cluster::file::NamespaceFile;
 use crate::cluster::namespaces::Namespaces;
+use crate::logging::setup;
 use crate::metrics::Metrics;
 use crate::rules::current::Rules;
 use crate::rules::renewal::Renewal;
+use crate::server::Server;
 use crate::status::pages::{self, Status};
 use crate::status::readiness::Readiness;
 use crate::status::{changes, port, self_probe};
-use crate::webhook::http::{Webhook, router};
-use crate::webhook::log;
-use crate::webhook::server::Server;
+use crate::webhook::review::{Webhook, router};
 use admission::defaults::Defaults;
 use admission::unnamed_runners::UnnamedRunners;
 
@@ -282,5 +282,5 @@ fn start_logging(format: LogFormat, level: &str) {
         LogFormat::Json => true,
         LogFormat::Text => false,
     };
-    log::start(json, level);
+    setup::start(json, level);
 }

@@ -18,8 +18,8 @@ use super::namespaces::Unavailable;
 use super::object::Object;
 use super::waiting::{Full, SLOW, Send, Waiting};
 use super::watch::PATH;
-use crate::seldom::Seldom;
-use crate::webhook::peer::Peer;
+use crate::fairness::peer::Peer;
+use crate::logging::throttle::Seldom;
 use admission::policy::Namespace;
 use admission::text::bounded;
 

@@ -10,7 +10,7 @@ use super::cache::{Cache, FRESH};
 use super::file::NamespaceFile;
 use super::look_up::{LOOK_UP, Live, LookUp, LookUps};
 use super::watch::Watch;
-use crate::webhook::peer::Peer;
+use crate::fairness::peer::Peer;
 use admission::policy::Namespace;
 
 /// The one thing a review waits for.

@@ -17,7 +17,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::webhook::peer::Peer;
+use crate::fairness::peer::Peer;
 
 /// How many look-ups are under way at once. An API server that answers does so in
 /// a few milliseconds, so this is thousands a second; one that does not is asked

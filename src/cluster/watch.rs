@@ -26,7 +26,7 @@ use super::error::with_core;
 use super::json_stream::Unread;
 use super::lag::Lag;
 use super::object::{Event, PageEnd, What, read_page};
-use crate::seldom::Seldom;
+use crate::logging::throttle::Seldom;
 use admission::policy::{NEVER_CALLED, Namespace, PROFILE, is_clusters_own};
 
 /// Where the API server has namespaces.

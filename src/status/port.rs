@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use crate::seldom::Seldom;
+use crate::logging::throttle::Seldom;
 
 /// How many connections there are at once: the kubelet's, some scrapers', a
 /// curious person's.

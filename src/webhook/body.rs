@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::budget::Taken;
+use crate::fairness::budget::Taken;
 use admission::request::UID_LENGTH;
 
 /// The largest review read: an object of 3 MiB twice, and what is around it.
@@ -171,8 +171,8 @@ impl<'de> Visitor<'de> for Find<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::budget::Budget;
     use super::*;
+    use crate::fairness::budget::Budget;
 
     #[test]
     fn finds_the_uid_of_a_review_that_is_cut() {

@@ -21,7 +21,7 @@ use super::rotation::Why;
 use super::secret::{Contents, GENERATION, Held, KEYS, ROTATE, TRUSTED_SINCE};
 use super::state::State;
 use crate::cluster::error::core_of;
-use crate::seldom::Seldom;
+use crate::logging::throttle::Seldom;
 
 const MANAGER: &str = "podseal";
 

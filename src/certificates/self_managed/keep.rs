@@ -21,8 +21,8 @@ use super::status::Status;
 use crate::certificates::identity::{Identity, IdentityError};
 use crate::certificates::serving::Serving;
 use crate::cluster::error::core_of;
+use crate::logging::throttle::Seldom;
 use crate::metrics::certificates::Upkeep;
-use crate::seldom::Seldom;
 use admission::text::remark;
 
 /// How often everything is read again, whatever the watches say.

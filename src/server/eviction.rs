@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::activity::Doing;
-use super::peer::Peer;
+use crate::fairness::peer::Peer;
 
 /// Longer than a review takes that waits for the API server.
 const SLOW: Duration = Duration::from_secs(3);

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 
+use crate::logging::throttle::Seldom;
 use crate::metrics::connections::HandshakeFailure;
-use crate::seldom::Seldom;
 use admission::text::remark;
 
 /// How much of an error is told. A client chooses some of its words.

@@ -1,4 +1,21 @@
-//! The accept loop, and the orderly end.
+//! Accepts TLS connections and serves HTTP/1.1 and HTTP/2 on them. It knows
+//! nothing of reviews. This file has the accept loop and the orderly end.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `connections` | which connections may stay, and for how long |
+//! | `eviction` | which of them ends for a newcomer when all places are taken |
+//! | `connection` | one of them: TLS, HTTP/1.1 or HTTP/2 |
+//! | `activity` | what it is doing meanwhile |
+//! | `handshake_failures` | logs certificates that were refused in a handshake |
+//! | [`limits`] | the bounds of all that |
+
+mod activity;
+mod connection;
+mod connections;
+mod eviction;
+mod handshake_failures;
+pub mod limits;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +25,13 @@ use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::connection::{self, Protocols};
-use super::connections::{Connections, Order};
-use super::limits::Limits;
-use super::peer::Peer;
+use self::connection::Protocols;
+use self::connections::{Connections, Order};
+use self::limits::Limits;
 use crate::certificates::serving::Current;
+use crate::fairness::peer::Peer;
+use crate::logging::throttle::Seldom;
 use crate::metrics::connections::{Closed, Connections as Figures};
-use crate::seldom::Seldom;
 
 /// Pause after a failed accept, which is most often "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -11,11 +11,11 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::timeout;
 
 use super::activity::{Activity, Doing};
-use super::caller::Caller;
 use super::eviction::{Candidate, victim};
+use super::handshake_failures::Refusals;
 use super::limits::Limits;
-use super::peer::Peer;
-use super::refusals::Refusals;
+use crate::fairness::caller::Caller;
+use crate::fairness::peer::Peer;
 use crate::metrics::connections::{Closed, Connections as Figures, Open};
 
 /// How often a newcomer that waits looks for a place.
@@ -349,7 +349,7 @@ mod tests {
     use super::*;
     use crate::certificates::serving::Serving;
     use crate::metrics::Metrics;
-    use crate::webhook::activity::InFlight;
+    use crate::server::activity::InFlight;
     use admission::profile::Profiles;
 
     #[test]

@@ -20,9 +20,9 @@ use tokio_rustls::server::TlsStream;
 use tower_service::Service;
 
 use super::activity::{Activity, Observed};
-use super::caller::Caller;
 use super::connections::{Order, Place};
-use super::refusals::Ends;
+use super::handshake_failures::Ends;
+use crate::fairness::caller::Caller;
 use crate::metrics::connections::{Closed, Connections as Figures, HandshakeFailure};
 
 /// What speaks HTTP: the same for all connections.
