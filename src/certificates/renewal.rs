@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use super::files::{FileError, Files, Use, timestamp};
 use super::serving::Serving;
-use crate::folders::{Folders, settled};
+use crate::live_config::folder_watch::{Folders, settled};
 use crate::metrics::certificates::{Certificates, Material};
 
 /// The pauses before files that cannot be used are read again; after the last,

@@ -9,7 +9,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::render::{self, CHANGED, DENIED, QUIET, WARNED};
-use crate::rules::folder::Folder;
+use crate::live_config::profile_folder::Folder;
 use admission::pod_security::Level;
 use admission::profile::check::Severity;
 use admission::profile::cost::{beyond, denied, gives, grants};

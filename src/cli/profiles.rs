@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 
 use super::checked;
 use super::render::visible;
-use crate::rules::folder::Folder;
+use crate::live_config::profile_folder::Folder;
 use admission::profile::files::ProfileFile;
 use admission::profile::{BUILT_IN, Profiles, Written};
 

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 
-use crate::rules::current::Rules;
-use crate::rules::digest::RulesDigest;
-use crate::rules::folder::Folder;
+use crate::live_config::current::Rules;
+use crate::live_config::digest::RulesDigest;
+use crate::live_config::profile_folder::Folder;
 use admission::defaults::Defaults;
 use admission::profile::Profiles;
 use admission::profile::files::ProfileFile;

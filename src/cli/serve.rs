@@ -12,16 +12,16 @@ use super::listen::{address, listen};
 use super::signals::Signals;
 use super::{certificates, limits, rules};
 use crate::certificates::serving::Serving;
-use crate::cluster::file::NamespaceFile;
-use crate::cluster::namespaces::Namespaces;
+use crate::health::readiness::Readiness;
+use crate::health::routes::{self, Status};
+use crate::health::{port, readiness_log, self_probe};
+use crate::live_config::current::Rules;
+use crate::live_config::reload::Renewal;
 use crate::logging::setup;
 use crate::metrics::Metrics;
-use crate::rules::current::Rules;
-use crate::rules::renewal::Renewal;
+use crate::namespaces::file::NamespaceFile;
+use crate::namespaces::source::Namespaces;
 use crate::server::Server;
-use crate::status::pages::{self, Status};
-use crate::status::readiness::Readiness;
-use crate::status::{changes, port, self_probe};
 use crate::webhook::review::{Webhook, router};
 use admission::defaults::Defaults;
 use admission::unnamed_runners::UnnamedRunners;
@@ -169,11 +169,15 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
         rules: rules.clone(),
         metrics: Arc::clone(&metrics),
     };
-    tokio::spawn(port::serve(status_listener, pages::router(status)));
+    tokio::spawn(port::serve(status_listener, routes::router(status)));
     let certificate = serving.current();
     tokio::spawn(self_probe::follow(address, certificate, readiness.clone()));
-    let log = changes::log(start);
-    tokio::spawn(changes::follow(readiness.clone(), SystemTime::now, log));
+    let log = readiness_log::log(start);
+    tokio::spawn(readiness_log::follow(
+        readiness.clone(),
+        SystemTime::now,
+        log,
+    ));
     let limits = args.limits.limits();
     let webhook = Webhook::new(rules, namespaces, &limits, Arc::clone(&metrics));
     let (told_to_stop, stop) = tokio::sync::oneshot::channel();

@@ -31,7 +31,7 @@ use self::exposition::{Format, into_prometheus};
 use self::process::ThisProcess;
 use self::requests::Requests;
 use crate::certificates::serving::Current;
-use crate::cluster::namespaces::Namespaces;
+use crate::namespaces::source::Namespaces;
 use admission::profile::Profiles;
 
 /// Everything that is counted.
@@ -106,7 +106,7 @@ mod tests {
     use super::requests::{Refused, Shed};
     use super::*;
     use crate::certificates::serving::Serving;
-    use crate::cluster::file::NamespaceFile;
+    use crate::namespaces::file::NamespaceFile;
 
     fn metrics() -> Metrics {
         let file = "kind: Namespace\nmetadata: {name: ci}";

@@ -7,8 +7,8 @@ use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::cluster::look_up::LookUp;
-use crate::cluster::namespaces::Namespaces;
+use crate::namespaces::look_up::LookUp;
+use crate::namespaces::source::Namespaces;
 
 /// Registers the figures of `namespaces`.
 pub(super) fn register(registry: &mut Registry, namespaces: Namespaces) {

@@ -2,7 +2,7 @@
 //!
 //! It is the one client podseal has of its own: it finds the host, connects,
 //! verifies the certificate by an authority and the host's name, and has a
-//! harmless pod reviewed by both webhooks. [`crate::status::self_probe`] asks
+//! harmless pod reviewed by both webhooks. [`crate::health::self_probe`] asks
 //! something else: whether a replica serves the certificate that it means to.
 //!
 //! Whoever answers is a stranger until proven otherwise, and afterwards still

@@ -25,14 +25,14 @@ use admission::{record, response};
 
 use super::audit_log;
 use super::body::{self, Held, Unread};
-use crate::cluster::namespaces::{Namespaces, Unavailable};
 use crate::fairness::budget::{Budget, Taken, only_part};
 use crate::fairness::caller::Caller;
+use crate::live_config::current::Rules;
+use crate::live_config::digest::RulesDigest;
 use crate::logging::throttle::Seldom;
 use crate::metrics::Metrics;
 use crate::metrics::requests::{Operation, Refused, Shed};
-use crate::rules::current::Rules;
-use crate::rules::digest::RulesDigest;
+use crate::namespaces::source::{Namespaces, Unavailable};
 use crate::server::limits::Limits;
 use admission::judge::judge;
 use admission::policy::Namespace;

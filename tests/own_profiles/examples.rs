@@ -1,7 +1,7 @@
 //! The profiles in `examples/profiles`, each on what it is for.
 
 use admission::profile::files::read;
-use podseal::rules::folder::Folder;
+use podseal::live_config::profile_folder::Folder;
 use serde_json::{Value, json};
 
 use crate::{CLUSTER, support, without_namespace};

@@ -10,7 +10,7 @@ use crate::cluster::try_out;
 use crate::everything::everything;
 use crate::helm::{PODSEAL, merged};
 use crate::refused::are_refused;
-use podseal::rules::digest::RulesDigest;
+use podseal::live_config::digest::RulesDigest;
 
 /// Values with one rule, for these namespaces.
 fn rule(namespaces: &[(&str, Value)]) -> Value {

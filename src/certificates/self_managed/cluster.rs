@@ -20,7 +20,7 @@ use super::replica::Configurations;
 use super::rotation::Why;
 use super::secret::{Contents, GENERATION, Held, KEYS, ROTATE, TRUSTED_SINCE};
 use super::state::State;
-use crate::cluster::error::core_of;
+use crate::kubernetes::error::core_of;
 use crate::logging::throttle::Seldom;
 
 const MANAGER: &str = "podseal";

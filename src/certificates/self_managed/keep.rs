@@ -20,7 +20,7 @@ use super::state::Terms;
 use super::status::Status;
 use crate::certificates::identity::{Identity, IdentityError};
 use crate::certificates::serving::Serving;
-use crate::cluster::error::core_of;
+use crate::kubernetes::error::core_of;
 use crate::logging::throttle::Seldom;
 use crate::metrics::certificates::Upkeep;
 use admission::text::remark;

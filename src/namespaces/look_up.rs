@@ -11,14 +11,14 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{timeout, timeout_at};
 
-use super::answer;
-use super::error::{core_of, with_core};
-use super::json_stream::Unread;
-use super::namespaces::Unavailable;
+use super::look_up_queue::{Full, SLOW, Send, Waiting};
 use super::object::Object;
-use super::waiting::{Full, SLOW, Send, Waiting};
+use super::source::Unavailable;
 use super::watch::PATH;
 use crate::fairness::peer::Peer;
+use crate::kubernetes::error::{core_of, with_core};
+use crate::kubernetes::json_stream::Unread;
+use crate::kubernetes::request;
 use crate::logging::throttle::Seldom;
 use admission::policy::Namespace;
 use admission::text::bounded;
@@ -214,7 +214,7 @@ impl Live {
     async fn ask(&self, name: &str) -> Result<Object, AskError> {
         let request = Request::new(PATH).get_metadata(name, &GetParams::default());
         let request = request.map_err(kube::Error::BuildRequest)?;
-        let mut json = answer::ask(&self.client.0, request, LOOK_UP).await?;
+        let mut json = request::ask(&self.client.0, request, LOOK_UP).await?;
         Ok(Object::read_alone(&mut json, &self.keys).await?)
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::certificates::identity::Validity;
 use crate::certificates::serving::Current;
-use crate::cluster::namespaces::Namespaces;
+use crate::namespaces::source::Namespaces;
 
 /// What readiness is made of. Clones share it.
 #[derive(Clone)]
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
     use crate::certificates::identity::Identity;
     use crate::certificates::serving::Serving;
-    use crate::cluster::file::NamespaceFile;
+    use crate::namespaces::file::NamespaceFile;
 
     const FILE: &str = "{kind: Namespace, metadata: {name: ci}}";
 

@@ -90,9 +90,9 @@ mod tests {
     use super::*;
     use crate::certificates::identity::Identity;
     use crate::certificates::serving::Serving;
-    use crate::cluster::file::NamespaceFile;
-    use crate::cluster::namespaces::Namespaces;
-    use crate::status::readiness::Check;
+    use crate::health::readiness::Check;
+    use crate::namespaces::file::NamespaceFile;
+    use crate::namespaces::source::Namespaces;
 
     fn identity() -> Identity {
         let made = rcgen::generate_simple_self_signed(["x".to_owned()]).expect("a certificate");

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use super::current::Rules;
-use super::folder::{Folder, FolderError};
-use crate::folders::{Folders, settled};
+use super::folder_watch::{Folders, settled};
+use super::profile_folder::{Folder, FolderError};
 use crate::metrics::profiles::Profiles as Figures;
 use admission::profile::files::ProfileFile;
 

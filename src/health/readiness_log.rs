@@ -110,9 +110,9 @@ mod tests {
     use super::*;
     use crate::certificates::identity::Identity;
     use crate::certificates::serving::Serving;
-    use crate::cluster::file::NamespaceFile;
-    use crate::cluster::namespaces::Namespaces;
-    use crate::status::readiness::Probed;
+    use crate::health::readiness::Probed;
+    use crate::namespaces::file::NamespaceFile;
+    use crate::namespaces::source::Namespaces;
 
     const EXPIRED: &str = "the serving certificate has expired";
 

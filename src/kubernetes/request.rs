@@ -19,7 +19,7 @@ const ERROR: usize = 16 << 10;
 ///
 /// # Errors
 /// When there is no answer, or it is an error of the API server's.
-pub(super) async fn ask(
+pub(crate) async fn ask(
     client: &kube::Client,
     request: http::Request<Vec<u8>>,
     patience: Duration,

@@ -27,7 +27,7 @@ const SCALAR: usize = 32;
 
 /// Why an answer cannot be read to its end.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unread {
+pub(crate) enum Unread {
     #[error("the API server sent nothing for too long")]
     Stalled,
     #[error("the connection broke")]
@@ -42,7 +42,7 @@ pub(super) enum Unread {
 type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, Box<dyn Error + Send + Sync>>> + Send>>;
 
 /// An answer that is being read.
-pub(super) struct JsonStream {
+pub(crate) struct JsonStream {
     chunks: Chunks,
     chunk: Bytes,
     /// How long the next bytes may take.
@@ -54,7 +54,7 @@ pub(super) struct JsonStream {
 }
 
 /// Where an object or an array is read: between two of its members.
-pub(super) struct Members {
+pub(crate) struct Members {
     close: u8,
     first: bool,
     /// It was `null`.
@@ -62,11 +62,11 @@ pub(super) struct Members {
 }
 
 /// A string: none, where it is longer than what is asked for.
-pub(super) type Kept = Option<String>;
+pub(crate) type Kept = Option<String>;
 
 impl JsonStream {
     /// Reads `chunks`, each of which may take as long as `patience`.
-    pub(super) fn new<S, E>(chunks: S, patience: Duration) -> JsonStream
+    pub(crate) fn new<S, E>(chunks: S, patience: Duration) -> JsonStream
     where
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
         E: Into<Box<dyn Error + Send + Sync>>,
@@ -81,7 +81,7 @@ impl JsonStream {
     }
 
     /// The same for an answer of which each value is a line.
-    pub(super) fn of_lines(self) -> JsonStream {
+    pub(crate) fn of_lines(self) -> JsonStream {
         JsonStream {
             one_line: true,
             ..self
@@ -89,12 +89,12 @@ impl JsonStream {
     }
 
     /// How many bytes were read.
-    pub(super) fn taken(&self) -> u64 {
+    pub(crate) fn taken(&self) -> u64 {
         self.taken
     }
 
     /// Waits for the next value; false, where the answer ends instead.
-    pub(super) async fn begins(&mut self) -> Result<bool, Unread> {
+    pub(crate) async fn begins(&mut self) -> Result<bool, Unread> {
         loop {
             let space = self
                 .chunk
@@ -112,12 +112,12 @@ impl JsonStream {
     }
 
     /// Enters an object. One that is `null` has no members.
-    pub(super) async fn object(&mut self) -> Result<Members, Unread> {
+    pub(crate) async fn object(&mut self) -> Result<Members, Unread> {
         self.enter(b'{', b'}').await
     }
 
     /// Enters an array, likewise.
-    pub(super) async fn array(&mut self) -> Result<Members, Unread> {
+    pub(crate) async fn array(&mut self) -> Result<Members, Unread> {
         self.enter(b'[', b']').await
     }
 
@@ -134,7 +134,7 @@ impl JsonStream {
     }
 
     /// Whether there is another member. Its value has to be read or skipped then.
-    pub(super) async fn has_next(&mut self, members: &mut Members) -> Result<bool, Unread> {
+    pub(crate) async fn has_next(&mut self, members: &mut Members) -> Result<bool, Unread> {
         if members.none {
             return Ok(false);
         }
@@ -157,7 +157,7 @@ impl JsonStream {
 
     /// The next member's key. One that is longer than any key of Kubernetes is
     /// given as an empty one, which nothing reads.
-    pub(super) async fn next_key(
+    pub(crate) async fn next_key(
         &mut self,
         members: &mut Members,
     ) -> Result<Option<String>, Unread> {
@@ -173,7 +173,7 @@ impl JsonStream {
 
     /// A string of at most `most` bytes; `null` is an empty one, as it is for the
     /// API server.
-    pub(super) async fn text(&mut self, most: usize) -> Result<Kept, Unread> {
+    pub(crate) async fn text(&mut self, most: usize) -> Result<Kept, Unread> {
         if self.is_null().await? {
             return Ok(Some(String::new()));
         }
@@ -181,7 +181,7 @@ impl JsonStream {
     }
 
     /// A string that no honest answer has longer than `most`.
-    pub(super) async fn short_text(&mut self, most: usize) -> Result<String, Unread> {
+    pub(crate) async fn short_text(&mut self, most: usize) -> Result<String, Unread> {
         let text = self.text(most).await?;
         text.ok_or(Unread::Invalid("a value is too long"))
     }
@@ -210,7 +210,7 @@ impl JsonStream {
     }
 
     /// A number.
-    pub(super) async fn number(&mut self) -> Result<u16, Unread> {
+    pub(crate) async fn number(&mut self) -> Result<u16, Unread> {
         self.peek().await?;
         let mut raw = Vec::new();
         loop {
@@ -230,7 +230,7 @@ impl JsonStream {
     }
 
     /// Skips a value, however long it is and however deep.
-    pub(super) async fn skip(&mut self) -> Result<(), Unread> {
+    pub(crate) async fn skip(&mut self) -> Result<(), Unread> {
         let mut scan = match self.peek().await? {
             b'"' => {
                 self.consume(1);

@@ -11,9 +11,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::readiness::{Check, Readiness, Reason};
+use crate::live_config::current::Rules;
 use crate::metrics::Metrics;
 use crate::metrics::exposition::Format;
-use crate::rules::current::Rules;
 use admission::text::{quoted, remark};
 
 /// How many bytes of what is wrong with the profiles are shown.

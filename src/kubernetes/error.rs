@@ -32,7 +32,7 @@ pub(crate) fn core_of(error: &(dyn Error + 'static)) -> String {
 }
 
 /// The same, with what `error` itself says before it.
-pub(super) fn with_core(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn with_core(error: &(dyn Error + 'static)) -> String {
     match error.source() {
         Some(source) => format!("{error}: {}", core_of(source)),
         None => remark(&error.to_string(), SHOWN),

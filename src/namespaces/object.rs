@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::json_stream::{JsonStream, Unread};
+use crate::kubernetes::json_stream::{JsonStream, Unread};
 use admission::policy::Namespace;
 use admission::unread::{KEPT, Kind, is_known};
 

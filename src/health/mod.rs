@@ -4,15 +4,15 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`readiness`] | the checks that `/readyz` answers from |
-//! | [`changes`] | when readiness comes and goes, for the log |
+//! | [`readiness_log`] | when readiness comes and goes, for the log |
 //! | [`self_probe`] | whether our own TLS port answers with the certificate in use |
 //! | `handshake` | one such answer |
-//! | [`pages`] | what each path says |
+//! | [`routes`] | what each path says |
 //! | [`port`] | the port, and its limits |
 
-pub mod changes;
 mod handshake;
-pub mod pages;
 pub mod port;
 pub mod readiness;
+pub mod readiness_log;
+pub mod routes;
 pub mod self_probe;

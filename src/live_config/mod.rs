@@ -5,10 +5,12 @@
 //! |---|---|
 //! | [`current`] | what holds now, for all reviews |
 //! | [`digest`] | which default rules a replica holds, as paths of webhooks name them |
-//! | [`folder`] | reads the profiles of a folder |
-//! | [`renewal`] | reads them again while podseal serves |
+//! | [`profile_folder`] | reads the profiles of a folder |
+//! | [`reload`] | reads them again while podseal serves |
+//! | `folder_watch` | watches the folders that files are in, for profiles and for certificates |
 
 pub mod current;
 pub mod digest;
-pub mod folder;
-pub mod renewal;
+pub(crate) mod folder_watch;
+pub mod profile_folder;
+pub mod reload;

@@ -20,12 +20,12 @@ use kube::api::{ListParams, WatchParams};
 use kube::core::Request;
 use tokio::time::{sleep, timeout, timeout_at};
 
-use super::answer::ask;
 use super::cache::{ByName, Cache, FRESH, Shared};
-use super::error::with_core;
-use super::json_stream::Unread;
-use super::lag::Lag;
 use super::object::{Event, PageEnd, What, read_page};
+use super::watch_lag::Lag;
+use crate::kubernetes::error::with_core;
+use crate::kubernetes::json_stream::Unread;
+use crate::kubernetes::request::ask;
 use crate::logging::throttle::Seldom;
 use admission::policy::{NEVER_CALLED, Namespace, PROFILE, is_clusters_own};
 
