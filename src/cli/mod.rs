@@ -6,21 +6,13 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 
-mod certificates;
-mod checked;
-mod explained;
-pub mod input;
-mod limits;
-mod listen;
+mod args;
+pub mod output;
 pub mod probe;
 pub mod profiles;
-pub mod render;
 pub mod review;
-mod reviewed;
-mod rules;
+pub mod rules;
 pub mod serve;
-mod signals;
-pub mod webhook_paths;
 
 /// The exit code of an input or a setting that cannot be used.
 pub const UNUSABLE: u8 = 2;
@@ -77,8 +69,8 @@ pub enum Command {
     #[command(long_about = profiles::LONG_ABOUT)]
     Profiles(profiles::Args),
     /// Check default rules, and print the paths to register for them
-    #[command(long_about = webhook_paths::LONG_ABOUT)]
-    Rules(webhook_paths::Args),
+    #[command(long_about = rules::LONG_ABOUT)]
+    Rules(rules::Args),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  source <(podseal completions bash)")]
     Completions {

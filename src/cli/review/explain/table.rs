@@ -4,10 +4,10 @@
 use std::fmt::Write;
 
 use super::Explained;
-use super::asked::Asked;
-use super::places::Place;
-use super::said::{InProfile, Said};
-use crate::cli::render::{DENIED, HEADING, QUIET, visible};
+use super::changes::Asked;
+use super::profile_lines::Place;
+use super::values::{InProfile, Said};
+use crate::cli::output::{DENIED, HEADING, QUIET, visible};
 use admission::pod_security::Level;
 use admission::record::Violated;
 

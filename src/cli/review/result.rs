@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::explained::Explained;
-use super::render::{self, CHANGED, DENIED, QUIET, WARNED};
+use super::explain::Explained;
+use crate::cli::output::{self, CHANGED, DENIED, QUIET, WARNED};
 use admission::policy::Policy;
 use admission::record::Violated;
 use admission::review::{Allowed, Answer, Decision, Outcome};
@@ -206,7 +206,7 @@ impl Reviewed {
             let _ = writeln!(text, "  {QUIET}assumed:{QUIET:#} {assumption}");
         }
         if let (Some(Some(after)), Some(_)) = (&self.object, &self.patch) {
-            let _ = writeln!(text, "\n{}", render::diff(&self.before, after, "  "));
+            let _ = writeln!(text, "\n{}", output::diff(&self.before, after, "  "));
         }
         text
     }
@@ -214,16 +214,16 @@ impl Reviewed {
 
 pub(super) fn print(reviewed: &Reviewed, format: Format) -> anyhow::Result<()> {
     match (format, reviewed.object.iter().flatten().next()) {
-        (Format::Text, _) => render::print(&reviewed.text()),
+        (Format::Text, _) => output::print(&reviewed.text()),
         (Format::Json, _) => {
             let mut line = serde_json::to_vec(reviewed)?;
             line.push(b'\n');
-            super::write_out(&line)
+            crate::cli::write_out(&line)
         }
         // A deletion has no pod to apply.
         (Format::Yaml, Some(Value::Null)) => Ok(()),
         (Format::Yaml, Some(object)) => {
-            super::write_out(format!("---\n{}", render::yaml(object)).as_bytes())
+            crate::cli::write_out(format!("---\n{}", output::yaml(object)).as_bytes())
         }
         (Format::Yaml, None) => {
             let name = format!(
@@ -261,7 +261,7 @@ impl Tally {
 
     pub(super) fn exit_code(&self) -> ExitCode {
         match self {
-            Tally { unusable: 1.., .. } => ExitCode::from(super::UNUSABLE),
+            Tally { unusable: 1.., .. } => ExitCode::from(crate::cli::UNUSABLE),
             Tally { denied: 1.., .. } => ExitCode::from(1),
             _ => ExitCode::SUCCESS,
         }

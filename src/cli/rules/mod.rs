@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::rules;
+use super::args::policy;
 use admission::profile::Profiles;
 
 pub(super) const LONG_ABOUT: &str = "\
@@ -38,10 +38,10 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let profiles = match &args.profiles {
         None => Profiles::built_in().clone(),
-        Some(path) => rules::profiles_of(path)?.0,
+        Some(path) => policy::profiles_of(path)?.0,
     };
     let named = args.defaults.display().to_string();
-    let (defaults, digest) = rules::defaults_of(&args.defaults, &named, None)?;
+    let (defaults, digest) = policy::defaults_of(&args.defaults, &named, None)?;
     if let Some(problem) = defaults.problem_with(&profiles) {
         anyhow::bail!("{named}: {problem}");
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use serde::Serialize;
 
-use super::render::{self, CHANGED, DENIED, QUIET};
+use super::output::{self, CHANGED, DENIED, QUIET};
 use crate::probe::asking::{Probe, Report, Step};
 use crate::probe::certificate::Certificate;
 use crate::probe::target::Target;
@@ -58,7 +58,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "default", value_parser = namespace)]
     namespace: String,
     /// How long to try until there is an answer, such as 30s or 2m; 0s tries once
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = super::limits::time)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = crate::cli::serve::limits::time)]
     timeout: Duration,
     /// What to print: text for people, or one JSON object
     #[arg(short, long, value_enum, default_value = "text")]
@@ -103,7 +103,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     // A resolver that does not answer is not waited for.
     runtime.shutdown_background();
     match args.output {
-        Format::Text => render::print(&text_of(&url, &report))?,
+        Format::Text => output::print(&text_of(&url, &report))?,
         Format::Json => {
             let mut line = serde_json::to_vec(&Told::new(url, probe.namespace, &report))?;
             line.push(b'\n');

@@ -1,4 +1,16 @@
 //! `podseal serve`: the webhook.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `listen` | the ports |
+//! | `signals` | the signals to stop |
+//! | `tls` | arguments: where the certificate is from |
+//! | `limits` | arguments: what clients may hold |
+
+pub(super) mod limits;
+mod listen;
+mod signals;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,9 +20,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, anyhow};
 
-use super::listen::{address, listen};
-use super::signals::Signals;
-use super::{certificates, limits, rules};
+use self::listen::{address, listen};
+use self::signals::Signals;
+use super::args::policy;
 use crate::certificates::serving::Serving;
 use crate::health::readiness::Readiness;
 use crate::health::routes::{self, Status};
@@ -75,13 +87,13 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:8080", value_parser = address)]
     status_listen: SocketAddr,
     #[command(flatten)]
-    tls: certificates::Args,
+    tls: tls::Args,
     /// Take namespaces from this file, as `kubectl get ns -o yaml` prints them (JSON does too), and
     /// ask no cluster; read once
     #[arg(long, value_name = "FILE", help_heading = "Policy")]
     namespaces: Option<PathBuf>,
     #[command(flatten)]
-    rules: rules::Args,
+    rules: policy::Args,
     #[command(flatten)]
     limits: limits::Args,
     /// The log's form: auto is text on a terminal and JSON elsewhere
@@ -248,7 +260,7 @@ async fn namespaces_from_cluster(
 }
 
 /// How to reach the cluster, which is needed for `what`.
-pub(super) async fn cluster(what: &str, otherwise: &str) -> anyhow::Result<kube::Config> {
+pub(in crate::cli) async fn cluster(what: &str, otherwise: &str) -> anyhow::Result<kube::Config> {
     // kube takes the process's default provider; two are compiled in nowhere.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     // The errors tell their causes themselves. What follows the first line shows
@@ -268,7 +280,7 @@ pub(super) async fn cluster(what: &str, otherwise: &str) -> anyhow::Result<kube:
 }
 
 /// Reads the file that `--namespaces` names.
-pub(super) fn namespaces_from_file(
+pub(in crate::cli) fn namespaces_from_file(
     path: &Path,
     defaults: &Defaults,
 ) -> anyhow::Result<NamespaceFile> {

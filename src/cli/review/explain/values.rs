@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Asking;
-use super::places::{Place, Places};
+use super::profile_lines::{Place, Places};
 use admission::policy::{LEVEL, MODE, PROFILE, Policy, RUNNER, Source, is_clusters_own};
 use admission::profile::{Profile, Setting};
 use admission::text::bounded;

@@ -73,7 +73,7 @@ impl Args {
 }
 
 /// `90s`, `10m`, `1h 30m`; `0s` for none.
-pub(super) fn time(text: &str) -> Result<Duration, String> {
+pub(in crate::cli) fn time(text: &str) -> Result<Duration, String> {
     let told = "a time is a number with its unit, such as 10s, 500ms, 2m or 1h";
     let time: jiff::SignedDuration = text.parse().map_err(|_| told)?;
     let time = Duration::try_from(time).map_err(|_| "a time cannot be negative")?;

@@ -124,7 +124,7 @@ async fn keep_for_ever(
 }
 
 async fn client() -> anyhow::Result<kube::Client> {
-    let config = super::serve::cluster("keep the certificate in", "").await?;
+    let config = super::cluster("keep the certificate in", "").await?;
     kube::Client::try_from(config).context("cannot make a client of the cluster")
 }
 

@@ -1,5 +1,7 @@
 //! `podseal profiles`: what there is to choose from.
 
+mod check;
+
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,8 +9,7 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, bail};
 
-use super::checked;
-use super::render::visible;
+use super::output::visible;
 use crate::live_config::profile_folder::Folder;
 use admission::profile::files::ProfileFile;
 use admission::profile::{BUILT_IN, Profiles, Written};
@@ -44,7 +45,7 @@ enum Format {
     Json,
 }
 
-const SCHEMA: &str = include_str!("../../docs/profile.schema.json");
+const SCHEMA: &str = include_str!("../../../docs/profile.schema.json");
 
 const EXAMPLES: &str = "\
 Examples:
@@ -65,7 +66,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(path) = &args.check {
-        return checked::check(path, args.output == Format::Json);
+        return check::check(path, args.output == Format::Json);
     }
     let (profiles, files) = match &args.profiles {
         None => (Profiles::built_in().clone(), Vec::new()),
@@ -111,5 +112,5 @@ fn list(profiles: &Profiles) -> anyhow::Result<()> {
         "\nThe least privileged comes first. A namespace chooses one by its label:\n  \
          kubectl label namespace NAMESPACE podseal.io/profile=PROFILE\n",
     );
-    super::render::print(&text)
+    super::output::print(&text)
 }

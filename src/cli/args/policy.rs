@@ -15,15 +15,15 @@ use admission::profile::files::ProfileFile;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Policy")]
 #[group(skip)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// A folder of profiles of your own, a YAML file each (`podseal profiles root-fuse` prints one
     /// to start from), beside the built-in ones
     #[arg(long, value_name = "DIR")]
-    pub(super) profiles: Option<PathBuf>,
+    pub(in crate::cli) profiles: Option<PathBuf>,
     /// What holds for namespaces that have no label podseal.io/profile: a YAML file of rules, of
     /// which the first that matches counts; read once
     #[arg(long, value_name = "FILE")]
-    pub(super) defaults: Option<PathBuf>,
+    pub(in crate::cli) defaults: Option<PathBuf>,
     /// Deny jobs that are known by their labels alone where their profile grants more than the
     /// baseline, until the namespace names its runner in the annotation podseal.io/runner; with
     /// =false anyone who can create pods there gets what the profile grants
@@ -37,24 +37,24 @@ pub(super) struct Args {
         hide_possible_values = true,
         action = clap::ArgAction::Set
     )]
-    pub(super) require_runner: bool,
+    pub(in crate::cli) require_runner: bool,
     /// Hold a pod with a user namespace of its own (hostUsers: false) to what every other pod is
     /// held to: for clusters with kubelets before 1.30, which run it without one
     #[arg(long)]
-    pub(super) ignore_user_namespaces: bool,
+    pub(in crate::cli) ignore_user_namespaces: bool,
 }
 
 /// Profiles as they were read from a folder.
-pub(super) struct Read {
+pub(in crate::cli) struct Read {
     /// The folder.
-    pub(super) folder: Folder,
+    pub(in crate::cli) folder: Folder,
     /// The files they were read from.
-    pub(super) files: Vec<ProfileFile>,
+    pub(in crate::cli) files: Vec<ProfileFile>,
 }
 
 impl Args {
     /// What they say, for a podseal that runs in the namespace `own`.
-    pub(super) fn rules(&self, own: Option<&str>) -> anyhow::Result<(Rules, Option<Read>)> {
+    pub(in crate::cli) fn rules(&self, own: Option<&str>) -> anyhow::Result<(Rules, Option<Read>)> {
         let (profiles, read) = match &self.profiles {
             None => (Profiles::built_in().clone(), None),
             Some(path) => {
@@ -87,7 +87,7 @@ impl Args {
     }
 }
 
-pub(super) fn profiles_of(path: &Path) -> anyhow::Result<(Profiles, Read)> {
+pub(in crate::cli) fn profiles_of(path: &Path) -> anyhow::Result<(Profiles, Read)> {
     let folder = Folder::new(path);
     let read = folder.files().and_then(|files| {
         let (profiles, remarks) = Folder::parse(&files)?;
@@ -105,7 +105,7 @@ pub(super) fn profiles_of(path: &Path) -> anyhow::Result<(Profiles, Read)> {
 }
 
 /// The default rules of a file, which errors call `named`, and which they are.
-pub(super) fn defaults_of(
+pub(in crate::cli) fn defaults_of(
     path: &Path,
     named: &str,
     own: Option<&str>,

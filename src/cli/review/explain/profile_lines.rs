@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::cli::rules::Read;
+use crate::cli::args::policy::Read;
 use admission::profile::{BUILT_IN, Profile, Profiles, Written};
 
 /// Who says a field, and where.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde::Serialize;
 
-use super::render::{self, CHANGED, DENIED, QUIET, WARNED};
+use crate::cli::output::{self, CHANGED, DENIED, QUIET, WARNED};
 use crate::live_config::profile_folder::Folder;
 use admission::pod_security::Level;
 use admission::profile::check::Severity;
@@ -86,9 +86,9 @@ pub(super) fn check(path: &Path, json: bool) -> anyhow::Result<ExitCode> {
     if json {
         let mut text = serde_json::to_vec(&checked)?;
         text.push(b'\n');
-        super::write_out(&text)?;
+        crate::cli::write_out(&text)?;
     } else {
-        render::print(&checked.text())?;
+        output::print(&checked.text())?;
     }
     Ok(match checked.ok {
         true => ExitCode::SUCCESS,
@@ -157,12 +157,12 @@ impl Checked {
                 text,
                 "{style}{}{style:#} {}",
                 told.severity,
-                render::visible(&told.file)
+                output::visible(&told.file)
             );
             if let (Some(line), Some(column)) = (told.line, told.column) {
                 let _ = write!(text, ":{line}:{column}");
             }
-            let lines: Vec<_> = told.message.lines().map(render::visible).collect();
+            let lines: Vec<_> = told.message.lines().map(output::visible).collect();
             let _ = writeln!(text, ": {}", lines.join("\n  "));
         }
         for cost in &self.profiles {
@@ -226,12 +226,12 @@ impl Cost {
                 _ => (WARNED, &self.denied.restricted),
             };
             if !denied.is_empty() {
-                let denied = render::visible(&denied.join("; ")).into_owned();
+                let denied = output::visible(&denied.join("; ")).into_owned();
                 let _ = writeln!(text, "  {style}jobs denied at {level}{style:#}: {denied}");
             }
         }
         if !self.gives.is_empty() {
-            let gives = render::visible(&self.gives.join("; ")).into_owned();
+            let gives = output::visible(&self.gives.join("; ")).into_owned();
             let _ = writeln!(text, "  gives {gives}");
         }
         // All of them is the rule, and told in no word.
@@ -259,5 +259,5 @@ fn grouped(what: &[String]) -> String {
     }
     let fields = fields.iter();
     let fields = fields.map(|(field, values)| format!("{field}: {}", values.join(", ")));
-    render::visible(&fields.collect::<Vec<_>>().join("; ")).into_owned()
+    output::visible(&fields.collect::<Vec<_>>().join("; ")).into_owned()
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::places::{Place, Places};
+use super::profile_lines::{Place, Places};
 use admission::adjusted::Adjusted;
 use admission::change::{By, Change};
 use admission::changed::{Action, Parts};

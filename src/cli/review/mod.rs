@@ -1,4 +1,14 @@
 //! `podseal review`: the webhook's answers, without a cluster.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `input` | what a file holds |
+//! | `result` | a reviewed pod, and the three ways of printing it |
+//! | `explain` | where each value came from, and which rule asked for each change |
+
+mod explain;
+pub mod input;
+mod result;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,11 +19,11 @@ use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
 use serde_json::Value;
 
-use super::explained::{Asking, Explained};
-use super::input::{self, Item};
-use super::render;
-use super::reviewed::{Format, Reviewed, Tally, print};
-use super::rules::{self, Read};
+use self::explain::{Asking, Explained};
+use self::input::Item;
+use self::result::{Format, Reviewed, Tally, print};
+use super::args::policy::{self, Read};
+use super::output;
 use crate::live_config::current::Rules;
 use crate::namespaces::file::NamespaceFile;
 use admission::home;
@@ -89,7 +99,7 @@ pub struct Args {
     #[arg(long, value_parser = PossibleValuesParser::new(["CREATE", "UPDATE"]), default_value = "CREATE")]
     operation: String,
     #[command(flatten)]
-    rules: rules::Args,
+    rules: policy::Args,
     /// Say where each value came from (label, annotation, default rule, profile) and which rule asked
     /// for each change, in place of the pod: fit to be pasted where you ask for help
     #[arg(long)]
@@ -152,7 +162,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     if args.output == Format::Text {
-        render::print(&format!("{tally}\n"))?;
+        output::print(&format!("{tally}\n"))?;
     }
     Ok(tally.exit_code())
 }
@@ -161,11 +171,11 @@ fn complain(file: &str, error: &dyn std::fmt::Display) {
     let name = if file == "-" {
         "standard input".into()
     } else {
-        render::visible(file)
+        output::visible(file)
     };
     // A parser shows the lines it could not read, as they are.
     let error = error.to_string();
-    let error: Vec<_> = error.lines().map(render::visible).collect();
+    let error: Vec<_> = error.lines().map(output::visible).collect();
     let error = error.join("\n");
     anstream::eprintln!("{}error:{:#} {name}: {error}", super::ERROR, super::ERROR);
 }

@@ -2,18 +2,18 @@
 //! for each change. It is what support asks people to paste, so nothing of a pod
 //! is in it but what was judged or changed: no variable that no profile sets.
 
-mod asked;
-mod places;
-mod said;
+mod changes;
+mod profile_lines;
 mod table;
+mod values;
 
 use serde::Serialize;
 
-use self::asked::Asked;
-use self::places::{Place, Places};
-use self::said::Said;
+use self::changes::Asked;
+use self::profile_lines::{Place, Places};
+use self::values::Said;
+use crate::cli::args::policy::Read;
 use crate::cli::review::Arguments;
-use crate::cli::rules::Read;
 use admission::adjusted::Adjusted;
 use admission::pod_security::Level;
 use admission::policy::{Namespace, Settings};
@@ -88,8 +88,8 @@ impl Explained {
             profiles: profile
                 .map(|profile| places.chain(profile))
                 .unwrap_or_default(),
-            values: said::values(policy, asking, &places),
-            unread: said::unread(asking, policy.is_some()),
+            values: values::values(policy, asking, &places),
+            unread: values::unread(asking, policy.is_some()),
             changes: changes.collect(),
             grants: granted
                 .map(|(role, control)| Granted { role, control })
