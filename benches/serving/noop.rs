@@ -105,7 +105,7 @@ pub(crate) fn run(arguments: &[String]) {
         eprintln!("{}", json!({"message": "serving", "address": address}));
         let source = serving::Serving::default();
         source.present(identity);
-        let metrics = Metrics::new(Profiles::built_in(), source.current());
+        let metrics = Metrics::new(Profiles::built_in(), source.expiry());
         let server = Server {
             certificate: source.current(),
             limits: Limits::default(),

@@ -1,6 +1,7 @@
 //! What is served now, and how it changes while serving.
 
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
@@ -54,6 +55,15 @@ impl Serving {
     /// What is served, now and from now on.
     pub fn current(&self) -> Current {
         self.current.subscribe()
+    }
+
+    /// Reads when the certificate in use expires; none while there is none.
+    pub fn expiry(&self) -> impl Fn() -> Option<SystemTime> + Send + Sync + use<> {
+        let current = self.current();
+        move || {
+            let served = current.borrow().clone();
+            served.map(|served| served.identity.not_after())
+        }
     }
 
     /// Serves `identity` from the next handshake on.

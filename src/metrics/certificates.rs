@@ -10,7 +10,6 @@ use prometheus_client::registry::Registry;
 
 use super::label::{Label, label};
 use super::series::{Counters, Moments, unix_seconds};
-use crate::certificates::serving::Current;
 
 label! {
     /// An authority whose certificate can expire.
@@ -73,17 +72,26 @@ pub struct Certificates {
 #[derive(Debug, Clone, Default)]
 struct Failing([Gauge; Material::ALL.len()]);
 
-/// Read where it stands, so that nobody has to keep a copy right.
-#[derive(Debug)]
-struct Expiry(Current);
+/// Reads when the serving certificate expires, so that there is no copy to keep
+/// in step.
+struct Expiry<F>(F);
+
+impl<F> fmt::Debug for Expiry<F> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Expiry")
+    }
+}
 
 impl Certificates {
-    pub(super) fn register(registry: &mut Registry, certificate: Current) -> Certificates {
+    pub(super) fn register(
+        registry: &mut Registry,
+        expiry: impl Fn() -> Option<SystemTime> + Send + Sync + 'static,
+    ) -> Certificates {
         let certificates = Certificates::default();
         registry.register(
             "certificate_expiry_timestamp_seconds",
             "When the serving certificate expires; absent while there is none",
-            Expiry(certificate),
+            Expiry(expiry),
         );
         registry.register(
             "ca_expiry_timestamp_seconds",
@@ -155,11 +163,10 @@ impl EncodeMetric for Failing {
     }
 }
 
-impl EncodeMetric for Expiry {
+impl<F: Fn() -> Option<SystemTime>> EncodeMetric for Expiry<F> {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let served = self.0.borrow().clone();
-        match served {
-            Some(served) => encoder.encode_gauge(&unix_seconds(served.identity.not_after())),
+        match (self.0)() {
+            Some(expiry) => encoder.encode_gauge(&unix_seconds(expiry)),
             None => Ok(()),
         }
     }

@@ -1,7 +1,6 @@
-//! Namespaces that are asked for live, and how every look-up ended.
+//! Namespaces that are asked for live.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,7 @@ use tokio::time::{timeout, timeout_at};
 
 use super::look_up_queue::{Full, SLOW, Send, Waiting};
 use super::object::Object;
-use super::source::Unavailable;
+use super::unavailable::Unavailable;
 use super::watch::PATH;
 use crate::fairness::peer::Peer;
 use crate::kubernetes::error::{core_of, with_core};
@@ -26,62 +25,6 @@ use admission::text::bounded;
 /// How long a live look-up may take. The webhook's own `timeoutSeconds` is
 /// longer, so the denial that follows still reaches the API server.
 pub(super) const LOOK_UP: Duration = Duration::from_secs(2);
-
-/// How a look-up ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LookUp {
-    /// The cache knew.
-    Hit,
-    /// The API server was asked, perhaps for several reviews at once, and knew.
-    Live,
-    /// The API server was asked, and knows no such namespace.
-    NotFound,
-    /// The API server did not answer in time.
-    TimedOut,
-    /// The API server could not be asked, or refused.
-    Failed,
-    /// Too many wait for an answer, and most of them on behalf of the same peer.
-    Busy,
-}
-
-impl LookUp {
-    /// Every way.
-    pub const ALL: [LookUp; 6] = [
-        LookUp::Hit,
-        LookUp::Live,
-        LookUp::NotFound,
-        LookUp::TimedOut,
-        LookUp::Failed,
-        LookUp::Busy,
-    ];
-
-    /// The way in a word, for metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            LookUp::Hit => "hit",
-            LookUp::Live => "live",
-            LookUp::NotFound => "not_found",
-            LookUp::TimedOut => "timed_out",
-            LookUp::Failed => "failed",
-            LookUp::Busy => "busy",
-        }
-    }
-}
-
-/// How many look-ups ended in which way, since the start.
-#[derive(Debug, Default)]
-pub struct LookUps([AtomicU64; LookUp::ALL.len()]);
-
-impl LookUps {
-    /// How many ended this way.
-    pub fn count(&self, how: LookUp) -> u64 {
-        self.0[how as usize].load(Ordering::Relaxed)
-    }
-
-    pub(super) fn add(&self, how: LookUp) {
-        self.0[how as usize].fetch_add(1, Ordering::Relaxed);
-    }
-}
 
 type Found = Result<Arc<Namespace>, Unavailable>;
 

@@ -11,9 +11,10 @@
 //! | `cache` | the namespaces that opt in, and since when that is known to hold |
 //! | `watch` | keeps the cache: lists, then watches |
 //! | `watch_lag` | how old the watch's events may be |
-//! | [`look_up`] | asks for one namespace, live |
+//! | `look_up` | asks for one namespace, live |
 //! | `look_up_queue` | which look-up comes next, where many wait |
 //! | `object` | the API server's answers, read as they arrive, for what podseal keeps |
+//! | [`unavailable`] | why a namespace's labels cannot be known |
 //! | [`file`] | namespaces from a file |
 //!
 //! The cache answers only while the watch has lately proved alive. Everything
@@ -21,9 +22,10 @@
 
 mod cache;
 pub mod file;
-pub mod look_up;
+mod look_up;
 mod look_up_queue;
 mod object;
 pub mod source;
+pub mod unavailable;
 mod watch;
 mod watch_lag;

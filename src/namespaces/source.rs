@@ -8,9 +8,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::cache::{Cache, FRESH};
 use super::file::NamespaceFile;
-use super::look_up::{LOOK_UP, Live, LookUp, LookUps};
+use super::look_up::{LOOK_UP, Live};
+use super::unavailable::Unavailable;
 use super::watch::Watch;
 use crate::fairness::peer::Peer;
+use crate::metrics::namespaces::{CacheState, LookUp, LookUps};
 use admission::policy::Namespace;
 
 /// The one thing a review waits for.
@@ -31,32 +33,12 @@ pub struct Cluster {
     _watch: AbortOnDropHandle<()>,
 }
 
-/// Why a namespace's labels cannot be known. Shown to the job's author, so it
-/// names no host and quotes no error of the network's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unavailable {
-    /// Not in the file.
-    #[error("it is not in the file that --namespaces names")]
-    NotInFile,
-    /// The API server says there is none.
-    #[error("the API server knows no such namespace")]
-    NotFound,
-    /// The API server did not answer in time.
-    #[error("the API server did not answer in time")]
-    TimedOut,
-    /// The API server could not be asked, or refused.
-    #[error("the API server could not be asked")]
-    Failed,
-    /// Too many are being asked for already.
-    #[error("too many namespaces are being asked for at once")]
-    Busy,
-}
-
 impl Namespaces {
     /// The namespaces of the cluster that `config` leads to, watched from now on
     /// by a task of the current runtime. Of one that does not opt in, and so is asked
     /// for, the labels of these `keys` are kept besides, since default rules ask
-    /// for them. At most `most_waiting` reviews wait for such an answer.
+    /// for them. At most `most_waiting` reviews wait for such an answer. How look-ups
+    /// end is counted in `look_ups`.
     ///
     /// # Errors
     /// When `config` is none that a client can be made of.
@@ -64,6 +46,7 @@ impl Namespaces {
         config: kube::Config,
         keys: BTreeSet<String>,
         most_waiting: usize,
+        look_ups: LookUps,
     ) -> kube::Result<Namespaces> {
         let cache = Arc::<Cache>::default();
         // A client each, since they are patient for different times.
@@ -73,7 +56,7 @@ impl Namespaces {
         Ok(Namespaces::Cluster(Arc::new(Cluster {
             cache,
             live: Arc::new(Live::new(client, keys, most_waiting)),
-            look_ups: LookUps::default(),
+            look_ups,
             _watch: AbortOnDropHandle::new(tokio::spawn(watch.keep())),
         })))
     }
@@ -117,32 +100,16 @@ impl Namespaces {
         }
     }
 
-    /// How many namespaces are known without asking.
-    pub fn cached(&self) -> usize {
-        match self {
-            Namespaces::File(file) => file.len(),
-            Namespaces::Cluster(cluster) => cluster.cache.len(),
-        }
-    }
-
-    /// Whether what is known without asking is used. While it is not, every
-    /// review asks the API server.
-    pub fn fresh(&self) -> bool {
-        self.cache()
-            .is_none_or(|cache| cache.is_fresh(Instant::now()))
-    }
-
-    /// How long ago the namespaces known were certainly all there is. None
-    /// before the first list, and for a file, which does not age.
-    pub fn age(&self) -> Option<Duration> {
-        self.cache()?.age(Instant::now())
-    }
-
-    /// How look-ups ended. None for a file.
-    pub fn look_ups(&self) -> Option<&LookUps> {
-        match self {
-            Namespaces::File(_) => None,
-            Namespaces::Cluster(cluster) => Some(&cluster.look_ups),
+    /// What metrics show of the cache. A file is always fresh and has no age.
+    pub fn cache_state(&self) -> CacheState {
+        let now = Instant::now();
+        CacheState {
+            namespaces: match self {
+                Namespaces::File(file) => file.len(),
+                Namespaces::Cluster(cluster) => cluster.cache.len(),
+            },
+            is_fresh: self.cache().is_none_or(|cache| cache.is_fresh(now)),
+            age: self.cache().and_then(|cache| cache.age(now)),
         }
     }
 
@@ -165,17 +132,18 @@ impl Cluster {
         // cache that says otherwise is behind.
         let cached = self.cache.get(name, Instant::now());
         if let Some(namespace) = cached.filter(|namespace| namespace.opts_in()) {
-            self.look_ups.add(LookUp::Hit);
+            self.look_ups.count((LookUp::Hit,));
             return Ok(namespace);
         }
         let found = self.live.get(name, peer, within).await;
-        self.look_ups.add(match found {
+        let outcome = match found {
             Ok(_) => LookUp::Live,
             Err(Unavailable::NotFound | Unavailable::NotInFile) => LookUp::NotFound,
             Err(Unavailable::TimedOut) => LookUp::TimedOut,
             Err(Unavailable::Failed) => LookUp::Failed,
             Err(Unavailable::Busy) => LookUp::Busy,
-        });
+        };
+        self.look_ups.count((outcome,));
         found
     }
 }

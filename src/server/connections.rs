@@ -347,7 +347,6 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
-    use crate::certificates::serving::Serving;
     use crate::metrics::Metrics;
     use crate::server::activity::InFlight;
     use admission::profile::Profiles;
@@ -371,7 +370,7 @@ mod tests {
             connections: places,
             ..Limits::default()
         };
-        let metrics = Metrics::new(Profiles::built_in(), Serving::default().current());
+        let metrics = Metrics::new(Profiles::built_in(), || None);
         Connections::new(limits, metrics.connections)
     }
 

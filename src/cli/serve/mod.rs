@@ -144,16 +144,17 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
     let own = args.tls.namespace().or(mounted.as_deref().map(str::trim));
     let (rules, read) = args.rules.rules(own)?;
     let serving = Serving::default();
-    let mut metrics = Metrics::new(&rules.profiles(), serving.current());
+    let mut metrics = Metrics::new(&rules.profiles(), serving.expiry());
     args.tls.start(&serving, &metrics.certificates).await?;
     let namespaces = match &args.namespaces {
         Some(path) => Namespaces::File(Arc::new(namespaces_from_file(path, rules.defaults())?)),
         None => {
             let most_waiting = args.limits.limits().look_ups_waiting();
-            namespaces_from_cluster(rules.defaults(), most_waiting).await?
+            namespaces_from_cluster(rules.defaults(), most_waiting, &metrics).await?
         }
     };
-    metrics.show_namespaces(namespaces.clone());
+    let of_cache = namespaces.clone();
+    metrics.show_namespace_cache(move || of_cache.cache_state());
     let metrics = Arc::new(metrics);
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let (listener, address) = listen(args.listen, "--listen").await?;
@@ -253,9 +254,11 @@ async fn warn_of_unnamed_runners(namespaces: Namespaces, rules: Rules) {
 async fn namespaces_from_cluster(
     defaults: &Defaults,
     most_waiting: usize,
+    metrics: &Metrics,
 ) -> anyhow::Result<Namespaces> {
     let config = cluster("ask for namespaces", ", or give --namespaces FILE").await?;
-    Namespaces::from_cluster(config, defaults.label_keys(), most_waiting)
+    let look_ups = metrics.look_ups.clone();
+    Namespaces::from_cluster(config, defaults.label_keys(), most_waiting, look_ups)
         .context("no client for the cluster can be made")
 }
 
