@@ -17,11 +17,11 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::asking::{Probe, Step, What};
 use super::certificate::Certificate;
 use super::connect::{connect, least, told};
-use super::question::{Question, shown};
-use super::trouble::Trouble;
+use super::failure::Trouble;
+use super::retry::{Probe, Step, What};
+use super::review::{Question, shown};
 use super::trust::Seen;
 use crate::certificates::identity::provider;
 use admission::text::remark;

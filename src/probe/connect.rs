@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::attempt::{LEAST, PATIENCE};
-use super::trouble::Trouble;
+use super::failure::Trouble;
 
 /// The least time an address gets while there is any: as in Go's `net.Dialer`, by
 /// which API servers connect.

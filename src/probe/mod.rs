@@ -13,17 +13,17 @@
 //! | [`target`] | where to ask: the URL |
 //! | [`trust`] | whom to believe: verifies as an API server does, and remembers what it saw |
 //! | [`certificate`] | what a person wants to know of a certificate |
-//! | `question` | the review, and whether its answer is one |
+//! | `review` | the review, and whether its answer is one |
 //! | `attempt` | one try: from the name to the last answer |
 //! | `connect` | a connection to one of the host's addresses |
-//! | [`asking`] | tries until there is an answer, or the time is up |
-//! | [`trouble`] | what goes wrong, why, and what to do |
+//! | [`retry`] | tries until there is an answer, or the time is up |
+//! | [`failure`] | what goes wrong, why, and what to do |
 
-pub mod asking;
 mod attempt;
 pub mod certificate;
 mod connect;
-mod question;
+pub mod failure;
+pub mod retry;
+mod review;
 pub mod target;
-pub mod trouble;
 pub mod trust;

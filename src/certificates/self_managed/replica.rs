@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::authority::MakeError;
 use super::clock::Moment;
-use super::configuration::{Configuration, Strangers};
 use super::rotation::{Step, Trust, next};
 use super::secret::Held;
 use super::state::{State, Terms};
+use super::webhook_configuration::{Configuration, Strangers};
 
 /// The mutating and the validating configuration, where they exist.
 pub(super) type Configurations = [Option<Configuration>; 2];

@@ -11,10 +11,10 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::output::{self, CHANGED, DENIED, QUIET};
-use crate::probe::asking::{Probe, Report, Step};
 use crate::probe::certificate::Certificate;
+use crate::probe::failure::Trouble;
+use crate::probe::retry::{Probe, Report, Step};
 use crate::probe::target::Target;
-use crate::probe::trouble::Trouble;
 use crate::probe::trust::Authorities;
 use admission::request::is_namespace;
 

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use tokio_util::sync::CancellationToken;
 
 use crate::certificates::files::Files;
-use crate::certificates::renewal::Renewal;
+use crate::certificates::reload::Renewal;
 use crate::certificates::self_managed::status::Status;
 use crate::certificates::self_managed::{Names, Settings, keep};
 use crate::certificates::serving::Serving;

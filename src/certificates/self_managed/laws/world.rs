@@ -9,11 +9,11 @@ use serde_json::Value;
 use super::super::authority::Authority;
 use super::super::certificate::{Certificate, certificates_in};
 use super::super::clock::Moment;
-use super::super::configuration::{Configuration, Webhook};
 use super::super::replica::{Configurations, Replica};
 use super::super::rotation::{Step, Why};
 use super::super::secret::{Contents, Held, ROTATE};
 use super::super::state::{Lifetimes, State, Terms};
+use super::super::webhook_configuration::{Configuration, Webhook};
 use super::Happening;
 
 pub(super) const OVERLAP: Duration = Duration::from_secs(600);

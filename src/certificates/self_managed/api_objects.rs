@@ -15,11 +15,11 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
 use serde_json::Value;
 
-use super::configuration::{Configuration, Webhook};
 use super::replica::Configurations;
 use super::rotation::Why;
 use super::secret::{Contents, GENERATION, Held, KEYS, ROTATE, TRUSTED_SINCE};
 use super::state::State;
+use super::webhook_configuration::{Configuration, Webhook};
 use crate::kubernetes::error::core_of;
 use crate::logging::throttle::Seldom;
 

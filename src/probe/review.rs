@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::trouble::Trouble;
+use super::failure::Trouble;
 use admission::request::API_VERSION;
 use admission::text::remark;
 

@@ -8,10 +8,10 @@ use rustls::pki_types::InvalidDnsNameError;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::api_objects::{Cluster, Written, held};
 use super::authority::MakeError;
+use super::backoff::{Pace, SHORTEST, jittered};
 use super::clock::Clock;
-use super::cluster::{Cluster, Written, held};
-use super::pace::{Pace, SHORTEST, jittered};
 use super::replica::{Configurations, Replica};
 use super::rotation::{Step, Why};
 use super::secret::Held;

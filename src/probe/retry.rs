@@ -6,8 +6,8 @@ use tokio::time::{Instant, sleep};
 
 use super::attempt::Attempt;
 use super::certificate::Certificate;
+use super::failure::Trouble;
 use super::target::Target;
-use super::trouble::Trouble;
 use super::trust::Authorities;
 
 /// The pause after the first failure, and the longest; each is twice the last.
