@@ -1,13 +1,13 @@
 //! What goes wrong, why that is likely so, and what to do.
 
-use super::certificate::Certificate;
+use super::certificate::CertificateSummary;
 
 /// Why there is no answer, or none that an API server could use.
 ///
-/// The sentences tell what happened; [`Trouble::cure`] tells the likely cause and
+/// The sentences tell what happened; [`Failure::hint`] tells the likely cause and
 /// what to do. Texts of a server's are escaped and bounded where they come in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
+pub enum Failure {
     /// The host has no address.
     #[error("the name {host} is not found ({error})")]
     NameNotFound {
@@ -75,7 +75,7 @@ pub enum Trouble {
     #[error("it takes the review and does not answer")]
     NoAnswer,
     /// A page that does not end.
-    #[error("its answer is larger than {} bytes", super::attempt::LARGEST)]
+    #[error("its answer is larger than {} bytes", super::limits::MAX_ANSWER_BYTES)]
     TooLarge,
     /// An HTTP error.
     #[error("it answers HTTP {code}: {text}")]
@@ -104,10 +104,10 @@ pub enum Trouble {
     },
 }
 
-impl Trouble {
+impl Failure {
     /// Whether it may pass by itself while a podseal starts, or is replaced.
     pub fn may_pass(&self) -> bool {
-        use Trouble::*;
+        use Failure::*;
         matches!(
             self,
             NameNotFound { .. }
@@ -127,105 +127,105 @@ impl Trouble {
     }
 
     /// The likely cause, and what to do.
-    pub fn cure(&self) -> &'static str {
+    pub fn hint(&self) -> &'static str {
         self.known().1
     }
 
     fn known(&self) -> (&'static str, &'static str) {
         match self {
-            Trouble::NameNotFound { .. } => (
+            Failure::NameNotFound { .. } => (
                 "NameNotFound",
                 "Is it SERVICE.NAMESPACE.svc of podseal's Service (kubectl get service -A)? Only \
                  pods of the cluster can look it up",
             ),
-            Trouble::Refused(_) => (
+            Failure::Refused(_) => (
                 "ConnectionRefused",
                 "Either no replica is ready (kubectl get pods in podseal's namespace; /readyz?verbose \
                  on port 8080 of one tells why), or this is not the Service's port",
             ),
-            Trouble::Silent(_) => (
+            Failure::Silent(_) => (
                 "ConnectionTimedOut",
                 "Packets are lost on the way: look at the NetworkPolicies of podseal's namespace and \
                  of the client's, and at firewalls between nodes",
             ),
-            Trouble::Unreachable { .. } => (
+            Failure::Unreachable { .. } => (
                 "Unreachable",
                 "There is no route from here; try it from a pod of the cluster",
             ),
-            Trouble::NoHandshake => (
+            Failure::NoHandshake => (
                 "NoHandshake",
                 "A podseal that has no certificate yet does so, and its log tells what it waits for; \
                  else something other than podseal listens there",
             ),
-            Trouble::BrokeOff(_) => (
+            Failure::BrokeOff(_) => (
                 "BrokenOff",
                 "A replica that stops does so, and something between that is no podseal; podseal's \
                  log tells of handshakes that failed",
             ),
-            Trouble::NotTls => (
+            Failure::NotTls => (
                 "NotTLS",
                 "Is it the webhooks' port (443 of the Service, 8443 of the pod), and not that of \
                  /readyz (8080)?",
             ),
-            Trouble::UnknownAuthority { .. } => (
+            Failure::UnknownAuthority { .. } => (
                 "UnknownAuthority",
                 "API servers refuse it likewise where the caBundle of both webhook configurations is \
                  this file. Compare it with ca.crt in the Secret of the serving certificate",
             ),
-            Trouble::WrongName { .. } => (
+            Failure::WrongName { .. } => (
                 "WrongName",
                 "The certificate was made for another Service or namespace: mend its names \
                  (--service-name and --namespace of podseal serve, dnsNames of cert-manager), or ask \
                  by a name that it has",
             ),
-            Trouble::Expired(_) => (
+            Failure::Expired(_) => (
                 "Expired",
                 "Whoever renews it has failed to: podseal's log tells with --tls-mode self-managed, \
                  else that of cert-manager. Is the clock right?",
             ),
-            Trouble::NotYetValid(_) => ("NotYetValid", "Is the clock right, here and there?"),
-            Trouble::BadCertificate(_) => (
+            Failure::NotYetValid(_) => ("NotYetValid", "Is the clock right, here and there?"),
+            Failure::BadCertificate(_) => (
                 "BadCertificate",
                 "API servers refuse it likewise; have it issued again, for servers (serverAuth), with \
                  its hosts as subject alternative names",
             ),
-            Trouble::ClientCertificate => (
+            Failure::ClientCertificate => (
                 "ClientCertificate",
                 "podseal serve runs with --client-ca and answers API servers alone; only one of them \
                  can try it: kubectl create --dry-run=server",
             ),
-            Trouble::Tls(_) => (
+            Failure::Tls(_) => (
                 "TLS",
                 "podseal speaks TLS 1.3 and 1.2; its log tells of handshakes that failed",
             ),
-            Trouble::NotHttp(_) | Trouble::NoReview(_) | Trouble::TooLarge => (
+            Failure::NotHttp(_) | Failure::NoReview(_) | Failure::TooLarge => (
                 "NotPodseal",
                 "Something other than podseal answers there, or something between changes its answers",
             ),
-            Trouble::NoAnswer => (
+            Failure::NoAnswer => (
                 "AnswerTimedOut",
                 "podseal waits for its API server, or has no CPU: look at its log and at \
                  podseal_request_duration_seconds",
             ),
-            Trouble::Http { code: 500.., .. } => (
+            Failure::Http { code: 500.., .. } => (
                 "HTTPError",
                 "podseal has no such answer: a proxy between, or another server, gave it",
             ),
-            Trouble::Http { .. } => (
+            Failure::Http { .. } => (
                 "HTTPError",
                 "Is it podseal that answers there, and of this version? It answers POST /mutate and \
                  POST /validate",
             ),
-            Trouble::Busy(_) => (
+            Failure::Busy(_) => (
                 "Busy",
                 "podseal sheds what is too much (podseal_shed_total); give it more replicas, or CPU",
             ),
-            Trouble::Unavailable(_) => (
+            Failure::Unavailable(_) => (
                 "NamespaceUnavailable",
                 "Does the namespace exist? If so, podseal cannot ask the API server for it: it needs \
                  get, list and watch on namespaces, and the way there",
             ),
-            Trouble::Denied { .. } => (
+            Failure::Denied { .. } => (
                 "Denied",
                 "A podseal lets this pod pass whatever the namespace's labels say: is it another \
                  webhook that answers there?",
@@ -237,32 +237,32 @@ impl Trouble {
     pub(super) fn of_handshake(
         error: &std::io::Error,
         host: &str,
-        shown: Option<&Certificate>,
-    ) -> Trouble {
+        shown: Option<&CertificateSummary>,
+    ) -> Failure {
         use rustls::{CertificateError as Bad, Error};
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
         let certificate = shown.cloned().unwrap_or_default();
         let told = |error: &dyn std::fmt::Display| admission::text::remark(&error.to_string(), 200);
         match inner {
-            Some(Error::InvalidMessage(_)) => Trouble::NotTls,
+            Some(Error::InvalidMessage(_)) => Failure::NotTls,
             Some(Error::InvalidCertificate(bad)) => match bad {
-                Bad::UnknownIssuer | Bad::BadSignature => Trouble::UnknownAuthority {
+                Bad::UnknownIssuer | Bad::BadSignature => Failure::UnknownAuthority {
                     issuer: certificate.issuer,
                 },
-                Bad::NotValidForName | Bad::NotValidForNameContext { .. } => Trouble::WrongName {
+                Bad::NotValidForName | Bad::NotValidForNameContext { .. } => Failure::WrongName {
                     host: host.to_owned(),
                     names: certificate.names(),
                 },
                 Bad::Expired | Bad::ExpiredContext { .. } => {
-                    Trouble::Expired(certificate.not_after)
+                    Failure::Expired(certificate.not_after)
                 }
                 Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
-                    Trouble::NotYetValid(certificate.not_before)
+                    Failure::NotYetValid(certificate.not_before)
                 }
-                bad => Trouble::BadCertificate(told(bad)),
+                bad => Failure::BadCertificate(told(bad)),
             },
-            Some(error) => Trouble::Tls(told(error)),
-            None => Trouble::BrokeOff(told(error)),
+            Some(error) => Failure::Tls(told(error)),
+            None => Failure::BrokeOff(told(error)),
         }
     }
 }

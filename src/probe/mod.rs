@@ -10,19 +10,25 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`target`] | where to ask: the URL |
-//! | [`trust`] | whom to believe: verifies as an API server does, and remembers what it saw |
+//! | [`config`] | what is to be probed |
+//! | [`target`] | where: the URL |
+//! | [`trust`] | which authorities are trusted: verifies as an API server does, and records what it saw |
 //! | [`certificate`] | what a person wants to know of a certificate |
-//! | `review` | the review, and whether its answer is one |
-//! | `attempt` | one try: from the name to the last answer |
+//! | `review` | the review that is sent, and whether its answer is one |
+//! | `attempt` | one attempt: from the name to the last answer |
 //! | `connect` | a connection to one of the host's addresses |
-//! | [`retry`] | tries until there is an answer, or the time is up |
-//! | [`failure`] | what goes wrong, why, and what to do |
+//! | `limits` | the bounds of an attempt |
+//! | [`retry`] | attempts until there is an answer, or the time is up |
+//! | [`report`] | what was done, and how it ended |
+//! | [`failure`] | what can go wrong, why, and how to fix it |
 
 mod attempt;
 pub mod certificate;
+pub mod config;
 mod connect;
 pub mod failure;
+mod limits;
+pub mod report;
 pub mod retry;
 mod review;
 pub mod target;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::failure::Trouble;
+use super::failure::Failure;
 use admission::request::API_VERSION;
 use admission::text::remark;
 
@@ -21,14 +21,14 @@ const SHOWN: usize = 400;
 
 /// A review of the creation of a pod that nobody objects to: it keeps the level
 /// `restricted`, is no job's, and nothing of it would be stored.
-pub(super) struct Question {
+pub(super) struct TestReview {
     pub(super) uid: String,
     pub(super) body: String,
 }
 
-impl Question {
+impl TestReview {
     /// One for `namespace`, with a uid that nobody can have known.
-    pub(super) fn new(namespace: &str, random: &dyn SecureRandom) -> Question {
+    pub(super) fn new(namespace: &str, random: &dyn SecureRandom) -> TestReview {
         let mut bytes = [0; 16];
         random
             .fill(&mut bytes)
@@ -74,15 +74,15 @@ impl Question {
             },
         });
         let body = body.to_string();
-        Question { uid, body }
+        TestReview { uid, body }
     }
 
     /// Whether `answer`, of code 200, answers this, and lets the pod pass.
-    pub(super) fn check(&self, answer: &[u8]) -> Result<(), Trouble> {
+    pub(super) fn check(&self, answer: &[u8]) -> Result<(), Failure> {
         let review: Review = serde_json::from_slice(answer)
-            .map_err(|error| Trouble::NoReview(remark(&error.to_string(), SHOWN)))?;
+            .map_err(|error| Failure::NoReview(remark(&error.to_string(), SHOWN)))?;
         let found = |what: &str, found: &str, wanted: &str| {
-            Trouble::NoReview(format!(
+            Failure::NoReview(format!(
                 "its {what} is {}, and not {wanted}",
                 match found {
                     "" => "absent".to_owned(),
@@ -106,7 +106,7 @@ impl Question {
         // nor any of a type that it does not know.
         if response.patch.is_some() || response.patch_type.is_some() {
             let what = "it has a patch, or the type of one, for a pod that needs none";
-            return Err(Trouble::NoReview(what.to_owned()));
+            return Err(Failure::NoReview(what.to_owned()));
         }
         if response.allowed {
             return Ok(());
@@ -114,11 +114,11 @@ impl Question {
         let status = response.status.unwrap_or_default();
         let message = remark(&status.message, SHOWN);
         Err(match status.code {
-            429 => Trouble::Busy(message),
-            503 => Trouble::Unavailable(message),
+            429 => Failure::Busy(message),
+            503 => Failure::Unavailable(message),
             // Where none is said, the API server says 403.
-            0 => Trouble::Denied { code: 403, message },
-            code => Trouble::Denied { code, message },
+            0 => Failure::Denied { code: 403, message },
+            code => Failure::Denied { code, message },
         })
     }
 }
@@ -182,8 +182,8 @@ mod tests {
     use admission::request::Request;
     use admission::review::{Answer, correct};
 
-    fn question() -> Question {
-        Question::new(
+    fn question() -> TestReview {
+        TestReview::new(
             "ci",
             crate::certificates::identity::provider().secure_random,
         )

@@ -11,9 +11,11 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::output::{self, CHANGED, DENIED, QUIET};
-use crate::probe::certificate::Certificate;
-use crate::probe::failure::Trouble;
-use crate::probe::retry::{Probe, Report, Step};
+use crate::probe::certificate::CertificateSummary;
+use crate::probe::config::ProbeConfig;
+use crate::probe::failure::Failure;
+use crate::probe::report::{Report, Step};
+use crate::probe::retry::probe;
 use crate::probe::target::Target;
 use crate::probe::trust::Authorities;
 use admission::request::is_namespace;
@@ -88,7 +90,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     })?;
     let authorities = Authorities::from_pem(&text).with_context(in_file)?;
     let url = format!("https://{}", args.url);
-    let probe = Probe {
+    let config = ProbeConfig {
         target: args.url,
         authorities,
         namespace: args.namespace,
@@ -99,18 +101,18 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         .build()
         .context("cannot start the runtime")?;
     let mut progress = Progress::default();
-    let report = runtime.block_on(probe.ask(|trouble, left| progress.tell(trouble, left)));
+    let report = runtime.block_on(probe(&config, |failure, left| progress.show(failure, left)));
     // A resolver that does not answer is not waited for.
     runtime.shutdown_background();
     match args.output {
         Format::Text => output::print(&text_of(&url, &report))?,
         Format::Json => {
-            let mut line = serde_json::to_vec(&Told::new(url, probe.namespace, &report))?;
+            let mut line = serde_json::to_vec(&ProbeOutput::new(url, config.namespace, &report))?;
             line.push(b'\n');
             super::write_out(&line)?;
         }
     }
-    Ok(ExitCode::from(u8::from(report.trouble.is_some())))
+    Ok(ExitCode::from(u8::from(report.failure.is_some())))
 }
 
 /// A file's content; nothing where it is longer than any `caBundle`, which etcd
@@ -123,7 +125,7 @@ fn bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(fits.then_some(content))
 }
 
-/// What is told while it takes long: each trouble once, and that it goes on.
+/// What is told while it takes long: each failure once, and that it goes on.
 #[derive(Default)]
 struct Progress {
     told: Option<(&'static str, Duration)>,
@@ -132,14 +134,14 @@ struct Progress {
 impl Progress {
     const EVERY: Duration = Duration::from_secs(5);
 
-    fn tell(&mut self, trouble: &Trouble, left: Duration) {
+    fn show(&mut self, failure: &Failure, left: Duration) {
         let is_news = self.told.is_none_or(|(reason, at)| {
-            reason != trouble.reason() || at.saturating_sub(left) >= Progress::EVERY
+            reason != failure.reason() || at.saturating_sub(left) >= Progress::EVERY
         });
         if is_news {
-            self.told = Some((trouble.reason(), left));
+            self.told = Some((failure.reason(), left));
             let seconds = left.as_secs();
-            anstream::eprintln!("{QUIET}waiting{QUIET:#}    {trouble}; trying for {seconds}s more");
+            anstream::eprintln!("{QUIET}waiting{QUIET:#}    {failure}; trying for {seconds}s more");
         }
     }
 }
@@ -147,7 +149,7 @@ impl Progress {
 fn text_of(url: &str, report: &Report) -> String {
     let mut text = String::new();
     for step in &report.steps {
-        let (word, took) = (step.what.word(), milliseconds(step.took));
+        let (word, took) = (step.stage.word(), milliseconds(step.took));
         if let Some(detail) = &step.detail {
             let _ = writeln!(
                 text,
@@ -155,20 +157,20 @@ fn text_of(url: &str, report: &Report) -> String {
             );
         }
     }
-    let Some(trouble) = &report.trouble else {
+    let Some(failure) = &report.failure else {
         let _ = writeln!(
             text,
             "podseal answers at {url} as an API server needs it to"
         );
         return text;
     };
-    let word = report.steps.last().map_or("", |step| step.what.word());
+    let word = report.steps.last().map_or("", |step| step.stage.word());
     let tries = match report.attempts {
         1 => String::new(),
         tries => format!("; tried {tries} times in {}s", report.took.as_secs()),
     };
-    let _ = writeln!(text, "{DENIED}failed{DENIED:#}  {word:9}  {trouble}{tries}");
-    let _ = writeln!(text, "{:19}{}", "", trouble.cure());
+    let _ = writeln!(text, "{DENIED}failed{DENIED:#}  {word:9}  {failure}{tries}");
+    let _ = writeln!(text, "{:19}{}", "", failure.hint());
     let _ = writeln!(
         text,
         "nothing at {url} answers as an API server needs it to"
@@ -185,50 +187,50 @@ fn milliseconds(time: Duration) -> f64 {
 /// them.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Told<'r> {
+struct ProbeOutput<'r> {
     url: String,
     namespace: String,
     ok: bool,
     reason: Option<&'static str>,
     message: Option<String>,
     cure: Option<&'static str>,
-    certificate: Option<&'r Certificate>,
-    steps: Vec<ToldStep<'r>>,
+    certificate: Option<&'r CertificateSummary>,
+    steps: Vec<StepOutput<'r>>,
     attempts: u32,
     duration_ms: f64,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ToldStep<'r> {
+struct StepOutput<'r> {
     step: &'static str,
     ok: bool,
     detail: Option<&'r str>,
     duration_ms: f64,
 }
 
-impl Told<'_> {
-    fn new(url: String, namespace: String, report: &Report) -> Told<'_> {
-        let trouble = report.trouble.as_ref();
-        Told {
+impl ProbeOutput<'_> {
+    fn new(url: String, namespace: String, report: &Report) -> ProbeOutput<'_> {
+        let failure = report.failure.as_ref();
+        ProbeOutput {
             url,
             namespace,
-            ok: trouble.is_none(),
-            reason: trouble.map(Trouble::reason),
-            message: trouble.map(ToString::to_string),
-            cure: trouble.map(Trouble::cure),
+            ok: failure.is_none(),
+            reason: failure.map(Failure::reason),
+            message: failure.map(ToString::to_string),
+            cure: failure.map(Failure::hint),
             certificate: report.certificate.as_ref(),
-            steps: report.steps.iter().map(ToldStep::from).collect(),
+            steps: report.steps.iter().map(StepOutput::from).collect(),
             attempts: report.attempts,
             duration_ms: milliseconds(report.took),
         }
     }
 }
 
-impl<'r> From<&'r Step> for ToldStep<'r> {
-    fn from(step: &'r Step) -> ToldStep<'r> {
-        ToldStep {
-            step: step.what.word(),
+impl<'r> From<&'r Step> for StepOutput<'r> {
+    fn from(step: &'r Step) -> StepOutput<'r> {
+        StepOutput {
+            step: step.stage.word(),
             ok: step.detail.is_some(),
             detail: step.detail.as_deref(),
             duration_ms: milliseconds(step.took),
