@@ -1,9 +1,13 @@
-//! The commands, and what they print.
+//! The commands, and what they print. Each has a folder.
+//!
+//! | folder or file | what it does |
+//! |---|---|
+//! | [`serve`], [`review`], [`probe`], [`profiles`], [`rules`] | a command each |
+//! | `args` | arguments that several commands share |
+//! | [`output`] | what they print, and their exit codes |
 
-use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod args;
@@ -14,8 +18,7 @@ pub mod review;
 pub mod rules;
 pub mod serve;
 
-/// The exit code of an input or a setting that cannot be used.
-pub const UNUSABLE: u8 = 2;
+use self::output::{ERROR, UNUSABLE, write_out};
 
 const LONG_ABOUT: &str = "\
 Makes Podman work inside GitLab Runner job pods on Kubernetes.
@@ -99,19 +102,10 @@ pub fn report(ended: anyhow::Result<ExitCode>) -> ExitCode {
     }
 }
 
-const ERROR: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
-
 /// A reader that has seen enough (`podseal … | head`) is no failure.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
         .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
-fn write_out(bytes: &[u8]) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(bytes)
-        .and_then(|()| out.flush())
-        .context("cannot write to standard output")
 }

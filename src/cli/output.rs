@@ -1,4 +1,4 @@
-//! What a person reads: a pod's fate in words, and a diff of its YAML.
+//! What the commands print: colours, YAML and a diff of it; and exit codes.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -9,6 +9,11 @@ use serde_json::Value;
 use similar::algorithms::{Capture, Compact, Replace, myers};
 use similar::{ChangeTag, DiffOp, group_diff_ops};
 
+/// The exit code of an input or a setting that cannot be used.
+pub const UNUSABLE: u8 = 2;
+
+/// The word before an error.
+pub(super) const ERROR: Style = AnsiColor::Red.on_default().bold();
 /// Something that was allowed without a change.
 pub const QUIET: Style = Style::new().dimmed();
 /// What a part of a table is about.
@@ -22,6 +27,15 @@ pub const DENIED: Style = AnsiColor::Red.on_default().bold();
 const ADDED: Style = AnsiColor::Green.on_default();
 const REMOVED: Style = AnsiColor::Red.on_default();
 const HUNK: Style = AnsiColor::Cyan.on_default();
+
+/// Writes to standard output, as it is.
+pub(super) fn write_out(bytes: &[u8]) -> anyhow::Result<()> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes)
+        .and_then(|()| out.flush())
+        .context("cannot write to standard output")
+}
 
 /// Prints to standard output, with colours only where somebody sees them:
 /// never in a pipe, and never where `NO_COLOR` is set.

@@ -45,7 +45,7 @@ pub(in crate::cli) struct Args {
 }
 
 /// Profiles as they were read from a folder.
-pub(in crate::cli) struct Read {
+pub(in crate::cli) struct LoadedFolder {
     /// The folder.
     pub(in crate::cli) folder: Folder,
     /// The files they were read from.
@@ -54,7 +54,10 @@ pub(in crate::cli) struct Read {
 
 impl Args {
     /// What they say, for a podseal that runs in the namespace `own`.
-    pub(in crate::cli) fn rules(&self, own: Option<&str>) -> anyhow::Result<(Rules, Option<Read>)> {
+    pub(in crate::cli) fn rules(
+        &self,
+        own: Option<&str>,
+    ) -> anyhow::Result<(Rules, Option<LoadedFolder>)> {
         let (profiles, read) = match &self.profiles {
             None => (Profiles::built_in().clone(), None),
             Some(path) => {
@@ -87,7 +90,7 @@ impl Args {
     }
 }
 
-pub(in crate::cli) fn profiles_of(path: &Path) -> anyhow::Result<(Profiles, Read)> {
+pub(in crate::cli) fn profiles_of(path: &Path) -> anyhow::Result<(Profiles, LoadedFolder)> {
     let folder = Folder::new(path);
     let read = folder.files().and_then(|files| {
         let (profiles, remarks) = Folder::parse(&files)?;
@@ -101,7 +104,7 @@ pub(in crate::cli) fn profiles_of(path: &Path) -> anyhow::Result<(Profiles, Read
         let path = path.display();
         tracing::warn!(%path, "there is no profile in --profiles yet");
     }
-    Ok((profiles, Read { folder, files }))
+    Ok((profiles, LoadedFolder { folder, files }))
 }
 
 /// The default rules of a file, which errors call `named`, and which they are.

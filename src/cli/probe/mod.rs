@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use serde::Serialize;
 
+use super::args::time::time;
 use super::output::{self, CHANGED, DENIED, QUIET};
 use crate::probe::certificate::CertificateSummary;
 use crate::probe::config::ProbeConfig;
@@ -60,7 +61,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "default", value_parser = namespace)]
     namespace: String,
     /// How long to try until there is an answer, such as 30s or 2m; 0s tries once
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = crate::cli::serve::limits::time)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     timeout: Duration,
     /// What to print: text for people, or one JSON object
     #[arg(short, long, value_enum, default_value = "text")]
@@ -109,7 +110,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Format::Json => {
             let mut line = serde_json::to_vec(&ProbeOutput::new(url, config.namespace, &report))?;
             line.push(b'\n');
-            super::write_out(&line)?;
+            output::write_out(&line)?;
         }
     }
     Ok(ExitCode::from(u8::from(report.failure.is_some())))

@@ -86,7 +86,7 @@ pub(super) fn check(path: &Path, json: bool) -> anyhow::Result<ExitCode> {
     if json {
         let mut text = serde_json::to_vec(&checked)?;
         text.push(b'\n');
-        crate::cli::write_out(&text)?;
+        output::write_out(&text)?;
     } else {
         output::print(&checked.text())?;
     }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, bail};
 
-use super::output::visible;
+use super::output::{self, visible};
 use crate::live_config::profile_folder::Folder;
 use admission::profile::files::ProfileFile;
 use admission::profile::{BUILT_IN, Profiles, Written};
@@ -62,7 +62,7 @@ const NAME: Style = AnsiColor::Cyan.on_default().bold();
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.schema {
-        super::write_out(SCHEMA.as_bytes())?;
+        output::write_out(SCHEMA.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(path) = &args.check {
@@ -94,7 +94,7 @@ fn print_one(name: &str, profiles: &Profiles, files: &[ProfileFile]) -> anyhow::
             profiles.names_near(name)
         );
     };
-    super::write_out(yaml.as_bytes())
+    output::write_out(yaml.as_bytes())
 }
 
 fn list(profiles: &Profiles) -> anyhow::Result<()> {
@@ -112,5 +112,5 @@ fn list(profiles: &Profiles) -> anyhow::Result<()> {
         "\nThe least privileged comes first. A namespace chooses one by its label:\n  \
          kubectl label namespace NAMESPACE podseal.io/profile=PROFILE\n",
     );
-    super::output::print(&text)
+    output::print(&text)
 }

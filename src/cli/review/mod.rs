@@ -19,10 +19,12 @@ use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
 use serde_json::Value;
 
-use self::explain::{Asking, Explained};
+use self::explain::explanation::Explanation;
+use self::explain::inputs::{Arguments, Inputs};
 use self::input::Item;
 use self::result::{Format, Reviewed, Tally, print};
-use super::args::policy::{self, Read};
+use super::args::namespaces::read_namespaces;
+use super::args::policy::{self, LoadedFolder};
 use super::output;
 use crate::live_config::current::Rules;
 use crate::namespaces::file::NamespaceFile;
@@ -109,9 +111,6 @@ pub struct Args {
     output: Format,
 }
 
-/// What of the namespace the command line says: key, and argument.
-pub(super) type Arguments = BTreeMap<String, &'static str>;
-
 /// Where the namespace of a pod comes from.
 struct Source {
     /// Those of a file; else all there are, without labels.
@@ -177,7 +176,7 @@ fn complain(file: &str, error: &dyn std::fmt::Display) {
     let error = error.to_string();
     let error: Vec<_> = error.lines().map(output::visible).collect();
     let error = error.join("\n");
-    anstream::eprintln!("{}error:{:#} {name}: {error}", super::ERROR, super::ERROR);
+    anstream::eprintln!("{}error:{:#} {name}: {error}", output::ERROR, output::ERROR);
 }
 
 impl Source {
@@ -211,7 +210,7 @@ impl Source {
         }
         let defaults = rules.defaults();
         let file = args.namespaces.as_ref();
-        let file = file.map(|path| super::serve::namespaces_from_file(path, defaults));
+        let file = file.map(|path| read_namespaces(path, defaults));
         Ok(Source {
             file: file.transpose()?,
             labels,
@@ -255,7 +254,7 @@ impl Source {
 /// and then, as it is in the end, judged.
 fn review(
     args: &Args,
-    (rules, read): (&Rules, Option<&Read>),
+    (rules, read): (&Rules, Option<&LoadedFolder>),
     source: &Source,
     file: &str,
     item: &Item,
@@ -306,7 +305,7 @@ fn review(
     let mut reviewed = Reviewed::new(file, name, pod, before, after, &corrected, judged.as_ref());
     reviewed.assume(settings.require_runner);
     if args.explain {
-        let asking = Asking {
+        let asking = Inputs {
             namespace: &namespace,
             settings: &settings,
             read,
@@ -315,7 +314,7 @@ fn review(
             user: &user,
             jobs_home: corrected.job.as_ref().and(jobs_home.as_deref()),
         };
-        reviewed.explain(Explained::of(&corrected, &asking));
+        reviewed.explain(Explanation::of(&corrected, &asking));
     }
     let ineffective = [LEVEL, MODE]
         .into_iter()

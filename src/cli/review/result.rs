@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::explain::Explained;
+use super::explain::explanation::Explanation;
 use crate::cli::output::{self, CHANGED, DENIED, QUIET, WARNED};
 use admission::policy::Policy;
 use admission::record::Violated;
@@ -51,7 +51,7 @@ pub(super) struct Reviewed {
     #[serde(skip_serializing_if = "Option::is_none")]
     object: Option<Option<Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    explain: Option<Explained>,
+    explain: Option<Explanation>,
     #[serde(skip)]
     before: Value,
 }
@@ -156,9 +156,9 @@ impl Reviewed {
         })
     }
 
-    /// Adds `explained`, in place of the pod.
-    pub(super) fn explain(&mut self, explained: Explained) {
-        self.explain = Some(explained);
+    /// Adds `explanation`, in place of the pod.
+    pub(super) fn explain(&mut self, explanation: Explanation) {
+        self.explain = Some(explanation);
         self.object = None;
     }
 
@@ -191,7 +191,7 @@ impl Reviewed {
             ),
         };
         match &self.explain {
-            Some(explained) => text.push_str(&explained.text(&self.violations)),
+            Some(explanation) => text.push_str(&explanation.text(&self.violations)),
             None if self.allowed => {
                 for change in &self.changes {
                     let _ = writeln!(text, "  {change}");
@@ -218,12 +218,12 @@ pub(super) fn print(reviewed: &Reviewed, format: Format) -> anyhow::Result<()> {
         (Format::Json, _) => {
             let mut line = serde_json::to_vec(reviewed)?;
             line.push(b'\n');
-            crate::cli::write_out(&line)
+            output::write_out(&line)
         }
         // A deletion has no pod to apply.
         (Format::Yaml, Some(Value::Null)) => Ok(()),
         (Format::Yaml, Some(object)) => {
-            crate::cli::write_out(format!("---\n{}", output::yaml(object)).as_bytes())
+            output::write_out(format!("---\n{}", output::yaml(object)).as_bytes())
         }
         (Format::Yaml, None) => {
             let name = format!(
@@ -261,7 +261,7 @@ impl Tally {
 
     pub(super) fn exit_code(&self) -> ExitCode {
         match self {
-            Tally { unusable: 1.., .. } => ExitCode::from(crate::cli::UNUSABLE),
+            Tally { unusable: 1.., .. } => ExitCode::from(output::UNUSABLE),
             Tally { denied: 1.., .. } => ExitCode::from(1),
             _ => ExitCode::SUCCESS,
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::args::policy;
+use super::output;
 use admission::profile::Profiles;
 
 pub(super) const LONG_ABOUT: &str = "\
@@ -48,6 +49,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for warning in defaults.idle() {
         anstream::eprintln!("warning: {warning}");
     }
-    super::write_out(format!("/mutate/{digest}\n/validate/{digest}\n").as_bytes())?;
+    output::write_out(format!("/mutate/{digest}\n/validate/{digest}\n").as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cli::args::time::time;
 use crate::server::limits::Limits;
 
 /// A review of a job pod takes most of this, with what is read from it.
@@ -72,17 +73,6 @@ impl Args {
     }
 }
 
-/// `90s`, `10m`, `1h 30m`; `0s` for none.
-pub(in crate::cli) fn time(text: &str) -> Result<Duration, String> {
-    let told = "a time is a number with its unit, such as 10s, 500ms, 2m or 1h";
-    let time: jiff::SignedDuration = text.parse().map_err(|_| told)?;
-    let time = Duration::try_from(time).map_err(|_| "a time cannot be negative")?;
-    match time > Duration::from_secs(24 * 60 * 60) {
-        true => Err("more than a day is no limit".to_owned()),
-        false => Ok(time),
-    }
-}
-
 /// A time that is no moment.
 fn some_time(text: &str) -> Result<Duration, String> {
     match time(text)? {
@@ -122,14 +112,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_times_and_bytes_with_their_units() {
-        assert_eq!(time("1m 30s"), Ok(Duration::from_secs(90)));
-        assert_eq!(time("0s"), Ok(Duration::ZERO));
+    fn reads_counts_and_bytes_with_their_units() {
         assert_eq!(bytes("7MiB"), Ok(7 << 20));
         assert_eq!(bytes("1048576"), Ok(1 << 20));
-        for wrong in ["10", "-1s", "soon", "25h"] {
-            assert!(time(wrong).is_err(), "{wrong}");
-        }
         for wrong in ["7MB", "MiB", "-1", "64", "0", "99999999999999999GiB"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
         }

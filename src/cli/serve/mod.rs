@@ -7,21 +7,23 @@
 //! | `tls` | arguments: where the certificate is from |
 //! | `limits` | arguments: what clients may hold |
 
-pub(super) mod limits;
+mod limits;
 mod listen;
 mod signals;
 mod tls;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 
 use self::listen::{address, listen};
 use self::signals::Signals;
+use super::args::kubeconfig::cluster_config;
+use super::args::namespaces::read_namespaces;
 use super::args::policy;
 use crate::certificates::serving::Serving;
 use crate::health::readiness::Readiness;
@@ -31,7 +33,6 @@ use crate::live_config::current::Rules;
 use crate::live_config::reload::Renewal;
 use crate::logging::setup;
 use crate::metrics::Metrics;
-use crate::namespaces::file::NamespaceFile;
 use crate::namespaces::source::Namespaces;
 use crate::server::Server;
 use crate::webhook::review::{Webhook, router};
@@ -147,7 +148,7 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
     let mut metrics = Metrics::new(&rules.profiles(), serving.expiry());
     args.tls.start(&serving, &metrics.certificates).await?;
     let namespaces = match &args.namespaces {
-        Some(path) => Namespaces::File(Arc::new(namespaces_from_file(path, rules.defaults())?)),
+        Some(path) => Namespaces::File(Arc::new(read_namespaces(path, rules.defaults())?)),
         None => {
             let most_waiting = args.limits.limits().look_ups_waiting();
             namespaces_from_cluster(rules.defaults(), most_waiting, &metrics).await?
@@ -256,41 +257,10 @@ async fn namespaces_from_cluster(
     most_waiting: usize,
     metrics: &Metrics,
 ) -> anyhow::Result<Namespaces> {
-    let config = cluster("ask for namespaces", ", or give --namespaces FILE").await?;
+    let config = cluster_config("ask for namespaces", ", or give --namespaces FILE").await?;
     let look_ups = metrics.look_ups.clone();
     Namespaces::from_cluster(config, defaults.label_keys(), most_waiting, look_ups)
         .context("no client for the cluster can be made")
-}
-
-/// How to reach the cluster, which is needed for `what`.
-pub(in crate::cli) async fn cluster(what: &str, otherwise: &str) -> anyhow::Result<kube::Config> {
-    // kube takes the process's default provider; two are compiled in nowhere.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    // The errors tell their causes themselves. What follows the first line shows
-    // the file, which holds a token.
-    let first_line = |error: String| error.lines().next().unwrap_or_default().to_owned();
-    if let Some(path) = std::env::var_os("KUBECONFIG").filter(|path| !path.is_empty()) {
-        let config = kube::Config::from_kubeconfig(&Default::default()).await;
-        return config.map_err(|error| {
-            let (path, error) = (path.display(), first_line(error.to_string()));
-            anyhow!("cannot use the cluster of KUBECONFIG {path}: {error}")
-        });
-    }
-    kube::Config::infer().await.map_err(|error| {
-        let error = first_line(error.to_string());
-        anyhow!("no cluster to {what}: run in a pod, or set KUBECONFIG{otherwise} ({error})")
-    })
-}
-
-/// Reads the file that `--namespaces` names.
-pub(in crate::cli) fn namespaces_from_file(
-    path: &Path,
-    defaults: &Defaults,
-) -> anyhow::Result<NamespaceFile> {
-    let in_file = || format!("--namespaces {}", path.display());
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", in_file()))?;
-    NamespaceFile::keeping(&text, &defaults.label_keys()).with_context(in_file)
 }
 
 fn start_logging(format: LogFormat, level: &str) {

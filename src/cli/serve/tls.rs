@@ -12,6 +12,8 @@ use crate::certificates::reload::Renewal;
 use crate::certificates::self_managed::status::Status;
 use crate::certificates::self_managed::{Names, Settings, keep};
 use crate::certificates::serving::Serving;
+use crate::cli::args::kubeconfig::cluster_config;
+use crate::cli::args::time::time;
 use crate::metrics::certificates::Certificates as Figures;
 
 /// Where the serving certificate is from.
@@ -69,7 +71,7 @@ pub(super) struct SelfManaged {
     validating_webhook_configuration: String,
     /// How long both configurations trust a new authority before it is used, and the old one
     /// afterwards: more than an API server may take to see a change
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = super::limits::time)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time)]
     ca_overlap: Duration,
 }
 
@@ -124,7 +126,7 @@ async fn keep_for_ever(
 }
 
 async fn client() -> anyhow::Result<kube::Client> {
-    let config = super::cluster("keep the certificate in", "").await?;
+    let config = cluster_config("keep the certificate in", "").await?;
     kube::Client::try_from(config).context("cannot make a client of the cluster")
 }
 

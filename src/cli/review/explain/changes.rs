@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::profile_lines::{Place, Places};
+use super::profile_sources::{FieldSource, ProfileSources};
 use admission::adjusted::Adjusted;
 use admission::change::{By, Change};
 use admission::changed::{Action, Parts};
@@ -10,7 +10,7 @@ use admission::job::Role;
 
 /// A change, and what asks for it.
 #[derive(Serialize)]
-pub(super) struct Asked {
+pub(super) struct ExplainedChange {
     /// `pod`, `container` or `init container`.
     pub(super) place: String,
     pub(super) container: Option<String>,
@@ -22,17 +22,17 @@ pub(super) struct Asked {
     /// The part of the profile, or what else asks.
     pub(super) rule: String,
     /// Where the profile says it.
-    pub(super) profile: Option<Place>,
+    pub(super) profile: Option<FieldSource>,
     /// The annotation that changed the profile's value.
     pub(super) setting: Option<&'static str>,
 }
 
-impl Asked {
+impl ExplainedChange {
     pub(super) fn of(
         change: &Change<'_>,
         adjusted: Option<&Adjusted<'_>>,
-        places: &Places<'_>,
-    ) -> Asked {
+        sources: &ProfileSources<'_>,
+    ) -> ExplainedChange {
         let Parts {
             place,
             container,
@@ -47,14 +47,14 @@ impl Asked {
             // A volume without a word on it is there for a container's sake.
             let mut roles = Role::ALL.into_iter();
             match roles.find(|role| profile.containers.role(*role).home) {
-                Some(role) if path == ["home"] && !places.says(profile, &path) => {
-                    places.at(profile, &["containers", role.key(), "home"])
+                Some(role) if path == ["home"] && !sources.says(profile, &path) => {
+                    sources.at(profile, &["containers", role.key(), "home"])
                 }
-                _ => places.at(profile, &path),
+                _ => sources.at(profile, &path),
             }
         });
         let setting = adjusted.and_then(|adjusted| adjusted.setting_behind(change));
-        Asked {
+        ExplainedChange {
             place,
             container,
             field,

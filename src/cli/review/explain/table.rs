@@ -3,10 +3,10 @@
 
 use std::fmt::Write;
 
-use super::Explained;
-use super::changes::Asked;
-use super::profile_lines::Place;
-use super::values::{InProfile, Said};
+use super::changes::ExplainedChange;
+use super::explanation::Explanation;
+use super::profile_sources::FieldSource;
+use super::values::{ExplainedValue, ProfileValue};
 use crate::cli::output::{DENIED, HEADING, QUIET, visible};
 use admission::pod_security::Level;
 use admission::record::Violated;
@@ -22,7 +22,7 @@ const COLUMNS: usize = 80;
 const NARROWEST: usize = 24;
 const NEXT: usize = 4;
 
-impl Explained {
+impl Explanation {
     /// As a table for people. `violations` are those of the level.
     pub(in crate::cli) fn text(&self, violations: &[Violated]) -> String {
         let mut text = String::new();
@@ -35,20 +35,20 @@ impl Explained {
         for key in &self.unread {
             let _ = writeln!(text, "  {QUIET}nothing reads the {}{QUIET:#}", visible(key));
         }
-        let mut places: Vec<String> = Vec::new();
+        let mut headings: Vec<String> = Vec::new();
         for place in self.changes.iter().map(at) {
-            if !places.contains(&place) {
-                places.push(place);
+            if !headings.contains(&place) {
+                headings.push(place);
             }
         }
-        for place in places {
-            let here = self.changes.iter().filter(|asked| at(asked) == place);
+        for place in headings {
+            let here = self.changes.iter().filter(|change| at(change) == place);
             let here: Vec<_> = here.collect();
-            match here.iter().find_map(|asked| part_of_role(asked)) {
+            match here.iter().find_map(|change| part_of_role(change)) {
                 Some((role, _)) => heading(&mut text, &format!("{place}, by {role}")),
                 None => heading(&mut text, &place),
             }
-            let changes = here.into_iter().map(|asked| self.change(asked));
+            let changes = here.into_iter().map(|change| self.change(change));
             rows(&mut text, &changes.collect::<Vec<_>>());
         }
         self.judgement(&mut text, violations);
@@ -117,14 +117,14 @@ fn heading(text: &mut String, what: &str) {
 }
 
 /// The container of a change, and the part of the profile that is for it.
-fn at(asked: &Asked) -> String {
-    match &asked.container {
-        Some(container) => format!("{} {container}", asked.place),
-        None => asked.place.clone(),
+fn at(change: &ExplainedChange) -> String {
+    match &change.container {
+        Some(container) => format!("{} {container}", change.place),
+        None => change.place.clone(),
     }
 }
 
-fn value(said: &Said) -> Row {
+fn value(said: &ExplainedValue) -> Row {
     let shown = said.value.clone().unwrap_or_else(|| "-".to_owned());
     let who = match (said.source, &said.rule, said.argument) {
         ("argument", _, Some(argument)) => format!("argument {argument}"),
@@ -142,7 +142,7 @@ fn value(said: &Said) -> Row {
     lines.extend(said.remark.clone());
     lines.extend(said.unused.iter().map(|why| format!("not used: {why}")));
     let is_profiles = said.source == "profile";
-    for InProfile { value, place } in &said.in_profile {
+    for ProfileValue { value, place } in &said.in_profile {
         let place = format!("{} of {}", part(&place.field), brief(place));
         lines.push(match (is_profiles, said.in_profile.len()) {
             (true, 1) => place,
@@ -153,25 +153,25 @@ fn value(said: &Said) -> Row {
     [said.name.to_owned(), shown, lines.join("\n")]
 }
 
-impl Explained {
-    fn change(&self, asked: &Asked) -> Row {
-        let value = asked.value.as_deref().unwrap_or_default();
-        let value = match (asked.action, &asked.was) {
+impl Explanation {
+    fn change(&self, change: &ExplainedChange) -> Row {
+        let value = change.value.as_deref().unwrap_or_default();
+        let value = match (change.action, &change.was) {
             ("add", _) => format!("+ {value}"),
             ("remove", None) => format!("- {value}"),
             ("remove", Some(was)) => format!("removed (was {was})"),
             (_, Some(was)) => format!("{value} (was {was})"),
             (_, None) => value.to_owned(),
         };
-        let rule = match part_of_role(asked) {
+        let rule = match part_of_role(change) {
             Some((_, part)) => part,
-            None => &asked.rule,
+            None => &change.rule,
         };
-        let mut rule = match &asked.profile {
+        let mut rule = match &change.profile {
             Some(place) => format!("{rule} of {}", brief(place)),
             None => rule.to_owned(),
         };
-        if let Some(setting) = asked.setting {
+        if let Some(setting) = change.setting {
             let said = self.values.iter().find(|said| said.key == setting);
             let _ = match said.map(|said| (&said.rule, said.name)) {
                 Some((Some(rule_of), name)) => {
@@ -181,15 +181,15 @@ impl Explained {
             };
         }
         // As most are; 80 columns have no room for it.
-        let field = asked.field.strip_prefix("securityContext.");
-        [field.unwrap_or(&asked.field).to_owned(), value, rule]
+        let field = change.field.strip_prefix("securityContext.");
+        [field.unwrap_or(&change.field).to_owned(), value, rule]
     }
 }
 
 /// `containers.build` and `set`, of a rule for containers.
-fn part_of_role(asked: &Asked) -> Option<(&str, &str)> {
-    let is_of_role = asked.container.is_some() && asked.rule.starts_with("containers.");
-    is_of_role.then(|| asked.rule.rsplit_once('.')).flatten()
+fn part_of_role(change: &ExplainedChange) -> Option<(&str, &str)> {
+    let is_of_role = change.container.is_some() && change.rule.starts_with("containers.");
+    is_of_role.then(|| change.rule.rsplit_once('.')).flatten()
 }
 
 /// `containers.build.set` of a field in it; of another the field.
@@ -203,7 +203,7 @@ fn part(field: &str) -> String {
 }
 
 /// A profile's name, and the line of its file.
-fn brief(place: &Place) -> String {
+fn brief(place: &FieldSource) -> String {
     match place.line {
         Some(line) => format!("{}:{line}", place.profile),
         None => place.profile.clone(),
@@ -211,7 +211,7 @@ fn brief(place: &Place) -> String {
 }
 
 /// A profile's name, and where it comes from.
-fn source(place: &Place) -> String {
+fn source(place: &FieldSource) -> String {
     match &place.file {
         Some(file) => format!("{} ({file})", place.profile),
         None => format!("{} (built in)", place.profile),

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::Asking;
-use super::profile_lines::{Place, Places};
+use super::inputs::Inputs;
+use super::profile_sources::{FieldSource, ProfileSources};
 use admission::policy::{LEVEL, MODE, PROFILE, Policy, RUNNER, Source, is_clusters_own};
 use admission::profile::{Profile, Setting};
 use admission::text::bounded;
@@ -12,7 +12,7 @@ use admission::unread::{self, Kind};
 /// A value, and who says it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Said {
+pub(super) struct ExplainedValue {
     pub(super) name: &'static str,
     pub(super) value: Option<String>,
     /// `label`, `annotation`, `rule`, `argument`, `profile` or `podseal`.
@@ -26,7 +26,7 @@ pub(super) struct Said {
     /// Why the value is not used in this pod, as a clause.
     pub(super) unused: Option<String>,
     /// What the profile says, and where; more than one where it says several.
-    pub(super) in_profile: Vec<InProfile>,
+    pub(super) in_profile: Vec<ProfileValue>,
     /// For people: what is to be known where nobody says it.
     #[serde(skip)]
     pub(super) remark: Option<String>,
@@ -34,29 +34,29 @@ pub(super) struct Said {
 
 /// The profile's own value of a setting.
 #[derive(Serialize)]
-pub(super) struct InProfile {
+pub(super) struct ProfileValue {
     pub(super) value: String,
     #[serde(flatten)]
-    pub(super) place: Place,
+    pub(super) place: FieldSource,
 }
 
 /// Every value of the namespace; of one that does not opt in, why.
 pub(super) fn values(
     policy: Option<&Policy<'_>>,
-    asking: &Asking<'_>,
-    places: &Places<'_>,
-) -> Vec<Said> {
+    inputs: &Inputs<'_>,
+    sources: &ProfileSources<'_>,
+) -> Vec<ExplainedValue> {
     let Some(policy) = policy else {
-        return vec![none(asking)];
+        return vec![value_without_profile(inputs)];
     };
-    let profile = by(asking, "profile", PROFILE, policy.source_of_label(PROFILE));
-    let level = by(asking, "level", LEVEL, policy.source_of_label(LEVEL));
-    let mode = by(asking, "mode", MODE, policy.source_of_label(MODE));
-    let runner = by(asking, "runner", RUNNER, policy.source_of_runner());
+    let profile = value_from(inputs, "profile", PROFILE, policy.source_of_label(PROFILE));
+    let level = value_from(inputs, "level", LEVEL, policy.source_of_label(LEVEL));
+    let mode = value_from(inputs, "mode", MODE, policy.source_of_label(MODE));
+    let runner = value_from(inputs, "runner", RUNNER, policy.source_of_runner());
     let shown = |text: &str| Some(bounded(text).into_owned());
     let runners = policy.source_of_runner() != Source::Nobody;
     let mut values = vec![
-        Said {
+        ExplainedValue {
             value: shown(policy.name),
             remark: policy
                 .profile
@@ -64,18 +64,18 @@ pub(super) fn values(
                 .then(|| "there is no such profile".to_owned()),
             ..profile
         },
-        Said {
+        ExplainedValue {
             value: shown(policy.level.name()),
             ..level
         },
-        Said {
+        ExplainedValue {
             value: shown(policy.mode.name()),
             ..mode
         },
-        Said {
+        ExplainedValue {
             value: policy.runners().and_then(shown),
             remark: (!runners).then(|| {
-                let needed = asking.settings.require_runner && policy.trusts_labels();
+                let needed = inputs.settings.require_runner && policy.trusts_labels();
                 if needed {
                     "no one, so jobs are denied (--require-runner)".to_owned()
                 } else {
@@ -86,7 +86,7 @@ pub(super) fn values(
         },
     ];
     for setting in Setting::ALL {
-        values.push(of_setting(setting, policy, asking, places));
+        values.push(of_setting(setting, policy, inputs, sources));
     }
     values
 }
@@ -94,14 +94,14 @@ pub(super) fn values(
 fn of_setting(
     setting: Setting,
     policy: &Policy<'_>,
-    asking: &Asking<'_>,
-    places: &Places<'_>,
-) -> Said {
+    inputs: &Inputs<'_>,
+    sources: &ProfileSources<'_>,
+) -> ExplainedValue {
     let key = setting.annotation();
-    let mut said = by(asking, setting.name(), key, policy.source_of(setting));
+    let mut said = value_from(inputs, setting.name(), key, policy.source_of(setting));
     let in_profile = match policy.profile {
         None => Ok(Vec::new()),
-        Some(profile) => in_profile(setting, profile, places),
+        Some(profile) => in_profile(setting, profile, sources),
     };
     said.value = policy
         .setting(setting)
@@ -126,7 +126,7 @@ fn of_setting(
             said.remark = Some(format!("over {path}: podseal's default"));
         }
         said.value = Some(said.value.unwrap_or_else(|| path.clone()));
-        let home = asking.jobs_home.map(bounded);
+        let home = inputs.jobs_home.map(bounded);
         said.unused = home.map(|home| format!("build has the HOME {home} of its own"));
     }
     said
@@ -136,11 +136,11 @@ fn of_setting(
 fn in_profile(
     setting: Setting,
     profile: &Profile,
-    places: &Places<'_>,
-) -> Result<Vec<InProfile>, &'static str> {
-    let at = |value: String, path: &[&str]| InProfile {
+    sources: &ProfileSources<'_>,
+) -> Result<Vec<ProfileValue>, &'static str> {
+    let at = |value: String, path: &[&str]| ProfileValue {
         value,
-        place: places.at(profile, path),
+        place: sources.at(profile, path),
     };
     match setting {
         Setting::RunAsUser => {
@@ -154,7 +154,7 @@ fn in_profile(
         }
         Setting::Home if profile.gives_home() => {
             let path = ["home", "path"];
-            let said = places.says(profile, &path);
+            let said = sources.says(profile, &path);
             let said = said.then(|| at(profile.home.path.clone(), &path));
             Ok(said.into_iter().collect())
         }
@@ -168,28 +168,33 @@ fn in_profile(
 }
 
 /// The values of a namespace that nobody gives a profile.
-fn none(asking: &Asking<'_>) -> Said {
-    let rules = asking.settings.defaults.rules().len();
+fn value_without_profile(inputs: &Inputs<'_>) -> ExplainedValue {
+    let rules = inputs.settings.defaults.rules().len();
     let remark = match rules {
-        _ if is_clusters_own(&asking.namespace.name) => {
+        _ if is_clusters_own(&inputs.namespace.name) => {
             "the namespace is the cluster's own, which no default rule is for".to_owned()
         }
         0 => format!("no label {PROFILE}, and there are no default rules"),
         1 => format!("no label {PROFILE}, and the one default rule is for others"),
         rules => format!("no label {PROFILE}, and the {rules} default rules are for others"),
     };
-    Said {
+    ExplainedValue {
         remark: Some(remark),
-        ..by(asking, "profile", PROFILE, Source::Nobody)
+        ..value_from(inputs, "profile", PROFILE, Source::Nobody)
     }
 }
 
-fn by(asking: &Asking<'_>, name: &'static str, key: &'static str, source: Source<'_>) -> Said {
+fn value_from(
+    inputs: &Inputs<'_>,
+    name: &'static str,
+    key: &'static str,
+    source: Source<'_>,
+) -> ExplainedValue {
     let argument = match source {
-        Source::Label | Source::Annotation => asking.arguments.get(key).copied(),
+        Source::Label | Source::Annotation => inputs.arguments.get(key).copied(),
         Source::Rule(_) | Source::Nobody => None,
     };
-    Said {
+    ExplainedValue {
         name,
         value: None,
         source: match (source, argument) {
@@ -213,8 +218,8 @@ fn by(asking: &Asking<'_>, name: &'static str, key: &'static str, source: Source
 
 /// The keys of the namespace that begin with `podseal.io/` and mean nothing
 /// there: misspelt, a label for an annotation, or of a namespace without a profile.
-pub(super) fn unread(asking: &Asking<'_>, opts_in: bool) -> Vec<String> {
-    let (namespace, defaults) = (asking.namespace, asking.settings.defaults);
+pub(super) fn unread(inputs: &Inputs<'_>, opts_in: bool) -> Vec<String> {
+    let (namespace, defaults) = (inputs.namespace, inputs.settings.defaults);
     let shown = |(kind, key): (Kind, &str)| format!("{} {}", kind.name(), bounded(key));
     let annotations = namespace.annotations.keys().map(String::as_str);
     // Of a level or mode without a profile there is a warning.

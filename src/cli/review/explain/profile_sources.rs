@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::cli::args::policy::Read;
+use crate::cli::args::policy::LoadedFolder;
 use admission::profile::{BUILT_IN, Profile, Profiles, Written};
 
 /// Who says a field, and where.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Place {
+pub(super) struct FieldSource {
     /// The profile whose word it is: the namespace's, or one that it extends.
     pub(super) profile: String,
     /// The field, from the profile's top; empty for the profile itself.
@@ -21,13 +21,13 @@ pub(super) struct Place {
 }
 
 /// The profiles, as they were written, and the files they were read from.
-pub(super) struct Places<'q> {
+pub(super) struct ProfileSources<'q> {
     profiles: &'q Profiles,
     written: BTreeMap<String, (Option<&'q str>, Written)>,
 }
 
-impl<'q> Places<'q> {
-    pub(super) fn of(profiles: &'q Profiles, read: Option<&'q Read>) -> Places<'q> {
+impl<'q> ProfileSources<'q> {
+    pub(super) fn of(profiles: &'q Profiles, read: Option<&'q LoadedFolder>) -> ProfileSources<'q> {
         let files = read.map(|read| read.files.as_slice()).unwrap_or_default();
         let files = files
             .iter()
@@ -37,21 +37,21 @@ impl<'q> Places<'q> {
             let written = Written::from_yaml(text).ok()?;
             Some((written.name.clone(), (file, written)))
         });
-        Places {
+        ProfileSources {
             profiles,
             written: written.collect(),
         }
     }
 
     /// Who of `profile` and those it extends says what is at `path`.
-    pub(super) fn at(&self, profile: &Profile, path: &[&str]) -> Place {
+    pub(super) fn at(&self, profile: &Profile, path: &[&str]) -> FieldSource {
         let origin = match self.speaker(profile, path) {
             Some(profile) => &profile.name,
             None => self.profiles.origin(profile, path),
         };
         let (file, written) = self.file(origin).unzip();
         let position = written.and_then(|written| written.position(path));
-        Place {
+        FieldSource {
             profile: origin.to_owned(),
             field: path.join("."),
             file: file.map(str::to_owned),
@@ -87,9 +87,9 @@ impl<'q> Places<'q> {
         Some(((*file)?, written))
     }
 
-    /// The places of `profile`, of the one it extends, and so on.
-    pub(super) fn chain(&self, profile: &Profile) -> Vec<Place> {
-        let place = |profile: &Profile| Place {
+    /// The sources of `profile`, of the one it extends, and so on.
+    pub(super) fn chain(&self, profile: &Profile) -> Vec<FieldSource> {
+        let place = |profile: &Profile| FieldSource {
             profile: profile.name.clone(),
             field: String::new(),
             file: self.file(&profile.name).map(|(file, _)| file.to_owned()),
