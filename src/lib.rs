@@ -7,30 +7,34 @@
 //! bytes ─▶ Request ─▶ Job ─▶ Policy ─▶ Changes ─▶ Decision ─▶ response + record
 //!          └───────────────────── crates/admission ──────────────────────────┘
 //!                              ▲
-//!                  Namespace ──┘  cluster/ (watch cache, live GET, or a file)
+//!                  Namespace ──┘  namespaces/ (watch cache, live GET, or a file)
 //! ```
 //!
 //! | room | what it does |
 //! |---|---|
 //! | `crates/admission` | decides: profiles, changes, sentences, the response and the record; no I/O |
-//! | [`webhook`] | serves: TLS, HTTP, the log |
-//! | [`cluster`] | knows namespaces: from the API server, or from a file |
+//! | [`server`] | accepts connections: TLS, HTTP/1.1 and HTTP/2, limits, the orderly end |
+//! | [`webhook`] | answers reviews |
+//! | [`fairness`] | who shares what with whom |
+//! | [`logging`] | the log, and lines of it that any client can cause |
+//! | [`namespaces`] | knows namespaces: from the API server, or from a file |
+//! | [`kubernetes`] | talks to the API server |
 //! | [`certificates`] | the serving certificate and its sources |
-//! | [`rules`] | what an administrator says in files: profiles, defaults |
-//! | `folders` | watches the folders of files |
+//! | [`live_config`] | what an administrator says in files: profiles and default rules, reloaded |
 //! | [`metrics`] | counts what podseal does, for Prometheus |
-//! | [`status`] | tells how podseal is: probes and metrics, on a port of their own |
+//! | [`health`] | tells how podseal is: probes and metrics, on a port of their own |
 //! | [`probe`] | asks a podseal as an API server would, to see whether it answers |
-//! | [`seldom`] | lines of the log that anybody can cause |
 //! | [`cli`] | the commands and what they print |
 
 pub mod certificates;
 pub mod cli;
-pub mod cluster;
-mod folders;
+pub mod fairness;
+pub mod health;
+pub mod kubernetes;
+pub mod live_config;
+pub mod logging;
 pub mod metrics;
+pub mod namespaces;
 pub mod probe;
-pub mod rules;
-pub mod seldom;
-pub mod status;
+pub mod server;
 pub mod webhook;

@@ -11,7 +11,7 @@ fn main() -> ExitCode {
         Command::Review(args) => cli::report(cli::review::run(&args)),
         Command::Probe(args) => cli::report(cli::probe::run(args)),
         Command::Profiles(args) => cli::report(cli::profiles::run(&args)),
-        Command::Rules(args) => cli::report(cli::webhook_paths::run(&args)),
+        Command::Rules(args) => cli::report(cli::rules::run(&args)),
         Command::Completions { shell } => cli::report(cli::completions(shell)),
     }
 }

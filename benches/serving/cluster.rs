@@ -2,19 +2,20 @@
 //! be ready.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use reqwest::Method;
 use serde::Serialize;
 use support::controlplane::{ADMIN, ControlPlane, PODSEAL};
 
-use super::Effort;
-use super::cost::{median, say};
-use super::creation::{self, Creation};
+use super::cost::say;
+use super::creation::{self, Creation, milliseconds};
 use super::identity::Identity;
 use super::load::{Load, Protocol, Until};
+use super::options::{self, Effort};
 use super::reviews::{self, NAMESPACE, Reviews};
 use super::server::{Memory, Server};
+use super::turn::median;
 
 /// How many requests fill the API server with namespaces at once.
 const HANDS: usize = 8;
@@ -41,7 +42,7 @@ pub(crate) fn measure(effort: &Effort, identity: &Identity, reviews: &Reviews) -
     create(&plane, NAMESPACE);
     say("the start");
     let ready_ms = time_to_ready(effort, &plane, identity);
-    let creation = creation::measure(effort, &plane, identity);
+    let creation = creation::measure(effort, &plane, identity, &podseal(&plane, identity));
     say(&format!("with {} namespaces", effort.namespaces));
     fill(&plane, effort.namespaces - 1);
     let ready_with_all_ms = time_to_ready(effort, &plane, identity);
@@ -55,8 +56,8 @@ pub(crate) fn measure(effort: &Effort, identity: &Identity, reviews: &Reviews) -
 }
 
 /// podseal for the cluster.
-pub(crate) fn podseal(plane: &ControlPlane, identity: &Identity) -> Server {
-    let mut command = super::podseal(&super::binary(), identity);
+fn podseal(plane: &ControlPlane, identity: &Identity) -> Server {
+    let mut command = options::podseal(&options::binary(), identity);
     command.env("KUBECONFIG", plane.kubeconfig(PODSEAL));
     Server::start(&command)
 }
@@ -128,9 +129,4 @@ fn memory(
         memory.push((effort.reviews_in_memory / 4 * quarter, server.memory()));
     }
     memory
-}
-
-/// As reports tell it.
-pub(crate) fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
 }

@@ -8,9 +8,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::cost::{Turn, median};
 use super::load::Protocol;
 use super::table::Table;
+use super::turn::{Turn, median};
 
 /// One metric of one path, by one protocol.
 #[derive(Debug, Serialize)]

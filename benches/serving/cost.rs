@@ -7,13 +7,14 @@ use std::process::Command;
 
 use serde::Serialize;
 
-use super::Effort;
 use super::comparison::{self, Compared};
 use super::identity::Identity;
 use super::load::{Load, Outcome, Protocol, Until};
 use super::noop::NoOp;
+use super::options::{self, Effort};
 use super::reviews::{self, Reviews};
 use super::server::Server;
+use super::turn::{Turn, median};
 
 /// The no-ops, as subjects.
 pub(crate) const CONSTANT: &str = "no-op: constant";
@@ -49,17 +50,6 @@ pub(crate) struct Costs {
     pub(crate) compared: Vec<Compared>,
 }
 
-/// What one turn of a subject took.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Turn {
-    /// CPU seconds of the process for 1,000 reviews.
-    pub(crate) cpu_per_1000: f64,
-    /// What came of asking as fast as it answers.
-    pub(crate) outcome: Outcome,
-    /// Bytes in memory afterwards.
-    pub(crate) resident: u64,
-}
-
 /// A subject that is asked.
 type Subject<'s> = (&'static str, Load<'s>);
 
@@ -74,7 +64,7 @@ impl Podseal {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         let namespace = reviews::namespace(reviews::NAMESPACE).to_string();
         std::fs::write(&file, namespace).expect("the file can be written");
-        let mut command = super::podseal(binary, identity);
+        let mut command = options::podseal(binary, identity);
         command.arg("--namespaces").arg(file.path());
         let server = Server::start(&command);
         reviews.check(&server, identity);
@@ -112,8 +102,8 @@ pub(crate) fn measure(effort: &Effort, identity: &Identity, reviews: &Reviews) -
     let constant = Server::start(&no_op(NoOp::Constant));
     let parsing = Server::start(&no_op(NoOp::Parsing));
     let start = |binary: &Path| Podseal::start(binary, identity, reviews);
-    let podseal = start(&super::binary());
-    let baselines = super::baseline().map(|binary| (start(&binary), start(&binary)));
+    let podseal = start(&options::binary());
+    let baselines = options::baseline().map(|binary| (start(&binary), start(&binary)));
     let mut subjects = vec![
         (CONSTANT, load(&constant, "/", reviews.mutate())),
         (PARSING, load(&parsing, "/", reviews.mutate())),
@@ -202,12 +192,6 @@ fn cost(
         per_second,
         at_a_quarter: load.run(identity, Until::Rate(requests, quarter)),
     }
-}
-
-/// The middle of `values`.
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// Tells whoever waits what is being measured.

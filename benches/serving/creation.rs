@@ -1,16 +1,15 @@
 //! What the creation of a pod takes longer where podseal is called.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::json;
 use support::controlplane::{ADMIN, ControlPlane, await_condition};
 use support::podseal::registered;
 
-use super::Effort;
-use super::cluster::{milliseconds, podseal};
 use super::cost::say;
 use super::identity::Identity;
+use super::options::Effort;
 use super::reviews::{self, NAMESPACE};
 use super::server::Server;
 
@@ -33,11 +32,15 @@ pub(crate) struct Creation {
 }
 
 /// Tries a pod in a namespace that opts in and in one that does not, by turns.
-pub(crate) fn measure(effort: &Effort, plane: &ControlPlane, identity: &Identity) -> Creation {
+pub(crate) fn measure(
+    effort: &Effort,
+    plane: &ControlPlane,
+    identity: &Identity,
+    podseal: &Server,
+) -> Creation {
     say("the creation of pods");
-    let server = podseal(plane, identity);
-    server.await_ready();
-    plane.apply(ADMIN, &registration(&server, identity));
+    podseal.await_ready();
+    plane.apply(ADMIN, &registration(podseal, identity));
     let elsewhere = json!({
         "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ELSEWHERE},
     });
@@ -110,4 +113,9 @@ fn registration(server: &Server, identity: &Identity) -> String {
 fn percentile(values: &mut [f64], percent: usize) -> f64 {
     values.sort_by(f64::total_cmp);
     values[(values.len() * percent).div_ceil(100).saturating_sub(1)]
+}
+
+/// As reports tell it.
+pub(crate) fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }

@@ -5,6 +5,8 @@ use std::process::Command;
 use procfs::Current;
 use serde::Serialize;
 
+use super::options;
+
 /// The machine, the day and the program.
 #[derive(Debug, Serialize)]
 pub(crate) struct Machine {
@@ -40,8 +42,8 @@ impl Machine {
             memory: memory.mem_total,
             kernel: format!("{}.{}.{}", kernel.major, kernel.minor, kernel.patch),
             date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
-            podseal: version(&mut Command::new(super::binary())),
-            baseline: super::baseline().map(|binary| version(&mut Command::new(binary))),
+            podseal: version(&mut Command::new(options::binary())),
+            baseline: options::baseline().map(|binary| version(&mut Command::new(binary))),
             oha: version(&mut super::load::oha()),
             quick,
         }

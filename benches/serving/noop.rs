@@ -18,9 +18,9 @@ use axum::routing::post;
 use podseal::certificates::identity::Identity as Serving;
 use podseal::certificates::serving;
 use podseal::metrics::Metrics;
-use podseal::webhook::body::LARGEST;
-use podseal::webhook::limits::Limits;
-use podseal::webhook::server::Server;
+use podseal::server::Server;
+use podseal::server::limits::ConnectionLimits;
+use podseal::webhook::body::MAX_BODY_BYTES;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -62,7 +62,7 @@ impl NoOp {
             NoOp::Constant => Router::new().route("/", post(constant)),
             NoOp::Parsing => Router::new().route("/", post(parsing)),
         };
-        router.layer(axum::extract::DefaultBodyLimit::max(LARGEST))
+        router.layer(axum::extract::DefaultBodyLimit::max(MAX_BODY_BYTES))
     }
 }
 
@@ -105,10 +105,10 @@ pub(crate) fn run(arguments: &[String]) {
         eprintln!("{}", json!({"message": "serving", "address": address}));
         let source = serving::Serving::default();
         source.present(identity);
-        let metrics = Metrics::new(Profiles::built_in(), source.current());
+        let metrics = Metrics::new(Profiles::built_in(), source.expiry());
         let server = Server {
             certificate: source.current(),
-            limits: Limits::default(),
+            limits: ConnectionLimits::default(),
             metrics: metrics.connections,
         };
         server

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anstyle::Style;
 use anyhow::{Context, bail};
-use podseal::cli::render::{self, CHANGED, DENIED, QUIET};
+use podseal::cli::output::{self, CHANGED, DENIED, QUIET};
 use serde_json::{Value, json};
 
 use server::{Answer, Server};
@@ -42,7 +42,7 @@ async fn demo() -> anyhow::Result<()> {
         told.with_context(|| format!("step {}", index + 1))?;
     }
     server.stop().await?;
-    render::print(&format!(
+    output::print(&format!(
         "podseal got SIGTERM, and ended in order.\n\n{BOLD}What to try next{BOLD:#}\n{NEXT}"
     ))
 }
@@ -53,7 +53,7 @@ fn introduce(address: &str) -> anyhow::Result<()> {
          GitLab Runner 19.4 creates; each is sent as the API server would send it. A decision \
          record is what podseal logs, one line a pod; in it, … stands for what is told above it."
     );
-    render::print(&format!(
+    output::print(&format!(
         "{BOLD}{} job pods meet podseal{BOLD:#}\n{}\n",
         STORY.len(),
         wrapped(&told, "  ")
@@ -92,7 +92,7 @@ async fn tell(server: &mut Server, step: &Step, number: usize) -> anyhow::Result
                 )?;
             }
             if diff {
-                write!(text, "\n{}", render::diff(&pod, after, "   "))?;
+                write!(text, "\n{}", output::diff(&pod, after, "   "))?;
             }
         }
         (End::Denied, Answer::Denied { webhook, message }) => {
@@ -113,7 +113,7 @@ async fn tell(server: &mut Server, step: &Step, number: usize) -> anyhow::Result
         None => logged,
     };
     write!(text, "\n{QUIET}{}{QUIET:#}", wrapped(&record, "   "))?;
-    render::print(&format!("{text}\n"))
+    output::print(&format!("{text}\n"))
 }
 
 /// The names of the privileged containers.

@@ -9,12 +9,14 @@
 //! | [`pem`] | what a file holds, or holds instead |
 //! | [`serving`] | what is served, and how it changes while serving |
 //! | [`files`] | the certificate, and the authorities of clients, from files |
-//! | [`renewal`] | notices when the files change, and reads them again |
+//! | [`reload`] | notices when the files change, and reads them again |
+//! | `recording_verifier` | verifies a server's certificate where podseal is the client |
 //! | [`self_managed`] | an authority and a certificate of podseal's own, in a Secret |
 
 pub mod files;
 pub mod identity;
 pub mod pem;
-pub mod renewal;
+pub(crate) mod recording_verifier;
+pub mod reload;
 pub mod self_managed;
 pub mod serving;

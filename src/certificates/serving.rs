@@ -1,6 +1,7 @@
 //! What is served now, and how it changes while serving.
 
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
@@ -26,12 +27,12 @@ pub type Current = watch::Receiver<Option<Arc<Served>>>;
 /// The side of [`Current`] that changes it.
 #[derive(Debug, Clone)]
 pub struct Serving {
-    parts: Arc<Mutex<Parts>>,
+    parts: Arc<Mutex<ServingParts>>,
     current: watch::Sender<Option<Arc<Served>>>,
 }
 
 #[derive(Debug, Default)]
-struct Parts {
+struct ServingParts {
     identity: Option<Identity>,
     clients: Option<Arc<dyn ClientCertVerifier>>,
 }
@@ -56,6 +57,15 @@ impl Serving {
         self.current.subscribe()
     }
 
+    /// Reads when the certificate in use expires; none while there is none.
+    pub fn expiry(&self) -> impl Fn() -> Option<SystemTime> + Send + Sync + use<> {
+        let current = self.current();
+        move || {
+            let served = current.borrow().clone();
+            served.map(|served| served.identity.not_after())
+        }
+    }
+
     /// Serves `identity` from the next handshake on.
     pub fn present(&self, identity: Identity) {
         self.change(|parts| parts.identity = Some(identity));
@@ -76,7 +86,7 @@ impl Serving {
         Ok(())
     }
 
-    fn change(&self, change: impl FnOnce(&mut Parts)) {
+    fn change(&self, change: impl FnOnce(&mut ServingParts)) {
         let mut parts = self.parts.lock().expect("no holder panics");
         change(&mut parts);
         if let Some(identity) = &parts.identity {

@@ -1,29 +1,24 @@
-//! The commands, and what they print.
+//! The commands, and what they print. Each has a folder.
+//!
+//! | folder or file | what it does |
+//! |---|---|
+//! | [`serve`], [`review`], [`probe`], [`profiles`], [`rules`] | a command each |
+//! | `args` | arguments that several commands share |
+//! | [`output`] | what they print, and their exit codes |
 
-use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 
-mod certificates;
-mod checked;
-mod explained;
-pub mod input;
-mod limits;
-mod listen;
+mod args;
+pub mod output;
 pub mod probe;
 pub mod profiles;
-pub mod render;
 pub mod review;
-mod reviewed;
-mod rules;
+pub mod rules;
 pub mod serve;
-mod signals;
-pub mod webhook_paths;
 
-/// The exit code of an input or a setting that cannot be used.
-pub const UNUSABLE: u8 = 2;
+use self::output::{ERROR, UNUSABLE, write_out};
 
 const LONG_ABOUT: &str = "\
 Makes Podman work inside GitLab Runner job pods on Kubernetes.
@@ -66,19 +61,19 @@ pub struct Cli {
 pub enum Command {
     /// Serve the admission webhook over TLS
     #[command(long_about = serve::LONG_ABOUT)]
-    Serve(Box<serve::Args>),
+    Serve(Box<serve::ServeArgs>),
     /// Show what the webhook would answer for pods in files
     #[command(long_about = review::LONG_ABOUT)]
-    Review(review::Args),
+    Review(review::ReviewArgs),
     /// Ask a podseal as an API server would, and tell whether it answers
     #[command(long_about = probe::LONG_ABOUT)]
-    Probe(probe::Args),
+    Probe(probe::ProbeArgs),
     /// List the profiles, or print one as YAML
     #[command(long_about = profiles::LONG_ABOUT)]
-    Profiles(profiles::Args),
+    Profiles(profiles::ProfilesArgs),
     /// Check default rules, and print the paths to register for them
-    #[command(long_about = webhook_paths::LONG_ABOUT)]
-    Rules(webhook_paths::Args),
+    #[command(long_about = rules::LONG_ABOUT)]
+    Rules(rules::RulesArgs),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  source <(podseal completions bash)")]
     Completions {
@@ -107,19 +102,10 @@ pub fn report(ended: anyhow::Result<ExitCode>) -> ExitCode {
     }
 }
 
-const ERROR: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
-
 /// A reader that has seen enough (`podseal … | head`) is no failure.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
         .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
-fn write_out(bytes: &[u8]) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(bytes)
-        .and_then(|()| out.flush())
-        .context("cannot write to standard output")
 }

@@ -9,8 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::label::{Label, label};
-use super::series::{Counters, Moments, unix_seconds};
-use crate::certificates::serving::Current;
+use super::series::{Counters, Timestamps, unix_seconds};
 
 label! {
     /// An authority whose certificate can expire.
@@ -63,27 +62,36 @@ label! {
 
 /// The figures of certificates.
 #[derive(Debug, Clone, Default)]
-pub struct Certificates {
-    authorities: Moments<(Authority,)>,
+pub struct CertificateMetrics {
+    authorities: Timestamps<(Authority,)>,
     reloads: Counters<(Material, Reload)>,
-    failing: Failing,
+    failing: ReloadFailing,
     upkeep: Counters<(Upkeep,)>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Failing([Gauge; Material::ALL.len()]);
+struct ReloadFailing([Gauge; Material::ALL.len()]);
 
-/// Read where it stands, so that nobody has to keep a copy right.
-#[derive(Debug)]
-struct Expiry(Current);
+/// Reads when the serving certificate expires, so that there is no copy to keep
+/// in step.
+struct Expiry<F>(F);
 
-impl Certificates {
-    pub(super) fn register(registry: &mut Registry, certificate: Current) -> Certificates {
-        let certificates = Certificates::default();
+impl<F> fmt::Debug for Expiry<F> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Expiry")
+    }
+}
+
+impl CertificateMetrics {
+    pub(super) fn register(
+        registry: &mut Registry,
+        expiry: impl Fn() -> Option<SystemTime> + Send + Sync + 'static,
+    ) -> CertificateMetrics {
+        let certificates = CertificateMetrics::default();
         registry.register(
             "certificate_expiry_timestamp_seconds",
             "When the serving certificate expires; absent while there is none",
-            Expiry(certificate),
+            Expiry(expiry),
         );
         registry.register(
             "ca_expiry_timestamp_seconds",
@@ -114,12 +122,12 @@ impl Certificates {
     }
 
     /// The upkeep of a self-managed certificate did this.
-    pub fn keeps(&self, what: Upkeep) {
+    pub fn count_upkeep(&self, what: Upkeep) {
         self.upkeep.count((what,));
     }
 
     /// How often it did.
-    pub fn kept(&self, what: Upkeep) -> u64 {
+    pub fn upkeep_count(&self, what: Upkeep) -> u64 {
         self.upkeep.get((what,))
     }
 
@@ -141,7 +149,7 @@ impl Certificates {
     }
 }
 
-impl EncodeMetric for Failing {
+impl EncodeMetric for ReloadFailing {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         for (material, gauge) in Material::ALL.iter().zip(&self.0) {
             let labels = [(Material::NAME, material.value())];
@@ -155,11 +163,10 @@ impl EncodeMetric for Failing {
     }
 }
 
-impl EncodeMetric for Expiry {
+impl<F: Fn() -> Option<SystemTime>> EncodeMetric for Expiry<F> {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let served = self.0.borrow().clone();
-        match served {
-            Some(served) => encoder.encode_gauge(&unix_seconds(served.identity.not_after())),
+        match (self.0)() {
+            Some(expiry) => encoder.encode_gauge(&unix_seconds(expiry)),
             None => Ok(()),
         }
     }

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | [`label`] | labels whose values are known from the start |
 //! | [`series`], [`durations`] | what is counted and measured by such labels, without a lock |
-//! | [`requests`], [`connections`], [`certificates`], `namespaces`, `process` | the figures |
+//! | [`requests`], [`connections`], [`certificates`], [`profiles`], [`namespaces`], `process` | the figures |
 //! | [`exposition`] | the formats |
 //!
-//! [`Metrics`] is made once and handed to everybody who has something to count.
+//! [`Metrics`] is made once, and handed to everything that counts. It imports
+//! nothing of the server: labels are enums of this folder or of the core, and
+//! what is read at a scrape is read by a function that [`Metrics`] is given.
 //! `docs/metrics.md` says what question each figure answers.
 
 pub mod certificates;
@@ -15,43 +17,50 @@ pub mod connections;
 pub mod durations;
 pub mod exposition;
 pub mod label;
-mod namespaces;
+pub mod namespaces;
 mod process;
 pub mod profiles;
 pub mod requests;
 pub mod series;
 
+use std::time::SystemTime;
+
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use self::certificates::Certificates;
-use self::connections::Connections;
+use self::certificates::CertificateMetrics;
+use self::connections::ConnectionMetrics;
 use self::exposition::{Format, into_prometheus};
+use self::namespaces::{CacheState, LookUps};
 use self::process::ThisProcess;
-use self::requests::Requests;
-use crate::certificates::serving::Current;
-use crate::cluster::namespaces::Namespaces;
+use self::profiles::ProfileMetrics;
+use self::requests::RequestMetrics;
 use admission::profile::Profiles;
 
 /// Everything that is counted.
 #[derive(Debug)]
 pub struct Metrics {
     /// Requests, and what was decided.
-    pub requests: Requests,
+    pub requests: RequestMetrics,
     /// Connections and handshakes.
-    pub connections: Connections,
+    pub connections: ConnectionMetrics,
     /// Certificates and their files.
-    pub certificates: Certificates,
+    pub certificates: CertificateMetrics,
     /// Profiles and their files.
-    pub profiles: profiles::Profiles,
+    pub profiles: ProfileMetrics,
+    /// Look-ups of namespaces.
+    pub look_ups: LookUps,
     registry: Registry,
 }
 
 impl Metrics {
-    /// Figures that are all zero, of a podseal that knows `profiles` and serves
-    /// with `certificate`.
-    pub fn new(profiles: &Profiles, certificate: Current) -> Metrics {
+    /// Figures that are all zero, of a podseal that knows `profiles` and whose
+    /// serving certificate expires at what `expiry` says, if there is one.
+    pub fn new(
+        profiles: &Profiles,
+        expiry: impl Fn() -> Option<SystemTime> + Send + Sync + 'static,
+    ) -> Metrics {
         let mut all = Registry::default();
         let registry = all.sub_registry_with_prefix("podseal");
         let build = vec![
@@ -60,29 +69,28 @@ impl Metrics {
         ];
         registry.register("build", "The running build", Info::new(build));
         let (requests, connections) = (
-            Requests::register(registry, profiles),
-            Connections::register(registry),
+            RequestMetrics::register(registry, profiles),
+            ConnectionMetrics::register(registry),
         );
-        let certificates = Certificates::register(registry, certificate);
+        let certificates = CertificateMetrics::register(registry, expiry);
         let by_name = requests.changes.clone();
         let registry = all.sub_registry_with_prefix("podseal");
-        let of_profiles = profiles::Profiles::register(registry, by_name);
+        let of_profiles = ProfileMetrics::register(registry, by_name);
+        let look_ups = namespaces::register_look_ups(registry);
         all.register_collector(Box::new(ThisProcess::new()));
         Metrics {
             requests,
             connections,
             certificates,
             profiles: of_profiles,
+            look_ups,
             registry: all,
         }
     }
 
-    /// Shows the figures of `namespaces`, too.
-    pub fn show_namespaces(&mut self, namespaces: Namespaces) {
-        namespaces::register(
-            self.registry.sub_registry_with_prefix("podseal"),
-            namespaces,
-        );
+    /// Shows the cache of namespaces as well, which `read` reads at each scrape.
+    pub fn show_namespace_cache(&mut self, read: impl Fn() -> CacheState + Send + Sync + 'static) {
+        namespaces::register_cache(self.registry.sub_registry_with_prefix("podseal"), read);
     }
 
     /// All figures, as they are now.
@@ -98,22 +106,20 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
     use super::certificates::{Authority, Material};
-    use super::connections::{Closed, HandshakeFailure};
+    use super::connections::{CloseReason, HandshakeFailure};
     use super::requests::{Refused, Shed};
     use super::*;
-    use crate::certificates::serving::Serving;
-    use crate::cluster::file::NamespaceFile;
 
     fn metrics() -> Metrics {
-        let file = "kind: Namespace\nmetadata: {name: ci}";
-        let namespaces = NamespaceFile::from_text(file).expect("a namespace");
-        let namespaces = Namespaces::File(Arc::new(namespaces));
-        let mut metrics = Metrics::new(Profiles::built_in(), Serving::default().current());
-        metrics.show_namespaces(namespaces);
+        let mut metrics = Metrics::new(Profiles::built_in(), || None);
+        metrics.show_namespace_cache(|| CacheState {
+            namespaces: 1,
+            is_fresh: true,
+            age: None,
+        });
         metrics
     }
 
@@ -130,7 +136,7 @@ mod tests {
         metrics.requests.shed(Shed::Memory);
         metrics.requests.refused(Refused::Truncated);
         let in_flight = (metrics.requests.begin(), metrics.requests.begin());
-        metrics.connections.opened().closes(Closed::Drain);
+        metrics.connections.opened().closes(CloseReason::Drain);
         let open = metrics.connections.opened();
         let failure = HandshakeFailure::PeerAlert;
         metrics.connections.handshake_failed(failure);
@@ -168,7 +174,7 @@ mod tests {
             assert_eq!(found.as_deref(), Some(expected), "{series}");
         }
         let age = value(&metrics, "podseal_namespace_cache_age_seconds");
-        assert_eq!(age, None, "a file does not age");
+        assert_eq!(age, None, "it has none yet");
 
         drop((in_flight, open));
         certificates.authority_expires(Authority::Next, None);

@@ -1,4 +1,4 @@
-//! One try: from the name to the last answer.
+//! One attempt: from the name to the last answer.
 
 use std::error::Error;
 use std::io;
@@ -17,97 +17,91 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::asking::{Probe, Step, What};
-use super::certificate::Certificate;
-use super::connect::{connect, least, told};
-use super::question::{Question, shown};
-use super::trouble::Trouble;
-use super::trust::Seen;
+use super::certificate::CertificateSummary;
+use super::config::ProbeConfig;
+use super::connect::{addresses_text, connect, min_timeout};
+use super::failure::Failure;
+use super::limits::{MAX_ANSWER_BYTES, MIN_STAGE_TIMEOUT, STAGE_TIMEOUT};
+use super::report::{Stage, Step};
+use super::review::{TestReview, shown};
+use super::trust::Recorded;
 use crate::certificates::identity::provider;
 use admission::text::remark;
 
-/// The most bytes of an answer that are read: those of podseal are a thousandth.
-pub(super) const LARGEST: usize = 1 << 20;
-/// How long a step may take: an API server's own default for a webhook.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// How long it may take at least, however little is left: the last try is to
-/// tell what is wrong, and not that it had no time.
-pub(super) const LEAST: Duration = Duration::from_secs(1);
-
-/// What came of a try.
+/// What came of an attempt.
 #[derive(Default)]
 pub(super) struct Attempt {
     pub(super) steps: Vec<Step>,
-    pub(super) certificate: Option<Certificate>,
-    pub(super) trouble: Option<Trouble>,
+    pub(super) certificate: Option<CertificateSummary>,
+    pub(super) failure: Option<Failure>,
 }
 
 impl Attempt {
     /// Tries once, until about `deadline`.
-    pub(super) async fn make(probe: &Probe, deadline: Instant) -> Attempt {
+    pub(super) async fn make(config: &ProbeConfig, deadline: Instant) -> Attempt {
         let mut attempt = Attempt::default();
-        attempt.trouble = attempt.go(probe, deadline).await.err();
+        attempt.failure = attempt.run(config, deadline).await.err();
         attempt
     }
 
-    async fn go(&mut self, probe: &Probe, deadline: Instant) -> Result<(), Trouble> {
-        let target = probe.target.to_string();
+    async fn run(&mut self, config: &ProbeConfig, deadline: Instant) -> Result<(), Failure> {
+        let target = config.target.to_string();
         let mut addresses = self
-            .step(What::Lookup, time(deadline, LEAST), async {
-                let addresses = look_up(&probe.target.host, probe.target.port).await?;
+            .step(Stage::Lookup, time(deadline, MIN_STAGE_TIMEOUT), async {
+                let addresses = look_up(&config.target.host, config.target.port).await?;
                 let told: Vec<_> = addresses.iter().map(|at| at.ip().to_string()).collect();
                 Ok((addresses, told.join(", ")))
             })
             .await
             .unwrap_or_else(|| {
-                Err(Trouble::NameNotFound {
-                    host: probe.target.host.clone(),
+                Err(Failure::NameNotFound {
+                    host: config.target.host.clone(),
                     error: "no answer from the resolver".to_owned(),
                 })
             })?;
-        let to_connect = time(deadline, least(addresses.len()));
+        let to_connect = time(deadline, min_timeout(addresses.len()));
         let stream = self
-            .step(What::Connect, to_connect, connect(&addresses, to_connect))
+            .step(Stage::Connect, to_connect, connect(&addresses, to_connect))
             .await
-            .unwrap_or_else(|| Err(Trouble::Silent(told(&addresses))))?;
+            .unwrap_or_else(|| Err(Failure::Silent(addresses_text(&addresses))))?;
         if let Ok(peer) = stream.peer_addr() {
             // Should a second connection be needed, none before it takes its time.
             addresses.sort_by_key(|address| *address != peer);
         }
-        let (config, seen) = probe.authorities.client();
-        let connector = TlsConnector::from(config);
+        let (tls, recorded) = config.authorities.client();
+        let connector = TlsConnector::from(tls);
         let shaken = self
-            .step(What::Handshake, time(deadline, LEAST), async {
-                let name = probe.target.name.clone();
+            .step(Stage::Handshake, time(deadline, MIN_STAGE_TIMEOUT), async {
+                let name = config.target.name.clone();
                 match connector.connect(name, stream).await {
                     Ok(stream) => {
-                        let about = handshake(&stream, certificate(&seen).as_ref());
+                        let about = handshake(&stream, certificate(&recorded).as_ref());
                         Ok((stream, about))
                     }
                     Err(error) => {
-                        let shown = certificate(&seen);
-                        Err(of_handshake(&error, probe, &seen, shown.as_ref()))
+                        let shown = certificate(&recorded);
+                        Err(of_handshake(&error, config, &recorded, shown.as_ref()))
                     }
                 }
             })
             .await;
-        self.certificate = certificate(&seen);
-        let stream = shaken.unwrap_or(Err(Trouble::NoHandshake))?;
-        let mut conversation = Conversation::begin(stream, seen).await?;
-        for what in [What::Mutate, What::Validate] {
-            let question = Question::new(&probe.namespace, provider().secure_random);
-            let to_answer = time(deadline, LEAST);
+        self.certificate = certificate(&recorded);
+        let stream = shaken.unwrap_or(Err(Failure::NoHandshake))?;
+        let mut conversation = Conversation::begin(stream, recorded).await?;
+        for stage in [Stage::Mutate, Stage::Validate] {
+            let review = TestReview::new(&config.namespace, provider().secure_random);
+            let to_answer = time(deadline, MIN_STAGE_TIMEOUT);
             let answered = self
-                .step(what, to_answer, async {
+                .step(stage, to_answer, async {
                     if conversation.has_ended().await {
                         // A replica that stops says so with each answer.
-                        conversation = again(probe, &addresses, to_answer).await?;
+                        conversation = again(config, &addresses, to_answer).await?;
                     }
-                    conversation.ask(what, &target, &question).await?;
+                    conversation.ask(stage, &target, &review).await?;
                     Ok(((), "answered, and allowed the pod".to_owned()))
                 })
                 .await;
-            answered.unwrap_or(Err(Trouble::NoAnswer))?;
+            answered.unwrap_or(Err(Failure::NoAnswer))?;
         }
         Ok(())
     }
@@ -115,19 +109,19 @@ impl Attempt {
     /// Takes a step and notes it; nothing where it took longer than `time`.
     async fn step<T>(
         &mut self,
-        what: What,
+        stage: Stage,
         time: Duration,
-        step: impl Future<Output = Result<(T, String), Trouble>>,
-    ) -> Option<Result<T, Trouble>> {
+        step: impl Future<Output = Result<(T, String), Failure>>,
+    ) -> Option<Result<T, Failure>> {
         let start = Instant::now();
         let taken = timeout(time, step).await.ok();
         let (detail, taken) = match taken {
             Some(Ok((found, detail))) => (Some(detail), Some(Ok(found))),
-            Some(Err(trouble)) => (None, Some(Err(trouble))),
+            Some(Err(failure)) => (None, Some(Err(failure))),
             None => (None, None),
         };
         self.steps.push(Step {
-            what,
+            stage,
             detail,
             took: start.elapsed(),
         });
@@ -138,11 +132,11 @@ impl Attempt {
 /// How long a step that begins now may take.
 fn time(deadline: Instant, least: Duration) -> Duration {
     let left = deadline.saturating_duration_since(Instant::now());
-    left.clamp(least, PATIENCE)
+    left.clamp(least, STAGE_TIMEOUT)
 }
 
-async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, Trouble> {
-    let not_found = |error: String| Trouble::NameNotFound {
+async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+    let not_found = |error: String| Failure::NameNotFound {
         host: host.to_owned(),
         error,
     };
@@ -162,11 +156,11 @@ async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, Trouble> {
     }
 }
 
-fn certificate(seen: &Seen) -> Option<Certificate> {
-    Certificate::read(seen.leaf()?, SystemTime::now())
+fn certificate(recorded: &Recorded) -> Option<CertificateSummary> {
+    CertificateSummary::read(recorded.leaf()?, SystemTime::now())
 }
 
-fn handshake(stream: &TlsStream<TcpStream>, certificate: Option<&Certificate>) -> String {
+fn handshake(stream: &TlsStream<TcpStream>, certificate: Option<&CertificateSummary>) -> String {
     let version = match stream.get_ref().1.protocol_version() {
         Some(rustls::ProtocolVersion::TLSv1_2) => "TLS 1.2",
         _ => "TLS 1.3",
@@ -181,52 +175,57 @@ fn handshake(stream: &TlsStream<TcpStream>, certificate: Option<&Certificate>) -
 
 fn of_handshake(
     error: &io::Error,
-    probe: &Probe,
-    seen: &Seen,
-    shown: Option<&Certificate>,
-) -> Trouble {
-    let trouble = Trouble::of_handshake(error, &probe.target.host, shown);
-    match trouble {
+    config: &ProbeConfig,
+    recorded: &Recorded,
+    shown: Option<&CertificateSummary>,
+) -> Failure {
+    let failure = Failure::of_handshake(error, &config.target.host, shown);
+    match failure {
         // With TLS 1.2 the server tells before the handshake ends.
-        Trouble::Tls(_) | Trouble::BrokeOff(_) if seen.was_asked_for_a_certificate() => {
-            Trouble::ClientCertificate
+        Failure::Tls(_) | Failure::BrokeOff(_) if recorded.asked_for_certificate() => {
+            Failure::ClientCertificate
         }
-        trouble => trouble,
+        failure => failure,
     }
 }
 
 /// Another connection, of which only failures are told.
 async fn again(
-    probe: &Probe,
+    config: &ProbeConfig,
     addresses: &[SocketAddr],
     time: Duration,
-) -> Result<Conversation, Trouble> {
+) -> Result<Conversation, Failure> {
     let (stream, _) = connect(addresses, time).await?;
-    let (config, seen) = probe.authorities.client();
-    let stream = TlsConnector::from(config)
-        .connect(probe.target.name.clone(), stream)
+    let (tls, recorded) = config.authorities.client();
+    let stream = TlsConnector::from(tls)
+        .connect(config.target.name.clone(), stream)
         .await
-        .map_err(|error| of_handshake(&error, probe, &seen, certificate(&seen).as_ref()))?;
-    Conversation::begin(stream, seen).await
+        .map_err(|error| {
+            of_handshake(&error, config, &recorded, certificate(&recorded).as_ref())
+        })?;
+    Conversation::begin(stream, recorded).await
 }
 
 /// A connection after its handshake.
 struct Conversation {
     sender: SendRequest<Full<Bytes>>,
-    seen: Arc<Seen>,
+    recorded: Arc<Recorded>,
 }
 
 impl Conversation {
-    async fn begin(stream: TlsStream<TcpStream>, seen: Arc<Seen>) -> Result<Conversation, Trouble> {
+    async fn begin(
+        stream: TlsStream<TcpStream>,
+        recorded: Arc<Recorded>,
+    ) -> Result<Conversation, Failure> {
         let mut builder = http1::Builder::new();
         builder.max_buf_size(64 * 1024);
         let (sender, connection) = builder
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| Trouble::BrokeOff(error.to_string()))?;
+            .map_err(|error| Failure::BrokeOff(error.to_string()))?;
         // How it ends shows in the answer.
         tokio::spawn(connection);
-        Ok(Conversation { sender, seen })
+        Ok(Conversation { sender, recorded })
     }
 
     /// Whether no further question can be asked.
@@ -234,49 +233,55 @@ impl Conversation {
         self.sender.ready().await.is_err()
     }
 
-    async fn ask(&mut self, what: What, host: &str, question: &Question) -> Result<(), Trouble> {
+    async fn ask(&mut self, stage: Stage, host: &str, review: &TestReview) -> Result<(), Failure> {
         let request = Request::builder()
             .method(Method::POST)
-            .uri(format!("{}?timeout={}s", what.path(), PATIENCE.as_secs()))
+            .uri(format!(
+                "{}?timeout={}s",
+                stage.path(),
+                STAGE_TIMEOUT.as_secs()
+            ))
             .header(HOST, host)
             .header(
                 USER_AGENT,
                 concat!("podseal-probe/", env!("CARGO_PKG_VERSION")),
             )
             .header(CONTENT_TYPE, "application/json")
-            .body(Full::from(question.body.clone()))
+            .body(Full::from(review.body.clone()))
             .expect("the host was part of a URL");
         let response = self.sender.send_request(request).await;
         let response = response.map_err(|error| self.of_answer(&error))?;
         let code = response.status();
-        let body = Limited::new(response.into_body(), LARGEST).collect().await;
+        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES)
+            .collect()
+            .await;
         let body = body.map_err(|error| match error.downcast::<LengthLimitError>() {
-            Ok(_) => Trouble::TooLarge,
-            Err(error) => Trouble::BrokeOff(remark(&error.to_string(), 200)),
+            Ok(_) => Failure::TooLarge,
+            Err(error) => Failure::BrokeOff(remark(&error.to_string(), 200)),
         })?;
         let body = body.to_bytes();
         match code {
-            StatusCode::OK => question.check(&body),
-            StatusCode::TOO_MANY_REQUESTS => Err(Trouble::Busy(shown(&body))),
-            code => Err(Trouble::Http {
+            StatusCode::OK => review.check(&body),
+            StatusCode::TOO_MANY_REQUESTS => Err(Failure::Busy(shown(&body))),
+            code => Err(Failure::Http {
                 code: code.as_u16(),
                 text: shown(&body),
             }),
         }
     }
 
-    fn of_answer(&self, error: &hyper::Error) -> Trouble {
+    fn of_answer(&self, error: &hyper::Error) -> Failure {
         // With TLS 1.3 the server tells after the handshake has ended.
-        if self.seen.was_asked_for_a_certificate() {
-            return Trouble::ClientCertificate;
+        if self.recorded.asked_for_certificate() {
+            return Failure::ClientCertificate;
         }
         let cause = error
             .source()
             .map_or_else(|| error.to_string(), ToString::to_string);
         let cause = remark(&cause, 200);
         match error.is_parse() || error.is_parse_too_large() {
-            true => Trouble::NotHttp(cause),
-            false => Trouble::BrokeOff(cause),
+            true => Failure::NotHttp(cause),
+            false => Failure::BrokeOff(cause),
         }
     }
 }

@@ -16,7 +16,7 @@ const NAMES: usize = 16;
 /// A certificate that a server has shown, proven or not: its texts are escaped.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Certificate {
+pub struct CertificateSummary {
     /// The hosts it is for; the first sixteen.
     pub names: Vec<String>,
     /// Who issued it, by its own word.
@@ -29,9 +29,9 @@ pub struct Certificate {
     pub days_left: i64,
 }
 
-impl Certificate {
+impl CertificateSummary {
     /// What `certificate` says, seen at `now`; nothing where it is no X.509.
-    pub fn read(certificate: &CertificateDer<'_>, now: SystemTime) -> Option<Certificate> {
+    pub fn read(certificate: &CertificateDer<'_>, now: SystemTime) -> Option<CertificateSummary> {
         let valid = validity(certificate).ok()?;
         let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
         let alternative = parsed.subject_alternative_name().ok().flatten();
@@ -42,7 +42,7 @@ impl Certificate {
             Ok(left) => i64::try_from(left.as_secs() / day).unwrap_or(i64::MAX),
             Err(over) => -i64::try_from(over.duration().as_secs() / day).unwrap_or(i64::MAX) - 1,
         };
-        Some(Certificate {
+        Some(CertificateSummary {
             names: names.take(NAMES).collect(),
             issuer: bounded(&parsed.issuer().to_string()).into_owned(),
             not_before: utc(valid.start),
@@ -97,7 +97,7 @@ mod tests {
         let key = rcgen::KeyPair::generate().expect("a key");
         let made = params.self_signed(&key).expect("a certificate");
         let at = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        let read = |now| Certificate::read(made.der(), now).expect("a certificate");
+        let read = |now| CertificateSummary::read(made.der(), now).expect("a certificate");
         // 2001-01-01 is 978307200.
         let told = read(at(978_307_200 + 86_400 + 1));
         assert_eq!(told.names(), "a.b.svc, 127.0.0.1, ::1");

@@ -7,17 +7,18 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use super::attempt::{LEAST, PATIENCE};
-use super::trouble::Trouble;
+use super::failure::Failure;
+use super::limits::{MIN_STAGE_TIMEOUT, STAGE_TIMEOUT};
 
 /// The least time an address gets while there is any: as in Go's `net.Dialer`, by
 /// which API servers connect.
 const SHARE: Duration = Duration::from_secs(2);
 
-/// How long it may take at least, so that the last try asks them all.
-pub(super) fn least(addresses: usize) -> Duration {
+/// How long connecting may take at least, so that the last attempt tries all
+/// addresses.
+pub(super) fn min_timeout(addresses: usize) -> Duration {
     let others = u32::try_from(addresses.saturating_sub(1)).unwrap_or(u32::MAX);
-    PATIENCE.min(LEAST.saturating_add(SHARE.saturating_mul(others)))
+    STAGE_TIMEOUT.min(MIN_STAGE_TIMEOUT.saturating_add(SHARE.saturating_mul(others)))
 }
 
 /// Connects to the first of `addresses` that takes it, within `time`, and tells to
@@ -25,7 +26,7 @@ pub(super) fn least(addresses: usize) -> Duration {
 pub(super) async fn connect(
     addresses: &[SocketAddr],
     time: Duration,
-) -> Result<(TcpStream, String), Trouble> {
+) -> Result<(TcpStream, String), Failure> {
     let (stream, address) = first(addresses, time, TcpStream::connect).await?;
     // A question is one write; without it the rest waits for an acknowledgement.
     let _ = stream.set_nodelay(true);
@@ -38,7 +39,7 @@ async fn first<S, F>(
     addresses: &[SocketAddr],
     time: Duration,
     connect: impl Fn(SocketAddr) -> F,
-) -> Result<(S, SocketAddr), Trouble>
+) -> Result<(S, SocketAddr), Failure>
 where
     F: Future<Output = io::Result<S>>,
 {
@@ -56,7 +57,7 @@ where
             Err(error) => failures.push((address, error)),
         }
     }
-    Err(trouble(&failures).unwrap_or_else(|| Trouble::Silent(told(addresses))))
+    Err(failure_of(&failures).unwrap_or_else(|| Failure::Silent(addresses_text(addresses))))
 }
 
 /// What one of so many `addresses` gets of the time that is `left`.
@@ -67,18 +68,18 @@ fn share(left: Duration, addresses: usize) -> Duration {
 
 /// That of the first address, which is the one that API servers tell, and of all
 /// that fail alike.
-fn trouble(failures: &[(SocketAddr, io::Error)]) -> Option<Trouble> {
+fn failure_of(failures: &[(SocketAddr, io::Error)]) -> Option<Failure> {
     let (_, error) = failures.first()?;
     let alike: Vec<_> = failures
         .iter()
         .filter(|(_, other)| other.kind() == error.kind())
         .map(|(address, _)| *address)
         .collect();
-    let address = told(&alike);
+    let address = addresses_text(&alike);
     Some(match error.kind() {
-        io::ErrorKind::ConnectionRefused => Trouble::Refused(address),
-        io::ErrorKind::TimedOut => Trouble::Silent(address),
-        _ => Trouble::Unreachable {
+        io::ErrorKind::ConnectionRefused => Failure::Refused(address),
+        io::ErrorKind::TimedOut => Failure::Silent(address),
+        _ => Failure::Unreachable {
             address,
             error: error.to_string(),
         },
@@ -86,7 +87,7 @@ fn trouble(failures: &[(SocketAddr, io::Error)]) -> Option<Trouble> {
 }
 
 /// Addresses, for people.
-pub(super) fn told(addresses: &[SocketAddr]) -> String {
+pub(super) fn addresses_text(addresses: &[SocketAddr]) -> String {
     let told: Vec<_> = addresses.iter().map(ToString::to_string).collect();
     told.join(" or ")
 }
@@ -107,7 +108,7 @@ mod tests {
         many: u8,
         time: Duration,
         connect: impl AsyncFn(u8) -> io::Result<()>,
-    ) -> Result<SocketAddr, Trouble> {
+    ) -> Result<SocketAddr, Failure> {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_time().build().expect("a runtime");
         let connect = &connect;
@@ -134,14 +135,14 @@ mod tests {
             let share = share(left * SECOND, addresses);
             assert_eq!(share, expected * SECOND, "{left} {addresses}");
         }
-        assert_eq!(least(1), LEAST);
-        assert_eq!(least(2), LEAST + SHARE);
-        assert_eq!(least(16), PATIENCE);
+        assert_eq!(min_timeout(1), MIN_STAGE_TIMEOUT);
+        assert_eq!(min_timeout(2), MIN_STAGE_TIMEOUT + SHARE);
+        assert_eq!(min_timeout(16), STAGE_TIMEOUT);
     }
 
     #[test]
     fn an_address_that_swallows_everything_leaves_time_for_the_next() {
-        let connected = connected(3, least(3), async |host| match host {
+        let connected = connected(3, min_timeout(3), async |host| match host {
             1 => std::future::pending().await,
             2 => Ok(()),
             host => panic!("{host} was asked after one that serves"),
@@ -150,20 +151,20 @@ mod tests {
     }
 
     #[test]
-    fn the_trouble_is_that_of_the_first_and_of_all_that_fail_alike() {
-        let trouble = connected(3, PATIENCE, async |host| {
+    fn the_failure_is_that_of_the_first_and_of_all_that_fail_alike() {
+        let failure = connected(3, STAGE_TIMEOUT, async |host| {
             Err(match host {
                 2 => io::ErrorKind::HostUnreachable.into(),
                 _ => io::ErrorKind::ConnectionRefused.into(),
             })
         });
         let alike = "10.0.0.1:443 or 10.0.0.3:443".to_owned();
-        assert_eq!(trouble, Err(Trouble::Refused(alike)));
+        assert_eq!(failure, Err(Failure::Refused(alike)));
         // Another kind of failure does not hide it.
-        let trouble = connected(2, least(2), async |host| match host {
+        let failure = connected(2, min_timeout(2), async |host| match host {
             1 => std::future::pending().await,
             _ => Err(io::ErrorKind::ConnectionRefused.into()),
         });
-        assert_eq!(trouble, Err(Trouble::Silent("10.0.0.1:443".to_owned())));
+        assert_eq!(failure, Err(Failure::Silent("10.0.0.1:443".to_owned())));
     }
 }

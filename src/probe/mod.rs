@@ -2,7 +2,7 @@
 //!
 //! It is the one client podseal has of its own: it finds the host, connects,
 //! verifies the certificate by an authority and the host's name, and has a
-//! harmless pod reviewed by both webhooks. [`crate::status::self_probe`] asks
+//! harmless pod reviewed by both webhooks. [`crate::health::self_probe`] asks
 //! something else: whether a replica serves the certificate that it means to.
 //!
 //! Whoever answers is a stranger until proven otherwise, and afterwards still
@@ -10,20 +10,26 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`target`] | where to ask: the URL |
-//! | [`trust`] | whom to believe: verifies as an API server does, and remembers what it saw |
+//! | [`config`] | what is to be probed |
+//! | [`target`] | where: the URL |
+//! | [`trust`] | which authorities are trusted: verifies as an API server does, and records what it saw |
 //! | [`certificate`] | what a person wants to know of a certificate |
-//! | `question` | the review, and whether its answer is one |
-//! | `attempt` | one try: from the name to the last answer |
+//! | `review` | the review that is sent, and whether its answer is one |
+//! | `attempt` | one attempt: from the name to the last answer |
 //! | `connect` | a connection to one of the host's addresses |
-//! | [`asking`] | tries until there is an answer, or the time is up |
-//! | [`trouble`] | what goes wrong, why, and what to do |
+//! | `limits` | the bounds of an attempt |
+//! | [`retry`] | attempts until there is an answer, or the time is up |
+//! | [`report`] | what was done, and how it ended |
+//! | [`failure`] | what can go wrong, why, and how to fix it |
 
-pub mod asking;
 mod attempt;
 pub mod certificate;
+pub mod config;
 mod connect;
-mod question;
+pub mod failure;
+mod limits;
+pub mod report;
+pub mod retry;
+mod review;
 pub mod target;
-pub mod trouble;
 pub mod trust;

@@ -74,7 +74,7 @@ reads, and what a ConfigMap's key holds is what is in the file. */}}
 {{- define "podseal.rulesFile" -}}
 {{- dict "rules" .Values.defaults | toYaml }}
 {{- end }}
-{{- /* Which rules these are, as podseal itself names them: see src/rules/digest.rs. */}}
+{{- /* Which rules these are, as podseal itself names them: see src/live_config/digest.rs. */}}
 {{- define "podseal.rulesDigest" -}}
 rules-{{ include "podseal.rulesFile" . | sha256sum | trunc 16 }}
 {{- end }}

@@ -4,7 +4,7 @@
 //! ```text
 //!              configurations   Secret          time
 //!                    │             │              │
-//!  cluster.rs ◀──────┴──────┬──────┘              │
+//!  api_objects.rs ◀──┴──────┬──────┘              │
 //!      │                    ▼                     │
 //!      │      what a replica knows (replica.rs) ◀─┘
 //!      │                    ▼
@@ -24,23 +24,23 @@
 //! - A Secret that is gone, damaged, or an old copy is written again from what
 //!   replicas hold in memory. What is served stays.
 
+mod api_objects;
 mod authority;
+mod backoff;
 mod certificate;
 pub mod clock;
-mod cluster;
-mod configuration;
-mod keep;
 #[cfg(test)]
 mod laws;
-mod pace;
+mod reconcile;
 mod replica;
 mod rotation;
 mod secret;
 mod settings;
 mod state;
 pub mod status;
+mod webhook_configuration;
 
-pub use cluster::Names;
-pub use keep::keep;
+pub use api_objects::Names;
+pub use reconcile::keep;
 pub use settings::Settings;
 pub use state::Lifetimes;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rustls::pki_types::{DnsName, InvalidDnsNameError};
 
+use super::api_objects::Names;
 use super::clock::{self, Clock};
-use super::cluster::Names;
 use super::state::Lifetimes;
 
 /// What to keep, and how.

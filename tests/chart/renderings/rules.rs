@@ -4,7 +4,7 @@
 use admission::defaults::Defaults;
 use admission::profile::Profiles;
 use admission::profile::files::{ProfileFile, read};
-use podseal::rules::digest::RulesDigest;
+use podseal::live_config::digest::RulesDigest;
 use serde_json::{Value, json};
 
 use crate::renderings::cluster::try_out;

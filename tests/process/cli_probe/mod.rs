@@ -125,7 +125,7 @@ fn json_output_has_the_documented_fields_and_reasons() {
         fields.len(),
         "docs/probe.md tells of fields there are not"
     );
-    let source = include_str!("../../../src/probe/trouble.rs");
+    let source = include_str!("../../../src/probe/failure.rs");
     for reason in reasons {
         let reason = reason.split('`').nth(1).expect("a reason");
         assert!(

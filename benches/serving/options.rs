@@ -1,0 +1,74 @@
+//! How much is measured, and of which programs: by the environment.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::identity::Identity;
+
+/// How much is measured.
+pub(crate) struct Effort {
+    /// Reviews in a turn.
+    pub(crate) reviews: u64,
+    /// Turns that count.
+    pub(crate) turns: usize,
+    /// Seconds at a quarter of saturation.
+    pub(crate) seconds_at_a_quarter: f64,
+    /// Namespaces in the cache.
+    pub(crate) namespaces: usize,
+    /// Reviews after which the memory is looked at.
+    pub(crate) reviews_in_memory: u64,
+    /// Starts of podseal.
+    pub(crate) starts: usize,
+    /// Pods created of each kind.
+    pub(crate) pods: usize,
+}
+
+pub(crate) const FULL: Effort = Effort {
+    reviews: 20_000,
+    turns: 5,
+    seconds_at_a_quarter: 5.0,
+    namespaces: 10_000,
+    reviews_in_memory: 200_000,
+    starts: 15,
+    pods: 500,
+};
+
+pub(crate) const QUICK: Effort = Effort {
+    reviews: 2_000,
+    turns: 1,
+    seconds_at_a_quarter: 1.0,
+    namespaces: 200,
+    reviews_in_memory: 8_000,
+    starts: 3,
+    pods: 50,
+};
+
+pub(crate) fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
+}
+
+/// The program that is measured. `make bench` names the one that users get: the
+/// one that cargo builds along with a bench has features of the tests' crates.
+pub(crate) fn binary() -> PathBuf {
+    program("BENCH_PODSEAL").unwrap_or_else(|| env!("CARGO_BIN_EXE_podseal").into())
+}
+
+/// The program that it is compared with.
+pub(crate) fn baseline() -> Option<PathBuf> {
+    program("BENCH_BASELINE")
+}
+
+fn program(variable: &str) -> Option<PathBuf> {
+    let named = std::env::var_os(variable).filter(|path| !path.is_empty());
+    named.map(PathBuf::from)
+}
+
+/// `podseal serve` on a free port, with a log that a program reads.
+pub(crate) fn podseal(binary: &Path, identity: &Identity) -> Command {
+    let mut command = Command::new(binary);
+    command.args(["serve", "--log-format", "json"]);
+    command.args(["--listen", "127.0.0.1:0", "--status-listen", "127.0.0.1:0"]);
+    command.arg("--tls-cert-file").arg(identity.certificate());
+    command.arg("--tls-private-key-file").arg(identity.key());
+    command
+}

@@ -1,0 +1,280 @@
+//! The task that keeps the certificates: look, decide, write, and wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use rustls::pki_types::InvalidDnsNameError;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::api_objects::{ApiObjects, Written, held};
+use super::authority::MakeError;
+use super::backoff::{Backoff, SHORTEST, jittered};
+use super::clock::Clock;
+use super::replica::{Replica, WebhookConfigurations};
+use super::rotation::{SecretAction, WriteReason};
+use super::secret::SecretContent;
+use super::settings::Settings;
+use super::state::Terms;
+use super::status::Status;
+use crate::certificates::identity::{Identity, IdentityError};
+use crate::certificates::serving::Serving;
+use crate::kubernetes::error::core_of;
+use crate::logging::throttle::LogThrottle;
+use crate::metrics::certificates::Upkeep;
+use admission::text::remark;
+
+/// How often everything is read again, whatever the watches say.
+const REREAD: Duration = Duration::from_secs(60);
+/// How long one round may take.
+const ROUND: Duration = Duration::from_secs(30);
+/// How much of a failure is told: all of what [`core_of`] does.
+const SHOWN: usize = 512;
+
+/// Keeps the Secret, the two configurations and what is served in step, until
+/// `stop` is cancelled. Any number of replicas may do so at once.
+///
+/// # Errors
+/// At once, when the names of Service and namespace make no DNS name.
+pub async fn keep(
+    client: kube::Client,
+    settings: Settings,
+    serving: Serving,
+    status: Arc<Status>,
+    stop: CancellationToken,
+) -> Result<(), InvalidDnsNameError> {
+    let keeper = Reconciler::new(&client, settings, serving, status)?;
+    stop.run_until_cancelled_owned(keeper.run()).await;
+    Ok(())
+}
+
+struct Reconciler {
+    cluster: ApiObjects,
+    replica: Replica,
+    clock: Clock,
+    serving: Serving,
+    status: Arc<Status>,
+    /// Which configurations existed last time.
+    there: Option<[bool; 2]>,
+    /// Whether anything was presented.
+    serves: bool,
+}
+
+/// Why a round came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum RoundError {
+    #[error("the API server took too long")]
+    TimedOut,
+    #[error("{}", core_of(.0))]
+    Api(#[from] kube::Error),
+    #[error(transparent)]
+    Make(#[from] MakeError),
+    #[error("the Secret's certificate cannot be served: {0}")]
+    Serve(#[from] IdentityError),
+    #[error(
+        "the Secret is not podseal's: it has no annotation podseal.io/ca-generation; delete it, \
+         or name another by --tls-secret"
+    )]
+    Foreign,
+}
+
+/// What came of a round.
+enum Round {
+    /// All is well; look again after this long at the latest.
+    Calm(Duration),
+    /// Something was written, by this replica or a faster one.
+    Busy,
+}
+
+impl Reconciler {
+    fn new(
+        client: &kube::Client,
+        settings: Settings,
+        serving: Serving,
+        status: Arc<Status>,
+    ) -> Result<Reconciler, InvalidDnsNameError> {
+        let terms = Terms {
+            names: settings.server_names()?,
+            lifetimes: settings.lifetimes,
+        };
+        Ok(Reconciler {
+            cluster: ApiObjects::new(client, settings.names),
+            replica: Replica::new(terms),
+            clock: settings.clock,
+            serving,
+            status,
+            there: None,
+            serves: false,
+        })
+    }
+
+    async fn run(mut self) {
+        let mut changes = self.cluster.changes();
+        let mut pace = Backoff::default();
+        let failures = LogThrottle::default();
+        // And that was told.
+        let mut is_failing = false;
+        loop {
+            let round = timeout(ROUND, self.round()).await;
+            let round = round.unwrap_or(Err(RoundError::TimedOut));
+            if round.is_ok() {
+                self.status.did(Upkeep::Round);
+                if std::mem::take(&mut is_failing) {
+                    tracing::info!("keeps the certificates again");
+                }
+            }
+            let wait = match round {
+                Ok(Round::Calm(wait)) => wait,
+                Ok(Round::Busy) => Duration::ZERO,
+                Err(error) => {
+                    self.status.did(Upkeep::Failure);
+                    if let Some(suppressed) = failures.pass() {
+                        is_failing = true;
+                        // What is in the Secret may be anybody's.
+                        let error = remark(&error.to_string(), SHOWN);
+                        tracing::warn!(
+                            error,
+                            suppressed,
+                            "cannot keep the certificates; trying again"
+                        );
+                    }
+                    Duration::ZERO
+                }
+            };
+            // Changes that come meanwhile are seen by the same next look.
+            sleep(pace.after(wait.is_zero())).await;
+            let deadline = sleep(jittered(wait));
+            tokio::pin!(deadline);
+            tokio::select! {
+                () = &mut deadline => {}
+                Some(()) = changes.next() => {}
+            }
+        }
+    }
+
+    async fn round(&mut self) -> Result<Round, RoundError> {
+        // In this order. An authority is in the Secret before it is in a
+        // configuration; so whatever is seen here and not in the Secret that is
+        // read next has no place there any more.
+        let configurations = self.cluster.configurations().await?;
+        self.log_installed(&configurations);
+        let secret = self.cluster.secret().await?;
+        let held = held(secret.as_ref());
+        let mut busy = false;
+        let mut wait = REREAD;
+        match self.replica.next(&configurations, &held, (self.clock)())? {
+            SecretAction::Refuse => return Err(RoundError::Foreign),
+            SecretAction::Wait(left) => {
+                wait = wait.min(left.unwrap_or(wait));
+                if let SecretContent::Whole { state, .. } = held {
+                    self.replica.learn(*state);
+                }
+            }
+            SecretAction::Write(why, state) => {
+                if self.cluster.write(secret, &state, &why).await? == Written::Conflict {
+                    tracing::debug!("another replica wrote the Secret first");
+                    return Ok(Round::Busy);
+                }
+                self.log_write(&why, state.generation);
+                self.replica.learn(*state);
+                busy = true;
+            }
+        }
+        // What is served already is renewed whatever else fails. What is served
+        // first waits for the configurations: from then on podseal is ready, and
+        // is called by API servers that have to trust it.
+        if self.serves {
+            self.present(&configurations)?;
+            busy |= self.correct(&configurations).await?;
+        } else if self.correct(&configurations).await? {
+            busy = true;
+        } else {
+            self.present(&configurations)?;
+        }
+        if busy {
+            return Ok(Round::Busy);
+        }
+        let strangers = self.replica.strangers_due((self.clock)().steady);
+        Ok(Round::Calm(
+            wait.min(strangers.unwrap_or(wait)).max(SHORTEST),
+        ))
+    }
+
+    /// Serves what the Secret holds, and shows it in the figures.
+    fn present(&mut self, configurations: &WebhookConfigurations) -> Result<(), RoundError> {
+        if let Some(state) = self.replica.memory() {
+            self.status.show(state);
+        }
+        if let Some(state) = self.replica.presented(configurations).cloned() {
+            let leaf = &state.leaf;
+            let (certificate, key) = (leaf.certificate.pem(), leaf.key.pem());
+            let identity = Identity::from_pem(certificate.as_bytes(), key.as_bytes())?;
+            self.serving.present(identity);
+            self.serves = true;
+            self.replica.serves(&state);
+            let not_after = jiff::Timestamp::try_from(leaf.certificate.not_after);
+            let not_after = not_after.map_or_else(|_| String::new(), |time| time.to_string());
+            tracing::info!(not_after, "serving another certificate");
+        }
+        Ok(())
+    }
+
+    /// Sets both configurations right, and tells whether one was wrong.
+    async fn correct(
+        &mut self,
+        configurations: &WebhookConfigurations,
+    ) -> Result<bool, RoundError> {
+        let patches = self
+            .replica
+            .corrections(configurations, (self.clock)().steady);
+        let mut wrong = Ok(false);
+        for (which, patch) in patches.into_iter().enumerate() {
+            let Some(patch) = patch else { continue };
+            let written = match self.cluster.correct(which, &patch).await {
+                Ok(written) => written,
+                Err(error) => {
+                    // The other one is none the worse for it.
+                    wrong = Err(error.into());
+                    continue;
+                }
+            };
+            wrong = wrong.map(|_| true);
+            if written == Written::Done {
+                self.status.did(Upkeep::Correction);
+                let kind = [
+                    "MutatingWebhookConfiguration",
+                    "ValidatingWebhookConfiguration",
+                ][which];
+                tracing::info!(kind, "set the caBundle right");
+            }
+        }
+        wrong
+    }
+
+    /// Tells which configurations there are, when that has changed. One that is
+    /// not installed is no fault; it may be what somebody is looking for.
+    fn log_installed(&mut self, configurations: &WebhookConfigurations) {
+        let there = configurations.each_ref().map(Option::is_some);
+        if self.there != Some(there) {
+            self.there = Some(there);
+            let [mutating, validating] = there;
+            tracing::info!(
+                mutating,
+                validating,
+                "these webhook configurations are installed"
+            );
+        }
+    }
+
+    fn log_write(&self, why: &WriteReason, generation: u64) {
+        match why {
+            WriteReason::Noted => tracing::debug!(generation, "{why}"),
+            WriteReason::Restored | WriteReason::Mended(_) | WriteReason::Recovered => {
+                self.status.did(Upkeep::Repair);
+                tracing::warn!(generation, "{why}");
+            }
+            _ => tracing::info!(generation, "{why}"),
+        }
+    }
+}

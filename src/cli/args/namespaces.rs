@@ -1,0 +1,19 @@
+//! The file of namespaces that `--namespaces` names.
+
+use std::path::Path;
+
+use anyhow::Context;
+
+use crate::namespaces::file::NamespaceFile;
+use admission::defaults::Defaults;
+
+/// Reads the file that `--namespaces` names.
+pub(in crate::cli) fn read_namespaces(
+    path: &Path,
+    defaults: &Defaults,
+) -> anyhow::Result<NamespaceFile> {
+    let in_file = || format!("--namespaces {}", path.display());
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", in_file()))?;
+    NamespaceFile::keeping(&text, &defaults.label_keys()).with_context(in_file)
+}

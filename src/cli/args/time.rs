@@ -1,0 +1,28 @@
+//! A length of time, with its unit.
+
+use std::time::Duration;
+
+/// Reads `90s`, `10m` or `1h 30m`; `0s` for none.
+pub(in crate::cli) fn time(text: &str) -> Result<Duration, String> {
+    let told = "a time is a number with its unit, such as 10s, 500ms, 2m or 1h";
+    let time: jiff::SignedDuration = text.parse().map_err(|_| told)?;
+    let time = Duration::try_from(time).map_err(|_| "a time cannot be negative")?;
+    match time > Duration::from_secs(24 * 60 * 60) {
+        true => Err("more than a day is no limit".to_owned()),
+        false => Ok(time),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_times_with_their_units() {
+        assert_eq!(time("1m 30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(time("0s"), Ok(Duration::ZERO));
+        for wrong in ["10", "-1s", "soon", "25h"] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! `podseal profiles`: what there is to choose from.
+
+mod check;
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::{Context, bail};
+
+use super::output::{self, visible};
+use crate::live_config::profile_folder::ProfileFolder;
+use admission::profile::files::ProfileFile;
+use admission::profile::{BUILT_IN, Profiles, Written};
+
+pub(super) const LONG_ABOUT: &str = "\
+Lists the profiles with a line on when to use which, or prints one as YAML, in the \
+format in which profiles are written; and checks those of your own.";
+
+/// Arguments of `podseal profiles`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ProfilesArgs {
+    /// The profile to print
+    name: Option<String>,
+    /// A folder of profiles of your own, beside the built-in ones
+    #[arg(long, value_name = "DIR")]
+    profiles: Option<PathBuf>,
+    /// Check the profiles of a folder: what is wrong with them, and what each gives a job beyond the
+    /// Pod Security Standards
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["name", "profiles"])]
+    check: Option<PathBuf>,
+    /// Print the JSON Schema of a profile, for editors: save it as profile.schema.json beside yours
+    #[arg(long, conflicts_with_all = ["name", "profiles", "check"])]
+    schema: bool,
+    /// What --check prints: text for people, or a JSON object
+    #[arg(short, long, value_enum, default_value = "text", requires = "check")]
+    output: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+const SCHEMA: &str = include_str!("../../../docs/profile.schema.json");
+
+const EXAMPLES: &str = "\
+Examples:
+  podseal profiles
+  podseal profiles root-fuse > profiles/mine.yaml
+                                 to start one of your own: give it another name
+  podseal profiles --check profiles
+  podseal profiles --schema > profiles/profile.schema.json
+
+Exit code: 0; with --check 1 when a profile cannot be used; 2 when an input cannot be read.";
+
+const NAME: Style = AnsiColor::Cyan.on_default().bold();
+
+/// Runs the command.
+pub fn run(args: &ProfilesArgs) -> anyhow::Result<ExitCode> {
+    if args.schema {
+        output::write_out(SCHEMA.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(path) = &args.check {
+        return check::check(path, args.output == Format::Json);
+    }
+    let (profiles, files) = match &args.profiles {
+        None => (Profiles::built_in().clone(), Vec::new()),
+        Some(path) => {
+            let files = ProfileFolder::new(path).files().context("--profiles")?;
+            let (profiles, _) = ProfileFolder::parse(&files).context("--profiles")?;
+            (profiles, files)
+        }
+    };
+    match &args.name {
+        Some(name) => print_one(name, &profiles, &files)?,
+        None => list(&profiles)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_one(name: &str, profiles: &Profiles, files: &[ProfileFile]) -> anyhow::Result<()> {
+    let built_in = BUILT_IN.into_iter().find(|(built_in, _)| *built_in == name);
+    let is_named =
+        |file: &&ProfileFile| Written::from_yaml(&file.text).is_ok_and(|p| p.name == name);
+    let custom = || files.iter().find(is_named).map(|file| file.text.as_str());
+    let Some(yaml) = built_in.map(|(_, yaml)| yaml).or_else(custom) else {
+        bail!(
+            "there is no profile {name:?}; there are {}",
+            profiles.names_near(name)
+        );
+    };
+    output::write_out(yaml.as_bytes())
+}
+
+fn list(profiles: &Profiles) -> anyhow::Result<()> {
+    let width = profiles
+        .iter()
+        .map(|profile| profile.name.len())
+        .max()
+        .unwrap_or(0);
+    let mut text = String::new();
+    for profile in profiles.iter() {
+        let (name, summary) = (&profile.name, visible(&profile.summary));
+        writeln!(text, "{NAME}{name:width$}{NAME:#}  {summary}")?;
+    }
+    text.push_str(
+        "\nThe least privileged comes first. A namespace chooses one by its label:\n  \
+         kubectl label namespace NAMESPACE podseal.io/profile=PROFILE\n",
+    );
+    output::print(&text)
+}

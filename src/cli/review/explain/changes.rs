@@ -1,0 +1,76 @@
+//! What changed, and which rule asked for it.
+
+use serde::Serialize;
+
+use super::profile_sources::{FieldSource, ProfileSources};
+use admission::adjusted::Adjusted;
+use admission::change::{By, Change};
+use admission::changed::{Action, Parts};
+use admission::job::Role;
+
+/// A change, and what asks for it.
+#[derive(Serialize)]
+pub(super) struct ExplainedChange {
+    /// `pod`, `container` or `init container`.
+    pub(super) place: String,
+    pub(super) container: Option<String>,
+    pub(super) field: String,
+    /// `set`, `add` or `remove`.
+    pub(super) action: &'static str,
+    pub(super) value: Option<String>,
+    pub(super) was: Option<String>,
+    /// The part of the profile, or what else asks.
+    pub(super) rule: String,
+    /// Where the profile says it.
+    pub(super) profile: Option<FieldSource>,
+    /// The annotation that changed the profile's value.
+    pub(super) setting: Option<&'static str>,
+}
+
+impl ExplainedChange {
+    pub(super) fn of(
+        change: &Change<'_>,
+        adjusted: Option<&Adjusted<'_>>,
+        sources: &ProfileSources<'_>,
+    ) -> ExplainedChange {
+        let Parts {
+            place,
+            container,
+            field,
+            action,
+            value,
+            was,
+        } = change.parts();
+        let path = adjusted.and_then(|adjusted| change.path(|name| adjusted.written(name)));
+        let profile = adjusted.zip(path).map(|(adjusted, path)| {
+            let profile = adjusted.profile;
+            // A volume without a word on it is there for a container's sake.
+            let mut roles = Role::ALL.into_iter();
+            match roles.find(|role| profile.containers.role(*role).home) {
+                Some(role) if path == ["home"] && !sources.says(profile, &path) => {
+                    sources.at(profile, &["containers", role.key(), "home"])
+                }
+                _ => sources.at(profile, &path),
+            }
+        });
+        let setting = adjusted.and_then(|adjusted| adjusted.setting_behind(change));
+        ExplainedChange {
+            place,
+            container,
+            field,
+            action: match action {
+                Action::Set => "set",
+                Action::Add => "add",
+                Action::Remove => "remove",
+            },
+            value,
+            was,
+            rule: match &profile {
+                Some(place) if change.by == By::Home => place.field.clone(),
+                _ => change.by.to_string(),
+            },
+            profile,
+            setting: setting.map(|setting| setting.annotation()),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Where the profiles say what they say.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::cli::args::policy::LoadedFolder;
+use admission::profile::{BUILT_IN, Profile, Profiles, Written};
+
+/// Who says a field, and where.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct FieldSource {
+    /// The profile whose word it is: the namespace's, or one that it extends.
+    pub(super) profile: String,
+    /// The field, from the profile's top; empty for the profile itself.
+    pub(super) field: String,
+    /// The profile's file; none for a built-in one.
+    pub(super) file: Option<String>,
+    pub(super) line: Option<u64>,
+    pub(super) column: Option<u64>,
+}
+
+/// The profiles, as they were written, and the files they were read from.
+pub(super) struct ProfileSources<'q> {
+    profiles: &'q Profiles,
+    written: BTreeMap<String, (Option<&'q str>, Written)>,
+}
+
+impl<'q> ProfileSources<'q> {
+    pub(super) fn of(profiles: &'q Profiles, read: Option<&'q LoadedFolder>) -> ProfileSources<'q> {
+        let files = read.map(|read| read.files.as_slice()).unwrap_or_default();
+        let files = files
+            .iter()
+            .map(|file| (Some(file.name.as_str()), file.text.as_str()));
+        let built_in = BUILT_IN.into_iter().map(|(_, text)| (None, text));
+        let written = built_in.chain(files).filter_map(|(file, text)| {
+            let written = Written::from_yaml(text).ok()?;
+            Some((written.name.clone(), (file, written)))
+        });
+        ProfileSources {
+            profiles,
+            written: written.collect(),
+        }
+    }
+
+    /// Who of `profile` and those it extends says what is at `path`.
+    pub(super) fn at(&self, profile: &Profile, path: &[&str]) -> FieldSource {
+        let origin = match self.speaker(profile, path) {
+            Some(profile) => &profile.name,
+            None => self.profiles.origin(profile, path),
+        };
+        let (file, written) = self.file(origin).unzip();
+        let position = written.and_then(|written| written.position(path));
+        FieldSource {
+            profile: origin.to_owned(),
+            field: path.join("."),
+            file: file.map(str::to_owned),
+            line: position.map(|position| position.line),
+            column: position.map(|position| position.column),
+        }
+    }
+
+    /// Whether `profile` says what is at `path`, or one it extends does; else podseal
+    /// has a default.
+    pub(super) fn says(&self, profile: &Profile, path: &[&str]) -> bool {
+        self.speaker(profile, path).is_some()
+    }
+
+    /// The nearest of `profile` and those it extends that says what is at `path`.
+    fn speaker<'p>(&'p self, profile: &'p Profile, path: &[&str]) -> Option<&'p Profile> {
+        self.bases(profile).find_map(|profile| {
+            let (_, written) = self.written.get(&profile.name)?;
+            written.says(path).then_some(profile)
+        })
+    }
+
+    /// `profile`, the one it extends, and so on.
+    fn bases<'p>(&'p self, profile: &'p Profile) -> impl Iterator<Item = &'p Profile> {
+        std::iter::successors(Some(profile), |profile| {
+            self.profiles.get(profile.extends.as_deref()?)
+        })
+    }
+
+    /// The file of the profile called `name`; none for a built-in one.
+    fn file(&self, name: &str) -> Option<(&'q str, &Written)> {
+        let (file, written) = self.written.get(name)?;
+        Some(((*file)?, written))
+    }
+
+    /// The sources of `profile`, of the one it extends, and so on.
+    pub(super) fn chain(&self, profile: &Profile) -> Vec<FieldSource> {
+        let place = |profile: &Profile| FieldSource {
+            profile: profile.name.clone(),
+            field: String::new(),
+            file: self.file(&profile.name).map(|(file, _)| file.to_owned()),
+            line: None,
+            column: None,
+        };
+        self.bases(profile).map(place).collect()
+    }
+}

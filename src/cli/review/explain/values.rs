@@ -1,0 +1,232 @@
+//! What holds in the namespace, and who says so.
+
+use serde::Serialize;
+
+use super::inputs::Inputs;
+use super::profile_sources::{FieldSource, ProfileSources};
+use admission::policy::{LEVEL, MODE, PROFILE, Policy, RUNNER, Source, is_clusters_own};
+use admission::profile::{Profile, Setting};
+use admission::text::bounded;
+use admission::unread::{self, Kind};
+
+/// A value, and who says it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ExplainedValue {
+    pub(super) name: &'static str,
+    pub(super) value: Option<String>,
+    /// `label`, `annotation`, `rule`, `argument`, `profile` or `podseal`.
+    pub(super) source: &'static str,
+    /// The label or annotation, whether or not the namespace has it.
+    pub(super) key: &'static str,
+    /// The default rule, where it is a rule's.
+    pub(super) rule: Option<String>,
+    /// The argument of the command line, where it is one's.
+    pub(super) argument: Option<&'static str>,
+    /// Why the value is not used in this pod, as a clause.
+    pub(super) unused: Option<String>,
+    /// What the profile says, and where; more than one where it says several.
+    pub(super) in_profile: Vec<ProfileValue>,
+    /// For people: what is to be known where nobody says it.
+    #[serde(skip)]
+    pub(super) remark: Option<String>,
+}
+
+/// The profile's own value of a setting.
+#[derive(Serialize)]
+pub(super) struct ProfileValue {
+    pub(super) value: String,
+    #[serde(flatten)]
+    pub(super) place: FieldSource,
+}
+
+/// Every value of the namespace; of one that does not opt in, why.
+pub(super) fn values(
+    policy: Option<&Policy<'_>>,
+    inputs: &Inputs<'_>,
+    sources: &ProfileSources<'_>,
+) -> Vec<ExplainedValue> {
+    let Some(policy) = policy else {
+        return vec![value_without_profile(inputs)];
+    };
+    let profile = value_from(inputs, "profile", PROFILE, policy.source_of_label(PROFILE));
+    let level = value_from(inputs, "level", LEVEL, policy.source_of_label(LEVEL));
+    let mode = value_from(inputs, "mode", MODE, policy.source_of_label(MODE));
+    let runner = value_from(inputs, "runner", RUNNER, policy.source_of_runner());
+    let shown = |text: &str| Some(bounded(text).into_owned());
+    let runners = policy.source_of_runner() != Source::Nobody;
+    let mut values = vec![
+        ExplainedValue {
+            value: shown(policy.name),
+            remark: policy
+                .profile
+                .is_none()
+                .then(|| "there is no such profile".to_owned()),
+            ..profile
+        },
+        ExplainedValue {
+            value: shown(policy.level.name()),
+            ..level
+        },
+        ExplainedValue {
+            value: shown(policy.mode.name()),
+            ..mode
+        },
+        ExplainedValue {
+            value: policy.runners().and_then(shown),
+            remark: (!runners).then(|| {
+                let needed = inputs.settings.require_runner && policy.trusts_labels();
+                if needed {
+                    "no one, so jobs are denied (--require-runner)".to_owned()
+                } else {
+                    "whoever creates a pod with a job's labels".to_owned()
+                }
+            }),
+            ..runner
+        },
+    ];
+    for setting in Setting::ALL {
+        values.push(of_setting(setting, policy, inputs, sources));
+    }
+    values
+}
+
+fn of_setting(
+    setting: Setting,
+    policy: &Policy<'_>,
+    inputs: &Inputs<'_>,
+    sources: &ProfileSources<'_>,
+) -> ExplainedValue {
+    let key = setting.annotation();
+    let mut said = value_from(inputs, setting.name(), key, policy.source_of(setting));
+    let in_profile = match policy.profile {
+        None => Ok(Vec::new()),
+        Some(profile) => in_profile(setting, profile, sources),
+    };
+    said.value = policy
+        .setting(setting)
+        .map(|text| bounded(text).into_owned());
+    let nobody = said.value.is_none();
+    match in_profile {
+        Ok(in_profile) => {
+            if nobody && !in_profile.is_empty() {
+                let all: Vec<_> = in_profile.iter().map(|said| said.value.clone()).collect();
+                said.value = Some(all.join(", "));
+                said.source = "profile";
+            }
+            said.in_profile = in_profile;
+        }
+        Err(why) if nobody => said.remark = Some(why.to_owned()),
+        Err(_) => {}
+    }
+    let profile = policy.profile.filter(|profile| profile.gives_home());
+    if let (Setting::Home, Some(profile)) = (setting, profile) {
+        let path = &profile.home.path;
+        if !nobody && said.in_profile.is_empty() {
+            said.remark = Some(format!("over {path}: podseal's default"));
+        }
+        said.value = Some(said.value.unwrap_or_else(|| path.clone()));
+        let home = inputs.jobs_home.map(bounded);
+        said.unused = home.map(|home| format!("build has the HOME {home} of its own"));
+    }
+    said
+}
+
+/// What the profile says of a setting, or why it says nothing.
+fn in_profile(
+    setting: Setting,
+    profile: &Profile,
+    sources: &ProfileSources<'_>,
+) -> Result<Vec<ProfileValue>, &'static str> {
+    let at = |value: String, path: &[&str]| ProfileValue {
+        value,
+        place: sources.at(profile, path),
+    };
+    match setting {
+        Setting::RunAsUser => {
+            let users = profile.users();
+            let all = users.iter().map(|(user, path)| at(user.to_string(), path));
+            let all: Vec<_> = all.collect();
+            match all.is_empty() {
+                true => Err("the profile names no user, or only root"),
+                false => Ok(all),
+            }
+        }
+        Setting::Home if profile.gives_home() => {
+            let path = ["home", "path"];
+            let said = sources.says(profile, &path);
+            let said = said.then(|| at(profile.home.path.clone(), &path));
+            Ok(said.into_iter().collect())
+        }
+        Setting::Home => Err("the profile gives no container a HOME"),
+        Setting::FuseResource => {
+            let named = profile.fuse_resource().zip(profile.path_of_fuse());
+            let (name, path) = named.ok_or("the profile asks for no fuse device")?;
+            Ok(vec![at(name.to_owned(), &path)])
+        }
+    }
+}
+
+/// The values of a namespace that nobody gives a profile.
+fn value_without_profile(inputs: &Inputs<'_>) -> ExplainedValue {
+    let rules = inputs.settings.defaults.rules().len();
+    let remark = match rules {
+        _ if is_clusters_own(&inputs.namespace.name) => {
+            "the namespace is the cluster's own, which no default rule is for".to_owned()
+        }
+        0 => format!("no label {PROFILE}, and there are no default rules"),
+        1 => format!("no label {PROFILE}, and the one default rule is for others"),
+        rules => format!("no label {PROFILE}, and the {rules} default rules are for others"),
+    };
+    ExplainedValue {
+        remark: Some(remark),
+        ..value_from(inputs, "profile", PROFILE, Source::Nobody)
+    }
+}
+
+fn value_from(
+    inputs: &Inputs<'_>,
+    name: &'static str,
+    key: &'static str,
+    source: Source<'_>,
+) -> ExplainedValue {
+    let argument = match source {
+        Source::Label | Source::Annotation => inputs.arguments.get(key).copied(),
+        Source::Rule(_) | Source::Nobody => None,
+    };
+    ExplainedValue {
+        name,
+        value: None,
+        source: match (source, argument) {
+            (_, Some(_)) => "argument",
+            (Source::Label, _) => "label",
+            (Source::Annotation, _) => "annotation",
+            (Source::Rule(_), _) => "rule",
+            (Source::Nobody, _) => "podseal",
+        },
+        key,
+        rule: match source {
+            Source::Rule(rule) => Some(rule.to_owned()),
+            _ => None,
+        },
+        argument,
+        unused: None,
+        in_profile: Vec::new(),
+        remark: None,
+    }
+}
+
+/// The keys of the namespace that begin with `podseal.io/` and mean nothing
+/// there: misspelt, a label for an annotation, or of a namespace without a profile.
+pub(super) fn unread(inputs: &Inputs<'_>, opts_in: bool) -> Vec<String> {
+    let (namespace, defaults) = (inputs.namespace, inputs.settings.defaults);
+    let shown = |(kind, key): (Kind, &str)| format!("{} {}", kind.name(), bounded(key));
+    let annotations = namespace.annotations.keys().map(String::as_str);
+    // Of a level or mode without a profile there is a warning.
+    let mut unread: Vec<_> = unread::unread(namespace, defaults).collect();
+    if !opts_in {
+        unread.retain(|(kind, _)| *kind == Kind::Label);
+        unread.extend(annotations.map(|key| (Kind::Annotation, key)));
+    }
+    unread.into_iter().map(shown).collect()
+}

@@ -1,0 +1,180 @@
+//! The arguments of `podseal serve` that say where its certificate is from.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, bail};
+use tokio_util::sync::CancellationToken;
+
+use crate::certificates::files::CertificateFiles;
+use crate::certificates::reload::CertificateReload;
+use crate::certificates::self_managed::status::Status;
+use crate::certificates::self_managed::{Names, Settings, keep};
+use crate::certificates::serving::Serving;
+use crate::cli::args::kubeconfig::cluster_config;
+use crate::cli::args::time::time;
+use crate::metrics::certificates::CertificateMetrics;
+
+/// Where the serving certificate is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum TlsMode {
+    /// From --tls-cert-file and --tls-private-key-file
+    CertificateFiles,
+    /// Made by podseal, with an authority of its own, and kept in a Secret that all replicas share
+    SelfManagedArgs,
+}
+
+/// Where the certificate is from, and who may call.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "TLS")]
+#[group(id = "tls")]
+pub(super) struct TlsArgs {
+    /// Where the serving certificate is from
+    #[arg(long, value_enum, value_name = "MODE", default_value = "files")]
+    tls_mode: TlsMode,
+    /// The serving certificate, with its chain, as PEM; read again when it changes
+    #[arg(long, value_name = "FILE")]
+    tls_cert_file: Option<PathBuf>,
+    /// The certificate's private key, as PEM
+    #[arg(long, value_name = "FILE")]
+    tls_private_key_file: Option<PathBuf>,
+    /// Answer only clients that show a certificate of one of these authorities, as PEM
+    #[arg(long, value_name = "FILE")]
+    client_ca: Option<PathBuf>,
+    /// Read these files again after so many seconds, even if no change was seen
+    #[arg(long, value_name = "SECONDS", default_value = "60",
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    tls_reread_interval: u64,
+    #[command(flatten)]
+    self_managed: SelfManagedArgs,
+}
+
+/// What is kept with `--tls-mode self-managed`.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of --tls-mode self-managed")]
+pub(super) struct SelfManagedArgs {
+    /// The Secret that holds the certificates; where there is none, podseal creates it if it may
+    #[arg(long, value_name = "NAME", default_value = "podseal-tls")]
+    tls_secret: String,
+    /// The namespace podseal runs in [default: that of its service account, or of KUBECONFIG]
+    #[arg(long, value_name = "NAME")]
+    namespace: Option<String>,
+    /// The Service by which the API server calls podseal
+    #[arg(long, value_name = "NAME", default_value = "podseal")]
+    service_name: String,
+    /// The MutatingWebhookConfiguration whose caBundle is kept right; it is never created
+    #[arg(long, value_name = "NAME", default_value = "podseal")]
+    mutating_webhook_configuration: String,
+    /// The ValidatingWebhookConfiguration, likewise
+    #[arg(long, value_name = "NAME", default_value = "podseal")]
+    validating_webhook_configuration: String,
+    /// How long both configurations trust a new authority before it is used, and the old one
+    /// afterwards: more than an API server may take to see a change
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time)]
+    ca_overlap: Duration,
+}
+
+impl TlsArgs {
+    /// Starts to serve a certificate, and to follow its changes: in tasks that
+    /// end with the process. Nothing is left half done then, since every write
+    /// stands for itself.
+    pub(super) async fn start(
+        self,
+        serving: &Serving,
+        figures: &CertificateMetrics,
+    ) -> anyhow::Result<()> {
+        let pair = self
+            .tls_mode
+            .pair(self.tls_cert_file, self.tls_private_key_file)?;
+        // The authorities first: not one handshake is to go unchecked.
+        let authorities = self.client_ca.map(CertificateFiles::client_ca);
+        let is_self_managed = pair.is_none();
+        let renewal = CertificateReload::start(
+            authorities.into_iter().chain(pair).collect(),
+            serving.clone(),
+            figures.clone(),
+            SystemTime::now,
+        )?;
+        tokio::spawn(renewal.follow(Duration::from_secs(self.tls_reread_interval)));
+        if is_self_managed {
+            let client = client().await?;
+            let settings = self.self_managed.settings(client.default_namespace());
+            settings.check().context("--service-name and --namespace")?;
+            let status = Arc::new(Status::counted(figures.clone()));
+            tokio::spawn(keep_for_ever(client, settings, serving.clone(), status));
+        }
+        Ok(())
+    }
+}
+
+/// Keeps the certificates, and goes on after a panic: they would otherwise run
+/// out in silence, weeks later.
+async fn keep_for_ever(
+    client: kube::Client,
+    settings: Settings,
+    serving: Serving,
+    status: Arc<Status>,
+) {
+    loop {
+        let (client, settings) = (client.clone(), settings.clone());
+        let (serving, status) = (serving.clone(), Arc::clone(&status));
+        let never = CancellationToken::new();
+        let kept = tokio::spawn(keep(client, settings, serving, status, never)).await;
+        tracing::error!(
+            ?kept,
+            "the upkeep of the certificates ended; beginning anew"
+        );
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+}
+
+async fn client() -> anyhow::Result<kube::Client> {
+    let config = cluster_config("keep the certificate in", "").await?;
+    kube::Client::try_from(config).context("cannot make a client of the cluster")
+}
+
+impl TlsMode {
+    /// The files of the certificate, where it is from files.
+    fn pair(
+        self,
+        certificate: Option<PathBuf>,
+        key: Option<PathBuf>,
+    ) -> anyhow::Result<Option<CertificateFiles>> {
+        match (self, certificate, key) {
+            (TlsMode::CertificateFiles, Some(certificate), Some(key)) => {
+                Ok(Some(CertificateFiles::pair(certificate, key)))
+            }
+            (TlsMode::CertificateFiles, ..) => bail!(
+                "--tls-cert-file and --tls-private-key-file are needed, or --tls-mode self-managed"
+            ),
+            (TlsMode::SelfManagedArgs, None, None) => Ok(None),
+            (TlsMode::SelfManagedArgs, ..) => bail!(
+                "with --tls-mode self-managed, --tls-cert-file and --tls-private-key-file have no \
+                 place: podseal makes its certificate"
+            ),
+        }
+    }
+}
+
+impl TlsArgs {
+    /// The namespace podseal runs in, where an argument says so.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        self.self_managed.namespace.as_deref()
+    }
+}
+
+impl SelfManagedArgs {
+    /// What is kept, in `default_namespace` if the arguments name none.
+    pub(super) fn settings(&self, default_namespace: &str) -> Settings {
+        let namespace = self.namespace.as_deref().unwrap_or(default_namespace);
+        let names = Names {
+            namespace: namespace.to_owned(),
+            secret: self.tls_secret.clone(),
+            service: self.service_name.clone(),
+            mutating: self.mutating_webhook_configuration.clone(),
+            validating: self.validating_webhook_configuration.clone(),
+        };
+        Settings::new(names, self.ca_overlap)
+    }
+}

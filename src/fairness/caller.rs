@@ -1,0 +1,106 @@
+//! What the connections of one peer hold together of what all requests share.
+//!
+//! A caller takes no more places than it leaves free for others: one alone half
+//! of them, two a third each, and so on. A caller that holds none gets one as
+//! long as there is any.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::budget::{Budget, Reservation};
+use super::peer::Peer;
+
+/// A peer that is connected, as requests see it.
+#[derive(Debug)]
+pub struct Caller {
+    /// Who it is.
+    pub peer: Peer,
+    /// Its requests in flight.
+    pub requests: CallerShare,
+    /// Its reviews that are being decided.
+    pub reviews: CallerShare,
+    /// Bytes that its reviews take.
+    pub memory: Arc<AtomicUsize>,
+}
+
+impl Caller {
+    /// One that holds nothing yet.
+    pub fn new(peer: Peer) -> Caller {
+        Caller {
+            peer,
+            requests: CallerShare::default(),
+            reviews: CallerShare::default(),
+            memory: Arc::default(),
+        }
+    }
+}
+
+/// How many places of a budget a caller has.
+#[derive(Debug, Default)]
+pub struct CallerShare(AtomicUsize);
+
+/// One place. It goes back when this is dropped.
+#[derive(Debug)]
+pub struct Permit<'h> {
+    holding: &'h CallerShare,
+    taken: Option<Reservation>,
+}
+
+impl CallerShare {
+    /// One more place, if the caller leaves as many free as it has.
+    pub fn take<'h>(&'h self, places: &'h Budget) -> Option<Permit<'h>> {
+        let held = self.0.fetch_add(1, Ordering::Relaxed);
+        // From here on it is given back.
+        let mut place = Permit {
+            holding: self,
+            taken: None,
+        };
+        if held < places.left() {
+            place.taken = places.take(1);
+        }
+        place.taken.is_some().then_some(place)
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.holding.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All the places that a caller gets.
+    fn all<'h>(holding: &'h CallerShare, places: &'h Budget) -> Vec<Permit<'h>> {
+        std::iter::from_fn(|| holding.take(places)).collect()
+    }
+
+    #[test]
+    fn callers_take_no_more_than_they_leave_to_others() {
+        let places = Budget::new(120);
+        let callers: [CallerShare; 4] = Default::default();
+        let first = all(&callers[0], &places);
+        let second = all(&callers[1], &places);
+        let third = all(&callers[2], &places);
+        assert_eq!((first.len(), second.len(), third.len()), (60, 30, 15));
+        // Those who come later are not worse off once the first gave some back.
+        drop(first);
+        let again = all(&callers[0], &places);
+        assert_eq!(again.len(), 38);
+        assert!(callers[3].take(&places).is_some());
+        drop((second, third, again));
+        assert_eq!(all(&callers[0], &places).len(), 60);
+    }
+
+    #[test]
+    fn an_only_place_is_for_whoever_comes() {
+        let places = Budget::new(1);
+        let (first, second) = (CallerShare::default(), CallerShare::default());
+        let place = first.take(&places).expect("there is one");
+        assert!(first.take(&places).is_none() && second.take(&places).is_none());
+        drop(place);
+        assert!(second.take(&places).is_some());
+    }
+}

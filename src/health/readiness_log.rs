@@ -1,0 +1,184 @@
+//! Tells the log when podseal becomes ready, and when it is no longer.
+//!
+//! The kubelet says only that a probe failed. Why is said here, once for each
+//! change, at the moment of the change where something announces it.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::readiness::{Check, Readiness, Reason};
+
+/// How long no change is looked for, at most. What fails by itself is an expiry,
+/// and a clock may be set meanwhile.
+const TICK: Duration = Duration::from_secs(10);
+
+/// A change of readiness.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadinessChange {
+    /// All checks pass, for the first time.
+    Ready,
+    /// All checks pass again.
+    ReadyAgain,
+    /// This check fails, and a moment ago all passed.
+    NoLonger(Check, Reason),
+    /// Now it is this check that fails, or for this reason.
+    Still(Check, Reason),
+}
+
+/// Gives every change of `readiness` to `tell`, until podseal is told to stop:
+/// that is no failure, and whoever stops it knows.
+pub async fn follow(
+    readiness: Readiness,
+    clock: impl Fn() -> SystemTime,
+    mut tell: impl FnMut(ReadinessChange),
+) {
+    let mut changes = readiness.changes();
+    let mut told = ReadinessLog::default();
+    loop {
+        let now = clock();
+        let failed = Check::ALL
+            .into_iter()
+            .find_map(|check| Some((check, readiness.check(check, now).err()?)));
+        // It comes last of the checks, and may fail beside another one.
+        if readiness.check(Check::Shutdown, now).is_err() {
+            return;
+        }
+        if let Some(change) = told.change(failed) {
+            tell(change);
+        }
+        let wait = readiness.valid_until(now).map_or(TICK, |end| {
+            let left = end.duration_since(now).unwrap_or(TICK);
+            // Not in circles when a timer is early.
+            left.clamp(Duration::from_millis(1), TICK)
+        });
+        tokio::select! {
+            () = changes.next() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Writes changes into the log of a podseal that began to start at `start`.
+pub fn log(start: Instant) -> impl FnMut(ReadinessChange) {
+    move |change| match change {
+        ReadinessChange::Ready => {
+            let elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(elapsed_ms, "ready");
+        }
+        ReadinessChange::ReadyAgain => tracing::info!("ready"),
+        ReadinessChange::NoLonger(check, reason) => {
+            tracing::warn!(check = check.name(), reason = &*reason, "no longer ready");
+        }
+        ReadinessChange::Still(check, reason) => {
+            tracing::warn!(check = check.name(), reason = &*reason, "still not ready");
+        }
+    }
+}
+
+/// What was told last.
+#[derive(Debug, Default)]
+struct ReadinessLog {
+    has_been_ready: bool,
+    failed: Option<(Check, Reason)>,
+}
+
+impl ReadinessLog {
+    /// What there is to tell now that `failed` is the first check that fails. A
+    /// podseal that was never ready is starting, which is no news.
+    fn change(&mut self, failed: Option<(Check, Reason)>) -> Option<ReadinessChange> {
+        if !self.has_been_ready {
+            self.has_been_ready = failed.is_none();
+            return failed.is_none().then_some(ReadinessChange::Ready);
+        }
+        if self.failed == failed {
+            return None;
+        }
+        let before = std::mem::replace(&mut self.failed, failed.clone());
+        Some(match (before, failed) {
+            (_, None) => ReadinessChange::ReadyAgain,
+            (None, Some((check, reason))) => ReadinessChange::NoLonger(check, reason),
+            (Some(_), Some((check, reason))) => ReadinessChange::Still(check, reason),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::certificates::identity::Identity;
+    use crate::certificates::serving::Serving;
+    use crate::health::readiness::SelfProbeResult;
+    use crate::namespaces::file::NamespaceFile;
+    use crate::namespaces::source::Namespaces;
+
+    const EXPIRED: &str = "the serving certificate has expired";
+
+    /// A certificate that is valid for so many seconds from the epoch on.
+    fn identity(seconds: u64) -> Identity {
+        let mut params = rcgen::CertificateParams::new(["x".to_owned()]).expect("a name");
+        params.not_before = rcgen::date_time_ymd(1970, 1, 1);
+        params.not_after = rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let chain = params.self_signed(&key).expect("a certificate").pem();
+        let key = key.serialize_pem();
+        Identity::from_pem(chain.as_bytes(), key.as_bytes()).expect("an identity")
+    }
+
+    async fn next(told: &mut mpsc::UnboundedReceiver<ReadinessChange>) -> Option<ReadinessChange> {
+        let next = tokio::time::timeout(Duration::from_secs(60), told.recv());
+        next.await.expect("a change, or the end, in time")
+    }
+
+    #[tokio::test]
+    async fn each_change_is_told_once_with_its_reason_and_the_stop_is_not() {
+        let file = NamespaceFile::from_text("{kind: Namespace, metadata: {name: ci}}");
+        let namespaces = Namespaces::File(Arc::new(file.expect("namespaces")));
+        let serving = Serving::default();
+        let readiness = Readiness::new(serving.current(), namespaces);
+        let (first, second) = (identity(1_000), identity(2_000));
+        // A moment before the first one expires.
+        let time = Arc::new(Mutex::new(first.not_after() - Duration::from_millis(5)));
+        let clock = Arc::clone(&time);
+        let (tell, mut told) = mpsc::unbounded_channel();
+        tokio::spawn(follow(
+            readiness.clone(),
+            move || *clock.lock().expect("the time"),
+            move |change| tell.send(change).expect("the test listens"),
+        ));
+        serving.present(first.clone());
+        readiness.probed(SelfProbeResult::Passed);
+        assert_eq!(next(&mut told).await, Some(ReadinessChange::Ready));
+
+        // Nothing but the time says so.
+        *time.lock().expect("the time") = first.not_after();
+        let expired = ReadinessChange::NoLonger(Check::Certificate, EXPIRED.into());
+        assert_eq!(next(&mut told).await, Some(expired));
+
+        readiness.probed(SelfProbeResult::Failed("it is another's".to_owned()));
+        serving.present(second);
+        let probe = ReadinessChange::Still(Check::SelfProbe, "it is another's".into());
+        assert_eq!(next(&mut told).await, Some(probe));
+        readiness.probed(SelfProbeResult::Passed);
+        assert_eq!(next(&mut told).await, Some(ReadinessChange::ReadyAgain));
+
+        readiness.stopping();
+        assert_eq!(next(&mut told).await, None, "the end");
+    }
+
+    #[test]
+    fn what_was_never_ready_is_not_told_to_be_ready_no_longer() {
+        let failed = || Some((Check::Certificate, Reason::from(EXPIRED)));
+        let mut told = ReadinessLog::default();
+        assert_eq!(told.change(failed()), None);
+        assert_eq!(told.change(None), Some(ReadinessChange::Ready));
+        assert_eq!(told.change(None), None);
+        assert!(matches!(
+            told.change(failed()),
+            Some(ReadinessChange::NoLonger(..))
+        ));
+        assert_eq!(told.change(failed()), None);
+    }
+}

@@ -1,0 +1,46 @@
+//! Asks the API server, and gives the answer to be read as it arrives.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use http_body_util::BodyExt;
+use hyper::body::Bytes;
+use kube::client::Body;
+use kube::core::Status;
+use tokio::time::timeout;
+
+use super::json_stream::JsonStream;
+
+/// How much of an error's text is read: the API server's own are a few hundred
+/// bytes.
+const ERROR: usize = 16 << 10;
+
+/// Sends `request`. Each part of the answer may take as long as `patience`.
+///
+/// # Errors
+/// When there is no answer, or it is an error of the API server's.
+pub(crate) async fn ask(
+    client: &kube::Client,
+    request: http::Request<Vec<u8>>,
+    patience: Duration,
+) -> kube::Result<JsonStream> {
+    let answer = client.send(request.map(Body::from)).await?;
+    let code = answer.status();
+    let mut chunks = answer.into_body().into_data_stream();
+    if code.is_success() {
+        return Ok(JsonStream::new(chunks, patience));
+    }
+    let mut text = Vec::new();
+    while text.len() < ERROR
+        && let Ok(Some(Ok(chunk))) = timeout(patience, chunks.next()).await
+    {
+        let chunk: Bytes = chunk;
+        text.extend_from_slice(&chunk[..chunk.len().min(ERROR - text.len())]);
+    }
+    let status = serde_json::from_slice(&text).unwrap_or_else(|_| {
+        // Something between us and the API server.
+        Status::failure(&String::from_utf8_lossy(&text), "Unknown")
+    });
+    let status = status.with_code(code.as_u16());
+    Err(kube::Error::Api(status.boxed()))
+}

@@ -1,0 +1,105 @@
+//! What holds now. A review takes it once, and decides by that.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use tokio::sync::watch;
+
+use super::digest::RulesDigest;
+use admission::defaults::Defaults;
+use admission::policy::Settings;
+use admission::profile::Profiles;
+
+/// What holds for all namespaces. Clones share it.
+#[derive(Debug, Clone)]
+pub struct LiveConfig(Arc<LiveConfigState>);
+
+#[derive(Debug)]
+struct LiveConfigState {
+    profiles: ArcSwap<Profiles>,
+    defaults: Defaults,
+    /// Of the file that the defaults were read from, if there is one.
+    digest: Option<RulesDigest>,
+    require_runner: bool,
+    ignore_user_namespaces: bool,
+    /// Why the files' profiles are not these.
+    problem: watch::Sender<Option<String>>,
+}
+
+impl LiveConfig {
+    /// These profiles, until others come; the rest for good. The digest is that of
+    /// the file that the defaults were read from.
+    pub fn new(
+        profiles: Profiles,
+        defaults: Defaults,
+        digest: Option<RulesDigest>,
+        require_runner: bool,
+        ignore_user_namespaces: bool,
+    ) -> LiveConfig {
+        LiveConfig(Arc::new(LiveConfigState {
+            profiles: ArcSwap::from_pointee(profiles),
+            defaults,
+            digest,
+            require_runner,
+            ignore_user_namespaces,
+            problem: watch::Sender::new(None),
+        }))
+    }
+
+    /// The built-in profiles, and nothing else.
+    pub fn built_in() -> LiveConfig {
+        LiveConfig::new(
+            Profiles::built_in().clone(),
+            Defaults::default(),
+            None,
+            false,
+            false,
+        )
+    }
+
+    /// The profiles that hold now.
+    pub fn profiles(&self) -> Guard<Arc<Profiles>> {
+        self.0.profiles.load()
+    }
+
+    /// What a review decides by, with the profiles it has taken.
+    pub fn settings<'r>(&'r self, profiles: &'r Profiles) -> Settings<'r> {
+        Settings {
+            profiles,
+            defaults: &self.0.defaults,
+            require_runner: self.0.require_runner,
+            ignore_user_namespaces: self.0.ignore_user_namespaces,
+        }
+    }
+
+    /// What holds for namespaces without a label.
+    pub fn defaults(&self) -> &Defaults {
+        &self.0.defaults
+    }
+
+    /// Which default rules these are; none where there is no file of them.
+    pub fn digest(&self) -> Option<&RulesDigest> {
+        self.0.digest.as_ref()
+    }
+
+    /// Other profiles hold from now on.
+    pub fn replace(&self, profiles: Profiles) {
+        self.0.profiles.store(Arc::new(profiles));
+        self.0.problem.send_replace(None);
+    }
+
+    /// The files are as they were when their profiles were taken.
+    pub fn in_order(&self) {
+        self.0.problem.send_replace(None);
+    }
+
+    /// The files cannot be used, and the profiles of before hold on.
+    pub fn broken(&self, why: String) {
+        self.0.problem.send_replace(Some(why));
+    }
+
+    /// Why the files' profiles do not hold, if they do not.
+    pub fn problem(&self) -> Option<String> {
+        self.0.problem.borrow().clone()
+    }
+}

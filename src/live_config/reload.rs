@@ -1,0 +1,121 @@
+//! The profiles are read again when their folder changes, and from time to time.
+//!
+//! A file that cannot be used changes nothing but the log, a metric and the page
+//! `/readyz?verbose`: the last good set serves on, as a whole. A namespace whose
+//! profile is gone would have all its jobs denied.
+
+use std::time::Duration;
+
+use super::current::LiveConfig;
+use super::folder_watch::{FolderWatch, settled};
+use super::profile_folder::{ProfileFolder, ProfileFolderError};
+use crate::metrics::profiles::ProfileMetrics;
+use admission::profile::files::ProfileFile;
+
+/// How long after a change a folder that cannot be used is read once more: it
+/// may be half written.
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_millis(900),
+];
+
+/// Keeps the profiles as their folder has them.
+pub struct ProfileReload {
+    folder: ProfileFolder,
+    rules: LiveConfig,
+    figures: ProfileMetrics,
+    /// What the profiles in use were read from.
+    used: Vec<ProfileFile>,
+}
+
+impl ProfileReload {
+    /// Of a folder whose `used` files gave the profiles in `rules`.
+    pub fn new(
+        folder: ProfileFolder,
+        used: Vec<ProfileFile>,
+        rules: LiveConfig,
+        figures: ProfileMetrics,
+    ) -> ProfileReload {
+        ProfileReload {
+            folder,
+            rules,
+            figures,
+            used,
+        }
+    }
+
+    /// Reads them whenever the folder changes, and after each `period`.
+    pub async fn follow(mut self, period: Duration) {
+        let inside = self.folder.path().join("profile.yaml");
+        let mut folders = FolderWatch::of([inside.as_path()].into_iter());
+        let mut changes = folders.changes();
+        loop {
+            for pause in PAUSES.map(Some).into_iter().chain([None]) {
+                changes.mark_unchanged();
+                // Not on a worker: a volume may be a network's, and hang.
+                let read = tokio::task::spawn_blocking(move || {
+                    folders.renew();
+                    let in_order = self.read(pause.is_none());
+                    (self, folders, in_order)
+                });
+                let in_order;
+                (self, folders, in_order) = read.await.expect("reading profiles does not panic");
+                match pause {
+                    Some(pause) if !in_order => tokio::time::sleep(pause).await,
+                    _ => break,
+                }
+            }
+            settled(&mut changes, period).await;
+        }
+    }
+
+    /// Whether the files can be used. Where not, it is told when `last`.
+    fn read(&mut self, last: bool) -> bool {
+        let files = self.folder.files();
+        if files.as_ref().is_ok_and(|files| *files == self.used) {
+            if self.rules.problem().is_some() {
+                tracing::info!("the profiles' files are again as they were");
+                self.rules.in_order();
+                self.figures.in_order();
+            }
+            return true;
+        }
+        let read = files.and_then(|files| {
+            let (profiles, remarks) = ProfileFolder::parse(&files)?;
+            match self.rules.defaults().problem_with(&profiles) {
+                Some(problem) => Err(ProfileFolderError::Missing(problem)),
+                None => Ok((files, profiles, remarks)),
+            }
+        });
+        match read {
+            Ok((files, profiles, remarks)) => {
+                for warning in remarks {
+                    let warning = warning.to_string();
+                    tracing::warn!(warning, "a profile will likely not work");
+                }
+                let names = profiles.names();
+                tracing::info!(profiles = names, "deciding by renewed profiles");
+                self.used = files;
+                self.rules.replace(profiles);
+                let profiles = self.rules.profiles();
+                let names = profiles.iter().map(|profile| profile.name.as_str());
+                self.figures.reloaded(names);
+                true
+            }
+            Err(error) => {
+                let problem = error.first();
+                let is_known = self.rules.problem().as_deref() == Some(&problem);
+                if last && !is_known {
+                    self.rules.broken(problem);
+                    for remark in error.remarks() {
+                        let problem = remark.to_string();
+                        tracing::error!(problem, "deciding on by the profiles of before");
+                    }
+                    self.figures.reload_failed();
+                }
+                is_known
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The log.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | [`setup`] | starts logging: decisions as they are, everything else by `tracing-subscriber` |
+//! | [`throttle`] | limits the lines that any client can cause |
+
+pub mod setup;
+pub mod throttle;

@@ -1,0 +1,245 @@
+//! The namespaces that opt in, as the watch last saw them, and since when that
+//! is known to hold.
+//!
+//! A lock and not a snapshot that is replaced: it is held for one look-up or one
+//! change, never across an await, and a change costs the same however many
+//! namespaces there are.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use admission::policy::{Namespace, Pairs};
+
+/// How old the last proof of the watch's life may be for its cache to answer.
+///
+/// A watch that hangs looks like one with nothing to tell. So this is how long,
+/// at worst, a label is used that has been changed. The clock stands still
+/// while the machine is suspended: after that, it is as long once more.
+pub(super) const FRESH_FOR: Duration = Duration::from_secs(10);
+
+/// By name.
+pub(super) type NamespacesByName = HashMap<Box<str>, Arc<Namespace>>;
+
+/// What the watch writes and reviews read.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    state: RwLock<CacheContents>,
+    synced: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct CacheContents {
+    namespaces: NamespacesByName,
+    /// When the namespaces were last known to be all there is.
+    confirmed_at: Option<Instant>,
+    /// Whether somebody follows the changes.
+    followed: bool,
+}
+
+impl Cache {
+    /// The namespace called `name`, if it is there and fresh at `now`.
+    pub(super) fn get(&self, name: &str, now: Instant) -> Option<Arc<Namespace>> {
+        let state = self.read();
+        let fresh = state.is_fresh(now).then_some(&state.namespaces)?;
+        fresh.get(name).cloned()
+    }
+
+    /// All there are, fresh or not.
+    pub(super) fn all(&self) -> Vec<Arc<Namespace>> {
+        self.read().namespaces.values().cloned().collect()
+    }
+
+    /// Everything anew, as it was at `as_of` or later.
+    pub(super) fn replace(&self, namespaces: NamespacesByName, as_of: Instant) {
+        let mut state = self.write();
+        let old = std::mem::replace(&mut state.namespaces, namespaces);
+        state.confirmed_at = Some(as_of);
+        state.followed = true;
+        drop(state);
+        // Outside of the lock: thousands of them take a while.
+        drop(old);
+        self.synced.send_replace(true);
+    }
+
+    /// A namespace is new or has changed.
+    pub(super) fn insert(&self, namespace: Namespace) {
+        let name = namespace.name.as_str().into();
+        self.write().namespaces.insert(name, Arc::new(namespace));
+    }
+
+    /// A namespace is gone, or opts in no more.
+    pub(super) fn remove(&self, name: &str) {
+        self.write().namespaces.remove(name);
+    }
+
+    /// The changes up to `as_of` are all here.
+    pub(super) fn confirm(&self, as_of: Instant) {
+        let mut state = self.write();
+        state.confirmed_at = state.confirmed_at.max(Some(as_of));
+    }
+
+    /// Nobody follows the changes, until the next [`Cache::replace`].
+    pub(super) fn mark_stale(&self) {
+        self.write().followed = false;
+    }
+
+    /// Whether there ever was a complete list.
+    pub(super) fn synced(&self) -> bool {
+        *self.synced.borrow()
+    }
+
+    /// Waits for the first complete list.
+    pub(super) async fn wait_synced(&self) {
+        let mut synced = self.synced.subscribe();
+        let list = synced.wait_for(|synced| *synced).await;
+        list.expect("the sender is ours");
+    }
+
+    /// Whether the cache answers at `now`.
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+        self.read().is_fresh(now)
+    }
+
+    /// How many namespaces there are.
+    pub(super) fn len(&self) -> usize {
+        self.read().namespaces.len()
+    }
+
+    /// The time since the namespaces were last known to be all there is.
+    pub(super) fn age(&self, now: Instant) -> Option<Duration> {
+        self.read().age(now)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, CacheContents> {
+        self.state.read().expect("nobody panics with it")
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, CacheContents> {
+        self.state.write().expect("nobody panics with it")
+    }
+}
+
+impl CacheContents {
+    fn age(&self, now: Instant) -> Option<Duration> {
+        Some(now.saturating_duration_since(self.confirmed_at?))
+    }
+
+    fn is_fresh(&self, now: Instant) -> bool {
+        self.followed && self.age(now).is_some_and(|age| age < FRESH_FOR)
+    }
+}
+
+/// Labels and annotations that were seen before, so that namespaces which say
+/// the same share them: of ten thousand, a handful of kinds.
+#[derive(Debug, Default)]
+pub(super) struct SharedPairs {
+    pairs: HashSet<Pairs>,
+    /// How many there may be before those that nobody uses are dropped.
+    limit: usize,
+}
+
+impl SharedPairs {
+    /// The namespace, with what is known already in place of its own.
+    pub(super) fn share(&mut self, mut namespace: Namespace) -> Namespace {
+        for pairs in [&mut namespace.labels, &mut namespace.annotations] {
+            if let Some(known) = self.pairs.get(pairs) {
+                *pairs = Arc::clone(known);
+                continue;
+            }
+            if self.pairs.len() >= self.limit {
+                self.pairs.retain(|pairs| Arc::strong_count(pairs) > 1);
+                self.limit = self.pairs.len() * 2 + 64;
+            }
+            self.pairs.insert(Arc::clone(pairs));
+        }
+        namespace
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn namespace(name: &str, profile: &str) -> Namespace {
+        let profile = ("podseal.io/profile".to_owned(), profile.to_owned());
+        Namespace::new(name, [profile], [])
+    }
+
+    fn cache_of(namespace: Namespace, as_of: Instant) -> Cache {
+        let cache = Cache::default();
+        let name = namespace.name.as_str().into();
+        cache.replace(NamespacesByName::from([(name, Arc::new(namespace))]), as_of);
+        cache
+    }
+
+    #[test]
+    fn answers_nothing_before_the_first_list() {
+        let (cache, now) = (Cache::default(), Instant::now());
+        cache.insert(namespace("ci", "rootless"));
+        cache.confirm(now);
+        assert_eq!(cache.get("ci", now), None);
+        assert!(!cache.synced() && !cache.is_fresh(now));
+    }
+
+    #[test]
+    fn answers_only_within_the_bound_since_the_last_proof() {
+        let start = Instant::now();
+        let cache = cache_of(namespace("ci", "rootless"), start);
+        let last = start + FRESH_FOR - Duration::from_millis(1);
+        assert!(cache.get("ci", last).is_some());
+        assert_eq!(cache.get("ci", start + FRESH_FOR), None);
+        assert_eq!(cache.age(start + FRESH_FOR), Some(FRESH_FOR));
+        cache.confirm(start + FRESH_FOR);
+        assert!(cache.get("ci", start + FRESH_FOR).is_some());
+        assert_eq!(cache.len(), 1);
+    }
+
+    #[test]
+    fn a_proof_of_the_past_makes_nothing_younger_or_older() {
+        let start = Instant::now();
+        let cache = cache_of(namespace("ci", "rootless"), start + FRESH_FOR);
+        cache.confirm(start);
+        assert_eq!(cache.age(start + FRESH_FOR), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_broken_watch_is_not_trusted_again_before_the_next_list() {
+        let start = Instant::now();
+        let cache = cache_of(namespace("ci", "rootless"), start);
+        cache.mark_stale();
+        cache.confirm(start);
+        assert_eq!(cache.get("ci", start), None);
+        assert!(cache.synced(), "what was synced once stays so");
+        cache.replace(NamespacesByName::new(), start);
+        assert!(cache.is_fresh(start));
+        assert_eq!(cache.get("ci", start), None, "it is gone meanwhile");
+    }
+
+    #[test]
+    fn changes_are_seen_one_by_one() {
+        let start = Instant::now();
+        let cache = cache_of(namespace("ci", "rootless"), start);
+        cache.insert(namespace("ci", "userns"));
+        let found = cache.get("ci", start).expect("it is there");
+        assert_eq!(found.labels["podseal.io/profile"], "userns");
+        cache.remove("ci");
+        assert_eq!(cache.get("ci", start), None);
+    }
+
+    #[test]
+    fn namespaces_that_say_the_same_share_it_and_nothing_unused_is_kept() {
+        let mut shared = SharedPairs::default();
+        let (a, b) = (namespace("a", "rootless"), namespace("b", "rootless"));
+        let (a, b) = (shared.share(a), shared.share(b));
+        assert!(Arc::ptr_eq(&a.labels, &b.labels));
+        for number in 0..10_000 {
+            shared.share(namespace("c", &number.to_string()));
+        }
+        assert!(shared.pairs.len() < 200, "{}", shared.pairs.len());
+        let again = shared.share(namespace("a", "rootless"));
+        assert!(Arc::ptr_eq(&a.labels, &again.labels));
+    }
+}

@@ -1,0 +1,221 @@
+//! Namespaces that are asked for live.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use kube::api::GetParams;
+use kube::core::Request;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::{timeout, timeout_at};
+
+use super::look_up_queue::{LookUpQueue, NextLookUp, QueueFull, SLOW};
+use super::object::Object;
+use super::unavailable::Unavailable;
+use super::watch::PATH;
+use crate::fairness::peer::Peer;
+use crate::kubernetes::error::{core_of, with_core};
+use crate::kubernetes::json_stream::StreamError;
+use crate::kubernetes::request;
+use crate::logging::throttle::LogThrottle;
+use admission::policy::Namespace;
+use admission::text::bounded;
+
+/// How long a live look-up may take. The webhook's own `timeoutSeconds` is
+/// longer, so the denial that follows still reaches the API server.
+pub(super) const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(2);
+
+type LookUpResult = Result<Arc<Namespace>, Unavailable>;
+
+/// Asks the API server for namespaces, one at a time.
+#[derive(Debug)]
+pub(super) struct LiveLookUps {
+    client: Client,
+    /// The labels that are kept besides podseal's own.
+    keys: BTreeSet<String>,
+    waiting: Mutex<LookUpQueue<oneshot::Sender<LookUpResult>>>,
+    runtime: Handle,
+    failures: LogThrottle,
+}
+
+/// It has no `Debug` of its own.
+struct Client(kube::Client);
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+/// Why the API server did not tell.
+#[derive(Debug, thiserror::Error)]
+enum AskError {
+    #[error(transparent)]
+    Client(#[from] kube::Error),
+    #[error(transparent)]
+    Answer(#[from] StreamError),
+}
+
+impl LiveLookUps {
+    /// One that keeps the labels of these keys, too, and lets at most `most` reviews
+    /// wait. Its look-ups are tasks of the current runtime.
+    pub(super) fn new(client: kube::Client, keys: BTreeSet<String>, most: usize) -> LiveLookUps {
+        LiveLookUps {
+            client: Client(client),
+            keys,
+            waiting: Mutex::new(LookUpQueue::new(most)),
+            runtime: Handle::current(),
+            failures: LogThrottle::default(),
+        }
+    }
+
+    /// The namespace called `name`, a DNS label, as it is now or a moment later.
+    pub(super) async fn get(
+        self: &Arc<LiveLookUps>,
+        name: &str,
+        peer: Peer,
+        within: Duration,
+    ) -> LookUpResult {
+        let since = Instant::now();
+        let until = since + LOOK_UP_TIMEOUT.min(within);
+        let (answer, mut answered) = oneshot::channel();
+        let asked = self.waiting().ask(peer, name, (since, until), answer);
+        let Ok(number) = asked.map_err(|QueueFull| self.warn(name, "too many at once")) else {
+            return Err(Unavailable::Busy);
+        };
+        let _place = WaitingReview { live: self, number };
+        self.send_next();
+        let answered = async {
+            if let Ok(found) = timeout(SLOW, &mut answered).await {
+                return found;
+            }
+            // What was under way for this name need not be waited for any longer.
+            self.send_next();
+            answered.await
+        };
+        match timeout_at(until.into(), answered).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(_made_room)) => {
+                self.warn(name, "too many at once");
+                Err(Unavailable::Busy)
+            }
+            Err(_) => {
+                self.warn(name, "timed out");
+                Err(Unavailable::TimedOut)
+            }
+        }
+    }
+
+    /// Sends the look-ups that may be sent.
+    fn send_next(self: &Arc<LiveLookUps>) {
+        loop {
+            let next = self.waiting().next(Instant::now());
+            let Some(send) = next else { return };
+            let under_way = RunningLookUp {
+                live: Arc::clone(self),
+                send,
+                found: Err(Unavailable::Failed),
+            };
+            self.runtime.spawn(under_way.finish());
+        }
+    }
+
+    async fn look_up(&self, NextLookUp { name, until, .. }: &NextLookUp) -> LookUpResult {
+        let asked = async {
+            match self.ask(name).await {
+                Err(AskError::Client(kube::Error::Api(status))) => {
+                    Err(kube::Error::Api(status).into())
+                }
+                // A kept connection may have ended this very moment.
+                Err(_) => self.ask(name).await,
+                found => found,
+            }
+        };
+        match timeout_at((*until).into(), asked).await {
+            Ok(Ok(object)) => {
+                if *object.name != **name {
+                    // Something between us and the API server answers for it.
+                    self.warn(name, "the answer is about another object, or about none");
+                    return Err(Unavailable::Failed);
+                }
+                Ok(Arc::new(object.into()))
+            }
+            Ok(Err(AskError::Client(kube::Error::Api(status)))) if status.code == 404 => {
+                Err(Unavailable::NotFound)
+            }
+            Ok(Err(AskError::Client(error))) => {
+                self.warn(name, &core_of(&error));
+                Err(Unavailable::Failed)
+            }
+            Ok(Err(AskError::Answer(error))) => {
+                self.warn(name, &with_core(&error));
+                Err(Unavailable::Failed)
+            }
+            Err(_) => {
+                self.warn(name, "timed out");
+                Err(Unavailable::TimedOut)
+            }
+        }
+    }
+
+    async fn ask(&self, name: &str) -> Result<Object, AskError> {
+        let request = Request::new(PATH).get_metadata(name, &GetParams::default());
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        let mut json = request::ask(&self.client.0, request, LOOK_UP_TIMEOUT).await?;
+        Ok(Object::read_alone(&mut json, &self.keys).await?)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, LookUpQueue<oneshot::Sender<LookUpResult>>> {
+        self.waiting.lock().expect("nobody panics with it")
+    }
+
+    fn warn(&self, namespace: &str, error: &str) {
+        if let Some(suppressed) = self.failures.pass() {
+            let namespace = &*bounded(namespace);
+            tracing::warn!(namespace, error, suppressed, "cannot look up a namespace");
+        }
+    }
+}
+
+/// A review that waits. Once it does not any more, its question is dropped.
+struct WaitingReview<'l> {
+    live: &'l LiveLookUps,
+    number: u64,
+}
+
+impl Drop for WaitingReview<'_> {
+    fn drop(&mut self) {
+        self.live.waiting().abandon(self.number);
+    }
+}
+
+/// A look-up that was sent. It is answered when this is dropped, however that comes
+/// about, so that no place is lost.
+struct RunningLookUp {
+    live: Arc<LiveLookUps>,
+    send: NextLookUp,
+    found: LookUpResult,
+}
+
+impl RunningLookUp {
+    async fn finish(mut self) {
+        self.found = self.live.look_up(&self.send).await;
+    }
+}
+
+impl Drop for RunningLookUp {
+    fn drop(&mut self) {
+        let exists = match self.found {
+            Ok(_) => Some(true),
+            Err(Unavailable::NotFound) => Some(false),
+            Err(_) => None,
+        };
+        let answers = self.live.waiting().answer(self.send.number, exists);
+        for answer in answers {
+            // Who gave up meanwhile needs none.
+            let _ = answer.send(self.found.clone());
+        }
+        self.live.send_next();
+    }
+}

@@ -1,0 +1,268 @@
+//! What goes wrong, why that is likely so, and what to do.
+
+use super::certificate::CertificateSummary;
+
+/// Why there is no answer, or none that an API server could use.
+///
+/// The sentences tell what happened; [`Failure::hint`] tells the likely cause and
+/// what to do. Texts of a server's are escaped and bounded where they come in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The host has no address.
+    #[error("the name {host} is not found ({error})")]
+    NameNotFound {
+        /// The host.
+        host: String,
+        /// What the resolver says.
+        error: String,
+    },
+    /// Nobody listens.
+    #[error("{0} refuses connections")]
+    Refused(String),
+    /// Nothing comes back.
+    #[error("{0} does not answer, nor refuse")]
+    Silent(String),
+    /// There is no way.
+    #[error("{address} cannot be reached ({error})")]
+    Unreachable {
+        /// Where.
+        address: String,
+        /// What the kernel says.
+        error: String,
+    },
+    /// Connected, and no word of TLS.
+    #[error("it accepts connections, and does not go on with TLS")]
+    NoHandshake,
+    /// The connection ends before its time.
+    #[error("it breaks the connection off ({0})")]
+    BrokeOff(String),
+    /// Another protocol.
+    #[error("what answers does not speak TLS")]
+    NotTls,
+    /// No authority that is trusted has issued it.
+    #[error("its certificate is of an authority that --ca-file does not hold: issued by {issuer}")]
+    UnknownAuthority {
+        /// The issuer, by the certificate's own word.
+        issuer: String,
+    },
+    /// It is somebody else's.
+    #[error("its certificate is not for {host}, but for {names}")]
+    WrongName {
+        /// Who was asked.
+        host: String,
+        /// Whom it is for.
+        names: String,
+    },
+    /// Its time is over.
+    #[error("its certificate expired at {0}")]
+    Expired(String),
+    /// Its time has not come.
+    #[error("its certificate is valid only from {0} on")]
+    NotYetValid(String),
+    /// Anything else that is wrong with it.
+    #[error("its certificate cannot be verified: {0}")]
+    BadCertificate(String),
+    /// It wants one of ours.
+    #[error("it answers only clients with a certificate of their own")]
+    ClientCertificate,
+    /// Anything else in the handshake.
+    #[error("the TLS handshake fails: {0}")]
+    Tls(String),
+    /// Another protocol within TLS.
+    #[error("what it answers is not HTTP/1.1 ({0})")]
+    NotHttp(String),
+    /// It took the question and was not heard of again.
+    #[error("it takes the review and does not answer")]
+    NoAnswer,
+    /// A page that does not end.
+    #[error("its answer is larger than {} bytes", super::limits::MAX_ANSWER_BYTES)]
+    TooLarge,
+    /// An HTTP error.
+    #[error("it answers HTTP {code}: {text}")]
+    Http {
+        /// The status code.
+        code: u16,
+        /// The beginning of the body.
+        text: String,
+    },
+    /// Code 200, and no answer to what was asked.
+    #[error("its answer is no AdmissionReview that an API server takes: {0}")]
+    NoReview(String),
+    /// A denial with code 429, or HTTP 429.
+    #[error("it is too busy: {0}")]
+    Busy(String),
+    /// A denial with code 503.
+    #[error("it answers, but cannot decide: {0}")]
+    Unavailable(String),
+    /// A denial.
+    #[error("it denies a pod that no level objects to, with code {code}: {message}")]
+    Denied {
+        /// The status code.
+        code: u16,
+        /// The reason, as the pod's creator gets it.
+        message: String,
+    },
+}
+
+impl Failure {
+    /// Whether it may pass by itself while a podseal starts, or is replaced.
+    pub fn may_pass(&self) -> bool {
+        use Failure::*;
+        matches!(
+            self,
+            NameNotFound { .. }
+                | Refused(_)
+                | Silent(_)
+                | Unreachable { .. }
+                | NoHandshake
+                | BrokeOff(_)
+                | NoAnswer
+                | Busy(_)
+        )
+    }
+
+    /// The reason in one word, for programs.
+    pub fn reason(&self) -> &'static str {
+        self.known().0
+    }
+
+    /// The likely cause, and what to do.
+    pub fn hint(&self) -> &'static str {
+        self.known().1
+    }
+
+    fn known(&self) -> (&'static str, &'static str) {
+        match self {
+            Failure::NameNotFound { .. } => (
+                "NameNotFound",
+                "Is it SERVICE.NAMESPACE.svc of podseal's Service (kubectl get service -A)? Only \
+                 pods of the cluster can look it up",
+            ),
+            Failure::Refused(_) => (
+                "ConnectionRefused",
+                "Either no replica is ready (kubectl get pods in podseal's namespace; /readyz?verbose \
+                 on port 8080 of one tells why), or this is not the Service's port",
+            ),
+            Failure::Silent(_) => (
+                "ConnectionTimedOut",
+                "Packets are lost on the way: look at the NetworkPolicies of podseal's namespace and \
+                 of the client's, and at firewalls between nodes",
+            ),
+            Failure::Unreachable { .. } => (
+                "Unreachable",
+                "There is no route from here; try it from a pod of the cluster",
+            ),
+            Failure::NoHandshake => (
+                "NoHandshake",
+                "A podseal that has no certificate yet does so, and its log tells what it waits for; \
+                 else something other than podseal listens there",
+            ),
+            Failure::BrokeOff(_) => (
+                "BrokenOff",
+                "A replica that stops does so, and something between that is no podseal; podseal's \
+                 log tells of handshakes that failed",
+            ),
+            Failure::NotTls => (
+                "NotTLS",
+                "Is it the webhooks' port (443 of the Service, 8443 of the pod), and not that of \
+                 /readyz (8080)?",
+            ),
+            Failure::UnknownAuthority { .. } => (
+                "UnknownAuthority",
+                "API servers refuse it likewise where the caBundle of both webhook configurations is \
+                 this file. Compare it with ca.crt in the Secret of the serving certificate",
+            ),
+            Failure::WrongName { .. } => (
+                "WrongName",
+                "The certificate was made for another Service or namespace: mend its names \
+                 (--service-name and --namespace of podseal serve, dnsNames of cert-manager), or ask \
+                 by a name that it has",
+            ),
+            Failure::Expired(_) => (
+                "Expired",
+                "Whoever renews it has failed to: podseal's log tells with --tls-mode self-managed, \
+                 else that of cert-manager. Is the clock right?",
+            ),
+            Failure::NotYetValid(_) => ("NotYetValid", "Is the clock right, here and there?"),
+            Failure::BadCertificate(_) => (
+                "BadCertificate",
+                "API servers refuse it likewise; have it issued again, for servers (serverAuth), with \
+                 its hosts as subject alternative names",
+            ),
+            Failure::ClientCertificate => (
+                "ClientCertificate",
+                "podseal serve runs with --client-ca and answers API servers alone; only one of them \
+                 can try it: kubectl create --dry-run=server",
+            ),
+            Failure::Tls(_) => (
+                "TLS",
+                "podseal speaks TLS 1.3 and 1.2; its log tells of handshakes that failed",
+            ),
+            Failure::NotHttp(_) | Failure::NoReview(_) | Failure::TooLarge => (
+                "NotPodseal",
+                "Something other than podseal answers there, or something between changes its answers",
+            ),
+            Failure::NoAnswer => (
+                "AnswerTimedOut",
+                "podseal waits for its API server, or has no CPU: look at its log and at \
+                 podseal_request_duration_seconds",
+            ),
+            Failure::Http { code: 500.., .. } => (
+                "HTTPError",
+                "podseal has no such answer: a proxy between, or another server, gave it",
+            ),
+            Failure::Http { .. } => (
+                "HTTPError",
+                "Is it podseal that answers there, and of this version? It answers POST /mutate and \
+                 POST /validate",
+            ),
+            Failure::Busy(_) => (
+                "Busy",
+                "podseal sheds what is too much (podseal_shed_total); give it more replicas, or CPU",
+            ),
+            Failure::Unavailable(_) => (
+                "NamespaceUnavailable",
+                "Does the namespace exist? If so, podseal cannot ask the API server for it: it needs \
+                 get, list and watch on namespaces, and the way there",
+            ),
+            Failure::Denied { .. } => (
+                "Denied",
+                "A podseal lets this pod pass whatever the namespace's labels say: is it another \
+                 webhook that answers there?",
+            ),
+        }
+    }
+
+    /// What a handshake's end means, by what was shown before it.
+    pub(super) fn of_handshake(
+        error: &std::io::Error,
+        host: &str,
+        shown: Option<&CertificateSummary>,
+    ) -> Failure {
+        use rustls::{CertificateError as Bad, Error};
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+        let certificate = shown.cloned().unwrap_or_default();
+        let told = |error: &dyn std::fmt::Display| admission::text::remark(&error.to_string(), 200);
+        match inner {
+            Some(Error::InvalidMessage(_)) => Failure::NotTls,
+            Some(Error::InvalidCertificate(bad)) => match bad {
+                Bad::UnknownIssuer | Bad::BadSignature => Failure::UnknownAuthority {
+                    issuer: certificate.issuer,
+                },
+                Bad::NotValidForName | Bad::NotValidForNameContext { .. } => Failure::WrongName {
+                    host: host.to_owned(),
+                    names: certificate.names(),
+                },
+                Bad::Expired | Bad::ExpiredContext { .. } => {
+                    Failure::Expired(certificate.not_after)
+                }
+                Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
+                    Failure::NotYetValid(certificate.not_before)
+                }
+                bad => Failure::BadCertificate(told(bad)),
+            },
+            Some(error) => Failure::Tls(told(error)),
+            None => Failure::BrokeOff(told(error)),
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! One connection: the handshake, the protocol, and what it is told meanwhile.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tower_service::Service;
+
+use super::activity::{Activity, ObservedStream};
+use super::connections::{Closing, ConnectionSlot};
+use super::handshake_failures::Endpoints;
+use crate::fairness::caller::Caller;
+use crate::metrics::connections::{CloseReason, ConnectionMetrics, HandshakeFailure};
+
+/// What speaks HTTP: the same for all connections.
+#[derive(Clone)]
+pub(super) struct Protocols {
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+}
+
+impl Protocols {
+    pub(super) fn new() -> Protocols {
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
+            // Its clock runs while a connection is idle, too; ours is in
+            // `connections`.
+            .header_read_timeout(None)
+            .max_buf_size(64 * 1024);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(32)
+            .max_header_list_size(8 * 1024)
+            .initial_stream_window_size(256 * 1024)
+            .initial_connection_window_size(1024 * 1024)
+            .keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(10));
+        Protocols { http1, http2 }
+    }
+}
+
+/// Serves a connection until it ends by itself or is told to.
+pub(super) async fn serve(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    protocols: Protocols,
+    handshake_timeout: Duration,
+    app: Router,
+    mut place: ConnectionSlot,
+    figures: ConnectionMetrics,
+) {
+    let mut aborted = place.closing.clone();
+    let served = async {
+        let mut closing = place.closing.clone();
+        let ends = Endpoints::of(&stream);
+        let accepted = tokio::select! {
+            done = accept_tls(stream, &acceptor, handshake_timeout) => done,
+            // Nobody waits for an answer yet.
+            _ = closing.wait_for(|closing| *closing >= Closing::AfterRequests) => return,
+        };
+        let stream = match accepted {
+            Ok(stream) => stream,
+            Err(error) => {
+                let failure = HandshakeFailure::of(&error);
+                figures.handshake_failed(failure);
+                place.handshake_failures().tell(failure, ends, &error);
+                place.ends(CloseReason::Handshake);
+                return;
+            }
+        };
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        place.activity.handshake_done(is_http2);
+        // A connection that ends badly is the peer's affair; what matters of
+        // it has been answered or cannot be.
+        if is_http2 {
+            serve_http2(stream, &protocols, app, &place).await;
+        } else {
+            serve_http1(stream, &protocols, app, &place).await;
+        }
+    };
+    tokio::select! {
+        () = served => {}
+        _ = aborted.wait_for(|closing| *closing == Closing::Now) => {}
+    }
+}
+
+async fn accept_tls(
+    stream: TcpStream,
+    acceptor: &TlsAcceptor,
+    time: Duration,
+) -> io::Result<TlsStream<TcpStream>> {
+    stream.set_nodelay(true)?;
+    tokio::time::timeout(time, acceptor.accept(stream)).await?
+}
+
+async fn serve_http1(
+    stream: TlsStream<TcpStream>,
+    protocols: &Protocols,
+    app: Router,
+    place: &ConnectionSlot,
+) {
+    let io = TokioIo::new(ObservedStream::new(stream, Arc::clone(&place.activity)));
+    let service = TrackedService {
+        app,
+        caller: Arc::clone(&place.caller),
+        activity: Arc::clone(&place.activity),
+        closing: Some(place.closing.clone()),
+    };
+    let mut connection = pin!(protocols.http1.serve_connection(io, service));
+    let mut closing = place.closing.clone();
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = closing.wait_for(|closing| *closing >= Closing::AfterRequests) => {}
+    }
+    // Closes an idle connection; one that serves a request after its answer.
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
+}
+
+async fn serve_http2(
+    stream: TlsStream<TcpStream>,
+    protocols: &Protocols,
+    app: Router,
+    place: &ConnectionSlot,
+) {
+    let service = TrackedService {
+        app,
+        caller: Arc::clone(&place.caller),
+        activity: Arc::clone(&place.activity),
+        closing: None,
+    };
+    let mut connection = pin!(
+        protocols
+            .http2
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let mut closing = place.closing.clone();
+    let told = async {
+        let told = closing
+            .wait_for(|closing| *closing >= Closing::WithNextAnswer)
+            .await;
+        if told.is_ok_and(|closing| *closing < Closing::AfterRequests) {
+            // One that was dialled for a request gets to send it: a client takes
+            // a farewell before it for a failure.
+            let mut finish = closing.clone();
+            tokio::select! {
+                () = place.activity.first_request() => {}
+                _ = finish.wait_for(|closing| *closing >= Closing::AfterRequests) => {}
+            }
+        }
+    };
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = told => {}
+    }
+    // GOAWAY: the client sends its next requests elsewhere, and those it has
+    // sent are answered.
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
+}
+
+/// The app, with its requests counted into the connection's activity, and with
+/// the caller that they come from.
+struct TrackedService {
+    app: Router,
+    caller: Arc<Caller>,
+    activity: Arc<Activity>,
+    /// Where answers say that they are the last.
+    closing: Option<watch::Receiver<Closing>>,
+}
+
+impl hyper::service::Service<Request<Incoming>> for TrackedService {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let in_flight = self.activity.request();
+        request.extensions_mut().insert(Arc::clone(&self.caller));
+        let closing = self.closing.clone();
+        let answer = self.app.clone().call(request);
+        Box::pin(async move {
+            let (mut head, body) = answer.await?.into_parts();
+            // Nothing else is answered with it.
+            if head.status == StatusCode::OK {
+                in_flight.served_ok();
+            }
+            if closing.is_some_and(|closing| *closing.borrow() >= Closing::WithNextAnswer) {
+                let close = HeaderValue::from_static("close");
+                head.headers.insert(CONNECTION, close);
+            }
+            Ok(Response::from_parts(head, in_flight.until_sent(body)))
+        })
+    }
+}

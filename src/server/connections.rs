@@ -1,0 +1,471 @@
+//! All connections: who may come, who has to go, and when.
+//!
+//! The table is locked when a connection comes and goes and by the sweep, never
+//! on behalf of a request.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::timeout;
+
+use super::activity::{Activity, ConnectionState};
+use super::eviction::{Candidate, choose_victim};
+use super::handshake_failures::HandshakeFailureLog;
+use super::limits::ConnectionLimits;
+use crate::fairness::caller::Caller;
+use crate::fairness::peer::Peer;
+use crate::metrics::connections::{CloseReason, ConnectionMetrics, OpenConnection};
+
+/// How often a newcomer that waits looks for a place.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+
+/// One newcomer may wait for so many places. Only those wait whose own peer holds
+/// the most connections, so few are enough, and each looks at all connections
+/// whenever it looks.
+const SLOTS_PER_WAITING_NEWCOMER: usize = 4;
+
+/// What a connection is told. Later ones are stronger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Closing {
+    /// Go on.
+    NotYet,
+    /// Say with the next answer that it is the last: `Connection: close`, or at
+    /// once GOAWAY. The client decides when.
+    WithNextAnswer,
+    /// End, once the requests in flight are answered.
+    AfterRequests,
+    /// End now.
+    Now,
+}
+
+/// The open connections.
+pub(super) struct Connections {
+    limits: ConnectionLimits,
+    figures: ConnectionMetrics,
+    table: Mutex<ConnectionTable>,
+    handshake_failures: HandshakeFailureLog,
+    /// How many newcomers may wait.
+    waiting: Arc<Semaphore>,
+    /// A connection ended: one of those that wait may have its place.
+    slot_freed: Notify,
+    /// The last one did.
+    all_closed: Notify,
+}
+
+#[derive(Default)]
+struct ConnectionTable {
+    next: u64,
+    /// What each connection is told that comes now.
+    closing: Option<(Closing, CloseReason)>,
+    open: HashMap<u64, TableEntry>,
+    /// Who is connected, or still has something of what requests share: a review
+    /// that is being decided outlives its connection.
+    callers: HashMap<Peer, Weak<Caller>>,
+}
+
+struct TableEntry {
+    caller: Arc<Caller>,
+    activity: Arc<Activity>,
+    closing: watch::Sender<Closing>,
+    age: Duration,
+    end: Option<CloseReason>,
+    closing_since: Option<Instant>,
+}
+
+/// A place in the table; it is free again when this is dropped.
+pub(super) struct ConnectionSlot {
+    connections: Arc<Connections>,
+    number: u64,
+    open: OpenConnection,
+    /// What its peer holds, by this connection and others.
+    pub(super) caller: Arc<Caller>,
+    /// What this connection does.
+    pub(super) activity: Arc<Activity>,
+    /// What it is told.
+    pub(super) closing: watch::Receiver<Closing>,
+}
+
+impl Connections {
+    pub(super) fn new(limits: ConnectionLimits, figures: ConnectionMetrics) -> Arc<Connections> {
+        let waiting = limits.connections.div_ceil(SLOTS_PER_WAITING_NEWCOMER);
+        Arc::new(Connections {
+            limits,
+            figures,
+            table: Mutex::default(),
+            handshake_failures: HandshakeFailureLog::default(),
+            waiting: Arc::new(Semaphore::new(waiting)),
+            slot_freed: Notify::new(),
+            all_closed: Notify::new(),
+        })
+    }
+
+    /// A place for a connection from `peer` that was just accepted. Where all are
+    /// taken, another connection ends for it; where none can, what is returned
+    /// waits, and others are admitted meanwhile. Where too many wait already,
+    /// there is no place.
+    pub(super) fn admit(
+        self: &Arc<Connections>,
+        peer: Peer,
+    ) -> Option<impl Future<Output = ConnectionSlot> + Send + use<>> {
+        let place = self.try_slot(peer);
+        let waiting = match place {
+            Some(_) => None,
+            None => match Arc::clone(&self.waiting).try_acquire_owned() {
+                Ok(waiting) => Some(waiting),
+                Err(_) => {
+                    self.figures.opened().closes(CloseReason::Evicted);
+                    return None;
+                }
+            },
+        };
+        let connections = Arc::clone(self);
+        Some(async move {
+            let _waiting = waiting;
+            match place {
+                Some(place) => place,
+                None => connections.wait_for_slot(peer).await,
+            }
+        })
+    }
+
+    async fn wait_for_slot(self: &Arc<Connections>, peer: Peer) -> ConnectionSlot {
+        loop {
+            // Until one has left, or does not serve a request any more, or has
+            // become slow.
+            let _ = timeout(RETRY_INTERVAL, self.slot_freed.notified()).await;
+            if let Some(place) = self.try_slot(peer) {
+                return place;
+            }
+        }
+    }
+
+    fn try_slot(self: &Arc<Connections>, peer: Peer) -> Option<ConnectionSlot> {
+        let mut table = self.table();
+        if table.open.len() >= self.limits.connections {
+            let victim = choose_victim(peer, self.limits.connections, &table.candidates())?;
+            let mut entry = table.open.remove(&victim).expect("it was just found");
+            entry.tell(Closing::Now, CloseReason::Evicted);
+        }
+        let number = table.next;
+        table.next += 1;
+        let activity = Arc::new(Activity::new());
+        let caller = table.caller(peer);
+        let (sender, closing) = watch::channel(Closing::NotYet);
+        let mut entry = TableEntry {
+            caller: Arc::clone(&caller),
+            activity: Arc::clone(&activity),
+            closing: sender,
+            age: with_jitter(self.limits.age, number),
+            end: None,
+            closing_since: None,
+        };
+        if let Some((closing, end)) = table.closing {
+            entry.tell(closing, end);
+        }
+        table.open.insert(number, entry);
+        Some(ConnectionSlot {
+            connections: Arc::clone(self),
+            number,
+            open: self.figures.opened(),
+            caller,
+            activity,
+            closing,
+        })
+    }
+
+    /// Tells every connection, and all that come later.
+    pub(super) fn tell(&self, closing: Closing, end: CloseReason) {
+        let mut table = self.table();
+        table.closing = Some((closing, end));
+        for entry in table.open.values_mut() {
+            entry.tell(closing, end);
+        }
+    }
+
+    /// Returns when no connection is open.
+    pub(super) async fn all_closed(&self) {
+        loop {
+            let all_closed = self.all_closed.notified();
+            if self.table().open.is_empty() {
+                return;
+            }
+            all_closed.await;
+        }
+    }
+
+    /// Ends, from time to time, what has lasted too long. Never returns.
+    pub(super) async fn sweep(&self) {
+        let limits = &self.limits;
+        let shortest = [limits.handshake, limits.header, limits.idle, limits.request]
+            .into_iter()
+            .min()
+            .expect("there are four");
+        let pause = (shortest / 8).clamp(Duration::from_millis(10), Duration::from_secs(1));
+        loop {
+            tokio::time::sleep(pause).await;
+            let mut table = self.table();
+            for entry in table.open.values_mut() {
+                let closing_since = entry.closing_since.map(|then| then.elapsed());
+                if let Some((closing, end)) =
+                    closing_due(&entry.activity, entry.age, closing_since, limits)
+                {
+                    entry.tell(closing, end);
+                }
+            }
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, ConnectionTable> {
+        self.table.lock().expect("no holder panics")
+    }
+}
+
+impl ConnectionTable {
+    fn candidates(&self) -> Vec<Candidate> {
+        let candidate = |(number, entry): (&u64, &TableEntry)| Candidate {
+            number: *number,
+            peer: entry.caller.peer,
+            has_served: entry.activity.has_served(),
+            state: entry.activity.state(),
+        };
+        self.open.iter().map(candidate).collect()
+    }
+
+    /// What all connections of `peer` share, those that are gone included while
+    /// anything of theirs is held: else a peer would have a new share by a new
+    /// connection.
+    fn caller(&mut self, peer: Peer) -> Arc<Caller> {
+        if let Some(caller) = self.callers.get(&peer).and_then(Weak::upgrade) {
+            return caller;
+        }
+        // As many as have come since are looked at, at most.
+        if self.callers.len() > 2 * self.open.len() {
+            self.callers.retain(|_, caller| caller.strong_count() > 0);
+        }
+        let caller = Arc::new(Caller::new(peer));
+        self.callers.insert(peer, Arc::downgrade(&caller));
+        caller
+    }
+}
+
+impl TableEntry {
+    fn tell(&mut self, closing: Closing, end: CloseReason) {
+        let told = self.closing.send_if_modified(|current| {
+            let stronger = closing > *current;
+            if stronger {
+                *current = closing;
+            }
+            stronger
+        });
+        if told {
+            self.end = Some(end);
+            self.closing_since.get_or_insert_with(Instant::now);
+        }
+    }
+}
+
+impl ConnectionSlot {
+    /// Where a failed handshake is told.
+    pub(super) fn handshake_failures(&self) -> &HandshakeFailureLog {
+        &self.connections.handshake_failures
+    }
+
+    /// It ends, and not because it was told to.
+    pub(super) fn ends(&mut self, why: CloseReason) {
+        self.open.closes(why);
+    }
+}
+
+impl Drop for ConnectionSlot {
+    fn drop(&mut self) {
+        let mut table = self.connections.table();
+        let entry = table.open.remove(&self.number);
+        let is_last = table.open.is_empty();
+        drop(table);
+        // One, since one place is free. A connection that made room is out of the
+        // table already, and the newcomer has its place.
+        if entry.is_some() {
+            self.connections.slot_freed.notify_one();
+        }
+        if let Some(end) = entry.map_or(Some(CloseReason::Evicted), |entry| entry.end) {
+            self.open.closes(end);
+        }
+        if is_last {
+            self.connections.all_closed.notify_waiters();
+        }
+    }
+}
+
+/// What has to be told to a connection, if anything. It was told farewell so long
+/// ago, if it was.
+fn closing_due(
+    activity: &Activity,
+    age: Duration,
+    closing_since: Option<Duration>,
+    limits: &ConnectionLimits,
+) -> Option<(Closing, CloseReason)> {
+    let abort = |why| Some((Closing::Now, why));
+    match activity.state() {
+        // A handshake has a timer of its own, which counts it as failed. This is for
+        // one that the timer cannot end.
+        ConnectionState::Handshake(since) if since > limits.handshake * 2 => {
+            abort(CloseReason::Handshake)
+        }
+        ConnectionState::Header(since) if since > limits.header => {
+            abort(CloseReason::HeaderTimeout)
+        }
+        ConnectionState::Request(since) if since > limits.request => abort(CloseReason::Stuck),
+        // A client of HTTP/2 knows that it is over, and has had its time. One of
+        // HTTP/1.1 learns it with its next answer only.
+        _ if activity.is_http2() && closing_since.is_some_and(|since| since > limits.request) => {
+            abort(CloseReason::Stuck)
+        }
+        // It did not take its last bytes, or did not answer our farewell.
+        ConnectionState::Idle(since) | ConnectionState::Unused(since)
+            if since > limits.idle + limits.header =>
+        {
+            abort(CloseReason::Idle)
+        }
+        ConnectionState::Idle(since) if since > limits.idle => {
+            Some((Closing::AfterRequests, CloseReason::Idle))
+        }
+        // Clients keep connections that they dialled and did not need; over
+        // HTTP/1.1 they cannot be told before they use them.
+        ConnectionState::Unused(since)
+            if activity.is_http2() && since > limits.handshake + limits.header =>
+        {
+            abort(CloseReason::NoRequest)
+        }
+        ConnectionState::Unused(since) if activity.is_http2() && since > limits.handshake => {
+            Some((Closing::AfterRequests, CloseReason::NoRequest))
+        }
+        ConnectionState::Unused(since) if since > limits.idle => {
+            Some((Closing::AfterRequests, CloseReason::NoRequest))
+        }
+        _ if activity.age() > age => Some((Closing::WithNextAnswer, CloseReason::Age)),
+        _ => None,
+    }
+}
+
+/// `age`, a tenth more or less, so that connections that came together do not
+/// go together.
+fn with_jitter(age: Duration, number: u64) -> Duration {
+    let percent = 90 + (number.wrapping_mul(7) % 21);
+    age.mul_f64(f64::from(u32::try_from(percent).expect("it is at most 110")) / 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::server::activity::RequestInFlight;
+    use admission::profile::Profiles;
+
+    #[test]
+    fn a_client_of_http_2_has_a_while_after_its_farewell_and_one_of_http_1_until_its_next_answer() {
+        let limits = ConnectionLimits::default();
+        let (age, while_after) = (limits.age, limits.request + Duration::from_secs(1));
+        for (is_http2, told) in [
+            (true, Some((Closing::Now, CloseReason::Stuck))),
+            (false, None),
+        ] {
+            let activity = Arc::new(Activity::new());
+            activity.handshake_done(is_http2);
+            // One stream after the other, none of which is old.
+            let _request = activity.request();
+            assert_eq!(
+                closing_due(&activity, age, Some(while_after), &limits),
+                told
+            );
+            assert_eq!(
+                closing_due(&activity, age, Some(limits.request), &limits),
+                None
+            );
+        }
+    }
+
+    fn connections(places: usize) -> Arc<Connections> {
+        let limits = ConnectionLimits {
+            connections: places,
+            ..ConnectionLimits::default()
+        };
+        let metrics = Metrics::new(Profiles::built_in(), || None);
+        Connections::new(limits, metrics.connections)
+    }
+
+    fn peer(host: u8) -> Peer {
+        Peer::of([192, 0, 2, host].into())
+    }
+
+    /// A connection with a request in flight, after a review was answered.
+    fn busy(connections: &Arc<Connections>, host: u8) -> (ConnectionSlot, RequestInFlight) {
+        let place = connections.admit(peer(host)).expect("nothing is waiting");
+        let place = place.now_or_never().expect("there is a place");
+        place.activity.handshake_done(false);
+        place.activity.served_ok();
+        let request = place.activity.request();
+        (place, request)
+    }
+
+    fn is_open(place: &ConnectionSlot) -> bool {
+        *place.closing.borrow() < Closing::Now
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_fills_all_places_with_requests_waits_for_its_next_and_others_do_not() {
+        let connections = connections(8);
+        let mut flood: Vec<_> = (0..8).map(|_| busy(&connections, 1)).collect();
+        // Two may wait, and do so for themselves.
+        let mut waiting = Box::pin(connections.admit(peer(1)).expect("two may wait"));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let second = connections.admit(peer(1)).expect("two may wait");
+        assert!(connections.admit(peer(1)).is_none(), "a third waits");
+        let api_server: Vec<_> = (0..4).map(|_| busy(&connections, 2).0).collect();
+        assert!(api_server.iter().all(is_open));
+        let slot_freed = flood.iter().filter(|(place, _)| is_open(place)).count();
+        assert_eq!(slot_freed, 4);
+        drop(second);
+        // Its own request ends, and its own newcomer has the place.
+        let (place, request) = flood
+            .iter()
+            .position(|(place, _)| is_open(place))
+            .map(|at| flood.remove(at))
+            .expect("four are open");
+        drop(request);
+        let newcomer = waiting.await;
+        assert!(!is_open(&place) && is_open(&newcomer));
+        assert!(api_server.iter().all(is_open));
+    }
+
+    #[test]
+    fn a_peer_has_no_new_share_by_a_new_connection_while_anything_is_held() {
+        let connections = connections(8);
+        let (place, _request) = busy(&connections, 1);
+        // As a review holds it that is being decided.
+        let held_by = Arc::clone(&place.caller);
+        drop(place);
+        let (place, _request) = busy(&connections, 1);
+        assert!(Arc::ptr_eq(&held_by, &place.caller));
+        drop(held_by);
+        drop(place);
+        for host in 2..=200 {
+            busy(&connections, host);
+        }
+        let known = connections.table().callers.len();
+        assert!(known <= 3, "{known} are remembered");
+    }
+
+    #[tokio::test]
+    async fn who_waits_has_the_place_of_one_that_leaves() {
+        let connections = connections(1);
+        let (place, _request) = busy(&connections, 1);
+        let waiting = connections.admit(peer(1)).expect("one may wait");
+        drop(place);
+        assert!(is_open(&waiting.await));
+        connections.all_closed().await;
+    }
+}

@@ -1,0 +1,80 @@
+//! Handshakes that fail since one side refuses the other's certificate: what an
+//! operator must see, though anybody can cause it.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::TcpStream;
+
+use crate::logging::throttle::LogThrottle;
+use crate::metrics::connections::HandshakeFailure;
+use admission::text::remark;
+
+/// How much of an error is told. A client chooses some of its words.
+const SHOWN: usize = 256;
+
+/// Tells of failed handshakes: those that want mending now and then as a
+/// warning, each kind at its own pace.
+#[derive(Debug, Default)]
+pub(super) struct HandshakeFailureLog {
+    ours: LogThrottle,
+    theirs: LogThrottle,
+}
+
+/// The two ends of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Endpoints {
+    peer: Option<SocketAddr>,
+    own: Option<SocketAddr>,
+}
+
+impl Endpoints {
+    pub(super) fn of(stream: &TcpStream) -> Endpoints {
+        Endpoints {
+            peer: stream.peer_addr().ok(),
+            own: stream.local_addr().ok(),
+        }
+    }
+
+    fn are_same_host(self) -> bool {
+        matches!((self.peer, self.own), (Some(peer), Some(own)) if peer.ip() == own.ip())
+    }
+}
+
+impl HandshakeFailureLog {
+    pub(super) fn tell(&self, failure: HandshakeFailure, ends: Endpoints, error: &io::Error) {
+        let (pace, problem) = match failure {
+            HandshakeFailure::PeerAlert => (
+                &self.ours,
+                "a client refused our certificate: does the caBundle fit?",
+            ),
+            // The self-probe shows none, and has nothing to prove.
+            HandshakeFailure::ClientCertificate
+                if shows_no_certificate(error) && ends.are_same_host() =>
+            {
+                return debug(error);
+            }
+            HandshakeFailure::ClientCertificate => (
+                &self.theirs,
+                "a client showed no certificate of --client-ca",
+            ),
+            _ => return debug(error),
+        };
+        let Some(suppressed) = pace.pass() else {
+            return debug(error);
+        };
+        let peer = ends.peer.map(|peer| peer.to_string());
+        let error = remark(&error.to_string(), SHOWN);
+        tracing::warn!(peer, error, suppressed, "{problem}");
+    }
+}
+
+fn debug(error: &io::Error) {
+    let error = remark(&error.to_string(), SHOWN);
+    tracing::debug!(error, "a TLS handshake failed");
+}
+
+fn shows_no_certificate(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(rustls::Error::NoCertificatesPresented))
+}

@@ -1,0 +1,390 @@
+//! Answers a review: reads it, finds its namespace, decides, and writes the
+//! record.
+
+#![allow(
+    clippy::result_large_err,
+    reason = "either way it is the answer, which is moved once"
+)]
+
+use std::ops::Deref;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::response::Response;
+use futures::poll;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::audit_log;
+use super::bad_request::BadRequests;
+use super::body::{self, BodyError, BufferedBody};
+use super::json_response::json_response;
+use super::limits::ReviewLimits;
+use super::load_shedding::LoadShedding;
+use crate::fairness::budget::{Budget, Reservation, max_single_reservation};
+use crate::fairness::caller::Caller;
+use crate::live_config::current::LiveConfig;
+use crate::live_config::digest::RulesDigest;
+use crate::logging::throttle::LogThrottle;
+use crate::metrics::Metrics;
+use crate::metrics::requests::{Operation, Refused, Shed};
+use crate::namespaces::source::Namespaces;
+use crate::namespaces::unavailable::Unavailable;
+use admission::judge::judge;
+use admission::policy::Namespace;
+use admission::record::{About, Webhook};
+use admission::request::Request;
+use admission::response;
+use admission::review::{Decision, correct, correction_size};
+use admission::size::Size;
+use admission::text::bounded;
+
+/// The longest body of a review that is decided where it was read, in well under
+/// a millisecond for most and some of them for any.
+const LARGE_REVIEW: usize = 128 * 1024;
+
+/// What looking at a large review takes, by the length of its body: the parser's
+/// own buffer.
+const PARSER_FACTOR: usize = 4;
+
+/// How many large reviews are worked on at once: half of the processors, so that
+/// the other half is left for everything else.
+fn large_review_slots() -> usize {
+    let processors = std::thread::available_parallelism();
+    processors.map_or(1, |count| count.get().div_ceil(2))
+}
+
+/// What answering a review takes.
+pub struct ReviewHandler {
+    rules: LiveConfig,
+    namespaces: Namespaces,
+    /// How long a body may take.
+    body: Duration,
+    /// Bytes for bodies.
+    memory: Budget,
+    /// The most of them for one review.
+    max_review_memory: usize,
+    /// Places for requests, whatever they wait for.
+    requests: Budget,
+    /// Places for reviews that are being decided.
+    reviews: Budget,
+    /// Places for large reviews that are worked on.
+    large_review_slots: Arc<Semaphore>,
+    large: LogThrottle,
+    other_rules: LogThrottle,
+    pub(super) bad_requests: BadRequests,
+    load_shedding: LoadShedding,
+    metrics: Arc<Metrics>,
+}
+
+impl ReviewHandler {
+    /// What holds for all namespaces, the namespaces, the bounds, and where it is
+    /// counted.
+    pub fn new(
+        rules: LiveConfig,
+        namespaces: Namespaces,
+        limits: &ReviewLimits,
+        metrics: Arc<Metrics>,
+    ) -> ReviewHandler {
+        ReviewHandler {
+            rules,
+            namespaces,
+            body: limits.body,
+            memory: Budget::new(limits.memory),
+            max_review_memory: max_single_reservation(limits.memory),
+            requests: Budget::new(limits.requests),
+            reviews: Budget::new(limits.reviews),
+            large_review_slots: Arc::new(Semaphore::new(large_review_slots())),
+            large: LogThrottle::default(),
+            other_rules: LogThrottle::default(),
+            bad_requests: BadRequests::new(Arc::clone(&metrics)),
+            load_shedding: LoadShedding::new(Arc::clone(&metrics)),
+            metrics,
+        }
+    }
+}
+
+/// Answers a review; with `rules` only if this replica holds exactly these.
+pub(super) async fn answer(
+    this: &Arc<ReviewHandler>,
+    webhook: Webhook,
+    rules: Option<&RulesDigest>,
+    caller: &Arc<Caller>,
+    uri: &Uri,
+    body: Body,
+) -> Response {
+    let _in_flight = this.metrics.requests.begin();
+    let Some(_request) = caller.requests.take(&this.requests) else {
+        return this.load_shedding.shed(Shed::Concurrency, None);
+    };
+    let deadline = Instant::now() + api_server_timeout(uri);
+    let time = this.body.min(deadline - Instant::now());
+    let memory = || this.memory.share(&caller.memory);
+    let body = match body::read(body, memory, time).await {
+        Ok(body) => body,
+        Err(error) => return this.body_error(error),
+    };
+    if let Some(rules) = rules.filter(|rules| this.rules.digest() != Some(rules)) {
+        return this.other_rules(rules, &body.bytes);
+    }
+    let answered = match body.bytes.len() {
+        0..=LARGE_REVIEW => this.answer_small(webhook, caller, body, deadline).await,
+        _ => answer_large(this, webhook, caller, body, deadline).await,
+    };
+    answered.unwrap_or_else(|response| response)
+}
+
+/// Answers a large review without taking a worker of the runtime for it: probes
+/// and other reviews are answered meanwhile. Few large ones are worked on at
+/// once, and the others wait their turn; none holds it while it waits for its
+/// namespace.
+async fn answer_large(
+    this: &Arc<ReviewHandler>,
+    webhook: Webhook,
+    caller: &Arc<Caller>,
+    mut body: BufferedBody,
+    deadline: Instant,
+) -> Result<Response, Response> {
+    // Said first: whatever becomes of it, somebody sent this.
+    if let Some(suppressed) = this.large.pass() {
+        let (uid, bytes) = (body::uid(&body.bytes), body.bytes.len());
+        let uid = uid.as_deref().map(bounded).unwrap_or_default();
+        tracing::info!(?webhook, %uid, bytes, suppressed, "reading a large review");
+    }
+    let least = Size {
+        bytes: PARSER_FACTOR * body.bytes.len(),
+        excess: None,
+    };
+    let Some(_place) = caller.reviews.take(&this.reviews) else {
+        return Err(this
+            .load_shedding
+            .shed(Shed::Concurrency, body::uid(&body.bytes)));
+    };
+    let start = Instant::now();
+    let large_review_slot = this.large_review_slot(&body, deadline).await?;
+    this.reserve_memory(&mut body, least)?;
+    // It goes on without its connection, and counts for the caller until its end.
+    let held_by = Arc::clone(caller);
+    let looked = tokio::task::spawn_blocking(move || {
+        let _held_by = held_by;
+        let size = Size::of(&body.bytes);
+        let namespace = Request::without_pods(&body.bytes)
+            .map(|request| request.namespace.as_deref().map(str::to_owned))
+            .map_err(|error| bounded(&error.to_string()).into_owned());
+        drop(large_review_slot);
+        (body, size, namespace)
+    });
+    let (mut body, size, name) = looked.await.expect("counting does not panic");
+    let name = name.map_err(|error| this.bad_requests.no_review(&error))?;
+    body.memory.shrink_to(body.bytes.capacity());
+    let name = this.named(name)?;
+    this.check_size(&body, size)?;
+    let namespace = this.namespace(&name, caller, deadline).await;
+    let large_review_slot = this.large_review_slot(&body, deadline).await?;
+    this.reserve_memory(&mut body, size)?;
+    let this = Arc::clone(this);
+    let held_by = Arc::clone(caller);
+    let decided = tokio::task::spawn_blocking(move || {
+        let _held_by = held_by;
+        let BufferedBody { bytes, mut memory } = body;
+        let request = this.read(&bytes, size);
+        let answered = request
+            .and_then(|request| this.decide(webhook, request, &namespace, start, &mut memory));
+        drop(large_review_slot);
+        answered
+    });
+    decided.await.expect("a decision does not panic")
+}
+
+impl ReviewHandler {
+    async fn answer_small(
+        &self,
+        webhook: Webhook,
+        caller: &Caller,
+        mut body: BufferedBody,
+        deadline: Instant,
+    ) -> Result<Response, Response> {
+        let size = Size::of(&body.bytes);
+        self.reserve_memory(&mut body, size)?;
+        let Some(_place) = caller.reviews.take(&self.reviews) else {
+            return Err(self
+                .load_shedding
+                .shed(Shed::Concurrency, body::uid(&body.bytes)));
+        };
+        let start = Instant::now();
+        let request = self.read(&body.bytes, size)?;
+        let name = self.named(request.namespace.as_deref().map(str::to_owned))?;
+        let mut namespace = pin!(self.namespace(&name, caller, deadline));
+        if let Poll::Ready(namespace) = poll!(&mut namespace) {
+            return self.decide(webhook, request, &namespace, start, &mut body.memory);
+        }
+        // While it waits it holds its body only, so that many can wait.
+        drop(request);
+        body.memory.shrink_to(body.bytes.capacity());
+        let namespace = namespace.await;
+        self.reserve_memory(&mut body, size)?;
+        let BufferedBody { bytes, mut memory } = body;
+        let request = self.read(&bytes, size)?;
+        self.decide(webhook, request, &namespace, start, &mut memory)
+    }
+
+    /// Whether one review may take as much as one of this size needs, and how many
+    /// bytes that is with its body.
+    fn check_size(&self, body: &BufferedBody, size: Size) -> Result<usize, Response> {
+        let bytes = body.bytes.capacity() + size.bytes;
+        if bytes <= self.max_review_memory {
+            return Ok(bytes);
+        }
+        let text = "the review holds more than --max-body-memory has room for";
+        let uid = body::uid(&body.bytes);
+        let code = StatusCode::PAYLOAD_TOO_LARGE;
+        Err(self.bad_requests.refuse(Refused::TooLarge, code, text, uid))
+    }
+
+    /// Takes the memory that a review of this size needs beside its body.
+    fn reserve_memory(&self, body: &mut BufferedBody, size: Size) -> Result<(), Response> {
+        let bytes = self.check_size(body, size)?;
+        if !body.memory.grow_to(bytes) {
+            return Err(self
+                .load_shedding
+                .shed(Shed::Memory, body::uid(&body.bytes)));
+        }
+        Ok(())
+    }
+
+    /// One of the few places for large reviews, once there is one.
+    async fn large_review_slot(
+        &self,
+        body: &BufferedBody,
+        deadline: Instant,
+    ) -> Result<OwnedSemaphorePermit, Response> {
+        let large_review_slot = Arc::clone(&self.large_review_slots).acquire_owned();
+        match tokio::time::timeout_at(deadline.into(), large_review_slot).await {
+            Ok(large_review_slot) => Ok(large_review_slot.expect("it is never closed")),
+            Err(_) => Err(self
+                .load_shedding
+                .shed(Shed::Concurrency, body::uid(&body.bytes))),
+        }
+    }
+
+    fn read<'b>(&self, bytes: &'b [u8], size: Size) -> Result<Request<'b>, Response> {
+        Request::of_size(bytes, size)
+            .map_err(|error| self.bad_requests.no_review(&error.to_string()))
+    }
+
+    /// The name of the request's namespace, which has to be there.
+    fn named<N: Deref<Target = str>>(&self, name: Option<N>) -> Result<N, Response> {
+        name.filter(|name| !name.is_empty()).ok_or_else(|| {
+            self.bad_requests.no_review(
+                "the AdmissionReview has no request.namespace; podseal reviews pods only",
+            )
+        })
+    }
+
+    async fn namespace(
+        &self,
+        name: &str,
+        caller: &Caller,
+        deadline: Instant,
+    ) -> Result<Arc<Namespace>, Unavailable> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.namespaces.get(name, caller.peer, left).await
+    }
+
+    /// Decides, with a record.
+    fn decide(
+        &self,
+        webhook: Webhook,
+        request: Request<'_>,
+        namespace: &Result<Arc<Namespace>, Unavailable>,
+        start: Instant,
+        memory: &mut Reservation,
+    ) -> Result<Response, Response> {
+        let profiles = self.rules.profiles();
+        let settings = self.rules.settings(&profiles);
+        let corrections = correction_size(&request, &settings);
+        if !memory.grow_to(memory.amount() + corrections) {
+            return Err(self
+                .load_shedding
+                .shed(Shed::Memory, Some(request.uid.to_string())));
+        }
+        let operation = Operation::of(&request.operation);
+        let about = About::of(&request);
+        let decision = match namespace {
+            Ok(namespace) => match webhook {
+                Webhook::Mutate => correct(request, namespace, &settings),
+                Webhook::Validate => judge(request, namespace, &settings),
+            },
+            Err(unavailable) => Decision::unavailable(&request, &unavailable.to_string()),
+        };
+        let answer = response::encode(about.uid(), &decision);
+        audit_log::log(webhook, &about, &decision, start.elapsed());
+        let requests = &self.metrics.requests;
+        // Later than the record's own: writing it is part of what a client waits for.
+        requests.decided(webhook, operation, &decision, start.elapsed());
+        Ok(json_response(answer))
+    }
+
+    fn body_error(&self, error: BodyError) -> Response {
+        let text = error.to_string();
+        let (why, code) = match error {
+            BodyError::NoMemory { uid } => return self.load_shedding.shed(Shed::Memory, uid),
+            BodyError::TooLarge => (Refused::TooLarge, StatusCode::PAYLOAD_TOO_LARGE),
+            BodyError::Truncated => (Refused::Truncated, StatusCode::BAD_REQUEST),
+            BodyError::TooSlow => (Refused::BodyTimeout, StatusCode::REQUEST_TIMEOUT),
+        };
+        self.bad_requests.refuse(why, code, &text, None)
+    }
+
+    /// The answer to a review by rules that this replica does not hold.
+    fn other_rules(&self, asked: &RulesDigest, review: &[u8]) -> Response {
+        // The API server writes the uid first. It is looked for elsewhere only where
+        // that takes no time.
+        let anywhere = || {
+            let request = Request::without_pods(review).ok()?;
+            Some(request.uid.to_string())
+        };
+        let is_small = review.len() <= LARGE_REVIEW;
+        let Some(uid) = body::uid(review).or_else(|| is_small.then(anywhere)?) else {
+            return self
+                .bad_requests
+                .no_review("the AdmissionReview has no request.uid");
+        };
+        self.metrics.requests.shed(Shed::Rules);
+        let asked = asked.to_string();
+        let held = self.rules.digest().map(ToString::to_string);
+        if let Some(suppressed) = self.other_rules.pass() {
+            let held = held.as_deref().unwrap_or("none");
+            tracing::warn!(
+                asked,
+                held,
+                suppressed,
+                "turned a review away that is for other default rules"
+            );
+        }
+        let mut answer = json_response(response::other_rules(&uid, &asked, held.as_deref()));
+        // The API server keeps a connection for its next calls, and through a
+        // Service only a new one reaches another replica. Over HTTP/2, which it
+        // does not speak to Services, the header is left out.
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(CONNECTION, close);
+        answer
+    }
+}
+
+/// How long the API server waits for us, less a tenth for the way back: it says
+/// so in the URL, as `?timeout=5s` (Kubernetes, "Dynamic Admission Control",
+/// timeouts: 1 to 30 seconds, and 10 where nothing is set).
+fn api_server_timeout(uri: &Uri) -> Duration {
+    let seconds = uri.query().and_then(|query| {
+        let timeout = query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("timeout="));
+        timeout?.strip_suffix('s')?.parse().ok()
+    });
+    Duration::from_secs(seconds.unwrap_or(10).clamp(1, 30)).mul_f64(0.9)
+}
