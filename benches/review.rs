@@ -9,11 +9,13 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use admission::judge::judge;
-use admission::policy::{Namespace, PROFILE, Settings};
+use admission::decision::Decision;
+use admission::mutate::mutate;
+use admission::namespace::policy::Settings;
+use admission::namespace::{Namespace, PROFILE};
 use admission::request::Request;
 use admission::response::encode;
-use admission::review::{Decision, correct};
+use admission::validate::validate;
 use cases::answer;
 use cases::fixture;
 use cases::review::{UID, review_of};
@@ -29,12 +31,12 @@ const PODS: [&str; 4] = [
 
 fn decide<'a>(body: &'a [u8], namespace: &'a Namespace) -> Decision<'a> {
     let request = Request::from_review(body).expect("the API server sends a review");
-    correct(request, namespace, &Settings::built_in())
+    mutate(request, namespace, &Settings::built_in())
 }
 
 fn judge_body<'a>(body: &'a [u8], namespace: &'a Namespace) -> Decision<'a> {
     let request = Request::from_review(body).expect("the API server sends a review");
-    judge(request, namespace, &Settings::built_in())
+    validate(request, namespace, &Settings::built_in())
 }
 
 fn namespace_of(profile: &str) -> Namespace {

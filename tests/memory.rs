@@ -7,15 +7,17 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use admission::judge::judge;
-use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
+use admission::decision::record;
+use admission::decision::record::{About, Webhook};
+use admission::mutate::{correction_size, mutate};
+use admission::namespace::policy::Settings;
+use admission::namespace::{LEVEL, Namespace, PROFILE};
 use admission::profile::{Profile, Profiles};
-use admission::record::{self, About, Webhook};
 use admission::request::Request;
+use admission::request::size::Size;
 use admission::response;
-use admission::review::{correct, correction_size};
-use admission::size::Size;
 use admission::text::bounded;
+use admission::validate::validate;
 use cases::costly;
 use cases::costly::{attacks, review};
 use peak_alloc::PeakAlloc;
@@ -53,8 +55,8 @@ fn answer(webhook: Webhook, body: &[u8], namespace: &Namespace, settings: &Setti
     let corrections = correction_size(&request, settings);
     let about = About::of(&request);
     let decision = match webhook {
-        Webhook::Mutate => correct(request, namespace, settings),
-        Webhook::Validate => judge(request, namespace, settings),
+        Webhook::Mutate => mutate(request, namespace, settings),
+        Webhook::Validate => validate(request, namespace, settings),
     };
     let answer = response::encode(about.uid(), &decision);
     let line = record::line(webhook, &about, &decision, TIME, Duration::ZERO);

@@ -7,9 +7,10 @@
 
 #![no_main]
 
-use admission::adjusted::Adjusted;
-use admission::defaults::{Defaults, Rule};
-use admission::policy::{Namespace, PROFILE, Policy, Settings, is_clusters_own};
+use admission::profile::overrides::Adjusted;
+use admission::namespace::rules::{Defaults, Rule};
+use admission::namespace::{Namespace, PROFILE, is_clusters_own};
+use admission::namespace::policy::{Policy, Settings};
 use admission::profile::Profiles;
 use cases::job_log::strange;
 use libfuzzer_sys::{Corpus, fuzz_target};

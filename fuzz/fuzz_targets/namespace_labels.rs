@@ -11,14 +11,16 @@
 
 use std::sync::LazyLock;
 
-use admission::adjusted::{FUSE_RESOURCE, HOME, RUN_AS_USER};
-use admission::defaults::Defaults;
-use admission::judge::judge;
-use admission::pod_security::Level;
-use admission::policy::{LEVEL, MODE, Mode, Namespace, PROFILE, Policy, RUNNER, Settings};
+use admission::profile::overrides::{FUSE_RESOURCE, HOME, RUN_AS_USER};
+use admission::namespace::rules::Defaults;
+use admission::validate::validate;
+use admission::standards::Level;
+use admission::namespace::{LEVEL, MODE, Mode, Namespace, PROFILE, RUNNER};
+use admission::namespace::policy::{Policy, Settings};
 use admission::profile::{Profiles, Setting};
 use admission::request::Request;
-use admission::review::{Answer, Decision, Outcome, correct};
+use admission::decision::{Answer, Decision, Outcome};
+use admission::mutate::mutate;
 use cases::job_log::{LONGEST_WARNING, strange, unfit};
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
@@ -227,8 +229,8 @@ fn decide<'a>(
             request.user_info.username = Some(user.into());
             request
         };
-        let corrected = correct(request(), namespace, settings);
-        [corrected, judge(request(), namespace, settings)]
+        let corrected = mutate(request(), namespace, settings);
+        [corrected, validate(request(), namespace, settings)]
     };
     reviews.iter().flat_map(decide).collect()
 }
@@ -287,7 +289,8 @@ fn check_runners(policy: &Policy<'_>, named: Option<&str>, user: &str) {
 }
 
 fn check(decision: &Decision<'_>) {
-    for warning in decision.told().iter().chain(&decision.warnings) {
+    let told = decision.told();
+    for warning in told.iter().map(String::as_str).chain(decision.warnings()) {
         check_warning(warning);
     }
     if let Outcome::Deny(denial) = &decision.outcome {

@@ -5,11 +5,13 @@
 
 #![no_main]
 
-use admission::judge::judge;
-use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
+use admission::validate::validate;
+use admission::namespace::{LEVEL, Namespace, PROFILE};
+use admission::namespace::policy::Settings;
 use admission::profile::BUILT_IN;
 use admission::request::Request;
-use admission::review::{Allowed, Decision, Outcome, correct};
+use admission::decision::{Allowed, Decision, Outcome};
+use admission::mutate::mutate;
 use cases::answer::patched;
 use cases::review::review_of;
 use cases::survival::{strangers, unspoken};
@@ -47,10 +49,10 @@ fn hold(pod: &Value, profile: &str, level: Option<&str>) -> Corpus {
         return Corpus::Keep;
     };
     let settings = Settings::built_in();
-    let decision = correct(request.clone(), &namespace, &settings);
-    let again = correct(request.clone(), &namespace, &settings);
+    let decision = mutate(request.clone(), &namespace, &settings);
+    let again = mutate(request.clone(), &namespace, &settings);
     assert_eq!(decision.outcome, again.outcome, "asked twice");
-    let judged = judge(request, &namespace, &settings);
+    let judged = validate(request, &namespace, &settings);
     match &decision.outcome {
         Outcome::Mutate(patch) => {
             is_undone(&judged);
@@ -79,10 +81,10 @@ fn is_right(pod: &Value, namespace: &Namespace, profile: &str) {
     let body = review_of(pod).to_string();
     let request = Request::from_review(body.as_bytes())
         .unwrap_or_else(|error| panic!("{profile}: {error}, in the review of {pod}"));
-    let outcome = correct(request.clone(), namespace, &settings).outcome;
+    let outcome = mutate(request.clone(), namespace, &settings).outcome;
     let right = Outcome::Allow(Allowed::AlreadyRight);
     assert_eq!(outcome, right, "{profile}, {pod}");
-    let judged = judge(request, namespace, &settings);
+    let judged = validate(request, namespace, &settings);
     assert!(judged.changes.is_empty(), "{profile}: {:?}", judged.changes);
 }
 

@@ -9,15 +9,17 @@
 
 use std::sync::LazyLock;
 
-use admission::adjusted::{FUSE_RESOURCE, HOME, RUN_AS_USER};
-use admission::judge::judge;
-use admission::pod_security::Level;
-use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
-use admission::profile::cost::{beyond, grants};
-use admission::profile::files::{ProfileFile, read};
+use admission::profile::overrides::{FUSE_RESOURCE, HOME, RUN_AS_USER};
+use admission::validate::validate;
+use admission::standards::Level;
+use admission::namespace::{LEVEL, Namespace, PROFILE};
+use admission::namespace::policy::Settings;
+use admission::lint::exposure::{beyond, grants};
+use admission::lint::files::{ProfileFile, read};
 use admission::profile::{Profile, Profiles};
 use admission::request::Request;
-use admission::review::{Allowed, Outcome, correct};
+use admission::decision::{Allowed, Outcome};
+use admission::mutate::mutate;
 use cases::answer::patched;
 use cases::job_log::unfit;
 use cases::review::review_of;
@@ -121,7 +123,7 @@ fn stored(profiles: &Profiles, namespace: &Namespace) -> Option<Value> {
     for round in 0..2 {
         let body = review_of(&pod).to_string();
         let request = Request::from_review(body.as_bytes()).expect("a review");
-        match correct(request.clone(), namespace, &settings).outcome {
+        match mutate(request.clone(), namespace, &settings).outcome {
             Outcome::Mutate(patch) => {
                 assert_eq!(round, 0, "a patched pod needs no patch: {patch}");
                 pod = patched(&pod, &patch);
@@ -134,7 +136,7 @@ fn stored(profiles: &Profiles, namespace: &Namespace) -> Option<Value> {
                 return None;
             }
         }
-        let judged = judge(request, namespace, &settings);
+        let judged = validate(request, namespace, &settings);
         assert!(judged.changes.is_empty(), "{:?}", judged.changes);
     }
     Some(pod)

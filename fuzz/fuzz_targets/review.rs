@@ -8,13 +8,16 @@
 
 use std::time::Duration;
 
-use admission::judge::judge;
-use admission::policy::{LEVEL, MODE, Namespace, PROFILE, RUNNER, Settings};
-use admission::record::{self, About, Webhook};
+use admission::validate::validate;
+use admission::namespace::{LEVEL, MODE, Namespace, PROFILE, RUNNER};
+use admission::namespace::policy::Settings;
+use admission::decision::record;
+use admission::decision::record::{About, Webhook};
 use admission::request::Request;
 use admission::response;
-use admission::review::{Decision, correct, correction_size};
-use admission::size::Size;
+use admission::decision::Decision;
+use admission::mutate::{mutate, correction_size};
+use admission::request::size::Size;
 use admission::text::{SHOWN, bounded};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -93,9 +96,9 @@ fuzz_target!(|bytes: &[u8]| {
     let about = About::of(&request);
     let unavailable = Decision::unavailable(&request, "the API server did not answer in time");
     check(Webhook::Validate, body, &about, &unavailable);
-    let corrected = correct(request.clone(), &namespace, &settings);
+    let corrected = mutate(request.clone(), &namespace, &settings);
     check(Webhook::Mutate, body, &about, &corrected);
-    let judged = judge(request, &namespace, &settings);
+    let judged = validate(request, &namespace, &settings);
     check(Webhook::Validate, body, &about, &judged);
 });
 
@@ -111,8 +114,8 @@ fn takes_no_more_than_it_may(body: &[u8], namespace: &Namespace, settings: &Sett
         let allowed = size.bytes + correction_size(&request, settings);
         let about = About::of(&request);
         let decision = match webhook {
-            Webhook::Mutate => correct(request, namespace, settings),
-            Webhook::Validate => judge(request, namespace, settings),
+            Webhook::Mutate => mutate(request, namespace, settings),
+            Webhook::Validate => validate(request, namespace, settings),
         };
         let answer = response::encode(about.uid(), &decision);
         let line = record::line(webhook, &about, &decision, TIME, Duration::ZERO);

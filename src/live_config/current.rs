@@ -6,8 +6,8 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
 use super::digest::RulesDigest;
-use admission::defaults::Defaults;
-use admission::policy::Settings;
+use admission::namespace::policy::Settings;
+use admission::namespace::rules::Defaults;
 use admission::profile::Profiles;
 
 /// What holds for all namespaces. Clones share it.

@@ -3,8 +3,9 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use admission::profile::check::Severity;
-use admission::profile::files::{self, ProfileFile, Remark};
+use admission::lint::Severity;
+use admission::lint::files;
+use admission::lint::files::{ProfileFile, Remark};
 use admission::profile::{ProfileError, Profiles};
 
 /// Longer files are not read to their end: no profile has so many bytes.

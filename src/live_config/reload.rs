@@ -10,7 +10,7 @@ use super::current::LiveConfig;
 use super::folder_watch::{FolderWatch, settled};
 use super::profile_folder::{ProfileFolder, ProfileFolderError};
 use crate::metrics::profiles::ProfileMetrics;
-use admission::profile::files::ProfileFile;
+use admission::lint::files::ProfileFile;
 
 /// How long after a change a folder that cannot be used is read once more: it
 /// may be half written.

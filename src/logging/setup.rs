@@ -15,7 +15,7 @@ use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use admission::record::TARGET;
+use admission::decision::record::TARGET;
 
 /// Starts logging to standard error: as JSON, or as text for a person.
 pub fn start(json: bool, level: LevelFilter) {

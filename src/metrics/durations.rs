@@ -87,7 +87,7 @@ impl<L: Labels + fmt::Debug> EncodeMetric for Durations<L> {
 mod tests {
     use super::*;
     use crate::metrics::series::tests::exposed;
-    use admission::record::Webhook;
+    use admission::decision::record::Webhook;
 
     #[test]
     fn a_duration_is_in_the_first_bucket_that_is_not_shorter_and_in_all_longer_ones() {

@@ -6,9 +6,9 @@
 //! no lock, no look-up, no allocation. A series that is there from the start
 //! also shows its first event in `rate()`, which one that appears with it hides.
 
-use admission::pod_security::{Family, Level};
-use admission::policy::Mode;
-use admission::record::Webhook;
+use admission::decision::record::Webhook;
+use admission::namespace::Mode;
+use admission::standards::{Family, Level};
 
 /// A label's name and value.
 pub(super) type Pair = (&'static str, &'static str);

@@ -8,11 +8,11 @@ use prometheus_client::registry::Registry;
 use super::durations::Durations;
 use super::label::label;
 use super::series::{Counters, NamedCounters};
-use admission::pod_security::{Family, Level};
-use admission::policy::Mode;
+use admission::decision::record::Webhook;
+use admission::decision::{Answer, Decision, Outcome};
+use admission::namespace::Mode;
 use admission::profile::Profiles;
-use admission::record::Webhook;
-use admission::review::{Answer, Decision, Outcome};
+use admission::standards::{Family, Level};
 
 label! {
     /// What a review is about.

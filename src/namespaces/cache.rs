@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use admission::policy::{Namespace, Pairs};
+use admission::namespace::{Namespace, Pairs};
 
 /// How old the last proof of the watch's life may be for its cache to answer.
 ///

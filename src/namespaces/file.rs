@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use admission::policy::Namespace;
+use admission::namespace::Namespace;
 
 /// The namespaces of a file, read once.
 #[derive(Debug)]

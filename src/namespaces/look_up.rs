@@ -19,7 +19,7 @@ use crate::kubernetes::error::{core_of, with_core};
 use crate::kubernetes::json_stream::StreamError;
 use crate::kubernetes::request;
 use crate::logging::throttle::LogThrottle;
-use admission::policy::Namespace;
+use admission::namespace::Namespace;
 use admission::text::bounded;
 
 /// How long a live look-up may take. The webhook's own `timeoutSeconds` is

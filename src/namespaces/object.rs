@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::kubernetes::json_stream::{JsonStream, StreamError};
-use admission::policy::Namespace;
-use admission::unread::{KEPT, Kind, is_known};
+use admission::namespace::Namespace;
+use admission::namespace::unknown_keys::{KEPT, Kind, is_known};
 
 /// How many bytes of a value are kept: a list of some sixty runners.
 const VALUE: usize = 4096;

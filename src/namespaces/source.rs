@@ -13,7 +13,7 @@ use super::unavailable::Unavailable;
 use super::watch::Watch;
 use crate::fairness::peer::Peer;
 use crate::metrics::namespaces::{CacheState, LookUp, LookUps};
-use admission::policy::Namespace;
+use admission::namespace::Namespace;
 
 /// The one thing a review waits for.
 #[derive(Clone)]

@@ -27,7 +27,7 @@ use crate::kubernetes::error::with_core;
 use crate::kubernetes::json_stream::StreamError;
 use crate::kubernetes::request::ask;
 use crate::logging::throttle::LogThrottle;
-use admission::policy::{NEVER_CALLED, Namespace, PROFILE, is_clusters_own};
+use admission::namespace::{NEVER_CALLED, Namespace, PROFILE, is_clusters_own};
 
 /// Where the API server has namespaces.
 pub(super) const PATH: &str = "/api/v1/namespaces";

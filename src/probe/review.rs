@@ -177,10 +177,12 @@ struct Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use admission::judge::judge;
-    use admission::policy::{LEVEL, MODE, Namespace, PROFILE, Settings};
+    use admission::decision::Answer;
+    use admission::mutate::mutate;
+    use admission::namespace::policy::Settings;
+    use admission::namespace::{LEVEL, MODE, Namespace, PROFILE};
     use admission::request::Request;
-    use admission::review::{Answer, correct};
+    use admission::validate::validate;
 
     fn question() -> TestReview {
         TestReview::new(
@@ -205,8 +207,8 @@ mod tests {
                 let request = || Request::from_review(question.body.as_bytes()).expect("a review");
                 assert_eq!(request().dry_run, Some(true));
                 for decision in [
-                    correct(request(), &namespace, &settings),
-                    judge(request(), &namespace, &settings),
+                    mutate(request(), &namespace, &settings),
+                    validate(request(), &namespace, &settings),
                 ] {
                     let answer = decision.answer();
                     assert!(matches!(answer, Answer::Allow), "{level}: {decision:?}");

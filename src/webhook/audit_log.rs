@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use admission::record::{self, About, TARGET, Webhook};
-use admission::review::Decision;
+use admission::decision::Decision;
+use admission::decision::record;
+use admission::decision::record::{About, TARGET, Webhook};
 
 /// Logs `decision`.
 pub(super) fn log(webhook: Webhook, about: &About, decision: &Decision<'_>, duration: Duration) {

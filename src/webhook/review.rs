@@ -34,14 +34,15 @@ use crate::metrics::Metrics;
 use crate::metrics::requests::{Operation, Refused, Shed};
 use crate::namespaces::source::Namespaces;
 use crate::namespaces::unavailable::Unavailable;
-use admission::judge::judge;
-use admission::policy::Namespace;
-use admission::record::{About, Webhook};
+use admission::decision::Decision;
+use admission::decision::record::{About, Webhook};
+use admission::mutate::{correction_size, mutate};
+use admission::namespace::Namespace;
 use admission::request::Request;
+use admission::request::size::Size;
 use admission::response;
-use admission::review::{Decision, correct, correction_size};
-use admission::size::Size;
 use admission::text::bounded;
+use admission::validate::validate;
 
 /// The longest body of a review that is decided where it was read, in well under
 /// a millisecond for most and some of them for any.
@@ -316,8 +317,8 @@ impl ReviewHandler {
         let about = About::of(&request);
         let decision = match namespace {
             Ok(namespace) => match webhook {
-                Webhook::Mutate => correct(request, namespace, &settings),
-                Webhook::Validate => judge(request, namespace, &settings),
+                Webhook::Mutate => mutate(request, namespace, &settings),
+                Webhook::Validate => validate(request, namespace, &settings),
             },
             Err(unavailable) => Decision::unavailable(&request, &unavailable.to_string()),
         };

@@ -13,7 +13,7 @@ use axum::{Extension, Router};
 use super::review::{ReviewHandler, answer};
 use crate::fairness::caller::Caller;
 use crate::live_config::digest::RulesDigest;
-use admission::record::Webhook;
+use admission::decision::record::Webhook;
 
 /// The webhooks' routes.
 pub fn router(handler: ReviewHandler) -> Router {

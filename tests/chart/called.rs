@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use admission::defaults::Defaults;
-use admission::policy::Namespace;
+use admission::namespace::Namespace;
+use admission::namespace::rules::Defaults;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;

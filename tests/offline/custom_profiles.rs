@@ -1,12 +1,14 @@
 //! What a profile can say beyond the built-in ones, since theirs is the format
 //! users will write.
 
-use admission::judge::judge;
-use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
+use admission::correct::marker::CORRECTED_AS;
+use admission::decision::{Allowed, Outcome};
+use admission::mutate::mutate;
+use admission::namespace::policy::Settings;
+use admission::namespace::{LEVEL, Namespace, PROFILE};
 use admission::profile::{Profile, Profiles};
 use admission::request::Request;
-use admission::review::{Allowed, Outcome, correct};
-use admission::stamp::CORRECTED_AS;
+use admission::validate::validate;
 use cases::answer::patched;
 use cases::fixture;
 use cases::job_log;
@@ -31,7 +33,7 @@ fn corrected(pod: &Value, yaml: &str) -> View {
     for round in 0..2 {
         let text = review_of(&pod).to_string();
         let request = Request::from_review(text.as_bytes()).expect("a review");
-        match correct(request, &namespace, &settings).outcome {
+        match mutate(request, &namespace, &settings).outcome {
             Outcome::Mutate(patch) if round == 0 => pod = patched(&pod, &patch),
             Outcome::Allow(Allowed::AlreadyRight) => {}
             other => panic!("round {round}: {other:?}"),
@@ -208,7 +210,7 @@ fn a_container_that_could_never_start_is_denied_where_the_profile_speaks_of_its_
         let namespace = Namespace::new("gitlab-ci", [label], []);
         let text = review_of(pod).to_string();
         let request = Request::from_review(text.as_bytes()).expect("a review");
-        match correct(request, &namespace, &settings).outcome {
+        match mutate(request, &namespace, &settings).outcome {
             Outcome::Deny(denial) => Some(denial.message),
             _ => None,
         }
@@ -245,11 +247,11 @@ fn decided_at(level: &str, pod: &Value, yaml: &str) -> (Value, Outcome) {
     let namespace = Namespace::new("gitlab-ci", labels, []);
     let text = review_of(pod).to_string();
     let request = || Request::from_review(text.as_bytes()).expect("a review");
-    let after = match correct(request(), &namespace, &settings).outcome {
+    let after = match mutate(request(), &namespace, &settings).outcome {
         Outcome::Mutate(patch) => patched(pod, &patch),
         _ => pod.clone(),
     };
-    (after, judge(request(), &namespace, &settings).outcome)
+    (after, validate(request(), &namespace, &settings).outcome)
 }
 
 const OLD: &str = "extends: rootless\n";
@@ -297,7 +299,7 @@ fn a_built_in_profile_leaves_no_mark_since_only_another_podseal_could_change_it(
     let text = review_of(&job()).to_string();
     let request = Request::from_review(text.as_bytes()).expect("a review");
     let namespace = Namespace::new("ci", [(PROFILE.to_owned(), "rootless".to_owned())], []);
-    let Outcome::Mutate(patch) = correct(request, &namespace, &Settings::built_in()).outcome else {
+    let Outcome::Mutate(patch) = mutate(request, &namespace, &Settings::built_in()).outcome else {
         panic!("it is corrected");
     };
     let annotations = &patched(&job(), &patch)["metadata"]["annotations"];
@@ -354,7 +356,7 @@ fn a_pod_without_room_for_the_mark_is_denied_with_the_reason() {
         ..Settings::built_in()
     };
     let namespace = Namespace::new("ci", [(PROFILE.to_owned(), "custom".to_owned())], []);
-    let outcome = correct(request, &namespace, &settings).outcome;
+    let outcome = mutate(request, &namespace, &settings).outcome;
     let Outcome::Deny(denial) = outcome else {
         panic!("{outcome:?}")
     };

@@ -52,10 +52,10 @@ fn a_change_of_very_many_capabilities_is_told_in_a_short_sentence() {
     let review = review_of(&pod).to_string();
     let request = admission::request::Request::from_review(review.as_bytes());
     let label = ("podseal.io/profile".to_owned(), "rootless".to_owned());
-    let namespace = admission::policy::Namespace::new("gitlab-ci", [label], []);
-    let settings = admission::policy::Settings::built_in();
+    let namespace = admission::namespace::Namespace::new("gitlab-ci", [label], []);
+    let settings = admission::namespace::policy::Settings::built_in();
     let request = request.expect("a review");
-    let decision = admission::review::correct(request, &namespace, &settings);
+    let decision = admission::mutate::mutate(request, &namespace, &settings);
     for change in &decision.changes {
         assert!(change.to_string().len() < 500, "{change}");
     }
@@ -83,9 +83,9 @@ fn a_control_is_named_however_many_violations_stand_before_it() {
     let review = review_of(&pod).to_string();
     let request = admission::request::Request::from_review(review.as_bytes());
     let label = ("podseal.io/profile".to_owned(), "rootless".to_owned());
-    let namespace = admission::policy::Namespace::new("gitlab-ci", [label], []);
-    let settings = admission::policy::Settings::built_in();
-    let decision = admission::judge::judge(request.expect("a review"), &namespace, &settings);
+    let namespace = admission::namespace::Namespace::new("gitlab-ci", [label], []);
+    let settings = admission::namespace::policy::Settings::built_in();
+    let decision = admission::validate::validate(request.expect("a review"), &namespace, &settings);
     assert_eq!(
         (decision.violations.count, decision.violations.told.len()),
         (101, 32)

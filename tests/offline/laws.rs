@@ -3,8 +3,8 @@
 //! A failure that proptest finds becomes an example test beside the code that
 //! is mended, so no seeds are kept.
 
+use admission::decision::Allowed;
 use admission::profile::Profiles;
-use admission::review::Allowed;
 use cases::answer::{Answer, answer_at, answer_for, answer_to, patched};
 use cases::anything::{any_json, replace, size};
 use cases::fixture;

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use admission::pod::Pod;
-use admission::pod_security::{Control, Level, violations};
+use admission::standards::{Control, Level, violations};
 use cases::security_pods;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;

@@ -1,7 +1,7 @@
 //! The shapes that GitLab Runner gives its pods, each under each profile.
 
+use admission::decision::Allowed;
 use admission::profile::Profiles;
-use admission::review::Allowed;
 use cases::answer::{Answer, answer_for, corrected, denial};
 use cases::fixture;
 use cases::refusals::refusals;

@@ -1,12 +1,14 @@
 //! Levels, modes, grants and the runner's identity, offline: what each profile
 //! needs granted, and that nothing else is.
 
-use admission::job::Role;
-use admission::judge::judge;
-use admission::policy::{LEVEL, MODE, Namespace, PROFILE, RUNNER, Settings};
+use admission::decision::{Answer, Outcome};
+use admission::gitlab::role::Role;
+use admission::mutate::mutate;
+use admission::namespace::policy::Settings;
+use admission::namespace::{LEVEL, MODE, Namespace, PROFILE, RUNNER};
 use admission::profile::{Profile, Profiles};
 use admission::request::Request;
-use admission::review::{Answer, Outcome, correct};
+use admission::validate::validate;
 use cases::answer::patched;
 use cases::fixture;
 use cases::review::review_of;
@@ -37,20 +39,20 @@ struct Fate {
 fn fate_with(review: &Value, namespace: &Namespace, settings: &Settings<'_>) -> Fate {
     let text = review.to_string();
     let request = Request::from_review(text.as_bytes()).expect("a review");
-    let corrected = correct(request, namespace, settings);
+    let corrected = mutate(request, namespace, settings);
     let mut review = review.clone();
     if let Answer::Patch(patch) = corrected.answer() {
         review["request"]["object"] = patched(&review["request"]["object"], patch);
     }
     let text = review.to_string();
     let request = Request::from_review(text.as_bytes()).expect("a review");
-    let judged = judge(request, namespace, settings);
+    let judged = validate(request, namespace, settings);
     let denies = |outcome: &Outcome| match outcome {
         Outcome::Deny(denial) => Some(denial.message.clone()),
         _ => None,
     };
     let is_denied = |answer| matches!(answer, Answer::Deny(_));
-    let told = |v: &admission::pod_security::Violation<'_>| {
+    let told = |v: &admission::standards::Violation<'_>| {
         format!(
             "{} {} {}",
             v.control.family().name(),
@@ -64,7 +66,7 @@ fn fate_with(review: &Value, namespace: &Namespace, settings: &Settings<'_>) -> 
         message: denies(&corrected.outcome).or(denies(&judged.outcome)),
         violations: judged.violations.told.iter().map(told).collect(),
         told: [corrected.told(), judged.told()].concat(),
-        warnings: judged.warnings.clone(),
+        warnings: judged.warnings().map(str::to_owned).collect(),
         changes: judged.changes.len(),
     }
 }
@@ -413,7 +415,7 @@ fn what_another_webhook_took_back_is_rejected_with_that_reason() {
     let text = review_of(&taken).to_string();
     let request = Request::from_review(text.as_bytes()).expect("a review");
     let settings = Settings::built_in();
-    let Outcome::Deny(denial) = judge(request, &namespace, &settings).outcome else {
+    let Outcome::Deny(denial) = validate(request, &namespace, &settings).outcome else {
         panic!("it is rejected");
     };
     assert!(
@@ -440,7 +442,7 @@ fn update(old: &Value, new: &Value) -> Outcome {
     review["request"]["oldObject"] = old.clone();
     let text = review.to_string();
     let request = Request::from_review(text.as_bytes()).expect("a review");
-    judge(
+    validate(
         request,
         &namespace(&[(PROFILE, "none")], None),
         &Settings::built_in(),

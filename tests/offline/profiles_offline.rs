@@ -1,7 +1,7 @@
 //! What each built-in profile makes of the runner's pods, without a cluster.
 
+use admission::decision::Allowed;
 use admission::profile::Profiles;
-use admission::review::Allowed;
 use cases::answer::{Answer, answer_for, corrected};
 use cases::fixture;
 use cases::view::{container, container_mut, effective, home};

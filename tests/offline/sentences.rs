@@ -1,12 +1,14 @@
 //! Every sentence podseal can say to the author of a pod: one line that GitLab
 //! Runner can put into a job's log, and that never makes it try again.
 
-use admission::defaults::Defaults;
-use admission::judge::judge;
-use admission::pod_security::Family;
-use admission::policy::{LEVEL, MODE, Namespace, PROFILE, Settings};
+use admission::decision::{Allowed, Answer, Decision, Outcome};
+use admission::mutate::mutate;
+use admission::namespace::policy::Settings;
+use admission::namespace::rules::Defaults;
+use admission::namespace::{LEVEL, MODE, Namespace, PROFILE};
 use admission::request::Request;
-use admission::review::{Allowed, Answer, Decision, Outcome, correct};
+use admission::standards::Family;
+use admission::validate::validate;
 use cases::answer::corrected;
 use cases::fixture;
 use cases::job_log::{LONGEST_WARNING, strange, unfit};
@@ -33,7 +35,7 @@ fn said(review: &Value, profile: &str, level: &str, require_runner: bool) -> Vec
     let mut sentences = Vec::new();
     for mode in ["enforce", "warn", "audit"] {
         let namespace = namespace(profile, level, mode);
-        for decide in [correct, judge] {
+        for decide in [mutate, validate] {
             let request = Request::from_review(body.as_bytes()).expect("a review");
             let decision = decide(request, &namespace, &settings);
             check_warnings(&decision);
@@ -70,10 +72,10 @@ fn said_by_rule(name: &str, annotations: &[(&str, &str)], pod: &Value) -> String
     let namespace = Namespace::new(name, [], annotations);
     let body = review_of(pod).to_string();
     let request = || Request::from_review(body.as_bytes()).expect("a review");
-    let corrected = correct(request(), &namespace, &settings);
+    let corrected = mutate(request(), &namespace, &settings);
     let decision = match &corrected.outcome {
         Outcome::Deny(_) | Outcome::Allow(Allowed::NotTheRunner) => corrected,
-        _ => judge(request(), &namespace, &settings),
+        _ => validate(request(), &namespace, &settings),
     };
     check_warnings(&decision);
     match decision.outcome {
@@ -164,7 +166,8 @@ fn check_line(line: &str) {
 }
 
 fn check_warnings(decision: &Decision<'_>) {
-    for warning in decision.told().iter().chain(&decision.warnings) {
+    let told = decision.told();
+    for warning in told.iter().map(String::as_str).chain(decision.warnings()) {
         check_line(warning);
         let length = warning.chars().count();
         assert!(length <= LONGEST_WARNING, "{length}: {warning}");
@@ -316,7 +319,7 @@ fn a_violation_of_any_control_is_told_in_one_line_nobody_retries_on() {
             for level in ["baseline", "restricted"] {
                 let namespace = namespace("rootless", level, "warn");
                 let request = Request::from_review(body.as_bytes()).expect("a review");
-                let decision = judge(request, &namespace, &Settings::built_in());
+                let decision = validate(request, &namespace, &Settings::built_in());
                 check_warnings(&decision);
                 if let Outcome::Deny(denial) = decision.outcome {
                     check(&denial.message);

@@ -4,13 +4,15 @@
 
 use std::sync::LazyLock;
 
-use admission::adjusted::{FUSE_RESOURCE, HOME, RUN_AS_USER};
-use admission::defaults::Defaults;
-use admission::judge::judge;
-use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
+use admission::decision::{Allowed, Decision, Outcome};
+use admission::mutate::mutate;
+use admission::namespace::policy::Settings;
+use admission::namespace::rules::Defaults;
+use admission::namespace::{LEVEL, Namespace, PROFILE};
+use admission::profile::overrides::{FUSE_RESOURCE, HOME, RUN_AS_USER};
 use admission::profile::{Profile, Profiles};
 use admission::request::Request;
-use admission::review::{Allowed, Decision, Outcome, correct};
+use admission::validate::validate;
 use cases::answer::patched;
 use cases::fixture;
 use cases::job_log::unfit;
@@ -94,16 +96,16 @@ fn stored(pod: &Value, namespace: &Namespace) -> Result<(Value, Vec<String>), St
     let settings = settings(&defaults);
     let body = review_of(pod).to_string();
     let request = Request::from_review(body.as_bytes()).expect("a review");
-    let after = match correct(request, namespace, &settings).outcome {
+    let after = match mutate(request, namespace, &settings).outcome {
         Outcome::Deny(denial) => return Err(denial.message),
         Outcome::Mutate(patch) => patched(pod, &patch),
         Outcome::Allow(_) => pod.clone(),
     };
     let body = review_of(&after).to_string();
     let request = || Request::from_review(body.as_bytes()).expect("a review");
-    let again = correct(request(), namespace, &settings).outcome;
+    let again = mutate(request(), namespace, &settings).outcome;
     assert_eq!(again, Outcome::Allow(Allowed::AlreadyRight), "{after}");
-    let judged = judge(request(), namespace, &settings);
+    let judged = validate(request(), namespace, &settings);
     assert!(judged.changes.is_empty(), "{:?}", judged.changes);
     Ok((without_mark(after), violations(&judged)))
 }
@@ -202,7 +204,7 @@ proptest! {
             let settings = settings(defaults);
             let body = review_of(&pod).to_string();
             let request = Request::from_review(body.as_bytes()).expect("a review");
-            let after = match correct(request, namespace, &settings).outcome {
+            let after = match mutate(request, namespace, &settings).outcome {
                 // They name the rule, and the label.
                 Outcome::Deny(_) => return None,
                 Outcome::Mutate(patch) => patched(&pod, &patch),
@@ -210,7 +212,7 @@ proptest! {
             };
             let body = review_of(&after).to_string();
             let request = Request::from_review(body.as_bytes()).expect("a review");
-            let judged = judge(request, namespace, &settings);
+            let judged = validate(request, namespace, &settings);
             let passes = !matches!(judged.outcome, Outcome::Deny(_));
             Some((without_mark(after), passes, judged.changes.len(), violations(&judged)))
         };

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use admission::pod_security::Family;
+use admission::standards::Family;
 use boon::{Compiler, SchemaIndex, Schemas};
 use cases::answer::corrected;
 use cases::fixture;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use admission::size::Size;
+use admission::request::size::Size;
 use cases::review::{NAMESPACES, as_sent, job_review, review};
 use serde_json::Value;
 use support::block_on;

@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
+use crate::decision::{Answer, Decision, Outcome};
 use crate::request::API_VERSION;
-use crate::review::{Answer, Decision, Outcome};
 use crate::text::bounded;
 
 /// How many bytes of sentences an audit annotation holds.

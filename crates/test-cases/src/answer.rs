@@ -1,9 +1,11 @@
 //! What podseal answers for a pod, asked the way the API server asks: as the
 //! bytes of an `AdmissionReview`.
 
-use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
+use admission::decision::{Allowed, Outcome};
+use admission::mutate::mutate;
+use admission::namespace::policy::Settings;
+use admission::namespace::{LEVEL, Namespace, PROFILE};
 use admission::request::{Request, RequestError};
-use admission::review::{Allowed, Outcome, correct};
 use json_patch::Patch;
 use serde_json::Value;
 
@@ -36,7 +38,7 @@ fn answer_by(body: &[u8], labels: &[(&str, &str)]) -> Result<Answer, RequestErro
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
     let namespace = Namespace::new("gitlab-ci", labels.iter().map(owned), []);
     let request = Request::from_review(body)?;
-    let decision = correct(request, &namespace, &Settings::built_in());
+    let decision = mutate(request, &namespace, &Settings::built_in());
     Ok(match decision.outcome {
         Outcome::Allow(why) => Answer::Untouched(why),
         Outcome::Mutate(patch) => Answer::Patch(patch),

@@ -1,8 +1,8 @@
 //! Whether a namespace's settings gave a pod more than its profile does.
 
-use admission::job::Role;
+use admission::correct::marker::CORRECTED_AS;
+use admission::gitlab::role::Role;
 use admission::profile::Profile;
-use admission::stamp::CORRECTED_AS;
 use serde_json::{Map, Value};
 
 /// The limit of `profile` that a namespace may call otherwise.

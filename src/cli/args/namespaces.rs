@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::namespaces::file::NamespaceFile;
-use admission::defaults::Defaults;
+use admission::namespace::rules::Defaults;
 
 /// Reads the file that `--namespaces` names.
 pub(in crate::cli) fn read_namespaces(

@@ -7,9 +7,9 @@ use anyhow::{Context, anyhow};
 use crate::live_config::current::LiveConfig;
 use crate::live_config::digest::RulesDigest;
 use crate::live_config::profile_folder::ProfileFolder;
-use admission::defaults::Defaults;
+use admission::lint::files::ProfileFile;
+use admission::namespace::rules::Defaults;
 use admission::profile::Profiles;
-use admission::profile::files::ProfileFile;
 
 /// Profiles, defaults, and what they are trusted with.
 #[derive(Debug, clap::Args)]

@@ -10,11 +10,11 @@ use serde::Serialize;
 
 use crate::cli::output::{self, CHANGED, DENIED, QUIET, WARNED};
 use crate::live_config::profile_folder::ProfileFolder;
-use admission::pod_security::Level;
-use admission::profile::check::Severity;
-use admission::profile::cost::{beyond, denied, gives, grants};
-use admission::profile::files::Remark;
+use admission::lint::Severity;
+use admission::lint::exposure::{beyond, denied, gives, grants};
+use admission::lint::files::Remark;
 use admission::profile::{Profile, Setting};
+use admission::standards::Level;
 
 /// What `-o json` prints. These names are an interface.
 #[derive(Serialize)]

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 
 use super::output::{self, visible};
 use crate::live_config::profile_folder::ProfileFolder;
-use admission::profile::files::ProfileFile;
+use admission::lint::files::ProfileFile;
 use admission::profile::{BUILT_IN, Profiles, Written};
 
 pub(super) const LONG_ABOUT: &str = "\

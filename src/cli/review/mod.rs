@@ -28,14 +28,16 @@ use super::args::policy::{self, LoadedFolder};
 use super::output;
 use crate::live_config::current::LiveConfig;
 use crate::namespaces::file::NamespaceFile;
-use admission::home;
-use admission::judge::judge;
+use admission::correct::home;
+use admission::decision::{Answer, Outcome};
+use admission::mutate::mutate;
+use admission::namespace::policy::Policy;
+use admission::namespace::unknown_keys;
+use admission::namespace::{LEVEL, MODE, NEVER_CALLED, Namespace, PROFILE, is_clusters_own};
 use admission::pod::Pod;
-use admission::policy::{LEVEL, MODE, NEVER_CALLED, Namespace, PROFILE, Policy, is_clusters_own};
 use admission::request::Request;
-use admission::review::{Answer, Outcome, correct};
 use admission::text::bounded;
-use admission::unread;
+use admission::validate::validate;
 
 pub(super) const LONG_ABOUT: &str = "\
 Shows what the webhook would answer for pods in files, without a cluster.
@@ -294,7 +296,7 @@ fn review(
     let (operation, user) = (request.operation.to_string(), request.user().to_owned());
 
     let jobs_home = request.object.as_ref().and_then(home::of_job);
-    let corrected = correct(request.clone(), &namespace, &settings);
+    let corrected = mutate(request.clone(), &namespace, &settings);
     let mut after = before.clone();
     if let Answer::Patch(patch) = corrected.answer() {
         json_patch::patch(&mut after, patch).context("the patch does not fit the pod")?;
@@ -305,7 +307,7 @@ fn review(
     }
     let judged = match &corrected.outcome {
         Outcome::Deny(_) => None,
-        _ => Some(judge(request, &namespace, &settings)),
+        _ => Some(validate(request, &namespace, &settings)),
     };
     let mut reviewed =
         ReviewedPod::new(file, name, pod, before, after, &corrected, judged.as_ref());
@@ -331,7 +333,7 @@ fn review(
         reviewed.warnings.extend(
             ineffective.map(|label| format!("label {label} has no effect without {PROFILE}")),
         );
-        let unread = unread::warnings(&namespace, settings.defaults);
+        let unread = unknown_keys::warnings(&namespace, settings.defaults);
         reviewed.warnings.extend(unread);
     }
     Ok(reviewed)

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::explain::explanation::Explanation;
 use crate::cli::output::{self, CHANGED, DENIED, QUIET, WARNED};
-use admission::policy::Policy;
-use admission::record::Violated;
-use admission::review::{Allowed, Answer, Decision, Outcome};
+use admission::decision::record::Violated;
+use admission::decision::{Allowed, Answer, Decision, Outcome};
+use admission::namespace::policy::Policy;
 use admission::text::bounded;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -106,7 +106,7 @@ impl ReviewedPod {
             _ => None,
         };
         let mut warnings = telling.told();
-        warnings.extend(telling.warnings.iter().cloned());
+        warnings.extend(telling.warnings().map(str::to_owned));
         let mut seen = std::collections::HashSet::new();
         warnings.retain(|warning| seen.insert(warning.clone()));
         ReviewedPod {

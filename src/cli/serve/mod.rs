@@ -37,8 +37,8 @@ use crate::namespaces::source::Namespaces;
 use crate::server::Server;
 use crate::webhook::review::ReviewHandler;
 use crate::webhook::routes::router;
-use admission::defaults::Defaults;
-use admission::unnamed_runners::UnnamedRunners;
+use admission::namespace::rules::Defaults;
+use admission::namespace::unnamed_runners::UnnamedRunners;
 
 pub(super) const LONG_ABOUT: &str = "\
 Serves the admission webhooks over TLS: POST /mutate and POST /validate, \

@@ -2,7 +2,7 @@
 //!
 //! The attacker is mallory, who may do everything to namespaces but seal them.
 
-use admission::policy;
+use admission::namespace;
 use admission::profile::Setting;
 use cluster::{guarded, namespace};
 use serde_json::{Value, json};
@@ -359,11 +359,11 @@ fn among_very_many_keys_those_that_podseal_reads_are_looked_up() {
     for (name, mut keys) in [
         (
             "labelKeys",
-            vec![policy::LEVEL, policy::MODE, policy::PROFILE],
+            vec![namespace::LEVEL, namespace::MODE, namespace::PROFILE],
         ),
         (
             "annotationKeys",
-            [&[policy::RUNNER][..], &settings()].concat(),
+            [&[namespace::RUNNER][..], &settings()].concat(),
         ),
     ] {
         let variable = variables.iter().find(|variable| variable["name"] == name);

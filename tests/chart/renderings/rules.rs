@@ -1,9 +1,9 @@
 //! Profiles of one's own and default rules: what is refused, and that podseal reads
 //! the rest as it was meant.
 
-use admission::defaults::Defaults;
+use admission::lint::files::{ProfileFile, read};
+use admission::namespace::rules::Defaults;
 use admission::profile::Profiles;
-use admission::profile::files::{ProfileFile, read};
 use podseal::live_config::digest::RulesDigest;
 use serde_json::{Value, json};
 

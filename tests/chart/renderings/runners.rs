@@ -1,9 +1,9 @@
 //! A runner has to be named where a profile grants more than the baseline; and the
 //! chart refuses values under which jobs would be denied for want of it.
 
-use admission::pod_security::Level;
+use admission::lint::files::{ProfileFile, read};
 use admission::profile::Profiles;
-use admission::profile::files::{ProfileFile, read};
+use admission::standards::Level;
 use serde_json::{Map, Value, json};
 
 use crate::renderings::helm::{PODSEAL, object};

@@ -2,8 +2,8 @@
 //! that start with others would end with an error, and those of before once they
 //! start again, since they read the same ConfigMap.
 
-use admission::defaults::Defaults;
-use admission::profile::files::{ProfileFile, read};
+use admission::lint::files::{ProfileFile, read};
+use admission::namespace::rules::Defaults;
 use admission::profile::{Profiles, Setting};
 use serde_json::{Value, json};
 

@@ -1,9 +1,11 @@
 //! Every shape a job pod has, in a namespace of every profile.
 
+use admission::decision::{Allowed, Outcome};
+use admission::mutate::mutate;
+use admission::namespace::policy::Settings;
+use admission::namespace::{Namespace, PROFILE};
 use admission::pod::Pod;
-use admission::policy::{Namespace, PROFILE, Settings};
 use admission::request::Request;
-use admission::review::{Allowed, Outcome, correct};
 use cases::view::View;
 use serde_json::{Value, json};
 
@@ -44,7 +46,7 @@ pub(crate) fn decide_again(pod: &Value, profile: &str) -> String {
     let pod: Pod<'_> = serde_json::from_str(&text).expect("a stored pod");
     let label = (PROFILE.to_owned(), profile.to_owned());
     let namespace = Namespace::new("ci", [label], []);
-    let decision = correct(
+    let decision = mutate(
         Request::create(pod, "ci"),
         &namespace,
         &Settings::built_in(),

@@ -4,8 +4,8 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use admission::lint::files::{ProfileFile, read};
 use admission::profile::Profiles;
-use admission::profile::files::{ProfileFile, read};
 use serde_json::{Value, json};
 use support::chart::manifests;
 use support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
+use admission::decision::{Allowed, Outcome};
+use admission::mutate::mutate;
+use admission::namespace::policy::Settings;
+use admission::namespace::{LEVEL, Namespace, PROFILE};
 use admission::request::Request;
-use admission::review::{Allowed, Outcome, correct};
 use cases::view::View;
 use serde_json::{Value, json};
 
@@ -132,7 +134,7 @@ fn left_to_do(pod: &Value, profile: &str, level: &str) -> String {
         profiles: profiles(),
         ..Settings::built_in()
     };
-    match correct(Request::create(pod, "ci"), &namespace, &settings).outcome {
+    match mutate(Request::create(pod, "ci"), &namespace, &settings).outcome {
         Outcome::Allow(Allowed::AlreadyRight | Allowed::Windows) => String::new(),
         other => format!("{other:?}"),
     }

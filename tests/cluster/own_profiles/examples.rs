@@ -1,6 +1,6 @@
 //! The profiles in `examples/profiles`, each on what it is for.
 
-use admission::profile::files::read;
+use admission::lint::files::read;
 use podseal::live_config::profile_folder::ProfileFolder;
 use serde_json::{Value, json};
 

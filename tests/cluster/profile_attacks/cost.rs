@@ -1,11 +1,13 @@
 //! What `--check` prints as a profile's cost, against the API server's own Pod
 //! Security admission.
 
-use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
-use admission::profile::cost::beyond;
-use admission::profile::files::read;
+use admission::decision::Outcome;
+use admission::lint::exposure::beyond;
+use admission::lint::files::read;
+use admission::mutate::mutate;
+use admission::namespace::policy::Settings;
+use admission::namespace::{LEVEL, Namespace, PROFILE};
 use admission::request::Request;
-use admission::review::{Outcome, correct};
 use cases::profiles;
 use serde_json::json;
 
@@ -36,7 +38,7 @@ fn a_profile_costs_something_exactly_when_pod_security_refuses_its_job() {
             let mut pod = plain_job();
             let body = review(&pod, "runner");
             let request = Request::from_review(body.as_bytes()).expect("a review");
-            match correct(request, &policy, &settings).outcome {
+            match mutate(request, &policy, &settings).outcome {
                 Outcome::Mutate(patch) => json_patch::patch(&mut pod, &patch).expect("it fits"),
                 Outcome::Allow(_) => {}
                 Outcome::Deny(denial) => {

@@ -3,11 +3,13 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use admission::policy::{Namespace, PROFILE, Settings};
+use admission::decision::Outcome;
+use admission::lint::files::read;
+use admission::mutate::mutate;
+use admission::namespace::policy::Settings;
+use admission::namespace::{Namespace, PROFILE};
 use admission::profile::Profile;
-use admission::profile::files::read;
 use admission::request::Request;
-use admission::review::{Outcome, correct};
 use cases::job_log;
 
 use crate::profile_attacks::{file, mine, plain_job, review};
@@ -139,7 +141,7 @@ fn a_denial_that_lists_a_hundred_profiles_still_fits_a_line() {
     let namespace = Namespace::new("ci", [label], []);
     let body = review(&plain_job(), "runner");
     let request = Request::from_review(body.as_bytes()).expect("a review");
-    let decision = correct(request, &namespace, &settings);
+    let decision = mutate(request, &namespace, &settings);
     let Outcome::Deny(denial) = decision.outcome else {
         panic!("{:?}", decision.outcome);
     };

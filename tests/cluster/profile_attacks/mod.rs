@@ -3,8 +3,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use admission::lint::files::{ProfileFile, Remark, read};
 use admission::profile::Profiles;
-use admission::profile::files::{ProfileFile, Remark, read};
 use serde_json::{Value, json};
 use support::controlplane::ADMIN;
 

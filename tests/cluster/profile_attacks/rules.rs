@@ -1,8 +1,9 @@
 //! Default rules that were written carelessly, and namespaces that try to get
 //! round them.
 
-use admission::defaults::Defaults;
-use admission::policy::{Mode, Namespace, Policy, Settings};
+use admission::namespace::policy::{Policy, Settings};
+use admission::namespace::rules::Defaults;
+use admission::namespace::{Mode, Namespace};
 
 const JOBS: &str = "rules:\n- name: jobs\n  namespaces: {prefix: ci-job-}\n  profile: privileged\n  \
                     level: baseline\n  mode: enforce\n  runner: system:serviceaccount:gitlab:gitlab-runner\n";

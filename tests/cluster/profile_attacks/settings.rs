@@ -1,10 +1,12 @@
 //! A namespace's settings, on generated profiles and pods.
 
-use admission::judge::judge;
-use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
-use admission::profile::files::read;
+use admission::decision::Outcome;
+use admission::lint::files::read;
+use admission::mutate::mutate;
+use admission::namespace::policy::Settings;
+use admission::namespace::{LEVEL, Namespace, PROFILE};
 use admission::request::Request;
-use admission::review::{Outcome, correct};
+use admission::validate::validate;
 use cases::{job_log, pods, profiles};
 use proptest::strategy::{Strategy, ValueTree};
 use serde_json::Value;
@@ -85,7 +87,7 @@ fn violations(
     let body = review(pod, "runner");
     let request = Request::from_review(body.as_bytes()).expect("a review");
     let mut corrected = pod.clone();
-    match correct(request, &namespace, settings).outcome {
+    match mutate(request, &namespace, settings).outcome {
         Outcome::Mutate(patch) => json_patch::patch(&mut corrected, &patch).expect("it fits"),
         Outcome::Allow(_) => {}
         Outcome::Deny(denial) => {
@@ -95,7 +97,7 @@ fn violations(
     }
     let body = review(&corrected, "runner");
     let request = Request::from_review(body.as_bytes()).expect("a review");
-    let judged = judge(request, &namespace, settings);
+    let judged = validate(request, &namespace, settings);
     assert!(
         judged.changes.is_empty(),
         "{:?} {namespace:?}",

@@ -1,9 +1,11 @@
 //! Values that the API server refuses, or stores otherwise than they were sent.
 
-use admission::judge::judge;
-use admission::policy::{LEVEL, Namespace, PROFILE, Settings};
+use admission::decision::Outcome;
+use admission::mutate::mutate;
+use admission::namespace::policy::Settings;
+use admission::namespace::{LEVEL, Namespace, PROFILE};
 use admission::request::Request;
-use admission::review::{Outcome, correct};
+use admission::validate::validate;
 use serde_json::{Value, json};
 
 use crate::PLANE;
@@ -57,7 +59,7 @@ fn what_the_check_accepts_the_api_server_takes_and_stores_as_it_was_sent() {
         let mut pod = plain_job();
         let text = review(&pod, "runner");
         let request = Request::from_review(text.as_bytes()).expect("a review");
-        match correct(request, &policy, &settings).outcome {
+        match mutate(request, &policy, &settings).outcome {
             Outcome::Mutate(patch) => json_patch::patch(&mut pod, &patch).expect("it fits"),
             Outcome::Allow(_) => {}
             Outcome::Deny(denial) => {
@@ -72,7 +74,7 @@ fn what_the_check_accepts_the_api_server_takes_and_stores_as_it_was_sent() {
         }
         let text = review(&without_status(stored), "runner");
         let request = Request::from_review(text.as_bytes()).expect("a review");
-        let judged = judge(request, &policy, &settings);
+        let judged = validate(request, &policy, &settings);
         if !judged.changes.is_empty() {
             wrong.push(format!("{rules:.80}: undone: {}", judged.changes[0]));
         }

@@ -1,8 +1,8 @@
 //! Why a profile cannot be used, in the words of who wrote it.
 
 use super::place::{Outline, Position};
-use super::spelling::suggestion;
 use crate::text::remark;
+use crate::text::spelling::suggestion;
 
 /// How many bytes of an error are told: it quotes the file, however long its
 /// lines are.
@@ -34,7 +34,7 @@ impl ProfileError {
         &self.told[..self.told.floor_char_boundary(TOLD)]
     }
 
-    pub(super) fn at(position: Option<Position>, told: String) -> ProfileError {
+    pub(crate) fn at(position: Option<Position>, told: String) -> ProfileError {
         // It quotes the file, and is read in terminals.
         let lines: Vec<_> = told.lines().map(|line| remark(line, TOLD)).collect();
         let told = lines.join("\n");

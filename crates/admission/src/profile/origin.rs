@@ -27,16 +27,25 @@ fn at(profile: &Profile, path: &[&str]) -> Option<Value> {
     path.iter().try_fold(value, step)
 }
 
-#[test]
-fn a_field_is_its_who_said_it_first() {
-    use super::files::{ProfileFile, read};
-    let text = "name: mine\nsummary: x\nextends: rootless\n\
-                containers: {build: {set: {securityContext: {runAsUser: 7}}}}\n";
-    let (name, text) = ("mine.yaml".to_owned(), text.to_owned());
-    let (profiles, _) = read(&[ProfileFile { name, text }]).expect("profiles");
-    let mine = profiles.get("mine").expect("it is there");
-    let context = ["containers", "build", "set", "securityContext"];
-    let origin = |key| profiles.origin(mine, &[&context[..], &[key]].concat());
-    assert_eq!(origin("runAsUser"), "mine");
-    assert_eq!(origin("privileged"), "rootless");
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::Written;
+
+    #[test]
+    fn a_field_is_its_who_said_it_first() {
+        let text = "name: mine\nsummary: x\nextends: rootless\n\
+                    containers: {build: {set: {securityContext: {runAsUser: 7}}}}\n";
+        let built_in = Profiles::built_in();
+        let written = Written::from_yaml(text).expect("a profile");
+        let mine = written
+            .resolve(built_in.get("rootless"))
+            .expect("a profile");
+        let profiles: Profiles = built_in.iter().cloned().chain([mine]).collect();
+        let mine = profiles.get("mine").expect("it is there");
+        let context = ["containers", "build", "set", "securityContext"];
+        let origin = |key| profiles.origin(mine, &[&context[..], &[key]].concat());
+        assert_eq!(origin("runAsUser"), "mine");
+        assert_eq!(origin("privileged"), "rootless");
+    }
 }

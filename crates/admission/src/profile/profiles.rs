@@ -1,9 +1,8 @@
 //! The profiles a namespace can name, and those that are compiled in.
 
-use std::sync::LazyLock;
-
-use super::spelling::nearest;
-use super::{ContainerFields, Profile, Role};
+use super::types::{ContainerFields, Profile};
+use crate::gitlab::role::Role;
+use crate::text::spelling::nearest;
 
 /// How many names a message tells.
 const TOLD: usize = 12;
@@ -21,41 +20,11 @@ const CHANGE: usize = 2048;
 /// How often a text of the profile is in there.
 const COPIES: usize = 8;
 
-/// The built-in profiles: name, and the YAML as it stands in `src/profiles`.
-pub const BUILT_IN: [(&str, &str); 6] = [
-    ("userns", include_str!("built_in/userns.yaml")),
-    ("rootless", include_str!("built_in/rootless.yaml")),
-    ("root-fuse", include_str!("built_in/root-fuse.yaml")),
-    ("openshift", include_str!("built_in/openshift.yaml")),
-    ("privileged", include_str!("built_in/privileged.yaml")),
-    ("none", include_str!("built_in/none.yaml")),
-];
-
-static BUILT_IN_PROFILES: LazyLock<Profiles> = LazyLock::new(|| {
-    let parse = |(name, yaml)| {
-        let profile = Profile::from_yaml(yaml)
-            .unwrap_or_else(|error| panic!("built-in profile {name}: {error}"));
-        assert_eq!(
-            profile.name, name,
-            "a built-in profile is named as its file"
-        );
-        profile
-    };
-    BUILT_IN.map(parse).into_iter().collect()
-});
-
 impl FromIterator<Profile> for Profiles {
     fn from_iter<I: IntoIterator<Item = Profile>>(profiles: I) -> Self {
         let all: Vec<_> = profiles.into_iter().collect();
         let correction = all.iter().map(correction).max().unwrap_or_default();
         Profiles { all, correction }
-    }
-}
-
-impl Profile {
-    /// Whether it is compiled in, so that only another podseal could change it.
-    pub fn is_built_in(&self) -> bool {
-        BUILT_IN.iter().any(|(name, _)| *name == self.name)
     }
 }
 
@@ -89,11 +58,6 @@ impl Profiles {
         self.correction
     }
 
-    /// The built-in profiles.
-    pub fn built_in() -> &'static Profiles {
-        &BUILT_IN_PROFILES
-    }
-
     /// The profile called `name`.
     pub fn get(&self, name: &str) -> Option<&Profile> {
         self.iter().find(|profile| profile.name == name)
@@ -102,11 +66,6 @@ impl Profiles {
     /// All of them, the least privileged first.
     pub fn iter(&self) -> impl Iterator<Item = &Profile> {
         self.all.iter()
-    }
-
-    /// Those that are not built in.
-    pub fn custom(&self) -> impl Iterator<Item = &Profile> {
-        self.iter().filter(|profile| !profile.is_built_in())
     }
 
     /// Their names, for a message on `name`, which is none of them: the nearest
@@ -127,12 +86,5 @@ impl Profiles {
     pub fn names(&self) -> String {
         let names: Vec<_> = self.iter().map(|profile| profile.name.as_str()).collect();
         names.join(", ")
-    }
-}
-
-#[test]
-fn every_built_in_profile_is_one_a_user_could_have_written() {
-    for (name, _) in BUILT_IN {
-        assert!(Profiles::built_in().get(name).is_some(), "{name}");
     }
 }

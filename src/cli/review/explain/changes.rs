@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::profile_sources::{FieldSource, ProfileSources};
-use admission::adjusted::Adjusted;
-use admission::change::{By, Change};
-use admission::changed::{Action, Parts};
-use admission::job::Role;
+use admission::correct::change::{By, Change};
+use admission::correct::change_parts::{Action, Parts};
+use admission::gitlab::role::Role;
+use admission::profile::overrides::Adjusted;
 
 /// A change, and what asks for it.
 #[derive(Serialize)]
@@ -40,6 +40,7 @@ impl ExplainedChange {
             action,
             value,
             was,
+            ..
         } = change.parts();
         let path = adjusted.and_then(|adjusted| change.path(|name| adjusted.written(name)));
         let profile = adjusted.zip(path).map(|(adjusted, path)| {

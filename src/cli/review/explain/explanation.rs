@@ -6,10 +6,9 @@ use super::changes::ExplainedChange;
 use super::inputs::Inputs;
 use super::profile_sources::{FieldSource, ProfileSources};
 use super::values::{self, ExplainedValue};
-use admission::adjusted::Adjusted;
-use admission::pod_security::Level;
-use admission::profile::cost::grants;
-use admission::review::Decision;
+use admission::decision::Decision;
+use admission::lint::exposure::grants;
+use admission::standards::Level;
 use admission::text::bounded;
 
 /// As `-o json` prints it, within a reviewed pod. These names are an interface:
@@ -45,7 +44,7 @@ impl Explanation {
         let sources = ProfileSources::of(inputs.settings.profiles, inputs.read);
         let policy = corrected.policy.as_ref();
         let profile = policy.and_then(|policy| policy.profile);
-        let adjusted = policy.and_then(|policy| Adjusted::of(policy)?.ok());
+        let adjusted = policy.and_then(|policy| policy.adjusted()?.ok());
         let changes = corrected
             .changes
             .iter()

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::cli::args::policy::LoadedFolder;
-use admission::policy::{Namespace, Settings};
+use admission::namespace::Namespace;
+use admission::namespace::policy::Settings;
 
 /// What of the namespace the command line says: key, and argument.
 pub(in crate::cli) type Arguments = BTreeMap<String, &'static str>;

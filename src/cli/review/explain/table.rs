@@ -8,8 +8,8 @@ use super::explanation::Explanation;
 use super::profile_sources::FieldSource;
 use super::values::{ExplainedValue, ProfileValue};
 use crate::cli::output::{DENIED, HEADING, QUIET, visible};
-use admission::pod_security::Level;
-use admission::record::Violated;
+use admission::decision::record::Violated;
+use admission::standards::Level;
 
 /// The first cell of a row, the second, and lines of the third.
 type Row = [String; 3];

@@ -4,10 +4,12 @@ use serde::Serialize;
 
 use super::inputs::Inputs;
 use super::profile_sources::{FieldSource, ProfileSources};
-use admission::policy::{LEVEL, MODE, PROFILE, Policy, RUNNER, Source, is_clusters_own};
+use admission::namespace::policy::{Policy, Source};
+use admission::namespace::unknown_keys;
+use admission::namespace::unknown_keys::Kind;
+use admission::namespace::{LEVEL, Label, MODE, PROFILE, RUNNER, is_clusters_own};
 use admission::profile::{Profile, Setting};
 use admission::text::bounded;
-use admission::unread::{self, Kind};
 
 /// A value, and who says it.
 #[derive(Serialize)]
@@ -49,9 +51,14 @@ pub(super) fn values(
     let Some(policy) = policy else {
         return vec![value_without_profile(inputs)];
     };
-    let profile = value_from(inputs, "profile", PROFILE, policy.source_of_label(PROFILE));
-    let level = value_from(inputs, "level", LEVEL, policy.source_of_label(LEVEL));
-    let mode = value_from(inputs, "mode", MODE, policy.source_of_label(MODE));
+    let profile = value_from(
+        inputs,
+        "profile",
+        PROFILE,
+        policy.source_of_label(Label::Profile),
+    );
+    let level = value_from(inputs, "level", LEVEL, policy.source_of_label(Label::Level));
+    let mode = value_from(inputs, "mode", MODE, policy.source_of_label(Label::Mode));
     let runner = value_from(inputs, "runner", RUNNER, policy.source_of_runner());
     let shown = |text: &str| Some(bounded(text).into_owned());
     let runners = policy.source_of_runner() != Source::Nobody;
@@ -223,7 +230,7 @@ pub(super) fn unread(inputs: &Inputs<'_>, opts_in: bool) -> Vec<String> {
     let shown = |(kind, key): (Kind, &str)| format!("{} {}", kind.name(), bounded(key));
     let annotations = namespace.annotations.keys().map(String::as_str);
     // Of a level or mode without a profile there is a warning.
-    let mut unread: Vec<_> = unread::unread(namespace, defaults).collect();
+    let mut unread: Vec<_> = unknown_keys::unread(namespace, defaults).collect();
     if !opts_in {
         unread.retain(|(kind, _)| *kind == Kind::Label);
         unread.extend(annotations.map(|key| (Kind::Annotation, key)));

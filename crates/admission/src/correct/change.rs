@@ -1,0 +1,197 @@
+//! One change to a pod, as a sentence for people.
+//!
+//! A new kind of change is one variant of `Kind`; the exhaustive matches find
+//! the rest.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::gitlab::role::Role;
+use crate::pod::field::{Field, Scalar};
+use crate::pod::place::Place;
+use crate::profile::Home;
+use crate::text::{Text, word};
+
+/// What is changed, as a person would say it.
+#[derive(Debug, Clone)]
+pub struct Change<'a> {
+    pub(crate) place: Place,
+    /// Who asks for it.
+    pub by: By,
+    /// The container's name; empty for the pod.
+    pub(crate) name: Text<'a>,
+    pub(crate) kind: Kind<'a>,
+}
+
+/// Which rule asks for a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// What the profile says of the pod itself.
+    Pod(Part),
+    /// What it says of a role's containers.
+    Container(Role, Part),
+    /// The HOME rule, with the profile's path.
+    Home,
+    /// The HOME rule, with the path that the job itself says.
+    JobsHome,
+    /// The level `restricted`.
+    Restricted,
+    /// The user collector, which is to be as `build` is.
+    Collector,
+    /// podseal itself, which marks what it corrected.
+    Mark,
+}
+
+/// Which part of a profile's rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// What wins over the pod.
+    Set,
+    /// What fills in where the pod says nothing.
+    Default,
+    /// Capabilities, merged.
+    Capabilities,
+}
+
+impl Part {
+    fn key(self) -> &'static str {
+        match self {
+            Part::Set => "set",
+            Part::Default => "default",
+            Part::Capabilities => "capabilities",
+        }
+    }
+}
+
+impl By {
+    /// The place in the profile, from its top; nothing, where no profile says it.
+    pub fn path(self) -> Option<Vec<&'static str>> {
+        match self {
+            By::Pod(part) => Some(vec!["pod", part.key()]),
+            By::Container(role, part) => Some(vec!["containers", role.key(), part.key()]),
+            By::Home => Some(vec!["home"]),
+            By::JobsHome | By::Restricted | By::Collector | By::Mark => None,
+        }
+    }
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self, self.path()) {
+            (_, Some(path)) => f.write_str(&path.join(".")),
+            (By::JobsHome, None) => f.write_str("the job's own HOME"),
+            (By::Mark, None) => f.write_str("podseal's mark"),
+            (By::Collector, None) => f.write_str("the collector follows build"),
+            (_, None) => f.write_str("the level restricted"),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Kind<'a> {
+    Annotation {
+        key: Text<'a>,
+        value: Text<'a>,
+        was: Option<Text<'a>>,
+    },
+    HostUsers {
+        value: bool,
+        was: Option<bool>,
+    },
+    SecurityContext {
+        field: Field,
+        value: Option<Scalar<'a>>,
+        was: Option<Scalar<'a>>,
+    },
+    CapabilitiesAdded {
+        list: CapabilityList,
+        names: Vec<Text<'a>>,
+    },
+    CapabilitiesRemoved {
+        list: CapabilityList,
+        names: Vec<Text<'a>>,
+    },
+    Env {
+        var: Text<'a>,
+        value: Text<'a>,
+        was: Option<Option<Text<'a>>>,
+    },
+    Limit {
+        resource: Text<'a>,
+        value: Text<'a>,
+        was: Option<Text<'a>>,
+    },
+    Volume {
+        name: Text<'a>,
+        home: &'a Home,
+    },
+    Mount {
+        volume: Text<'a>,
+        path: Text<'a>,
+    },
+}
+
+/// Which of the two lists in `capabilities`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CapabilityList {
+    Add,
+    Drop,
+}
+
+impl CapabilityList {
+    /// Its key in `capabilities`.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            CapabilityList::Add => "add",
+            CapabilityList::Drop => "drop",
+        }
+    }
+}
+
+impl fmt::Display for Change<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = self.parts();
+        f.write_str(&parts.place)?;
+        if let Some(container) = &parts.container {
+            write!(f, " {container}")?;
+        }
+        let subject = parts.subject.as_ref().unwrap_or(&parts.field);
+        write!(f, ": {subject}{}", parts.verb)?;
+        if let Some(value) = &parts.value {
+            f.write_str(value)?;
+        }
+        match &parts.was {
+            Some(was) => write!(f, " (was {was})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a variable was, for others to read. Only of HOME is it told: any other may
+/// be a secret of the job's.
+pub(crate) fn old_value<'t>(var: &str, old: Option<&'t Text<'_>>) -> Cow<'t, str> {
+    match old {
+        Some(value) if var == "HOME" => word(value),
+        Some(_) => "something else".into(),
+        None => "from elsewhere".into(),
+    }
+}
+
+/// Names in one line.
+pub(crate) struct Names<'s, 'a>(pub(crate) &'s [Text<'a>]);
+
+/// How many names a sentence lists.
+const NAMES: usize = 16;
+
+impl fmt::Display for Names<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, name) in self.0.iter().take(NAMES).enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{}", word(name))?;
+        }
+        match self.0.len().checked_sub(NAMES) {
+            Some(more @ 1..) => write!(f, " and {more} more"),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! A change in its parts, for whoever shows many of them in a table.
+
+use std::borrow::Cow;
+
+use super::change::{By, Change, Kind, Names, old_value};
+use crate::gitlab::role::Role;
+use crate::pod::field::{Field, Scalar};
+use crate::pod::place::{ContainerRef, Place};
+use crate::profile::overrides::Adjusted;
+use crate::profile::{Medium, Setting};
+use crate::text::{Text, word};
+
+/// A change, taken apart. All texts are escaped and bounded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parts {
+    /// `pod`, `container` or `init container`.
+    pub place: String,
+    /// The container's name; none for the pod.
+    pub container: Option<String>,
+    /// The field, as in the sentence.
+    pub field: String,
+    /// What a sentence calls the field, if it is not that.
+    pub(crate) subject: Option<String>,
+    /// What is done to it.
+    pub action: Action,
+    /// That as words, between the field and the value.
+    pub(crate) verb: &'static str,
+    /// What it becomes, gains or loses.
+    pub value: Option<String>,
+    /// What it was; of a variable but HOME, that it was something.
+    pub was: Option<String>,
+}
+
+/// What most changes do.
+const SET: (Action, &str) = (Action::Set, " set to ");
+
+/// What is done to a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// It gets a value.
+    Set,
+    /// It gains what was not there.
+    Add,
+    /// It loses something, or goes.
+    Remove,
+}
+
+impl Change<'_> {
+    /// Its parts.
+    pub fn parts(&self) -> Parts {
+        use Action::{Add, Remove};
+        let text = |text: &Text<'_>| word(text).into_owned();
+        let scalar = |scalar: &Scalar<'_>| scalar.to_string();
+        let mut subject = None;
+        let (field, (action, verb), value, was) = match &self.kind {
+            Kind::Annotation { key, value, was } => {
+                let field = format!("annotation {}", word(key));
+                (field, SET, Some(text(value)), was.as_ref().map(text))
+            }
+            Kind::HostUsers { value, was } => {
+                let was = was.map(|was| was.to_string());
+                ("hostUsers".to_owned(), SET, Some(value.to_string()), was)
+            }
+            Kind::SecurityContext { field, value, was } => {
+                let (parent, key) = field.key();
+                let path = ["securityContext"].into_iter().chain(parent).chain([key]);
+                let path = path.collect::<Vec<_>>().join(".");
+                let done = if value.is_some() {
+                    SET
+                } else {
+                    (Remove, " removed")
+                };
+                (
+                    path,
+                    done,
+                    value.as_ref().map(scalar),
+                    was.as_ref().map(scalar),
+                )
+            }
+            Kind::CapabilitiesAdded { list, names } => {
+                let field = format!("securityContext.capabilities.{}", list.key());
+                (
+                    field,
+                    (Add, " gains "),
+                    Some(Names(names).to_string()),
+                    None,
+                )
+            }
+            Kind::CapabilitiesRemoved { list, names } => {
+                let field = format!("securityContext.capabilities.{}", list.key());
+                (
+                    field,
+                    (Remove, " loses "),
+                    Some(Names(names).to_string()),
+                    None,
+                )
+            }
+            Kind::Env { var, value, was } => {
+                let was = was.as_ref().map(|old| old_value(var, old.as_ref()));
+                let was = was.map(Cow::into_owned);
+                (format!("env {}", word(var)), SET, Some(text(value)), was)
+            }
+            Kind::Limit {
+                resource,
+                value,
+                was,
+            } => {
+                let field = format!("resources.limits {}", word(resource));
+                (field, SET, Some(text(value)), was.as_ref().map(text))
+            }
+            Kind::Volume { name, home } => {
+                subject = Some(format!("volume {}", word(name)));
+                let memory = home.medium.map(|Medium::Memory| " in memory");
+                let limit = home.size_limit.as_deref();
+                let limit = limit.map(|limit| format!(" of at most {limit}"));
+                let (memory, limit) = (memory.unwrap_or_default(), limit.unwrap_or_default());
+                let value = format!("emptyDir{memory}{limit}");
+                let field = format!("volumes {}", word(name));
+                (field, (Add, " added, an "), Some(value), None)
+            }
+            Kind::Mount { volume, path } => {
+                subject = Some(format!("volume {}", word(volume)));
+                let field = format!("volumeMounts {}", word(volume));
+                (field, (Add, " mounted at "), Some(text(path)), None)
+            }
+        };
+        Parts {
+            place: self.place.to_string(),
+            container: (self.place != Place::Pod).then(|| word(&self.name).into_owned()),
+            field,
+            subject,
+            action,
+            verb,
+            value,
+            was,
+        }
+    }
+
+    /// Where a profile says what asks for it, from the profile's top; nothing,
+    /// where no profile does. A limit has the name that `resource` makes of its own.
+    pub fn path<'c>(&'c self, resource: impl Fn(&'c str) -> &'c str) -> Option<Vec<&'c str>> {
+        let mut path = self.by.path()?;
+        match &self.kind {
+            Kind::Annotation { key, .. } => path.extend(["annotations", key]),
+            Kind::HostUsers { .. } => path.push("hostUsers"),
+            Kind::SecurityContext { field, .. } => {
+                let (parent, key) = field.key();
+                path.push("securityContext");
+                path.extend(parent.into_iter().chain([key]));
+            }
+            Kind::CapabilitiesAdded { list, .. } => path.push(list.key()),
+            // What one list gains, the other loses.
+            Kind::CapabilitiesRemoved { .. } => {}
+            Kind::Env { .. } | Kind::Mount { .. } if self.by == By::Home => {
+                if let Place::Container(ContainerRef { list, .. }) = self.place {
+                    let role = Role::of(list, &self.name);
+                    path = vec!["containers", role.key(), "home"];
+                }
+            }
+            Kind::Env { var, .. } => path.extend(["env", var]),
+            Kind::Limit { resource: name, .. } => {
+                path.extend(["resources", "limits", resource(name)]);
+            }
+            Kind::Volume { .. } | Kind::Mount { .. } => {}
+        }
+        Some(path)
+    }
+}
+
+impl Adjusted<'_> {
+    /// The setting without which `change` would have another value.
+    pub fn setting_behind(&self, change: &Change<'_>) -> Option<Setting> {
+        let by_profile = matches!(change.by, By::Pod(_) | By::Container(..));
+        match &change.kind {
+            Kind::SecurityContext {
+                field: Field::RunAsUser,
+                value: Some(Scalar::Int(1..)),
+                ..
+            } if by_profile => self.run_as_user.map(|_| Setting::RunAsUser),
+            Kind::Env { .. } | Kind::Mount { .. } if change.by == By::Home => {
+                self.home.map(|_| Setting::Home)
+            }
+            Kind::Limit { resource, .. } => {
+                let (_, theirs) = self.fuse?;
+                (theirs == &**resource).then_some(Setting::FuseResource)
+            }
+            _ => None,
+        }
+    }
+}

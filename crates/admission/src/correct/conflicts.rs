@@ -1,0 +1,319 @@
+//! What a pod and a profile cannot be together.
+//!
+//! A patch that the API server then refuses is the worst outcome: the job fails
+//! with an error that speaks of fields its author never wrote. So every rule of
+//! the API server's that a profile can run into is checked here first, and told
+//! in the author's terms.
+
+use std::collections::HashSet;
+
+use super::refusal::Refusal;
+use crate::pod::effective::effective;
+use crate::pod::field::{Confinement, Field, Scalar};
+use crate::pod::limits::{ANNOTATIONS as ANNOTATIONS_LENGTH, LAST_MAPPED_ID};
+use crate::pod::place::{ContainerRef, Place};
+use crate::pod::security_context::SecurityContext;
+use crate::pod::{Container, Pod, VolumeMount};
+use crate::text::{Text, quoted, word};
+
+/// More than any job has. What is told and patched grows with the containers,
+/// and a stranger may post a pod with a hundred thousand of them.
+pub(crate) const CONTAINERS: usize = 256;
+
+/// More than any job has. Volumes and annotations are looked up by name for each
+/// container.
+const VOLUMES: usize = 1024;
+const ANNOTATIONS: usize = 4096;
+
+/// The longest text of the pod's `securityContext`, which each container
+/// inherits: that of a container is patched with it.
+const INHERITED: usize = 1024;
+
+/// What there is too much of: a correction is made and told for each container.
+pub(crate) fn find_in_size(pod: &Pod<'_>) -> Result<(), Refusal> {
+    let volumes = pod.spec.volumes.as_ref().map_or(0, Vec::len);
+    let annotations = pod.metadata.annotations.as_ref();
+    for (field, count, most, remedy) in [
+        (
+            "containers",
+            pod.containers().count(),
+            CONTAINERS,
+            "give the job fewer services",
+        ),
+        (
+            "volumes",
+            volumes,
+            VOLUMES,
+            "give the runner's config.toml fewer volumes",
+        ),
+        (
+            "metadata.annotations",
+            annotations.map_or(0, |annotations| annotations.0.len()),
+            ANNOTATIONS,
+            "give the job's pod fewer annotations",
+        ),
+    ] {
+        if count > most {
+            return Err(Refusal {
+                place: "pod".to_owned(),
+                field: field.to_owned(),
+                problem: format!("{count} are more than the {most} that podseal corrects"),
+                remedy: remedy.to_owned(),
+            });
+        }
+    }
+    inherited_texts_are_short(pod)
+}
+
+fn inherited_texts_are_short(pod: &Pod<'_>) -> Result<(), Refusal> {
+    let Some(context) = &pod.spec.security_context else {
+        return Ok(());
+    };
+    let confinement = |profile: &Option<Confinement<'_>>| {
+        let texts = profile.iter().flat_map(|profile| {
+            let local = profile.localhost_profile.as_ref();
+            [Some(&profile.type_), local]
+        });
+        texts.flatten().map(|text| text.len()).max()
+    };
+    let se_linux = context
+        .se_linux_options
+        .iter()
+        .flat_map(|options| [&options.user, &options.role, &options.level, &options.type_]);
+    let se_linux = se_linux.flatten().map(|text| text.len()).max();
+    let fields = [
+        ("seccompProfile", confinement(&context.seccomp_profile)),
+        ("appArmorProfile", confinement(&context.app_armor_profile)),
+        ("seLinuxOptions", se_linux),
+    ];
+    let is_long = |(_, length): &&(&str, Option<usize>)| length.is_some_and(|l| l > INHERITED);
+    match fields.iter().find(is_long) {
+        None => Ok(()),
+        Some((field, _)) => Err(Refusal {
+            place: "pod".to_owned(),
+            field: format!("securityContext.{field}"),
+            problem: format!(
+                "a text in it is longer than the {INHERITED} bytes that podseal corrects"
+            ),
+            remedy: "shorten it in pod_security_context in the runner's config.toml".to_owned(),
+        }),
+    }
+}
+
+/// What stands in the way of telling a pod's containers apart.
+pub(crate) fn find_in_names(pod: &Pod<'_>) -> Result<(), Refusal> {
+    let mut names = HashSet::new();
+    match pod
+        .containers()
+        .find(|(_, container)| !names.insert(&*container.name))
+    {
+        None => Ok(()),
+        Some((place, container)) => Err(Refusal {
+            place: format!("{place} {}", quoted(&container.name)),
+            field: "name".to_owned(),
+            problem: "another container has it too, which Kubernetes refuses".to_owned(),
+            remedy: "give the service another alias".to_owned(),
+        }),
+    }
+}
+
+/// What the API server would refuse, or the kubelet never start, in the pod as
+/// it would be patched (Kubernetes 1.37, `pkg/apis/core/validation`).
+pub(crate) fn find(pod: &Pod<'_>, annotates: bool) -> Result<(), Refusal> {
+    let own_ids = pod.spec.host_users == Some(false);
+    for (place, container) in pod.containers() {
+        let who = || format!("{place} {}", quoted(&container.name));
+        if let Some(context) = &container.security_context {
+            escalation_fits(context, who)?;
+            if !own_ids {
+                proc_mount_fits(context, who)?;
+            }
+        }
+        propagation_fits(container, who)?;
+        if own_ids {
+            ids_can_be_mapped(pod, place, who)?;
+            if !container.volume_devices.is_empty() {
+                return Err(Refusal {
+                    place: who(),
+                    field: "volumeDevices".to_owned(),
+                    problem: "Kubernetes allows no raw block device in a pod with a user \
+                              namespace of its own (hostUsers: false)"
+                        .to_owned(),
+                    remedy: "use a filesystem volume or another profile".to_owned(),
+                });
+            }
+        }
+    }
+    if own_ids {
+        namespaces_fit(pod)?;
+    }
+    if annotates {
+        annotations_fit(pod)
+    } else {
+        Ok(())
+    }
+}
+
+/// Of a container that must not be root and is, the API server takes the pod and
+/// the kubelet never starts it: the job waits until it times out.
+pub(crate) fn root_can_start(pod: &Pod<'_>, at: ContainerRef) -> Result<(), Refusal> {
+    let place = Place::Container(at);
+    let is_root = effective(pod, place, Field::RunAsUser) == Some(Scalar::Int(0));
+    let must_not = effective(pod, place, Field::RunAsNonRoot) == Some(Scalar::Bool(true));
+    if !is_root || !must_not {
+        return Ok(());
+    }
+    Err(Refusal {
+        place: format!("{place} {}", quoted(&pod.container(at).name)),
+        field: "securityContext.runAsNonRoot".to_owned(),
+        problem: "true beside runAsUser: 0, and the kubelet never starts such a container"
+            .to_owned(),
+        remedy: "take run_as_non_root, or the user 0, out of the runner's config.toml, or ask a \
+                 cluster administrator for a profile that says runAsNonRoot: false"
+            .to_owned(),
+    })
+}
+
+fn escalation_fits(context: &SecurityContext<'_>, who: impl Fn() -> String) -> Result<(), Refusal> {
+    if context.allow_privilege_escalation != Some(false) {
+        return Ok(());
+    }
+    let added = context.capabilities.as_ref().and_then(|c| c.add.as_deref());
+    let sys_admin = |name: &Text<'_>| &**name == "CAP_SYS_ADMIN";
+    let (field, remedy) = if context.privileged == Some(true) {
+        (
+            "securityContext.privileged",
+            "take privileged out of the runner's config.toml",
+        )
+    } else if added.unwrap_or_default().iter().any(sys_admin) {
+        (
+            "securityContext.capabilities.add",
+            "take CAP_SYS_ADMIN out of cap_add in the runner's config.toml",
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Refusal {
+        place: who(),
+        field: field.to_owned(),
+        problem: "Kubernetes refuses it beside allowPrivilegeEscalation: false".to_owned(),
+        remedy: remedy.to_owned(),
+    })
+}
+
+fn ids_can_be_mapped(pod: &Pod<'_>, place: Place, who: impl Fn() -> String) -> Result<(), Refusal> {
+    for (field, name) in [
+        (Field::RunAsUser, "runAsUser"),
+        (Field::RunAsGroup, "runAsGroup"),
+    ] {
+        if let Some(Scalar::Int(id)) = effective(pod, place, field)
+            && id > LAST_MAPPED_ID
+        {
+            return Err(unmapped(who(), name, id));
+        }
+    }
+    Ok(())
+}
+
+fn unmapped(place: String, field: &str, id: i64) -> Refusal {
+    Refusal {
+        place,
+        field: format!("securityContext.{field}"),
+        problem: format!(
+            "{id} does not exist in a pod with a user namespace of its own (hostUsers: false), \
+             which has ids up to {}",
+            LAST_MAPPED_ID
+        ),
+        remedy: "take it out of the runner's config.toml or use another profile".to_owned(),
+    }
+}
+
+fn propagation_fits(container: &Container<'_>, who: impl Fn() -> String) -> Result<(), Refusal> {
+    let context = container.security_context.as_ref();
+    if context.is_some_and(|context| context.privileged == Some(true)) {
+        return Ok(());
+    }
+    let mounts = container.volume_mounts.as_deref().unwrap_or_default();
+    let both_ways =
+        |mount: &&VolumeMount<'_>| mount.mount_propagation.as_deref() == Some("Bidirectional");
+    match mounts.iter().find(both_ways) {
+        None => Ok(()),
+        Some(mount) => Err(Refusal {
+            place: who(),
+            field: format!("volumeMounts[{}].mountPropagation", word(&mount.name)),
+            problem: "Kubernetes refuses Bidirectional in a container that is not privileged"
+                .to_owned(),
+            remedy: "take mount_propagation off the volume in the runner's config.toml".to_owned(),
+        }),
+    }
+}
+
+/// The namespaces of the host that Kubernetes refuses beside a user namespace,
+/// and the groups that one does not have.
+fn namespaces_fit(pod: &Pod<'_>) -> Result<(), Refusal> {
+    let spec = &pod.spec;
+    for (host, field) in [
+        (spec.host_network, "hostNetwork"),
+        (spec.host_pid, "hostPID"),
+        (spec.host_ipc, "hostIPC"),
+    ] {
+        if host == Some(true) {
+            return Err(Refusal {
+                place: "pod".to_owned(),
+                field: field.to_owned(),
+                problem: "Kubernetes refuses it beside hostUsers: false".to_owned(),
+                remedy: format!("take {field} out of the runner's config.toml"),
+            });
+        }
+    }
+    let context = spec.security_context.as_ref();
+    let fs_group = context.and_then(|context| context.fs_group);
+    if let Some(group) = fs_group.filter(|&group| group > LAST_MAPPED_ID) {
+        return Err(unmapped("pod".to_owned(), "fsGroup", group));
+    }
+    let groups = context.and_then(|context| context.supplemental_groups.as_deref());
+    match groups
+        .unwrap_or_default()
+        .iter()
+        .find(|&&group| group > LAST_MAPPED_ID)
+    {
+        Some(&group) => Err(unmapped("pod".to_owned(), "supplementalGroups", group)),
+        None => Ok(()),
+    }
+}
+
+fn proc_mount_fits(context: &SecurityContext<'_>, who: impl Fn() -> String) -> Result<(), Refusal> {
+    if context.proc_mount.as_deref() != Some("Unmasked") {
+        return Ok(());
+    }
+    Err(Refusal {
+        place: who(),
+        field: "securityContext.procMount".to_owned(),
+        problem: "Kubernetes refuses Unmasked unless hostUsers is false".to_owned(),
+        remedy: "use a profile that sets hostUsers: false, such as userns, or take procMount out \
+                 of the runner's config.toml"
+            .to_owned(),
+    })
+}
+
+fn annotations_fit(pod: &Pod<'_>) -> Result<(), Refusal> {
+    let annotations = pod.metadata.annotations.as_ref();
+    let entries = annotations
+        .map(|annotations| annotations.0.as_slice())
+        .unwrap_or_default();
+    let size: usize = entries
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum();
+    if size <= ANNOTATIONS_LENGTH {
+        return Ok(());
+    }
+    Err(Refusal {
+        place: "pod".to_owned(),
+        field: "metadata.annotations".to_owned(),
+        problem: format!(
+            "would hold {size} bytes with the profile's own, and Kubernetes allows {ANNOTATIONS_LENGTH}"
+        ),
+        remedy: "give the job's pod fewer or shorter annotations".to_owned(),
+    })
+}

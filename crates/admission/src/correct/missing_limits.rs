@@ -1,0 +1,167 @@
+//! What a job's pod lacks of the limits that its profile sets.
+//!
+//! A pod with the mark of another version of its profile is not compared with
+//! its profile, and anyone who creates pods can write such a mark. So what the
+//! profile grants beyond the level counts only where the limits that come with
+//! it are there, such as the user namespace within which a container is
+//! privileged.
+//!
+//! A limit that differs between two versions without being weaker, such as
+//! another user that is not root either, is taken for the same: a change of a
+//! profile reaches one replica after the other, and no job may fail by that.
+
+use super::change::{By, CapabilityList, Change, Kind, Part};
+use super::refusal::Refusal;
+use super::{conflicts, steps};
+use crate::gitlab::role::Role;
+use crate::pod::Pod;
+use crate::pod::field::{Field, Scalar};
+use crate::pod::place::{ContainerRef, Place};
+use crate::profile::overrides::Adjusted;
+use crate::standards::Level;
+
+/// The changes that would limit `pod`, or a container to which the profile
+/// grants anything at `level`, as the profile says. None where nothing is
+/// granted.
+///
+/// # Errors
+/// Where the profile cannot be applied to the pod at all.
+pub(crate) fn lacking<'a>(
+    pod: &Pod<'a>,
+    adjusted: &Adjusted<'a>,
+    level: Level,
+) -> Result<Vec<Change<'a>>, Refusal> {
+    let is_granted = |role| {
+        let grants = &adjusted.profile.containers.role(role).grants;
+        match level {
+            Level::Privileged => false,
+            Level::Baseline => !grants.baseline.is_empty(),
+            Level::Restricted => !grants.restricted.is_empty(),
+        }
+    };
+    if !Role::ALL.into_iter().any(is_granted) {
+        return Ok(Vec::new());
+    }
+    // A pod that is refused for its size is not copied first.
+    conflicts::find_in_names(pod)?;
+    let (mut changes, _) = steps::correct(&mut pod.clone(), adjusted, level)?;
+    changes.retain(|change| {
+        let concerns_a_grant = match change.place {
+            Place::Pod => true,
+            Place::Container(ContainerRef { list, .. }) => is_granted(Role::of(list, &change.name)),
+        };
+        concerns_a_grant && narrows(change)
+    });
+    Ok(changes)
+}
+
+/// Whether the pod may do less after `change` than before.
+fn narrows(change: &Change<'_>) -> bool {
+    // A default is no promise: the pod's own value would stand.
+    if let By::Mark | By::Pod(Part::Default) | By::Container(_, Part::Default) = change.by {
+        return false;
+    }
+    match &change.kind {
+        // What an annotation does is up to others: CRI-O takes user namespaces
+        // from one.
+        Kind::Annotation { .. } => true,
+        Kind::HostUsers { value, .. } => !value,
+        Kind::SecurityContext {
+            field,
+            value: Some(value),
+            was,
+        } => narrows_field(*field, value, was.as_ref()),
+        Kind::CapabilitiesAdded { list, .. } => *list == CapabilityList::Drop,
+        Kind::CapabilitiesRemoved { list, .. } => *list == CapabilityList::Add,
+        Kind::SecurityContext { value: None, .. }
+        | Kind::Env { .. }
+        | Kind::Limit { .. }
+        | Kind::Volume { .. }
+        | Kind::Mount { .. } => false,
+    }
+}
+
+fn narrows_field(field: Field, value: &Scalar<'_>, was: Option<&Scalar<'_>>) -> bool {
+    let is = |said: bool| *value == Scalar::Bool(said);
+    match field {
+        Field::Privileged => is(false) && was.is_some(),
+        // Without a word the container may.
+        Field::AllowPrivilegeEscalation => is(false),
+        Field::RunAsNonRoot | Field::ReadOnlyRootFilesystem => is(true),
+        Field::RunAsUser | Field::RunAsGroup => {
+            let is_root = |id: &Scalar<'_>| *id == Scalar::Int(0);
+            !is_root(value) && was.is_none_or(is_root)
+        }
+        Field::ProcMount => {
+            matches!(value, Scalar::Text(kind) if &**kind == "Default") && was.is_some()
+        }
+        // Types have no order that could be known here.
+        Field::SeLinuxType => true,
+        // Neither have profiles of the node's: `Localhost` can be anything.
+        Field::SeccompProfile | Field::AppArmorProfile => {
+            matches!(value, Scalar::Confinement(profile) if profile.confines())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pod::field::Confinement;
+
+    #[test]
+    fn a_limit_is_lacking_where_the_pod_has_none_or_a_weaker_one() {
+        use Field::{AllowPrivilegeEscalation, Privileged, ProcMount, RunAsNonRoot, RunAsUser};
+        let (yes, no) = (Scalar::Bool(true), Scalar::Bool(false));
+        let id = Scalar::Int;
+        let text = |text: &'static str| Scalar::Text(text.into());
+        for (field, value, was, narrows) in [
+            (Privileged, no.clone(), None, false),
+            (Privileged, no.clone(), Some(yes.clone()), true),
+            (Privileged, yes.clone(), Some(no.clone()), false),
+            (AllowPrivilegeEscalation, no.clone(), None, true),
+            (
+                AllowPrivilegeEscalation,
+                yes.clone(),
+                Some(no.clone()),
+                false,
+            ),
+            (RunAsNonRoot, yes.clone(), None, true),
+            (RunAsNonRoot, no, Some(yes), false),
+            (RunAsUser, id(1000), None, true),
+            (RunAsUser, id(1000), Some(id(0)), true),
+            (RunAsUser, id(1000), Some(id(1001)), false),
+            (RunAsUser, id(0), Some(id(1001)), false),
+            (ProcMount, text("Default"), Some(text("Unmasked")), true),
+            (ProcMount, text("Default"), None, false),
+            (ProcMount, text("Unmasked"), None, false),
+            (
+                Field::SeLinuxType,
+                text("container_t"),
+                Some(text("spc_t")),
+                true,
+            ),
+        ] {
+            let found = narrows_field(field, &value, was.as_ref());
+            assert_eq!(found, narrows, "{field:?} {value} {was:?}");
+        }
+    }
+
+    #[test]
+    fn any_other_profile_than_the_one_that_confines_is_lacking_it() {
+        let confinement = |type_: &'static str, name: Option<&'static str>| {
+            Scalar::Confinement(Confinement {
+                type_: type_.into(),
+                localhost_profile: name.map(Into::into),
+            })
+        };
+        let ours = confinement("Localhost", Some("podman.json"));
+        let unconfined = confinement("Unconfined", None);
+        for field in [Field::SeccompProfile, Field::AppArmorProfile] {
+            let other = confinement("Localhost", Some("permissive.json"));
+            assert!(narrows_field(field, &ours, Some(&other)));
+            assert!(narrows_field(field, &ours, None));
+            assert!(!narrows_field(field, &unconfined, Some(&ours)));
+        }
+    }
+}

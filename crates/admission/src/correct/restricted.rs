@@ -1,0 +1,140 @@
+//! Brings a job's own containers to the level `restricted`, as far as their
+//! profile lets them.
+//!
+//! A job pod as GitLab Runner makes it never meets `restricted`, so a namespace
+//! at that level would be one no job can use. Only what the Standards ask of
+//! every container is set, and nothing that the profile sets otherwise: such a
+//! clash is told as a violation. Services must comply by themselves.
+
+use super::change::CapabilityList;
+use super::editor::Corrector;
+use super::refusal::Refusal;
+use crate::gitlab::role::Role;
+use crate::pod::capability::same_capability;
+use crate::pod::effective::effective;
+use crate::pod::field::{Confinement, Field, Scalar};
+use crate::pod::place::{ContainerRef, List, Place};
+use crate::profile::Rules;
+use crate::standards::Family;
+use crate::text::quoted;
+
+/// Restricts the container at `list` and `index`, whose role has `rules`.
+pub(crate) fn restrict<'a>(
+    corrector: &mut Corrector<'a, '_>,
+    at: ContainerRef,
+    role: Role,
+    rules: &'a Rules,
+) {
+    if role == Role::Services || *rules == Rules::default() {
+        return;
+    }
+    let place = Place::Container(at);
+    if is_free(
+        rules,
+        Family::AllowPrivilegeEscalation,
+        Field::AllowPrivilegeEscalation,
+    ) {
+        let no = Scalar::Bool(false);
+        corrector.set_security_context(place, Field::AllowPrivilegeEscalation, no);
+    }
+    drop_all(corrector, place, rules);
+    if is_free(rules, Family::SeccompProfile, Field::SeccompProfile) {
+        let seccomp = effective(corrector.pod(), place, Field::SeccompProfile);
+        let confines =
+            |scalar: &Scalar<'_>| matches!(scalar, Scalar::Confinement(c) if c.confines());
+        if !seccomp.is_some_and(|seccomp| confines(&seccomp)) {
+            let default = Confinement {
+                type_: "RuntimeDefault".into(),
+                localhost_profile: None,
+            };
+            let value = Scalar::Confinement(default);
+            corrector.set_security_context(place, Field::SeccompProfile, value);
+        }
+    }
+}
+
+/// Says of a container that runs as somebody else than root that it does.
+pub(crate) fn restrict_user<'a>(
+    corrector: &mut Corrector<'a, '_>,
+    place: Place,
+    role: Role,
+    rules: &'a Rules,
+) {
+    if role == Role::Services || *rules == Rules::default() {
+        return;
+    }
+    let user = effective(corrector.pod(), place, Field::RunAsUser);
+    let is_somebody = matches!(user, Some(Scalar::Int(1..)));
+    let in_user_namespace = corrector.pod().spec.host_users == Some(false);
+    if is_free(rules, Family::RunAsNonRoot, Field::RunAsNonRoot)
+        && is_somebody
+        && !in_user_namespace
+    {
+        corrector.set_security_context(place, Field::RunAsNonRoot, Scalar::Bool(true));
+    }
+}
+
+/// Whether the profile neither sets `field` nor was granted its control.
+fn is_free(rules: &Rules, family: Family, field: Field) -> bool {
+    !rules.grants.restricted.contains(&family) && rules.set.security_context.get(field).is_none()
+}
+
+/// Drops `ALL`, and takes back what the profile does not add. That holds where
+/// capabilities are granted too: the grant is for what the profile adds.
+fn drop_all<'a>(corrector: &mut Corrector<'a, '_>, place: Place, rules: &'a Rules) {
+    let kept = |name: &str| {
+        same_capability(name, "NET_BIND_SERVICE")
+            || rules
+                .capabilities
+                .add
+                .iter()
+                .any(|added| same_capability(added, name))
+    };
+    corrector.remove_capabilities(place, CapabilityList::Add, |name| !kept(name));
+    let context = corrector.pod().security_context(place);
+    let dropped = context
+        .and_then(|c| c.capabilities.as_ref())
+        .and_then(|c| c.drop.as_deref());
+    if !dropped
+        .unwrap_or_default()
+        .iter()
+        .any(|name| &**name == "ALL")
+    {
+        corrector.add_capabilities(place, CapabilityList::Drop, vec!["ALL".into()]);
+    }
+}
+
+/// Podman clones a user namespace, which the runtime's default seccomp profile
+/// forbids without SYS_ADMIN. At `restricted` a profile may ask to be spared
+/// that profile; then the pod must not bring it in by itself.
+pub(crate) fn seccomp_lets_podman_clone(
+    corrector: &Corrector<'_, '_>,
+    build: &Rules,
+) -> Result<(), Refusal> {
+    if !build.grants.restricted.contains(&Family::SeccompProfile) {
+        return Ok(());
+    }
+    let pod = corrector.pod();
+    for (index, container) in pod.spec.containers.iter().enumerate() {
+        let place = Place::Container(ContainerRef {
+            list: List::Regular,
+            index,
+        });
+        if Role::of(List::Regular, &container.name) == Role::Build
+            && let Some(Scalar::Confinement(seccomp)) = effective(pod, place, Field::SeccompProfile)
+            && &*seccomp.type_ == "RuntimeDefault"
+        {
+            return Err(Refusal {
+                place: format!("{place} {}", quoted(&container.name)),
+                field: "securityContext.seccompProfile".to_owned(),
+                problem: "under RuntimeDefault, its own or the pod's, Podman cannot clone a user \
+                          namespace"
+                    .to_owned(),
+                remedy: "take seccomp_profile out of pod_security_context and \
+                         build_container_security_context in the runner's config.toml"
+                    .to_owned(),
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! Keeps `build` and the runner's uid collector the same user.
+
+use super::editor::Corrector;
+use crate::gitlab::role::{BUILD, UID_COLLECTOR};
+use crate::pod::effective::effective;
+use crate::pod::field::Field;
+use crate::pod::place::{ContainerRef, List, Place};
+use crate::pod::{Container, Pod};
+use crate::profile::Profile;
+
+/// The runner asks the build image, in an init container, which user `build`
+/// will run as, and hands the job's files to that user. The answer is only
+/// right if both run as the same.
+///
+/// So of these fields the rules for init containers say nothing there: what
+/// they set would be taken back, and once more at every correction.
+pub(super) struct Mirror {
+    build: Place,
+    pub(super) collector: Place,
+}
+
+/// The fields that say which user a container runs as.
+pub(super) const MIRRORED: [Field; 3] = [Field::RunAsUser, Field::RunAsGroup, Field::RunAsNonRoot];
+
+impl Mirror {
+    /// The two containers, where `profile` speaks of `build` at all, or of who
+    /// either of them is: a profile that changes one would part them.
+    pub(super) fn of(pod: &Pod<'_>, profile: &Profile) -> Option<Mirror> {
+        let (build, init) = (&profile.containers.build, &profile.containers.init);
+        let speaks_of_build =
+            build.set != Default::default() || build.default != Default::default();
+        let of_users = [
+            &init.set.security_context,
+            &init.default.security_context,
+            &profile.pod.set.security_context,
+            &profile.pod.default.security_context,
+        ];
+        let says = |field: &Field| of_users.iter().any(|context| context.get(*field).is_some());
+        if !speaks_of_build && !MIRRORED.iter().any(says) {
+            return None;
+        }
+        let named = |containers: &[Box<Container<'_>>], name| {
+            containers
+                .iter()
+                .position(|container| &*container.name == name)
+        };
+        let build = named(&pod.spec.containers, BUILD)?;
+        let collector = named(&pod.spec.init_containers, UID_COLLECTOR)?;
+        Some(Mirror {
+            build: Place::Container(ContainerRef {
+                list: List::Regular,
+                index: build,
+            }),
+            collector: Place::Container(ContainerRef {
+                list: List::Init,
+                index: collector,
+            }),
+        })
+    }
+
+    pub(super) fn follow(&self, corrector: &mut Corrector<'_, '_>) {
+        for field in MIRRORED {
+            let wanted = effective(corrector.pod(), self.build, field);
+            if wanted == effective(corrector.pod(), self.collector, field) {
+                continue;
+            }
+            match wanted {
+                Some(value) => corrector.set_security_context(self.collector, field, value),
+                None => corrector.unset_security_context(self.collector, field),
+            }
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! The sentences of a denial.
+//!
+//! The reader is the author of a CI job, and the place is one line of a job
+//! log, where GitLab Runner puts `. Check https://…` behind it. So: one line,
+//! what and where, by which label, how to mend it, no full stop at the end.
+
+use crate::namespace::Label;
+use std::fmt::{self, Write};
+
+use crate::correct::change::Change;
+use crate::correct::marker::CORRECTED_AS;
+use crate::correct::refusal::Refusal;
+use crate::namespace::policy::{Policy, Source};
+use crate::namespace::{LEVEL, Namespace, PROFILE};
+use crate::pod::place::Place;
+use crate::profile::grants::Violations;
+use crate::profile::{Profiles, Setting};
+use crate::request::NO_UID;
+use crate::request::impossible::Impossible;
+use crate::standards::{Level, Violation};
+use crate::text::{quoted, word};
+
+/// How many bytes of violations or changes one denial tells.
+const TOLD: usize = 1000;
+/// How many bytes of each, where it tells both.
+const TOLD_OF_TWO: usize = 300;
+/// How many bytes of them one takes.
+const ITEM: usize = 520;
+/// The length the API server asks of a warning (Kubernetes, "Dynamic Admission
+/// Control", v1.37).
+const WARNING: usize = 256;
+/// How many violations become a warning each.
+const WARNINGS: usize = 8;
+
+/// A denial, as it leaves podseal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// `status.code`: 403 for a decision, 503 where none could be made.
+    pub code: u16,
+    /// `status.message`
+    pub message: String,
+    /// `status.details.retryAfterSeconds`. Its presence makes client-go try
+    /// again, so it is right for an outage and wrong for a decision.
+    pub retry_after_seconds: Option<u32>,
+}
+
+impl Refusal {
+    /// The denial of a pod that its profile cannot correct.
+    pub fn into_denial(self, namespace: &Namespace, policy: &Policy<'_>, uid: &str) -> Denial {
+        let Refusal {
+            place,
+            field,
+            problem,
+            remedy,
+        } = self;
+        Denial::forbidden(format!(
+            "{place}, {field}: {problem}; namespace {namespace} has {origin}, which podseal cannot \
+             apply here; to mend it, {remedy}{audit}",
+            namespace = quoted(&namespace.name),
+            origin = policy.origin(),
+            audit = audit_id(uid),
+        ))
+    }
+}
+
+impl Denial {
+    /// The denial of a job in a namespace whose label names no known profile.
+    pub fn unknown_profile(
+        namespace: &Namespace,
+        policy: &Policy<'_>,
+        known: &Profiles,
+        uid: &str,
+    ) -> Denial {
+        Denial::forbidden(format!(
+            "namespace {namespace} has {origin}, and podseal knows no profile of that name; to \
+             mend it, ask a cluster administrator to {set} to one of {known}{audit}",
+            namespace = quoted(&namespace.name),
+            origin = policy.origin(),
+            set = match policy.rule() {
+                Some(_) => "correct that rule, or set the namespace's label podseal.io/profile,",
+                None => "set the label podseal.io/profile",
+            },
+            known = known.names_near(policy.name),
+            audit = audit_id(uid),
+        ))
+    }
+
+    /// The denial of a job whose profile may only be given to runners, in a
+    /// namespace that names none.
+    pub fn runner_unnamed(namespace: &Namespace, policy: &Policy<'_>, uid: &str) -> Denial {
+        Denial::forbidden(format!(
+            "namespace {namespace} has {origin}, which grants more than the baseline, and does not \
+             say who creates its job pods; to mend it, ask a cluster administrator to set {set}\
+             {audit}",
+            namespace = quoted(&namespace.name),
+            origin = policy.origin(),
+            set = match policy.rule() {
+                Some(_) =>
+                    "runner in that rule, such as system:serviceaccount:gitlab:gitlab-runner",
+                None => {
+                    "the annotation podseal.io/runner, such as \
+                     system:serviceaccount:gitlab:gitlab-runner, on the namespace"
+                }
+            },
+            audit = audit_id(uid),
+        ))
+    }
+
+    /// The denial of a job whose namespace changes its profile in a way that
+    /// cannot be.
+    pub(crate) fn setting(
+        namespace: &Namespace,
+        policy: &Policy<'_>,
+        (setting, problem): (Setting, String),
+        uid: &str,
+    ) -> Denial {
+        let annotation = setting.annotation();
+        let key = annotation.rsplit('/').next().unwrap_or(annotation);
+        let by = match policy.source_of(setting) {
+            Source::Rule(_) => format!("that rule's settings.{key}"),
+            _ => format!("the annotation {annotation}"),
+        };
+        Denial::forbidden(format!(
+            "namespace {namespace} has {origin}, and {by} cannot change it: {problem}; to mend \
+             it, ask a cluster administrator to correct or remove that{audit}",
+            namespace = quoted(&namespace.name),
+            origin = policy.origin(),
+            audit = audit_id(uid),
+        ))
+    }
+
+    /// The denial of a pod whose namespace could not be looked up.
+    pub fn namespace_unavailable(namespace: &str, cause: &str, uid: &str) -> Denial {
+        Denial {
+            code: 503,
+            message: format!(
+                "podseal could not read the labels of namespace {namespace} ({cause}), and admits \
+                 nothing on a guess; this is retried, and if it persists, ask a cluster \
+                 administrator to look at podseal's log{audit}",
+                namespace = quoted(namespace),
+                audit = audit_id(uid),
+            ),
+            retry_after_seconds: Some(1),
+        }
+    }
+
+    fn forbidden(message: String) -> Denial {
+        Denial {
+            code: 403,
+            message,
+            retry_after_seconds: None,
+        }
+    }
+
+    /// `status.reason`, the machine's word for the code.
+    pub fn reason(&self) -> &'static str {
+        match self.code {
+            403 => "Forbidden",
+            _ => "ServiceUnavailable",
+        }
+    }
+}
+
+/// A container with an image that it did not have before, or that was not there.
+pub(crate) struct NewImage {
+    pub(crate) place: Place,
+    /// Its name, as far as it is shown.
+    pub(crate) container: String,
+}
+
+/// The denials of the judgement.
+pub(crate) struct Rejection<'r, 'a> {
+    pub(crate) namespace: &'r Namespace,
+    pub(crate) policy: &'r Policy<'a>,
+    pub(crate) uid: &'r str,
+}
+
+impl Rejection<'_, '_> {
+    /// The denial of a pod that violates the namespace's level.
+    pub(crate) fn of_violations(&self, violations: &Violations, is_job: bool) -> Denial {
+        let told = listed(violations.told.iter().map(Told), violations.count);
+        let granted = match is_job {
+            true => ", beyond what its profile grants",
+            false => "",
+        };
+        let ignored = match violations.user_namespace_ignored {
+            true => {
+                "; hostUsers: false relaxes nothing here, since podseal was told that nodes may \
+                 ignore it"
+            }
+            false => "",
+        };
+        // A profile that needs a grant at restricted and has none cannot meet
+        // it, whatever the job and its runner look like.
+        let cannot = self.policy.level == Level::Restricted
+            && self
+                .policy
+                .profile
+                .is_some_and(|profile| !profile.can_meet_restricted());
+        let remedy = match (is_job, cannot) {
+            (true, true) => "choose another profile, since this one cannot meet restricted",
+            (true, false) => "change the job's services or the runner's config.toml",
+            (false, _) => "change the pod",
+        };
+        Denial::forbidden(format!(
+            "{told}; {held}{granted}{ignored}; to mend it, {remedy}, or ask a cluster administrator \
+             for another profile or level{audit}",
+            held = self.held(),
+            audit = audit_id(self.uid),
+        ))
+    }
+
+    /// The denial of a job's pod with the mark of another version of its profile,
+    /// which needs a grant and lacks limits that come with it.
+    pub(crate) fn of_ungranted(&self, violations: &Violations, lacking: &[Change<'_>]) -> Denial {
+        Denial::forbidden(format!(
+            "{told}; namespace {namespace} has {origin}, which grants something like it only \
+             beside what it sets, and the pod, by its annotation {CORRECTED_AS} corrected by \
+             another version of the profile, lacks {lacking}; to mend it, start the job again once \
+             all replicas of podseal have the new version, or ask a cluster administrator who \
+             wrote that annotation{audit}",
+            told = listed_within(
+                TOLD_OF_TWO,
+                violations.told.iter().map(Told),
+                violations.count
+            ),
+            namespace = quoted(&self.namespace.name),
+            origin = self.policy.origin(),
+            lacking = listed_within(TOLD_OF_TWO, lacking.iter(), lacking.len()),
+            audit = audit_id(self.uid),
+        ))
+    }
+
+    /// The denial of an update that puts an image or a container into a pod that
+    /// violates the namespace's level.
+    pub(crate) fn of_new_image(&self, new: &NewImage, violations: &Violations) -> Denial {
+        let NewImage { place, container } = new;
+        let (container, told) = (
+            quoted(container),
+            listed(violations.told.iter().map(Told), violations.count),
+        );
+        let held = self.held();
+        Denial::forbidden(format!(
+            "{place} {container}, image: a new image or a new container may not enter a pod that \
+             violates its level, since it could use what the pod has ({told}); {held}; to fix \
+             this, create another pod with that image, such as by running the job again, or ask a \
+             cluster administrator for another profile or level{audit}",
+            audit = audit_id(self.uid),
+        ))
+    }
+
+    /// The denial of a pod that Kubernetes refuses, or that is more than podseal
+    /// reads.
+    pub(crate) fn of_impossible(&self, impossible: &Impossible) -> Denial {
+        Denial::forbidden(format!(
+            "{impossible}; {held}, which podseal does not check for such a pod; to fix this, \
+             {remedy}{audit}",
+            held = self.held(),
+            remedy = impossible.remedy(),
+            audit = audit_id(self.uid),
+        ))
+    }
+
+    /// What the namespace holds its pods to, and by which labels.
+    fn held(&self) -> String {
+        let by = match self.policy.source_of_label(Label::Level) {
+            Source::Label => format!("label {LEVEL}"),
+            Source::Rule(rule) => format!("default rule {}", word(rule)),
+            _ => format!("default of label {LEVEL}"),
+        };
+        let profile = match self.policy.source_of_label(Label::Profile) {
+            Source::Rule(rule) => format!(
+                "profile {} by the default rule {}",
+                quoted(self.policy.name),
+                word(rule)
+            ),
+            _ => format!("{PROFILE}: {}", quoted(self.policy.name)),
+        };
+        format!(
+            "namespace {namespace} holds every pod to {level} ({by}; {profile})",
+            namespace = quoted(&self.namespace.name),
+            level = self.policy.level.name(),
+        )
+    }
+
+    /// The denial of a job's pod that is not what its profile made of it.
+    pub(crate) fn of_undone(&self, undone: &[Change<'_>]) -> Denial {
+        Denial::forbidden(format!(
+            "the pod lacks what its profile sets: {undone}; namespace {namespace} has {origin}, and \
+             either something changed the pod after podseal did, or \
+             podseal was not asked to correct it; to mend it, ask a cluster administrator for the \
+             admission webhook, policy or feature gate that did, and for podseal's mutating webhook\
+             {audit}",
+            undone = listed(undone.iter(), undone.len()),
+            namespace = quoted(&self.namespace.name),
+            origin = self.policy.origin(),
+            audit = audit_id(self.uid),
+        ))
+    }
+}
+
+/// What is said of a denial that does not leave podseal, each of a length that
+/// the API server takes.
+pub(crate) fn warning(denial: &Denial, violations: &Violations) -> Vec<String> {
+    if violations.is_empty() {
+        return vec![shortened(format!(
+            "podseal would deny this: {}",
+            denial.message
+        ))];
+    }
+    let mut warnings: Vec<_> = violations
+        .told
+        .iter()
+        .take(WARNINGS)
+        .map(|violation| shortened(format!("podseal would deny this: {}", Told(violation))))
+        .collect();
+    if violations.count > WARNINGS {
+        warnings.push(format!(
+            "podseal would deny this: and {} more",
+            violations.count - WARNINGS
+        ));
+    }
+    warnings
+}
+
+fn shortened(mut text: String) -> String {
+    if text.chars().count() > WARNING {
+        let end = text
+            .char_indices()
+            .nth(WARNING - 1)
+            .map_or(text.len(), |(end, _)| end);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// `items` in one line, at most about [`TOLD`] bytes of it, and how many more
+/// there are of `count`.
+fn listed<T: fmt::Display>(items: impl Iterator<Item = T>, count: usize) -> String {
+    listed_within(TOLD, items, count)
+}
+
+/// The same, at most about `bytes` of it.
+fn listed_within<T: fmt::Display>(
+    bytes: usize,
+    items: impl Iterator<Item = T>,
+    count: usize,
+) -> String {
+    let mut line = String::new();
+    let mut told = 0;
+    for item in items {
+        if line.len() > bytes {
+            break;
+        }
+        let separator = if told == 0 { "" } else { "; " };
+        let item = item.to_string();
+        let end = item.floor_char_boundary(ITEM);
+        let cut = if end < item.len() { "…" } else { "" };
+        let _ = write!(line, "{separator}{}{cut}", &item[..end]);
+        told += 1;
+    }
+    if told < count {
+        let _ = write!(line, "; and {} more", count - told);
+    }
+    line
+}
+
+/// A violation as a clause.
+struct Told<'v, 'a>(&'v Violation<'a>);
+
+impl fmt::Display for Told<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Violation {
+            control,
+            place,
+            container,
+            field,
+            value,
+        } = self.0;
+        match place {
+            Place::Pod => f.write_str("pod")?,
+            place => write!(f, "{place} {}", quoted(container))?,
+        }
+        let name = control.family().name();
+        write!(
+            f,
+            ", {field}: {} is forbidden by the control {name}",
+            word(&value.text())
+        )
+    }
+}
+
+fn audit_id(uid: &str) -> String {
+    match uid {
+        "" | NO_UID => String::new(),
+        uid => format!(" (audit id {})", quoted(uid)),
+    }
+}

@@ -1,0 +1,261 @@
+//! What podseal says to a request.
+//!
+//! Both webhooks say what the policy says; [`Decision::answer`] is what leaves
+//! podseal, which in the modes `warn` and `audit` is milder.
+
+pub mod claim;
+pub mod denial;
+pub mod record;
+
+use std::borrow::Cow;
+
+use json_patch::Patch;
+
+use self::denial::{Denial, warning};
+use crate::correct::change::Change;
+use crate::gitlab::job::Job;
+use crate::namespace::Mode;
+use crate::namespace::policy::{Policy, Source};
+use crate::profile::grants::Violations;
+use crate::request::Request;
+use crate::text::word;
+
+/// What podseal says to a request, and everything a record of it needs.
+#[derive(Debug, Clone)]
+pub struct Decision<'a> {
+    /// What the namespace asks for, if it opts in.
+    pub policy: Option<Policy<'a>>,
+    /// The job the pod runs, if it is a job pod.
+    pub job: Option<Job<'a>>,
+    /// What the policy says.
+    pub outcome: Outcome,
+    /// What the correction changes; in mode `audit`, what it would change.
+    pub changes: Vec<Change<'a>>,
+    /// What the pod violates of the namespace's level.
+    pub violations: Violations,
+    /// What there is to say besides: the record has all of it.
+    pub notices: Vec<Notice>,
+}
+
+/// Something to say besides the outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// In a sentence without a full stop.
+    pub text: String,
+    /// Who reads it.
+    pub audience: Audience,
+}
+
+/// Who reads a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Who reads the record.
+    Record,
+    /// They, and who creates the pod.
+    Creator,
+}
+
+/// What the policy says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// The pod may pass as it is.
+    Allow(Allowed),
+    /// The pod may pass with this patch.
+    Mutate(Patch),
+    /// The pod may not pass.
+    Deny(Denial),
+}
+
+/// Why a pod may pass as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allowed {
+    /// The request neither creates nor changes a pod.
+    NotAPod,
+    /// The namespace has no profile label, and there are no default rules.
+    NotOptedIn,
+    /// The namespace has no profile label, and none of the default rules is for it.
+    NoRule,
+    /// The namespace is the cluster's own, or podseal's.
+    LeftAlone,
+    /// The pod runs no job.
+    NotAJob,
+    /// The pod has a job's labels and was created by somebody else than those
+    /// that the namespace names as runners.
+    NotTheRunner,
+    /// The job runs on Windows, where Podman's needs mean nothing.
+    Windows,
+    /// The API server refuses the pod by itself, and says why.
+    RefusedByKubernetes,
+    /// The pod is what its profile says already.
+    AlreadyRight,
+    /// The pod meets the namespace's level, with what its profile grants.
+    Complies,
+    /// So does this one, which another version of its profile corrected.
+    OtherVersion,
+    /// The change adds no violation.
+    NothingNew,
+}
+
+impl Allowed {
+    /// The reason as a clause, where `policy` holds.
+    pub fn reason(self, policy: Option<&Policy<'_>>) -> Cow<'static, str> {
+        match policy.map(Policy::source_of_runner) {
+            Some(Source::Rule(rule)) if self == Allowed::NotTheRunner => Cow::Owned(format!(
+                "the pod has a job's labels, but its creator is not the runner of default rule {}",
+                word(rule)
+            )),
+            _ => Cow::Borrowed(self.clause()),
+        }
+    }
+
+    fn clause(self) -> &'static str {
+        match self {
+            Allowed::NotAPod => "the request neither creates nor changes a pod",
+            Allowed::NotOptedIn => "the namespace has no label podseal.io/profile",
+            Allowed::NoRule => {
+                "the namespace has no label podseal.io/profile, and no default rule is for it"
+            }
+            Allowed::LeftAlone => {
+                "the namespace is the cluster's own or podseal's, which podseal leaves alone \
+                 whatever its labels"
+            }
+            Allowed::NotAJob => "the pod is not a GitLab job's",
+            Allowed::NotTheRunner => {
+                "the pod has a job's labels, but its creator is not in podseal.io/runner"
+            }
+            Allowed::Windows => "the job runs on Windows, which no profile is for",
+            Allowed::RefusedByKubernetes => {
+                "Kubernetes refuses this pod by itself, for its annotations or a container's name"
+            }
+            Allowed::AlreadyRight => "the pod is already as the profile says",
+            Allowed::Complies => "the pod meets the namespace's level",
+            Allowed::OtherVersion => {
+                "the pod meets the namespace's level, and another version of its profile \
+                 corrected it"
+            }
+            Allowed::NothingNew => "the change adds no violation of the namespace's level",
+        }
+    }
+}
+
+/// What leaves podseal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Answer<'d> {
+    /// Allowed as it is.
+    Allow,
+    /// Allowed with a patch.
+    Patch(&'d Patch),
+    /// Denied.
+    Deny(&'d Denial),
+}
+
+impl Outcome {
+    /// The outcome in a word, for records.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::Allow(_) => "allow",
+            Outcome::Mutate(_) => "mutate",
+            Outcome::Deny(_) => "deny",
+        }
+    }
+}
+
+impl<'a> Decision<'a> {
+    pub(crate) fn new(policy: Option<Policy<'a>>, job: Option<Job<'a>>, outcome: Outcome) -> Self {
+        let of_policy = policy.iter().flat_map(|policy| &policy.warnings);
+        let mut notices: Vec<_> = of_policy.cloned().map(Notice::to_creator).collect();
+        let policy_of_job = policy.as_ref().filter(|_| job.is_some());
+        if let Some(policy) = policy_of_job.filter(|policy| policy.trusts_labels()) {
+            let (text, audience) = (labels_trusted(policy), Audience::Record);
+            notices.push(Notice { text, audience });
+        }
+        Decision {
+            policy,
+            job,
+            outcome,
+            changes: Vec::new(),
+            violations: Violations::default(),
+            notices,
+        }
+    }
+
+    pub(crate) fn allow(policy: Option<Policy<'a>>, job: Option<Job<'a>>, why: Allowed) -> Self {
+        Decision::new(policy, job, Outcome::Allow(why))
+    }
+
+    /// The decision on a pod whose namespace nobody could tell us about. It
+    /// leaves podseal as a denial whatever the mode, which is not known either.
+    pub fn unavailable(request: &Request<'a>, cause: &str) -> Decision<'a> {
+        let namespace = request.namespace.as_deref().unwrap_or_default();
+        let denial = Denial::namespace_unavailable(namespace, cause, &request.uid);
+        let job = request.object.as_ref().and_then(Job::from_pod);
+        Decision::new(None, job, Outcome::Deny(denial))
+    }
+
+    /// The namespace's mode; `enforce`, where there is none.
+    pub fn mode(&self) -> Mode {
+        self.policy
+            .as_ref()
+            .map_or(Mode::Enforce, |policy| policy.mode)
+    }
+
+    /// What leaves podseal, in the namespace's mode.
+    pub fn answer(&self) -> Answer<'_> {
+        match (&self.outcome, self.mode()) {
+            (Outcome::Deny(denial), Mode::Enforce) => Answer::Deny(denial),
+            (Outcome::Mutate(patch), Mode::Enforce | Mode::Warn) => Answer::Patch(patch),
+            _ => Answer::Allow,
+        }
+    }
+
+    /// The texts of all notices.
+    pub fn warnings(&self) -> impl Iterator<Item = &str> {
+        self.notices.iter().map(|notice| notice.text.as_str())
+    }
+
+    /// What the creator of the pod is warned of: nothing with a denial, which
+    /// says it all, and nothing in mode `audit`, which changes nothing for creators.
+    pub fn told(&self) -> Vec<String> {
+        let to_creator = |notice: &&Notice| notice.audience == Audience::Creator;
+        let notices = self.notices.iter().filter(to_creator);
+        let notices = notices.map(|notice| notice.text.clone());
+        match (&self.outcome, self.mode()) {
+            (Outcome::Deny(denial), Mode::Warn) => {
+                notices.chain(warning(denial, &self.violations)).collect()
+            }
+            (Outcome::Deny(_), _) | (_, Mode::Audit) => Vec::new(),
+            _ => notices.collect(),
+        }
+    }
+}
+
+impl Notice {
+    /// A notice that the pod's creator reads, too.
+    pub(crate) fn to_creator(text: String) -> Notice {
+        let audience = Audience::Creator;
+        Notice { text, audience }
+    }
+}
+
+/// Told to the creator, too: of a mistyped annotation nothing else is seen but
+/// jobs that fail as if there were no podseal.
+pub(crate) fn passed_over(policy: &Policy<'_>) -> String {
+    let named = match policy.source_of_runner() {
+        Source::Rule(rule) => format!("whom the default rule {} names as runner", word(rule)),
+        _ => "in the namespace's annotation podseal.io/runner".to_owned(),
+    };
+    format!(
+        "podseal left this pod as it is: it has a job's labels, but its creator is not among the \
+         users {named}"
+    )
+}
+
+fn labels_trusted(policy: &Policy<'_>) -> String {
+    let who = match policy.rule() {
+        Some(rule) => format!("the default rule {} names no runner", word(rule)),
+        None => "the namespace has no annotation podseal.io/runner".to_owned(),
+    };
+    format!(
+        "the profile grants more than the baseline to whoever puts a job's labels on a pod: {who}"
+    )
+}

@@ -1,0 +1,301 @@
+//! The record of a decision: one JSON object a decision, complete by itself.
+//!
+//! Its fields are an interface; `docs/audit-log.md` and the JSON Schema beside
+//! it describe them. Every string that came with the request is escaped and
+//! bounded on its way in, and the whole as well, so that nobody who can create a
+//! pod can forge a line, flood the log, or hide in a line that is cut.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Decision, Outcome};
+use crate::correct::change::Change;
+use crate::gitlab::job::Job;
+use crate::namespace::policy::Policy;
+use crate::pod::Pod;
+use crate::request::{Act, Request};
+use crate::standards::Violation;
+use crate::text::{SHOWN, bounded};
+
+/// The `tracing` target of records.
+pub const TARGET: &str = "podseal::decision";
+/// The version of the record's schema.
+pub const SCHEMA: &str = "podseal.io/decision/v1";
+
+/// How many of a user's groups are recorded.
+const GROUPS: usize = 16;
+/// How many changes are recorded.
+const CHANGES: usize = 64;
+/// The length of a record in bytes, with the end of its line. Docker and
+/// containerd cut longer lines in two, and half a record is none.
+const LINE: usize = 16 * 1024;
+/// Where most records end.
+const USUAL: usize = 4096;
+
+/// Which of the webhooks decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Webhook {
+    /// `/mutate`
+    Mutate,
+    /// `/validate`
+    Validate,
+}
+
+/// What the record says of the request, kept while the decision consumes it.
+#[derive(Debug, Clone, Serialize)]
+pub struct About {
+    #[serde(skip)]
+    uid: String,
+    #[serde(rename = "uid")]
+    uid_shown: String,
+    operation: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subresource: Option<String>,
+    namespace: String,
+    /// The pod's name; empty where it is to be generated.
+    pod: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generate_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    user: String,
+    groups: Vec<String>,
+    group_count: usize,
+    dry_run: bool,
+    #[serde(skip)]
+    job: JobShown,
+}
+
+/// The job, as the record tells it.
+#[derive(Debug, Clone, Default, Serialize)]
+struct JobShown {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<String>,
+}
+
+/// The record.
+#[derive(Serialize)]
+struct Record<'r> {
+    schema: &'static str,
+    target: &'static str,
+    time: &'r str,
+    version: &'static str,
+    webhook: Webhook,
+    #[serde(flatten)]
+    about: &'r About,
+    #[serde(flatten)]
+    job: &'r JobShown,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_rule: Option<&'r str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    settings: BTreeMap<&'static str, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<&'static str>,
+    mode: &'static str,
+    decision: &'static str,
+    code: u16,
+    message: &'r str,
+    warnings: Vec<&'r str>,
+    violations: Vec<Violated>,
+    violation_count: usize,
+    controls: Vec<&'static str>,
+    changes: Vec<String>,
+    change_count: usize,
+    duration_us: u64,
+}
+
+/// A violation, as records and `podseal review -o json` tell it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Violated {
+    /// The control's name.
+    pub control: &'static str,
+    /// The container's name; none for the pod.
+    pub container: Option<String>,
+    /// The field.
+    pub field: String,
+    /// What stands there.
+    pub value: String,
+}
+
+impl From<&Violation<'_>> for Violated {
+    fn from(violation: &Violation<'_>) -> Self {
+        let container = &violation.container;
+        Violated {
+            control: violation.control.family().name(),
+            container: (!container.is_empty()).then(|| shown(container)),
+            field: violation.field.to_string(),
+            value: shown(&violation.value.text()),
+        }
+    }
+}
+
+/// What the namespace, or its rule, changes of the profile.
+fn settings(policy: &Policy<'_>) -> BTreeMap<&'static str, String> {
+    let settings = policy.settings();
+    settings
+        .map(|(setting, value)| (setting.name(), shown(value)))
+        .collect()
+}
+
+fn shown(text: &str) -> String {
+    bounded(text).into_owned()
+}
+
+impl About {
+    /// The request's own part of the record.
+    pub fn of(request: &Request<'_>) -> About {
+        let pod = request.object.as_ref();
+        let metadata = pod.map(|pod| &pod.metadata);
+        let name = metadata.and_then(|metadata| metadata.name.as_deref());
+        let prefix = metadata.and_then(|metadata| metadata.generate_name.as_deref());
+        let groups = request.user_info.groups.as_deref().unwrap_or_default();
+        About {
+            uid: request.uid.to_string(),
+            uid_shown: shown(&request.uid),
+            operation: shown(&request.operation),
+            subresource: request
+                .sub_resource
+                .as_deref()
+                .filter(|s| !s.is_empty())
+                .map(shown),
+            namespace: shown(request.namespace.as_deref().unwrap_or_default()),
+            pod: shown(name.unwrap_or_default()),
+            generate_name: prefix.filter(|prefix| !prefix.is_empty()).map(shown),
+            owner: pod.and_then(owner),
+            user: shown(request.user()),
+            groups: groups
+                .iter()
+                .take(GROUPS)
+                .map(|group| shown(group))
+                .collect(),
+            group_count: groups.len(),
+            dry_run: request.dry_run == Some(true),
+            job: JobShown::of_update(request),
+        }
+    }
+
+    /// The review's uid, as it is echoed.
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+}
+
+impl JobShown {
+    fn of(job: &Job<'_>) -> JobShown {
+        let optional = |text: Option<&str>| text.map(shown);
+        JobShown {
+            job_id: optional(job.id.as_deref()),
+            project_id: optional(job.project_id.as_deref()),
+            project: optional(job.project.as_deref()),
+        }
+    }
+
+    /// Who updates a pod says nothing about its job, so the decision knows
+    /// none; whoever reads of a debug container wants to know in which all the
+    /// same.
+    fn of_update(request: &Request<'_>) -> JobShown {
+        let before = request.old_object.as_ref();
+        let pod = before.filter(|_| request.act() == Act::Update);
+        let job = pod.and_then(Job::from_pod);
+        job.as_ref().map(JobShown::of).unwrap_or_default()
+    }
+}
+
+/// The controller that the pod belongs to, as `kind/name`.
+fn owner(pod: &Pod<'_>) -> Option<String> {
+    let owners = &pod.metadata.owner_references;
+    let owner = owners
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+        .or(owners.first())?;
+    Some(format!("{}/{}", bounded(&owner.kind), bounded(&owner.name)))
+}
+
+/// A change as a sentence, most of which are no longer than this.
+fn told(change: &Change<'_>) -> String {
+    let mut told = String::with_capacity(SHOWN);
+    // A string takes whatever is written to it.
+    let _ = write!(told, "{change}");
+    told
+}
+
+/// The record of a `decision` at `time` (RFC 3339) that took `duration`: JSON in one
+/// line, without its end.
+pub fn line(
+    webhook: Webhook,
+    about: &About,
+    decision: &Decision<'_>,
+    time: &str,
+    duration: Duration,
+) -> String {
+    let (code, message) = match &decision.outcome {
+        Outcome::Allow(why) => (200, why.reason(decision.policy.as_ref())),
+        Outcome::Mutate(_) => (200, "corrected as the profile says".into()),
+        Outcome::Deny(denial) => (denial.code, denial.message.as_str().into()),
+    };
+    let policy = decision.policy.as_ref();
+    let job = decision.job.as_ref().map(JobShown::of);
+    let violations = decision.violations.told.iter().map(Violated::from);
+    let changes = decision.changes.iter().take(CHANGES);
+    let record = Record {
+        schema: SCHEMA,
+        target: TARGET,
+        time,
+        version: env!("CARGO_PKG_VERSION"),
+        webhook,
+        about,
+        job: job.as_ref().unwrap_or(&about.job),
+        profile: policy.map(|policy| shown(policy.name)),
+        default_rule: policy.and_then(|policy| policy.rule()),
+        settings: policy.map(settings).unwrap_or_default(),
+        level: policy.map(|policy| policy.level.name()),
+        mode: decision.mode().name(),
+        decision: decision.outcome.word(),
+        code,
+        message: &message,
+        warnings: decision.warnings().collect(),
+        violations: violations.collect(),
+        violation_count: decision.violations.count,
+        controls: decision
+            .violations
+            .families
+            .iter()
+            .map(|family| family.name())
+            .collect(),
+        changes: changes.map(told).collect(),
+        change_count: decision.changes.len(),
+        duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
+    };
+    record.into_line()
+}
+
+impl Record<'_> {
+    /// The record as JSON, shorter than [`LINE`]. Where it is not, the longer
+    /// list is cut in half until it is; its count tells how many there were.
+    fn into_line(mut self) -> String {
+        loop {
+            let mut line = Vec::with_capacity(USUAL);
+            serde_json::to_writer(&mut line, &self).expect("a record has no map with odd keys");
+            let line = String::from_utf8(line).expect("JSON is text");
+            let (violations, changes) = (self.violations.len(), self.changes.len());
+            if line.len() < LINE || violations + changes == 0 {
+                return line;
+            }
+            if changes >= violations {
+                self.changes.truncate(changes / 2);
+            } else {
+                self.violations.truncate(violations / 2);
+            }
+        }
+    }
+}

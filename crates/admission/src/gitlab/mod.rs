@@ -1,0 +1,4 @@
+//! All that podseal knows of GitLab Runner.
+
+pub mod job;
+pub mod role;

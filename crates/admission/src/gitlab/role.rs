@@ -1,0 +1,82 @@
+//! What each container of a job pod is for.
+//!
+//! Read from GitLab Runner 19.4, `executors/kubernetes`.
+
+use crate::pod::place::{ContainerRef, List};
+use crate::pod::{Container, Pod};
+
+/// The container a job's script runs in.
+pub const BUILD: &str = "build";
+/// The container that clones, caches and uploads.
+pub const HELPER: &str = "helper";
+/// Runs the *build* image before the job to learn which user `build` will be.
+pub const UID_COLLECTOR: &str = "init-build-uid-gid-collector";
+
+/// What a container does in a job pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Runs the job's script.
+    Build,
+    /// Runs the runner's own steps.
+    Helper,
+    /// One of the runner's own init containers.
+    Init,
+    /// A service of the job, or whatever else somebody put into the pod.
+    Services,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Role; 4] = [Role::Build, Role::Helper, Role::Init, Role::Services];
+
+    /// Its key in a profile.
+    pub fn key(self) -> &'static str {
+        match self {
+            Role::Build => "build",
+            Role::Helper => "helper",
+            Role::Init => "init",
+            Role::Services => "services",
+        }
+    }
+
+    /// The role of the container `name`. Both name and list count: a service's
+    /// name is its author's alias, so `init-x` among the regular containers is
+    /// a service, and so is `build` among the init containers.
+    pub fn of(list: List, name: &str) -> Role {
+        match (list, name) {
+            (List::Regular, BUILD) => Role::Build,
+            (List::Regular, HELPER) => Role::Helper,
+            (List::Init, name) if name.starts_with("init-") => Role::Init,
+            _ => Role::Services,
+        }
+    }
+}
+
+/// Every container with its role; the regular ones first, so that a reader of
+/// the changes meets `build` first.
+pub(crate) fn containers(pod: &Pod<'_>) -> Vec<(ContainerRef, Role)> {
+    let of = |list, containers: &[Box<Container<'_>>]| -> Vec<_> {
+        let roles = containers
+            .iter()
+            .map(|container| Role::of(list, &container.name));
+        roles
+            .enumerate()
+            .map(|(index, role)| (ContainerRef { list, index }, role))
+            .collect()
+    };
+    let mut all = of(List::Regular, &pod.spec.containers);
+    all.extend(of(List::Init, &pod.spec.init_containers));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alias_gives_a_service_no_other_role() {
+        assert_eq!(Role::of(List::Regular, "init-permissions"), Role::Services);
+        assert_eq!(Role::of(List::Init, "build"), Role::Services);
+        assert_eq!(Role::of(List::Init, "istio-init"), Role::Services);
+    }
+}

@@ -1,0 +1,266 @@
+//! The profiles of several files, which may extend each other and the built-in
+//! ones.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::{Severity, check};
+use crate::profile::{Profile, ProfileError, Profiles, Written};
+use crate::text::{quoted, remark as escaped};
+
+/// How many profiles there may be beside the built-in ones. Each is a value of a
+/// metric's label.
+const MOST: usize = 100;
+/// How many bytes of a file's name are told.
+const FILE: usize = 400;
+
+/// A file, as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileFile {
+    /// Its name, for messages.
+    pub name: String,
+    /// What it holds.
+    pub text: String,
+}
+
+/// Something to say of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// The file's name.
+    pub file: String,
+    /// Whether its profile is taken.
+    pub severity: Severity,
+    /// Where, and what.
+    pub error: ProfileError,
+}
+
+impl fmt::Display for Remark {
+    /// `mine.yaml:6:7: …`, which editors and terminals know.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", escaped(&self.file, FILE))?;
+        if let Some(position) = self.error.position {
+            write!(f, "{}:{}:", position.line, position.column)?;
+        }
+        write!(f, " {}", self.error.bounded())
+    }
+}
+
+/// All profiles, and what there is to say of them; or why they cannot be used:
+/// one wrong file, and none is, since a namespace that named it would have its
+/// jobs denied.
+pub fn read(files: &[ProfileFile]) -> Result<(Profiles, Vec<Remark>), Vec<Remark>> {
+    if files.len() > MOST {
+        let told = format!(
+            "{} profiles are more than the {MOST} there may be",
+            files.len()
+        );
+        let position = None;
+        let error = ProfileError { position, told };
+        return Err(vec![remark(&files[MOST].name, Severity::Error, error)]);
+    }
+    let mut remarks = Vec::new();
+    let mut written: BTreeMap<String, (&str, Written)> = BTreeMap::new();
+    for file in files {
+        let found = Written::from_yaml(&file.text).and_then(|profile| {
+            let other = written.get(&profile.name).map(|(other, _)| *other);
+            let is_built_in = Profiles::built_in().get(&profile.name).is_some();
+            let taken = other.or(is_built_in.then_some("podseal itself"));
+            match taken {
+                None => Ok(profile),
+                Some(other) => {
+                    let name = quoted(&profile.name);
+                    let told = format!("name: {name} is taken by {other}; give it another");
+                    let position = profile.position(&["name"]);
+                    Err(ProfileError { position, told })
+                }
+            }
+        });
+        match found {
+            Ok(profile) => {
+                written.insert(profile.name.clone(), (file.name.as_str(), profile));
+            }
+            Err(error) => remarks.push(remark(&file.name, Severity::Error, error)),
+        }
+    }
+    let mut resolver = Resolver {
+        written: &written,
+        resolved: BTreeMap::new(),
+        remarks,
+    };
+    for name in written.keys() {
+        resolver.resolve_chain(name);
+    }
+    let Resolver {
+        resolved,
+        mut remarks,
+        ..
+    } = resolver;
+    remarks.sort_by_key(|remark| (remark.severity == Severity::Warning, remark.file.clone()));
+    if remarks
+        .iter()
+        .any(|remark| remark.severity == Severity::Error)
+    {
+        return Err(remarks);
+    }
+    let built_in = Profiles::built_in().iter().cloned();
+    let profiles = built_in.chain(resolved.into_values().flatten()).collect();
+    Ok((profiles, remarks))
+}
+
+fn remark(file: &str, severity: Severity, error: ProfileError) -> Remark {
+    let file = file.to_owned();
+    Remark {
+        file,
+        severity,
+        error,
+    }
+}
+
+struct Resolver<'w> {
+    written: &'w BTreeMap<String, (&'w str, Written)>,
+    /// Nothing, for one that cannot be used.
+    resolved: BTreeMap<&'w str, Option<Profile>>,
+    remarks: Vec<Remark>,
+}
+
+impl<'w> Resolver<'w> {
+    /// Resolves the profile `name`, and before it those it stands on. Not by calls
+    /// within calls, of which a long chain would have many.
+    fn resolve_chain(&mut self, name: &'w str) {
+        let mut chain = vec![name];
+        while let Some((base, _)) = chain.last().and_then(|name| {
+            let base = self.written[*name].1.extends.as_deref()?;
+            self.written.get_key_value(base)
+        }) && !self.resolved.contains_key(base.as_str())
+            && !chain.contains(&base.as_str())
+        {
+            chain.push(base);
+        }
+        for name in chain.into_iter().rev() {
+            self.resolve(name);
+        }
+    }
+
+    /// Resolves the profile `name`, whose base is resolved unless it is on a cycle.
+    fn resolve(&mut self, name: &'w str) {
+        if self.resolved.contains_key(name) {
+            return;
+        }
+        let (file, written) = &self.written[name];
+        let (profile, remarks) = match self.base(written) {
+            Ok(base) => match written.resolve(base.as_ref()) {
+                Ok(profile) => {
+                    let remarks = check(&profile).into_iter().map(|finding| {
+                        let position = written.position(&finding.path);
+                        let told = finding.to_string();
+                        remark(file, finding.severity, ProfileError { position, told })
+                    });
+                    let remarks = remarks.collect();
+                    (Some(profile), remarks)
+                }
+                Err(error) => (None, vec![remark(file, Severity::Error, error)]),
+            },
+            // What it extends was told already.
+            Err(None) => (None, Vec::new()),
+            Err(Some(error)) => (None, vec![remark(file, Severity::Error, error)]),
+        };
+        self.remarks.extend(remarks);
+        self.resolved.insert(name, profile);
+    }
+
+    /// What it extends, if anything; or why that cannot be, unless it was told.
+    fn base(&self, written: &Written) -> Result<Option<Profile>, Option<ProfileError>> {
+        let Some(base) = written.extends.as_deref() else {
+            return Ok(None);
+        };
+        if let Some(built_in) = Profiles::built_in().get(base) {
+            return Ok(Some(built_in.clone()));
+        }
+        if let Some(resolved) = self.resolved.get(base) {
+            return resolved.clone().map(Some).ok_or(None);
+        }
+        if self.written.contains_key(base) {
+            let told = format!("extends: {} in the end extends this one", quoted(base));
+            let position = written.position(&["extends"]);
+            return Err(Some(ProfileError { position, told }));
+        }
+        let built_in = Profiles::built_in().iter();
+        let built_in = built_in.map(|profile| profile.name.as_str());
+        let known = built_in.chain(self.written.keys().map(String::as_str));
+        let others = known.filter(|name| *name != written.name);
+        Err(Some(written.unknown_base(others)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, text: &str) -> ProfileFile {
+        let (name, text) = (name.to_owned(), text.to_owned());
+        ProfileFile { name, text }
+    }
+
+    fn errors(files: &[ProfileFile]) -> Vec<String> {
+        let remarks = read(files).expect_err("refused");
+        remarks.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_profile_changes_the_one_it_extends_key_by_key_and_through_another() {
+        let files = [
+            file(
+                "b.yaml",
+                "name: b\nextends: a\ncontainers: {build: {home: false}}\n",
+            ),
+            file(
+                "a.yaml",
+                "name: a\nsummary: ours\nextends: rootless\nhome: {sizeLimit: 10Gi}\n\
+                 containers: {build: {set: {securityContext: {runAsUser: 1234}}, \
+                 capabilities: {add: [SETUID]}}}\n",
+            ),
+        ];
+        let (profiles, _) = read(&files).expect("profiles");
+        let b = profiles.get("b").expect("b");
+        assert_eq!(b.summary, "ours");
+        assert_eq!(b.home.size_limit.as_deref(), Some("10Gi"));
+        assert_eq!(b.home.path, "/my_custom_dir");
+        let build = &b.containers.build;
+        assert_eq!(build.set.security_context.run_as_user, Some(1234));
+        assert_eq!(
+            build.set.security_context.allow_privilege_escalation,
+            Some(true)
+        );
+        assert_eq!(build.capabilities.add, ["SETUID"], "a list replaces");
+        assert!(!build.home && b.containers.helper.home);
+        assert!(profiles.get("rootless").is_some(), "the built-in ones stay");
+    }
+
+    #[test]
+    fn an_error_names_file_line_column_and_the_nearest_word() {
+        let files = [
+            file("a.yaml", "name: a\nsummary: x\nextends: rootles\n"),
+            file("b.yaml", "name: b\nsummary: x\ncontainers:\n  biuld: {}\n"),
+            file("c.yaml", "name: rootless\nsummary: x\n"),
+            file("d.yaml", "name: d\nsummary: x\nextends: e\n"),
+            file("e.yaml", "name: e\nsummary: x\nextends: d\n"),
+            file(
+                "f.yaml",
+                "name: f\nsummary: x\nextends: privileged\ncontainers:\n  build:\n    set:\n      \
+                 securityContext:\n        allowPrivilegeEscalation: false\n",
+            ),
+        ];
+        let errors = errors(&files);
+        let starts = [
+            "a.yaml:3:1: extends: there is no profile \"rootles\"; did you mean rootless?",
+            "b.yaml:4:3: did you mean `build`? unknown field `biuld`",
+            "c.yaml:1:1: name: \"rootless\" is taken by podseal itself",
+            "e.yaml:3:1: extends: \"d\" in the end extends this one",
+            "f.yaml:8:9: containers.build.set.securityContext.allowPrivilegeEscalation: false beside",
+        ];
+        assert_eq!(errors.len(), starts.len(), "{errors:#?}");
+        for (error, start) in errors.iter().zip(starts) {
+            assert!(error.starts_with(start), "{error}\n{start}");
+        }
+    }
+}

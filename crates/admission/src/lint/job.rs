@@ -1,0 +1,100 @@
+//! What becomes of a job that says nothing itself.
+
+use super::{Findings, exposure};
+use crate::gitlab::role::Role;
+use crate::pod::place::{ContainerRef, Place};
+use crate::profile::Profile;
+use crate::profile::grants::Violations;
+use crate::standards::Level;
+
+impl Findings {
+    pub(crate) fn job(&mut self, profile: &Profile) {
+        let pod = match exposure::job_of(profile, Level::Baseline) {
+            Ok(pod) => pod,
+            Err(refusal) => {
+                let (place, field, problem) = (refusal.place, refusal.field, refusal.problem);
+                self.error(
+                    &["containers"],
+                    format!("no job can have it: {place}: {field}: {problem}"),
+                );
+                return;
+            }
+        };
+        for (role, family) in exposure::idle_grants(profile) {
+            self.warning(
+                &["containers", role.key(), "grants", "baseline"],
+                format!(
+                    "{} admits the value that the profile sets, and it sets none for {}",
+                    family.name(),
+                    role.key()
+                ),
+            );
+        }
+        let violations = Violations::of(&pod, Level::Baseline, Some(profile));
+        let Some(first) = violations.told.first() else {
+            return;
+        };
+        let role = match first.place {
+            Place::Pod => None,
+            Place::Container(ContainerRef { list, .. }) => Some(Role::of(list, &first.container)),
+        };
+        let path = role.map_or(vec!["pod"], |role| vec!["containers", role.key()]);
+        self.warning(
+            &path,
+            format!(
+                "{}: {} is beyond the level baseline, which holds where a namespace says no other, \
+                 so every job is denied there; grant {} under grants.baseline, or use it at level \
+                 privileged",
+                first.field,
+                first.value.text(),
+                first.control.family().name(),
+            ),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Severity, check};
+    use crate::profile::Profile;
+
+    #[test]
+    fn what_the_level_of_most_namespaces_forbids_is_warned_of_unless_it_is_granted() {
+        let profile = |grants: &str| {
+            let yaml = format!(
+                "name: x\nsummary: y\ncontainers: {{build: {{home: true, set: {{securityContext: \
+                 {{appArmorProfile: {{type: Unconfined}}}}}}{grants}}}}}\n"
+            );
+            check(&Profile::from_yaml(&yaml).expect("a profile"))
+        };
+        assert_eq!(profile(", grants: {baseline: [appArmorProfile]}"), []);
+        let found = profile("");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].severity, Severity::Warning);
+        let told = found[0].to_string();
+        assert!(
+            told.contains("grant appArmorProfile under grants.baseline"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_grant_that_admits_nothing_is_warned_of() {
+        let yaml = "name: x\nsummary: y\nextends: none\ncontainers: {build: {grants: {baseline: \
+                    [privileged]}}, services: {grants: {baseline: [privileged]}}}\n";
+        let found = check(&Profile::from_yaml(yaml).expect("a profile"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        let told = found[0].to_string();
+        assert!(
+            told.starts_with("containers.build.grants.baseline: privileged"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn what_every_job_would_be_denied_for_is_an_error() {
+        let yaml = "name: x\nsummary: y\npod: {set: {hostUsers: false, securityContext: \
+                    {runAsUser: 70000}}}\n";
+        assert!(Profile::from_yaml(yaml).is_err());
+    }
+}

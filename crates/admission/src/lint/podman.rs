@@ -1,0 +1,300 @@
+//! Where Podman is known to fail (`docs/which-profile.md` has what was measured).
+
+use std::collections::BTreeSet;
+
+use super::{Findings, Said, said};
+use crate::gitlab::role::Role;
+use crate::pod::capability::same_capability;
+use crate::pod::field::{Field, Scalar};
+use crate::profile::{Medium, Profile, Rules};
+
+/// The annotation by which CRI-O gives a container devices.
+const CRI_O_DEVICES: &str = "io.kubernetes.cri-o.Devices";
+
+/// What a profile makes of a container that says nothing itself.
+struct Made<'p> {
+    rules: &'p Rules,
+    user: Option<i64>,
+    non_root: bool,
+    privileged: bool,
+    escalation: Option<Said<'p>>,
+    seccomp: Option<Said<'p>>,
+    app_armor: Option<Said<'p>>,
+}
+
+impl<'p> Made<'p> {
+    fn of(profile: &'p Profile, role: Role) -> Made<'p> {
+        let said = |field| said(profile, role, field);
+        let privileged = said(Field::Privileged).is_some_and(|said| said.is(true));
+        Made {
+            rules: profile.containers.role(role),
+            user: said(Field::RunAsUser).and_then(|said| said.id()),
+            non_root: said(Field::RunAsNonRoot).is_some_and(|said| said.is(true)),
+            privileged,
+            escalation: said(Field::AllowPrivilegeEscalation),
+            seccomp: said(Field::SeccompProfile),
+            app_armor: said(Field::AppArmorProfile),
+        }
+    }
+
+    fn is_somebody(&self) -> bool {
+        self.user.map_or(self.non_root, |user| user > 0)
+    }
+
+    fn adds(&self, name: &str) -> bool {
+        let mut added = self.rules.capabilities.add.iter();
+        added.any(|added| same_capability(added, name) || same_capability(added, "ALL"))
+    }
+
+    fn drops(&self, name: &str) -> bool {
+        let mut dropped = self.rules.capabilities.drop.iter();
+        dropped.any(|dropped| same_capability(dropped, name) || same_capability(dropped, "ALL"))
+    }
+
+    fn has_home(&self) -> bool {
+        let fields = [&self.rules.set, &self.rules.default];
+        self.rules.home || fields.iter().any(|fields| fields.env.contains_key("HOME"))
+    }
+
+    /// Whether it asks for a device that may be /dev/fuse.
+    fn has_fuse(&self) -> bool {
+        let fields = [&self.rules.set, &self.rules.default];
+        let mut limits = fields.iter().flat_map(|fields| &fields.resources.limits);
+        limits.any(|(name, amount)| name.contains("fuse") && amount != "0")
+    }
+}
+
+impl Findings {
+    pub(crate) fn podman(&mut self, profile: &Profile) {
+        if profile.home.medium == Some(Medium::Memory) && profile.home.size_limit.is_none() {
+            self.warning(
+                &["home", "medium"],
+                "images in memory count as the container's, which is killed when its limit is \
+                 reached; say home.sizeLimit, and less than the memory limit",
+            );
+        }
+        for role in [Role::Build, Role::Helper] {
+            let made = Made::of(profile, role);
+            if made.is_somebody() && !made.has_home() {
+                self.warning(
+                    &["containers", role.key()],
+                    "a user without an entry in the image's passwd has HOME=/: \"could not lock \
+                     config file //.gitconfig: Permission denied\"; say home: true",
+                );
+            }
+        }
+        let build = Made::of(profile, Role::Build);
+        if !build.privileged {
+            self.ids(&build);
+            self.kernel(&build);
+            self.device(profile, &build);
+        }
+    }
+
+    /// Podman maps a range of ids by newuidmap, unless it is root.
+    fn ids(&mut self, build: &Made<'_>) {
+        if !build.is_somebody() {
+            return;
+        }
+        if let Some(said) = &build.escalation
+            && said.is(false)
+        {
+            self.warning(
+                &said.path,
+                "newuidmap gains no capability from its file: \"newuidmap: write to uid_map \
+                 failed: Operation not permitted\"; set it to true, or run as 0",
+            );
+        }
+        for name in ["SETUID", "SETGID"] {
+            if build.drops(name) && !build.adds(name) {
+                self.warning(
+                    &["containers", "build", "capabilities", "drop"],
+                    format!(
+                        "{name} is dropped and not added, so newuidmap and newgidmap cannot map \
+                         ids; add SETUID and SETGID"
+                    ),
+                );
+                return;
+            }
+        }
+    }
+
+    /// What the kernel lets the container call.
+    fn kernel(&mut self, build: &Made<'_>) {
+        if let Some(said) = default_of_the_runtime(&build.seccomp)
+            && !build.adds("SYS_ADMIN")
+        {
+            self.warning(
+                &said.path,
+                "under RuntimeDefault without SYS_ADMIN Podman says \"cannot clone: Operation not \
+                 permitted\"; leave it out, or take Unconfined or Localhost",
+            );
+        }
+        if let Some(said) = &build.app_armor
+            && let Scalar::Confinement(profile) = &said.value
+            && profile.localhost_profile.as_deref() == Some("podman")
+        {
+            self.warning(
+                &said.path,
+                "Ubuntu has an AppArmor profile called podman, which confines nothing; call yours \
+                 otherwise, such as podman-build",
+            );
+        }
+        if let Some(said) = default_of_the_runtime(&build.app_armor) {
+            self.warning(
+                &said.path,
+                "on nodes with AppArmor its default denies mount, which Podman needs; take \
+                 Unconfined or Localhost",
+            );
+        }
+    }
+
+    fn device(&mut self, profile: &Profile, build: &Made<'_>) {
+        let fields = [&build.rules.set, &build.rules.default];
+        let limits = fields
+            .into_iter()
+            .flat_map(|fields| fields.resources.limits.keys());
+        let fuse: BTreeSet<_> = limits.filter(|name| name.ends_with("/fuse")).collect();
+        if let [one, other, ..] = fuse.into_iter().collect::<Vec<_>>()[..] {
+            self.warning(
+                &["containers", "build", "set", "resources", "limits"],
+                format!(
+                    "asks for {one} and for {other}, and a node has to offer both; take one away, \
+                     as by {one}: null"
+                ),
+            );
+        }
+        let pod = [&profile.pod.set, &profile.pod.default];
+        let has_device = build.has_fuse()
+            || pod
+                .iter()
+                .any(|fields| fields.annotations.contains_key(CRI_O_DEVICES));
+        // In a user namespace of its own the kernel mounts overlays by itself.
+        if build.user == Some(0) && !has_device && !profile.has_own_ids() {
+            self.warning(
+                &["containers", "build", "set"],
+                "root without a device: \"fuse: device not found\"; say a limit such as \
+                 github.com/fuse: 1 under resources",
+            );
+        }
+    }
+}
+
+/// Where a profile of seccomp or AppArmor is said to be the runtime's.
+fn default_of_the_runtime<'s, 'p>(said: &'s Option<Said<'p>>) -> Option<&'s Said<'p>> {
+    let said = said.as_ref()?;
+    (said.word()? == "RuntimeDefault").then_some(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Severity, check};
+    use crate::profile::{Profile, Profiles};
+
+    /// What is warned of in a profile that has `rest`.
+    fn warnings(rest: &str) -> Vec<String> {
+        let yaml = format!("name: x\nsummary: y\n{rest}\n");
+        let profile = Profile::from_yaml(&yaml).expect("a profile");
+        let findings = check(&profile).into_iter();
+        let warnings = findings.filter(|finding| finding.severity == Severity::Warning);
+        warnings.map(|finding| finding.to_string()).collect()
+    }
+
+    fn build(rules: &str) -> String {
+        format!("containers: {{build: {rules}}}")
+    }
+
+    #[test]
+    fn what_was_seen_to_fail_is_warned_of_with_its_symptom() {
+        for (rest, symptom) in [
+            (
+                build(
+                    "{home: true, set: {securityContext: {runAsUser: 1000, allowPrivilegeEscalation: false}}}",
+                ),
+                "securityContext.allowPrivilegeEscalation: newuidmap gains no capability from its file: \"newuidmap: write to uid_map failed",
+            ),
+            (
+                build(
+                    "{home: true, set: {securityContext: {runAsUser: 1000}}, capabilities: {drop: [ALL], add: [SETUID]}}",
+                ),
+                "capabilities.drop: SETGID is dropped and not added",
+            ),
+            (
+                build("{set: {securityContext: {seccompProfile: {type: RuntimeDefault}}}}"),
+                "securityContext.seccompProfile: under RuntimeDefault without SYS_ADMIN Podman says \"cannot clone: Operation not permitted\"",
+            ),
+            (
+                build("{set: {securityContext: {appArmorProfile: {type: RuntimeDefault}}}}"),
+                "securityContext.appArmorProfile: on nodes with AppArmor its default denies mount",
+            ),
+            (
+                build("{set: {securityContext: {runAsUser: 1000}}}"),
+                "containers.build: a user without an entry in the image's passwd has HOME=/: \"could not lock config file //.gitconfig",
+            ),
+            (
+                build(
+                    "{home: true, set: {securityContext: {runAsNonRoot: true, allowPrivilegeEscalation: false}}}",
+                ),
+                "newuidmap gains no capability from its file",
+            ),
+            (
+                "pod: {set: {securityContext: {seccompProfile: {type: RuntimeDefault}}}}"
+                    .to_owned(),
+                "pod.set.securityContext.seccompProfile: under RuntimeDefault",
+            ),
+            (
+                build(
+                    "{set: {securityContext: {runAsUser: 0}, resources: {limits: {nvidia.com/gpu: 1, a.test/fuse: 0}}}}",
+                ),
+                "root without a device",
+            ),
+            (
+                "containers: {helper: {default: {securityContext: {runAsUser: 1000}}}}".to_owned(),
+                "containers.helper: a user without an entry",
+            ),
+            (
+                build("{set: {securityContext: {runAsUser: 0}}}"),
+                "containers.build.set: root without a device: \"fuse: device not found\"",
+            ),
+            (
+                "extends: root-fuse\ncontainers: {build: {set: {resources: {limits: {a.test/fuse: 1}}}}}".to_owned(),
+                "limits: asks for a.test/fuse and for github.com/fuse, and a node has to offer both",
+            ),
+            (
+                build("{set: {securityContext: {appArmorProfile: {type: Localhost, localhostProfile: podman}}}}"),
+                "securityContext.appArmorProfile: Ubuntu has an AppArmor profile called podman",
+            ),
+            (
+                "home: {medium: Memory}".to_owned(),
+                "home.medium: images in memory count",
+            ),
+        ] {
+            let warnings = warnings(&rest);
+            assert_eq!(warnings.len(), 1, "{rest}: {warnings:#?}");
+            assert!(warnings[0].contains(symptom), "{rest}: {warnings:#?}");
+        }
+    }
+
+    #[test]
+    fn what_was_seen_to_work_is_not_warned_of() {
+        for rest in [
+            build("{home: true, set: {securityContext: {runAsUser: 1000}}, capabilities: {drop: [ALL], add: [SETUID, SETGID]}}"),
+            build("{home: true, set: {securityContext: {runAsUser: 1000, privileged: true}}, grants: {baseline: [privileged]}}"),
+            build("{set: {securityContext: {runAsUser: 0, allowPrivilegeEscalation: false}, resources: {limits: {github.com/fuse: 1}}}}"),
+            build("{set: {securityContext: {seccompProfile: {type: RuntimeDefault}}}, capabilities: {add: [ALL]}, grants: {baseline: [capabilities]}}"),
+            "pod: {default: {annotations: {io.kubernetes.cri-o.Devices: /dev/fuse}}}\ncontainers: {build: {set: {securityContext: {runAsUser: 0}}}}".to_owned(),
+            "pod: {set: {hostUsers: false}}\ncontainers: {build: {set: {securityContext: {runAsUser: 0, procMount: Unmasked}}}}".to_owned(),
+            "containers: {helper: {default: {env: {HOME: /tmp}, securityContext: {runAsUser: 1000}}}}".to_owned(),
+            "home: {medium: Memory, sizeLimit: 1Gi}".to_owned(),
+        ] {
+            assert_eq!(warnings(&rest), [""; 0], "{rest}");
+        }
+    }
+
+    #[test]
+    fn no_built_in_profile_is_warned_of() {
+        for profile in Profiles::built_in().iter() {
+            assert_eq!(check(profile), [], "{}", profile.name);
+        }
+    }
+}

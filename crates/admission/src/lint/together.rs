@@ -1,0 +1,101 @@
+//! What two fields cannot be together, in one container.
+
+use super::{Findings, said};
+use crate::gitlab::role::Role;
+use crate::pod::field::Field;
+use crate::pod::limits::LAST_MAPPED_ID;
+use crate::profile::Profile;
+
+impl Findings {
+    pub(crate) fn together(&mut self, profile: &Profile, role: Role) {
+        let said = |field| said(profile, role, field);
+        let said_to_be = |field, value: bool| said(field).filter(|said| said.is(value));
+        if let Some(escalation) = said_to_be(Field::AllowPrivilegeEscalation, false) {
+            let added = &profile.containers.role(role).capabilities.add;
+            if said_to_be(Field::Privileged, true).is_some() {
+                self.error(
+                    &escalation.path,
+                    "false beside privileged: true, which the API server refuses; say true",
+                );
+            }
+            // It compares the very name: beside SYS_ADMIN it takes the pod.
+            if added.iter().any(|name| name == "CAP_SYS_ADMIN") {
+                self.error(
+                    &escalation.path,
+                    "false beside the capability CAP_SYS_ADMIN, which the API server refuses",
+                );
+            }
+        }
+        let user = said(Field::RunAsUser);
+        let is_root = user.as_ref().and_then(|user| user.id()) == Some(0);
+        if let Some(non_root) = said_to_be(Field::RunAsNonRoot, true).filter(|_| is_root) {
+            self.error(
+                &non_root.path,
+                "true beside runAsUser: 0: the kubelet never starts such a container",
+            );
+        }
+        let has_own_ids = profile.has_own_ids();
+        if let Some(mount) = said(Field::ProcMount)
+            && mount.word().as_deref() == Some("Unmasked")
+            && !has_own_ids
+        {
+            self.error(
+                &mount.path,
+                "Unmasked without pod.set.hostUsers: false, which the API server refuses",
+            );
+        }
+        for id in [user, said(Field::RunAsGroup)].into_iter().flatten() {
+            if has_own_ids && id.id().is_some_and(|id| id > LAST_MAPPED_ID) {
+                let told = format!("a pod with hostUsers: false has ids up to {LAST_MAPPED_ID}");
+                self.error(&id.path, told);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::profile::Profile;
+
+    #[test]
+    fn what_cannot_be_together_is_refused_where_it_is_said() {
+        for (rest, refusal) in [
+            (
+                "containers: {build: {set: {securityContext: {privileged: true, allowPrivilegeEscalation: false}}}}",
+                "containers.build.set.securityContext.allowPrivilegeEscalation: false beside privileged",
+            ),
+            (
+                "containers: {helper: {capabilities: {add: [CAP_SYS_ADMIN]}, default: {securityContext: {allowPrivilegeEscalation: false}}}}",
+                "containers.helper.default.securityContext.allowPrivilegeEscalation: false beside the capability",
+            ),
+            (
+                "pod: {set: {securityContext: {runAsNonRoot: true}}}\ncontainers: {init: {set: {securityContext: {runAsUser: 0}}}}",
+                "pod.set.securityContext.runAsNonRoot: true beside runAsUser: 0",
+            ),
+            (
+                "containers: {build: {set: {securityContext: {procMount: Unmasked}}}}",
+                "containers.build.set.securityContext.procMount: Unmasked without",
+            ),
+            (
+                "pod: {default: {hostUsers: false, securityContext: {runAsGroup: 65536}}}",
+                "pod.default.securityContext.runAsGroup: a pod with hostUsers: false",
+            ),
+        ] {
+            let yaml = format!("name: x\nsummary: y\n{rest}\n");
+            let error = Profile::from_yaml(&yaml).expect_err(rest).to_string();
+            assert!(error.contains(refusal), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_the_api_server_takes_is_taken() {
+        for rest in [
+            "containers: {build: {capabilities: {add: [SYS_ADMIN]}, set: {securityContext: {allowPrivilegeEscalation: false}}}}",
+            "pod: {set: {hostUsers: false}}\ncontainers: {build: {set: {securityContext: {procMount: Unmasked, runAsUser: 65535}}}}",
+            "containers: {build: {set: {securityContext: {runAsUser: 65536}}}}",
+        ] {
+            let yaml = format!("name: x\nsummary: y\n{rest}\n");
+            Profile::from_yaml(&yaml).expect(rest);
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! What a field may say, whatever the others do.
+
+use super::Findings;
+use crate::gitlab::role::Role;
+use crate::pod::field::Field;
+use crate::pod::limits::{ANNOTATIONS, LAST_ID};
+use crate::pod::names::{
+    CAPABILITIES, is_extended_resource, is_label_value, is_qualified, is_quantity,
+};
+use crate::profile::home_path::HomePath;
+use crate::profile::security_context::{LocalProfile, SecurityContext};
+use crate::profile::{ContainerFields, PodFields, Profile, grants};
+use crate::text::quoted;
+use crate::text::spelling::nearest;
+
+/// Annotations that no profile has, by how they begin.
+const REFUSED_ANNOTATIONS: [(&str, &str); 7] = [
+    // The field would not follow, and the API server refuses two that differ.
+    (
+        "container.apparmor.security.beta.kubernetes.io",
+        "say appArmorProfile under containers instead",
+    ),
+    (
+        "kubernetes.io/config.",
+        "is for pods that a kubelet makes by itself",
+    ),
+    (
+        "scheduler.alpha.kubernetes.io/",
+        "is long gone, and the API server refuses some of its values",
+    ),
+    (
+        "seccomp.security.alpha.kubernetes.io/",
+        "say seccompProfile instead",
+    ),
+    (
+        "container.seccomp.security.alpha.kubernetes.io/",
+        "say seccompProfile under containers instead",
+    ),
+    (
+        "controller.kubernetes.io/pod-deletion-cost",
+        "is for pods of a ReplicaSet",
+    ),
+    ("podseal.io/", "is podseal's own to set"),
+];
+
+impl Findings {
+    pub(crate) fn itself(&mut self, profile: &Profile) {
+        if !is_label_value(&profile.name) {
+            self.error(
+                &["name"],
+                format!(
+                    "{} can be no label's value: letters, digits, '-', '_' and '.', at most 63, a \
+                     letter or digit at both ends",
+                    quoted(&profile.name)
+                ),
+            );
+        }
+        let summary = profile.summary.trim_end();
+        if summary.is_empty() || summary.contains(char::is_control) {
+            self.error(&["summary"], "say in one line when to use it");
+        }
+        match HomePath::parse(&profile.home.path) {
+            Ok(HomePath::Mountable(_)) => {}
+            Ok(HomePath::OfPodmanImage) => self.error(
+                &["home", "path"],
+                "is inside /home/podman, where a volume would hide the image's own configuration",
+            ),
+            Err(refusal) => self.error(&["home", "path"], refusal.to_string()),
+        }
+        if let Some(limit) = &profile.home.size_limit
+            && !is_quantity(limit)
+        {
+            let told = format!("{} is no quantity, such as 10Gi", quoted(limit));
+            self.error(&["home", "sizeLimit"], told);
+        }
+    }
+
+    pub(crate) fn pod(&mut self, path: &[&'static str], fields: &PodFields) {
+        let at = |key: &'static str| [path, &[key]].concat();
+        let size: usize = fields
+            .annotations
+            .iter()
+            .map(|(k, v)| k.len() + v.len())
+            .sum();
+        if size > ANNOTATIONS {
+            let told = format!("{size} bytes are more than the {ANNOTATIONS} that a pod may have");
+            self.error(&at("annotations"), told);
+        }
+        if let Some(key) = fields.annotations.keys().find(|key| !is_qualified(key)) {
+            let told = format!("{} is no annotation's key", quoted(key));
+            self.error(&at("annotations"), told);
+        }
+        for (begin, why) in REFUSED_ANNOTATIONS {
+            let mut keys = fields.annotations.keys();
+            if let Some(key) = keys.find(|key| key.starts_with(begin)) {
+                self.error(&at("annotations"), format!("{}: {why}", quoted(key)));
+            }
+        }
+        let of_containers = [
+            Field::Privileged,
+            Field::AllowPrivilegeEscalation,
+            Field::ReadOnlyRootFilesystem,
+            Field::ProcMount,
+        ];
+        for field in of_containers {
+            if fields.security_context.get(field).is_some() {
+                let at = [path, &["securityContext", field.key().1]].concat();
+                self.error(
+                    &at,
+                    "is a field of containers only; say it under containers",
+                );
+            }
+        }
+        self.confinement(&at("securityContext"), &fields.security_context);
+    }
+
+    pub(crate) fn container(&mut self, profile: &Profile, role: Role) {
+        let rules = profile.containers.role(role);
+        let path = ["containers", role.key()];
+        let at = |rest: &[&'static str]| [&path[..], rest].concat();
+        for (kind, fields) in [("set", &rules.set), ("default", &rules.default)] {
+            self.fields(&at(&[kind]), fields);
+        }
+        for (key, names) in [
+            ("add", &rules.capabilities.add),
+            ("drop", &rules.capabilities.drop),
+        ] {
+            for name in names {
+                self.capability(&at(&["capabilities", key]), name);
+            }
+        }
+        if let Some(name) = rules.capabilities.in_both() {
+            let told = format!("{} is in both add and drop", quoted(name));
+            self.error(&at(&["capabilities"]), told);
+        }
+        for (kind, fields) in [("set", &rules.set), ("default", &rules.default)] {
+            let Some(home) = fields.env.get("HOME") else {
+                continue;
+            };
+            let path = at(&[kind, "env"]);
+            if rules.home {
+                self.error(&path, "HOME beside home: true; say home.path instead");
+            } else if let Err(refusal) = HomePath::parse(home) {
+                self.error(&path, format!("HOME {refusal}"));
+            }
+        }
+        // What no profile can set has no value that could be admitted.
+        let mut baseline = rules.grants.baseline.iter();
+        if let Some(family) = baseline.find(|family| !grants::is_settable(**family)) {
+            let told = format!(
+                "{} is nothing a profile sets, so there is no value to admit",
+                family.name()
+            );
+            self.error(&at(&["grants", "baseline"]), told);
+        }
+        self.together(profile, role);
+    }
+
+    fn fields(&mut self, path: &[&'static str], fields: &ContainerFields) {
+        let at = |key: &'static str| [path, &[key]].concat();
+        for (resource, amount) in &fields.resources.limits {
+            let path = [path, &["resources", "limits"]].concat();
+            if !is_extended_resource(resource) {
+                let told = format!(
+                    "{} is not an extended resource (a qualified name such as github.com/fuse, \
+                     outside kubernetes.io); leave cpu and memory to the runner's config.toml",
+                    quoted(resource)
+                );
+                self.error(&path, told);
+            }
+            // Beyond it the API server writes 1000 as 1k.
+            if !amount.parse().is_ok_and(|amount: u16| amount < 1000)
+                || amount.len() > 1 && amount.starts_with(['0', '+'])
+            {
+                let told = format!(
+                    "{} is no whole number from 0 to 999, which devices are counted by",
+                    quoted(amount)
+                );
+                self.error(&path, told);
+            }
+        }
+        for name in fields.env.keys() {
+            let is_printable = |c: char| (' '..='~').contains(&c) && c != '=';
+            if name.is_empty() || !name.chars().all(is_printable) {
+                let told = format!("{} is no name of an environment variable", quoted(name));
+                self.error(&at("env"), told);
+            }
+        }
+        if let Some(name) = fields.env.iter().find(|(_, value)| value.contains('\0')) {
+            let told = format!("{} has a zero byte in its value", quoted(name.0));
+            self.error(&at("env"), told);
+        }
+        self.confinement(&at("securityContext"), &fields.security_context);
+    }
+
+    /// What a securityContext says by itself, of a pod or of a container.
+    fn confinement(&mut self, path: &[&'static str], context: &SecurityContext) {
+        let at = |key: &'static str| [path, &[key]].concat();
+        for (key, id) in [
+            ("runAsUser", context.run_as_user),
+            ("runAsGroup", context.run_as_group),
+        ] {
+            if id.is_some_and(|id| !(0..=LAST_ID).contains(&id)) {
+                self.error(&at(key), format!("an id is between 0 and {LAST_ID}"));
+            }
+        }
+        if context
+            .proc_mount
+            .as_deref()
+            .is_some_and(|mount| !["Default", "Unmasked"].contains(&mount))
+        {
+            self.error(&at("procMount"), "is Default or Unmasked");
+        }
+        if let Some(options) = &context.se_linux_options
+            && (options.type_.is_empty() || options.type_.contains(char::is_control))
+        {
+            let told = format!("{} is no SELinux type", quoted(&options.type_));
+            self.error(&at("seLinuxOptions"), told);
+        }
+        for (key, profile) in [
+            ("seccompProfile", &context.seccomp_profile),
+            ("appArmorProfile", &context.app_armor_profile),
+        ] {
+            if let Some(profile) = profile {
+                self.local_profile(&at(key), profile);
+            }
+        }
+    }
+
+    fn local_profile(&mut self, path: &[&'static str], profile: &LocalProfile) {
+        let types = ["RuntimeDefault", "Unconfined", "Localhost"];
+        let is_local = profile.type_ == "Localhost";
+        let name = profile.localhost_profile.as_deref();
+        if !types.contains(&profile.type_.as_str()) {
+            let nearest = nearest(&profile.type_, types);
+            let nearest = nearest
+                .map(|name| format!("; did you mean {name}?"))
+                .unwrap_or_default();
+            let told = format!(
+                "{} is none of {}{nearest}",
+                quoted(&profile.type_),
+                types.join(", ")
+            );
+            self.error(&[path, &["type"]].concat(), told);
+        } else if is_local && name.is_none_or(|name| name.trim().is_empty()) {
+            self.error(
+                path,
+                "Localhost needs localhostProfile, the profile's name on the node",
+            );
+        } else if !is_local && name.is_some() {
+            self.error(
+                path,
+                format!(
+                    "localhostProfile goes with Localhost, not with {}",
+                    profile.type_
+                ),
+            );
+        } else if let Some(name) = name {
+            let is_path = path.last() == Some(&"seccompProfile");
+            let leads_out = name.starts_with('/') || name.split('/').any(|part| part == "..");
+            if is_path && leads_out {
+                self.error(
+                    path,
+                    "localhostProfile is a path below the node's folder of profiles",
+                );
+            }
+            if name.trim() != name || name.len() > 4095 || name.contains(char::is_control) {
+                let told = format!("localhostProfile {} is no name", quoted(name));
+                self.error(path, told);
+            }
+        }
+    }
+
+    fn capability(&mut self, path: &[&'static str], name: &str) {
+        let plain = name.to_ascii_uppercase();
+        let plain = plain.strip_prefix("CAP_").unwrap_or(&plain);
+        if plain != "ALL" && !CAPABILITIES.contains(&plain) {
+            let nearest = nearest(plain, CAPABILITIES);
+            let nearest = nearest
+                .map(|name| format!("; did you mean {name}?"))
+                .unwrap_or_default();
+            self.error(path, format!("{} is no capability{nearest}", quoted(name)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::profile::Profile;
+
+    #[test]
+    fn annotations_that_would_have_the_pod_refused_or_corrected_for_ever_are_refused() {
+        for key in [
+            "container.apparmor.security.beta.kubernetes.io/build",
+            "kubernetes.io/config.mirror",
+            "scheduler.alpha.kubernetes.io/tolerations",
+            "podseal.io/corrected-as",
+            "no/key/at-all",
+        ] {
+            let yaml = format!(
+                "name: x\nsummary: y\npod:\n  default:\n    annotations:\n      {key}: z\n"
+            );
+            let error = Profile::from_yaml(&yaml).expect_err(key).to_string();
+            assert!(
+                error.starts_with("line 5 column 5: pod.default.annotations: "),
+                "{error}"
+            );
+            assert!(error.contains(key), "{error}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The decision, and how the two webhooks come to it.
+//!
+//! [`correct`] is what `/mutate` answers, [`judge`](crate::validate::judge) what
+//! `/validate` does. Both say what the policy says; [`Decision::answer`] is what
+//! leaves podseal, which in the modes `warn` and `audit` is milder.
+
+use json_patch::Patch;
+
+use crate::correct::{conflicts, runner_features, steps};
+use crate::decision::claim::{Claim, applicable, without_policy};
+use crate::decision::denial::Rejection;
+use crate::decision::{Allowed, Decision, Notice, Outcome, passed_over};
+use crate::gitlab::job::Job;
+use crate::namespace::Namespace;
+use crate::namespace::policy::{Policy, Settings};
+use crate::pod::Container;
+use crate::request::impossible::Impossible;
+use crate::request::{Act, Request};
+
+/// The bytes of memory that correcting the pod of `request` takes at most, beside
+/// what reading it does: of each container what the profile changes, and its lists
+/// of capabilities, which are patched as a whole.
+pub fn correction_size(request: &Request<'_>, settings: &Settings<'_>) -> usize {
+    let Some(pod) = &request.object else {
+        return 0;
+    };
+    let of_container = |container: &Container<'_>| {
+        let context = container.security_context.as_ref();
+        let capabilities = context.and_then(|context| context.capabilities.as_ref());
+        let lists = capabilities.map(|lists| [&lists.add, &lists.drop]);
+        let names = lists.into_iter().flatten().flatten().flatten();
+        let names = names.map(|name| CAPABILITY + COPIES * name.len());
+        names.sum::<usize>() + settings.profiles.correction()
+    };
+    // Of a pod with more containers none is corrected.
+    let containers = pod.containers().take(conflicts::CONTAINERS);
+    containers
+        .map(|(_, container)| of_container(container))
+        .sum()
+}
+
+/// What a capability takes in the patch of its list, and how often its name is
+/// there: as JSON, as base64, and within the answer.
+const CAPABILITY: usize = 256;
+const COPIES: usize = 10;
+
+/// Decides how the pod that `request` creates is corrected.
+///
+/// Pure: the same arguments give the same decision, and the request with its
+/// patch applied gives [`Allowed::AlreadyRight`].
+pub fn mutate<'a>(
+    mut request: Request<'a>,
+    namespace: &'a Namespace,
+    settings: &Settings<'a>,
+) -> Decision<'a> {
+    let act = request.act();
+    let policy = Policy::from_namespace(namespace, settings);
+    let is_pod = request.object.is_some() || request.excess.is_some();
+    let (Act::Create, true) = (act, is_pod) else {
+        return Decision::allow(policy, None, Allowed::NotAPod);
+    };
+    let Some(policy) = policy else {
+        let job = request.object.as_ref().and_then(Job::from_pod);
+        return Decision::allow(None, job, without_policy(namespace, settings));
+    };
+    // Before anything whose cost grows with the pod.
+    if let Some(impossible) = Impossible::of(&request) {
+        if impossible.is_refused_by_kubernetes() {
+            return Decision::allow(Some(policy), None, Allowed::RefusedByKubernetes);
+        }
+        let rejection = Rejection {
+            namespace,
+            policy: &policy,
+            uid: &request.uid,
+        };
+        let denial = rejection.of_impossible(&impossible);
+        return Decision::new(Some(policy), None, Outcome::Deny(denial));
+    }
+    let Some(mut pod) = request.object.take() else {
+        return Decision::allow(Some(policy), None, Allowed::NotAPod);
+    };
+    match Claim::of(&pod, &request, &policy) {
+        Claim::None => Decision::allow(Some(policy), None, Allowed::NotAJob),
+        Claim::Unfounded => {
+            let told = passed_over(&policy);
+            let mut decision = Decision::allow(Some(policy), None, Allowed::NotTheRunner);
+            decision.notices.push(Notice::to_creator(told));
+            decision
+        }
+        Claim::Job(job) => {
+            let applicable = applicable(&policy, namespace, settings, &request.uid);
+            let adjusted = match applicable {
+                Ok(adjusted) => adjusted,
+                Err(denial) => {
+                    return Decision::new(Some(policy), Some(job), Outcome::Deny(denial));
+                }
+            };
+            if pod.is_windows() {
+                return Decision::allow(Some(policy), Some(job), Allowed::Windows);
+            }
+            match steps::correct(&mut pod, &adjusted, policy.level) {
+                Err(refusal) => {
+                    let denial = refusal.into_denial(namespace, &policy, &request.uid);
+                    Decision::new(Some(policy), Some(job), Outcome::Deny(denial))
+                }
+                Ok((changes, patch)) => {
+                    let outcome = match changes.is_empty() {
+                        true => Outcome::Allow(Allowed::AlreadyRight),
+                        false => Outcome::Mutate(Patch(patch)),
+                    };
+                    let cautions = runner_features::cautions(&pod, adjusted.profile);
+                    let mut decision = Decision::new(Some(policy), Some(job), outcome);
+                    decision
+                        .notices
+                        .extend(cautions.into_iter().map(Notice::to_creator));
+                    Decision {
+                        changes,
+                        ..decision
+                    }
+                }
+            }
+        }
+    }
+}

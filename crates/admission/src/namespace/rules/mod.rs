@@ -1,0 +1,292 @@
+//! What holds for namespaces that carry no label of podseal's.
+//!
+//! GitLab Runner's `namespace_per_job` makes a namespace `ci-job-ID` for each
+//! job, and nobody labels it. A cluster's administrator says in a file what such
+//! namespaces get: rules, of which the first that matches counts, for every
+//! value that the namespace itself does not say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+mod file;
+
+pub use self::file::DefaultsError;
+use crate::namespace::{Namespace, is_clusters_own};
+use crate::profile::overrides::Adjusted;
+use crate::profile::{Profiles, Setting};
+use crate::text::quoted;
+
+/// The rules, in their order.
+#[derive(Debug, Clone, Default)]
+pub struct Defaults {
+    rules: Vec<Rule>,
+    /// podseal's own namespace.
+    own: Option<String>,
+}
+
+/// What namespaces of some kind get.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Rule {
+    /// What it is called in denials and records.
+    pub name: String,
+    /// Which namespaces it is for.
+    pub namespaces: Matches,
+    /// As the label `podseal.io/profile`.
+    pub profile: String,
+    /// As the label `podseal.io/level`.
+    pub level: Option<String>,
+    /// As the label `podseal.io/mode`.
+    pub mode: Option<String>,
+    /// As the annotation `podseal.io/runner`.
+    pub runner: Option<String>,
+    /// As the annotations `podseal.io/run-as-user` and so on, by what follows
+    /// the slash.
+    #[serde(default)]
+    pub settings: BTreeMap<Setting, String>,
+}
+
+/// Which namespaces; all that is said has to hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Matches {
+    /// What the name begins with.
+    pub prefix: Option<String>,
+    /// Labels they have, with these values.
+    pub match_labels: BTreeMap<String, String>,
+}
+
+impl Defaults {
+    /// No rules, for a podseal that runs in the namespace `own`.
+    pub fn none(own: Option<&str>) -> Defaults {
+        let (rules, own) = (Vec::new(), own.map(str::to_owned));
+        Defaults { rules, own }
+    }
+
+    /// Whether nothing holds for the namespace called `name`, neither a rule nor
+    /// a label of its own: it is the cluster's, or podseal's. The chart has the
+    /// API server never call for these. Who registers podseal otherwise must not
+    /// stop the cluster by it.
+    pub fn leaves_alone(&self, name: &str) -> bool {
+        is_clusters_own(name) || self.own.as_deref() == Some(name)
+    }
+
+    /// The rule for `namespace`.
+    pub fn rule_for(&self, namespace: &Namespace) -> Option<&Rule> {
+        if self.leaves_alone(&namespace.name) {
+            return None;
+        }
+        self.rules
+            .iter()
+            .find(|rule| rule.namespaces.matches(namespace))
+    }
+
+    /// The rules that never hold, since one before them has all of their namespaces,
+    /// each as a sentence without a full stop.
+    pub fn idle(&self) -> Vec<String> {
+        let told = self.rules.iter().enumerate().filter_map(|(index, rule)| {
+            let before = self.rules[..index].iter();
+            let mut covering = before.filter(|other| other.namespaces.covers(&rule.namespaces));
+            let other = covering.next()?;
+            Some(format!(
+                "default rule {} never holds: {} before it has all of its namespaces; put it first",
+                quoted(&rule.name),
+                quoted(&other.name)
+            ))
+        });
+        told.collect()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// The rules, in their order.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The keys of the labels that rules ask for.
+    pub fn label_keys(&self) -> BTreeSet<String> {
+        let labels = self
+            .rules
+            .iter()
+            .flat_map(|rule| rule.namespaces.match_labels.keys());
+        labels.cloned().collect()
+    }
+
+    /// Why a rule cannot be used with these profiles, as a sentence without a full
+    /// stop: its namespaces would have all their jobs denied.
+    pub fn problem_with(&self, profiles: &Profiles) -> Option<String> {
+        self.rules.iter().find_map(|rule| {
+            let name = quoted(&rule.name);
+            let Some(profile) = profiles.get(&rule.profile) else {
+                return Some(format!(
+                    "default rule {name} asks for the profile {}, and there are only {}",
+                    quoted(&rule.profile),
+                    profiles.names_near(&rule.profile)
+                ));
+            };
+            let settings = rule
+                .settings
+                .iter()
+                .map(|(key, value)| (*key, value.as_str()));
+            let (setting, why) = Adjusted::new(profile, settings).err()?;
+            let setting = setting.name();
+            Some(format!("default rule {name}: settings.{setting}: {why}"))
+        })
+    }
+}
+
+impl Matches {
+    /// Whether all that `other` matches is matched.
+    fn covers(&self, other: &Matches) -> bool {
+        let [own, others] = [self, other].map(|all| all.prefix.as_deref().unwrap_or_default());
+        let asks = |(key, value): (&String, &String)| other.match_labels.get(key) == Some(value);
+        others.starts_with(own) && self.match_labels.iter().all(asks)
+    }
+
+    fn matches(&self, namespace: &Namespace) -> bool {
+        let prefix = self.prefix.as_deref().unwrap_or_default();
+        let has = |(key, value): (&String, &String)| namespace.labels.get(key) == Some(value);
+        namespace.name.starts_with(prefix) && self.match_labels.iter().all(has)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(rules: &str) -> Result<Defaults, String> {
+        Defaults::from_yaml(&format!("rules: [{rules}]"), Some("podseal"))
+            .map_err(|error| error.to_string())
+    }
+
+    fn namespace(name: &str, team: &str) -> Namespace {
+        let labels = [("team".to_owned(), team.to_owned())];
+        Namespace::keeping(name, labels, [], &BTreeSet::from(["team".to_owned()]))
+    }
+
+    #[test]
+    fn the_first_rule_counts_of_which_all_that_is_said_holds() {
+        let defaults = rules(
+            "{name: both, namespaces: {prefix: ci-, matchLabels: {team: a}}, profile: none}, \
+             {name: prefix, namespaces: {prefix: ci-job-}, profile: none}, \
+             {name: label, namespaces: {matchLabels: {team: a}}, profile: none}",
+        )
+        .expect("rules");
+        let name = |name, team| {
+            let namespace = namespace(name, team);
+            defaults.rule_for(&namespace).map(|rule| rule.name.clone())
+        };
+        assert_eq!(name("ci-job-1", "a").as_deref(), Some("both"));
+        assert_eq!(name("ci-job-1", "b").as_deref(), Some("prefix"));
+        assert_eq!(name("x", "a").as_deref(), Some("label"));
+        assert_eq!(name("ci-", "b"), None);
+        assert_eq!(
+            name("xci-job-1", "b"),
+            None,
+            "a prefix is where the name begins"
+        );
+    }
+
+    #[test]
+    fn no_rule_is_for_a_namespace_of_the_clusters_own_or_for_podseals() {
+        let all = "{name: all, namespaces: {matchLabels: {team: a}}, profile: none}, \
+                   {name: k, namespaces: {prefix: k}, profile: none}";
+        let defaults = rules(all).expect("rules");
+        for name in ["kube-system", "kube-ci-job", "openshift-ci", "podseal"] {
+            assert_eq!(defaults.rule_for(&namespace(name, "a")), None, "{name}");
+        }
+        for name in ["podseal-ci", "kubernetes", "openshift"] {
+            assert!(defaults.rule_for(&namespace(name, "a")).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_could_not_be_meant_is_refused_with_its_name_and_why() {
+        for (rule, why) in [
+            (
+                "{name: a, namespaces: {}, profile: none}",
+                "this is for every namespace",
+            ),
+            (
+                "{name: a, namespaces: {prefix: ''}, profile: none}",
+                "this is for every namespace",
+            ),
+            (
+                "{name: a, namespaces: {prefix: kube-x}, profile: none}",
+                "are the cluster's own",
+            ),
+            (
+                "{name: A, namespaces: {prefix: a}, profile: none}",
+                "its name is none of",
+            ),
+            (
+                "{name: a, namespaces: {prefix: a}, profile: none, level: strict}",
+                "level: \"strict\" is none of privileged, baseline, restricted",
+            ),
+            (
+                "{name: a, namespaces: {prefix: a}, profile: none, mode: on}",
+                "mode: \"on\" is none of enforce, warn, audit",
+            ),
+            (
+                "{name: a, namespaces: {matchLabels: {podseal.io/profile: x}}, profile: none}",
+                "who has the label podseal.io/profile needs no rule",
+            ),
+            (
+                "{name: a, namespaces: {prefix: a}, profile: none}, \
+                 {name: a, namespaces: {prefix: b}, profile: none}",
+                "another rule has its name",
+            ),
+            ("{name: a, namespaces: {prefix: a}}", "missing field"),
+            (
+                "{name: a, namespaces: {prefix: a}, profil: none}",
+                "unknown field",
+            ),
+            (
+                "{name: a, namespaces: {prefix: a}, profile: none, settings: {user: '1'}}",
+                "user",
+            ),
+        ] {
+            let error = rules(rule).expect_err(rule);
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_one_before_it_leaves_nothing_to_is_told() {
+        let idle = |rules: &str| {
+            let rules = format!("rules:\n{rules}");
+            Defaults::from_yaml(&rules, None).expect("rules").idle()
+        };
+        let jobs = "- {name: jobs, namespaces: {prefix: ci-job-}, profile: none}\n";
+        let big = "- {name: big, namespaces: {prefix: ci-job-big-, matchLabels: {a: b}}, profile: none}\n";
+        let found = idle(&format!("{jobs}{big}"));
+        assert_eq!(
+            found,
+            [
+                "default rule \"big\" never holds: \"jobs\" before it has all of its namespaces; put it first"
+            ]
+        );
+        assert_eq!(idle(&format!("{big}{jobs}")), [""; 0]);
+    }
+
+    #[test]
+    fn an_error_of_the_file_is_told_once_with_its_place() {
+        let told = |yaml: &str| {
+            Defaults::from_yaml(yaml, None)
+                .expect_err("refused")
+                .to_string()
+        };
+        let prefix = told("rules:\n- name: jobs\n  namespaces: {prefx: ci-}\n  profile: none\n");
+        assert!(
+            prefix.starts_with("line 3 column 16: did you mean `prefix`? unknown field"),
+            "{prefix}"
+        );
+        assert!(!prefix.contains('\n'), "{prefix}");
+        assert!(told("defaults: []\n").contains("in a file it is rules"));
+    }
+}

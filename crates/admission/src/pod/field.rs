@@ -1,0 +1,135 @@
+//! The fields of `securityContext` that podseal changes, and their values.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use super::object::absent;
+use crate::text::{Text, quoted, word};
+
+/// `seccompProfile` and `appArmorProfile`: one shape, two mechanisms.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Confinement<'a> {
+    #[serde(borrow, rename = "type", deserialize_with = "absent")]
+    pub type_: Text<'a>,
+    #[serde(borrow)]
+    pub localhost_profile: Option<Text<'a>>,
+}
+
+impl Confinement<'_> {
+    /// Whether it confines at all, by whatever profile.
+    pub fn confines(&self) -> bool {
+        matches!(&*self.type_, "RuntimeDefault" | "Localhost")
+    }
+}
+
+/// A field of `securityContext`, as both a profile and a pod have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as in Kubernetes")]
+pub enum Field {
+    Privileged,
+    AllowPrivilegeEscalation,
+    RunAsUser,
+    RunAsGroup,
+    RunAsNonRoot,
+    ReadOnlyRootFilesystem,
+    ProcMount,
+    SeLinuxType,
+    SeccompProfile,
+    AppArmorProfile,
+}
+
+/// The value of a [`Field`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named for what they hold")]
+pub enum Scalar<'a> {
+    Bool(bool),
+    Int(i64),
+    Text(Text<'a>),
+    Confinement(Confinement<'a>),
+}
+
+impl Field {
+    /// Every field, in the order changes are made and told.
+    pub const ALL: [Field; 10] = [
+        Field::Privileged,
+        Field::AllowPrivilegeEscalation,
+        Field::RunAsUser,
+        Field::RunAsGroup,
+        Field::RunAsNonRoot,
+        Field::ReadOnlyRootFilesystem,
+        Field::ProcMount,
+        Field::SeLinuxType,
+        Field::SeccompProfile,
+        Field::AppArmorProfile,
+    ];
+
+    /// The object within `securityContext` that holds the field, if not
+    /// `securityContext` itself, and the field's key.
+    pub fn key(self) -> (Option<&'static str>, &'static str) {
+        match self {
+            Field::Privileged => (None, "privileged"),
+            Field::AllowPrivilegeEscalation => (None, "allowPrivilegeEscalation"),
+            Field::RunAsUser => (None, "runAsUser"),
+            Field::RunAsGroup => (None, "runAsGroup"),
+            Field::RunAsNonRoot => (None, "runAsNonRoot"),
+            Field::ReadOnlyRootFilesystem => (None, "readOnlyRootFilesystem"),
+            Field::ProcMount => (None, "procMount"),
+            Field::SeLinuxType => (Some("seLinuxOptions"), "type"),
+            Field::SeccompProfile => (None, "seccompProfile"),
+            Field::AppArmorProfile => (None, "appArmorProfile"),
+        }
+    }
+}
+
+impl<'a> Scalar<'a> {
+    pub(crate) fn bool(self) -> Option<bool> {
+        if let Scalar::Bool(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn int(self) -> Option<i64> {
+        if let Scalar::Int(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn text(self) -> Option<Text<'a>> {
+        if let Scalar::Text(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn confinement(self) -> Option<Confinement<'a>> {
+        if let Scalar::Confinement(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for Scalar<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scalar::Bool(value) => value.fmt(f),
+            Scalar::Int(value) => value.fmt(f),
+            Scalar::Text(value) => f.write_str(&word(value)),
+            Scalar::Confinement(value) => {
+                f.write_str(&word(&value.type_))?;
+                match &value.localhost_profile {
+                    Some(profile) => write!(f, " {}", quoted(profile)),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! A profile with the few values that its namespace changes.
+//!
+//! | annotation | changes | bounds |
+//! |---|---|---|
+//! | `podseal.io/run-as-user` | every `runAsUser` of the profile but 0 | 1 to 65535 |
+//! | `podseal.io/home` | `home.path` | as the profile's own |
+//! | `podseal.io/fuse-resource` | the name of the limit that ends in `/fuse`, or of the only one | an extended resource |
+//!
+//! None of them can widen what the profile grants: a user stays somebody, a HOME
+//! stays a volume of the pod's own, a device stays one of the resources that the
+//! cluster's administrator offers by name.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::home_path::HomePath;
+use super::{Profile, Setting};
+use crate::gitlab::role::Role;
+use crate::pod::field::{Field, Scalar};
+use crate::pod::limits::LAST_MAPPED_ID;
+use crate::pod::names::is_extended_resource;
+use crate::text::quoted;
+
+/// The annotation that changes the user.
+pub const RUN_AS_USER: &str = "podseal.io/run-as-user";
+/// The annotation that changes HOME.
+pub const HOME: &str = "podseal.io/home";
+/// The annotation that changes the device's name.
+pub const FUSE_RESOURCE: &str = "podseal.io/fuse-resource";
+
+impl Setting {
+    /// What it is called in a profile and in a default rule.
+    pub fn name(self) -> &'static str {
+        match self {
+            Setting::RunAsUser => "run-as-user",
+            Setting::Home => "home",
+            Setting::FuseResource => "fuse-resource",
+        }
+    }
+
+    /// The annotation of a namespace.
+    pub const fn annotation(self) -> &'static str {
+        match self {
+            Setting::RunAsUser => RUN_AS_USER,
+            Setting::Home => HOME,
+            Setting::FuseResource => FUSE_RESOURCE,
+        }
+    }
+}
+
+/// A profile as it holds in one namespace.
+#[derive(Debug, Clone, Copy)]
+pub struct Adjusted<'a> {
+    /// The profile itself.
+    pub profile: &'a Profile,
+    pub(crate) run_as_user: Option<i64>,
+    pub(crate) home: Option<&'a str>,
+    /// The limit's name in the profile, and the one that holds.
+    pub(crate) fuse: Option<(&'a str, &'a str)>,
+    /// Whether a default rule names it, which the next podseal may not have.
+    by_rule: bool,
+}
+
+impl<'a> Adjusted<'a> {
+    /// The profile as it is written.
+    pub fn unchanged(profile: &'a Profile) -> Adjusted<'a> {
+        Adjusted {
+            profile,
+            run_as_user: None,
+            home: None,
+            fuse: None,
+            by_rule: false,
+        }
+    }
+
+    /// The profile as these values change it.
+    ///
+    /// # Errors
+    /// With what is wrong with one of them, and its setting: as a clause that
+    /// follows its name.
+    pub fn new(
+        profile: &'a Profile,
+        values: impl IntoIterator<Item = (Setting, &'a str)>,
+    ) -> Result<Adjusted<'a>, (Setting, String)> {
+        let mut adjusted = Adjusted::unchanged(profile);
+        for (setting, value) in values {
+            adjusted
+                .adjust(setting, value)
+                .map_err(|why| (setting, why))?;
+        }
+        Ok(adjusted)
+    }
+
+    fn adjust(&mut self, setting: Setting, value: &'a str) -> Result<(), String> {
+        if !self.profile.settings.contains(&setting) {
+            return Err("the profile does not let a namespace change it".to_owned());
+        }
+        match setting {
+            Setting::RunAsUser => {
+                let user = value
+                    .parse()
+                    .ok()
+                    .filter(|user| (1..=LAST_MAPPED_ID).contains(user));
+                // As people write it: 010 is eight to some.
+                let is_plain = |user: &i64| user.to_string() == value;
+                let user = user.filter(is_plain);
+                let user = user.ok_or(format!(
+                    "{} is no user from 1 to {LAST_MAPPED_ID}",
+                    quoted(value)
+                ))?;
+                if !self.profile.names_a_user() {
+                    return Err(
+                        "the profile names no user, or only root, so there is none to change"
+                            .to_owned(),
+                    );
+                }
+                self.run_as_user = Some(user);
+            }
+            Setting::Home => {
+                match HomePath::parse(value) {
+                    Ok(HomePath::Mountable(_)) => {}
+                    Ok(HomePath::OfPodmanImage) => {
+                        return Err("/home/podman has the image's own configuration, which a \
+                                    volume would hide"
+                            .to_owned());
+                    }
+                    Err(refusal) => return Err(format!("{} {refusal}", quoted(value))),
+                }
+                if !self.profile.gives_home() {
+                    return Err("the profile gives no container a HOME".to_owned());
+                }
+                self.home = Some(value);
+            }
+            Setting::FuseResource => {
+                if !is_extended_resource(value) {
+                    let told = format!(
+                        "{} is no extended resource, such as github.com/fuse",
+                        quoted(value)
+                    );
+                    return Err(told);
+                }
+                let fuse = self.profile.fuse_resource();
+                let fuse = fuse.ok_or("the profile asks for no fuse device".to_owned())?;
+                // Not any device: a GPU is none of what the profile gives.
+                let device = |name: &str| name.rsplit('/').next().map(str::to_owned);
+                if device(value) != device(fuse) {
+                    return Err(format!(
+                        "{} is another device than {}: what follows the slash has to be the same",
+                        quoted(value),
+                        quoted(fuse)
+                    ));
+                }
+                // Two limits of one name would be corrected for ever.
+                if value != fuse && self.profile.limits().any(|name| name == value) {
+                    return Err(format!(
+                        "{} is another device of the profile",
+                        quoted(value)
+                    ));
+                }
+                self.fuse = Some((fuse, value));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same, by the word of a default rule where `by_rule`.
+    pub(crate) fn by_rule(self, by_rule: bool) -> Adjusted<'a> {
+        Adjusted { by_rule, ..self }
+    }
+
+    /// Whether pods are marked with its version: where it can change while podseal
+    /// stays the same.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.by_rule || !self.profile.is_built_in()
+    }
+
+    /// What the namespace changes.
+    pub(crate) fn values(&self) -> impl Serialize {
+        (self.run_as_user, self.home, self.fuse)
+    }
+
+    /// What the profile says of `field`, in this namespace.
+    pub(crate) fn value(&self, field: Field, value: Scalar<'a>) -> Scalar<'a> {
+        match (field, &value, self.run_as_user) {
+            (Field::RunAsUser, Scalar::Int(1..), Some(user)) => Scalar::Int(user),
+            _ => value,
+        }
+    }
+
+    /// What the limit called `name` in the profile is called in this namespace.
+    pub(crate) fn resource(&self, name: &'a str) -> &'a str {
+        match self.fuse {
+            Some((ours, theirs)) if ours == name => theirs,
+            _ => name,
+        }
+    }
+
+    /// What the limit called `name` in this namespace is called in the profile.
+    pub fn written<'n>(&self, name: &'n str) -> &'n str
+    where
+        'a: 'n,
+    {
+        match self.fuse {
+            Some((ours, theirs)) if theirs == name => ours,
+            _ => name,
+        }
+    }
+
+    /// Where HOME is put when the job does not say.
+    pub(crate) fn home(&self) -> &'a str {
+        self.home.unwrap_or(&self.profile.home.path)
+    }
+}
+
+impl Profile {
+    fn names_a_user(&self) -> bool {
+        !self.users().is_empty()
+    }
+
+    /// The users it names beside root, and where each is said first.
+    pub fn users(&self) -> BTreeMap<i64, Vec<&'static str>> {
+        let parts = [("set", &self.pod.set), ("default", &self.pod.default)];
+        let of_pod = parts.map(|(part, fields)| (vec!["pod", part], &fields.security_context));
+        let of_roles = Role::ALL.into_iter().flat_map(|role| {
+            let rules = self.containers.role(role);
+            let parts = [("set", &rules.set), ("default", &rules.default)];
+            parts.map(|(part, fields)| {
+                (
+                    vec!["containers", role.key(), part],
+                    &fields.security_context,
+                )
+            })
+        });
+        let mut users = BTreeMap::new();
+        for (mut path, context) in of_pod.into_iter().chain(of_roles) {
+            if let Some(user) = context.run_as_user.filter(|user| *user > 0) {
+                path.extend(["securityContext", "runAsUser"]);
+                users.entry(user).or_insert(path);
+            }
+        }
+        users
+    }
+
+    /// Whether it gives any container a HOME.
+    pub fn gives_home(&self) -> bool {
+        let mut roles = Role::ALL.into_iter();
+        roles.any(|role| self.containers.role(role).home)
+    }
+
+    /// Where the fuse device's limit is said first.
+    pub fn path_of_fuse(&self) -> Option<Vec<&str>> {
+        let name = self.fuse_resource()?;
+        let of_role = |role: Role| {
+            let rules = self.containers.role(role);
+            [("set", &rules.set), ("default", &rules.default)].map(|said| (role, said))
+        };
+        let mut said = Role::ALL.into_iter().flat_map(of_role);
+        let (role, (part, _)) =
+            said.find(|(_, (_, fields))| fields.resources.limits.contains_key(name))?;
+        Some(vec![
+            "containers",
+            role.key(),
+            part,
+            "resources",
+            "limits",
+            name,
+        ])
+    }
+
+    /// The names of its limits.
+    fn limits(&self) -> impl Iterator<Item = &str> {
+        Role::ALL.into_iter().flat_map(|role| {
+            let rules = self.containers.role(role);
+            let limits = [&rules.set, &rules.default].map(|fields| fields.resources.limits.keys());
+            limits.into_iter().flatten().map(String::as_str)
+        })
+    }
+
+    /// The limit that is the fuse device: the one called so, or the only one.
+    pub fn fuse_resource(&self) -> Option<&str> {
+        let mut names: Vec<&str> = self.limits().collect();
+        names.sort_unstable();
+        names.dedup();
+        match names[..] {
+            [only] => Some(only),
+            _ => names.into_iter().find(|name| name.ends_with("/fuse")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Profiles;
+    use super::*;
+
+    fn adjusted(profile: &str, setting: Setting, value: &str) -> Result<(), String> {
+        let profile = Profiles::built_in().get(profile).expect("a profile");
+        let adjusted = Adjusted::new(profile, [(setting, value)]);
+        adjusted.map(|_| ()).map_err(|(of, why)| {
+            assert_eq!(of, setting);
+            why
+        })
+    }
+
+    #[test]
+    fn a_user_is_a_plain_number_of_somebody() {
+        for value in ["1", "2000", "65535"] {
+            assert_eq!(adjusted("rootless", Setting::RunAsUser, value), Ok(()));
+        }
+        for value in [
+            "0",
+            "-1",
+            "+1",
+            "65536",
+            "",
+            " 1",
+            "1.0",
+            "0x1",
+            "١",
+            "99999999999999999999",
+        ] {
+            let why = adjusted("rootless", Setting::RunAsUser, value).expect_err(value);
+            assert!(why.ends_with(" is no user from 1 to 65535"), "{why}");
+        }
+        let why = adjusted("root-fuse", Setting::RunAsUser, "1").expect_err("root stays root");
+        assert_eq!(
+            why,
+            "the profile names no user, or only root, so there is none to change"
+        );
+    }
+
+    #[test]
+    fn a_home_is_a_path_that_a_volume_can_be_mounted_at() {
+        for value in ["/work/home", "/builds/", "/home/me"] {
+            assert_eq!(adjusted("rootless", Setting::Home, value), Ok(()));
+        }
+        for value in [
+            "",
+            "/",
+            "home",
+            "/etc/x",
+            "/a/../b",
+            "/home/podman",
+            "/proc/self",
+            "/a:b",
+        ] {
+            assert!(
+                adjusted("rootless", Setting::Home, value).is_err(),
+                "{value}"
+            );
+        }
+        let why = adjusted("root-fuse", Setting::Home, "/work").expect_err("no HOME");
+        assert_eq!(why, "the profile gives no container a HOME");
+    }
+
+    #[test]
+    fn a_device_is_an_extended_resource_and_no_quota_of_the_clusters() {
+        for value in ["example.com/fuse", "github.com/fuse", "a.b/fuse"] {
+            assert_eq!(adjusted("root-fuse", Setting::FuseResource, value), Ok(()));
+        }
+        for value in [
+            "cpu",
+            "memory",
+            "/fuse",
+            "kubernetes.io/fuse",
+            "a.kubernetes.io/fuse",
+            "requests.a/b",
+            "Example.com/fuse",
+            "a/b/c",
+            // Another device than the profile gives.
+            "nvidia.com/gpu",
+            "",
+        ] {
+            assert!(
+                adjusted("root-fuse", Setting::FuseResource, value).is_err(),
+                "{value}"
+            );
+        }
+        let why = adjusted("rootless", Setting::FuseResource, "a.b/fuse").expect_err("no device");
+        assert_eq!(why, "the profile asks for no fuse device");
+    }
+
+    #[test]
+    fn a_setting_that_the_profile_does_not_let_a_namespace_change_changes_nothing() {
+        let mut profile = Profiles::built_in()
+            .get("rootless")
+            .expect("a profile")
+            .clone();
+        profile.settings = vec![Setting::Home];
+        assert!(Adjusted::new(&profile, [(Setting::Home, "/work")]).is_ok());
+        let refused = Adjusted::new(&profile, [(Setting::RunAsUser, "2000")]);
+        let (_, why) = refused.expect_err("refused");
+        assert_eq!(why, "the profile does not let a namespace change it");
+    }
+}

@@ -1,0 +1,103 @@
+//! `securityContext`, as a profile speaks of it, and its fields one by one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::pod::field::{Confinement, Field, Scalar};
+use crate::text::Text;
+
+/// `securityContext`, the fields a profile may speak of.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[allow(
+    missing_docs,
+    reason = "the fields are Kubernetes' own, documented there"
+)]
+pub struct SecurityContext {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub privileged: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_privilege_escalation: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_as_user: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_as_group: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_as_non_root: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_only_root_filesystem: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proc_mount: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub se_linux_options: Option<SeLinuxOptions>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seccomp_profile: Option<LocalProfile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app_armor_profile: Option<LocalProfile>,
+}
+
+/// `seLinuxOptions`: the type only. User, role and level are the platform's.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SeLinuxOptions {
+    /// Such as `container_engine_t`.
+    #[serde(rename = "type")]
+    pub type_: String,
+}
+
+/// `seccompProfile` or `appArmorProfile`.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct LocalProfile {
+    /// `RuntimeDefault`, `Unconfined` or `Localhost`.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// The profile's name on the node, with `Localhost` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub localhost_profile: Option<String>,
+}
+
+impl<'a> From<&'a LocalProfile> for Confinement<'a> {
+    fn from(profile: &'a LocalProfile) -> Self {
+        Confinement {
+            type_: profile.type_.as_str().into(),
+            localhost_profile: profile.localhost_profile.as_deref().map(Text::from),
+        }
+    }
+}
+
+impl SecurityContext {
+    /// The fields the profile speaks of.
+    pub fn fields(&self) -> impl Iterator<Item = (Field, Scalar<'_>)> {
+        Field::ALL
+            .into_iter()
+            .filter_map(|field| self.get(field).map(|value| (field, value)))
+    }
+
+    /// The value of `field`, if the profile speaks of it.
+    pub fn get(&self, field: Field) -> Option<Scalar<'_>> {
+        match field {
+            Field::Privileged => self.privileged.map(Scalar::Bool),
+            Field::AllowPrivilegeEscalation => self.allow_privilege_escalation.map(Scalar::Bool),
+            Field::RunAsUser => self.run_as_user.map(Scalar::Int),
+            Field::RunAsGroup => self.run_as_group.map(Scalar::Int),
+            Field::RunAsNonRoot => self.run_as_non_root.map(Scalar::Bool),
+            Field::ReadOnlyRootFilesystem => self.read_only_root_filesystem.map(Scalar::Bool),
+            Field::ProcMount => self.proc_mount.as_deref().map(Text::from).map(Scalar::Text),
+            Field::SeLinuxType => {
+                let options = self.se_linux_options.as_ref();
+                options.map(|options| Scalar::Text(options.type_.as_str().into()))
+            }
+            Field::SeccompProfile => {
+                let profile = self.seccomp_profile.as_ref();
+                profile.map(|profile| Scalar::Confinement(profile.into()))
+            }
+            Field::AppArmorProfile => {
+                let profile = self.app_armor_profile.as_ref();
+                profile.map(|profile| Scalar::Confinement(profile.into()))
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The judgement: whether a pod may be, as it is in the end.
+//!
+//! The API server asks after every mutation, so nothing that another webhook
+//! did later goes unseen. What is judged is every pod of an opted-in namespace;
+//! a job's pod with what its profile grants, and everything else without.
+
+use std::collections::HashMap;
+
+use crate::correct::{marker, missing_limits, steps};
+use crate::decision::claim::{Claim, applicable, without_policy};
+use crate::decision::denial::{NewImage, Rejection};
+use crate::decision::{Allowed, Decision, Outcome};
+use crate::namespace::policy::{Policy, Settings};
+use crate::namespace::{Mode, Namespace};
+use crate::pod::place::{ContainerRef, List, Place};
+use crate::pod::{Container, Pod};
+use crate::profile::grants::Violations;
+use crate::request::impossible::Impossible;
+use crate::request::{Act, Request};
+use crate::standards::for_each_new_violation;
+use crate::text::beginning;
+
+/// Decides whether what `request` makes of a pod may be.
+pub fn validate<'a>(
+    mut request: Request<'a>,
+    namespace: &'a Namespace,
+    settings: &Settings<'a>,
+) -> Decision<'a> {
+    let act = request.act();
+    let policy = Policy::from_namespace(namespace, settings);
+    let is_pod = request.object.is_some() || request.excess.is_some();
+    let (true, Act::Create | Act::Update) = (is_pod, act) else {
+        return Decision::allow(policy, None, Allowed::NotAPod);
+    };
+    let Some(policy) = policy else {
+        return Decision::allow(None, None, without_policy(namespace, settings));
+    };
+    // Before anything whose cost grows with the pod.
+    if let Some(impossible) = Impossible::of(&request) {
+        let rejection = Rejection {
+            namespace,
+            policy: &policy,
+            uid: &request.uid,
+        };
+        let denial = rejection.of_impossible(&impossible);
+        return Decision::new(Some(policy), None, Outcome::Deny(denial));
+    }
+    let Some(mut pod) = request.object.take() else {
+        return Decision::allow(Some(policy), None, Allowed::NotAPod);
+    };
+    match act {
+        Act::Create => validate_creation(pod, &request, policy, namespace, settings),
+        _ => {
+            if settings.ignore_user_namespaces {
+                for pod in request.old_object.iter_mut().chain([&mut pod]) {
+                    ignore_user_namespace(pod);
+                }
+            }
+            validate_update(&pod, &request, policy, namespace)
+        }
+    }
+}
+
+fn validate_creation<'a>(
+    mut pod: Pod<'a>,
+    request: &Request<'a>,
+    policy: Policy<'a>,
+    namespace: &'a Namespace,
+    settings: &Settings<'a>,
+) -> Decision<'a> {
+    let rejection = Rejection {
+        namespace,
+        policy: &policy,
+        uid: &request.uid,
+    };
+    let mut changes = Vec::new();
+    let (job, adjusted) = match Claim::of(&pod, request, &policy) {
+        Claim::None | Claim::Unfounded => (None, None),
+        Claim::Job(job) => match applicable(&policy, namespace, settings, &request.uid) {
+            Ok(adjusted) => (Some(job), Some(adjusted)),
+            Err(denial) => {
+                return Decision::new(Some(policy), Some(job), Outcome::Deny(denial));
+            }
+        },
+    };
+    let adjusted = adjusted.filter(|_| !pod.is_windows());
+    let profile = adjusted.map(|adjusted| adjusted.profile);
+    // In mode audit nobody corrected it, and a mark is its author's.
+    let by_another = adjusted.filter(|adjusted| {
+        policy.mode != Mode::Audit && marker::is_of_another(&pod, adjusted, policy.level)
+    });
+    if let (Some(adjusted), None) = (&adjusted, by_another) {
+        match steps::correct(&mut pod, adjusted, policy.level) {
+            Err(refusal) => {
+                let denial = refusal.into_denial(namespace, &policy, &request.uid);
+                return Decision::new(Some(policy), job, Outcome::Deny(denial));
+            }
+            // In mode audit nobody corrected the pod, and the correction is
+            // what would have happened before this judgement.
+            Ok((undone, _)) if policy.mode == Mode::Audit => changes = undone,
+            Ok((undone, _)) if undone.is_empty() => {}
+            Ok((undone, _)) => {
+                let denial = rejection.of_undone(&undone);
+                let decision = Decision::new(Some(policy), job, Outcome::Deny(denial));
+                return Decision {
+                    changes: undone,
+                    ..decision
+                };
+            }
+        }
+    }
+    // Who wrote the mark may have left out the limits that come with a grant.
+    let lacking = match &by_another {
+        Some(adjusted) => missing_limits::lacking(&pod, adjusted, policy.level),
+        None => Ok(Vec::new()),
+    };
+    let is_complete = lacking.as_ref().is_ok_and(Vec::is_empty);
+    let granting = profile.filter(|_| is_complete);
+    let is_ignored = settings.ignore_user_namespaces && ignore_user_namespace(&mut pod);
+    let violations = Violations {
+        user_namespace_ignored: is_ignored,
+        ..Violations::of(&pod, policy.level, granting)
+    };
+    let outcome = match (violations.is_empty(), lacking) {
+        (true, _) if by_another.is_some() => Outcome::Allow(Allowed::OtherVersion),
+        (true, _) => Outcome::Allow(Allowed::Complies),
+        (false, Ok(lacking)) if lacking.is_empty() => {
+            Outcome::Deny(rejection.of_violations(&violations, profile.is_some()))
+        }
+        (false, Ok(lacking)) => Outcome::Deny(rejection.of_ungranted(&violations, &lacking)),
+        (false, Err(refusal)) => {
+            Outcome::Deny(refusal.into_denial(namespace, &policy, &request.uid))
+        }
+    };
+    Decision {
+        changes,
+        violations,
+        ..Decision::new(Some(policy), job, outcome)
+    }
+}
+
+/// Has `pod` judged as one without a user namespace of its own, and says whether
+/// it asks for one.
+fn ignore_user_namespace(pod: &mut Pod<'_>) -> bool {
+    pod.spec.host_users.take() == Some(false)
+}
+
+/// An update is a controller's or an administrator's, so who asks says nothing
+/// about the job, and grants are not evaluated: what was there may stay, and
+/// what is new may not violate.
+///
+/// A container shares more with the others of its pod than the Standards speak
+/// of: volumes, a user, often processes. So a pod that violates the level takes
+/// no new image and no new container at all, whichever container it is that
+/// violates: whoever may patch pods, and not exec, would otherwise be in the
+/// privileged container by way of its neighbour, and the kubelet would start
+/// what they put there.
+fn validate_update<'a>(
+    pod: &Pod<'a>,
+    request: &Request<'a>,
+    policy: Policy<'a>,
+    namespace: &'a Namespace,
+) -> Decision<'a> {
+    let none = Pod::default();
+    let old = request.old_object.as_ref().unwrap_or(&none);
+    let rejection = Rejection {
+        namespace,
+        policy: &policy,
+        uid: &request.uid,
+    };
+    let mut violations = Violations::default();
+    for_each_new_violation(old, pod, policy.level, |violation| {
+        violations.add(&violation);
+    });
+    let mut outcome = Outcome::Allow(Allowed::NothingNew);
+    if !violations.is_empty() {
+        outcome = Outcome::Deny(rejection.of_violations(&violations, false));
+    } else if let Some(new) = NewImage::find(old, pod) {
+        violations = Violations::of(pod, policy.level, None);
+        if !violations.is_empty() {
+            outcome = Outcome::Deny(rejection.of_new_image(&new, &violations));
+        }
+    }
+    Decision {
+        violations,
+        ..Decision::new(Some(policy), None, outcome)
+    }
+}
+
+impl NewImage {
+    /// The first of them in an update of `old` to `new`.
+    fn find(old: &Pod<'_>, new: &Pod<'_>) -> Option<NewImage> {
+        let mut before = HashMap::with_capacity(old.all_containers().count());
+        for (place, container) in old.all_containers() {
+            before.insert((list_of(place), &*container.name), &container.image);
+        }
+        let is_new = |(place, container): &(Place, &Container<'_>)| {
+            let image = before.get(&(list_of(*place), &*container.name));
+            image.is_none_or(|image| **image != container.image)
+        };
+        let (place, container) = new.all_containers().find(is_new)?;
+        Some(NewImage {
+            place,
+            container: beginning(&container.name).to_owned(),
+        })
+    }
+}
+
+/// A list by its name: an index may move.
+fn list_of(place: Place) -> Option<List> {
+    match place {
+        Place::Pod => None,
+        Place::Container(ContainerRef { list, .. }) => Some(list),
+    }
+}
