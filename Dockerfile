@@ -57,6 +57,7 @@ RUN set -eu; \
 # every file that Cargo.toml names, so there is an empty one for each.
 COPY Cargo.toml Cargo.lock ./
 COPY crates/admission/Cargo.toml crates/admission/
+COPY crates/demo/Cargo.toml crates/demo/
 COPY crates/test-cases/Cargo.toml crates/test-cases/
 COPY crates/test-support/Cargo.toml crates/test-support/
 RUN set -eu; \

@@ -5,16 +5,26 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
 use rcgen::CertifiedKey;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
 
 /// How long to wait for anything. The answer takes less than a millisecond.
 const WAIT: Duration = Duration::from_secs(5);
@@ -23,7 +33,7 @@ const WAIT: Duration = Duration::from_secs(5);
 pub(crate) struct Server {
     child: Child,
     log: UnboundedReceiver<String>,
-    client: reqwest::Client,
+    tls: TlsConnector,
     /// Where it listens, as it says itself.
     pub(crate) address: String,
     reviews: u32,
@@ -54,7 +64,7 @@ impl Server {
         write(&file("tls.key"), &signing_key.serialize_pem())?;
         write(&file("namespaces.yaml"), &namespaces.to_string())?;
 
-        let binary = release_binary()?;
+        let binary = podseal()?;
         let mut child = Command::new(&binary)
             .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
             .args(["--status-listen", "127.0.0.1:0"])
@@ -82,7 +92,7 @@ impl Server {
         let mut server = Server {
             child,
             log,
-            client: client(&cert.pem())?,
+            tls: connector(cert.der().clone())?,
             address: String::new(),
             reviews: 0,
             _folder: folder,
@@ -141,17 +151,9 @@ impl Server {
                 "dryRun": false,
             },
         });
-        let answer = self
-            .client
-            .post(format!("https://{}/{webhook}?timeout=5s", self.address))
-            .header("content-type", "application/json")
-            .body(review.to_string())
-            .send()
-            .await
-            .context("podseal gives no answer")?
-            .error_for_status()?
-            .bytes()
-            .await?;
+        let path = format!("/{webhook}?timeout=5s");
+        let posted = timeout(WAIT, self.post(&path, review.to_string())).await;
+        let answer = posted.context("podseal gives no answer in time")??;
         let answer: Value = serde_json::from_slice(&answer).context("the answer is no JSON")?;
         let response = &answer["response"];
         ensure!(response["uid"] == *uid, "the answer is not to review {uid}");
@@ -167,6 +169,25 @@ impl Server {
             Answer::Denied { webhook, message }
         };
         Ok((answer, record))
+    }
+
+    /// Posts `body` as the API server would, on a connection of its own.
+    async fn post(&self, path: &str, body: String) -> anyhow::Result<Bytes> {
+        let stream = TcpStream::connect(&self.address).await?;
+        let name = ServerName::try_from("localhost")?;
+        let stream = self.tls.connect(name, stream).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let connection = tokio::spawn(connection);
+        let request = Request::post(path)
+            .header("host", &self.address)
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)))?;
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let answer = response.into_body().collect().await?.to_bytes();
+        connection.abort();
+        ensure!(status == StatusCode::OK, "podseal answers {status}");
+        Ok(answer)
     }
 
     /// Stops it as the kubelet does, and sees to it that it ends in order.
@@ -221,37 +242,16 @@ impl Drop for Server {
     }
 }
 
-/// `target/release/podseal`, from `target/debug/examples/demo` or the like: the
-/// demo shows the program that users get, and need not be built as it is.
-fn release_binary() -> anyhow::Result<PathBuf> {
-    let demo = std::env::current_exe().context("cannot tell where the demo is")?;
-    let target = demo
-        .ancestors()
-        .nth(3)
-        .context("the demo is in no folder")?;
-    let binary = target.join("release/podseal");
+/// The podseal that was built along with the demo.
+fn podseal() -> anyhow::Result<PathBuf> {
+    let demo = std::env::current_exe().context("cannot find out where the demo is")?;
+    let binary = demo.with_file_name("podseal");
     ensure!(
         binary.is_file(),
-        "there is no {}; build it with `cargo build --release`",
+        "there is no {}; build it with `make demo`",
         binary.display()
     );
     Ok(binary)
-}
-
-fn write(file: &Path, text: &str) -> anyhow::Result<()> {
-    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
-}
-
-/// A client that trusts this certificate and no other.
-fn client(certificate: &str) -> anyhow::Result<reqwest::Client> {
-    // Fails only if there is one already.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let root = reqwest::Certificate::from_pem(certificate.as_bytes())?;
-    let client = reqwest::Client::builder()
-        .tls_certs_only([root])
-        .no_proxy()
-        .timeout(WAIT);
-    Ok(client.build()?)
 }
 
 /// `pod` with the patch of a response applied, if there is one.
@@ -264,4 +264,19 @@ fn patched(pod: &Value, patch: &Value) -> anyhow::Result<Value> {
         json_patch::patch(&mut pod, &patch).context("the patch does not fit the pod")?;
     }
     Ok(pod)
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// TLS that trusts this certificate alone.
+fn connector(certificate: CertificateDer<'static>) -> anyhow::Result<TlsConnector> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut trusted = RootCertStore::empty();
+    trusted.add(certificate)?;
+    let config = ClientConfig::builder()
+        .with_root_certificates(trusted)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
 }

@@ -3,10 +3,10 @@
 use anyhow::Context;
 use serde_json::{Value, json};
 
-const PLAIN: &str = include_str!("../../tests/fixtures/pods/default-with-service.json");
-const PRIVILEGED: &str = include_str!("../../tests/fixtures/pods/privileged-nonroot.json");
+const PLAIN: &str = include_str!("../../../tests/fixtures/pods/default-with-service.json");
+const PRIVILEGED: &str = include_str!("../../../tests/fixtures/pods/privileged-nonroot.json");
 const PRIVILEGED_DIND: &str =
-    include_str!("../../tests/fixtures/pods/privileged-with-service.json");
+    include_str!("../../../tests/fixtures/pods/privileged-with-service.json");
 
 /// The annotation that names who creates job pods.
 const RUNNER: &str = "podseal.io/runner";
