@@ -19,8 +19,8 @@ use podseal::certificates::identity::Identity as Serving;
 use podseal::certificates::serving;
 use podseal::metrics::Metrics;
 use podseal::server::Server;
-use podseal::server::limits::Limits;
-use podseal::webhook::body::LARGEST;
+use podseal::server::limits::ConnectionLimits;
+use podseal::webhook::body::MAX_BODY_BYTES;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -62,7 +62,7 @@ impl NoOp {
             NoOp::Constant => Router::new().route("/", post(constant)),
             NoOp::Parsing => Router::new().route("/", post(parsing)),
         };
-        router.layer(axum::extract::DefaultBodyLimit::max(LARGEST))
+        router.layer(axum::extract::DefaultBodyLimit::max(MAX_BODY_BYTES))
     }
 }
 
@@ -108,7 +108,7 @@ pub(crate) fn run(arguments: &[String]) {
         let metrics = Metrics::new(Profiles::built_in(), source.expiry());
         let server = Server {
             certificate: source.current(),
-            limits: Limits::default(),
+            limits: ConnectionLimits::default(),
             metrics: metrics.connections,
         };
         server

@@ -10,7 +10,7 @@ use rustls::RootCertStore;
 use super::identity::{Identity, IdentityError, Validity, validity};
 use super::pem::{PemError, certificates};
 use super::serving::{NoAuthority, Serving};
-use crate::metrics::certificates::{Authority, Certificates, Material};
+use crate::metrics::certificates::{Authority, CertificateMetrics, Material};
 
 /// The flag of the serving certificate.
 const CERTIFICATE: &str = "--tls-cert-file";
@@ -24,7 +24,7 @@ const SIZE: u64 = 1024 * 1024;
 
 /// Files that hold one thing together.
 #[derive(Debug)]
-pub struct Files {
+pub struct CertificateFiles {
     /// What they hold.
     pub(super) material: Material,
     /// Each file, with the flag that names it.
@@ -35,7 +35,7 @@ pub struct Files {
 
 /// Why files cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum FileError {
+pub enum CertificateFileError {
     /// One cannot be read.
     #[error(
         "cannot read {flag} {}: {error}; give a PEM file that podseal may read, such as {} of a \
@@ -117,15 +117,15 @@ pub struct Use<'u> {
     /// What is served.
     pub serving: &'u Serving,
     /// The figures.
-    pub figures: &'u Certificates,
+    pub figures: &'u CertificateMetrics,
     /// The time.
     pub now: SystemTime,
 }
 
-impl Files {
+impl CertificateFiles {
     /// The serving certificate, with its chain, and its key.
-    pub fn pair(certificate: PathBuf, key: PathBuf) -> Files {
-        Files {
+    pub fn pair(certificate: PathBuf, key: PathBuf) -> CertificateFiles {
+        CertificateFiles {
             material: Material::Serving,
             files: vec![(CERTIFICATE, certificate), (KEY, key)],
             used: Vec::new(),
@@ -133,8 +133,8 @@ impl Files {
     }
 
     /// The authorities that issue clients' certificates.
-    pub fn client_ca(path: PathBuf) -> Files {
-        Files {
+    pub fn client_ca(path: PathBuf) -> CertificateFiles {
+        CertificateFiles {
             material: Material::ClientCa,
             files: vec![(CLIENT_CA, path)],
             used: Vec::new(),
@@ -151,9 +151,9 @@ impl Files {
     ///
     /// # Errors
     /// When they cannot be used. What was in use still is.
-    pub fn read(&mut self, to: Use<'_>) -> Result<bool, FileError> {
+    pub fn read(&mut self, to: Use<'_>) -> Result<bool, CertificateFileError> {
         let read = |(flag, path): &(&'static str, PathBuf)| {
-            read(path).map_err(|error| FileError::Read {
+            read(path).map_err(|error| CertificateFileError::Read {
                 flag,
                 path: path.clone(),
                 error,
@@ -173,20 +173,26 @@ impl Files {
         Ok(true)
     }
 
-    fn present(&self, certificate: &[u8], key: &[u8], to: Use<'_>) -> Result<(), FileError> {
+    fn present(
+        &self,
+        certificate: &[u8],
+        key: &[u8],
+        to: Use<'_>,
+    ) -> Result<(), CertificateFileError> {
         let path = |index: usize| self.files[index].1.clone();
-        let identity = Identity::from_pem(certificate, key).map_err(|error| FileError::Pair {
-            certificate: path(0),
-            key: path(1),
-            error,
-        })?;
+        let identity =
+            Identity::from_pem(certificate, key).map_err(|error| CertificateFileError::Pair {
+                certificate: path(0),
+                key: path(1),
+                error,
+            })?;
         let fault = match identity.validity(to.now) {
             Validity::Valid => None,
-            Validity::Expired => Some(FileError::Expired {
+            Validity::Expired => Some(CertificateFileError::Expired {
                 certificate: path(0),
                 expiry: timestamp(identity.not_after()),
             }),
-            Validity::NotYet => Some(FileError::NotYetValid {
+            Validity::NotYet => Some(CertificateFileError::NotYetValid {
                 certificate: path(0),
                 start: timestamp(identity.not_before()),
             }),
@@ -211,8 +217,8 @@ impl Files {
         Ok(())
     }
 
-    fn demand(&self, bundle: &[u8], to: Use<'_>) -> Result<(), FileError> {
-        let wrong = |error| FileError::Authorities {
+    fn demand(&self, bundle: &[u8], to: Use<'_>) -> Result<(), CertificateFileError> {
+        let wrong = |error| CertificateFileError::Authorities {
             path: self.files[0].1.clone(),
             error,
         };

@@ -7,10 +7,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::files::{FileError, Files, Use, timestamp};
+use super::files::{CertificateFileError, CertificateFiles, Use, timestamp};
 use super::serving::Serving;
-use crate::live_config::folder_watch::{Folders, settled};
-use crate::metrics::certificates::{Certificates, Material};
+use crate::live_config::folder_watch::{FolderWatch, settled};
+use crate::metrics::certificates::{CertificateMetrics, Material};
 
 /// The pauses before files that cannot be used are read again; after the last,
 /// it is told.
@@ -22,15 +22,15 @@ const PAUSES: [Duration; 4] = [
 ];
 
 /// Keeps what is served as the files are.
-pub struct Renewal {
-    files: Vec<Renewed>,
+pub struct CertificateReload {
+    files: Vec<ReloadedFiles>,
     serving: Serving,
-    figures: Certificates,
+    figures: CertificateMetrics,
     clock: fn() -> SystemTime,
 }
 
-struct Renewed {
-    files: Files,
+struct ReloadedFiles {
+    files: CertificateFiles,
     /// What was last said to be wrong, until it is not.
     problem: Option<String>,
 }
@@ -42,17 +42,17 @@ enum Patience {
     Over,
 }
 
-impl Renewal {
+impl CertificateReload {
     /// Reads `files` for the first time and serves what they hold.
     ///
     /// # Errors
     /// When some cannot be used: podseal has nothing else to serve yet.
     pub fn start(
-        mut files: Vec<Files>,
+        mut files: Vec<CertificateFiles>,
         serving: Serving,
-        figures: Certificates,
+        figures: CertificateMetrics,
         clock: fn() -> SystemTime,
-    ) -> Result<Renewal, FileError> {
+    ) -> Result<CertificateReload, CertificateFileError> {
         for files in &mut files {
             files.read(Use {
                 serving: &serving,
@@ -60,11 +60,11 @@ impl Renewal {
                 now: clock(),
             })?;
         }
-        let renewed = |files| Renewed {
+        let renewed = |files| ReloadedFiles {
             files,
             problem: None,
         };
-        Ok(Renewal {
+        Ok(CertificateReload {
             files: files.into_iter().map(renewed).collect(),
             serving,
             figures,
@@ -75,7 +75,7 @@ impl Renewal {
     /// Reads them again whenever their folders change, and after each `period`.
     pub async fn follow(mut self, period: Duration) {
         let paths = self.files.iter().flat_map(|renewed| renewed.files.paths());
-        let mut folders = Folders::of(paths);
+        let mut folders = FolderWatch::of(paths);
         let mut changes = folders.changes();
         loop {
             for pause in PAUSES.map(Some).into_iter().chain([None]) {
@@ -116,7 +116,7 @@ impl Renewal {
     }
 }
 
-impl Renewed {
+impl ReloadedFiles {
     fn read(&mut self, to: Use<'_>, patience: Patience) -> bool {
         let material = self.files.material;
         match self.files.read(to) {

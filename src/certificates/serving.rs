@@ -27,12 +27,12 @@ pub type Current = watch::Receiver<Option<Arc<Served>>>;
 /// The side of [`Current`] that changes it.
 #[derive(Debug, Clone)]
 pub struct Serving {
-    parts: Arc<Mutex<Parts>>,
+    parts: Arc<Mutex<ServingParts>>,
     current: watch::Sender<Option<Arc<Served>>>,
 }
 
 #[derive(Debug, Default)]
-struct Parts {
+struct ServingParts {
     identity: Option<Identity>,
     clients: Option<Arc<dyn ClientCertVerifier>>,
 }
@@ -86,7 +86,7 @@ impl Serving {
         Ok(())
     }
 
-    fn change(&self, change: impl FnOnce(&mut Parts)) {
+    fn change(&self, change: impl FnOnce(&mut ServingParts)) {
         let mut parts = self.parts.lock().expect("no holder panics");
         change(&mut parts);
         if let Some(identity) = &parts.identity {

@@ -61,19 +61,19 @@ pub struct Cli {
 pub enum Command {
     /// Serve the admission webhook over TLS
     #[command(long_about = serve::LONG_ABOUT)]
-    Serve(Box<serve::Args>),
+    Serve(Box<serve::ServeArgs>),
     /// Show what the webhook would answer for pods in files
     #[command(long_about = review::LONG_ABOUT)]
-    Review(review::Args),
+    Review(review::ReviewArgs),
     /// Ask a podseal as an API server would, and tell whether it answers
     #[command(long_about = probe::LONG_ABOUT)]
-    Probe(probe::Args),
+    Probe(probe::ProbeArgs),
     /// List the profiles, or print one as YAML
     #[command(long_about = profiles::LONG_ABOUT)]
-    Profiles(profiles::Args),
+    Profiles(profiles::ProfilesArgs),
     /// Check default rules, and print the paths to register for them
     #[command(long_about = rules::LONG_ABOUT)]
-    Rules(rules::Args),
+    Rules(rules::RulesArgs),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  source <(podseal completions bash)")]
     Completions {

@@ -14,7 +14,7 @@ pub struct Budget(Arc<AtomicUsize>);
 const ONLY_PART: usize = 7;
 
 /// The most that a single part of a budget of `amount` can be for one caller.
-pub fn only_part(amount: usize) -> usize {
+pub fn max_single_reservation(amount: usize) -> usize {
     amount / (ONLY_PART + 1) * ONLY_PART
 }
 
@@ -22,7 +22,7 @@ pub fn only_part(amount: usize) -> usize {
 /// that is: what was taken for a review is held until nothing of it is left, even
 /// if its client has gone meanwhile.
 #[derive(Debug)]
-pub struct Taken {
+pub struct Reservation {
     left: Arc<AtomicUsize>,
     amount: usize,
     /// What one caller has taken, this included, where callers have shares.
@@ -36,8 +36,8 @@ impl Budget {
     }
 
     /// A part of it, if there is as much.
-    pub fn take(&self, amount: usize) -> Option<Taken> {
-        let mut taken = Taken {
+    pub fn take(&self, amount: usize) -> Option<Reservation> {
+        let mut taken = Reservation {
             left: Arc::clone(&self.0),
             amount: 0,
             by_caller: None,
@@ -48,8 +48,8 @@ impl Budget {
     /// A part of it that is empty yet. It grows while the caller, who holds
     /// `by_caller` in all, leaves as much free as it has; the only part that a
     /// caller has, while it leaves a seventh as much.
-    pub fn share(&self, by_caller: &Arc<AtomicUsize>) -> Taken {
-        Taken {
+    pub fn share(&self, by_caller: &Arc<AtomicUsize>) -> Reservation {
+        Reservation {
             left: Arc::clone(&self.0),
             amount: 0,
             by_caller: Some(Arc::clone(by_caller)),
@@ -62,7 +62,7 @@ impl Budget {
     }
 }
 
-impl Taken {
+impl Reservation {
     /// How much it is.
     pub fn amount(&self) -> usize {
         self.amount
@@ -71,7 +71,7 @@ impl Taken {
     /// Takes more, until it is `amount`; or nothing, if there is not as much.
     pub fn grow_to(&mut self, amount: usize) -> bool {
         let more = amount.saturating_sub(self.amount);
-        let is_taken = self.is_within_share(more)
+        let is_taken = self.is_within_caller_share(more)
             && self
                 .left
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
@@ -87,7 +87,7 @@ impl Taken {
     }
 
     /// Counts `more` for the caller, and says whether it may have that.
-    fn is_within_share(&self, more: usize) -> bool {
+    fn is_within_caller_share(&self, more: usize) -> bool {
         let Some(by_caller) = &self.by_caller else {
             return true;
         };
@@ -112,7 +112,7 @@ impl Taken {
     }
 }
 
-impl Drop for Taken {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.shrink_to(0);
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::budget::{Budget, Taken};
+use super::budget::{Budget, Reservation};
 use super::peer::Peer;
 
 /// A peer that is connected, as requests see it.
@@ -16,9 +16,9 @@ pub struct Caller {
     /// Who it is.
     pub peer: Peer,
     /// Its requests in flight.
-    pub requests: Holding,
+    pub requests: CallerShare,
     /// Its reviews that are being decided.
-    pub reviews: Holding,
+    pub reviews: CallerShare,
     /// Bytes that its reviews take.
     pub memory: Arc<AtomicUsize>,
 }
@@ -28,8 +28,8 @@ impl Caller {
     pub fn new(peer: Peer) -> Caller {
         Caller {
             peer,
-            requests: Holding::default(),
-            reviews: Holding::default(),
+            requests: CallerShare::default(),
+            reviews: CallerShare::default(),
             memory: Arc::default(),
         }
     }
@@ -37,21 +37,21 @@ impl Caller {
 
 /// How many places of a budget a caller has.
 #[derive(Debug, Default)]
-pub struct Holding(AtomicUsize);
+pub struct CallerShare(AtomicUsize);
 
 /// One place. It goes back when this is dropped.
 #[derive(Debug)]
-pub struct Place<'h> {
-    holding: &'h Holding,
-    taken: Option<Taken>,
+pub struct Permit<'h> {
+    holding: &'h CallerShare,
+    taken: Option<Reservation>,
 }
 
-impl Holding {
+impl CallerShare {
     /// One more place, if the caller leaves as many free as it has.
-    pub fn take<'h>(&'h self, places: &'h Budget) -> Option<Place<'h>> {
+    pub fn take<'h>(&'h self, places: &'h Budget) -> Option<Permit<'h>> {
         let held = self.0.fetch_add(1, Ordering::Relaxed);
         // From here on it is given back.
-        let mut place = Place {
+        let mut place = Permit {
             holding: self,
             taken: None,
         };
@@ -62,7 +62,7 @@ impl Holding {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         self.holding.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -73,14 +73,14 @@ mod tests {
     use super::*;
 
     /// All the places that a caller gets.
-    fn all<'h>(holding: &'h Holding, places: &'h Budget) -> Vec<Place<'h>> {
+    fn all<'h>(holding: &'h CallerShare, places: &'h Budget) -> Vec<Permit<'h>> {
         std::iter::from_fn(|| holding.take(places)).collect()
     }
 
     #[test]
     fn callers_take_no_more_than_they_leave_to_others() {
         let places = Budget::new(120);
-        let callers: [Holding; 4] = Default::default();
+        let callers: [CallerShare; 4] = Default::default();
         let first = all(&callers[0], &places);
         let second = all(&callers[1], &places);
         let third = all(&callers[2], &places);
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn an_only_place_is_for_whoever_comes() {
         let places = Budget::new(1);
-        let (first, second) = (Holding::default(), Holding::default());
+        let (first, second) = (CallerShare::default(), CallerShare::default());
         let place = first.take(&places).expect("there is one");
         assert!(first.take(&places).is_none() && second.take(&places).is_none());
         drop(place);

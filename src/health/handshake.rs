@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a probe did not pass.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ProbeError {
+pub(super) enum SelfProbeError {
     /// The port cannot be reached.
     #[error("the webhooks' port cannot be reached ({0})")]
     Unreachable(io::ErrorKind),
@@ -35,11 +35,11 @@ pub(super) enum ProbeError {
 pub(super) async fn probe(
     addresses: &[SocketAddr],
     leaf: &CertificateDer<'static>,
-) -> Result<(), ProbeError> {
+) -> Result<(), SelfProbeError> {
     let answer = async {
         let stream = TcpStream::connect(addresses)
             .await
-            .map_err(|error| ProbeError::Unreachable(error.kind()))?;
+            .map_err(|error| SelfProbeError::Unreachable(error.kind()))?;
         let connector = TlsConnector::from(Arc::new(client_config(leaf)));
         // Nobody looks at the name: the leaf is compared as a whole.
         let name = ServerName::IpAddress(Ipv4Addr::LOCALHOST.into());
@@ -48,8 +48,8 @@ pub(super) async fn probe(
                 .connect(name, stream)
                 .await
                 .map_err(|error| match error.get_ref() {
-                    Some(inner) if inner.is::<Error>() => ProbeError::Wrong,
-                    _ => ProbeError::Unreachable(error.kind()),
+                    Some(inner) if inner.is::<Error>() => SelfProbeError::Wrong,
+                    _ => SelfProbeError::Unreachable(error.kind()),
                 })?;
         // A server that asks for a client's certificate has proven itself by now,
         // and may break off instead of reading the farewell.
@@ -58,7 +58,7 @@ pub(super) async fn probe(
     };
     match timeout(PATIENCE, answer).await {
         Ok(answered) => answered,
-        Err(_) => Err(ProbeError::Silent),
+        Err(_) => Err(SelfProbeError::Silent),
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use crate::logging::throttle::Seldom;
+use crate::logging::throttle::LogThrottle;
 
 /// How many connections there are at once: the kubelet's, some scrapers', a
 /// curious person's.
@@ -38,7 +38,7 @@ pub async fn serve(listener: TcpListener, pages: Router) {
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER)
         .max_buf_size(16 * 1024);
-    let failures = Seldom::default();
+    let failures = LogThrottle::default();
     let mut connections = VecDeque::<AbortHandle>::with_capacity(CONNECTIONS);
     loop {
         let stream = match listener.accept().await {

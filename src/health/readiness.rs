@@ -12,18 +12,18 @@ use crate::namespaces::source::Namespaces;
 
 /// What readiness is made of. Clones share it.
 #[derive(Clone)]
-pub struct Readiness(Arc<Parts>);
+pub struct Readiness(Arc<ReadinessInputs>);
 
-struct Parts {
+struct ReadinessInputs {
     certificate: Current,
     namespaces: Namespaces,
-    self_probe: watch::Sender<Probed>,
+    self_probe: watch::Sender<SelfProbeResult>,
     stopping: watch::Sender<bool>,
 }
 
 /// What the self-probe found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Probed {
+pub enum SelfProbeResult {
     /// Nothing yet.
     NotYet,
     /// The port answers with the certificate in use.
@@ -76,10 +76,10 @@ impl Check {
 impl Readiness {
     /// Readiness that begins without a passed self-probe.
     pub fn new(certificate: Current, namespaces: Namespaces) -> Readiness {
-        Readiness(Arc::new(Parts {
+        Readiness(Arc::new(ReadinessInputs {
             certificate,
             namespaces,
-            self_probe: watch::Sender::new(Probed::NotYet),
+            self_probe: watch::Sender::new(SelfProbeResult::NotYet),
             stopping: watch::Sender::new(false),
         }))
     }
@@ -90,7 +90,7 @@ impl Readiness {
     }
 
     /// What the self-probe found last.
-    pub fn probed(&self, found: Probed) {
+    pub fn probed(&self, found: SelfProbeResult) {
         self.0.self_probe.send_replace(found);
     }
 
@@ -118,9 +118,9 @@ impl Readiness {
                 "the namespaces have not been listed yet",
             ),
             Check::SelfProbe => match &*self.0.self_probe.borrow() {
-                Probed::Passed => Ok(()),
-                Probed::NotYet => Err("the webhooks' port has not answered yet".into()),
-                Probed::Failed(why) => Err(why.clone().into()),
+                SelfProbeResult::Passed => Ok(()),
+                SelfProbeResult::NotYet => Err("the webhooks' port has not answered yet".into()),
+                SelfProbeResult::Failed(why) => Err(why.clone().into()),
             },
             Check::Shutdown => {
                 let is_stopping = *self.0.stopping.borrow();
@@ -140,8 +140,8 @@ impl Readiness {
     }
 
     /// What announces changes, from now on.
-    pub(super) fn changes(&self) -> Changes {
-        Changes {
+    pub(super) fn changes(&self) -> ReadinessChanges {
+        ReadinessChanges {
             certificate: self.0.certificate.clone(),
             self_probe: self.0.self_probe.subscribe(),
             stopping: self.0.stopping.subscribe(),
@@ -152,15 +152,15 @@ impl Readiness {
 }
 
 /// Something for each change of what the checks look at, except the time.
-pub(super) struct Changes {
+pub(super) struct ReadinessChanges {
     certificate: Current,
-    self_probe: watch::Receiver<Probed>,
+    self_probe: watch::Receiver<SelfProbeResult>,
     stopping: watch::Receiver<bool>,
     namespaces: Namespaces,
     synced: bool,
 }
 
-impl Changes {
+impl ReadinessChanges {
     /// Waits for the next change since this was made, or last returned.
     pub(super) async fn next(&mut self) {
         let synced = async {
@@ -214,11 +214,11 @@ mod tests {
         assert_eq!(readiness.check(Check::Shutdown, now), Ok(()));
 
         serving.present(identity());
-        readiness.probed(Probed::Failed("it is another's".to_owned()));
+        readiness.probed(SelfProbeResult::Failed("it is another's".to_owned()));
         assert_eq!(readiness.check(Check::Certificate, now), Ok(()));
         assert_eq!(reason(Check::SelfProbe), "it is another's");
 
-        readiness.probed(Probed::Passed);
+        readiness.probed(SelfProbeResult::Passed);
         readiness.stopping();
         assert_eq!(readiness.check(Check::SelfProbe, now), Ok(()));
         assert_eq!(reason(Check::Shutdown), "told to stop");

@@ -13,7 +13,7 @@ const TICK: Duration = Duration::from_secs(10);
 
 /// A change of readiness.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum ReadinessChange {
     /// All checks pass, for the first time.
     Ready,
     /// All checks pass again.
@@ -29,10 +29,10 @@ pub enum Change {
 pub async fn follow(
     readiness: Readiness,
     clock: impl Fn() -> SystemTime,
-    mut tell: impl FnMut(Change),
+    mut tell: impl FnMut(ReadinessChange),
 ) {
     let mut changes = readiness.changes();
-    let mut told = Told::default();
+    let mut told = ReadinessLog::default();
     loop {
         let now = clock();
         let failed = Check::ALL
@@ -58,17 +58,17 @@ pub async fn follow(
 }
 
 /// Writes changes into the log of a podseal that began to start at `start`.
-pub fn log(start: Instant) -> impl FnMut(Change) {
+pub fn log(start: Instant) -> impl FnMut(ReadinessChange) {
     move |change| match change {
-        Change::Ready => {
+        ReadinessChange::Ready => {
             let elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
             tracing::info!(elapsed_ms, "ready");
         }
-        Change::ReadyAgain => tracing::info!("ready"),
-        Change::NoLonger(check, reason) => {
+        ReadinessChange::ReadyAgain => tracing::info!("ready"),
+        ReadinessChange::NoLonger(check, reason) => {
             tracing::warn!(check = check.name(), reason = &*reason, "no longer ready");
         }
-        Change::Still(check, reason) => {
+        ReadinessChange::Still(check, reason) => {
             tracing::warn!(check = check.name(), reason = &*reason, "still not ready");
         }
     }
@@ -76,27 +76,27 @@ pub fn log(start: Instant) -> impl FnMut(Change) {
 
 /// What was told last.
 #[derive(Debug, Default)]
-struct Told {
+struct ReadinessLog {
     has_been_ready: bool,
     failed: Option<(Check, Reason)>,
 }
 
-impl Told {
+impl ReadinessLog {
     /// What there is to tell now that `failed` is the first check that fails. A
     /// podseal that was never ready is starting, which is no news.
-    fn change(&mut self, failed: Option<(Check, Reason)>) -> Option<Change> {
+    fn change(&mut self, failed: Option<(Check, Reason)>) -> Option<ReadinessChange> {
         if !self.has_been_ready {
             self.has_been_ready = failed.is_none();
-            return failed.is_none().then_some(Change::Ready);
+            return failed.is_none().then_some(ReadinessChange::Ready);
         }
         if self.failed == failed {
             return None;
         }
         let before = std::mem::replace(&mut self.failed, failed.clone());
         Some(match (before, failed) {
-            (_, None) => Change::ReadyAgain,
-            (None, Some((check, reason))) => Change::NoLonger(check, reason),
-            (Some(_), Some((check, reason))) => Change::Still(check, reason),
+            (_, None) => ReadinessChange::ReadyAgain,
+            (None, Some((check, reason))) => ReadinessChange::NoLonger(check, reason),
+            (Some(_), Some((check, reason))) => ReadinessChange::Still(check, reason),
         })
     }
 }
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
     use crate::certificates::identity::Identity;
     use crate::certificates::serving::Serving;
-    use crate::health::readiness::Probed;
+    use crate::health::readiness::SelfProbeResult;
     use crate::namespaces::file::NamespaceFile;
     use crate::namespaces::source::Namespaces;
 
@@ -127,7 +127,7 @@ mod tests {
         Identity::from_pem(chain.as_bytes(), key.as_bytes()).expect("an identity")
     }
 
-    async fn next(told: &mut mpsc::UnboundedReceiver<Change>) -> Option<Change> {
+    async fn next(told: &mut mpsc::UnboundedReceiver<ReadinessChange>) -> Option<ReadinessChange> {
         let next = tokio::time::timeout(Duration::from_secs(60), told.recv());
         next.await.expect("a change, or the end, in time")
     }
@@ -149,20 +149,20 @@ mod tests {
             move |change| tell.send(change).expect("the test listens"),
         ));
         serving.present(first.clone());
-        readiness.probed(Probed::Passed);
-        assert_eq!(next(&mut told).await, Some(Change::Ready));
+        readiness.probed(SelfProbeResult::Passed);
+        assert_eq!(next(&mut told).await, Some(ReadinessChange::Ready));
 
         // Nothing but the time says so.
         *time.lock().expect("the time") = first.not_after();
-        let expired = Change::NoLonger(Check::Certificate, EXPIRED.into());
+        let expired = ReadinessChange::NoLonger(Check::Certificate, EXPIRED.into());
         assert_eq!(next(&mut told).await, Some(expired));
 
-        readiness.probed(Probed::Failed("it is another's".to_owned()));
+        readiness.probed(SelfProbeResult::Failed("it is another's".to_owned()));
         serving.present(second);
-        let probe = Change::Still(Check::SelfProbe, "it is another's".into());
+        let probe = ReadinessChange::Still(Check::SelfProbe, "it is another's".into());
         assert_eq!(next(&mut told).await, Some(probe));
-        readiness.probed(Probed::Passed);
-        assert_eq!(next(&mut told).await, Some(Change::ReadyAgain));
+        readiness.probed(SelfProbeResult::Passed);
+        assert_eq!(next(&mut told).await, Some(ReadinessChange::ReadyAgain));
 
         readiness.stopping();
         assert_eq!(next(&mut told).await, None, "the end");
@@ -171,11 +171,14 @@ mod tests {
     #[test]
     fn what_was_never_ready_is_not_told_to_be_ready_no_longer() {
         let failed = || Some((Check::Certificate, Reason::from(EXPIRED)));
-        let mut told = Told::default();
+        let mut told = ReadinessLog::default();
         assert_eq!(told.change(failed()), None);
-        assert_eq!(told.change(None), Some(Change::Ready));
+        assert_eq!(told.change(None), Some(ReadinessChange::Ready));
         assert_eq!(told.change(None), None);
-        assert!(matches!(told.change(failed()), Some(Change::NoLonger(..))));
+        assert!(matches!(
+            told.change(failed()),
+            Some(ReadinessChange::NoLonger(..))
+        ));
         assert_eq!(told.change(failed()), None);
     }
 }

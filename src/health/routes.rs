@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::readiness::{Check, Readiness, Reason};
-use crate::live_config::current::Rules;
+use crate::live_config::current::LiveConfig;
 use crate::metrics::Metrics;
 use crate::metrics::exposition::Format;
 use admission::text::{quoted, remark};
@@ -23,17 +23,17 @@ const EXCLUDED: usize = 16;
 
 /// What the pages tell of.
 #[derive(Clone)]
-pub struct Status {
+pub struct HealthState {
     /// The checks.
     pub readiness: Readiness,
     /// What podseal decides by.
-    pub rules: Rules,
+    pub rules: LiveConfig,
     /// The figures.
     pub metrics: Arc<Metrics>,
 }
 
 /// The pages.
-pub fn router(status: Status) -> Router {
+pub fn router(status: HealthState) -> Router {
     Router::new()
         .route("/livez", get(live))
         .route("/livez/ping", get(live))
@@ -54,14 +54,14 @@ async fn live(RawQuery(query): RawQuery) -> Response {
     report("livez", &query, &[("ping", Ok(()))], None)
 }
 
-async fn ready(State(status): State<Status>, RawQuery(query): RawQuery) -> Response {
+async fn ready(State(status): State<HealthState>, RawQuery(query): RawQuery) -> Response {
     let query = Query::parse(query.as_deref().unwrap_or_default());
     let now = SystemTime::now();
     let checks = Check::ALL.map(|check| (check.name(), status.readiness.check(check, now)));
     report("readyz", &query, &checks, status.rules.problem())
 }
 
-async fn ready_in_one(State(status): State<Status>, Path(name): Path<String>) -> Response {
+async fn ready_in_one(State(status): State<HealthState>, Path(name): Path<String>) -> Response {
     let Some(check) = Check::from_name(&name) else {
         let names = Check::ALL.map(Check::name).join(", ");
         let text = format!("there is no such check; there are {names}\n");
@@ -76,7 +76,7 @@ async fn ready_in_one(State(status): State<Status>, Path(name): Path<String>) ->
     }
 }
 
-async fn metrics(State(status): State<Status>, headers: HeaderMap) -> Response {
+async fn metrics(State(status): State<HealthState>, headers: HeaderMap) -> Response {
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
     let format = Format::accepted(accept.unwrap_or_default());
     let text = status.metrics.exposition(format);

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::handshake::{ProbeError, probe};
-use super::readiness::{Probed, Readiness};
+use super::handshake::{SelfProbeError, probe};
+use super::readiness::{Readiness, SelfProbeResult};
 use crate::certificates::serving::Current;
 
 /// The pause after the first failure, and the longest; each is twice the last.
@@ -42,12 +42,12 @@ pub async fn follow(address: SocketAddr, mut certificate: Current, readiness: Re
             }
             let Err(error) = found else {
                 has_passed = true;
-                readiness.probed(Probed::Passed);
+                readiness.probed(SelfProbeResult::Passed);
                 break;
             };
             let reason = error.to_string();
-            if !has_passed || matches!(error, ProbeError::Wrong) {
-                readiness.probed(Probed::Failed(reason.clone()));
+            if !has_passed || matches!(error, SelfProbeError::Wrong) {
+                readiness.probed(SelfProbeResult::Failed(reason.clone()));
             }
             if told != reason {
                 tracing::warn!(reason, "the self-probe failed; it is tried until it passes");

@@ -27,7 +27,7 @@ const SCALAR: usize = 32;
 
 /// Why an answer cannot be read to its end.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unread {
+pub(crate) enum StreamError {
     #[error("the API server sent nothing for too long")]
     Stalled,
     #[error("the connection broke")]
@@ -62,7 +62,7 @@ pub(crate) struct Members {
 }
 
 /// A string: none, where it is longer than what is asked for.
-pub(crate) type Kept = Option<String>;
+pub(crate) type BoundedText = Option<String>;
 
 impl JsonStream {
     /// Reads `chunks`, each of which may take as long as `patience`.
@@ -94,7 +94,7 @@ impl JsonStream {
     }
 
     /// Waits for the next value; false, where the answer ends instead.
-    pub(crate) async fn begins(&mut self) -> Result<bool, Unread> {
+    pub(crate) async fn begins(&mut self) -> Result<bool, StreamError> {
         loop {
             let space = self
                 .chunk
@@ -112,19 +112,19 @@ impl JsonStream {
     }
 
     /// Enters an object. One that is `null` has no members.
-    pub(crate) async fn object(&mut self) -> Result<Members, Unread> {
+    pub(crate) async fn object(&mut self) -> Result<Members, StreamError> {
         self.enter(b'{', b'}').await
     }
 
     /// Enters an array, likewise.
-    pub(crate) async fn array(&mut self) -> Result<Members, Unread> {
+    pub(crate) async fn array(&mut self) -> Result<Members, StreamError> {
         self.enter(b'[', b']').await
     }
 
-    async fn enter(&mut self, open: u8, close: u8) -> Result<Members, Unread> {
+    async fn enter(&mut self, open: u8, close: u8) -> Result<Members, StreamError> {
         let none = self.is_null().await?;
         if !none && self.next_byte().await? != open {
-            return Err(Unread::Invalid("an object or an array is missing"));
+            return Err(StreamError::Invalid("an object or an array is missing"));
         }
         Ok(Members {
             close,
@@ -134,7 +134,7 @@ impl JsonStream {
     }
 
     /// Whether there is another member. Its value has to be read or skipped then.
-    pub(crate) async fn has_next(&mut self, members: &mut Members) -> Result<bool, Unread> {
+    pub(crate) async fn has_next(&mut self, members: &mut Members) -> Result<bool, StreamError> {
         if members.none {
             return Ok(false);
         }
@@ -151,7 +151,7 @@ impl JsonStream {
                 self.consume(1);
                 Ok(true)
             }
-            (false, _) => Err(Unread::Invalid("a comma is missing")),
+            (false, _) => Err(StreamError::Invalid("a comma is missing")),
         }
     }
 
@@ -160,20 +160,20 @@ impl JsonStream {
     pub(crate) async fn next_key(
         &mut self,
         members: &mut Members,
-    ) -> Result<Option<String>, Unread> {
+    ) -> Result<Option<String>, StreamError> {
         if !self.has_next(members).await? {
             return Ok(None);
         }
         let key = self.string(KEY).await?.unwrap_or_default();
         match self.next_byte().await? {
             b':' => Ok(Some(key)),
-            _ => Err(Unread::Invalid("a colon is missing")),
+            _ => Err(StreamError::Invalid("a colon is missing")),
         }
     }
 
     /// A string of at most `most` bytes; `null` is an empty one, as it is for the
     /// API server.
-    pub(crate) async fn text(&mut self, most: usize) -> Result<Kept, Unread> {
+    pub(crate) async fn text(&mut self, most: usize) -> Result<BoundedText, StreamError> {
         if self.is_null().await? {
             return Ok(Some(String::new()));
         }
@@ -181,14 +181,14 @@ impl JsonStream {
     }
 
     /// A string that no honest answer has longer than `most`.
-    pub(crate) async fn short_text(&mut self, most: usize) -> Result<String, Unread> {
+    pub(crate) async fn short_text(&mut self, most: usize) -> Result<String, StreamError> {
         let text = self.text(most).await?;
-        text.ok_or(Unread::Invalid("a value is too long"))
+        text.ok_or(StreamError::Invalid("a value is too long"))
     }
 
-    async fn string(&mut self, most: usize) -> Result<Kept, Unread> {
+    async fn string(&mut self, most: usize) -> Result<BoundedText, StreamError> {
         if self.next_byte().await? != b'"' {
-            return Err(Unread::Invalid("a string is missing"));
+            return Err(StreamError::Invalid("a string is missing"));
         }
         // As JSON writes it, a byte takes up to six.
         let most_raw = most * 6 + 2;
@@ -205,12 +205,12 @@ impl JsonStream {
             }
             self.consume(consumed);
         }
-        let text: Kept = raw.map(|raw| parsed(&raw)).transpose()?;
+        let text: BoundedText = raw.map(|raw| parsed(&raw)).transpose()?;
         Ok(text.filter(|text| text.len() <= most))
     }
 
     /// A number.
-    pub(crate) async fn number(&mut self) -> Result<u16, Unread> {
+    pub(crate) async fn number(&mut self) -> Result<u16, StreamError> {
         self.peek().await?;
         let mut raw = Vec::new();
         loop {
@@ -219,7 +219,7 @@ impl JsonStream {
             let is_part = |byte: &&u8| !is_space(**byte) && !matches!(byte, b',' | b']' | b'}');
             let part = self.chunk.iter().take_while(is_part).count();
             if raw.len() + part > SCALAR {
-                return Err(Unread::Invalid("a value is too long"));
+                return Err(StreamError::Invalid("a value is too long"));
             }
             raw.extend_from_slice(&self.chunk[..part]);
             self.consume(part);
@@ -230,7 +230,7 @@ impl JsonStream {
     }
 
     /// Skips a value, however long it is and however deep.
-    pub(crate) async fn skip(&mut self) -> Result<(), Unread> {
+    pub(crate) async fn skip(&mut self) -> Result<(), StreamError> {
         let mut scan = match self.peek().await? {
             b'"' => {
                 self.consume(1);
@@ -238,7 +238,7 @@ impl JsonStream {
             }
             b'{' | b'[' => Scan::default(),
             b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => return self.skip_word().await,
-            _ => return Err(Unread::Invalid("a value is missing")),
+            _ => return Err(StreamError::Invalid("a value is missing")),
         };
         let mut ended = false;
         while !ended {
@@ -250,7 +250,7 @@ impl JsonStream {
         Ok(())
     }
 
-    async fn skip_word(&mut self) -> Result<(), Unread> {
+    async fn skip_word(&mut self) -> Result<(), StreamError> {
         loop {
             self.filled().await?;
             let is_part =
@@ -263,7 +263,7 @@ impl JsonStream {
         }
     }
 
-    async fn is_null(&mut self) -> Result<bool, Unread> {
+    async fn is_null(&mut self) -> Result<bool, StreamError> {
         let null = self.peek().await? == b'n';
         if null {
             self.skip_word().await?;
@@ -272,7 +272,7 @@ impl JsonStream {
     }
 
     /// The next byte that is no space, which stays.
-    async fn peek(&mut self) -> Result<u8, Unread> {
+    async fn peek(&mut self) -> Result<u8, StreamError> {
         loop {
             self.filled().await?;
             let space = |byte: &&u8| is_space(**byte) && !(self.one_line && **byte == b'\n');
@@ -280,13 +280,13 @@ impl JsonStream {
             self.consume(spaces);
             match self.chunk.first() {
                 None => {}
-                Some(b'\n') => return Err(Unread::Invalid("a line ends within a value")),
+                Some(b'\n') => return Err(StreamError::Invalid("a line ends within a value")),
                 Some(byte) => return Ok(*byte),
             }
         }
     }
 
-    async fn next_byte(&mut self) -> Result<u8, Unread> {
+    async fn next_byte(&mut self) -> Result<u8, StreamError> {
         let byte = self.peek().await?;
         self.consume(1);
         Ok(byte)
@@ -298,20 +298,20 @@ impl JsonStream {
     }
 
     /// Waits until there are bytes, which there must be.
-    async fn filled(&mut self) -> Result<(), Unread> {
+    async fn filled(&mut self) -> Result<(), StreamError> {
         match self.fill().await? {
             true => Ok(()),
-            false => Err(Unread::Cut),
+            false => Err(StreamError::Cut),
         }
     }
 
-    async fn fill(&mut self) -> Result<bool, Unread> {
+    async fn fill(&mut self) -> Result<bool, StreamError> {
         while self.chunk.is_empty() {
             let chunk = timeout(self.patience, self.chunks.next()).await;
-            match chunk.map_err(|_| Unread::Stalled)? {
+            match chunk.map_err(|_| StreamError::Stalled)? {
                 None => return Ok(false),
                 Some(Ok(chunk)) => self.chunk = chunk,
-                Some(Err(error)) => return Err(Unread::Connection(io::Error::other(error))),
+                Some(Err(error)) => return Err(StreamError::Connection(io::Error::other(error))),
             }
         }
         Ok(true)
@@ -338,11 +338,11 @@ impl Scan {
 
     /// Goes through `chunk`: how much of it belongs to the value, and whether that
     /// ends there.
-    fn run(&mut self, chunk: &[u8], one_line: bool) -> Result<(usize, bool), Unread> {
+    fn run(&mut self, chunk: &[u8], one_line: bool) -> Result<(usize, bool), StreamError> {
         for (index, byte) in chunk.iter().enumerate() {
             if self.in_string {
                 match *byte {
-                    0..0x20 => return Err(Unread::Invalid("a line ends within a string")),
+                    0..0x20 => return Err(StreamError::Invalid("a line ends within a string")),
                     _ if self.escaped => self.escaped = false,
                     b'\\' => self.escaped = true,
                     b'"' => self.in_string = false,
@@ -354,7 +354,7 @@ impl Scan {
                     b'{' | b'[' => self.depth += 1,
                     b'}' | b']' => self.depth -= 1,
                     b'\n' if one_line => {
-                        return Err(Unread::Invalid("a line ends within a value"));
+                        return Err(StreamError::Invalid("a line ends within a value"));
                     }
                     _ => {}
                 }
@@ -371,6 +371,6 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-fn parsed<T: DeserializeOwned>(raw: &[u8]) -> Result<T, Unread> {
-    serde_json::from_slice(raw).map_err(|_| Unread::Invalid("a value is no JSON of its kind"))
+fn parsed<T: DeserializeOwned>(raw: &[u8]) -> Result<T, StreamError> {
+    serde_json::from_slice(raw).map_err(|_| StreamError::Invalid("a value is no JSON of its kind"))
 }

@@ -12,10 +12,10 @@ use admission::profile::Profiles;
 
 /// What holds for all namespaces. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Rules(Arc<Parts>);
+pub struct LiveConfig(Arc<LiveConfigState>);
 
 #[derive(Debug)]
-struct Parts {
+struct LiveConfigState {
     profiles: ArcSwap<Profiles>,
     defaults: Defaults,
     /// Of the file that the defaults were read from, if there is one.
@@ -26,7 +26,7 @@ struct Parts {
     problem: watch::Sender<Option<String>>,
 }
 
-impl Rules {
+impl LiveConfig {
     /// These profiles, until others come; the rest for good. The digest is that of
     /// the file that the defaults were read from.
     pub fn new(
@@ -35,8 +35,8 @@ impl Rules {
         digest: Option<RulesDigest>,
         require_runner: bool,
         ignore_user_namespaces: bool,
-    ) -> Rules {
-        Rules(Arc::new(Parts {
+    ) -> LiveConfig {
+        LiveConfig(Arc::new(LiveConfigState {
             profiles: ArcSwap::from_pointee(profiles),
             defaults,
             digest,
@@ -47,8 +47,8 @@ impl Rules {
     }
 
     /// The built-in profiles, and nothing else.
-    pub fn built_in() -> Rules {
-        Rules::new(
+    pub fn built_in() -> LiveConfig {
+        LiveConfig::new(
             Profiles::built_in().clone(),
             Defaults::default(),
             None,

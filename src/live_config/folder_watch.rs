@@ -19,26 +19,26 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// nothing has changed for so long.
 const QUIET: Duration = Duration::from_millis(50);
 /// Somebody who keeps writing is not waited for longer than this.
-const RESTLESS: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Watched folders.
 #[derive(Debug)]
-pub(crate) struct Folders {
+pub(crate) struct FolderWatch {
     folders: BTreeSet<PathBuf>,
     watcher: Option<RecommendedWatcher>,
     changed: watch::Sender<()>,
     has_told: bool,
 }
 
-impl Folders {
-    /// The folders of `files`; watched from the first [`Folders::renew`] on.
-    pub(crate) fn of<'f>(files: impl Iterator<Item = &'f Path>) -> Folders {
+impl FolderWatch {
+    /// The folders of `files`; watched from the first [`FolderWatch::renew`] on.
+    pub(crate) fn of<'f>(files: impl Iterator<Item = &'f Path>) -> FolderWatch {
         let folder = |file: &Path| {
             // Fails where there is no current folder, and no relative path then.
             let file = std::path::absolute(file).unwrap_or(file.to_owned());
             file.parent().map(Path::to_owned)
         };
-        Folders {
+        FolderWatch {
             folders: files.filter_map(folder).collect(),
             watcher: None,
             changed: watch::Sender::new(()),
@@ -114,8 +114,8 @@ fn is_relevant(event: &notify::Result<Event>, folders: &BTreeSet<PathBuf>) -> bo
         EventKind::Access(_) => return false,
         _ => {}
     }
-    let is_ours = |path: &PathBuf| folders.iter().any(|folder| path.starts_with(folder));
-    event.need_rescan() || event.paths.iter().any(is_ours)
+    let is_watched = |path: &PathBuf| folders.iter().any(|folder| path.starts_with(folder));
+    event.need_rescan() || event.paths.iter().any(is_watched)
 }
 
 /// Waits for a change, and until it is over; no longer than `most`.
@@ -123,7 +123,7 @@ pub(crate) async fn settled(changes: &mut watch::Receiver<()>, most: Duration) {
     if timeout(most, changes.changed()).await.is_err() {
         return;
     }
-    let end = Instant::now() + RESTLESS;
+    let end = Instant::now() + LONGEST_WAIT;
     while timeout_at(end.min(Instant::now() + QUIET), changes.changed())
         .await
         .is_ok()

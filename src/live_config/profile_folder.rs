@@ -14,13 +14,13 @@ const FILES: usize = 1000;
 
 /// A folder of profiles.
 #[derive(Debug, Clone)]
-pub struct Folder {
+pub struct ProfileFolder {
     path: PathBuf,
 }
 
 /// Why a folder gives no profiles.
 #[derive(Debug, thiserror::Error)]
-pub enum FolderError {
+pub enum ProfileFolderError {
     /// It cannot be read.
     #[error("cannot read {path}: {error}")]
     Unreadable {
@@ -60,10 +60,10 @@ fn lines(remarks: &[Remark]) -> String {
     lines.join("\n")
 }
 
-impl Folder {
+impl ProfileFolder {
     /// The folder at `path`.
-    pub fn new(path: impl Into<PathBuf>) -> Folder {
-        Folder { path: path.into() }
+    pub fn new(path: impl Into<PathBuf>) -> ProfileFolder {
+        ProfileFolder { path: path.into() }
     }
 
     /// Where it is.
@@ -76,10 +76,10 @@ impl Folder {
     ///
     /// # Errors
     /// When the folder or a file cannot be read.
-    pub fn files(&self) -> Result<Vec<ProfileFile>, FolderError> {
+    pub fn files(&self) -> Result<Vec<ProfileFile>, ProfileFolderError> {
         let unreadable = |path: &Path| {
             let path = path.display().to_string();
-            |error| FolderError::Unreadable { path, error }
+            |error| ProfileFolderError::Unreadable { path, error }
         };
         // A ConfigMap's volume changes as a whole, by a link: whoever follows it for
         // each file may read some of one version and some of the next.
@@ -121,8 +121,8 @@ impl Folder {
     ///
     /// # Errors
     /// When one of them cannot be used.
-    pub fn parse(files: &[ProfileFile]) -> Result<(Profiles, Vec<Remark>), FolderError> {
-        files::read(files).map_err(FolderError::Wrong)
+    pub fn parse(files: &[ProfileFile]) -> Result<(Profiles, Vec<Remark>), ProfileFolderError> {
+        files::read(files).map_err(ProfileFolderError::Wrong)
     }
 }
 
@@ -138,10 +138,10 @@ fn whole(file: String, told: String) -> Remark {
     }
 }
 
-impl FolderError {
+impl ProfileFolderError {
     /// The first of what is wrong, and how much more there is: a line.
     pub fn first(&self) -> String {
-        let FolderError::Wrong(remarks) = self else {
+        let ProfileFolderError::Wrong(remarks) = self else {
             return self.to_string();
         };
         let mut errors = remarks
@@ -158,11 +158,11 @@ impl FolderError {
     /// Each of what is wrong.
     pub fn remarks(self) -> Vec<Remark> {
         match self {
-            FolderError::Wrong(remarks) => remarks,
-            FolderError::Unreadable { path, error } => {
+            ProfileFolderError::Wrong(remarks) => remarks,
+            ProfileFolderError::Unreadable { path, error } => {
                 vec![whole(path, format!("cannot be read: {error}"))]
             }
-            FolderError::Missing(told) => vec![whole("the folder".to_owned(), told)],
+            ProfileFolderError::Missing(told) => vec![whole("the folder".to_owned(), told)],
         }
     }
 }

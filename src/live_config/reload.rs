@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use super::current::Rules;
-use super::folder_watch::{Folders, settled};
-use super::profile_folder::{Folder, FolderError};
-use crate::metrics::profiles::Profiles as Figures;
+use super::current::LiveConfig;
+use super::folder_watch::{FolderWatch, settled};
+use super::profile_folder::{ProfileFolder, ProfileFolderError};
+use crate::metrics::profiles::ProfileMetrics;
 use admission::profile::files::ProfileFile;
 
 /// How long after a change a folder that cannot be used is read once more: it
@@ -21,18 +21,23 @@ const PAUSES: [Duration; 3] = [
 ];
 
 /// Keeps the profiles as their folder has them.
-pub struct Renewal {
-    folder: Folder,
-    rules: Rules,
-    figures: Figures,
+pub struct ProfileReload {
+    folder: ProfileFolder,
+    rules: LiveConfig,
+    figures: ProfileMetrics,
     /// What the profiles in use were read from.
     used: Vec<ProfileFile>,
 }
 
-impl Renewal {
+impl ProfileReload {
     /// Of a folder whose `used` files gave the profiles in `rules`.
-    pub fn new(folder: Folder, used: Vec<ProfileFile>, rules: Rules, figures: Figures) -> Renewal {
-        Renewal {
+    pub fn new(
+        folder: ProfileFolder,
+        used: Vec<ProfileFile>,
+        rules: LiveConfig,
+        figures: ProfileMetrics,
+    ) -> ProfileReload {
+        ProfileReload {
             folder,
             rules,
             figures,
@@ -43,7 +48,7 @@ impl Renewal {
     /// Reads them whenever the folder changes, and after each `period`.
     pub async fn follow(mut self, period: Duration) {
         let inside = self.folder.path().join("profile.yaml");
-        let mut folders = Folders::of([inside.as_path()].into_iter());
+        let mut folders = FolderWatch::of([inside.as_path()].into_iter());
         let mut changes = folders.changes();
         loop {
             for pause in PAUSES.map(Some).into_iter().chain([None]) {
@@ -77,9 +82,9 @@ impl Renewal {
             return true;
         }
         let read = files.and_then(|files| {
-            let (profiles, remarks) = Folder::parse(&files)?;
+            let (profiles, remarks) = ProfileFolder::parse(&files)?;
             match self.rules.defaults().problem_with(&profiles) {
-                Some(problem) => Err(FolderError::Missing(problem)),
+                Some(problem) => Err(ProfileFolderError::Missing(problem)),
                 None => Ok((files, profiles, remarks)),
             }
         });

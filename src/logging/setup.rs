@@ -40,7 +40,7 @@ pub fn start(json: bool, level: LevelFilter) {
     let remark = filter_fn(|metadata| metadata.target() != TARGET);
     let registry = tracing_subscriber::registry()
         .with(filter)
-        .with(Records { json });
+        .with(AuditRecordLayer { json });
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     if json {
         let log = log
@@ -58,21 +58,21 @@ pub fn start(json: bool, level: LevelFilter) {
     }
 }
 
-struct Records {
+struct AuditRecordLayer {
     json: bool,
 }
 
-impl<S: Subscriber> Layer<S> for Records {
+impl<S: Subscriber> Layer<S> for AuditRecordLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         if event.metadata().target() != TARGET {
             return;
         }
-        let mut record = Record(String::new());
+        let mut record = RecordField(String::new());
         event.record(&mut record);
         let mut line = if self.json {
             record.0
         } else {
-            human(&record.0)
+            text_line(&record.0)
         };
         line.push('\n');
         // Nobody is left to tell when standard error is closed.
@@ -80,9 +80,9 @@ impl<S: Subscriber> Layer<S> for Records {
     }
 }
 
-struct Record(String);
+struct RecordField(String);
 
-impl Visit for Record {
+impl Visit for RecordField {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "record" {
             // With its line's end.
@@ -95,7 +95,7 @@ impl Visit for Record {
 }
 
 /// A record in a line for a person.
-fn human(record: &str) -> String {
+fn text_line(record: &str) -> String {
     let record: Value = serde_json::from_str(record).unwrap_or_default();
     let text = |key: &str| record[key].as_str().unwrap_or_default();
     let changes = record["changes"].as_array();

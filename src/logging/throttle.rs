@@ -9,16 +9,16 @@ const EVERY: Duration = Duration::from_secs(5);
 
 /// Lets one line in five seconds through, and counts the others.
 #[derive(Debug)]
-pub struct Seldom {
+pub struct LogThrottle {
     start: Instant,
     /// When the next may pass, in milliseconds since the start.
     next: AtomicU64,
     suppressed: AtomicU64,
 }
 
-impl Default for Seldom {
-    fn default() -> Seldom {
-        Seldom {
+impl Default for LogThrottle {
+    fn default() -> LogThrottle {
+        LogThrottle {
             start: Instant::now(),
             next: AtomicU64::new(0),
             suppressed: AtomicU64::new(0),
@@ -26,7 +26,7 @@ impl Default for Seldom {
     }
 }
 
-impl Seldom {
+impl LogThrottle {
     /// Whether a line may be written now; and if so, how many were suppressed
     /// since the last one.
     pub fn pass(&self) -> Option<u64> {
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn one_line_in_a_while_tells_how_many_it_stands_for() {
-        let seldom = Seldom::default();
+        let seldom = LogThrottle::default();
         let times = [0, 1, 4, 5, 6, 20].map(Duration::from_secs);
         let passed = times.map(|time| seldom.pass_at(time));
         assert_eq!(passed, [Some(0), None, None, Some(2), None, Some(1)]);

@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::label::{Label, label};
-use super::series::{Counters, Moments, unix_seconds};
+use super::series::{Counters, Timestamps, unix_seconds};
 
 label! {
     /// An authority whose certificate can expire.
@@ -62,15 +62,15 @@ label! {
 
 /// The figures of certificates.
 #[derive(Debug, Clone, Default)]
-pub struct Certificates {
-    authorities: Moments<(Authority,)>,
+pub struct CertificateMetrics {
+    authorities: Timestamps<(Authority,)>,
     reloads: Counters<(Material, Reload)>,
-    failing: Failing,
+    failing: ReloadFailing,
     upkeep: Counters<(Upkeep,)>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Failing([Gauge; Material::ALL.len()]);
+struct ReloadFailing([Gauge; Material::ALL.len()]);
 
 /// Reads when the serving certificate expires, so that there is no copy to keep
 /// in step.
@@ -82,12 +82,12 @@ impl<F> fmt::Debug for Expiry<F> {
     }
 }
 
-impl Certificates {
+impl CertificateMetrics {
     pub(super) fn register(
         registry: &mut Registry,
         expiry: impl Fn() -> Option<SystemTime> + Send + Sync + 'static,
-    ) -> Certificates {
-        let certificates = Certificates::default();
+    ) -> CertificateMetrics {
+        let certificates = CertificateMetrics::default();
         registry.register(
             "certificate_expiry_timestamp_seconds",
             "When the serving certificate expires; absent while there is none",
@@ -122,12 +122,12 @@ impl Certificates {
     }
 
     /// The upkeep of a self-managed certificate did this.
-    pub fn keeps(&self, what: Upkeep) {
+    pub fn count_upkeep(&self, what: Upkeep) {
         self.upkeep.count((what,));
     }
 
     /// How often it did.
-    pub fn kept(&self, what: Upkeep) -> u64 {
+    pub fn upkeep_count(&self, what: Upkeep) -> u64 {
         self.upkeep.get((what,))
     }
 
@@ -149,7 +149,7 @@ impl Certificates {
     }
 }
 
-impl EncodeMetric for Failing {
+impl EncodeMetric for ReloadFailing {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         for (material, gauge) in Material::ALL.iter().zip(&self.0) {
             let labels = [(Material::NAME, material.value())];

@@ -11,7 +11,7 @@ use super::series::Counters;
 
 label! {
     /// Why a connection ended.
-    Closed = "reason" {
+    CloseReason = "reason" {
         /// The client closed it, or the network did.
         Peer = "peer",
         /// It was as old as a connection may get.
@@ -56,18 +56,18 @@ label! {
 
 /// The figures of connections.
 #[derive(Debug, Clone)]
-pub struct Connections {
+pub struct ConnectionMetrics {
     open: Gauge,
     opened: Counter,
-    closed: Counters<(Closed,)>,
+    closed: Counters<(CloseReason,)>,
     handshake_failures: Counters<(HandshakeFailure,)>,
 }
 
 /// An open connection, until it is dropped.
 #[derive(Debug)]
-pub struct Open {
-    connections: Connections,
-    reason: Closed,
+pub struct OpenConnection {
+    connections: ConnectionMetrics,
+    reason: CloseReason,
 }
 
 impl HandshakeFailure {
@@ -93,9 +93,9 @@ impl HandshakeFailure {
     }
 }
 
-impl Connections {
-    pub(super) fn register(registry: &mut Registry) -> Connections {
-        let connections = Connections {
+impl ConnectionMetrics {
+    pub(super) fn register(registry: &mut Registry) -> ConnectionMetrics {
+        let connections = ConnectionMetrics {
             open: Gauge::default(),
             opened: Counter::default(),
             closed: Counters::default(),
@@ -125,12 +125,12 @@ impl Connections {
     }
 
     /// A connection was accepted; it is open until what this returns is dropped.
-    pub fn opened(&self) -> Open {
+    pub fn opened(&self) -> OpenConnection {
         self.open.inc();
         self.opened.inc();
-        Open {
+        OpenConnection {
             connections: self.clone(),
-            reason: Closed::Peer,
+            reason: CloseReason::Peer,
         }
     }
 
@@ -140,15 +140,15 @@ impl Connections {
     }
 }
 
-impl Open {
+impl OpenConnection {
     /// The connection ends, or is about to, and this is why. Unless somebody
     /// says so, the peer ended it.
-    pub fn closes(&mut self, why: Closed) {
+    pub fn closes(&mut self, why: CloseReason) {
         self.reason = why;
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.connections.open.dec();
         self.connections.closed.count((self.reason,));
@@ -163,18 +163,18 @@ mod tests {
 
     #[test]
     fn a_connection_is_open_until_it_is_dropped_and_then_counted_with_its_reason() {
-        let connections = Connections::register(&mut Registry::default());
+        let connections = ConnectionMetrics::register(&mut Registry::default());
         let (peer, mut aged) = (connections.opened(), connections.opened());
         assert_eq!((connections.open.get(), connections.opened.get()), (2, 2));
-        aged.closes(Closed::Age);
+        aged.closes(CloseReason::Age);
         drop((peer, aged));
         assert_eq!((connections.open.get(), connections.opened.get()), (0, 2));
         let closed = |why| connections.closed.get((why,));
         assert_eq!(
             (
-                closed(Closed::Peer),
-                closed(Closed::Age),
-                closed(Closed::Drain)
+                closed(CloseReason::Peer),
+                closed(CloseReason::Age),
+                closed(CloseReason::Drain)
             ),
             (1, 1, 0)
         );

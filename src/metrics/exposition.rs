@@ -31,7 +31,7 @@ impl Format {
     /// at help more than a 406.
     pub fn accepted(accept: &str) -> Format {
         let wanted = |format| {
-            let offers = accept.split(',').filter_map(Offer::parse);
+            let offers = accept.split(',').filter_map(AcceptedMedia::parse);
             let fitting = offers.filter(|offer| offer.fits(format));
             fitting.map(|offer| offer.quality).max().unwrap_or(0)
         };
@@ -44,17 +44,17 @@ impl Format {
 }
 
 /// One of the media types in `Accept`.
-struct Offer<'a> {
+struct AcceptedMedia<'a> {
     media: &'a str,
     version: Option<&'a str>,
     /// In thousandths, which is all that HTTP allows.
     quality: u32,
 }
 
-impl<'a> Offer<'a> {
-    fn parse(text: &'a str) -> Option<Offer<'a>> {
+impl<'a> AcceptedMedia<'a> {
+    fn parse(text: &'a str) -> Option<AcceptedMedia<'a>> {
         let mut parts = text.split(';').map(str::trim);
-        let mut offer = Offer {
+        let mut offer = AcceptedMedia {
             media: parts.next()?,
             version: None,
             quality: 1000,

@@ -29,25 +29,26 @@ use prometheus_client::encoding::text;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use self::certificates::Certificates;
-use self::connections::Connections;
+use self::certificates::CertificateMetrics;
+use self::connections::ConnectionMetrics;
 use self::exposition::{Format, into_prometheus};
 use self::namespaces::{CacheState, LookUps};
 use self::process::ThisProcess;
-use self::requests::Requests;
+use self::profiles::ProfileMetrics;
+use self::requests::RequestMetrics;
 use admission::profile::Profiles;
 
 /// Everything that is counted.
 #[derive(Debug)]
 pub struct Metrics {
     /// Requests, and what was decided.
-    pub requests: Requests,
+    pub requests: RequestMetrics,
     /// Connections and handshakes.
-    pub connections: Connections,
+    pub connections: ConnectionMetrics,
     /// Certificates and their files.
-    pub certificates: Certificates,
+    pub certificates: CertificateMetrics,
     /// Profiles and their files.
-    pub profiles: profiles::Profiles,
+    pub profiles: ProfileMetrics,
     /// Look-ups of namespaces.
     pub look_ups: LookUps,
     registry: Registry,
@@ -68,13 +69,13 @@ impl Metrics {
         ];
         registry.register("build", "The running build", Info::new(build));
         let (requests, connections) = (
-            Requests::register(registry, profiles),
-            Connections::register(registry),
+            RequestMetrics::register(registry, profiles),
+            ConnectionMetrics::register(registry),
         );
-        let certificates = Certificates::register(registry, expiry);
+        let certificates = CertificateMetrics::register(registry, expiry);
         let by_name = requests.changes.clone();
         let registry = all.sub_registry_with_prefix("podseal");
-        let of_profiles = profiles::Profiles::register(registry, by_name);
+        let of_profiles = ProfileMetrics::register(registry, by_name);
         let look_ups = namespaces::register_look_ups(registry);
         all.register_collector(Box::new(ThisProcess::new()));
         Metrics {
@@ -108,7 +109,7 @@ mod tests {
     use std::time::Duration;
 
     use super::certificates::{Authority, Material};
-    use super::connections::{Closed, HandshakeFailure};
+    use super::connections::{CloseReason, HandshakeFailure};
     use super::requests::{Refused, Shed};
     use super::*;
 
@@ -135,7 +136,7 @@ mod tests {
         metrics.requests.shed(Shed::Memory);
         metrics.requests.refused(Refused::Truncated);
         let in_flight = (metrics.requests.begin(), metrics.requests.begin());
-        metrics.connections.opened().closes(Closed::Drain);
+        metrics.connections.opened().closes(CloseReason::Drain);
         let open = metrics.connections.opened();
         let failure = HandshakeFailure::PeerAlert;
         metrics.connections.handshake_failed(failure);

@@ -4,20 +4,20 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::certificates::Reload;
-use super::series::{Counters, Named};
+use super::series::{Counters, NamedCounters};
 
 /// The figures of profiles.
 #[derive(Debug, Clone)]
-pub struct Profiles {
-    by_name: Named,
+pub struct ProfileMetrics {
+    by_name: NamedCounters,
     reloads: Counters<(Reload,)>,
     failing: Gauge,
 }
 
-impl Profiles {
+impl ProfileMetrics {
     /// The figures, beside those that are kept `by_name`.
-    pub(super) fn register(registry: &mut Registry, by_name: Named) -> Profiles {
-        let profiles = Profiles {
+    pub(super) fn register(registry: &mut Registry, by_name: NamedCounters) -> ProfileMetrics {
+        let profiles = ProfileMetrics {
             by_name,
             reloads: Counters::default(),
             failing: Gauge::default(),

@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 
 use super::durations::Durations;
 use super::label::label;
-use super::series::{Counters, Named};
+use super::series::{Counters, NamedCounters};
 use admission::pod_security::{Family, Level};
 use admission::policy::Mode;
 use admission::profile::Profiles;
@@ -71,11 +71,11 @@ label! {
 
 /// The figures of requests.
 #[derive(Debug)]
-pub struct Requests {
+pub struct RequestMetrics {
     decided: Counters<(Webhook, Operation, Verdict, Mode)>,
     durations: Durations<(Webhook,)>,
     violations: Counters<(Family, Level)>,
-    pub(super) changes: Named,
+    pub(super) changes: NamedCounters,
     refused: Counters<(Refused,)>,
     shed: Counters<(Shed,)>,
     in_flight: Gauge,
@@ -83,7 +83,7 @@ pub struct Requests {
 
 /// A request in flight, until it is dropped.
 #[derive(Debug)]
-pub struct InFlight<'m>(&'m Gauge);
+pub struct RequestInProgress<'m>(&'m Gauge);
 
 impl Operation {
     /// The operation that a review names.
@@ -106,14 +106,14 @@ impl Verdict {
     }
 }
 
-impl Requests {
-    pub(super) fn register(registry: &mut Registry, profiles: &Profiles) -> Requests {
+impl RequestMetrics {
+    pub(super) fn register(registry: &mut Registry, profiles: &Profiles) -> RequestMetrics {
         let names = profiles.iter().map(|profile| profile.name.clone());
-        let requests = Requests {
+        let requests = RequestMetrics {
             decided: Counters::default(),
             durations: Durations::default(),
             violations: Counters::default(),
-            changes: Named::new("profile", names),
+            changes: NamedCounters::new("profile", names),
             refused: Counters::default(),
             shed: Counters::default(),
             in_flight: Gauge::default(),
@@ -159,9 +159,9 @@ impl Requests {
     }
 
     /// A request has come; it is in flight until what this returns is dropped.
-    pub fn begin(&self) -> InFlight<'_> {
+    pub fn begin(&self) -> RequestInProgress<'_> {
         self.in_flight.inc();
-        InFlight(&self.in_flight)
+        RequestInProgress(&self.in_flight)
     }
 
     /// A review was answered, and that took `duration`.
@@ -200,7 +200,7 @@ impl Requests {
     }
 }
 
-impl Drop for InFlight<'_> {
+impl Drop for RequestInProgress<'_> {
     fn drop(&mut self) {
         self.0.dec();
     }

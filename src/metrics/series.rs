@@ -54,13 +54,13 @@ impl<L: Labels + fmt::Debug> EncodeMetric for Counters<L> {
 }
 
 /// A name, and what was counted for it.
-type Counted = (String, Arc<AtomicU64>);
+type NamedCounter = (String, Arc<AtomicU64>);
 
 /// A counter for each name that is known, and one for every other.
 #[derive(Debug, Clone)]
-pub struct Named {
+pub struct NamedCounters {
     label: &'static str,
-    known: Arc<ArcSwap<Vec<Counted>>>,
+    known: Arc<ArcSwap<Vec<NamedCounter>>>,
     other: Arc<AtomicU64>,
 }
 
@@ -70,10 +70,10 @@ const NAMES: usize = 200;
 /// What every other name is called.
 const OTHER: &str = "other";
 
-impl Named {
+impl NamedCounters {
     /// Counters for `names`.
-    pub fn new(label: &'static str, names: impl Iterator<Item = String>) -> Named {
-        let named = Named {
+    pub fn new(label: &'static str, names: impl Iterator<Item = String>) -> NamedCounters {
+        let named = NamedCounters {
             label,
             known: Arc::default(),
             other: Arc::default(),
@@ -104,7 +104,7 @@ impl Named {
     }
 }
 
-impl EncodeMetric for Named {
+impl EncodeMetric for NamedCounters {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         let known = self.known.load();
         let known = known.iter().map(|(name, cell)| (name.as_str(), cell));
@@ -123,21 +123,21 @@ impl EncodeMetric for Named {
 /// A point in time for each combination of labels; no series, where there is
 /// none.
 #[derive(Debug)]
-pub struct Moments<L>(Arc<[AtomicU64]>, PhantomData<fn(L)>);
+pub struct Timestamps<L>(Arc<[AtomicU64]>, PhantomData<fn(L)>);
 
-impl<L> Clone for Moments<L> {
+impl<L> Clone for Timestamps<L> {
     fn clone(&self) -> Self {
-        Moments(Arc::clone(&self.0), PhantomData)
+        Timestamps(Arc::clone(&self.0), PhantomData)
     }
 }
 
-impl<L: Labels> Default for Moments<L> {
+impl<L: Labels> Default for Timestamps<L> {
     fn default() -> Self {
-        Moments(cells(L::all().len()), PhantomData)
+        Timestamps(cells(L::all().len()), PhantomData)
     }
 }
 
-impl<L: Labels> Moments<L> {
+impl<L: Labels> Timestamps<L> {
     /// From now on, it is `moment`.
     pub fn set(&self, labels: L, moment: Option<SystemTime>) {
         // Never 0, which says that there is none.
@@ -146,7 +146,7 @@ impl<L: Labels> Moments<L> {
     }
 }
 
-impl<L: Labels + fmt::Debug> EncodeMetric for Moments<L> {
+impl<L: Labels + fmt::Debug> EncodeMetric for Timestamps<L> {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         for (labels, cell) in L::all().iter().zip(&*self.0) {
             match cell.load(Relaxed) {
@@ -196,7 +196,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_name_that_is_not_known_is_another_until_it_is() {
-        let named = Named::new("profile", ["a".to_owned()].into_iter());
+        let named = NamedCounters::new("profile", ["a".to_owned()].into_iter());
         named.add("a", 2);
         for odd in ["b", "", "a\"} 1\nforged 1", "other"] {
             named.add(odd, 1);
@@ -214,7 +214,7 @@ pub(super) mod tests {
 
     #[test]
     fn names_without_end_are_no_series_without_end() {
-        let named = Named::new("profile", (0..1000).map(|number| format!("p{number}")));
+        let named = NamedCounters::new("profile", (0..1000).map(|number| format!("p{number}")));
         named.know((0..1000).map(|number| format!("q{number}")));
         assert_eq!(exposed(named).lines().count(), 2 + NAMES + 2);
     }

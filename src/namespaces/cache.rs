@@ -18,23 +18,23 @@ use admission::policy::{Namespace, Pairs};
 /// A watch that hangs looks like one with nothing to tell. So this is how long,
 /// at worst, a label is used that has been changed. The clock stands still
 /// while the machine is suspended: after that, it is as long once more.
-pub(super) const FRESH: Duration = Duration::from_secs(10);
+pub(super) const FRESH_FOR: Duration = Duration::from_secs(10);
 
 /// By name.
-pub(super) type ByName = HashMap<Box<str>, Arc<Namespace>>;
+pub(super) type NamespacesByName = HashMap<Box<str>, Arc<Namespace>>;
 
 /// What the watch writes and reviews read.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
-    state: RwLock<State>,
+    state: RwLock<CacheContents>,
     synced: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    namespaces: ByName,
+struct CacheContents {
+    namespaces: NamespacesByName,
     /// When the namespaces were last known to be all there is.
-    proved: Option<Instant>,
+    confirmed_at: Option<Instant>,
     /// Whether somebody follows the changes.
     followed: bool,
 }
@@ -53,10 +53,10 @@ impl Cache {
     }
 
     /// Everything anew, as it was at `as_of` or later.
-    pub(super) fn replace(&self, namespaces: ByName, as_of: Instant) {
+    pub(super) fn replace(&self, namespaces: NamespacesByName, as_of: Instant) {
         let mut state = self.write();
         let old = std::mem::replace(&mut state.namespaces, namespaces);
-        state.proved = Some(as_of);
+        state.confirmed_at = Some(as_of);
         state.followed = true;
         drop(state);
         // Outside of the lock: thousands of them take a while.
@@ -76,13 +76,13 @@ impl Cache {
     }
 
     /// The changes up to `as_of` are all here.
-    pub(super) fn prove(&self, as_of: Instant) {
+    pub(super) fn confirm(&self, as_of: Instant) {
         let mut state = self.write();
-        state.proved = state.proved.max(Some(as_of));
+        state.confirmed_at = state.confirmed_at.max(Some(as_of));
     }
 
     /// Nobody follows the changes, until the next [`Cache::replace`].
-    pub(super) fn forsake(&self) {
+    pub(super) fn mark_stale(&self) {
         self.write().followed = false;
     }
 
@@ -113,35 +113,35 @@ impl Cache {
         self.read().age(now)
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, State> {
+    fn read(&self) -> RwLockReadGuard<'_, CacheContents> {
         self.state.read().expect("nobody panics with it")
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
+    fn write(&self) -> RwLockWriteGuard<'_, CacheContents> {
         self.state.write().expect("nobody panics with it")
     }
 }
 
-impl State {
+impl CacheContents {
     fn age(&self, now: Instant) -> Option<Duration> {
-        Some(now.saturating_duration_since(self.proved?))
+        Some(now.saturating_duration_since(self.confirmed_at?))
     }
 
     fn is_fresh(&self, now: Instant) -> bool {
-        self.followed && self.age(now).is_some_and(|age| age < FRESH)
+        self.followed && self.age(now).is_some_and(|age| age < FRESH_FOR)
     }
 }
 
 /// Labels and annotations that were seen before, so that namespaces which say
 /// the same share them: of ten thousand, a handful of kinds.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
+pub(super) struct SharedPairs {
     pairs: HashSet<Pairs>,
     /// How many there may be before those that nobody uses are dropped.
     limit: usize,
 }
 
-impl Shared {
+impl SharedPairs {
     /// The namespace, with what is known already in place of its own.
     pub(super) fn share(&mut self, mut namespace: Namespace) -> Namespace {
         for pairs in [&mut namespace.labels, &mut namespace.annotations] {
@@ -171,7 +171,7 @@ mod tests {
     fn cache_of(namespace: Namespace, as_of: Instant) -> Cache {
         let cache = Cache::default();
         let name = namespace.name.as_str().into();
-        cache.replace(ByName::from([(name, Arc::new(namespace))]), as_of);
+        cache.replace(NamespacesByName::from([(name, Arc::new(namespace))]), as_of);
         cache
     }
 
@@ -179,7 +179,7 @@ mod tests {
     fn answers_nothing_before_the_first_list() {
         let (cache, now) = (Cache::default(), Instant::now());
         cache.insert(namespace("ci", "rootless"));
-        cache.prove(now);
+        cache.confirm(now);
         assert_eq!(cache.get("ci", now), None);
         assert!(!cache.synced() && !cache.is_fresh(now));
     }
@@ -188,32 +188,32 @@ mod tests {
     fn answers_only_within_the_bound_since_the_last_proof() {
         let start = Instant::now();
         let cache = cache_of(namespace("ci", "rootless"), start);
-        let last = start + FRESH - Duration::from_millis(1);
+        let last = start + FRESH_FOR - Duration::from_millis(1);
         assert!(cache.get("ci", last).is_some());
-        assert_eq!(cache.get("ci", start + FRESH), None);
-        assert_eq!(cache.age(start + FRESH), Some(FRESH));
-        cache.prove(start + FRESH);
-        assert!(cache.get("ci", start + FRESH).is_some());
+        assert_eq!(cache.get("ci", start + FRESH_FOR), None);
+        assert_eq!(cache.age(start + FRESH_FOR), Some(FRESH_FOR));
+        cache.confirm(start + FRESH_FOR);
+        assert!(cache.get("ci", start + FRESH_FOR).is_some());
         assert_eq!(cache.len(), 1);
     }
 
     #[test]
     fn a_proof_of_the_past_makes_nothing_younger_or_older() {
         let start = Instant::now();
-        let cache = cache_of(namespace("ci", "rootless"), start + FRESH);
-        cache.prove(start);
-        assert_eq!(cache.age(start + FRESH), Some(Duration::ZERO));
+        let cache = cache_of(namespace("ci", "rootless"), start + FRESH_FOR);
+        cache.confirm(start);
+        assert_eq!(cache.age(start + FRESH_FOR), Some(Duration::ZERO));
     }
 
     #[test]
     fn a_broken_watch_is_not_trusted_again_before_the_next_list() {
         let start = Instant::now();
         let cache = cache_of(namespace("ci", "rootless"), start);
-        cache.forsake();
-        cache.prove(start);
+        cache.mark_stale();
+        cache.confirm(start);
         assert_eq!(cache.get("ci", start), None);
         assert!(cache.synced(), "what was synced once stays so");
-        cache.replace(ByName::new(), start);
+        cache.replace(NamespacesByName::new(), start);
         assert!(cache.is_fresh(start));
         assert_eq!(cache.get("ci", start), None, "it is gone meanwhile");
     }
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn namespaces_that_say_the_same_share_it_and_nothing_unused_is_kept() {
-        let mut shared = Shared::default();
+        let mut shared = SharedPairs::default();
         let (a, b) = (namespace("a", "rootless"), namespace("b", "rootless"));
         let (a, b) = (shared.share(a), shared.share(b));
         assert!(Arc::ptr_eq(&a.labels, &b.labels));

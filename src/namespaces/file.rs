@@ -13,7 +13,7 @@ pub struct NamespaceFile(HashMap<String, Arc<Namespace>>);
 
 /// Why a file gives no namespaces.
 #[derive(Debug, thiserror::Error)]
-pub enum FileError {
+pub enum NamespaceFileError {
     /// It is not YAML or JSON, or not of namespaces.
     #[error("not a list of namespaces: {0}")]
     Parse(serde_saphyr::Error),
@@ -39,12 +39,15 @@ pub enum FileError {
 impl NamespaceFile {
     /// Namespaces from a file's text: YAML or JSON, one or more documents, each
     /// a `Namespace` or a `List` of them, as `kubectl get ns -o yaml` prints.
-    pub fn from_text(text: &str) -> Result<NamespaceFile, FileError> {
+    pub fn from_text(text: &str) -> Result<NamespaceFile, NamespaceFileError> {
         NamespaceFile::keeping(text, &BTreeSet::new())
     }
 
     /// The same, with the labels of these keys kept as well.
-    pub fn keeping(text: &str, keys: &BTreeSet<String>) -> Result<NamespaceFile, FileError> {
+    pub fn keeping(
+        text: &str,
+        keys: &BTreeSet<String>,
+    ) -> Result<NamespaceFile, NamespaceFileError> {
         // No snippet: the file may be another, such as a key.
         let options = serde_saphyr::options! {
             budget: None,
@@ -52,7 +55,8 @@ impl NamespaceFile {
             with_snippet: false,
         };
         let documents: Vec<Option<Document>> =
-            serde_saphyr::from_multiple_with_options(text, options).map_err(FileError::Parse)?;
+            serde_saphyr::from_multiple_with_options(text, options)
+                .map_err(NamespaceFileError::Parse)?;
         let mut namespaces = HashMap::new();
         for (index, document) in documents.into_iter().enumerate() {
             let Some(document) = document else { continue };
@@ -64,7 +68,7 @@ impl NamespaceFile {
                     .map(|item| item.metadata)
                     .collect(),
                 kind => {
-                    return Err(FileError::Kind {
+                    return Err(NamespaceFileError::Kind {
                         index: index + 1,
                         kind: kind.to_owned(),
                     });
@@ -78,7 +82,7 @@ impl NamespaceFile {
             {
                 let name = name
                     .filter(|name| !name.is_empty())
-                    .ok_or(FileError::NoName)?;
+                    .ok_or(NamespaceFileError::NoName)?;
                 let (labels, annotations) =
                     (labels.unwrap_or_default(), annotations.unwrap_or_default());
                 let namespace = Namespace::keeping(name.clone(), labels, annotations, keys);
@@ -86,12 +90,12 @@ impl NamespaceFile {
                     .insert(name.clone(), Arc::new(namespace))
                     .is_some()
                 {
-                    return Err(FileError::Twice(name));
+                    return Err(NamespaceFileError::Twice(name));
                 }
             }
         }
         if namespaces.is_empty() {
-            return Err(FileError::Empty);
+            return Err(NamespaceFileError::Empty);
         }
         Ok(NamespaceFile(namespaces))
     }

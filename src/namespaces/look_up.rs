@@ -10,33 +10,33 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{timeout, timeout_at};
 
-use super::look_up_queue::{Full, SLOW, Send, Waiting};
+use super::look_up_queue::{LookUpQueue, NextLookUp, QueueFull, SLOW};
 use super::object::Object;
 use super::unavailable::Unavailable;
 use super::watch::PATH;
 use crate::fairness::peer::Peer;
 use crate::kubernetes::error::{core_of, with_core};
-use crate::kubernetes::json_stream::Unread;
+use crate::kubernetes::json_stream::StreamError;
 use crate::kubernetes::request;
-use crate::logging::throttle::Seldom;
+use crate::logging::throttle::LogThrottle;
 use admission::policy::Namespace;
 use admission::text::bounded;
 
 /// How long a live look-up may take. The webhook's own `timeoutSeconds` is
 /// longer, so the denial that follows still reaches the API server.
-pub(super) const LOOK_UP: Duration = Duration::from_secs(2);
+pub(super) const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(2);
 
-type Found = Result<Arc<Namespace>, Unavailable>;
+type LookUpResult = Result<Arc<Namespace>, Unavailable>;
 
 /// Asks the API server for namespaces, one at a time.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(super) struct LiveLookUps {
     client: Client,
     /// The labels that are kept besides podseal's own.
     keys: BTreeSet<String>,
-    waiting: Mutex<Waiting<oneshot::Sender<Found>>>,
+    waiting: Mutex<LookUpQueue<oneshot::Sender<LookUpResult>>>,
     runtime: Handle,
-    failures: Seldom,
+    failures: LogThrottle,
 }
 
 /// It has no `Debug` of its own.
@@ -54,32 +54,37 @@ enum AskError {
     #[error(transparent)]
     Client(#[from] kube::Error),
     #[error(transparent)]
-    Answer(#[from] Unread),
+    Answer(#[from] StreamError),
 }
 
-impl Live {
+impl LiveLookUps {
     /// One that keeps the labels of these keys, too, and lets at most `most` reviews
     /// wait. Its look-ups are tasks of the current runtime.
-    pub(super) fn new(client: kube::Client, keys: BTreeSet<String>, most: usize) -> Live {
-        Live {
+    pub(super) fn new(client: kube::Client, keys: BTreeSet<String>, most: usize) -> LiveLookUps {
+        LiveLookUps {
             client: Client(client),
             keys,
-            waiting: Mutex::new(Waiting::new(most)),
+            waiting: Mutex::new(LookUpQueue::new(most)),
             runtime: Handle::current(),
-            failures: Seldom::default(),
+            failures: LogThrottle::default(),
         }
     }
 
     /// The namespace called `name`, a DNS label, as it is now or a moment later.
-    pub(super) async fn get(self: &Arc<Live>, name: &str, peer: Peer, within: Duration) -> Found {
+    pub(super) async fn get(
+        self: &Arc<LiveLookUps>,
+        name: &str,
+        peer: Peer,
+        within: Duration,
+    ) -> LookUpResult {
         let since = Instant::now();
-        let until = since + LOOK_UP.min(within);
+        let until = since + LOOK_UP_TIMEOUT.min(within);
         let (answer, mut answered) = oneshot::channel();
         let asked = self.waiting().ask(peer, name, (since, until), answer);
-        let Ok(number) = asked.map_err(|Full| self.warn(name, "too many at once")) else {
+        let Ok(number) = asked.map_err(|QueueFull| self.warn(name, "too many at once")) else {
             return Err(Unavailable::Busy);
         };
-        let _place = Place { live: self, number };
+        let _place = WaitingReview { live: self, number };
         self.send_next();
         let answered = async {
             if let Ok(found) = timeout(SLOW, &mut answered).await {
@@ -103,11 +108,11 @@ impl Live {
     }
 
     /// Sends the look-ups that may be sent.
-    fn send_next(self: &Arc<Live>) {
+    fn send_next(self: &Arc<LiveLookUps>) {
         loop {
             let next = self.waiting().next(Instant::now());
             let Some(send) = next else { return };
-            let under_way = UnderWay {
+            let under_way = RunningLookUp {
                 live: Arc::clone(self),
                 send,
                 found: Err(Unavailable::Failed),
@@ -116,7 +121,7 @@ impl Live {
         }
     }
 
-    async fn look_up(&self, Send { name, until, .. }: &Send) -> Found {
+    async fn look_up(&self, NextLookUp { name, until, .. }: &NextLookUp) -> LookUpResult {
         let asked = async {
             match self.ask(name).await {
                 Err(AskError::Client(kube::Error::Api(status))) => {
@@ -157,11 +162,11 @@ impl Live {
     async fn ask(&self, name: &str) -> Result<Object, AskError> {
         let request = Request::new(PATH).get_metadata(name, &GetParams::default());
         let request = request.map_err(kube::Error::BuildRequest)?;
-        let mut json = request::ask(&self.client.0, request, LOOK_UP).await?;
+        let mut json = request::ask(&self.client.0, request, LOOK_UP_TIMEOUT).await?;
         Ok(Object::read_alone(&mut json, &self.keys).await?)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting<oneshot::Sender<Found>>> {
+    fn waiting(&self) -> MutexGuard<'_, LookUpQueue<oneshot::Sender<LookUpResult>>> {
         self.waiting.lock().expect("nobody panics with it")
     }
 
@@ -174,32 +179,32 @@ impl Live {
 }
 
 /// A review that waits. Once it does not any more, its question is dropped.
-struct Place<'l> {
-    live: &'l Live,
+struct WaitingReview<'l> {
+    live: &'l LiveLookUps,
     number: u64,
 }
 
-impl Drop for Place<'_> {
+impl Drop for WaitingReview<'_> {
     fn drop(&mut self) {
-        self.live.waiting().give_up(self.number);
+        self.live.waiting().abandon(self.number);
     }
 }
 
 /// A look-up that was sent. It is answered when this is dropped, however that comes
 /// about, so that no place is lost.
-struct UnderWay {
-    live: Arc<Live>,
-    send: Send,
-    found: Found,
+struct RunningLookUp {
+    live: Arc<LiveLookUps>,
+    send: NextLookUp,
+    found: LookUpResult,
 }
 
-impl UnderWay {
+impl RunningLookUp {
     async fn finish(mut self) {
         self.found = self.live.look_up(&self.send).await;
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for RunningLookUp {
     fn drop(&mut self) {
         let exists = match self.found {
             Ok(_) => Some(true),

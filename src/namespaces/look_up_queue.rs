@@ -22,13 +22,13 @@ use crate::fairness::peer::Peer;
 /// How many look-ups are under way at once. An API server that answers does so in
 /// a few milliseconds, so this is thousands a second; one that does not is asked
 /// no more than this, however many reviews come.
-pub(super) const AT_ONCE: usize = 32;
+pub(super) const MAX_IN_FLIGHT: usize = 32;
 /// How long a question waits for the end of a look-up of the same name that was
 /// sent before. That one may hang, or somebody else may send such all the time.
 pub(super) const SLOW: Duration = Duration::from_millis(250);
 /// Each how-manieth turn of a peer begins with the names that come last, so that
 /// they come at all.
-const LAST_FIRST: u64 = 4;
+const LOW_PRIORITY_EVERY: u64 = 4;
 /// How many names are remembered of a peer.
 const NAMES: usize = 128;
 /// Of how many peers.
@@ -36,12 +36,12 @@ const PEERS: usize = 128;
 
 /// The questions that are open, each with where its answer goes.
 #[derive(Debug)]
-pub(super) struct Waiting<A> {
+pub(super) struct LookUpQueue<A> {
     /// How many may wait.
     most: usize,
     /// In the order in which they came.
     questions: Vec<Question<A>>,
-    under_way: HashMap<u64, UnderWay>,
+    in_flight: HashMap<u64, SentLookUp>,
     turns: HashMap<Peer, Turns>,
     turn: u64,
     not_found: NotFound,
@@ -56,7 +56,7 @@ struct Question<A> {
     since: Instant,
     until: Instant,
     /// It was asked for in vain lately.
-    comes_last: bool,
+    is_low_priority: bool,
     /// The look-up that answers it.
     look_up: Option<u64>,
     answer: A,
@@ -64,7 +64,7 @@ struct Question<A> {
 
 /// A look-up that was sent.
 #[derive(Debug)]
-struct UnderWay {
+struct SentLookUp {
     name: Arc<str>,
     /// Whose turn it took.
     peer: Peer,
@@ -80,7 +80,7 @@ struct Turns {
 
 /// A look-up to be sent.
 #[derive(Debug)]
-pub(super) struct Send {
+pub(super) struct NextLookUp {
     pub(super) number: u64,
     pub(super) name: Arc<str>,
     /// When the last one that waits for it gives up.
@@ -89,15 +89,15 @@ pub(super) struct Send {
 
 /// The queue is full, and the peer has the most of it.
 #[derive(Debug, PartialEq)]
-pub(super) struct Full;
+pub(super) struct QueueFull;
 
-impl<A> Waiting<A> {
+impl<A> LookUpQueue<A> {
     /// At most so many wait.
-    pub(super) fn new(most: usize) -> Waiting<A> {
-        Waiting {
+    pub(super) fn new(most: usize) -> LookUpQueue<A> {
+        LookUpQueue {
             most,
             questions: Vec::new(),
-            under_way: HashMap::new(),
+            in_flight: HashMap::new(),
             turns: HashMap::new(),
             turn: 0,
             not_found: NotFound::default(),
@@ -113,9 +113,9 @@ impl<A> Waiting<A> {
         name: &str,
         (since, until): (Instant, Instant),
         answer: A,
-    ) -> Result<u64, Full> {
+    ) -> Result<u64, QueueFull> {
         if self.questions.len() >= self.most {
-            self.make_room(peer)?;
+            self.evict_for(peer)?;
         }
         let name = match self.questions.iter().find(|asked| *asked.name == *name) {
             Some(asked) => Arc::clone(&asked.name),
@@ -129,7 +129,7 @@ impl<A> Waiting<A> {
         self.questions.push(Question {
             number,
             peer,
-            comes_last: self.not_found.has(peer, &name),
+            is_low_priority: self.not_found.has(peer, &name),
             name,
             since,
             until,
@@ -140,7 +140,7 @@ impl<A> Waiting<A> {
     }
 
     /// Drops the latest question of the peer that has most.
-    fn make_room(&mut self, newcomer: Peer) -> Result<(), Full> {
+    fn evict_for(&mut self, newcomer: Peer) -> Result<(), QueueFull> {
         let mut counts = HashMap::<Peer, usize>::new();
         for question in &self.questions {
             *counts.entry(question.peer).or_default() += 1;
@@ -149,19 +149,19 @@ impl<A> Waiting<A> {
         let (peer, most) = counts
             .into_iter()
             .max_by_key(|(_, count)| *count)
-            .ok_or(Full)?;
+            .ok_or(QueueFull)?;
         if own >= most {
-            return Err(Full);
+            return Err(QueueFull);
         }
         let is_its = |question: &Question<A>| question.peer == peer;
-        let latest = self.questions.iter().rposition(is_its).ok_or(Full)?;
+        let latest = self.questions.iter().rposition(is_its).ok_or(QueueFull)?;
         self.questions.remove(latest);
         self.forget_turns(peer);
         Ok(())
     }
 
     /// The answer to this question is not waited for any more.
-    pub(super) fn give_up(&mut self, number: u64) {
+    pub(super) fn abandon(&mut self, number: u64) {
         let found = self
             .questions
             .iter()
@@ -173,10 +173,10 @@ impl<A> Waiting<A> {
     }
 
     /// The look-up to be sent next, if one may be sent at `now`.
-    pub(super) fn next(&mut self, now: Instant) -> Option<Send> {
-        let free = AT_ONCE.checked_sub(self.under_way.len())?;
+    pub(super) fn next(&mut self, now: Instant) -> Option<NextLookUp> {
+        let free = MAX_IN_FLIGHT.checked_sub(self.in_flight.len())?;
         let mut held = HashMap::<Peer, usize>::new();
-        for look_up in self.under_way.values() {
+        for look_up in self.in_flight.values() {
             *held.entry(look_up.peer).or_default() += 1;
         }
         let may_be_next = |asked: &&Question<A>| {
@@ -185,7 +185,7 @@ impl<A> Waiting<A> {
                 && asked.until > now
                 && held < free
                 && (now.saturating_duration_since(asked.since) >= SLOW
-                    || !self.is_under_way(&asked.name))
+                    || !self.is_in_flight(&asked.name))
         };
         // Of those that are alike in this, the first is the one that came first.
         let next = self
@@ -194,8 +194,8 @@ impl<A> Waiting<A> {
             .filter(may_be_next)
             .min_by_key(|asked| {
                 let turns = &self.turns[&asked.peer];
-                let last_first = turns.had % LAST_FIRST == LAST_FIRST - 1;
-                (turns.last, asked.comes_last != last_first)
+                let last_first = turns.had % LOW_PRIORITY_EVERY == LOW_PRIORITY_EVERY - 1;
+                (turns.last, asked.is_low_priority != last_first)
             })?;
         let (peer, name) = (next.peer, Arc::clone(&next.name));
         self.turn += 1;
@@ -210,12 +210,12 @@ impl<A> Waiting<A> {
                 until = until.max(asked.until);
             }
         }
-        let look_up = UnderWay {
+        let look_up = SentLookUp {
             name: Arc::clone(&name),
             peer,
         };
-        self.under_way.insert(number, look_up);
-        Some(Send {
+        self.in_flight.insert(number, look_up);
+        Some(NextLookUp {
             number,
             name,
             until,
@@ -229,7 +229,7 @@ impl<A> Waiting<A> {
             .into_iter()
             .partition(|question| question.look_up == Some(look_up));
         self.questions = open;
-        let ended = self.under_way.remove(&look_up);
+        let ended = self.in_flight.remove(&look_up);
         let asker = ended.map(|ended| (ended.peer, ended.name));
         let askers = answered
             .iter()
@@ -248,8 +248,8 @@ impl<A> Waiting<A> {
             .collect()
     }
 
-    fn is_under_way(&self, name: &str) -> bool {
-        self.under_way
+    fn is_in_flight(&self, name: &str) -> bool {
+        self.in_flight
             .values()
             .any(|look_up| *look_up.name == *name)
     }
@@ -311,7 +311,7 @@ mod tests {
 
     /// A queue whose answers go to a number.
     struct Queue {
-        waiting: Waiting<usize>,
+        waiting: LookUpQueue<usize>,
         now: Instant,
     }
 
@@ -322,12 +322,12 @@ mod tests {
     impl Queue {
         fn new(most: usize) -> Queue {
             Queue {
-                waiting: Waiting::new(most),
+                waiting: LookUpQueue::new(most),
                 now: Instant::now(),
             }
         }
 
-        fn ask(&mut self, from: u8, name: &str, answer: usize) -> Result<u64, Full> {
+        fn ask(&mut self, from: u8, name: &str, answer: usize) -> Result<u64, QueueFull> {
             let until = self.now + Duration::from_secs(2);
             self.waiting
                 .ask(peer(from), name, (self.now, until), answer)
@@ -366,7 +366,7 @@ mod tests {
             panic!("one is sent");
         };
         assert_eq!(queue.waiting.answer(*second, Some(true)), [1, 2, 3]);
-        assert!(queue.waiting.turns.is_empty() && queue.waiting.under_way.is_empty());
+        assert!(queue.waiting.turns.is_empty() && queue.waiting.in_flight.is_empty());
     }
 
     #[test]
@@ -390,7 +390,7 @@ mod tests {
                 queue.ask(from, &name, answer).expect("room");
             }
             let sent = queue.send().len();
-            assert_eq!(sent, AT_ONCE >> from, "peer {from}");
+            assert_eq!(sent, MAX_IN_FLIGHT >> from, "peer {from}");
         }
     }
 
@@ -402,11 +402,11 @@ mod tests {
                 .ask(1, &format!("flood-{answer}"), answer)
                 .expect("room");
         }
-        let mut under_way = VecDeque::from(queue.send());
+        let mut in_flight = VecDeque::from(queue.send());
         queue.ask(2, "job", 0).expect("room");
         let first = queue.send();
         assert_eq!(first[0].0, "job", "nothing has ended yet");
-        under_way.extend(first);
+        in_flight.extend(first);
         for answer in 0..1000 {
             queue
                 .ask(2, &format!("job-{answer}"), answer)
@@ -414,7 +414,7 @@ mod tests {
         }
         let mut of_flood = 0;
         for round in 0..200 {
-            let (_, ended) = under_way.pop_front().expect("some are under way");
+            let (_, ended) = in_flight.pop_front().expect("some are under way");
             queue.waiting.answer(ended, Some(false));
             let sent = queue.send();
             if round >= 100 {
@@ -423,7 +423,7 @@ mod tests {
                     .filter(|(name, _)| name.starts_with("flood"))
                     .count();
             }
-            under_way.extend(sent);
+            in_flight.extend(sent);
         }
         assert!((45..=55).contains(&of_flood), "{of_flood} of a hundred");
     }
@@ -436,12 +436,12 @@ mod tests {
             let (_, number) = queue.send().remove(0);
             queue.waiting.answer(number, Some(false));
             // All of its places.
-            for answer in 0..AT_ONCE / 2 {
+            for answer in 0..MAX_IN_FLIGHT / 2 {
                 queue
                     .ask(from, &format!("full-{answer}"), answer)
                     .expect("room");
             }
-            let under_way = queue.send();
+            let in_flight = queue.send();
             queue.ask(from, "job", 0).expect("room");
             for answer in 0..9 {
                 queue
@@ -449,14 +449,14 @@ mod tests {
                     .expect("room");
             }
             let mut order = Vec::new();
-            for (_, number) in under_way {
+            for (_, number) in in_flight {
                 queue.waiting.answer(number, None);
                 order.extend(queue.send_names());
             }
             let place = order.iter().position(|name| name == "job");
             let place = place.expect("its turn comes") as u64;
             match from {
-                1 => assert!((1..LAST_FIRST).contains(&place), "{order:?}"),
+                1 => assert!((1..LOW_PRIORITY_EVERY).contains(&place), "{order:?}"),
                 _ => assert_eq!(place, 0, "{order:?}"),
             }
         }
@@ -465,11 +465,11 @@ mod tests {
     #[test]
     fn a_name_that_is_found_is_in_vain_no_more() {
         let mut queue = Queue::new(10);
-        for (exists, comes_last) in [(Some(false), true), (None, true), (Some(true), false)] {
+        for (exists, is_low_priority) in [(Some(false), true), (None, true), (Some(true), false)] {
             queue.ask(1, "job", 0).expect("room");
             let (_, number) = queue.send().remove(0);
             queue.waiting.answer(number, exists);
-            assert_eq!(queue.waiting.not_found.has(peer(1), "job"), comes_last);
+            assert_eq!(queue.waiting.not_found.has(peer(1), "job"), is_low_priority);
         }
     }
 
@@ -479,13 +479,17 @@ mod tests {
         for answer in 0..10 {
             queue.ask(1, &format!("n-{answer}"), answer).expect("room");
         }
-        assert_eq!(queue.ask(1, "more", 10), Err(Full));
+        assert_eq!(queue.ask(1, "more", 10), Err(QueueFull));
         for answer in 0..5 {
             queue
                 .ask(2, &format!("job-{answer}"), answer)
                 .expect("room");
         }
-        assert_eq!(queue.ask(2, "job-5", 5), Err(Full), "it has as many now");
+        assert_eq!(
+            queue.ask(2, "job-5", 5),
+            Err(QueueFull),
+            "it has as many now"
+        );
         let of = |from: u8| {
             let questions = &queue.waiting.questions;
             let its = questions.iter().filter(|asked| asked.peer == peer(from));
@@ -498,7 +502,7 @@ mod tests {
     fn who_gives_up_leaves_nothing_behind_and_is_not_asked_for() {
         let mut queue = Queue::new(10);
         let number = queue.ask(1, "ci", 0).expect("room");
-        queue.waiting.give_up(number);
+        queue.waiting.abandon(number);
         assert_eq!(queue.send(), []);
         queue.ask(1, "late", 0).expect("room");
         queue.now += Duration::from_secs(3);

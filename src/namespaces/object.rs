@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::kubernetes::json_stream::{JsonStream, Unread};
+use crate::kubernetes::json_stream::{JsonStream, StreamError};
 use admission::policy::Namespace;
 use admission::unread::{KEPT, Kind, is_known};
 
@@ -58,13 +58,13 @@ pub(super) struct PageEnd {
 /// An event of a watch.
 #[derive(Debug, PartialEq)]
 pub(super) struct Event {
-    pub(super) what: What,
+    pub(super) what: EventKind,
     pub(super) object: Object,
 }
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum EventKind {
     /// The namespace is new, or has changed.
     Present,
     /// It is gone, or opts in no more.
@@ -80,7 +80,7 @@ impl Object {
     pub(super) async fn read(
         json: &mut JsonStream,
         keys: &BTreeSet<String>,
-    ) -> Result<Object, Unread> {
+    ) -> Result<Object, StreamError> {
         let mut object = Object::default();
         let mut members = json.object().await?;
         while let Some(key) = json.next_key(&mut members).await? {
@@ -101,10 +101,10 @@ impl Object {
     pub(super) async fn read_alone(
         json: &mut JsonStream,
         keys: &BTreeSet<String>,
-    ) -> Result<Object, Unread> {
+    ) -> Result<Object, StreamError> {
         let object = Object::read(json, keys).await?;
         match json.begins().await? {
-            true => Err(Unread::Invalid("something follows the object")),
+            true => Err(StreamError::Invalid("something follows the object")),
             false => Ok(object),
         }
     }
@@ -113,7 +113,7 @@ impl Object {
         &mut self,
         json: &mut JsonStream,
         keys: &BTreeSet<String>,
-    ) -> Result<(), Unread> {
+    ) -> Result<(), StreamError> {
         let mut members = json.object().await?;
         while let Some(key) = json.next_key(&mut members).await? {
             match &*key {
@@ -144,7 +144,7 @@ async fn read_pairs(
     json: &mut JsonStream,
     kind: Kind,
     keys: &BTreeSet<String>,
-) -> Result<BTreeMap<String, String>, Unread> {
+) -> Result<BTreeMap<String, String>, StreamError> {
     let mut kept = BTreeMap::new();
     let mut unread = 0;
     let mut members = json.object().await?;
@@ -167,7 +167,7 @@ async fn read_pairs(
 pub(super) async fn read_page(
     json: &mut JsonStream,
     mut take: impl FnMut(Object),
-) -> Result<PageEnd, Unread> {
+) -> Result<PageEnd, StreamError> {
     let mut end = PageEnd::default();
     let mut members = json.object().await?;
     while let Some(key) = json.next_key(&mut members).await? {
@@ -183,12 +183,12 @@ pub(super) async fn read_page(
         }
     }
     match json.begins().await? {
-        true => Err(Unread::Invalid("something follows the page")),
+        true => Err(StreamError::Invalid("something follows the page")),
         false => Ok(end),
     }
 }
 
-async fn read_page_metadata(json: &mut JsonStream) -> Result<PageEnd, Unread> {
+async fn read_page_metadata(json: &mut JsonStream) -> Result<PageEnd, StreamError> {
     let mut end = PageEnd::default();
     let mut members = json.object().await?;
     while let Some(key) = json.next_key(&mut members).await? {
@@ -203,42 +203,44 @@ async fn read_page_metadata(json: &mut JsonStream) -> Result<PageEnd, Unread> {
 
 impl Event {
     /// Reads one, of which type and object come in any order.
-    pub(super) async fn read(json: &mut JsonStream) -> Result<Event, Unread> {
+    pub(super) async fn read(json: &mut JsonStream) -> Result<Event, StreamError> {
         let (mut what, mut object) = (None, None);
         let mut members = json.object().await?;
         while let Some(key) = json.next_key(&mut members).await? {
             match &*key {
-                "type" => what = Some(What::of(&json.short_text(WORD).await?)?),
+                "type" => what = Some(EventKind::of(&json.short_text(WORD).await?)?),
                 "object" => object = Some(Object::read(json, &BTreeSet::new()).await?),
                 _ => json.skip().await?,
             }
         }
         let (Some(what), Some(object)) = (what, object) else {
-            return Err(Unread::Invalid("an event lacks its type or its object"));
+            return Err(StreamError::Invalid(
+                "an event lacks its type or its object",
+            ));
         };
         let object = match what {
-            What::Present | What::Deleted => named(object)?,
-            What::Bookmark | What::Error => object,
+            EventKind::Present | EventKind::Deleted => named(object)?,
+            EventKind::Bookmark | EventKind::Error => object,
         };
         Ok(Event { what, object })
     }
 }
 
-impl What {
-    fn of(kind: &str) -> Result<What, Unread> {
+impl EventKind {
+    fn of(kind: &str) -> Result<EventKind, StreamError> {
         match kind {
-            "ADDED" | "MODIFIED" => Ok(What::Present),
-            "DELETED" => Ok(What::Deleted),
-            "BOOKMARK" => Ok(What::Bookmark),
-            "ERROR" => Ok(What::Error),
-            _ => Err(Unread::Invalid("an event is of no known type")),
+            "ADDED" | "MODIFIED" => Ok(EventKind::Present),
+            "DELETED" => Ok(EventKind::Deleted),
+            "BOOKMARK" => Ok(EventKind::Bookmark),
+            "ERROR" => Ok(EventKind::Error),
+            _ => Err(StreamError::Invalid("an event is of no known type")),
         }
     }
 }
 
-fn named(object: Object) -> Result<Object, Unread> {
+fn named(object: Object) -> Result<Object, StreamError> {
     match object.name.as_str() {
-        "" => Err(Unread::Invalid("an object lacks its name")),
+        "" => Err(StreamError::Invalid("an object lacks its name")),
         _ => Ok(object),
     }
 }
@@ -281,7 +283,7 @@ mod tests {
         event.map_err(|error| error.to_string())
     }
 
-    fn object(text: &str, size: usize) -> Result<Object, Unread> {
+    fn object(text: &str, size: usize) -> Result<Object, StreamError> {
         let keys = BTreeSet::from(["team".to_owned()]);
         run(Object::read_alone(
             &mut stream_of(text.as_bytes(), size),
@@ -304,7 +306,7 @@ mod tests {
             "annotations": {"podseal.io/runner": "a \"b\"", "podseal.example/x": "1"}}},
             "type": "ADDED"}"#;
         let Event { what, object } = event(&line.replace('\n', " ")).expect("an event");
-        assert_eq!((what, &*object.version), (What::Present, "7"));
+        assert_eq!((what, &*object.version), (EventKind::Present, "7"));
         let own = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         let expected = Namespace::new(
             "ci",
@@ -343,7 +345,7 @@ mod tests {
         let Event { what, object } = event(error).expect("an event");
         assert_eq!(
             (what, object.code, &*object.message),
-            (What::Error, 410, "too old")
+            (EventKind::Error, 410, "too old")
         );
     }
 
@@ -494,7 +496,7 @@ mod tests {
             for end in 0..text.len() {
                 if text.is_char_boundary(end) {
                     let cut = object(&text[..end], size);
-                    prop_assert!(matches!(cut, Err(Unread::Cut)), "{:?}", cut);
+                    prop_assert!(matches!(cut, Err(StreamError::Cut)), "{:?}", cut);
                 }
             }
         }

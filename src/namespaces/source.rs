@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use tokio_util::task::AbortOnDropHandle;
 
-use super::cache::{Cache, FRESH};
+use super::cache::{Cache, FRESH_FOR};
 use super::file::NamespaceFile;
-use super::look_up::{LOOK_UP, Live};
+use super::look_up::{LOOK_UP_TIMEOUT, LiveLookUps};
 use super::unavailable::Unavailable;
 use super::watch::Watch;
 use crate::fairness::peer::Peer;
@@ -22,13 +22,13 @@ pub enum Namespaces {
     File(Arc<NamespaceFile>),
     /// From the API server: a watch, and a GET where the watch cannot explain
     /// the call or may be behind.
-    Cluster(Arc<Cluster>),
+    WatchedNamespaces(Arc<WatchedNamespaces>),
 }
 
 /// The API server's namespaces.
-pub struct Cluster {
+pub struct WatchedNamespaces {
     cache: Arc<Cache>,
-    live: Arc<Live>,
+    live: Arc<LiveLookUps>,
     look_ups: LookUps,
     _watch: AbortOnDropHandle<()>,
 }
@@ -50,14 +50,14 @@ impl Namespaces {
     ) -> kube::Result<Namespaces> {
         let cache = Arc::<Cache>::default();
         // A client each, since they are patient for different times.
-        let watch = Watch::new(client(config.clone(), FRESH)?, Arc::clone(&cache));
+        let watch = Watch::new(client(config.clone(), FRESH_FOR)?, Arc::clone(&cache));
         // Longer than a look-up, whose own end is the better reason to tell.
-        let client = client(config, LOOK_UP + LOOK_UP / 2)?;
-        Ok(Namespaces::Cluster(Arc::new(Cluster {
+        let client = client(config, LOOK_UP_TIMEOUT + LOOK_UP_TIMEOUT / 2)?;
+        Ok(Namespaces::WatchedNamespaces(Arc::new(WatchedNamespaces {
             cache,
-            live: Arc::new(Live::new(client, keys, most_waiting)),
+            live: Arc::new(LiveLookUps::new(client, keys, most_waiting)),
             look_ups,
-            _watch: AbortOnDropHandle::new(tokio::spawn(watch.keep())),
+            _watch: AbortOnDropHandle::new(tokio::spawn(watch.run())),
         })))
     }
 
@@ -75,7 +75,7 @@ impl Namespaces {
     ) -> Result<Arc<Namespace>, Unavailable> {
         match self {
             Namespaces::File(file) => file.get(name).ok_or(Unavailable::NotInFile),
-            Namespaces::Cluster(cluster) => cluster.get(name, peer, within).await,
+            Namespaces::WatchedNamespaces(cluster) => cluster.get(name, peer, within).await,
         }
     }
 
@@ -96,7 +96,7 @@ impl Namespaces {
     pub fn known(&self) -> Vec<Arc<Namespace>> {
         match self {
             Namespaces::File(file) => file.all(),
-            Namespaces::Cluster(cluster) => cluster.cache.all(),
+            Namespaces::WatchedNamespaces(cluster) => cluster.cache.all(),
         }
     }
 
@@ -106,7 +106,7 @@ impl Namespaces {
         CacheState {
             namespaces: match self {
                 Namespaces::File(file) => file.len(),
-                Namespaces::Cluster(cluster) => cluster.cache.len(),
+                Namespaces::WatchedNamespaces(cluster) => cluster.cache.len(),
             },
             is_fresh: self.cache().is_none_or(|cache| cache.is_fresh(now)),
             age: self.cache().and_then(|cache| cache.age(now)),
@@ -116,12 +116,12 @@ impl Namespaces {
     fn cache(&self) -> Option<&Cache> {
         match self {
             Namespaces::File(_) => None,
-            Namespaces::Cluster(cluster) => Some(&cluster.cache),
+            Namespaces::WatchedNamespaces(cluster) => Some(&cluster.cache),
         }
     }
 }
 
-impl Cluster {
+impl WatchedNamespaces {
     async fn get(
         &self,
         name: &str,

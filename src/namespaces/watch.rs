@@ -8,7 +8,7 @@
 //!
 //! Pages and events are read as they arrive, since anyone who may edit namespaces
 //! can make one of them megabytes long. They may take their time while bytes come;
-//! what they prove is as old as [`Lag`] says.
+//! what they prove is as old as [`WatchLag`] says.
 //!
 //! Whatever else happens, the cache is not trusted any more and the list is
 //! taken anew: it is the one state that cannot be wrong.
@@ -20,13 +20,13 @@ use kube::api::{ListParams, WatchParams};
 use kube::core::Request;
 use tokio::time::{sleep, timeout, timeout_at};
 
-use super::cache::{ByName, Cache, FRESH, Shared};
-use super::object::{Event, PageEnd, What, read_page};
-use super::watch_lag::Lag;
+use super::cache::{Cache, FRESH_FOR, NamespacesByName, SharedPairs};
+use super::object::{Event, EventKind, PageEnd, read_page};
+use super::watch_lag::WatchLag;
 use crate::kubernetes::error::with_core;
-use crate::kubernetes::json_stream::Unread;
+use crate::kubernetes::json_stream::StreamError;
 use crate::kubernetes::request::ask;
-use crate::logging::throttle::Seldom;
+use crate::logging::throttle::LogThrottle;
 use admission::policy::{NEVER_CALLED, Namespace, PROFILE, is_clusters_own};
 
 /// Where the API server has namespaces.
@@ -58,7 +58,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Why a list or a watch is over before its time.
 #[derive(Debug, thiserror::Error)]
-enum Broken {
+enum WatchError {
     #[error("cannot ask")]
     Client(#[from] kube::Error),
     #[error("cannot ask")]
@@ -66,7 +66,7 @@ enum Broken {
     #[error("the API server did not answer in time")]
     Hung,
     #[error(transparent)]
-    Answer(#[from] Unread),
+    Answer(#[from] StreamError),
     #[error("the watch ended before its time")]
     EndedEarly,
     #[error("the API server ended the watch: {code}, {message}")]
@@ -79,11 +79,11 @@ enum Broken {
 pub(super) struct Watch {
     client: kube::Client,
     cache: Arc<Cache>,
-    shared: Shared,
-    lag: Lag,
+    shared: SharedPairs,
+    lag: WatchLag,
     pause: Duration,
-    failures: Seldom,
-    never_called: Seldom,
+    failures: LogThrottle,
+    never_called: LogThrottle,
 }
 
 impl Watch {
@@ -91,19 +91,19 @@ impl Watch {
         Watch {
             client,
             cache,
-            shared: Shared::default(),
-            lag: Lag::new(Instant::now()),
+            shared: SharedPairs::default(),
+            lag: WatchLag::new(Instant::now()),
             pause: Duration::ZERO,
-            failures: Seldom::default(),
-            never_called: Seldom::default(),
+            failures: LogThrottle::default(),
+            never_called: LogThrottle::default(),
         }
     }
 
     /// Keeps the cache for as long as this is polled.
-    pub(super) async fn keep(mut self) {
+    pub(super) async fn run(mut self) {
         loop {
             let Err(broken) = self.list_and_watch().await;
-            self.cache.forsake();
+            self.cache.mark_stale();
             if let Some(suppressed) = self.failures.pass() {
                 let error = with_core(&broken);
                 tracing::warn!(
@@ -117,7 +117,7 @@ impl Watch {
         }
     }
 
-    async fn list_and_watch(&mut self) -> Result<std::convert::Infallible, Broken> {
+    async fn list_and_watch(&mut self) -> Result<std::convert::Infallible, WatchError> {
         let mut version = self.list().await?;
         loop {
             version = self.watch(version).await?;
@@ -126,10 +126,10 @@ impl Watch {
     }
 
     /// Lists the namespaces, and returns the version to watch from.
-    async fn list(&mut self) -> Result<String, Broken> {
+    async fn list(&mut self) -> Result<String, WatchError> {
         // The list is no older than this. How much younger, it does not say.
         let as_of = Instant::now();
-        let mut namespaces = ByName::new();
+        let mut namespaces = NamespacesByName::new();
         let mut next = String::new();
         let (mut size, mut tries, mut bytes) = (FIRST_PAGE, 0, 0);
         let version = loop {
@@ -141,7 +141,7 @@ impl Watch {
                 // It was on its way, and may have been too much for the way. What was
                 // read of it stays, since a token stands for a version: the page that
                 // comes says the same of it. Only the first has no token yet.
-                Err(Broken::Answer(_)) if tries < PAGE_TRIES => {
+                Err(WatchError::Answer(_)) if tries < PAGE_TRIES => {
                     tries += 1;
                     size = (size / 4).max(SMALLEST_PAGE);
                     if next.is_empty() {
@@ -162,17 +162,21 @@ impl Watch {
         };
         let listed = namespaces.len();
         tracing::info!(namespaces = listed, "listed the namespaces that opt in");
-        self.lag = Lag::new(as_of);
+        self.lag = WatchLag::new(as_of);
         self.lag.read(bytes);
         self.cache.replace(namespaces, as_of);
         Ok(version)
     }
 
     /// Asks for a page, and adds its namespaces to `namespaces`.
-    async fn page(&mut self, params: &ListParams, namespaces: &mut ByName) -> Result<Page, Broken> {
+    async fn page(
+        &mut self,
+        params: &ListParams,
+        namespaces: &mut NamespacesByName,
+    ) -> Result<Page, WatchError> {
         let request = Request::new(PATH).list_metadata(params)?;
         let answer = timeout(PROGRESS, ask(&self.client, request, PROGRESS)).await;
-        let mut json = answer.map_err(|_| Broken::Hung)??;
+        let mut json = answer.map_err(|_| WatchError::Hung)??;
         let mut objects = 0;
         let end = read_page(&mut json, |object| {
             let namespace = self.shared.share(object.into());
@@ -192,30 +196,30 @@ impl Watch {
 
     /// Watches from `version` until the watch ends in due time, and returns the
     /// version to go on from.
-    async fn watch(&mut self, mut version: String) -> Result<String, Broken> {
+    async fn watch(&mut self, mut version: String) -> Result<String, WatchError> {
         let asked = Instant::now();
         let seconds = u32::try_from(WATCH.as_secs()).expect("it is short");
         let params = WatchParams::default().labels(PROFILE).timeout(seconds);
         let request = Request::new(PATH).watch_metadata(&params, &version)?;
-        let answer = timeout(FRESH, ask(&self.client, request, PROGRESS)).await;
-        let mut json = answer.map_err(|_| Broken::Hung)??.of_lines();
+        let answer = timeout(FRESH_FOR, ask(&self.client, request, PROGRESS)).await;
+        let mut json = answer.map_err(|_| WatchError::Hung)??.of_lines();
         // The API server says nothing after this, counted from when it was asked
         // and not from when its headers came, which may have taken their time.
         // What is read later, by a process that was stopped for a while, has been
         // lying about.
         let end = asked + WATCH;
         // By then the API server has ended the watch, however little it says.
-        let hung = asked + FRESH;
+        let hung = asked + FRESH_FOR;
         let mut waited = None;
         loop {
             let begun = Instant::now();
             let begins = timeout_at(hung.into(), json.begins()).await;
-            if !begins.map_err(|_| Broken::Hung)?? {
+            if !begins.map_err(|_| WatchError::Hung)?? {
                 if asked.elapsed() < WATCH - EARLY {
-                    return Err(Broken::EndedEarly);
+                    return Err(WatchError::EndedEarly);
                 }
                 self.lag.waited(begun.elapsed());
-                self.cache.prove(self.lag.as_of().min(end));
+                self.cache.confirm(self.lag.as_of().min(end));
                 return Ok(version);
             }
             // Before the first event the API server may have had to think.
@@ -225,7 +229,7 @@ impl Watch {
             let before = json.taken();
             version = self.take(Event::read(&mut json).await?)?;
             self.lag.read(json.taken() - before);
-            self.cache.prove(self.lag.as_of().min(end));
+            self.cache.confirm(self.lag.as_of().min(end));
             if Instant::now() >= hung {
                 // It arrived slowly, and the next watch brings what waits behind it.
                 return Ok(version);
@@ -242,22 +246,22 @@ impl Watch {
     }
 
     /// Takes over what an event says, and returns the version it says it of.
-    fn take(&mut self, Event { what, object }: Event) -> Result<String, Broken> {
-        if what == What::Error {
-            return Err(Broken::Refused {
+    fn take(&mut self, Event { what, object }: Event) -> Result<String, WatchError> {
+        if what == EventKind::Error {
+            return Err(WatchError::Refused {
                 code: object.code,
                 message: object.message,
             });
         }
         let version = known(&object.version)?;
         match what {
-            What::Present => {
+            EventKind::Present => {
                 let namespace = self.shared.share(object.into());
                 self.warn_of(&namespace);
                 self.cache.insert(namespace);
             }
-            What::Deleted => self.cache.remove(&object.name),
-            What::Bookmark | What::Error => {}
+            EventKind::Deleted => self.cache.remove(&object.name),
+            EventKind::Bookmark | EventKind::Error => {}
         }
         Ok(version)
     }
@@ -270,9 +274,9 @@ struct Page {
     bytes: u64,
 }
 
-fn known(version: &str) -> Result<String, Broken> {
+fn known(version: &str) -> Result<String, WatchError> {
     match version {
-        "" => Err(Broken::NoVersion),
+        "" => Err(WatchError::NoVersion),
         version => Ok(version.to_owned()),
     }
 }

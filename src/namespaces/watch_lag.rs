@@ -22,16 +22,16 @@ const MOST: u64 = 2 * PER_SECOND;
 
 /// How far behind the API server the reader of events may be.
 #[derive(Debug)]
-pub(super) struct Lag {
+pub(super) struct WatchLag {
     as_of: Instant,
     /// Bytes that were read and not waited off yet.
     bytes: u64,
 }
 
-impl Lag {
+impl WatchLag {
     /// Everything was read as of this moment.
-    pub(super) fn new(as_of: Instant) -> Lag {
-        Lag { as_of, bytes: 0 }
+    pub(super) fn new(as_of: Instant) -> WatchLag {
+        WatchLag { as_of, bytes: 0 }
     }
 
     /// Nothing came for so long, between two events, and now something does.
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn small_events_prove_the_moment_at_which_they_came() {
         let start = Instant::now();
-        let mut lag = Lag::new(start);
+        let mut lag = WatchLag::new(start);
         for milli in 1..20_000 {
             let now = start + MILLI * milli;
             lag.waited_until(MILLI / 2, now);
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn a_long_event_proves_when_it_began_and_what_follows_at_once_no_more() {
         let start = Instant::now();
-        let mut lag = Lag::new(start);
+        let mut lag = WatchLag::new(start);
         let began = start + MILLI * 100;
         lag.waited_until(MILLI * 100, began);
         lag.read(9 << 20);

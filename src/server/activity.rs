@@ -25,11 +25,11 @@ const SECONDS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Activity {
     accepted: Instant,
-    is_shaken: AtomicBool,
+    is_handshake_done: AtomicBool,
     /// Whether it speaks HTTP/2.
     is_http2: AtomicBool,
     /// Whether a review was answered on it.
-    had_review: AtomicBool,
+    has_served: AtomicBool,
     /// When it began to wait for a request.
     waiting: AtomicU64,
     /// When the first byte of the next request came.
@@ -37,12 +37,12 @@ pub(super) struct Activity {
     in_flight: [AtomicU32; SECONDS],
     began: AtomicU64,
     /// Is told of the first request.
-    first: Notify,
+    first_request_began: Notify,
 }
 
 /// What a connection does now, and for how long it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Doing {
+pub(super) enum ConnectionState {
     /// The handshake.
     Handshake(Duration),
     /// Has sent no request yet.
@@ -59,14 +59,14 @@ impl Activity {
     pub(super) fn begin() -> Activity {
         Activity {
             accepted: Instant::now(),
-            is_shaken: AtomicBool::new(false),
+            is_handshake_done: AtomicBool::new(false),
             is_http2: AtomicBool::new(false),
-            had_review: AtomicBool::new(false),
+            has_served: AtomicBool::new(false),
             waiting: AtomicU64::new(0),
             header: AtomicU64::new(NEVER),
             in_flight: [const { AtomicU32::new(0) }; SECONDS],
             began: AtomicU64::new(0),
-            first: Notify::new(),
+            first_request_began: Notify::new(),
         }
     }
 
@@ -81,78 +81,78 @@ impl Activity {
     }
 
     /// Whether a review was answered on it.
-    pub(super) fn had_review(&self) -> bool {
-        self.had_review.load(Ordering::Relaxed)
+    pub(super) fn has_served(&self) -> bool {
+        self.has_served.load(Ordering::Relaxed)
     }
 
     /// A review is answered.
-    pub(super) fn answered_review(&self) {
-        self.had_review.store(true, Ordering::Relaxed);
+    pub(super) fn served_ok(&self) {
+        self.has_served.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn doing(&self) -> Doing {
+    pub(super) fn state(&self) -> ConnectionState {
         let now = self.now();
         let since = |then: &AtomicU64| {
             Duration::from_millis(now.saturating_sub(then.load(Ordering::Relaxed)))
         };
-        if let Some(seconds) = self.oldest(now / 1000) {
-            Doing::Request(Duration::from_secs(seconds))
-        } else if !self.is_shaken.load(Ordering::Relaxed) {
-            Doing::Handshake(since(&self.waiting))
+        if let Some(seconds) = self.oldest_request(now / 1000) {
+            ConnectionState::Request(Duration::from_secs(seconds))
+        } else if !self.is_handshake_done.load(Ordering::Relaxed) {
+            ConnectionState::Handshake(since(&self.waiting))
         } else if self.header.load(Ordering::Relaxed) != NEVER {
-            Doing::Header(since(&self.header))
+            ConnectionState::Header(since(&self.header))
         } else if self.began.load(Ordering::Relaxed) == 0 {
-            Doing::Unused(since(&self.waiting))
+            ConnectionState::Unused(since(&self.waiting))
         } else {
-            Doing::Idle(since(&self.waiting))
+            ConnectionState::Idle(since(&self.waiting))
         }
     }
 
     /// How many seconds ago the oldest request in flight began.
-    fn oldest(&self, second: u64) -> Option<u64> {
+    fn oldest_request(&self, second: u64) -> Option<u64> {
         let ages = 0..=second.min(SECONDS as u64 - 1);
         ages.rev()
-            .find(|age| self.begun_in(second - age).load(Ordering::Relaxed) > 0)
+            .find(|age| self.begun_in_second(second - age).load(Ordering::Relaxed) > 0)
     }
 
-    fn begun_in(&self, second: u64) -> &AtomicU32 {
+    fn begun_in_second(&self, second: u64) -> &AtomicU32 {
         let place = usize::try_from(second % SECONDS as u64).expect("it is below 64");
         &self.in_flight[place]
     }
 
     /// The handshake is done; the first request may come.
-    pub(super) fn shaken(&self, is_http2: bool) {
+    pub(super) fn handshake_done(&self, is_http2: bool) {
         self.waiting.store(self.now(), Ordering::Relaxed);
         self.is_http2.store(is_http2, Ordering::Relaxed);
-        self.is_shaken.store(true, Ordering::Relaxed);
+        self.is_handshake_done.store(true, Ordering::Relaxed);
     }
 
     /// A request begins. It ends with the value returned, which goes into the
     /// body of its answer.
-    pub(super) fn request(self: &Arc<Activity>) -> InFlight {
+    pub(super) fn request(self: &Arc<Activity>) -> RequestInFlight {
         let second = self.now() / 1000;
-        self.begun_in(second).fetch_add(1, Ordering::Relaxed);
+        self.begun_in_second(second).fetch_add(1, Ordering::Relaxed);
         if self.began.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.first.notify_one();
+            self.first_request_began.notify_one();
         }
         self.header.store(NEVER, Ordering::Relaxed);
-        InFlight {
+        RequestInFlight {
             activity: Arc::clone(self),
             second,
         }
     }
 
     /// Waits for the first request.
-    pub(super) async fn used(&self) {
+    pub(super) async fn first_request(&self) {
         if self.began.load(Ordering::Relaxed) == 0 {
-            self.first.notified().await;
+            self.first_request_began.notified().await;
         }
     }
 
     fn received(&self) {
         let is_waiting = self.header.load(Ordering::Relaxed) == NEVER;
         let now = self.now();
-        if is_waiting && self.oldest(now / 1000).is_none() {
+        if is_waiting && self.oldest_request(now / 1000).is_none() {
             self.header.store(now, Ordering::Relaxed);
         }
     }
@@ -164,41 +164,41 @@ impl Activity {
 
 /// A request in flight.
 #[derive(Debug)]
-pub(super) struct InFlight {
+pub(super) struct RequestInFlight {
     activity: Arc<Activity>,
     second: u64,
 }
 
-impl Drop for InFlight {
+impl Drop for RequestInFlight {
     fn drop(&mut self) {
         let activity = &self.activity;
         activity.waiting.store(activity.now(), Ordering::Relaxed);
-        let begun = activity.begun_in(self.second);
+        let begun = activity.begun_in_second(self.second);
         begun.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// The body of an answer, with the request that is in flight until it is gone.
-pub(super) struct Answer {
+pub(super) struct TrackedBody {
     body: Body,
-    _request: InFlight,
+    _request: RequestInFlight,
 }
 
-impl InFlight {
+impl RequestInFlight {
     /// Its answer is that to a review.
-    pub(super) fn answered_review(&self) {
-        self.activity.answered_review();
+    pub(super) fn served_ok(&self) {
+        self.activity.served_ok();
     }
 
     pub(super) fn until_sent(self, body: Body) -> Body {
-        Body::new(Answer {
+        Body::new(TrackedBody {
             body,
             _request: self,
         })
     }
 }
 
-impl HttpBody for Answer {
+impl HttpBody for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -220,18 +220,18 @@ impl HttpBody for Answer {
 
 /// A stream that tells of the bytes it receives. For HTTP/1.1, where bytes
 /// between requests are the next header; HTTP/2 has frames of its own there.
-pub(super) struct Observed<S> {
+pub(super) struct ObservedStream<S> {
     stream: S,
     activity: Arc<Activity>,
 }
 
-impl<S> Observed<S> {
-    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Observed<S> {
-        Observed { stream, activity }
+impl<S> ObservedStream<S> {
+    pub(super) fn new(stream: S, activity: Arc<Activity>) -> ObservedStream<S> {
+        ObservedStream { stream, activity }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ObservedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -246,7 +246,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ObservedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

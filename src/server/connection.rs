@@ -19,11 +19,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower_service::Service;
 
-use super::activity::{Activity, Observed};
-use super::connections::{Order, Place};
-use super::handshake_failures::Ends;
+use super::activity::{Activity, ObservedStream};
+use super::connections::{Closing, ConnectionSlot};
+use super::handshake_failures::Endpoints;
 use crate::fairness::caller::Caller;
-use crate::metrics::connections::{Closed, Connections as Figures, HandshakeFailure};
+use crate::metrics::connections::{CloseReason, ConnectionMetrics, HandshakeFailure};
 
 /// What speaks HTTP: the same for all connections.
 #[derive(Clone)]
@@ -59,32 +59,32 @@ pub(super) async fn serve(
     stream: TcpStream,
     acceptor: TlsAcceptor,
     protocols: Protocols,
-    handshake: Duration,
+    handshake_timeout: Duration,
     app: Router,
-    mut place: Place,
-    figures: Figures,
+    mut place: ConnectionSlot,
+    figures: ConnectionMetrics,
 ) {
-    let mut aborted = place.order.clone();
+    let mut aborted = place.closing.clone();
     let served = async {
-        let mut order = place.order.clone();
-        let ends = Ends::of(&stream);
-        let shaken = tokio::select! {
-            shaken = shake(stream, &acceptor, handshake) => shaken,
+        let mut closing = place.closing.clone();
+        let ends = Endpoints::of(&stream);
+        let accepted = tokio::select! {
+            done = accept_tls(stream, &acceptor, handshake_timeout) => done,
             // Nobody waits for an answer yet.
-            _ = order.wait_for(|order| *order >= Order::Finish) => return,
+            _ = closing.wait_for(|closing| *closing >= Closing::AfterRequests) => return,
         };
-        let stream = match shaken {
+        let stream = match accepted {
             Ok(stream) => stream,
             Err(error) => {
                 let failure = HandshakeFailure::of(&error);
                 figures.handshake_failed(failure);
-                place.refusals().tell(failure, ends, &error);
-                place.ends(Closed::Handshake);
+                place.handshake_failures().tell(failure, ends, &error);
+                place.ends(CloseReason::Handshake);
                 return;
             }
         };
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        place.activity.shaken(is_http2);
+        place.activity.handshake_done(is_http2);
         // A connection that ends badly is the peer's affair; what matters of
         // it has been answered or cannot be.
         if is_http2 {
@@ -95,11 +95,11 @@ pub(super) async fn serve(
     };
     tokio::select! {
         () = served => {}
-        _ = aborted.wait_for(|order| *order == Order::Abort) => {}
+        _ = aborted.wait_for(|closing| *closing == Closing::Now) => {}
     }
 }
 
-async fn shake(
+async fn accept_tls(
     stream: TcpStream,
     acceptor: &TlsAcceptor,
     time: Duration,
@@ -112,20 +112,20 @@ async fn serve_http1(
     stream: TlsStream<TcpStream>,
     protocols: &Protocols,
     app: Router,
-    place: &Place,
+    place: &ConnectionSlot,
 ) {
-    let io = TokioIo::new(Observed::new(stream, Arc::clone(&place.activity)));
-    let service = Counted {
+    let io = TokioIo::new(ObservedStream::new(stream, Arc::clone(&place.activity)));
+    let service = TrackedService {
         app,
         caller: Arc::clone(&place.caller),
         activity: Arc::clone(&place.activity),
-        order: Some(place.order.clone()),
+        closing: Some(place.closing.clone()),
     };
     let mut connection = pin!(protocols.http1.serve_connection(io, service));
-    let mut order = place.order.clone();
+    let mut closing = place.closing.clone();
     tokio::select! {
         _ = connection.as_mut() => return,
-        _ = order.wait_for(|order| *order >= Order::Finish) => {}
+        _ = closing.wait_for(|closing| *closing >= Closing::AfterRequests) => {}
     }
     // Closes an idle connection; one that serves a request after its answer.
     connection.as_mut().graceful_shutdown();
@@ -136,29 +136,31 @@ async fn serve_http2(
     stream: TlsStream<TcpStream>,
     protocols: &Protocols,
     app: Router,
-    place: &Place,
+    place: &ConnectionSlot,
 ) {
-    let service = Counted {
+    let service = TrackedService {
         app,
         caller: Arc::clone(&place.caller),
         activity: Arc::clone(&place.activity),
-        order: None,
+        closing: None,
     };
     let mut connection = pin!(
         protocols
             .http2
             .serve_connection(TokioIo::new(stream), service)
     );
-    let mut order = place.order.clone();
+    let mut closing = place.closing.clone();
     let told = async {
-        let told = order.wait_for(|order| *order >= Order::LastAnswer).await;
-        if told.is_ok_and(|order| *order < Order::Finish) {
+        let told = closing
+            .wait_for(|closing| *closing >= Closing::WithNextAnswer)
+            .await;
+        if told.is_ok_and(|closing| *closing < Closing::AfterRequests) {
             // One that was dialled for a request gets to send it: a client takes
             // a farewell before it for a failure.
-            let mut finish = order.clone();
+            let mut finish = closing.clone();
             tokio::select! {
-                () = place.activity.used() => {}
-                _ = finish.wait_for(|order| *order >= Order::Finish) => {}
+                () = place.activity.first_request() => {}
+                _ = finish.wait_for(|closing| *closing >= Closing::AfterRequests) => {}
             }
         }
     };
@@ -174,15 +176,15 @@ async fn serve_http2(
 
 /// The app, with its requests counted into the connection's activity, and with
 /// the caller that they come from.
-struct Counted {
+struct TrackedService {
     app: Router,
     caller: Arc<Caller>,
     activity: Arc<Activity>,
     /// Where answers say that they are the last.
-    order: Option<watch::Receiver<Order>>,
+    closing: Option<watch::Receiver<Closing>>,
 }
 
-impl hyper::service::Service<Request<Incoming>> for Counted {
+impl hyper::service::Service<Request<Incoming>> for TrackedService {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -190,15 +192,15 @@ impl hyper::service::Service<Request<Incoming>> for Counted {
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let in_flight = self.activity.request();
         request.extensions_mut().insert(Arc::clone(&self.caller));
-        let order = self.order.clone();
+        let closing = self.closing.clone();
         let answer = self.app.clone().call(request);
         Box::pin(async move {
             let (mut head, body) = answer.await?.into_parts();
             // Nothing else is answered with it.
             if head.status == StatusCode::OK {
-                in_flight.answered_review();
+                in_flight.served_ok();
             }
-            if order.is_some_and(|order| *order.borrow() >= Order::LastAnswer) {
+            if closing.is_some_and(|closing| *closing.borrow() >= Closing::WithNextAnswer) {
                 let close = HeaderValue::from_static("close");
                 head.headers.insert(CONNECTION, close);
             }

@@ -10,94 +10,94 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::timeout;
 
-use super::activity::{Activity, Doing};
-use super::eviction::{Candidate, victim};
-use super::handshake_failures::Refusals;
-use super::limits::Limits;
+use super::activity::{Activity, ConnectionState};
+use super::eviction::{Candidate, choose_victim};
+use super::handshake_failures::HandshakeFailureLog;
+use super::limits::ConnectionLimits;
 use crate::fairness::caller::Caller;
 use crate::fairness::peer::Peer;
-use crate::metrics::connections::{Closed, Connections as Figures, Open};
+use crate::metrics::connections::{CloseReason, ConnectionMetrics, OpenConnection};
 
 /// How often a newcomer that waits looks for a place.
-const AGAIN: Duration = Duration::from_millis(100);
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// One newcomer may wait for so many places. Only those wait whose own peer holds
 /// the most connections, so few are enough, and each looks at all connections
 /// whenever it looks.
-const PLACES_FOR_ONE_THAT_WAITS: usize = 4;
+const SLOTS_PER_WAITING_NEWCOMER: usize = 4;
 
 /// What a connection is told. Later ones are stronger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Order {
+pub(super) enum Closing {
     /// Go on.
-    Serve,
+    NotYet,
     /// Say with the next answer that it is the last: `Connection: close`, or at
     /// once GOAWAY. The client decides when.
-    LastAnswer,
+    WithNextAnswer,
     /// End, once the requests in flight are answered.
-    Finish,
+    AfterRequests,
     /// End now.
-    Abort,
+    Now,
 }
 
 /// The open connections.
 pub(super) struct Connections {
-    limits: Limits,
-    figures: Figures,
-    table: Mutex<Table>,
-    refusals: Refusals,
+    limits: ConnectionLimits,
+    figures: ConnectionMetrics,
+    table: Mutex<ConnectionTable>,
+    handshake_failures: HandshakeFailureLog,
     /// How many newcomers may wait.
     waiting: Arc<Semaphore>,
     /// A connection ended: one of those that wait may have its place.
-    left: Notify,
+    slot_freed: Notify,
     /// The last one did.
-    all_left: Notify,
+    all_closed: Notify,
 }
 
 #[derive(Default)]
-struct Table {
+struct ConnectionTable {
     next: u64,
     /// What each connection is told that comes now.
-    order: Option<(Order, Closed)>,
-    open: HashMap<u64, Entry>,
+    closing: Option<(Closing, CloseReason)>,
+    open: HashMap<u64, TableEntry>,
     /// Who is connected, or still has something of what requests share: a review
     /// that is being decided outlives its connection.
     callers: HashMap<Peer, Weak<Caller>>,
 }
 
-struct Entry {
+struct TableEntry {
     caller: Arc<Caller>,
     activity: Arc<Activity>,
-    order: watch::Sender<Order>,
+    closing: watch::Sender<Closing>,
     age: Duration,
-    end: Option<Closed>,
-    farewell: Option<Instant>,
+    end: Option<CloseReason>,
+    closing_since: Option<Instant>,
 }
 
 /// A place in the table; it is free again when this is dropped.
-pub(super) struct Place {
+pub(super) struct ConnectionSlot {
     connections: Arc<Connections>,
     number: u64,
-    open: Open,
+    open: OpenConnection,
     /// What its peer holds, by this connection and others.
     pub(super) caller: Arc<Caller>,
     /// What this connection does.
     pub(super) activity: Arc<Activity>,
     /// What it is told.
-    pub(super) order: watch::Receiver<Order>,
+    pub(super) closing: watch::Receiver<Closing>,
 }
 
 impl Connections {
-    pub(super) fn new(limits: Limits, figures: Figures) -> Arc<Connections> {
-        let waiting = limits.connections.div_ceil(PLACES_FOR_ONE_THAT_WAITS);
+    pub(super) fn new(limits: ConnectionLimits, figures: ConnectionMetrics) -> Arc<Connections> {
+        let waiting = limits.connections.div_ceil(SLOTS_PER_WAITING_NEWCOMER);
         Arc::new(Connections {
             limits,
             figures,
             table: Mutex::default(),
-            refusals: Refusals::default(),
+            handshake_failures: HandshakeFailureLog::default(),
             waiting: Arc::new(Semaphore::new(waiting)),
-            left: Notify::new(),
-            all_left: Notify::new(),
+            slot_freed: Notify::new(),
+            all_closed: Notify::new(),
         })
     }
 
@@ -108,14 +108,14 @@ impl Connections {
     pub(super) fn admit(
         self: &Arc<Connections>,
         peer: Peer,
-    ) -> Option<impl Future<Output = Place> + Send + use<>> {
-        let place = self.try_place(peer);
+    ) -> Option<impl Future<Output = ConnectionSlot> + Send + use<>> {
+        let place = self.try_slot(peer);
         let waiting = match place {
             Some(_) => None,
             None => match Arc::clone(&self.waiting).try_acquire_owned() {
                 Ok(waiting) => Some(waiting),
                 Err(_) => {
-                    self.figures.opened().closes(Closed::Evicted);
+                    self.figures.opened().closes(CloseReason::Evicted);
                     return None;
                 }
             },
@@ -125,73 +125,73 @@ impl Connections {
             let _waiting = waiting;
             match place {
                 Some(place) => place,
-                None => connections.await_place(peer).await,
+                None => connections.wait_for_slot(peer).await,
             }
         })
     }
 
-    async fn await_place(self: &Arc<Connections>, peer: Peer) -> Place {
+    async fn wait_for_slot(self: &Arc<Connections>, peer: Peer) -> ConnectionSlot {
         loop {
             // Until one has left, or does not serve a request any more, or has
             // become slow.
-            let _ = timeout(AGAIN, self.left.notified()).await;
-            if let Some(place) = self.try_place(peer) {
+            let _ = timeout(RETRY_INTERVAL, self.slot_freed.notified()).await;
+            if let Some(place) = self.try_slot(peer) {
                 return place;
             }
         }
     }
 
-    fn try_place(self: &Arc<Connections>, peer: Peer) -> Option<Place> {
+    fn try_slot(self: &Arc<Connections>, peer: Peer) -> Option<ConnectionSlot> {
         let mut table = self.table();
         if table.open.len() >= self.limits.connections {
-            let victim = victim(peer, self.limits.connections, &table.candidates())?;
+            let victim = choose_victim(peer, self.limits.connections, &table.candidates())?;
             let mut entry = table.open.remove(&victim).expect("it was just found");
-            entry.tell(Order::Abort, Closed::Evicted);
+            entry.tell(Closing::Now, CloseReason::Evicted);
         }
         let number = table.next;
         table.next += 1;
         let activity = Arc::new(Activity::begin());
         let caller = table.caller(peer);
-        let (sender, order) = watch::channel(Order::Serve);
-        let mut entry = Entry {
+        let (sender, closing) = watch::channel(Closing::NotYet);
+        let mut entry = TableEntry {
             caller: Arc::clone(&caller),
             activity: Arc::clone(&activity),
-            order: sender,
-            age: spread(self.limits.age, number),
+            closing: sender,
+            age: with_jitter(self.limits.age, number),
             end: None,
-            farewell: None,
+            closing_since: None,
         };
-        if let Some((order, end)) = table.order {
-            entry.tell(order, end);
+        if let Some((closing, end)) = table.closing {
+            entry.tell(closing, end);
         }
         table.open.insert(number, entry);
-        Some(Place {
+        Some(ConnectionSlot {
             connections: Arc::clone(self),
             number,
             open: self.figures.opened(),
             caller,
             activity,
-            order,
+            closing,
         })
     }
 
     /// Tells every connection, and all that come later.
-    pub(super) fn tell(&self, order: Order, end: Closed) {
+    pub(super) fn tell(&self, closing: Closing, end: CloseReason) {
         let mut table = self.table();
-        table.order = Some((order, end));
+        table.closing = Some((closing, end));
         for entry in table.open.values_mut() {
-            entry.tell(order, end);
+            entry.tell(closing, end);
         }
     }
 
     /// Returns when no connection is open.
-    pub(super) async fn all_left(&self) {
+    pub(super) async fn all_closed(&self) {
         loop {
-            let all_left = self.all_left.notified();
+            let all_closed = self.all_closed.notified();
             if self.table().open.is_empty() {
                 return;
             }
-            all_left.await;
+            all_closed.await;
         }
     }
 
@@ -207,26 +207,28 @@ impl Connections {
             tokio::time::sleep(pause).await;
             let mut table = self.table();
             for entry in table.open.values_mut() {
-                let farewell = entry.farewell.map(|then| then.elapsed());
-                if let Some((order, end)) = verdict(&entry.activity, entry.age, farewell, limits) {
-                    entry.tell(order, end);
+                let closing_since = entry.closing_since.map(|then| then.elapsed());
+                if let Some((closing, end)) =
+                    closing_due(&entry.activity, entry.age, closing_since, limits)
+                {
+                    entry.tell(closing, end);
                 }
             }
         }
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn table(&self) -> MutexGuard<'_, ConnectionTable> {
         self.table.lock().expect("no holder panics")
     }
 }
 
-impl Table {
+impl ConnectionTable {
     fn candidates(&self) -> Vec<Candidate> {
-        let candidate = |(number, entry): (&u64, &Entry)| Candidate {
+        let candidate = |(number, entry): (&u64, &TableEntry)| Candidate {
             number: *number,
             peer: entry.caller.peer,
-            had_review: entry.activity.had_review(),
-            doing: entry.activity.doing(),
+            has_served: entry.activity.has_served(),
+            state: entry.activity.state(),
         };
         self.open.iter().map(candidate).collect()
     }
@@ -248,35 +250,35 @@ impl Table {
     }
 }
 
-impl Entry {
-    fn tell(&mut self, order: Order, end: Closed) {
-        let told = self.order.send_if_modified(|current| {
-            let stronger = order > *current;
+impl TableEntry {
+    fn tell(&mut self, closing: Closing, end: CloseReason) {
+        let told = self.closing.send_if_modified(|current| {
+            let stronger = closing > *current;
             if stronger {
-                *current = order;
+                *current = closing;
             }
             stronger
         });
         if told {
             self.end = Some(end);
-            self.farewell.get_or_insert_with(Instant::now);
+            self.closing_since.get_or_insert_with(Instant::now);
         }
     }
 }
 
-impl Place {
+impl ConnectionSlot {
     /// Where a failed handshake is told.
-    pub(super) fn refusals(&self) -> &Refusals {
-        &self.connections.refusals
+    pub(super) fn handshake_failures(&self) -> &HandshakeFailureLog {
+        &self.connections.handshake_failures
     }
 
     /// It ends, and not because it was told to.
-    pub(super) fn ends(&mut self, why: Closed) {
+    pub(super) fn ends(&mut self, why: CloseReason) {
         self.open.closes(why);
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut table = self.connections.table();
         let entry = table.open.remove(&self.number);
@@ -285,59 +287,71 @@ impl Drop for Place {
         // One, since one place is free. A connection that made room is out of the
         // table already, and the newcomer has its place.
         if entry.is_some() {
-            self.connections.left.notify_one();
+            self.connections.slot_freed.notify_one();
         }
-        if let Some(end) = entry.map_or(Some(Closed::Evicted), |entry| entry.end) {
+        if let Some(end) = entry.map_or(Some(CloseReason::Evicted), |entry| entry.end) {
             self.open.closes(end);
         }
         if is_last {
-            self.connections.all_left.notify_waiters();
+            self.connections.all_closed.notify_waiters();
         }
     }
 }
 
 /// What has to be told to a connection, if anything. It was told farewell so long
 /// ago, if it was.
-fn verdict(
+fn closing_due(
     activity: &Activity,
     age: Duration,
-    farewell: Option<Duration>,
-    limits: &Limits,
-) -> Option<(Order, Closed)> {
-    let abort = |why| Some((Order::Abort, why));
-    match activity.doing() {
+    closing_since: Option<Duration>,
+    limits: &ConnectionLimits,
+) -> Option<(Closing, CloseReason)> {
+    let abort = |why| Some((Closing::Now, why));
+    match activity.state() {
         // A handshake has a timer of its own, which counts it as failed. This is for
         // one that the timer cannot end.
-        Doing::Handshake(since) if since > limits.handshake * 2 => abort(Closed::Handshake),
-        Doing::Header(since) if since > limits.header => abort(Closed::HeaderTimeout),
-        Doing::Request(since) if since > limits.request => abort(Closed::Stuck),
+        ConnectionState::Handshake(since) if since > limits.handshake * 2 => {
+            abort(CloseReason::Handshake)
+        }
+        ConnectionState::Header(since) if since > limits.header => {
+            abort(CloseReason::HeaderTimeout)
+        }
+        ConnectionState::Request(since) if since > limits.request => abort(CloseReason::Stuck),
         // A client of HTTP/2 knows that it is over, and has had its time. One of
         // HTTP/1.1 learns it with its next answer only.
-        _ if activity.is_http2() && farewell.is_some_and(|since| since > limits.request) => {
-            abort(Closed::Stuck)
+        _ if activity.is_http2() && closing_since.is_some_and(|since| since > limits.request) => {
+            abort(CloseReason::Stuck)
         }
         // It did not take its last bytes, or did not answer our farewell.
-        Doing::Idle(since) | Doing::Unused(since) if since > limits.idle + limits.header => {
-            abort(Closed::Idle)
+        ConnectionState::Idle(since) | ConnectionState::Unused(since)
+            if since > limits.idle + limits.header =>
+        {
+            abort(CloseReason::Idle)
         }
-        Doing::Idle(since) if since > limits.idle => Some((Order::Finish, Closed::Idle)),
+        ConnectionState::Idle(since) if since > limits.idle => {
+            Some((Closing::AfterRequests, CloseReason::Idle))
+        }
         // Clients keep connections that they dialled and did not need; over
         // HTTP/1.1 they cannot be told before they use them.
-        Doing::Unused(since) if activity.is_http2() && since > limits.handshake + limits.header => {
-            abort(Closed::NoRequest)
+        ConnectionState::Unused(since)
+            if activity.is_http2() && since > limits.handshake + limits.header =>
+        {
+            abort(CloseReason::NoRequest)
         }
-        Doing::Unused(since) if activity.is_http2() && since > limits.handshake => {
-            Some((Order::Finish, Closed::NoRequest))
+        ConnectionState::Unused(since) if activity.is_http2() && since > limits.handshake => {
+            Some((Closing::AfterRequests, CloseReason::NoRequest))
         }
-        Doing::Unused(since) if since > limits.idle => Some((Order::Finish, Closed::NoRequest)),
-        _ if activity.age() > age => Some((Order::LastAnswer, Closed::Age)),
+        ConnectionState::Unused(since) if since > limits.idle => {
+            Some((Closing::AfterRequests, CloseReason::NoRequest))
+        }
+        _ if activity.age() > age => Some((Closing::WithNextAnswer, CloseReason::Age)),
         _ => None,
     }
 }
 
 /// `age`, a tenth more or less, so that connections that came together do not
 /// go together.
-fn spread(age: Duration, number: u64) -> Duration {
+fn with_jitter(age: Duration, number: u64) -> Duration {
     let percent = 90 + (number.wrapping_mul(7) % 21);
     age.mul_f64(f64::from(u32::try_from(percent).expect("it is at most 110")) / 100.0)
 }
@@ -348,27 +362,36 @@ mod tests {
 
     use super::*;
     use crate::metrics::Metrics;
-    use crate::server::activity::InFlight;
+    use crate::server::activity::RequestInFlight;
     use admission::profile::Profiles;
 
     #[test]
     fn a_client_of_http_2_has_a_while_after_its_farewell_and_one_of_http_1_until_its_next_answer() {
-        let limits = Limits::default();
+        let limits = ConnectionLimits::default();
         let (age, while_after) = (limits.age, limits.request + Duration::from_secs(1));
-        for (is_http2, told) in [(true, Some((Order::Abort, Closed::Stuck))), (false, None)] {
+        for (is_http2, told) in [
+            (true, Some((Closing::Now, CloseReason::Stuck))),
+            (false, None),
+        ] {
             let activity = Arc::new(Activity::begin());
-            activity.shaken(is_http2);
+            activity.handshake_done(is_http2);
             // One stream after the other, none of which is old.
             let _request = activity.request();
-            assert_eq!(verdict(&activity, age, Some(while_after), &limits), told);
-            assert_eq!(verdict(&activity, age, Some(limits.request), &limits), None);
+            assert_eq!(
+                closing_due(&activity, age, Some(while_after), &limits),
+                told
+            );
+            assert_eq!(
+                closing_due(&activity, age, Some(limits.request), &limits),
+                None
+            );
         }
     }
 
     fn connections(places: usize) -> Arc<Connections> {
-        let limits = Limits {
+        let limits = ConnectionLimits {
             connections: places,
-            ..Limits::default()
+            ..ConnectionLimits::default()
         };
         let metrics = Metrics::new(Profiles::built_in(), || None);
         Connections::new(limits, metrics.connections)
@@ -379,17 +402,17 @@ mod tests {
     }
 
     /// A connection with a request in flight, after a review was answered.
-    fn busy(connections: &Arc<Connections>, host: u8) -> (Place, InFlight) {
+    fn busy(connections: &Arc<Connections>, host: u8) -> (ConnectionSlot, RequestInFlight) {
         let place = connections.admit(peer(host)).expect("nothing is waiting");
         let place = place.now_or_never().expect("there is a place");
-        place.activity.shaken(false);
-        place.activity.answered_review();
+        place.activity.handshake_done(false);
+        place.activity.served_ok();
         let request = place.activity.request();
         (place, request)
     }
 
-    fn is_open(place: &Place) -> bool {
-        *place.order.borrow() < Order::Abort
+    fn is_open(place: &ConnectionSlot) -> bool {
+        *place.closing.borrow() < Closing::Now
     }
 
     #[tokio::test]
@@ -403,8 +426,8 @@ mod tests {
         assert!(connections.admit(peer(1)).is_none(), "a third waits");
         let api_server: Vec<_> = (0..4).map(|_| busy(&connections, 2).0).collect();
         assert!(api_server.iter().all(is_open));
-        let left = flood.iter().filter(|(place, _)| is_open(place)).count();
-        assert_eq!(left, 4);
+        let slot_freed = flood.iter().filter(|(place, _)| is_open(place)).count();
+        assert_eq!(slot_freed, 4);
         drop(second);
         // Its own request ends, and its own newcomer has the place.
         let (place, request) = flood
@@ -443,6 +466,6 @@ mod tests {
         let waiting = connections.admit(peer(1)).expect("one may wait");
         drop(place);
         assert!(is_open(&waiting.await));
-        connections.all_left().await;
+        connections.all_closed().await;
     }
 }

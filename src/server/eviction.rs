@@ -24,11 +24,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::activity::Doing;
+use super::activity::ConnectionState;
 use crate::fairness::peer::Peer;
 
 /// Longer than a review takes that waits for the API server.
-const SLOW: Duration = Duration::from_secs(3);
+const SLOW_REQUEST: Duration = Duration::from_secs(3);
 
 /// An open connection, as far as the choice depends on it.
 #[derive(Debug, Clone, Copy)]
@@ -38,22 +38,22 @@ pub(super) struct Candidate {
     /// Who opened it.
     pub(super) peer: Peer,
     /// Whether a review was answered on it.
-    pub(super) had_review: bool,
+    pub(super) has_served: bool,
     /// What it does now.
-    pub(super) doing: Doing,
+    pub(super) state: ConnectionState,
 }
 
 /// The number of the connection that ends for a newcomer from this peer, where
 /// these are open and there are no more than so many places. Without one the
 /// newcomer has to wait.
-pub(super) fn victim(newcomer: Peer, places: usize, open: &[Candidate]) -> Option<u64> {
-    let with_review = open.iter().filter(|candidate| candidate.had_review);
+pub(super) fn choose_victim(newcomer: Peer, places: usize, open: &[Candidate]) -> Option<u64> {
+    let with_review = open.iter().filter(|candidate| candidate.has_served);
     // With the newcomer there is one more than places, so one kind is over its
     // half.
     let pays_with_review = with_review.count() > places / 2;
     let of_kind = || {
         open.iter()
-            .filter(move |candidate| candidate.had_review == pays_with_review)
+            .filter(move |candidate| candidate.has_served == pays_with_review)
     };
     let mut connections: HashMap<Peer, usize> = HashMap::new();
     if !pays_with_review {
@@ -65,10 +65,10 @@ pub(super) fn victim(newcomer: Peer, places: usize, open: &[Candidate]) -> Optio
     // Between peers that have as many, the newcomer's own pays.
     let victim = of_kind().max_by_key(|candidate| {
         let is_own = candidate.peer == newcomer;
-        let priority = eviction_priority(candidate.doing);
+        let priority = eviction_priority(candidate.state);
         (connections[&candidate.peer], is_own, priority)
     })?;
-    let may_end = victim.peer != newcomer || !is_served(victim.doing);
+    let may_end = victim.peer != newcomer || !is_served(victim.state);
     may_end.then_some(victim.number)
 }
 
@@ -76,18 +76,18 @@ pub(super) fn victim(newcomer: Peer, places: usize, open: &[Candidate]) -> Optio
 /// request goes before one that did, and of these the one that has waited
 /// longest. Then one whose request is slower than any review, and at last one
 /// that serves a request.
-fn eviction_priority(doing: Doing) -> (u8, Duration) {
-    match doing {
-        Doing::Handshake(since) | Doing::Unused(since) => (3, since),
-        Doing::Idle(since) | Doing::Header(since) => (2, since),
-        Doing::Request(since) if !is_served(doing) => (1, since),
-        Doing::Request(since) => (0, since),
+fn eviction_priority(state: ConnectionState) -> (u8, Duration) {
+    match state {
+        ConnectionState::Handshake(since) | ConnectionState::Unused(since) => (3, since),
+        ConnectionState::Idle(since) | ConnectionState::Header(since) => (2, since),
+        ConnectionState::Request(since) if !is_served(state) => (1, since),
+        ConnectionState::Request(since) => (0, since),
     }
 }
 
 /// Whether it has a request in flight that may be a review.
-fn is_served(doing: Doing) -> bool {
-    matches!(doing, Doing::Request(since) if since <= SLOW)
+fn is_served(state: ConnectionState) -> bool {
+    matches!(state, ConnectionState::Request(since) if since <= SLOW_REQUEST)
 }
 
 #[cfg(test)]
@@ -110,25 +110,25 @@ mod tests {
     const OTHER: u8 = 2;
     const THIRD: u8 = 3;
 
-    const IDLE: Doing = Doing::Idle(Duration::from_secs(60));
-    const SERVED: Doing = Doing::Request(Duration::from_secs(1));
-    const STUCK: Doing = Doing::Request(Duration::from_secs(9));
-    const UNUSED: Doing = Doing::Unused(Duration::from_secs(1));
-    const HANDSHAKE: Doing = Doing::Handshake(Duration::ZERO);
+    const IDLE: ConnectionState = ConnectionState::Idle(Duration::from_secs(60));
+    const SERVED: ConnectionState = ConnectionState::Request(Duration::from_secs(1));
+    const STUCK: ConnectionState = ConnectionState::Request(Duration::from_secs(9));
+    const UNUSED: ConnectionState = ConnectionState::Unused(Duration::from_secs(1));
+    const HANDSHAKE: ConnectionState = ConnectionState::Handshake(Duration::ZERO);
 
     /// So many connections of a peer that all do the same, after a review or not.
-    type Group = (u8, usize, bool, Doing);
+    type Group = (u8, usize, bool, ConnectionState);
 
     fn candidates(groups: &[Group]) -> Vec<Candidate> {
-        let all = groups.iter().flat_map(|(host, count, had_review, doing)| {
-            std::iter::repeat_n((peer(*host), *had_review, *doing), *count)
+        let all = groups.iter().flat_map(|(host, count, has_served, state)| {
+            std::iter::repeat_n((peer(*host), *has_served, *state), *count)
         });
         let numbered = (0..).zip(all);
-        let candidate = |(number, (peer, had_review, doing))| Candidate {
+        let candidate = |(number, (peer, has_served, state))| Candidate {
             number,
             peer,
-            had_review,
-            doing,
+            has_served,
+            state,
         };
         numbered.map(candidate).collect()
     }
@@ -137,7 +137,7 @@ mod tests {
     /// newcomer of `host`.
     fn loser(host: u8, groups: &[Group]) -> Option<usize> {
         let open = candidates(groups);
-        let number = victim(peer(host), open.len(), &open)?;
+        let number = choose_victim(peer(host), open.len(), &open)?;
         let mut end = 0;
         groups.iter().position(|(_, count, ..)| {
             end += count;
@@ -251,36 +251,36 @@ mod tests {
     #[test]
     fn a_connection_that_asked_for_nothing_ends_first_and_one_that_is_served_last() {
         let mut all = [
-            Doing::Request(seconds(2)),
-            Doing::Request(seconds(9)),
-            Doing::Idle(seconds(5)),
-            Doing::Header(seconds(7)),
-            Doing::Handshake(seconds(1)),
-            Doing::Unused(seconds(3)),
+            ConnectionState::Request(seconds(2)),
+            ConnectionState::Request(seconds(9)),
+            ConnectionState::Idle(seconds(5)),
+            ConnectionState::Header(seconds(7)),
+            ConnectionState::Handshake(seconds(1)),
+            ConnectionState::Unused(seconds(3)),
         ];
-        all.sort_by_key(|doing| std::cmp::Reverse(eviction_priority(*doing)));
+        all.sort_by_key(|state| std::cmp::Reverse(eviction_priority(*state)));
         assert_eq!(
             all,
             [
-                Doing::Unused(seconds(3)),
-                Doing::Handshake(seconds(1)),
-                Doing::Header(seconds(7)),
-                Doing::Idle(seconds(5)),
-                Doing::Request(seconds(9)),
-                Doing::Request(seconds(2)),
+                ConnectionState::Unused(seconds(3)),
+                ConnectionState::Handshake(seconds(1)),
+                ConnectionState::Header(seconds(7)),
+                ConnectionState::Idle(seconds(5)),
+                ConnectionState::Request(seconds(9)),
+                ConnectionState::Request(seconds(2)),
             ]
         );
     }
 
-    fn doing() -> impl Strategy<Value = Doing> {
+    fn state() -> impl Strategy<Value = ConnectionState> {
         (0..5_u8, 0..9_u64).prop_map(|(kind, since)| {
             let since = seconds(since);
             match kind {
-                0 => Doing::Handshake(since),
-                1 => Doing::Unused(since),
-                2 => Doing::Idle(since),
-                3 => Doing::Header(since),
-                _ => Doing::Request(since),
+                0 => ConnectionState::Handshake(since),
+                1 => ConnectionState::Unused(since),
+                2 => ConnectionState::Idle(since),
+                3 => ConnectionState::Header(since),
+                _ => ConnectionState::Request(since),
             }
         })
     }
@@ -292,42 +292,42 @@ mod tests {
         #[test]
         fn the_peer_that_pays_has_more_than_its_share_and_is_left_with_no_fewer(
             newcomer in 0..6_u8,
-            open in prop::collection::vec((0..6_u8, any::<bool>(), doing()), 1..40),
+            open in prop::collection::vec((0..6_u8, any::<bool>(), state()), 1..40),
         ) {
             let places = open.len();
             let groups: Vec<Group> = open
                 .into_iter()
-                .map(|(host, had_review, doing)| (host, 1, had_review, doing))
+                .map(|(host, has_served, state)| (host, 1, has_served, state))
                 .collect();
             let open = candidates(&groups);
-            let with_review = open.iter().filter(|one| one.had_review).count();
+            let with_review = open.iter().filter(|one| one.has_served).count();
             let pays = with_review > places / 2;
             let count = |host| {
                 let of_host = open.iter().filter(|one| one.peer == peer(host));
                 let own = usize::from(!pays && host == newcomer);
-                of_host.filter(|one| one.had_review == pays).count() + own
+                of_host.filter(|one| one.has_served == pays).count() + own
             };
             let counts: Vec<_> = (0..6).map(count).collect();
             let most = *counts.iter().max().expect("there are six");
             let peers = counts.iter().filter(|count| **count > 0).count();
             prop_assert!(2 * most * peers > places, "some peer has more than its share");
-            match victim(peer(newcomer), places, &open) {
+            match choose_victim(peer(newcomer), places, &open) {
                 Some(number) => {
                     let victim = &open[usize::try_from(number).expect("it is small")];
                     let host = (0..6).find(|host| peer(*host) == victim.peer);
                     let host = host.expect("it is one of six");
-                    prop_assert_eq!(victim.had_review, pays);
+                    prop_assert_eq!(victim.has_served, pays);
                     prop_assert_eq!(counts[usize::from(host)], most);
                     let newcomers = counts[usize::from(newcomer)];
                     prop_assert!(host == newcomer || most > newcomers || most == 1);
-                    prop_assert!(host != newcomer || !is_served(victim.doing));
+                    prop_assert!(host != newcomer || !is_served(victim.state));
                 }
                 None => {
                     prop_assert_eq!(counts[usize::from(newcomer)], most);
                     let mut own = open.iter().filter(|one| {
-                        one.peer == peer(newcomer) && one.had_review == pays
+                        one.peer == peer(newcomer) && one.has_served == pays
                     });
-                    prop_assert!(own.all(|one| is_served(one.doing)));
+                    prop_assert!(own.all(|one| is_served(one.state)));
                 }
             }
         }
@@ -336,29 +336,29 @@ mod tests {
         /// finds a place at once, whatever three others do.
         #[test]
         fn a_peer_within_its_share_is_never_touched_and_never_waits(
-            events in prop::collection::vec((0..4_u8, 0..3_u8, any::<prop::sample::Index>(), doing()), 1..400),
+            events in prop::collection::vec((0..4_u8, 0..3_u8, any::<prop::sample::Index>(), state()), 1..400),
         ) {
             const PLACES: usize = 32;
             const SHARE: usize = PLACES / 2 / 4;
             let mut open: Vec<Candidate> = Vec::new();
-            let held = |open: &[Candidate], had_review| {
+            let held = |open: &[Candidate], has_served| {
                 let own = open.iter().filter(|one| one.peer == peer(0));
-                own.filter(|one| one.had_review == had_review).count()
+                own.filter(|one| one.has_served == has_served).count()
             };
-            for (number, (host, what, index, doing)) in (0..).zip(events) {
+            for (number, (host, what, index, state)) in (0..).zip(events) {
                 let is_own = host == 0;
                 match what {
                     // A newcomer.
                     0 if !is_own || held(&open, false) < SHARE => {
                         if open.len() == PLACES {
-                            let victim = victim(peer(host), PLACES, &open);
+                            let victim = choose_victim(peer(host), PLACES, &open);
                             prop_assert!(victim.is_some() || !is_own, "it would wait");
                             let Some(victim) = victim else { continue };
                             let at = open.iter().position(|one| one.number == victim);
                             let gone = open.remove(at.expect("it is open"));
                             prop_assert_ne!(gone.peer, peer(0));
                         }
-                        open.push(Candidate { number, peer: peer(host), had_review: false, doing });
+                        open.push(Candidate { number, peer: peer(host), has_served: false, state });
                     }
                     // A review is answered, or something else happens.
                     1 if !open.is_empty() => {
@@ -366,8 +366,8 @@ mod tests {
                         let one = index.get(&open).number;
                         let one = open.iter_mut().find(|other| other.number == one);
                         let one = one.expect("it is open");
-                        one.had_review |= one.peer != peer(0) || has_room;
-                        one.doing = doing;
+                        one.has_served |= one.peer != peer(0) || has_room;
+                        one.state = state;
                     }
                     // One leaves by itself, now and then.
                     2 if number % 8 == 0 && !open.is_empty() => {

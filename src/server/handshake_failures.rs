@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 
-use crate::logging::throttle::Seldom;
+use crate::logging::throttle::LogThrottle;
 use crate::metrics::connections::HandshakeFailure;
 use admission::text::remark;
 
@@ -16,40 +16,42 @@ const SHOWN: usize = 256;
 /// Tells of failed handshakes: those that want mending now and then as a
 /// warning, each kind at its own pace.
 #[derive(Debug, Default)]
-pub(super) struct Refusals {
-    ours: Seldom,
-    theirs: Seldom,
+pub(super) struct HandshakeFailureLog {
+    ours: LogThrottle,
+    theirs: LogThrottle,
 }
 
 /// The two ends of a connection.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ends {
+pub(super) struct Endpoints {
     peer: Option<SocketAddr>,
     own: Option<SocketAddr>,
 }
 
-impl Ends {
-    pub(super) fn of(stream: &TcpStream) -> Ends {
-        Ends {
+impl Endpoints {
+    pub(super) fn of(stream: &TcpStream) -> Endpoints {
+        Endpoints {
             peer: stream.peer_addr().ok(),
             own: stream.local_addr().ok(),
         }
     }
 
-    fn are_one_host(self) -> bool {
+    fn are_same_host(self) -> bool {
         matches!((self.peer, self.own), (Some(peer), Some(own)) if peer.ip() == own.ip())
     }
 }
 
-impl Refusals {
-    pub(super) fn tell(&self, failure: HandshakeFailure, ends: Ends, error: &io::Error) {
+impl HandshakeFailureLog {
+    pub(super) fn tell(&self, failure: HandshakeFailure, ends: Endpoints, error: &io::Error) {
         let (pace, problem) = match failure {
             HandshakeFailure::PeerAlert => (
                 &self.ours,
                 "a client refused our certificate: does the caBundle fit?",
             ),
             // The self-probe shows none, and has nothing to prove.
-            HandshakeFailure::ClientCertificate if shows_none(error) && ends.are_one_host() => {
+            HandshakeFailure::ClientCertificate
+                if shows_no_certificate(error) && ends.are_same_host() =>
+            {
                 return debug(error);
             }
             HandshakeFailure::ClientCertificate => (
@@ -72,7 +74,7 @@ fn debug(error: &io::Error) {
     tracing::debug!(error, "a TLS handshake failed");
 }
 
-fn shows_none(error: &io::Error) -> bool {
+fn shows_no_certificate(error: &io::Error) -> bool {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     matches!(inner, Some(rustls::Error::NoCertificatesPresented))
 }

@@ -26,12 +26,12 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use self::connection::Protocols;
-use self::connections::{Connections, Order};
-use self::limits::Limits;
+use self::connections::{Closing, Connections};
+use self::limits::ConnectionLimits;
 use crate::certificates::serving::Current;
 use crate::fairness::peer::Peer;
-use crate::logging::throttle::Seldom;
-use crate::metrics::connections::{Closed, Connections as Figures};
+use crate::logging::throttle::LogThrottle;
+use crate::metrics::connections::{CloseReason, ConnectionMetrics};
 
 /// Pause after a failed accept, which is most often "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -41,9 +41,9 @@ pub struct Server {
     /// What is served as certificate.
     pub certificate: Current,
     /// The bounds.
-    pub limits: Limits,
+    pub limits: ConnectionLimits,
     /// Where connections are counted.
-    pub metrics: Figures,
+    pub metrics: ConnectionMetrics,
 }
 
 impl Server {
@@ -51,15 +51,15 @@ impl Server {
     /// resolves.
     ///
     /// Then the end is in three steps. While endpoints that name this replica go
-    /// away, for [`Limits::drain`], everything is served on, but each answer tells
+    /// away, for [`ConnectionLimits::drain`], everything is served on, but each answer tells
     /// its client to go elsewhere next time. Then nothing new is accepted, and
     /// idle connections are closed. What is in flight finishes, for
-    /// [`Limits::finish`] at most.
+    /// [`ConnectionLimits::finish`] at most.
     pub async fn serve(self, listener: TcpListener, app: Router, stop: impl Future<Output = ()>) {
         let connections = Connections::new(self.limits.clone(), self.metrics.clone());
         let drained = async {
             stop.await;
-            connections.tell(Order::LastAnswer, Closed::Drain);
+            connections.tell(Closing::WithNextAnswer, CloseReason::Drain);
             sleep(self.limits.drain).await;
         };
         tokio::select! {
@@ -68,18 +68,18 @@ impl Server {
             () = drained => {}
         }
         drop(listener);
-        connections.tell(Order::Finish, Closed::Drain);
-        let left = timeout(self.limits.finish, connections.all_left()).await;
-        if left.is_err() {
+        connections.tell(Closing::AfterRequests, CloseReason::Drain);
+        let slot_freed = timeout(self.limits.finish, connections.all_closed()).await;
+        if slot_freed.is_err() {
             tracing::warn!("some requests did not finish in time");
-            connections.tell(Order::Abort, Closed::Drain);
+            connections.tell(Closing::Now, CloseReason::Drain);
         }
     }
 
     /// Never returns while certificates may come.
     async fn accept(&self, listener: &TcpListener, app: Router, connections: &Arc<Connections>) {
         let protocols = Protocols::new();
-        let failures = Seldom::default();
+        let failures = LogThrottle::default();
         let mut certificate = self.certificate.clone();
         if certificate.wait_for(Option::is_some).await.is_err() {
             return;

@@ -8,29 +8,29 @@ use http_body_util::BodyExt;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::fairness::budget::Taken;
+use crate::fairness::budget::Reservation;
 use admission::request::UID_LENGTH;
 
 /// The largest review read: an object of 3 MiB twice, and what is around it.
-pub const LARGEST: usize = 7 * 1024 * 1024;
+pub const MAX_BODY_BYTES: usize = 7 * 1024 * 1024;
 
 /// How much of a body is looked at for its uid alone. The API server writes the
 /// uid before the object.
 const BEGINNING: usize = 4096;
 
 /// A body, with the memory it has taken.
-pub struct Held {
+pub struct BufferedBody {
     /// The body.
     pub bytes: Vec<u8>,
     /// What was taken for it.
-    pub memory: Taken,
+    pub memory: Reservation,
 }
 
 /// Why there is no body.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unread {
-    /// Over [`LARGEST`].
-    #[error("the body is larger than {LARGEST} bytes")]
+pub enum BodyError {
+    /// Over [`MAX_BODY_BYTES`].
+    #[error("the body is larger than {MAX_BODY_BYTES} bytes")]
     TooLarge,
     /// The client broke off.
     #[error("the body ended before its time")]
@@ -50,15 +50,22 @@ pub enum Unread {
 ///
 /// Memory is taken as bytes arrive, and not as the header promises them: whoever
 /// promises much and sends nothing takes nothing from others.
-pub async fn read(body: Body, memory: impl Fn() -> Taken, time: Duration) -> Result<Held, Unread> {
+pub async fn read(
+    body: Body,
+    memory: impl Fn() -> Reservation,
+    time: Duration,
+) -> Result<BufferedBody, BodyError> {
     match tokio::time::timeout(time, read_on(body, memory)).await {
         Ok(read) => read,
-        Err(_) => Err(Unread::TooSlow),
+        Err(_) => Err(BodyError::TooSlow),
     }
 }
 
-async fn read_on(mut body: Body, memory: impl Fn() -> Taken) -> Result<Held, Unread> {
-    let mut held = Held {
+async fn read_on(
+    mut body: Body,
+    memory: impl Fn() -> Reservation,
+) -> Result<BufferedBody, BodyError> {
+    let mut held = BufferedBody {
         bytes: Vec::new(),
         memory: memory(),
     };
@@ -67,35 +74,35 @@ async fn read_on(mut body: Body, memory: impl Fn() -> Taken) -> Result<Held, Unr
     let mut is_shed = false;
     while let Some(data) = next(&mut body).await? {
         length += data.len();
-        if length > LARGEST {
-            return Err(Unread::TooLarge);
+        if length > MAX_BODY_BYTES {
+            return Err(BodyError::TooLarge);
         }
         // A client reads no answer before its body is sent, so the rest of a
         // body that is shed is read as well, and let go.
         if !is_shed && !held.take(&data) {
             is_shed = true;
             uid = beginning(&held.bytes, &data);
-            held = Held {
+            held = BufferedBody {
                 bytes: Vec::new(),
                 memory: memory(),
             };
         }
     }
     if is_shed {
-        return Err(Unread::NoMemory { uid });
+        return Err(BodyError::NoMemory { uid });
     }
     Ok(held)
 }
 
-async fn next(body: &mut Body) -> Result<Option<Bytes>, Unread> {
+async fn next(body: &mut Body) -> Result<Option<Bytes>, BodyError> {
     match body.frame().await {
         None => Ok(None),
         Some(Ok(frame)) => Ok(Some(frame.into_data().unwrap_or_default())),
-        Some(Err(_)) => Err(Unread::Truncated),
+        Some(Err(_)) => Err(BodyError::Truncated),
     }
 }
 
-impl Held {
+impl BufferedBody {
     fn take(&mut self, data: &[u8]) -> bool {
         let length = self.bytes.len() + data.len();
         if length > self.bytes.capacity() {
@@ -127,14 +134,14 @@ pub fn uid(review: &[u8]) -> Option<String> {
     let review = &review[..review.len().min(BEGINNING)];
     let mut json = serde_json::Deserializer::from_slice(review);
     // It breaks off at the uid, or where the beginning ends.
-    let _ = Find(&["request", "uid"], &mut uid).deserialize(&mut json);
+    let _ = FindString(&["request", "uid"], &mut uid).deserialize(&mut json);
     uid.filter(|uid: &String| uid.len() <= UID_LENGTH)
 }
 
 /// Walks down this path, and notes the string at its end.
-struct Find<'f>(&'f [&'f str], &'f mut Option<String>);
+struct FindString<'f>(&'f [&'f str], &'f mut Option<String>);
 
-impl<'de> DeserializeSeed<'de> for Find<'_> {
+impl<'de> DeserializeSeed<'de> for FindString<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -147,7 +154,7 @@ impl<'de> DeserializeSeed<'de> for Find<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Find<'_> {
+impl<'de> Visitor<'de> for FindString<'_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,12 +162,12 @@ impl<'de> Visitor<'de> for Find<'_> {
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
-        let Find([first, rest @ ..], uid) = self else {
+        let FindString([first, rest @ ..], uid) = self else {
             return Ok(());
         };
         while let Some(key) = map.next_key::<String>()? {
             if key == *first {
-                map.next_value_seed(Find(rest, uid))?;
+                map.next_value_seed(FindString(rest, uid))?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -199,7 +206,7 @@ mod tests {
         let time = Duration::from_secs(5);
         let shed = read(Body::from(review), empty, time).await;
         let uid = Some("u".to_owned());
-        assert_eq!(shed.err(), Some(Unread::NoMemory { uid }));
+        assert_eq!(shed.err(), Some(BodyError::NoMemory { uid }));
         let small = read(Body::from("x".repeat(4096)), empty, time).await;
         assert_eq!(small.ok().map(|held| held.bytes.len()), Some(4096));
         assert!(memory.take(4096).is_some());

@@ -1,7 +1,7 @@
 //! The profiles in `examples/profiles`, each on what it is for.
 
 use admission::profile::files::read;
-use podseal::live_config::profile_folder::Folder;
+use podseal::live_config::profile_folder::ProfileFolder;
 use serde_json::{Value, json};
 
 use crate::{CLUSTER, support, without_namespace};
@@ -27,7 +27,7 @@ fn container<'p>(pod: &'p Value, name: &str) -> &'p Value {
 
 #[test]
 fn every_example_is_accepted_without_a_remark() {
-    let files = Folder::new(FOLDER).files().expect("the folder");
+    let files = ProfileFolder::new(FOLDER).files().expect("the folder");
     let (profiles, remarks) = read(&files).expect("profiles");
     assert!(remarks.is_empty(), "{remarks:#?}");
     assert_eq!(profiles.custom().count(), 7);

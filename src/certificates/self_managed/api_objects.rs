@@ -15,13 +15,13 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
 use serde_json::Value;
 
-use super::replica::Configurations;
-use super::rotation::Why;
-use super::secret::{Contents, GENERATION, Held, KEYS, ROTATE, TRUSTED_SINCE};
+use super::replica::WebhookConfigurations;
+use super::rotation::WriteReason;
+use super::secret::{GENERATION, KEYS, ROTATE, SecretContent, SecretData, TRUSTED_SINCE};
 use super::state::State;
-use super::webhook_configuration::{Configuration, Webhook};
+use super::webhook_configuration::{WebhookConfiguration, WebhookEntry};
 use crate::kubernetes::error::core_of;
-use crate::logging::throttle::Seldom;
+use crate::logging::throttle::LogThrottle;
 
 const MANAGER: &str = "podseal";
 
@@ -41,7 +41,7 @@ pub struct Names {
 }
 
 /// Access to them.
-pub(super) struct Cluster {
+pub(super) struct ApiObjects {
     client: kube::Client,
     names: Names,
     secrets: Api<core::Secret>,
@@ -56,11 +56,11 @@ pub(super) enum Written {
     Conflict,
 }
 
-impl Cluster {
-    pub(super) fn new(client: &kube::Client, names: Names) -> Cluster {
+impl ApiObjects {
+    pub(super) fn new(client: &kube::Client, names: Names) -> ApiObjects {
         let mutating = ApiResource::erase::<MutatingWebhookConfiguration>(&());
         let validating = ApiResource::erase::<ValidatingWebhookConfiguration>(&());
-        Cluster {
+        ApiObjects {
             secrets: Api::namespaced(client.clone(), &names.namespace),
             configurations: [mutating, validating]
                 .map(|resource| Api::all_with(client.clone(), &resource)),
@@ -70,7 +70,7 @@ impl Cluster {
     }
 
     /// The configurations, live.
-    pub(super) async fn configurations(&self) -> kube::Result<Configurations> {
+    pub(super) async fn configurations(&self) -> kube::Result<WebhookConfigurations> {
         let [mutating, validating] = &self.configurations;
         let (mutating, validating) = futures::try_join!(
             mutating.get_opt(&self.names.mutating),
@@ -89,7 +89,7 @@ impl Cluster {
         &self,
         present: Option<core::Secret>,
         state: &State,
-        why: &Why,
+        why: &WriteReason,
     ) -> kube::Result<Written> {
         let params = PostParams {
             field_manager: Some(MANAGER.to_owned()),
@@ -172,7 +172,7 @@ where
         Some(namespace) => format!("{} {namespace}/{name}", K::kind(&())),
         None => format!("{} {name}", K::kind(&())),
     };
-    let failures = Seldom::default();
+    let failures = LogThrottle::default();
     let told = move |event: Result<_, watcher::Error>| {
         if let Err(error) = &event
             && let Some(suppressed) = failures.pass()
@@ -187,12 +187,12 @@ where
 }
 
 /// What the Secret is, if there is one.
-pub(super) fn held(secret: Option<&core::Secret>) -> Held {
+pub(super) fn held(secret: Option<&core::Secret>) -> SecretContent {
     let Some(secret) = secret else {
-        return Held::Absent;
+        return SecretContent::Absent;
     };
     let data = secret.data.iter().flatten();
-    Held::read(&Contents {
+    SecretContent::read(&SecretData {
         data: data
             .map(|(key, value)| (key.clone(), value.0.clone()))
             .collect(),
@@ -201,7 +201,7 @@ pub(super) fn held(secret: Option<&core::Secret>) -> Held {
 }
 
 /// Puts `state` into the Secret, and leaves what is not podseal's.
-fn fill(secret: &mut core::Secret, state: &State, why: &Why) {
+fn fill(secret: &mut core::Secret, state: &State, why: &WriteReason) {
     let contents = state.contents();
     let data = secret.data.get_or_insert_default();
     data.retain(|key, _| !KEYS.contains(&key.as_str()));
@@ -214,7 +214,7 @@ fn fill(secret: &mut core::Secret, state: &State, why: &Why) {
     let annotations = secret.metadata.annotations.get_or_insert_default();
     annotations.retain(|key, _| key != GENERATION && key != TRUSTED_SINCE);
     annotations.extend(contents.annotations);
-    if *why == Why::Introduced {
+    if *why == WriteReason::Introduced {
         annotations.remove(ROTATE);
     }
 }
@@ -228,14 +228,14 @@ fn ended(written: kube::Result<()>) -> kube::Result<Written> {
     }
 }
 
-fn configuration(object: DynamicObject) -> Configuration {
+fn configuration(object: DynamicObject) -> WebhookConfiguration {
     let webhooks = object.data["webhooks"].as_array();
     let webhook = |webhook: &Value| {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let bundle = text(&webhook["clientConfig"]["caBundle"]);
-        Webhook::new(&text(&webhook["name"]), &bundle)
+        WebhookEntry::new(&text(&webhook["name"]), &bundle)
     };
-    Configuration {
+    WebhookConfiguration {
         version: (
             object.metadata.uid.unwrap_or_default(),
             object.metadata.generation.unwrap_or_default(),

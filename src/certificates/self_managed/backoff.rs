@@ -14,12 +14,12 @@ const CALM: Duration = Duration::from_secs(20);
 /// Pauses that double while each round fails or has to write: the API server
 /// may be in trouble, or somebody else may be writing the opposite.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct Backoff {
     busy: u32,
     last: Option<Instant>,
 }
 
-impl Pace {
+impl Backoff {
     /// The pause after a round.
     pub(super) fn after(&mut self, busy: bool) -> Duration {
         if self.last.is_some_and(|last| last.elapsed() > CALM) {
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_a_bound_while_rounds_are_busy_and_differ_between_replicas() {
-        let mut pace = Pace::default();
+        let mut pace = Backoff::default();
         assert!(pace.after(false) <= SHORTEST);
         let pauses: Vec<_> = (0..40).map(|_| pace.after(true)).collect();
         assert!(pauses[0] <= SHORTEST);

@@ -8,20 +8,20 @@ use rustls::pki_types::InvalidDnsNameError;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::api_objects::{Cluster, Written, held};
+use super::api_objects::{ApiObjects, Written, held};
 use super::authority::MakeError;
-use super::backoff::{Pace, SHORTEST, jittered};
+use super::backoff::{Backoff, SHORTEST, jittered};
 use super::clock::Clock;
-use super::replica::{Configurations, Replica};
-use super::rotation::{Step, Why};
-use super::secret::Held;
+use super::replica::{Replica, WebhookConfigurations};
+use super::rotation::{SecretAction, WriteReason};
+use super::secret::SecretContent;
 use super::settings::Settings;
 use super::state::Terms;
 use super::status::Status;
 use crate::certificates::identity::{Identity, IdentityError};
 use crate::certificates::serving::Serving;
 use crate::kubernetes::error::core_of;
-use crate::logging::throttle::Seldom;
+use crate::logging::throttle::LogThrottle;
 use crate::metrics::certificates::Upkeep;
 use admission::text::remark;
 
@@ -44,13 +44,13 @@ pub async fn keep(
     status: Arc<Status>,
     stop: CancellationToken,
 ) -> Result<(), InvalidDnsNameError> {
-    let keeper = Keeper::new(&client, settings, serving, status)?;
+    let keeper = Reconciler::new(&client, settings, serving, status)?;
     stop.run_until_cancelled_owned(keeper.run()).await;
     Ok(())
 }
 
-struct Keeper {
-    cluster: Cluster,
+struct Reconciler {
+    cluster: ApiObjects,
     replica: Replica,
     clock: Clock,
     serving: Serving,
@@ -87,19 +87,19 @@ enum Round {
     Busy,
 }
 
-impl Keeper {
+impl Reconciler {
     fn new(
         client: &kube::Client,
         settings: Settings,
         serving: Serving,
         status: Arc<Status>,
-    ) -> Result<Keeper, InvalidDnsNameError> {
+    ) -> Result<Reconciler, InvalidDnsNameError> {
         let terms = Terms {
             names: settings.server_names()?,
             lifetimes: settings.lifetimes,
         };
-        Ok(Keeper {
-            cluster: Cluster::new(client, settings.names),
+        Ok(Reconciler {
+            cluster: ApiObjects::new(client, settings.names),
             replica: Replica::new(terms),
             clock: settings.clock,
             serving,
@@ -111,15 +111,15 @@ impl Keeper {
 
     async fn run(mut self) {
         let mut changes = self.cluster.changes();
-        let mut pace = Pace::default();
-        let failures = Seldom::default();
+        let mut pace = Backoff::default();
+        let failures = LogThrottle::default();
         // And that was told.
         let mut is_failing = false;
         loop {
             let round = timeout(ROUND, self.round()).await;
             let round = round.unwrap_or(Err(RoundError::TimedOut));
             if round.is_ok() {
-                self.status.has(Upkeep::Round);
+                self.status.did(Upkeep::Round);
                 if std::mem::take(&mut is_failing) {
                     tracing::info!("keeps the certificates again");
                 }
@@ -128,7 +128,7 @@ impl Keeper {
                 Ok(Round::Calm(wait)) => wait,
                 Ok(Round::Busy) => Duration::ZERO,
                 Err(error) => {
-                    self.status.has(Upkeep::Failure);
+                    self.status.did(Upkeep::Failure);
                     if let Some(suppressed) = failures.pass() {
                         is_failing = true;
                         // What is in the Secret may be anybody's.
@@ -158,25 +158,25 @@ impl Keeper {
         // configuration; so whatever is seen here and not in the Secret that is
         // read next has no place there any more.
         let configurations = self.cluster.configurations().await?;
-        self.tell_which(&configurations);
+        self.log_installed(&configurations);
         let secret = self.cluster.secret().await?;
         let held = held(secret.as_ref());
         let mut busy = false;
         let mut wait = REREAD;
         match self.replica.next(&configurations, &held, (self.clock)())? {
-            Step::Refuse => return Err(RoundError::Foreign),
-            Step::Wait(left) => {
+            SecretAction::Refuse => return Err(RoundError::Foreign),
+            SecretAction::Wait(left) => {
                 wait = wait.min(left.unwrap_or(wait));
-                if let Held::Whole { state, .. } = held {
+                if let SecretContent::Whole { state, .. } = held {
                     self.replica.learn(*state);
                 }
             }
-            Step::Write(why, state) => {
+            SecretAction::Write(why, state) => {
                 if self.cluster.write(secret, &state, &why).await? == Written::Conflict {
                     tracing::debug!("another replica wrote the Secret first");
                     return Ok(Round::Busy);
                 }
-                self.tell(&why, state.generation);
+                self.log_write(&why, state.generation);
                 self.replica.learn(*state);
                 busy = true;
             }
@@ -202,7 +202,7 @@ impl Keeper {
     }
 
     /// Serves what the Secret holds, and shows it in the figures.
-    fn present(&mut self, configurations: &Configurations) -> Result<(), RoundError> {
+    fn present(&mut self, configurations: &WebhookConfigurations) -> Result<(), RoundError> {
         if let Some(state) = self.replica.memory() {
             self.status.show(state);
         }
@@ -221,7 +221,10 @@ impl Keeper {
     }
 
     /// Sets both configurations right, and tells whether one was wrong.
-    async fn correct(&mut self, configurations: &Configurations) -> Result<bool, RoundError> {
+    async fn correct(
+        &mut self,
+        configurations: &WebhookConfigurations,
+    ) -> Result<bool, RoundError> {
         let patches = self
             .replica
             .corrections(configurations, (self.clock)().steady);
@@ -238,7 +241,7 @@ impl Keeper {
             };
             wrong = wrong.map(|_| true);
             if written == Written::Done {
-                self.status.has(Upkeep::Correction);
+                self.status.did(Upkeep::Correction);
                 let kind = [
                     "MutatingWebhookConfiguration",
                     "ValidatingWebhookConfiguration",
@@ -251,7 +254,7 @@ impl Keeper {
 
     /// Tells which configurations there are, when that has changed. One that is
     /// not installed is no fault; it may be what somebody is looking for.
-    fn tell_which(&mut self, configurations: &Configurations) {
+    fn log_installed(&mut self, configurations: &WebhookConfigurations) {
         let there = configurations.each_ref().map(Option::is_some);
         if self.there != Some(there) {
             self.there = Some(there);
@@ -264,11 +267,11 @@ impl Keeper {
         }
     }
 
-    fn tell(&self, why: &Why, generation: u64) {
+    fn log_write(&self, why: &WriteReason, generation: u64) {
         match why {
-            Why::Noted => tracing::debug!(generation, "{why}"),
-            Why::Restored | Why::Mended(_) | Why::Recovered => {
-                self.status.has(Upkeep::Repair);
+            WriteReason::Noted => tracing::debug!(generation, "{why}"),
+            WriteReason::Restored | WriteReason::Mended(_) | WriteReason::Recovered => {
+                self.status.did(Upkeep::Repair);
                 tracing::warn!(generation, "{why}");
             }
             _ => tracing::info!(generation, "{why}"),

@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use super::authority::MakeError;
 use super::clock::Moment;
-use super::rotation::{Step, Trust, next};
-use super::secret::Held;
+use super::rotation::{SecretAction, Trust, next};
+use super::secret::SecretContent;
 use super::state::{State, Terms};
-use super::webhook_configuration::{Configuration, Strangers};
+use super::webhook_configuration::{ForeignAuthorities, WebhookConfiguration};
 
 /// The mutating and the validating configuration, where they exist.
-pub(super) type Configurations = [Option<Configuration>; 2];
+pub(super) type WebhookConfigurations = [Option<WebhookConfiguration>; 2];
 
 /// What one replica knows and remembers.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Replica {
     pub(super) terms: Terms,
     memory: Option<State>,
     sighting: Option<Sighting>,
-    strangers: Strangers,
+    strangers: ForeignAuthorities,
     /// The leaf in use, and who issued it.
     served: Option<(CertificateDer<'static>, CertificateDer<'static>)>,
 }
@@ -29,7 +29,7 @@ pub(super) struct Replica {
 /// That everything was trusted everywhere, and since when.
 #[derive(Debug)]
 struct Sighting {
-    what: Sighted,
+    what: TrustedBundle,
     since: Duration,
 }
 
@@ -37,7 +37,7 @@ struct Sighting {
 /// taken an authority away and put it back between two looks, and an API server
 /// may still be about to see the gap.
 #[derive(Debug, PartialEq, Eq)]
-struct Sighted {
+struct TrustedBundle {
     generation: u64,
     bundle: Vec<CertificateDer<'static>>,
     versions: [Option<(String, i64)>; 2],
@@ -50,7 +50,7 @@ impl Replica {
             terms,
             memory: None,
             sighting: None,
-            strangers: Strangers::default(),
+            strangers: ForeignAuthorities::default(),
             served: None,
         }
     }
@@ -58,12 +58,12 @@ impl Replica {
     /// What to do with the Secret, which was read after the configurations.
     pub(super) fn next(
         &mut self,
-        configurations: &Configurations,
-        held: &Held,
+        configurations: &WebhookConfigurations,
+        held: &SecretContent,
         now: Moment,
-    ) -> Result<Step, MakeError> {
+    ) -> Result<SecretAction, MakeError> {
         let trust = match held {
-            Held::Whole { state, .. } => self.look(configurations, state, now.steady),
+            SecretContent::Whole { state, .. } => self.look(configurations, state, now.steady),
             _ => Trust::Lacking,
         };
         next(held, self.memory.as_ref(), trust, &self.terms, now)
@@ -71,15 +71,20 @@ impl Replica {
 
     /// A configuration that does not exist has nobody call, so it trusts
     /// whatever it should. It is another version when it appears.
-    fn look(&mut self, configurations: &Configurations, state: &State, steady: Duration) -> Trust {
+    fn look(
+        &mut self,
+        configurations: &WebhookConfigurations,
+        state: &State,
+        steady: Duration,
+    ) -> Trust {
         let mut existing = configurations.iter().flatten();
         if !existing.all(|configuration| configuration.trusts_all_of(state)) {
             self.sighting = None;
             return Trust::Lacking;
         }
-        let version = |of: &Option<Configuration>| of.as_ref().map(|of| of.version.clone());
+        let version = |of: &Option<WebhookConfiguration>| of.as_ref().map(|of| of.version.clone());
         let [mutating, validating] = configurations;
-        let what = Sighted {
+        let what = TrustedBundle {
             generation: state.generation,
             bundle: state.bundle().map(|ca| ca.der.clone()).collect(),
             versions: [version(mutating), version(validating)],
@@ -111,7 +116,7 @@ impl Replica {
     /// which another replica has added since is then known here, too.
     pub(super) fn corrections(
         &mut self,
-        configurations: &Configurations,
+        configurations: &WebhookConfigurations,
         steady: Duration,
     ) -> [Option<Value>; 2] {
         let Some(state) = &self.memory else {
@@ -136,7 +141,7 @@ impl Replica {
     /// The Secret says which one, and that its authority has waited. A look at
     /// the configurations guards against a Secret that somebody has made: a
     /// replica that serves what is trusted goes on until the new one is, too.
-    pub(super) fn presented(&self, configurations: &Configurations) -> Option<&State> {
+    pub(super) fn presented(&self, configurations: &WebhookConfigurations) -> Option<&State> {
         let state = self.memory.as_ref()?;
         let (leaf, issuer) = (&state.leaf.certificate.der, &state.issuer.certificate.der);
         let trusted = |ca: &CertificateDer<'_>| {

@@ -5,23 +5,23 @@ use std::time::{Duration, SystemTime};
 
 use super::authority::MakeError;
 use super::clock::Moment;
-use super::secret::Held;
+use super::secret::SecretContent;
 use super::state::{State, Terms};
 
 /// What to do with the Secret.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum SecretAction {
     /// Nothing, and if something waits for time to pass, for how long.
     Wait(Option<Duration>),
     /// Nothing, since it is somebody else's.
     Refuse,
     /// Write this, if nobody was faster.
-    Write(Why, Box<State>),
+    Write(WriteReason, Box<State>),
 }
 
 /// Why the Secret is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Why {
+pub(super) enum WriteReason {
     /// There was none anywhere.
     Created,
     /// It was gone, or an old copy took its place.
@@ -42,22 +42,26 @@ pub(super) enum Why {
     Noted,
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for WriteReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Why::Created => "made the first certificate authority",
-            Why::Restored => {
+            WriteReason::Created => "made the first certificate authority",
+            WriteReason::Restored => {
                 "put the certificates back: they were gone, or older ones in their place"
             }
-            Why::Mended(damage) => return write!(f, "mended the certificates: {damage}"),
-            Why::Recovered => "made new certificates at once: the present ones are not valid now",
-            Why::Renewed => "renewed the serving certificate",
-            Why::Introduced => {
+            WriteReason::Mended(damage) => return write!(f, "mended the certificates: {damage}"),
+            WriteReason::Recovered => {
+                "made new certificates at once: the present ones are not valid now"
+            }
+            WriteReason::Renewed => "renewed the serving certificate",
+            WriteReason::Introduced => {
                 "made the next certificate authority, to be trusted before it is used"
             }
-            Why::Promoted => "the next certificate authority has issued the serving certificate",
-            Why::Retired => "let go of the certificate authority before this one",
-            Why::Noted => "noted since when the configurations trust all authorities",
+            WriteReason::Promoted => {
+                "the next certificate authority has issued the serving certificate"
+            }
+            WriteReason::Retired => "let go of the certificate authority before this one",
+            WriteReason::Noted => "noted since when the configurations trust all authorities",
         })
     }
 }
@@ -84,31 +88,42 @@ pub(super) enum Trust {
 /// # Errors
 /// When a certificate cannot be made.
 pub(super) fn next(
-    held: &Held,
+    held: &SecretContent,
     memory: Option<&State>,
     trust: Trust,
     terms: &Terms,
     now: Moment,
-) -> Result<Step, MakeError> {
-    let write = |why, state| Ok(Step::Write(why, Box::new(state)));
+) -> Result<SecretAction, MakeError> {
+    let write = |why, state| Ok(SecretAction::Write(why, Box::new(state)));
     match (held, memory) {
-        (Held::Absent, None) => write(Why::Created, State::create(terms, now.wall)?),
-        (Held::Foreign, None) => Ok(Step::Refuse),
-        // Not a new authority: nobody trusts it yet.
-        (Held::Absent | Held::Foreign, Some(memory)) => write(Why::Restored, memory.clone()),
-        (Held::Damaged(remains), Some(memory)) if memory.generation >= remains.generation => {
-            let state = memory.clone().trusting(remains.certificates());
-            write(Why::Mended(remains.damage), state)
+        (SecretContent::Absent, None) => {
+            write(WriteReason::Created, State::create(terms, now.wall)?)
         }
-        (Held::Damaged(remains), memory) => {
+        (SecretContent::Foreign, None) => Ok(SecretAction::Refuse),
+        // Not a new authority: nobody trusts it yet.
+        (SecretContent::Absent | SecretContent::Foreign, Some(memory)) => {
+            write(WriteReason::Restored, memory.clone())
+        }
+        (SecretContent::Damaged(remains), Some(memory))
+            if memory.generation >= remains.generation =>
+        {
+            let state = memory.clone().trusting(remains.certificates());
+            write(WriteReason::Mended(remains.damage), state)
+        }
+        (SecretContent::Damaged(remains), memory) => {
             let state = remains.mended(terms, now.wall)?;
             let state = state.trusting(memory.into_iter().flat_map(State::bundle));
-            write(Why::Mended(remains.damage), state)
+            write(WriteReason::Mended(remains.damage), state)
         }
-        (Held::Whole { state, .. }, Some(memory)) if state.generation < memory.generation => {
-            write(Why::Restored, memory.clone().trusting(state.bundle()))
+        (SecretContent::Whole { state, .. }, Some(memory))
+            if state.generation < memory.generation =>
+        {
+            write(
+                WriteReason::Restored,
+                memory.clone().trusting(state.bundle()),
+            )
         }
-        (Held::Whole { state, rotate }, _) => next_of(state, *rotate, trust, terms, now),
+        (SecretContent::Whole { state, rotate }, _) => next_of(state, *rotate, trust, terms, now),
     }
 }
 
@@ -118,8 +133,8 @@ fn next_of(
     trust: Trust,
     terms: &Terms,
     now: Moment,
-) -> Result<Step, MakeError> {
-    let write = |why, state| Ok(Step::Write(why, Box::new(state)));
+) -> Result<SecretAction, MakeError> {
+    let write = |why, state| Ok(SecretAction::Write(why, Box::new(state)));
     let (lifetimes, now) = (terms.lifetimes, now.wall);
     let next = state.next.as_ref().filter(|next| next.is_usable_at(now));
     let can_renew = state.issuer.is_usable_at(now);
@@ -131,23 +146,23 @@ fn next_of(
         } else {
             state.introducing(terms, now)?.promoted(terms, now)?
         };
-        return write(Why::Recovered, recovered);
+        return write(WriteReason::Recovered, recovered);
     }
     let leaf = state.leaf.certificate.not_after;
     // A leaf that ends with its authority cannot be made to last longer.
     let lasts = (now + lifetimes.leaf).min(state.issuer.certificate.not_after) > leaf;
     let is_due = leaf <= now + lifetimes.leaf / 3 && lasts;
     if can_renew && (is_due || !state.is_named(terms)) {
-        return write(Why::Renewed, state.renewed(terms, now)?);
+        return write(WriteReason::Renewed, state.renewed(terms, now)?);
     }
     if state.next.is_some() || !state.others.is_empty() {
         return next_of_waiting(state, trust, terms, now);
     }
     let is_ending = state.issuer.certificate.not_after <= now + lifetimes.authority / 3;
     if is_ending || rotate || !can_renew {
-        return write(Why::Introduced, state.introducing(terms, now)?);
+        return write(WriteReason::Introduced, state.introducing(terms, now)?);
     }
-    Ok(Step::Wait(None))
+    Ok(SecretAction::Wait(None))
 }
 
 /// A waiting time has passed when the Secret says so, and when this replica
@@ -158,24 +173,26 @@ fn next_of_waiting(
     trust: Trust,
     terms: &Terms,
     now: SystemTime,
-) -> Result<Step, MakeError> {
-    let write = |why, state| Ok(Step::Write(why, Box::new(state)));
+) -> Result<SecretAction, MakeError> {
+    let write = |why, state| Ok(SecretAction::Write(why, Box::new(state)));
     let overlap = terms.lifetimes.overlap;
     let (seen, since) = match (trust, state.trusted_since) {
-        (Trust::Lacking, None) => return Ok(Step::Wait(None)),
-        (Trust::Lacking, Some(_)) => return write(Why::Noted, state.noted(None)),
+        (Trust::Lacking, None) => return Ok(SecretAction::Wait(None)),
+        (Trust::Lacking, Some(_)) => return write(WriteReason::Noted, state.noted(None)),
         // A note from the future is of a clock that was ahead.
         (Trust::For(seen), Some(since)) if since <= now => (seen, since),
-        (Trust::For(_), _) => return write(Why::Noted, state.noted(Some(now))),
+        (Trust::For(_), _) => return write(WriteReason::Noted, state.noted(Some(now))),
     };
     let noted = now.duration_since(since).unwrap_or_default();
     let left = overlap.saturating_sub(seen.min(noted));
     if !left.is_zero() {
-        return Ok(Step::Wait(Some(left)));
+        return Ok(SecretAction::Wait(Some(left)));
     }
     match &state.next {
-        Some(next) if next.is_usable_at(now) => write(Why::Promoted, state.promoted(terms, now)?),
-        Some(_) => write(Why::Introduced, state.introducing(terms, now)?),
-        None => write(Why::Retired, state.retired()),
+        Some(next) if next.is_usable_at(now) => {
+            write(WriteReason::Promoted, state.promoted(terms, now)?)
+        }
+        Some(_) => write(WriteReason::Introduced, state.introducing(terms, now)?),
+        None => write(WriteReason::Retired, state.retired()),
     }
 }

@@ -31,20 +31,20 @@ const BUNDLE_SIZE: usize = 8;
 
 /// The part of a Secret that matters.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(super) struct Contents {
+pub(super) struct SecretData {
     pub(super) data: BTreeMap<String, Vec<u8>>,
     pub(super) annotations: BTreeMap<String, String>,
 }
 
 /// What a Secret turned out to be.
 #[derive(Debug, Clone)]
-pub(super) enum Held {
+pub(super) enum SecretContent {
     /// There is none.
     Absent,
     /// Somebody else's.
     Foreign,
     /// Podseal's, and not whole.
-    Damaged(Box<Remains>),
+    Damaged(Box<DamagedSecret>),
     /// Podseal's, and whole.
     Whole {
         /// What it holds.
@@ -56,7 +56,7 @@ pub(super) enum Held {
 
 /// What can be read of a damaged Secret.
 #[derive(Debug, Clone)]
-pub(super) struct Remains {
+pub(super) struct DamagedSecret {
     /// What is wrong with it.
     pub(super) damage: &'static str,
     pub(super) generation: u64,
@@ -66,17 +66,17 @@ pub(super) struct Remains {
     leaf: Option<(Leaf, usize)>,
 }
 
-impl Held {
+impl SecretContent {
     /// What these contents are.
-    pub(super) fn read(contents: &Contents) -> Held {
+    pub(super) fn read(contents: &SecretData) -> SecretContent {
         let generation = contents.annotations.get(GENERATION);
         let is_empty = contents.data.values().all(Vec::is_empty);
         if generation.is_none() && !contents.data.contains_key(ISSUER_KEY) {
             // An empty one was put there for podseal to fill.
             return if is_empty {
-                Held::Absent
+                SecretContent::Absent
             } else {
-                Held::Foreign
+                SecretContent::Foreign
             };
         }
         let generation: Option<u64> = generation
@@ -130,13 +130,13 @@ impl Held {
                     leaf: leaf.clone(),
                     trusted_since: trusted_since(contents),
                 };
-                return Held::Whole {
+                return SecretContent::Whole {
                     state: Box::new(state),
                     rotate: contents.annotations.contains_key(ROTATE),
                 };
             }
         };
-        Held::Damaged(Box::new(Remains {
+        SecretContent::Damaged(Box::new(DamagedSecret {
             damage,
             generation: generation.unwrap_or(0),
             authorities,
@@ -145,7 +145,7 @@ impl Held {
     }
 }
 
-impl Remains {
+impl DamagedSecret {
     /// The authorities that can be read.
     pub(super) fn certificates(&self) -> impl Iterator<Item = &Certificate> {
         self.authorities
@@ -193,7 +193,7 @@ impl Remains {
 
 impl State {
     /// The Secret's contents that say this, and nothing else.
-    pub(super) fn contents(&self) -> Contents {
+    pub(super) fn contents(&self) -> SecretData {
         let bundle: String = self.bundle().map(Certificate::pem).collect();
         let mut data = BTreeMap::from([
             (LEAF.to_owned(), self.leaf.certificate.pem().into_bytes()),
@@ -212,7 +212,7 @@ impl State {
         if let Some(Ok(since)) = since {
             annotations.insert(TRUSTED_SINCE.to_owned(), format!("{since:.0}"));
         }
-        Contents { data, annotations }
+        SecretData { data, annotations }
     }
 }
 
@@ -224,7 +224,7 @@ fn leaf(certificate: &[u8], key: &[u8]) -> Option<Leaf> {
 }
 
 /// Unreadable is as good as not noted: the wait begins anew.
-fn trusted_since(contents: &Contents) -> Option<SystemTime> {
+fn trusted_since(contents: &SecretData) -> Option<SystemTime> {
     let noted: Timestamp = contents.annotations.get(TRUSTED_SINCE)?.parse().ok()?;
     let since_1970 = u64::try_from(noted.as_second()).ok()?;
     Some(SystemTime::UNIX_EPOCH + Duration::from_secs(since_1970))

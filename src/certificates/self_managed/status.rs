@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::SystemTime;
 
 use super::state::State;
-use crate::metrics::certificates::{Authority, Certificates, Upkeep};
+use crate::metrics::certificates::{Authority, CertificateMetrics, Upkeep};
 
 /// What an authority of the bundle is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,12 +30,12 @@ pub struct Trusted {
 #[derive(Debug, Default)]
 pub struct Status {
     trusted: Mutex<Vec<Trusted>>,
-    figures: Certificates,
+    figures: CertificateMetrics,
 }
 
 impl Status {
     /// One that counts into `figures`.
-    pub fn counted(figures: Certificates) -> Status {
+    pub fn counted(figures: CertificateMetrics) -> Status {
         Status {
             figures,
             ..Status::default()
@@ -49,11 +49,11 @@ impl Status {
 
     /// How often this was done.
     pub fn count(&self, what: Upkeep) -> u64 {
-        self.figures.kept(what)
+        self.figures.upkeep_count(what)
     }
 
-    pub(super) fn has(&self, what: Upkeep) {
-        self.figures.keeps(what);
+    pub(super) fn did(&self, what: Upkeep) {
+        self.figures.count_upkeep(what);
     }
 
     pub(super) fn show(&self, state: &State) {

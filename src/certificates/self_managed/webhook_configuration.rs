@@ -13,16 +13,16 @@ use super::state::State;
 
 /// A webhook configuration, as far as its `caBundle` goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Configuration {
+pub(super) struct WebhookConfiguration {
     /// Which object in which version of its content this is.
     pub(super) version: (String, i64),
     pub(super) resource_version: String,
-    pub(super) webhooks: Vec<Webhook>,
+    pub(super) webhooks: Vec<WebhookEntry>,
 }
 
 /// One webhook of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Webhook {
+pub(super) struct WebhookEntry {
     pub(super) name: String,
     trusted: Vec<CertificateDer<'static>>,
     /// All of its `caBundle` could be read.
@@ -35,7 +35,7 @@ pub(super) struct Webhook {
 /// They are not removed at once. They may be another source's, whose leaf the
 /// replicas of a rollout still serve, and a Secret can be damaged.
 #[derive(Debug, Default)]
-pub(super) struct Strangers(HashMap<CertificateDer<'static>, Since>);
+pub(super) struct ForeignAuthorities(HashMap<CertificateDer<'static>, Since>);
 
 #[derive(Debug, Clone, Copy)]
 enum Since {
@@ -44,13 +44,13 @@ enum Since {
     Seen(Duration),
 }
 
-impl Webhook {
+impl WebhookEntry {
     /// The webhook called `name`, with its `caBundle` as the API has it.
-    pub(super) fn new(name: &str, ca_bundle: &str) -> Webhook {
+    pub(super) fn new(name: &str, ca_bundle: &str) -> WebhookEntry {
         let text = base64::engine::general_purpose::STANDARD.decode(ca_bundle);
         let readable = text.is_ok();
         let (trusted, whole) = certificates_in(&text.unwrap_or_default());
-        Webhook {
+        WebhookEntry {
             name: name.to_owned(),
             trusted,
             whole: whole && readable,
@@ -62,7 +62,7 @@ impl Webhook {
     }
 }
 
-impl Configuration {
+impl WebhookConfiguration {
     /// Whether each of its webhooks trusts every authority of the Secret.
     pub(super) fn trusts_all_of(&self, state: &State) -> bool {
         self.webhooks
@@ -88,7 +88,7 @@ impl Configuration {
     pub(super) fn correction(
         &self,
         state: &State,
-        strangers: &Strangers,
+        strangers: &ForeignAuthorities,
         overlap: Duration,
         steady: Duration,
     ) -> Option<Value> {
@@ -121,7 +121,7 @@ impl Configuration {
     }
 }
 
-impl Strangers {
+impl ForeignAuthorities {
     /// Takes note of what the Secret has let go of, in its own time. What has
     /// only gone missing from it has to wait like any other.
     pub(super) fn retire(&mut self, before: &State, after: &State) {
@@ -137,7 +137,7 @@ impl Strangers {
     /// Takes note of what the configurations trust.
     pub(super) fn meet<'a>(
         &mut self,
-        configurations: impl IntoIterator<Item = &'a Configuration> + Clone,
+        configurations: impl IntoIterator<Item = &'a WebhookConfiguration> + Clone,
         state: &State,
         steady: Duration,
     ) {

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 
-use crate::live_config::current::Rules;
+use crate::live_config::current::LiveConfig;
 use crate::live_config::digest::RulesDigest;
-use crate::live_config::profile_folder::Folder;
+use crate::live_config::profile_folder::ProfileFolder;
 use admission::defaults::Defaults;
 use admission::profile::Profiles;
 use admission::profile::files::ProfileFile;
@@ -15,7 +15,7 @@ use admission::profile::files::ProfileFile;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Policy")]
 #[group(skip)]
-pub(in crate::cli) struct Args {
+pub(in crate::cli) struct PolicyArgs {
     /// A folder of profiles of your own, a YAML file each (`podseal profiles root-fuse` prints one
     /// to start from), beside the built-in ones
     #[arg(long, value_name = "DIR")]
@@ -47,17 +47,17 @@ pub(in crate::cli) struct Args {
 /// Profiles as they were read from a folder.
 pub(in crate::cli) struct LoadedFolder {
     /// The folder.
-    pub(in crate::cli) folder: Folder,
+    pub(in crate::cli) folder: ProfileFolder,
     /// The files they were read from.
     pub(in crate::cli) files: Vec<ProfileFile>,
 }
 
-impl Args {
+impl PolicyArgs {
     /// What they say, for a podseal that runs in the namespace `own`.
     pub(in crate::cli) fn rules(
         &self,
         own: Option<&str>,
-    ) -> anyhow::Result<(Rules, Option<LoadedFolder>)> {
+    ) -> anyhow::Result<(LiveConfig, Option<LoadedFolder>)> {
         let (profiles, read) = match &self.profiles {
             None => (Profiles::built_in().clone(), None),
             Some(path) => {
@@ -79,7 +79,7 @@ impl Args {
         for warning in defaults.idle() {
             tracing::warn!(warning, "a default rule is of no use");
         }
-        let rules = Rules::new(
+        let rules = LiveConfig::new(
             profiles,
             defaults,
             digest,
@@ -91,9 +91,9 @@ impl Args {
 }
 
 pub(in crate::cli) fn profiles_of(path: &Path) -> anyhow::Result<(Profiles, LoadedFolder)> {
-    let folder = Folder::new(path);
+    let folder = ProfileFolder::new(path);
     let read = folder.files().and_then(|files| {
-        let (profiles, remarks) = Folder::parse(&files)?;
+        let (profiles, remarks) = ProfileFolder::parse(&files)?;
         Ok((files, profiles, remarks))
     });
     let (files, profiles, remarks) = read.map_err(|error| anyhow!("--profiles: {error}"))?;

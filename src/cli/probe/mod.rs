@@ -47,7 +47,7 @@ const LARGEST: u64 = 1 << 20;
 /// Arguments of `podseal probe`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Args {
+pub struct ProbeArgs {
     // No comment of rustdoc's, which would have it a link.
     #[arg(
         value_name = "URL",
@@ -82,7 +82,7 @@ fn namespace(text: &str) -> Result<String, &'static str> {
 }
 
 /// Runs the command.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: ProbeArgs) -> anyhow::Result<ExitCode> {
     let in_file = || format!("--ca-file {}", args.ca_file.display());
     let text = bounded(&args.ca_file).with_context(|| format!("cannot read {}", in_file()))?;
     let text = text.with_context(|| {

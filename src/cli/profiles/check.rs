@@ -9,7 +9,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::cli::output::{self, CHANGED, DENIED, QUIET, WARNED};
-use crate::live_config::profile_folder::Folder;
+use crate::live_config::profile_folder::ProfileFolder;
 use admission::pod_security::Level;
 use admission::profile::check::Severity;
 use admission::profile::cost::{beyond, denied, gives, grants};
@@ -18,14 +18,14 @@ use admission::profile::{Profile, Setting};
 
 /// What `-o json` prints. These names are an interface.
 #[derive(Serialize)]
-struct Checked {
+struct CheckOutput {
     ok: bool,
-    remarks: Vec<Told>,
-    profiles: Vec<Cost>,
+    remarks: Vec<RemarkOutput>,
+    profiles: Vec<ProfileCost>,
 }
 
 #[derive(Serialize)]
-struct Told {
+struct RemarkOutput {
     file: String,
     line: Option<u64>,
     column: Option<u64>,
@@ -34,7 +34,7 @@ struct Told {
 }
 
 #[derive(Serialize)]
-struct Cost {
+struct ProfileCost {
     name: String,
     extends: Option<String>,
     containers: Vec<Container>,
@@ -68,19 +68,19 @@ struct Grant {
 
 /// Checks the profiles in `path`.
 pub(super) fn check(path: &Path, json: bool) -> anyhow::Result<ExitCode> {
-    let folder = Folder::new(path);
+    let folder = ProfileFolder::new(path);
     let files = folder.files().context("--check")?;
     if files.is_empty() {
         anyhow::bail!("--check: there is no *.yaml in {}", path.display());
     }
-    let (profiles, remarks) = match Folder::parse(&files) {
-        Ok((profiles, remarks)) => (profiles.custom().map(Cost::of).collect(), remarks),
+    let (profiles, remarks) = match ProfileFolder::parse(&files) {
+        Ok((profiles, remarks)) => (profiles.custom().map(ProfileCost::of).collect(), remarks),
         Err(error) => (Vec::new(), error.remarks()),
     };
     let is_error = |remark: &Remark| remark.severity == Severity::Error;
-    let checked = Checked {
+    let checked = CheckOutput {
         ok: !remarks.iter().any(is_error),
-        remarks: remarks.iter().map(Told::of).collect(),
+        remarks: remarks.iter().map(RemarkOutput::of).collect(),
         profiles,
     };
     if json {
@@ -96,10 +96,10 @@ pub(super) fn check(path: &Path, json: bool) -> anyhow::Result<ExitCode> {
     })
 }
 
-impl Told {
-    fn of(remark: &Remark) -> Told {
+impl RemarkOutput {
+    fn of(remark: &Remark) -> RemarkOutput {
         let position = remark.error.position;
-        Told {
+        RemarkOutput {
             file: remark.file.clone(),
             line: position.map(|position| position.line),
             column: position.map(|position| position.column),
@@ -112,8 +112,8 @@ impl Told {
     }
 }
 
-impl Cost {
-    fn of(profile: &Profile) -> Cost {
+impl ProfileCost {
+    fn of(profile: &Profile) -> ProfileCost {
         let containers = beyond(profile).into_iter().map(|(name, beyond)| Container {
             name,
             beyond_baseline: beyond.baseline,
@@ -129,7 +129,7 @@ impl Cost {
                 };
                 grants(profile, level).into_iter().map(grant)
             });
-        Cost {
+        ProfileCost {
             name: profile.name.clone(),
             extends: profile.extends.clone(),
             containers: containers.collect(),
@@ -144,7 +144,7 @@ impl Cost {
     }
 }
 
-impl Checked {
+impl CheckOutput {
     fn text(&self) -> String {
         let mut text = String::new();
         for told in &self.remarks {
@@ -175,7 +175,7 @@ impl Checked {
     }
 }
 
-impl Cost {
+impl ProfileCost {
     fn write(&self, text: &mut String) {
         let _ = write!(text, "{CHANGED}{}{CHANGED:#}", self.name);
         if let Some(base) = &self.extends {

@@ -10,7 +10,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::{Context, bail};
 
 use super::output::{self, visible};
-use crate::live_config::profile_folder::Folder;
+use crate::live_config::profile_folder::ProfileFolder;
 use admission::profile::files::ProfileFile;
 use admission::profile::{BUILT_IN, Profiles, Written};
 
@@ -21,7 +21,7 @@ format in which profiles are written; and checks those of your own.";
 /// Arguments of `podseal profiles`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Args {
+pub struct ProfilesArgs {
     /// The profile to print
     name: Option<String>,
     /// A folder of profiles of your own, beside the built-in ones
@@ -60,7 +60,7 @@ Exit code: 0; with --check 1 when a profile cannot be used; 2 when an input cann
 const NAME: Style = AnsiColor::Cyan.on_default().bold();
 
 /// Runs the command.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &ProfilesArgs) -> anyhow::Result<ExitCode> {
     if args.schema {
         output::write_out(SCHEMA.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
@@ -71,8 +71,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (profiles, files) = match &args.profiles {
         None => (Profiles::built_in().clone(), Vec::new()),
         Some(path) => {
-            let files = Folder::new(path).files().context("--profiles")?;
-            let (profiles, _) = Folder::parse(&files).context("--profiles")?;
+            let files = ProfileFolder::new(path).files().context("--profiles")?;
+            let (profiles, _) = ProfileFolder::parse(&files).context("--profiles")?;
             (profiles, files)
         }
     };

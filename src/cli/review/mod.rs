@@ -22,11 +22,11 @@ use serde_json::Value;
 use self::explain::explanation::Explanation;
 use self::explain::inputs::{Arguments, Inputs};
 use self::input::Item;
-use self::result::{Format, Reviewed, Tally, print};
+use self::result::{ReviewFormat, ReviewedPod, Tally, print};
 use super::args::namespaces::read_namespaces;
 use super::args::policy::{self, LoadedFolder};
 use super::output;
-use crate::live_config::current::Rules;
+use crate::live_config::current::LiveConfig;
 use crate::namespaces::file::NamespaceFile;
 use admission::home;
 use admission::judge::judge;
@@ -68,7 +68,7 @@ Exit code: 0 when every pod is allowed, 1 when one is denied, 2 when an input ca
         .multiple(true)
         .args(["namespaces", "profile", "labels", "defaults"]),
 )]
-pub struct Args {
+pub struct ReviewArgs {
     /// Pods to review; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
@@ -101,18 +101,18 @@ pub struct Args {
     #[arg(long, value_parser = PossibleValuesParser::new(["CREATE", "UPDATE"]), default_value = "CREATE")]
     operation: String,
     #[command(flatten)]
-    rules: policy::Args,
+    rules: policy::PolicyArgs,
     /// Say where each value came from (label, annotation, default rule, profile) and which rule asked
     /// for each change, in place of the pod: fit to be pasted where you ask for help
     #[arg(long)]
     explain: bool,
     /// What to print: text for people, the patched pods, or a JSON object a line
     #[arg(short, long, value_enum, default_value = "text")]
-    output: Format,
+    output: ReviewFormat,
 }
 
 /// Where the namespace of a pod comes from.
-struct Source {
+struct NamespaceSource {
     /// Those of a file; else all there are, without labels.
     file: Option<NamespaceFile>,
     labels: Vec<(String, String)>,
@@ -128,14 +128,14 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 /// Runs the command.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    if args.explain && args.output == Format::Yaml {
+pub fn run(args: &ReviewArgs) -> anyhow::Result<ExitCode> {
+    if args.explain && args.output == ReviewFormat::Yaml {
         bail!(
             "--explain: the pods as YAML have no place for it; leave out -o yaml, or say -o json"
         );
     }
     let (rules, read) = args.rules.rules(None)?;
-    let source = Source::of(args, &rules)?;
+    let source = NamespaceSource::of(args, &rules)?;
     let mut tally = Tally::default();
     for file in &args.files {
         let items = input::read(file).and_then(|text| input::parse(&text));
@@ -160,7 +160,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    if args.output == Format::Text {
+    if args.output == ReviewFormat::Text {
         output::print(&format!("{tally}\n"))?;
     }
     Ok(tally.exit_code())
@@ -179,8 +179,8 @@ fn complain(file: &str, error: &dyn std::fmt::Display) {
     anstream::eprintln!("{}error:{:#} {name}: {error}", output::ERROR, output::ERROR);
 }
 
-impl Source {
-    fn of(args: &Args, rules: &Rules) -> anyhow::Result<Source> {
+impl NamespaceSource {
+    fn of(args: &ReviewArgs, rules: &LiveConfig) -> anyhow::Result<NamespaceSource> {
         let mut arguments = Arguments::new();
         let mut labels = args.labels.clone();
         arguments.extend(labels.iter().map(|(key, _)| (key.clone(), "--label")));
@@ -211,7 +211,7 @@ impl Source {
         let defaults = rules.defaults();
         let file = args.namespaces.as_ref();
         let file = file.map(|path| read_namespaces(path, defaults));
-        Ok(Source {
+        Ok(NamespaceSource {
             file: file.transpose()?,
             labels,
             annotations,
@@ -219,7 +219,12 @@ impl Source {
         })
     }
 
-    fn namespace(&self, name: &str, args: &Args, rules: &Rules) -> anyhow::Result<Namespace> {
+    fn namespace(
+        &self,
+        name: &str,
+        args: &ReviewArgs,
+        rules: &LiveConfig,
+    ) -> anyhow::Result<Namespace> {
         let namespace = match &self.file {
             None => Namespace::new(name, [], []),
             Some(namespaces) => {
@@ -253,12 +258,12 @@ impl Source {
 /// Reviews one item as the API server would have it reviewed: corrected first,
 /// and then, as it is in the end, judged.
 fn review(
-    args: &Args,
-    (rules, read): (&Rules, Option<&LoadedFolder>),
-    source: &Source,
+    args: &ReviewArgs,
+    (rules, read): (&LiveConfig, Option<&LoadedFolder>),
+    source: &NamespaceSource,
     file: &str,
     item: &Item,
-) -> anyhow::Result<Reviewed> {
+) -> anyhow::Result<ReviewedPod> {
     let text = item.review(&args.operation, args.namespace.as_deref())?;
     if let Item::Pod(pod) = item {
         // By itself, so that the place of an error is a place in the pod.
@@ -302,7 +307,8 @@ fn review(
         Outcome::Deny(_) => None,
         _ => Some(judge(request, &namespace, &settings)),
     };
-    let mut reviewed = Reviewed::new(file, name, pod, before, after, &corrected, judged.as_ref());
+    let mut reviewed =
+        ReviewedPod::new(file, name, pod, before, after, &corrected, judged.as_ref());
     reviewed.assume(settings.require_runner);
     if args.explain {
         let asking = Inputs {
@@ -335,10 +341,10 @@ fn review(
 fn object_of(review: &str) -> anyhow::Result<Value> {
     #[derive(serde::Deserialize)]
     struct Review {
-        request: Parts,
+        request: ReviewedRequest,
     }
     #[derive(serde::Deserialize)]
-    struct Parts {
+    struct ReviewedRequest {
         #[serde(default)]
         object: Value,
     }

@@ -14,7 +14,7 @@ use admission::review::{Allowed, Answer, Decision, Outcome};
 use admission::text::bounded;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Format {
+pub(super) enum ReviewFormat {
     Text,
     Yaml,
     Json,
@@ -23,7 +23,7 @@ pub(super) enum Format {
 /// One reviewed pod, as `-o json` prints it. These names are an interface:
 /// `docs/review.md` describes them.
 #[derive(Serialize)]
-pub(super) struct Reviewed {
+pub(super) struct ReviewedPod {
     file: String,
     namespace: String,
     pod: String,
@@ -74,7 +74,7 @@ fn also_judged(reason: &str, judged: Option<&Decision<'_>>) -> String {
     }
 }
 
-impl Reviewed {
+impl ReviewedPod {
     pub(super) fn new(
         file: &str,
         namespace: String,
@@ -83,7 +83,7 @@ impl Reviewed {
         after: Value,
         corrected: &Decision<'_>,
         judged: Option<&Decision<'_>>,
-    ) -> Reviewed {
+    ) -> ReviewedPod {
         let denied = |decision: &&Decision<'_>| matches!(decision.outcome, Outcome::Deny(_));
         // The one that says more: a denial, else the correction, unless there
         // was none to make.
@@ -109,7 +109,7 @@ impl Reviewed {
         warnings.extend(telling.warnings.iter().cloned());
         let mut seen = std::collections::HashSet::new();
         warnings.retain(|warning| seen.insert(warning.clone()));
-        Reviewed {
+        ReviewedPod {
             file: file.to_owned(),
             namespace,
             pod,
@@ -212,20 +212,20 @@ impl Reviewed {
     }
 }
 
-pub(super) fn print(reviewed: &Reviewed, format: Format) -> anyhow::Result<()> {
+pub(super) fn print(reviewed: &ReviewedPod, format: ReviewFormat) -> anyhow::Result<()> {
     match (format, reviewed.object.iter().flatten().next()) {
-        (Format::Text, _) => output::print(&reviewed.text()),
-        (Format::Json, _) => {
+        (ReviewFormat::Text, _) => output::print(&reviewed.text()),
+        (ReviewFormat::Json, _) => {
             let mut line = serde_json::to_vec(reviewed)?;
             line.push(b'\n');
             output::write_out(&line)
         }
         // A deletion has no pod to apply.
-        (Format::Yaml, Some(Value::Null)) => Ok(()),
-        (Format::Yaml, Some(object)) => {
+        (ReviewFormat::Yaml, Some(Value::Null)) => Ok(()),
+        (ReviewFormat::Yaml, Some(object)) => {
             output::write_out(format!("---\n{}", output::yaml(object)).as_bytes())
         }
-        (Format::Yaml, None) => {
+        (ReviewFormat::Yaml, None) => {
             let name = format!(
                 "{}/{}",
                 bounded(&reviewed.namespace),
@@ -248,13 +248,13 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn count(&mut self, reviewed: &Reviewed) {
+    pub(super) fn count(&mut self, reviewed: &ReviewedPod) {
         match reviewed {
-            Reviewed { allowed: false, .. } => self.denied += 1,
-            Reviewed {
+            ReviewedPod { allowed: false, .. } => self.denied += 1,
+            ReviewedPod {
                 decision: "deny", ..
             } => self.spared += 1,
-            Reviewed { patch: None, .. } => self.unchanged += 1,
+            ReviewedPod { patch: None, .. } => self.unchanged += 1,
             _ => self.corrected += 1,
         }
     }

@@ -26,7 +26,7 @@ Exit code: 0; 2 when a rule cannot be used.";
 /// Arguments of `podseal rules`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Args {
+pub struct RulesArgs {
     /// The file of rules, as --defaults of `podseal serve` has it
     #[arg(value_name = "FILE")]
     defaults: PathBuf,
@@ -36,7 +36,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
     let profiles = match &args.profiles {
         None => Profiles::built_in().clone(),
         Some(path) => policy::profiles_of(path)?.0,

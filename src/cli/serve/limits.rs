@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::cli::args::time::time;
-use crate::server::limits::Limits;
+use crate::server::limits::ConnectionLimits;
+use crate::webhook::limits::ReviewLimits;
 
 /// A review of a job pod takes most of this, with what is read from it.
 const LEAST_MEMORY: usize = 1 << 20;
@@ -14,7 +15,7 @@ const LEAST_MEMORY: usize = 1 << 20;
 #[command(next_help_heading = "Limits")]
 // Its default is the name of the struct, as that of `serve`.
 #[group(id = "limits")]
-pub(super) struct Args {
+pub(super) struct LimitArgs {
     /// How long serving goes on after SIGTERM, such as 10s, while endpoints that name this replica go away;
     /// every answer then tells its client to connect elsewhere
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
@@ -50,25 +51,32 @@ pub(super) struct Args {
     idle_timeout: Duration,
 }
 
-impl Args {
+impl LimitArgs {
     /// How long serving goes on after the signal.
     pub(super) fn drain(&self) -> Duration {
         self.drain
     }
 
-    /// The limits they ask for.
-    pub(super) fn limits(&self) -> Limits {
-        Limits {
+    /// The limits of connections that they ask for.
+    pub(super) fn connections(&self) -> ConnectionLimits {
+        ConnectionLimits {
             connections: self.max_connections,
             handshake: self.handshake_timeout,
             header: self.header_timeout,
-            body: self.body_timeout,
             idle: self.idle_timeout,
             age: self.max_connection_age,
             drain: self.drain,
+            ..ConnectionLimits::default()
+        }
+    }
+
+    /// The limits of reviews that they ask for.
+    pub(super) fn reviews(&self) -> ReviewLimits {
+        ReviewLimits {
+            body: self.body_timeout,
             memory: self.max_body_memory,
             reviews: self.max_reviews,
-            ..Limits::default()
+            ..ReviewLimits::default()
         }
     }
 }

@@ -27,15 +27,16 @@ use super::args::namespaces::read_namespaces;
 use super::args::policy;
 use crate::certificates::serving::Serving;
 use crate::health::readiness::Readiness;
-use crate::health::routes::{self, Status};
+use crate::health::routes::{self, HealthState};
 use crate::health::{port, readiness_log, self_probe};
-use crate::live_config::current::Rules;
-use crate::live_config::reload::Renewal;
+use crate::live_config::current::LiveConfig;
+use crate::live_config::reload::ProfileReload;
 use crate::logging::setup;
 use crate::metrics::Metrics;
 use crate::namespaces::source::Namespaces;
 use crate::server::Server;
-use crate::webhook::review::{Webhook, router};
+use crate::webhook::review::ReviewHandler;
+use crate::webhook::routes::router;
 use admission::defaults::Defaults;
 use admission::unnamed_runners::UnnamedRunners;
 
@@ -78,7 +79,7 @@ Examples:
 /// Arguments of `podseal serve`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Args {
+pub struct ServeArgs {
     /// Address and port to listen on; the default is all there is, IPv4 included, and IPv4 alone
     /// where there is no IPv6; port 0 takes a free one and logs it
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:8443", value_parser = address)]
@@ -88,15 +89,15 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:8080", value_parser = address)]
     status_listen: SocketAddr,
     #[command(flatten)]
-    tls: tls::Args,
+    tls: tls::TlsArgs,
     /// Take namespaces from this file, as `kubectl get ns -o yaml` prints them (JSON does too), and
     /// ask no cluster; read once
     #[arg(long, value_name = "FILE", help_heading = "Policy")]
     namespaces: Option<PathBuf>,
     #[command(flatten)]
-    rules: policy::Args,
+    rules: policy::PolicyArgs,
     #[command(flatten)]
-    limits: limits::Args,
+    limits: limits::LimitArgs,
     /// The log's form: auto is text on a terminal and JSON elsewhere
     #[arg(
         long,
@@ -126,7 +127,7 @@ const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/names
 const PROFILES_REREAD: Duration = Duration::from_secs(60);
 
 /// Runs the command.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let start = Instant::now();
     start_logging(args.log_format, &args.log_level);
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
@@ -136,7 +137,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     ended
 }
 
-async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
+async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(
         args.listen != args.status_listen || args.listen.port() == 0,
         "--listen and --status-listen are the same address; give two"
@@ -150,7 +151,7 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
     let namespaces = match &args.namespaces {
         Some(path) => Namespaces::File(Arc::new(read_namespaces(path, rules.defaults())?)),
         None => {
-            let most_waiting = args.limits.limits().look_ups_waiting();
+            let most_waiting = args.limits.reviews().look_ups_waiting();
             namespaces_from_cluster(rules.defaults(), most_waiting, &metrics).await?
         }
     };
@@ -173,12 +174,12 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
     }
     if let Some(read) = read {
         let (rules, figures) = (rules.clone(), metrics.profiles.clone());
-        let renewal = Renewal::new(read.folder, read.files, rules, figures);
+        let renewal = ProfileReload::new(read.folder, read.files, rules, figures);
         tokio::spawn(renewal.follow(PROFILES_REREAD));
     }
     tokio::spawn(warn_of_unnamed_runners(namespaces.clone(), rules.clone()));
     let readiness = Readiness::new(serving.current(), namespaces.clone());
-    let status = Status {
+    let status = HealthState {
         readiness: readiness.clone(),
         rules: rules.clone(),
         metrics: Arc::clone(&metrics),
@@ -192,12 +193,16 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
         SystemTime::now,
         log,
     ));
-    let limits = args.limits.limits();
-    let webhook = Webhook::new(rules, namespaces, &limits, Arc::clone(&metrics));
+    let webhook = ReviewHandler::new(
+        rules,
+        namespaces,
+        &args.limits.reviews(),
+        Arc::clone(&metrics),
+    );
     let (told_to_stop, stop) = tokio::sync::oneshot::channel();
     let server = Server {
         certificate: serving.current(),
-        limits,
+        limits: args.limits.connections(),
         metrics: metrics.connections.clone(),
     };
     let served = server.serve(listener, router(webhook), async {
@@ -227,7 +232,7 @@ async fn serve(args: Args, start: Instant) -> anyhow::Result<ExitCode> {
 
 /// Says once, when the first list is there, whose jobs are denied because no runner
 /// is named; or, where that is not required, who gets more than the baseline.
-async fn warn_of_unnamed_runners(namespaces: Namespaces, rules: Rules) {
+async fn warn_of_unnamed_runners(namespaces: Namespaces, rules: LiveConfig) {
     namespaces.wait_synced().await;
     let profiles = rules.profiles();
     let settings = rules.settings(&profiles);

@@ -7,18 +7,18 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, bail};
 use tokio_util::sync::CancellationToken;
 
-use crate::certificates::files::Files;
-use crate::certificates::reload::Renewal;
+use crate::certificates::files::CertificateFiles;
+use crate::certificates::reload::CertificateReload;
 use crate::certificates::self_managed::status::Status;
 use crate::certificates::self_managed::{Names, Settings, keep};
 use crate::certificates::serving::Serving;
 use crate::cli::args::kubeconfig::cluster_config;
 use crate::cli::args::time::time;
-use crate::metrics::certificates::Certificates as Figures;
+use crate::metrics::certificates::CertificateMetrics;
 
 /// Where the serving certificate is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Mode {
+pub(super) enum TlsMode {
     /// From --tls-cert-file and --tls-private-key-file
     Files,
     /// Made by podseal, with an authority of its own, and kept in a Secret that all replicas share
@@ -29,10 +29,10 @@ pub(super) enum Mode {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "TLS")]
 #[group(id = "tls")]
-pub(super) struct Args {
+pub(super) struct TlsArgs {
     /// Where the serving certificate is from
     #[arg(long, value_enum, value_name = "MODE", default_value = "files")]
-    tls_mode: Mode,
+    tls_mode: TlsMode,
     /// The serving certificate, with its chain, as PEM; read again when it changes
     #[arg(long, value_name = "FILE")]
     tls_cert_file: Option<PathBuf>,
@@ -47,13 +47,13 @@ pub(super) struct Args {
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     tls_reread_interval: u64,
     #[command(flatten)]
-    self_managed: SelfManaged,
+    self_managed: SelfManagedArgs,
 }
 
 /// What is kept with `--tls-mode self-managed`.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Options of --tls-mode self-managed")]
-pub(super) struct SelfManaged {
+pub(super) struct SelfManagedArgs {
     /// The Secret that holds the certificates; where there is none, podseal creates it if it may
     #[arg(long, value_name = "NAME", default_value = "podseal-tls")]
     tls_secret: String,
@@ -75,18 +75,22 @@ pub(super) struct SelfManaged {
     ca_overlap: Duration,
 }
 
-impl Args {
+impl TlsArgs {
     /// Starts to serve a certificate, and to follow its changes: in tasks that
     /// end with the process. Nothing is left half done then, since every write
     /// stands for itself.
-    pub(super) async fn start(self, serving: &Serving, figures: &Figures) -> anyhow::Result<()> {
+    pub(super) async fn start(
+        self,
+        serving: &Serving,
+        figures: &CertificateMetrics,
+    ) -> anyhow::Result<()> {
         let pair = self
             .tls_mode
             .pair(self.tls_cert_file, self.tls_private_key_file)?;
         // The authorities first: not one handshake is to go unchecked.
-        let authorities = self.client_ca.map(Files::client_ca);
+        let authorities = self.client_ca.map(CertificateFiles::client_ca);
         let is_self_managed = pair.is_none();
-        let renewal = Renewal::start(
+        let renewal = CertificateReload::start(
             authorities.into_iter().chain(pair).collect(),
             serving.clone(),
             figures.clone(),
@@ -130,20 +134,22 @@ async fn client() -> anyhow::Result<kube::Client> {
     kube::Client::try_from(config).context("cannot make a client of the cluster")
 }
 
-impl Mode {
+impl TlsMode {
     /// The files of the certificate, where it is from files.
     fn pair(
         self,
         certificate: Option<PathBuf>,
         key: Option<PathBuf>,
-    ) -> anyhow::Result<Option<Files>> {
+    ) -> anyhow::Result<Option<CertificateFiles>> {
         match (self, certificate, key) {
-            (Mode::Files, Some(certificate), Some(key)) => Ok(Some(Files::pair(certificate, key))),
-            (Mode::Files, ..) => bail!(
+            (TlsMode::Files, Some(certificate), Some(key)) => {
+                Ok(Some(CertificateFiles::pair(certificate, key)))
+            }
+            (TlsMode::Files, ..) => bail!(
                 "--tls-cert-file and --tls-private-key-file are needed, or --tls-mode self-managed"
             ),
-            (Mode::SelfManaged, None, None) => Ok(None),
-            (Mode::SelfManaged, ..) => bail!(
+            (TlsMode::SelfManaged, None, None) => Ok(None),
+            (TlsMode::SelfManaged, ..) => bail!(
                 "with --tls-mode self-managed, --tls-cert-file and --tls-private-key-file have no \
                  place: podseal makes its certificate"
             ),
@@ -151,14 +157,14 @@ impl Mode {
     }
 }
 
-impl Args {
+impl TlsArgs {
     /// The namespace podseal runs in, where an argument says so.
     pub(super) fn namespace(&self) -> Option<&str> {
         self.self_managed.namespace.as_deref()
     }
 }
 
-impl SelfManaged {
+impl SelfManagedArgs {
     /// What is kept, in `default_namespace` if the arguments name none.
     pub(super) fn settings(&self, default_namespace: &str) -> Settings {
         let namespace = self.namespace.as_deref().unwrap_or(default_namespace);

@@ -9,11 +9,11 @@ use serde_json::Value;
 use super::super::authority::Authority;
 use super::super::certificate::{Certificate, certificates_in};
 use super::super::clock::Moment;
-use super::super::replica::{Configurations, Replica};
-use super::super::rotation::{Step, Why};
-use super::super::secret::{Contents, Held, ROTATE};
+use super::super::replica::{Replica, WebhookConfigurations};
+use super::super::rotation::{SecretAction, WriteReason};
+use super::super::secret::{ROTATE, SecretContent, SecretData};
 use super::super::state::{Lifetimes, State, Terms};
-use super::super::webhook_configuration::{Configuration, Webhook};
+use super::super::webhook_configuration::{WebhookConfiguration, WebhookEntry};
 use super::Happening;
 
 pub(super) const OVERLAP: Duration = Duration::from_secs(600);
@@ -32,7 +32,7 @@ pub(super) const REPLICAS: usize = 3;
 pub(super) struct World {
     /// Since the world began.
     now: Duration,
-    secret: Option<(u64, Contents)>,
+    secret: Option<(u64, SecretData)>,
     versions: u64,
     configurations: [Option<Stored>; 2],
     replicas: Vec<Running>,
@@ -41,7 +41,7 @@ pub(super) struct World {
     /// Another has issued a leaf since.
     promoted: bool,
     /// Every Secret there has been.
-    copies: Vec<Contents>,
+    copies: Vec<SecretData>,
 }
 
 /// A configuration of one webhook.
@@ -67,9 +67,9 @@ struct Running {
 
 enum Round {
     Idle,
-    Configurations(Configurations),
-    Secret(Configurations, Option<(u64, Contents)>),
-    Patches(Configurations, Vec<(usize, Value)>),
+    WebhookConfigurations(WebhookConfigurations),
+    Secret(WebhookConfigurations, Option<(u64, SecretData)>),
+    Patches(WebhookConfigurations, Vec<(usize, Value)>),
 }
 
 fn terms() -> Terms {
@@ -127,13 +127,15 @@ impl World {
         self.versions
     }
 
-    fn held(secret: Option<&(u64, Contents)>) -> Held {
-        secret.map_or(Held::Absent, |(_, contents)| Held::read(contents))
+    fn held(secret: Option<&(u64, SecretData)>) -> SecretContent {
+        secret.map_or(SecretContent::Absent, |(_, contents)| {
+            SecretContent::read(contents)
+        })
     }
 
     fn state(&self) -> Option<State> {
         match World::held(self.secret.as_ref()) {
-            Held::Whole { state, .. } => Some(*state),
+            SecretContent::Whole { state, .. } => Some(*state),
             _ => None,
         }
     }
@@ -239,15 +241,15 @@ impl World {
         self.replicas[which].round = match round {
             Round::Idle => {
                 self.replicas[which].looked = self.now;
-                Round::Configurations(self.configurations.each_ref().map(|stored| {
-                    stored.as_ref().map(|stored| Configuration {
+                Round::WebhookConfigurations(self.configurations.each_ref().map(|stored| {
+                    stored.as_ref().map(|stored| WebhookConfiguration {
                         version: (stored.uid.to_string(), stored.generation),
                         resource_version: stored.version.to_string(),
-                        webhooks: vec![Webhook::new("w", &stored.bundle)],
+                        webhooks: vec![WebhookEntry::new("w", &stored.bundle)],
                     })
                 }))
             }
-            Round::Configurations(seen) => Round::Secret(seen, self.secret.clone()),
+            Round::WebhookConfigurations(seen) => Round::Secret(seen, self.secret.clone()),
             Round::Secret(seen, secret) => self.decide(which, seen, secret, lost),
             Round::Patches(seen, mut patches) => match patches.pop() {
                 Some((at, patch)) => {
@@ -265,8 +267,8 @@ impl World {
     fn decide(
         &mut self,
         which: usize,
-        seen: Configurations,
-        secret: Option<(u64, Contents)>,
+        seen: WebhookConfigurations,
+        secret: Option<(u64, SecretData)>,
         lost: Option<bool>,
     ) -> Round {
         let now = self.replicas[which].moment(self.now);
@@ -274,13 +276,13 @@ impl World {
         let replica = &mut self.replicas[which].replica;
         let step = replica.next(&seen, &held, now);
         match step.expect("certificates can be made") {
-            Step::Refuse => unreachable!("nobody else writes here"),
-            Step::Wait(_) => {
-                if let Held::Whole { state, .. } = held {
+            SecretAction::Refuse => unreachable!("nobody else writes here"),
+            SecretAction::Wait(_) => {
+                if let SecretContent::Whole { state, .. } = held {
                     replica.learn(*state);
                 }
             }
-            Step::Write(why, state) => {
+            SecretAction::Write(why, state) => {
                 let is_current = secret.as_ref().map(|read| read.0)
                     == self.secret.as_ref().map(|present| present.0);
                 if !is_current || lost == Some(false) {
@@ -288,7 +290,7 @@ impl World {
                 }
                 let mut contents = state.contents();
                 let asked = secret.is_some_and(|(_, old)| old.annotations.contains_key(ROTATE));
-                if asked && why != Why::Introduced {
+                if asked && why != WriteReason::Introduced {
                     contents
                         .annotations
                         .insert(ROTATE.to_owned(), String::new());

@@ -1,0 +1,51 @@
+//! Load shedding: the answer to a request that would have been served at another
+//! time. It has code 429, so clients try again.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use axum::response::{IntoResponse, Response};
+
+use super::json_response::json_response;
+use crate::logging::throttle::LogThrottle;
+use crate::metrics::Metrics;
+use crate::metrics::requests::Shed;
+use admission::response;
+
+/// Sheds requests, and counts and logs that.
+pub(super) struct LoadShedding {
+    metrics: Arc<Metrics>,
+    throttle: LogThrottle,
+}
+
+impl LoadShedding {
+    pub(super) fn new(metrics: Arc<Metrics>) -> LoadShedding {
+        LoadShedding {
+            metrics,
+            throttle: LogThrottle::default(),
+        }
+    }
+
+    /// Sheds a request. With the review's `uid` the answer is one that the API server
+    /// takes for ours; else it is plain HTTP.
+    pub(super) fn shed(&self, why: Shed, uid: Option<String>) -> Response {
+        self.metrics.requests.shed(why);
+        let what = match why {
+            Shed::Memory => "too many bytes of reviews at once",
+            Shed::Concurrency => "too many reviews at once",
+            Shed::Rules => "other default rules",
+        };
+        if let Some(suppressed) = self.throttle.pass() {
+            tracing::warn!(why = what, suppressed, "shed a review");
+        }
+        match uid {
+            Some(uid) => json_response(response::shed(&uid, what)),
+            None => {
+                let text = format!("podseal is busy: {what}\n");
+                let code = StatusCode::TOO_MANY_REQUESTS;
+                (code, [(RETRY_AFTER, "1")], text).into_response()
+            }
+        }
+    }
+}
