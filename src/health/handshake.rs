@@ -5,14 +5,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{CertificateError, ClientConfig, Error};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+
+use crate::certificates::identity::provider;
+use crate::certificates::recording_verifier::RecordingVerifier;
 
 /// How long the port may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,7 +42,7 @@ pub(super) async fn probe(
             .await
             .map_err(|error| SelfProbeError::Unreachable(error.kind()))?;
         let connector = TlsConnector::from(Arc::new(client_config(leaf)));
-        // Nobody looks at the name: the leaf is compared as a whole.
+        // The name is not verified: the leaf is compared as a whole.
         let name = ServerName::IpAddress(Ipv4Addr::LOCALHOST.into());
         let mut stream =
             connector
@@ -52,7 +53,7 @@ pub(super) async fn probe(
                     _ => SelfProbeError::Unreachable(error.kind()),
                 })?;
         // A server that asks for a client's certificate has proven itself by now,
-        // and may break off instead of reading the farewell.
+        // and may close the connection instead of reading our close_notify.
         let _ = stream.shutdown().await;
         Ok(())
     };
@@ -62,66 +63,18 @@ pub(super) async fn probe(
     }
 }
 
-fn client_config(leaf: &CertificateDer<'static>) -> ClientConfig {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = ThisLeaf {
-        leaf: leaf.clone(),
-        provider: Arc::clone(&provider),
-    };
-    ClientConfig::builder_with_provider(provider)
+/// Accepts one certificate and no other, whichever authority issued it: the probe
+/// knows what is served, and what the API servers trust is theirs to know.
+fn client_config(expected: &CertificateDer<'static>) -> ClientConfig {
+    let expected = expected.clone();
+    let verifier = RecordingVerifier::new(move |shown| match *shown.leaf == expected {
+        true => Ok(()),
+        false => Err(CertificateError::ApplicationVerificationFailure.into()),
+    });
+    ClientConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("aws-lc-rs has TLS 1.3")
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_custom_certificate_verifier(verifier)
         .with_no_client_auth()
-}
-
-/// Accepts one certificate and no other, whoever issued it: the probe knows what
-/// is served, and what the API servers trust is theirs to know.
-#[derive(Debug)]
-struct ThisLeaf {
-    leaf: CertificateDer<'static>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for ThisLeaf {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        match *end_entity == self.leaf {
-            true => Ok(ServerCertVerified::assertion()),
-            false => Err(CertificateError::ApplicationVerificationFailure.into()),
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
 }

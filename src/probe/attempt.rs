@@ -24,7 +24,7 @@ use super::failure::Failure;
 use super::limits::{MAX_ANSWER_BYTES, MIN_STAGE_TIMEOUT, STAGE_TIMEOUT};
 use super::report::{Stage, Step};
 use super::review::{TestReview, shown};
-use super::trust::Seen;
+use super::trust::Recorded;
 use crate::certificates::identity::provider;
 use admission::text::remark;
 
@@ -68,26 +68,26 @@ impl Attempt {
             // Should a second connection be needed, none before it takes its time.
             addresses.sort_by_key(|address| *address != peer);
         }
-        let (tls, seen) = config.authorities.client();
+        let (tls, recorded) = config.authorities.client();
         let connector = TlsConnector::from(tls);
         let shaken = self
             .step(Stage::Handshake, time(deadline, MIN_STAGE_TIMEOUT), async {
                 let name = config.target.name.clone();
                 match connector.connect(name, stream).await {
                     Ok(stream) => {
-                        let about = handshake(&stream, certificate(&seen).as_ref());
+                        let about = handshake(&stream, certificate(&recorded).as_ref());
                         Ok((stream, about))
                     }
                     Err(error) => {
-                        let shown = certificate(&seen);
-                        Err(of_handshake(&error, config, &seen, shown.as_ref()))
+                        let shown = certificate(&recorded);
+                        Err(of_handshake(&error, config, &recorded, shown.as_ref()))
                     }
                 }
             })
             .await;
-        self.certificate = certificate(&seen);
+        self.certificate = certificate(&recorded);
         let stream = shaken.unwrap_or(Err(Failure::NoHandshake))?;
-        let mut conversation = Conversation::begin(stream, seen).await?;
+        let mut conversation = Conversation::begin(stream, recorded).await?;
         for stage in [Stage::Mutate, Stage::Validate] {
             let review = TestReview::new(&config.namespace, provider().secure_random);
             let to_answer = time(deadline, MIN_STAGE_TIMEOUT);
@@ -156,8 +156,8 @@ async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
     }
 }
 
-fn certificate(seen: &Seen) -> Option<CertificateSummary> {
-    CertificateSummary::read(seen.leaf()?, SystemTime::now())
+fn certificate(recorded: &Recorded) -> Option<CertificateSummary> {
+    CertificateSummary::read(recorded.leaf()?, SystemTime::now())
 }
 
 fn handshake(stream: &TlsStream<TcpStream>, certificate: Option<&CertificateSummary>) -> String {
@@ -176,13 +176,13 @@ fn handshake(stream: &TlsStream<TcpStream>, certificate: Option<&CertificateSumm
 fn of_handshake(
     error: &io::Error,
     config: &ProbeConfig,
-    seen: &Seen,
+    recorded: &Recorded,
     shown: Option<&CertificateSummary>,
 ) -> Failure {
     let failure = Failure::of_handshake(error, &config.target.host, shown);
     match failure {
         // With TLS 1.2 the server tells before the handshake ends.
-        Failure::Tls(_) | Failure::BrokeOff(_) if seen.was_asked_for_a_certificate() => {
+        Failure::Tls(_) | Failure::BrokeOff(_) if recorded.asked_for_certificate() => {
             Failure::ClientCertificate
         }
         failure => failure,
@@ -196,22 +196,27 @@ async fn again(
     time: Duration,
 ) -> Result<Conversation, Failure> {
     let (stream, _) = connect(addresses, time).await?;
-    let (tls, seen) = config.authorities.client();
+    let (tls, recorded) = config.authorities.client();
     let stream = TlsConnector::from(tls)
         .connect(config.target.name.clone(), stream)
         .await
-        .map_err(|error| of_handshake(&error, config, &seen, certificate(&seen).as_ref()))?;
-    Conversation::begin(stream, seen).await
+        .map_err(|error| {
+            of_handshake(&error, config, &recorded, certificate(&recorded).as_ref())
+        })?;
+    Conversation::begin(stream, recorded).await
 }
 
 /// A connection after its handshake.
 struct Conversation {
     sender: SendRequest<Full<Bytes>>,
-    seen: Arc<Seen>,
+    recorded: Arc<Recorded>,
 }
 
 impl Conversation {
-    async fn begin(stream: TlsStream<TcpStream>, seen: Arc<Seen>) -> Result<Conversation, Failure> {
+    async fn begin(
+        stream: TlsStream<TcpStream>,
+        recorded: Arc<Recorded>,
+    ) -> Result<Conversation, Failure> {
         let mut builder = http1::Builder::new();
         builder.max_buf_size(64 * 1024);
         let (sender, connection) = builder
@@ -220,7 +225,7 @@ impl Conversation {
             .map_err(|error| Failure::BrokeOff(error.to_string()))?;
         // How it ends shows in the answer.
         tokio::spawn(connection);
-        Ok(Conversation { sender, seen })
+        Ok(Conversation { sender, recorded })
     }
 
     /// Whether no further question can be asked.
@@ -267,7 +272,7 @@ impl Conversation {
 
     fn of_answer(&self, error: &hyper::Error) -> Failure {
         // With TLS 1.3 the server tells after the handshake has ended.
-        if self.seen.was_asked_for_a_certificate() {
+        if self.recorded.asked_for_certificate() {
             return Failure::ClientCertificate;
         }
         let cause = error

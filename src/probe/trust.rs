@@ -1,25 +1,23 @@
-//! Whom to believe.
+//! Which authorities are trusted, as an API server trusts its `caBundle`.
 //!
-//! rustls verifies; what is here sees to it that a refusal can be told in full,
-//! for which rustls keeps too little: the certificate that was shown, and whether
-//! the server asked for one of ours.
+//! rustls verifies. To explain a refusal in full, the certificate that was shown is
+//! recorded, and whether the server asked for one of ours.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ResolvesClientCert, WebPkiServerVerifier, verify_server_name};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::CertificateDer;
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-};
+use rustls::{CertificateError, ClientConfig, Error, RootCertStore, SignatureScheme};
 
 use crate::certificates::identity::{provider, validity};
 use crate::certificates::pem::{PemError, certificates};
+use crate::certificates::recording_verifier::{RecordingVerifier, ShownCertificates};
 
 /// The authorities of a `caBundle`.
 #[derive(Clone)]
@@ -58,40 +56,42 @@ impl Authorities {
         })
     }
 
-    /// A client's side of TLS that trusts these, and what it will have seen.
-    pub(super) fn client(&self) -> (Arc<ClientConfig>, Arc<Seen>) {
-        let seen = Arc::new(Seen::default());
-        let witness = Arc::new(Witness {
-            authorities: self.clone(),
-            seen: Arc::clone(&seen),
+    /// A client's side of TLS that trusts these, and what it will have recorded.
+    pub(super) fn client(&self) -> (Arc<ClientConfig>, Arc<Recorded>) {
+        let authorities = self.clone();
+        let verifier = RecordingVerifier::new(move |shown| authorities.verify(shown));
+        let recorded = Arc::new(Recorded {
+            verifier: Arc::clone(&verifier),
+            asked_for_certificate: AtomicBool::new(false),
         });
         let mut config = ClientConfig::builder_with_provider(Arc::new(provider()))
             .with_safe_default_protocol_versions()
             .expect("aws-lc-rs has TLS 1.2 and 1.3")
             // Not less than rustls' own verifier verifies: it is asked.
             .dangerous()
-            .with_custom_certificate_verifier(witness)
-            .with_client_cert_resolver(Arc::clone(&seen) as Arc<dyn ResolvesClientCert>);
+            .with_custom_certificate_verifier(verifier)
+            .with_client_cert_resolver(Arc::clone(&recorded) as Arc<dyn ResolvesClientCert>);
         // What an API server speaks that finds its webhook through a Service.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        (Arc::new(config), seen)
+        (Arc::new(config), recorded)
     }
 
-    fn verify(
-        &self,
-        leaf: &CertificateDer<'_>,
-        chain: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
+    fn verify(&self, shown: &ShownCertificates<'_>) -> Result<(), Error> {
+        let ShownCertificates {
+            leaf,
+            chain,
+            name,
+            ocsp,
+            now,
+        } = *shown;
         // A certificate that is in the caBundle itself is trusted as it stands:
         // Go's crypto/x509, by which API servers verify, does so, and rustls not
         // where it is marked as an authority, as `openssl req -x509` marks it.
         if !self.certificates.iter().any(|trusted| trusted == leaf) {
-            return self
+            let verified = self
                 .verifier
                 .verify_server_cert(leaf, chain, name, ocsp, now);
+            return verified.map(drop);
         }
         let bad = |_| Error::from(CertificateError::BadEncoding);
         let valid = validity(leaf).map_err(bad)?;
@@ -102,86 +102,36 @@ impl Authorities {
         if now < valid.start {
             return Err(CertificateError::NotValidYet.into());
         }
-        verify_server_name(&ParsedCertificate::try_from(leaf)?, name)?;
-        Ok(ServerCertVerified::assertion())
+        verify_server_name(&ParsedCertificate::try_from(leaf)?, name)
     }
 }
 
-/// What a server has shown and asked.
-#[derive(Debug, Default)]
-pub(super) struct Seen {
-    leaf: OnceLock<CertificateDer<'static>>,
-    asked: AtomicBool,
+/// What a server has shown and asked for.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    verifier: Arc<RecordingVerifier>,
+    asked_for_certificate: AtomicBool,
 }
 
-impl Seen {
+impl Recorded {
     /// The certificate that was shown, trusted or not.
     pub(super) fn leaf(&self) -> Option<&CertificateDer<'static>> {
-        self.leaf.get()
+        self.verifier.leaf()
     }
 
     /// Whether the server asked for a certificate of ours.
-    pub(super) fn was_asked_for_a_certificate(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
+    pub(super) fn asked_for_certificate(&self) -> bool {
+        self.asked_for_certificate.load(Ordering::Relaxed)
     }
 }
 
-impl ResolvesClientCert for Seen {
+impl ResolvesClientCert for Recorded {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.asked.store(true, Ordering::Relaxed);
+        self.asked_for_certificate.store(true, Ordering::Relaxed);
         None
     }
 
     fn has_certs(&self) -> bool {
         false
-    }
-}
-
-struct Witness {
-    authorities: Authorities,
-    seen: Arc<Seen>,
-}
-
-impl fmt::Debug for Witness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Witness").finish_non_exhaustive()
-    }
-}
-
-impl ServerCertVerifier for Witness {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        chain: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        self.seen.leaf.get_or_init(|| leaf.clone().into_owned());
-        self.authorities.verify(leaf, chain, name, ocsp, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let verifier = &self.authorities.verifier;
-        verifier.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let verifier = &self.authorities.verifier;
-        verifier.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.authorities.verifier.supported_verify_schemes()
     }
 }

@@ -6,8 +6,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -17,26 +17,26 @@ use tokio::sync::Notify;
 
 /// Never, as a time in milliseconds.
 const NEVER: u64 = u64::MAX;
-/// Requests in flight are counted by the second in which they began, and none
-/// lasts for as many seconds as there are counters: the sweep sees to that.
-const SECONDS: usize = 64;
-
-/// The doings of one connection. Times are milliseconds since it was accepted.
+/// What one connection does. Numbers are times in milliseconds since it was
+/// accepted.
 #[derive(Debug)]
 pub(super) struct Activity {
     accepted: Instant,
     is_handshake_done: AtomicBool,
     /// Whether it speaks HTTP/2.
     is_http2: AtomicBool,
-    /// Whether a review was answered on it.
+    /// Whether a request was answered on it with code 200, as a review is.
     has_served: AtomicBool,
     /// When it began to wait for a request.
     waiting: AtomicU64,
     /// When the first byte of the next request came.
     header: AtomicU64,
-    in_flight: [AtomicU32; SECONDS],
-    began: AtomicU64,
-    /// Is told of the first request.
+    /// When each request in flight began, the oldest first. Requests of one
+    /// connection take this lock one after the other, and otherwise only the sweep
+    /// and a search for a connection to evict take it, so it is never waited for.
+    in_flight: Mutex<Vec<Instant>>,
+    /// Whether there ever was a request.
+    had_request: AtomicBool,
     first_request_began: Notify,
 }
 
@@ -56,7 +56,7 @@ pub(super) enum ConnectionState {
 }
 
 impl Activity {
-    pub(super) fn begin() -> Activity {
+    pub(super) fn new() -> Activity {
         Activity {
             accepted: Instant::now(),
             is_handshake_done: AtomicBool::new(false),
@@ -64,8 +64,8 @@ impl Activity {
             has_served: AtomicBool::new(false),
             waiting: AtomicU64::new(0),
             header: AtomicU64::new(NEVER),
-            in_flight: [const { AtomicU32::new(0) }; SECONDS],
-            began: AtomicU64::new(0),
+            in_flight: Mutex::default(),
+            had_request: AtomicBool::new(false),
             first_request_began: Notify::new(),
         }
     }
@@ -80,12 +80,12 @@ impl Activity {
         self.is_http2.load(Ordering::Relaxed)
     }
 
-    /// Whether a review was answered on it.
+    /// Whether a request was answered on it with code 200, as a review is.
     pub(super) fn has_served(&self) -> bool {
         self.has_served.load(Ordering::Relaxed)
     }
 
-    /// A review is answered.
+    /// A request is answered with code 200.
     pub(super) fn served_ok(&self) {
         self.has_served.store(true, Ordering::Relaxed);
     }
@@ -95,29 +95,17 @@ impl Activity {
         let since = |then: &AtomicU64| {
             Duration::from_millis(now.saturating_sub(then.load(Ordering::Relaxed)))
         };
-        if let Some(seconds) = self.oldest_request(now / 1000) {
-            ConnectionState::Request(Duration::from_secs(seconds))
+        if let Some(began) = self.in_flight().first() {
+            ConnectionState::Request(began.elapsed())
         } else if !self.is_handshake_done.load(Ordering::Relaxed) {
             ConnectionState::Handshake(since(&self.waiting))
         } else if self.header.load(Ordering::Relaxed) != NEVER {
             ConnectionState::Header(since(&self.header))
-        } else if self.began.load(Ordering::Relaxed) == 0 {
+        } else if !self.had_request.load(Ordering::Relaxed) {
             ConnectionState::Unused(since(&self.waiting))
         } else {
             ConnectionState::Idle(since(&self.waiting))
         }
-    }
-
-    /// How many seconds ago the oldest request in flight began.
-    fn oldest_request(&self, second: u64) -> Option<u64> {
-        let ages = 0..=second.min(SECONDS as u64 - 1);
-        ages.rev()
-            .find(|age| self.begun_in_second(second - age).load(Ordering::Relaxed) > 0)
-    }
-
-    fn begun_in_second(&self, second: u64) -> &AtomicU32 {
-        let place = usize::try_from(second % SECONDS as u64).expect("it is below 64");
-        &self.in_flight[place]
     }
 
     /// The handshake is done; the first request may come.
@@ -130,31 +118,36 @@ impl Activity {
     /// A request begins. It ends with the value returned, which goes into the
     /// body of its answer.
     pub(super) fn request(self: &Arc<Activity>) -> RequestInFlight {
-        let second = self.now() / 1000;
-        self.begun_in_second(second).fetch_add(1, Ordering::Relaxed);
-        if self.began.fetch_add(1, Ordering::Relaxed) == 0 {
+        let mut in_flight = self.in_flight();
+        let began = Instant::now();
+        in_flight.push(began);
+        drop(in_flight);
+        if !self.had_request.swap(true, Ordering::Relaxed) {
             self.first_request_began.notify_one();
         }
         self.header.store(NEVER, Ordering::Relaxed);
         RequestInFlight {
             activity: Arc::clone(self),
-            second,
+            began,
         }
     }
 
     /// Waits for the first request.
     pub(super) async fn first_request(&self) {
-        if self.began.load(Ordering::Relaxed) == 0 {
+        if !self.had_request.load(Ordering::Relaxed) {
             self.first_request_began.notified().await;
         }
     }
 
     fn received(&self) {
         let is_waiting = self.header.load(Ordering::Relaxed) == NEVER;
-        let now = self.now();
-        if is_waiting && self.oldest_request(now / 1000).is_none() {
-            self.header.store(now, Ordering::Relaxed);
+        if is_waiting && self.in_flight().is_empty() {
+            self.header.store(self.now(), Ordering::Relaxed);
         }
+    }
+
+    fn in_flight(&self) -> MutexGuard<'_, Vec<Instant>> {
+        self.in_flight.lock().expect("no holder panics")
     }
 
     fn now(&self) -> u64 {
@@ -166,15 +159,18 @@ impl Activity {
 #[derive(Debug)]
 pub(super) struct RequestInFlight {
     activity: Arc<Activity>,
-    second: u64,
+    began: Instant,
 }
 
 impl Drop for RequestInFlight {
     fn drop(&mut self) {
         let activity = &self.activity;
         activity.waiting.store(activity.now(), Ordering::Relaxed);
-        let begun = activity.begun_in_second(self.second);
-        begun.fetch_sub(1, Ordering::Relaxed);
+        let mut in_flight = activity.in_flight();
+        // Of two that began at the same moment, either may go.
+        if let Some(own) = in_flight.iter().position(|began| *began == self.began) {
+            in_flight.remove(own);
+        }
     }
 }
 
@@ -185,7 +181,7 @@ pub(super) struct TrackedBody {
 }
 
 impl RequestInFlight {
-    /// Its answer is that to a review.
+    /// Its answer has code 200.
     pub(super) fn served_ok(&self) {
         self.activity.served_ok();
     }

@@ -150,7 +150,7 @@ impl Connections {
         }
         let number = table.next;
         table.next += 1;
-        let activity = Arc::new(Activity::begin());
+        let activity = Arc::new(Activity::new());
         let caller = table.caller(peer);
         let (sender, closing) = watch::channel(Closing::NotYet);
         let mut entry = TableEntry {
@@ -373,7 +373,7 @@ mod tests {
             (true, Some((Closing::Now, CloseReason::Stuck))),
             (false, None),
         ] {
-            let activity = Arc::new(Activity::begin());
+            let activity = Arc::new(Activity::new());
             activity.handshake_done(is_http2);
             // One stream after the other, none of which is old.
             let _request = activity.request();
