@@ -1,4 +1,4 @@
-//! Certificates in files: a Secret volume's, or anybody's.
+//! Certificates in files: of a Secret volume, or any others.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -3,7 +3,7 @@
 //! Files that cannot be used change nothing but the log and a metric: the
 //! certificate in use is served on. A pair is written one file after the other,
 //! so that it is wrong for a moment each time; it is read again a few times
-//! before anybody is told.
+//! before anything is logged.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,7 @@ use crate::live_config::folder_watch::{FolderWatch, settled};
 use crate::metrics::certificates::{CertificateMetrics, Material};
 
 /// The pauses before files that cannot be used are read again; after the last,
-/// it is told.
+/// the error is logged.
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(200),
@@ -139,7 +139,7 @@ impl ReloadedFiles {
                     tracing::error!(problem, "serving on with what the files held before");
                     self.problem = Some(problem);
                 }
-                // What was told needs no patience at every re-read.
+                // An error that was logged needs no pauses at every re-read.
                 is_known
             }
         }

@@ -1,4 +1,4 @@
-//! Tells the log when podseal becomes ready, and when it is no longer.
+//! Logs when podseal becomes ready, and when it is no longer.
 //!
 //! The kubelet says only that a probe failed. Why is said here, once for each
 //! change, at the moment of the change where something announces it.
@@ -24,26 +24,26 @@ pub enum ReadinessChange {
     Still(Check, Reason),
 }
 
-/// Gives every change of `readiness` to `tell`, until podseal is told to stop:
-/// that is no failure, and whoever stops it knows.
+/// Calls `report` for every change of `readiness`, until podseal is asked to stop:
+/// that is no failure, and expected.
 pub async fn follow(
     readiness: Readiness,
     clock: impl Fn() -> SystemTime,
-    mut tell: impl FnMut(ReadinessChange),
+    mut report: impl FnMut(ReadinessChange),
 ) {
     let mut changes = readiness.changes();
-    let mut told = ReadinessLog::default();
+    let mut logged = ReadinessLog::default();
     loop {
         let now = clock();
         let failed = Check::ALL
             .into_iter()
             .find_map(|check| Some((check, readiness.check(check, now).err()?)));
-        // It comes last of the checks, and may fail beside another one.
+        // It comes last of the checks, and may fail together with another one.
         if readiness.check(Check::Shutdown, now).is_err() {
             return;
         }
-        if let Some(change) = told.change(failed) {
-            tell(change);
+        if let Some(change) = logged.change(failed) {
+            report(change);
         }
         let wait = readiness.valid_until(now).map_or(TICK, |end| {
             let left = end.duration_since(now).unwrap_or(TICK);
@@ -74,7 +74,7 @@ pub fn log(start: Instant) -> impl FnMut(ReadinessChange) {
     }
 }
 
-/// What was told last.
+/// What was logged last.
 #[derive(Debug, Default)]
 struct ReadinessLog {
     has_been_ready: bool,
@@ -82,7 +82,7 @@ struct ReadinessLog {
 }
 
 impl ReadinessLog {
-    /// What there is to tell now that `failed` is the first check that fails. A
+    /// What there is to log now that `failed` is the first check that fails. A
     /// podseal that was never ready is starting, which is no news.
     fn change(&mut self, failed: Option<(Check, Reason)>) -> Option<ReadinessChange> {
         if !self.has_been_ready {
@@ -171,14 +171,14 @@ mod tests {
     #[test]
     fn what_was_never_ready_is_not_told_to_be_ready_no_longer() {
         let failed = || Some((Check::Certificate, Reason::from(EXPIRED)));
-        let mut told = ReadinessLog::default();
-        assert_eq!(told.change(failed()), None);
-        assert_eq!(told.change(None), Some(ReadinessChange::Ready));
-        assert_eq!(told.change(None), None);
+        let mut logged = ReadinessLog::default();
+        assert_eq!(logged.change(failed()), None);
+        assert_eq!(logged.change(None), Some(ReadinessChange::Ready));
+        assert_eq!(logged.change(None), None);
         assert!(matches!(
-            told.change(failed()),
+            logged.change(failed()),
             Some(ReadinessChange::NoLonger(..))
         ));
-        assert_eq!(told.change(failed()), None);
+        assert_eq!(logged.change(failed()), None);
     }
 }

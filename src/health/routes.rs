@@ -1,4 +1,4 @@
-//! What the status port says, in the manner of Kubernetes' own components.
+//! The routes of the status port, as Kubernetes' own components have them.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -21,7 +21,7 @@ const PROBLEM: usize = 400;
 /// How many `exclude`s of a query are read: there are four checks.
 const EXCLUDED: usize = 16;
 
-/// What the pages tell of.
+/// What the pages show.
 #[derive(Clone)]
 pub struct HealthState {
     /// The checks.
@@ -47,8 +47,8 @@ pub fn router(status: HealthState) -> Router {
         .with_state(status)
 }
 
-/// Whoever answers, lives. Nothing else is asked: a podseal that waits for the
-/// API server is not mended by being killed.
+/// A process that answers is alive. Nothing else is checked: restarting a podseal
+/// that waits for the API server does not help.
 async fn live(RawQuery(query): RawQuery) -> Response {
     let query = Query::parse(query.as_deref().unwrap_or_default());
     report("livez", &query, &[("ping", Ok(()))], None)

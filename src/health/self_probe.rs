@@ -23,7 +23,7 @@ use crate::certificates::serving::Current;
 const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(1)];
 
 /// Probes the port that listens at `address` at once and whenever the
-/// certificate changes, and tells `readiness`; until nobody can change it.
+/// certificate changes, and reports to `readiness`; until nothing can change it.
 pub async fn follow(address: SocketAddr, mut certificate: Current, readiness: Readiness) {
     let addresses = reachable(address);
     let mut has_passed = false;
@@ -112,7 +112,7 @@ mod tests {
         (listener, address)
     }
 
-    /// Serves `identity`, whatever anybody thinks is in use.
+    /// Serves `identity`, whichever is in use.
     async fn serve(listener: TcpListener, identity: Identity) {
         let serving = Serving::default();
         serving.present(identity);

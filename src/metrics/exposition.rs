@@ -27,8 +27,8 @@ impl Format {
     /// The format that a scraper gets, by its header `Accept`: OpenMetrics where
     /// it is asked for by name and nothing else is wanted more.
     ///
-    /// Who accepts neither gets Prometheus' format: metrics that somebody looks
-    /// at help more than a 406.
+    /// A client that accepts neither gets Prometheus' format: metrics in an unexpected
+    /// format help more than a 406.
     pub fn accepted(accept: &str) -> Format {
         let wanted = |format| {
             let offers = accept.split(',').filter_map(AcceptedMedia::parse);

@@ -4,7 +4,7 @@ use super::certificate::CertificateSummary;
 
 /// Why there is no answer, or none that an API server could use.
 ///
-/// The sentences tell what happened; [`Failure::hint`] tells the likely cause and
+/// The sentences say what happened; [`Failure::hint`] gives the likely cause and
 /// what to do. Texts of a server's are escaped and bounded where they come in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -16,7 +16,7 @@ pub enum Failure {
         /// What the resolver says.
         error: String,
     },
-    /// Nobody listens.
+    /// Nothing listens there.
     #[error("{0} refuses connections")]
     Refused(String),
     /// Nothing comes back.
@@ -45,7 +45,7 @@ pub enum Failure {
         /// The issuer, by the certificate's own word.
         issuer: String,
     },
-    /// It is somebody else's.
+    /// It was issued for another host.
     #[error("its certificate is not for {host}, but for {names}")]
     WrongName {
         /// Who was asked.

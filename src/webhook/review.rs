@@ -118,12 +118,12 @@ pub(super) async fn answer(
     body: Body,
 ) -> Response {
     let _in_flight = this.metrics.requests.begin();
-    let Some(_request) = caller.requests.take(&this.requests) else {
+    let Some(_request) = caller.requests.acquire(&this.requests) else {
         return this.load_shedding.shed(Shed::Concurrency, None);
     };
     let deadline = Instant::now() + api_server_timeout(uri);
     let time = this.body.min(deadline - Instant::now());
-    let memory = || this.memory.share(&caller.memory);
+    let memory = || this.memory.reserve_for_caller(&caller.memory);
     let body = match body::read(body, memory, time).await {
         Ok(body) => body,
         Err(error) => return this.body_error(error),
@@ -149,7 +149,7 @@ async fn answer_large(
     mut body: BufferedBody,
     deadline: Instant,
 ) -> Result<Response, Response> {
-    // Said first: whatever becomes of it, somebody sent this.
+    // Logged first: whatever becomes of it, a client sent this.
     if let Some(suppressed) = this.large.pass() {
         let (uid, bytes) = (body::uid(&body.bytes), body.bytes.len());
         let uid = uid.as_deref().map(bounded).unwrap_or_default();
@@ -159,7 +159,7 @@ async fn answer_large(
         bytes: PARSER_FACTOR * body.bytes.len(),
         excess: None,
     };
-    let Some(_place) = caller.reviews.take(&this.reviews) else {
+    let Some(_place) = caller.reviews.acquire(&this.reviews) else {
         return Err(this
             .load_shedding
             .shed(Shed::Concurrency, body::uid(&body.bytes)));
@@ -210,7 +210,7 @@ impl ReviewHandler {
     ) -> Result<Response, Response> {
         let size = Size::of(&body.bytes);
         self.reserve_memory(&mut body, size)?;
-        let Some(_place) = caller.reviews.take(&self.reviews) else {
+        let Some(_place) = caller.reviews.acquire(&self.reviews) else {
             return Err(self
                 .load_shedding
                 .shed(Shed::Concurrency, body::uid(&body.bytes)));
@@ -245,7 +245,7 @@ impl ReviewHandler {
         Err(self.bad_requests.refuse(Refused::TooLarge, code, text, uid))
     }
 
-    /// Takes the memory that a review of this size needs beside its body.
+    /// Reserves the memory that a review of this size needs besides its body.
     fn reserve_memory(&self, body: &mut BufferedBody, size: Size) -> Result<(), Response> {
         let bytes = self.check_size(body, size)?;
         if !body.memory.grow_to(bytes) {

@@ -29,7 +29,7 @@ use admission::text::remark;
 const REREAD: Duration = Duration::from_secs(60);
 /// How long one round may take.
 const ROUND: Duration = Duration::from_secs(30);
-/// How much of a failure is told: all of what [`core_of`] does.
+/// How much of a failure is logged: all of what [`core_of`] returns.
 const SHOWN: usize = 512;
 
 /// Keeps the Secret, the two configurations and what is served in step, until
@@ -113,7 +113,7 @@ impl Reconciler {
         let mut changes = self.cluster.changes();
         let mut pace = Backoff::default();
         let failures = LogThrottle::default();
-        // And that was told.
+        // And that was logged.
         let mut is_failing = false;
         loop {
             let round = timeout(ROUND, self.round()).await;
@@ -131,7 +131,7 @@ impl Reconciler {
                     self.status.did(Upkeep::Failure);
                     if let Some(suppressed) = failures.pass() {
                         is_failing = true;
-                        // What is in the Secret may be anybody's.
+                        // Anyone may have written what is in the Secret.
                         let error = remark(&error.to_string(), SHOWN);
                         tracing::warn!(
                             error,
@@ -220,7 +220,7 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Sets both configurations right, and tells whether one was wrong.
+    /// Corrects both configurations, and returns whether one was wrong.
     async fn correct(
         &mut self,
         configurations: &WebhookConfigurations,
@@ -252,8 +252,8 @@ impl Reconciler {
         wrong
     }
 
-    /// Tells which configurations there are, when that has changed. One that is
-    /// not installed is no fault; it may be what somebody is looking for.
+    /// Logs which configurations there are, when that has changed. One that is not
+    /// installed is no error, but it may be what an operator is looking for.
     fn log_installed(&mut self, configurations: &WebhookConfigurations) {
         let there = configurations.each_ref().map(Option::is_some);
         if self.there != Some(there) {

@@ -126,7 +126,7 @@ fn bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(fits.then_some(content))
 }
 
-/// What is told while it takes long: each failure once, and that it goes on.
+/// What is printed while it takes long: each failure once, and that it goes on.
 #[derive(Default)]
 struct Progress {
     told: Option<(&'static str, Duration)>,

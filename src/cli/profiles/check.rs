@@ -234,7 +234,7 @@ impl ProfileCost {
             let gives = output::visible(&self.gives.join("; ")).into_owned();
             let _ = writeln!(text, "  gives {gives}");
         }
-        // All of them is the rule, and told in no word.
+        // All of them is the default, which is not printed.
         if self.settings.len() < Setting::ALL.len() {
             let settings = match self.settings[..] {
                 [] => "nothing".to_owned(),

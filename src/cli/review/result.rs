@@ -46,8 +46,8 @@ pub(super) struct ReviewedPod {
     violations: Vec<Violated>,
     changes: Vec<String>,
     patch: Option<json_patch::Patch>,
-    /// Left out beside an explanation, which is for others to read: a pod has
-    /// its job's variables in it.
+    /// Left out with an explanation, which people paste for others: a pod has its
+    /// job's variables in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     object: Option<Option<Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -26,7 +26,7 @@ pub(super) async fn listen(
         Err(error) if everywhere && may_be_for_want_of_ipv6(&error) => {
             let instead = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
             let listener = TcpListener::bind(instead).await;
-            // If it is not for that, the first error tells more.
+            // If that is not the cause, the first error says more.
             let listener = listener.map_err(|_| refused(&error, address, flag))?;
             tracing::info!(flag, %error, %instead, "no IPv6 here; listening on IPv4 alone");
             listener

@@ -120,7 +120,7 @@ enum LogFormat {
     Text,
 }
 
-/// Where the kubelet tells a pod its namespace, with the service account's token.
+/// Where the kubelet puts a pod's namespace, next to the service account's token.
 const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 /// How often the profiles are read again though no change was seen.

@@ -27,7 +27,7 @@ pub(super) struct ExplainedValue {
     pub(super) unused: Option<String>,
     /// What the profile says, and where; more than one where it says several.
     pub(super) in_profile: Vec<ProfileValue>,
-    /// For people: what is to be known where nobody says it.
+    /// For people: what there is to know where nothing sets the value.
     #[serde(skip)]
     pub(super) remark: Option<String>,
 }
@@ -167,7 +167,7 @@ fn in_profile(
     }
 }
 
-/// The values of a namespace that nobody gives a profile.
+/// The value of a namespace without a profile.
 fn value_without_profile(inputs: &Inputs<'_>) -> ExplainedValue {
     let rules = inputs.settings.defaults.rules().len();
     let remark = match rules {
