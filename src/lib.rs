@@ -26,8 +26,8 @@
 //! | [`probe`] | asks a podseal as an API server would, to see whether it answers |
 //! | [`cli`] | the commands, a folder each, and what they print |
 //!
-//! Imports point one way: `cli` → `webhook`, `health`, `probe` → `server`,
-//! `live_config`, `namespaces`, `certificates` → `fairness`, `kubernetes`,
+//! Imports point one way: `cli` → `webhook`, `server`, `health`, `probe` →
+//! `namespaces`, `certificates` → `live_config` → `fairness`, `kubernetes`,
 //! `metrics`, `logging`. No two folders import each other.
 
 pub mod certificates;

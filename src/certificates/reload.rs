@@ -7,7 +7,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::files::{CertificateFileError, CertificateFiles, Use, timestamp};
+use super::files::{CertificateFileError, CertificateFiles, ReadInto, timestamp};
 use super::serving::Serving;
 use crate::live_config::folder_watch::{FolderWatch, settled};
 use crate::metrics::certificates::{CertificateMetrics, Material};
@@ -54,7 +54,7 @@ impl CertificateReload {
         clock: fn() -> SystemTime,
     ) -> Result<CertificateReload, CertificateFileError> {
         for files in &mut files {
-            files.read(Use {
+            files.read(ReadInto {
                 serving: &serving,
                 figures: &figures,
                 now: clock(),
@@ -103,7 +103,7 @@ impl CertificateReload {
 
     /// Whether all files could be used.
     fn read(&mut self, patience: Patience) -> bool {
-        let to = Use {
+        let to = ReadInto {
             serving: &self.serving,
             figures: &self.figures,
             now: (self.clock)(),
@@ -117,13 +117,13 @@ impl CertificateReload {
 }
 
 impl ReloadedFiles {
-    fn read(&mut self, to: Use<'_>, patience: Patience) -> bool {
+    fn read(&mut self, to: ReadInto<'_>, patience: Patience) -> bool {
         let material = self.files.material;
         match self.files.read(to) {
             Ok(is_new) => {
                 if is_new {
                     to.figures.reloaded(material);
-                    tell_use(material, to.serving);
+                    log_use(material, to.serving);
                 }
                 if self.problem.take().is_some() {
                     to.figures.in_order(material);
@@ -146,7 +146,7 @@ impl ReloadedFiles {
     }
 }
 
-fn tell_use(material: Material, serving: &Serving) {
+fn log_use(material: Material, serving: &Serving) {
     match (material, &*serving.current().borrow()) {
         (Material::Serving, Some(served)) => {
             let not_after = timestamp(served.identity.not_after());

@@ -127,8 +127,10 @@ mod tests {
         Identity::from_pem(chain.as_bytes(), key.as_bytes()).expect("an identity")
     }
 
-    async fn next(told: &mut mpsc::UnboundedReceiver<ReadinessChange>) -> Option<ReadinessChange> {
-        let next = tokio::time::timeout(Duration::from_secs(60), told.recv());
+    async fn next(
+        changes: &mut mpsc::UnboundedReceiver<ReadinessChange>,
+    ) -> Option<ReadinessChange> {
+        let next = tokio::time::timeout(Duration::from_secs(60), changes.recv());
         next.await.expect("a change, or the end, in time")
     }
 
@@ -142,30 +144,30 @@ mod tests {
         // A moment before the first one expires.
         let time = Arc::new(Mutex::new(first.not_after() - Duration::from_millis(5)));
         let clock = Arc::clone(&time);
-        let (tell, mut told) = mpsc::unbounded_channel();
+        let (sender, mut changes) = mpsc::unbounded_channel();
         tokio::spawn(follow(
             readiness.clone(),
             move || *clock.lock().expect("the time"),
-            move |change| tell.send(change).expect("the test listens"),
+            move |change| sender.send(change).expect("the test listens"),
         ));
         serving.present(first.clone());
         readiness.probed(SelfProbeResult::Passed);
-        assert_eq!(next(&mut told).await, Some(ReadinessChange::Ready));
+        assert_eq!(next(&mut changes).await, Some(ReadinessChange::Ready));
 
         // Nothing but the time says so.
         *time.lock().expect("the time") = first.not_after();
         let expired = ReadinessChange::NoLonger(Check::Certificate, EXPIRED.into());
-        assert_eq!(next(&mut told).await, Some(expired));
+        assert_eq!(next(&mut changes).await, Some(expired));
 
         readiness.probed(SelfProbeResult::Failed("it is another's".to_owned()));
         serving.present(second);
         let probe = ReadinessChange::Still(Check::SelfProbe, "it is another's".into());
-        assert_eq!(next(&mut told).await, Some(probe));
+        assert_eq!(next(&mut changes).await, Some(probe));
         readiness.probed(SelfProbeResult::Passed);
-        assert_eq!(next(&mut told).await, Some(ReadinessChange::ReadyAgain));
+        assert_eq!(next(&mut changes).await, Some(ReadinessChange::ReadyAgain));
 
         readiness.stopping();
-        assert_eq!(next(&mut told).await, None, "the end");
+        assert_eq!(next(&mut changes).await, None, "the end");
     }
 
     #[test]

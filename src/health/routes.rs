@@ -13,7 +13,7 @@ use axum::routing::get;
 use super::readiness::{Check, Readiness, Reason};
 use crate::live_config::current::LiveConfig;
 use crate::metrics::Metrics;
-use crate::metrics::exposition::Format;
+use crate::metrics::exposition::MetricsFormat;
 use admission::text::{quoted, remark};
 
 /// How many bytes of what is wrong with the profiles are shown.
@@ -78,7 +78,7 @@ async fn ready_in_one(State(status): State<HealthState>, Path(name): Path<String
 
 async fn metrics(State(status): State<HealthState>, headers: HeaderMap) -> Response {
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-    let format = Format::accepted(accept.unwrap_or_default());
+    let format = MetricsFormat::accepted(accept.unwrap_or_default());
     let text = status.metrics.exposition(format);
     ([(CONTENT_TYPE, format.content_type())], text).into_response()
 }

@@ -30,7 +30,7 @@ pub async fn follow(address: SocketAddr, mut certificate: Current, readiness: Re
     'certificate: loop {
         let served = certificate.borrow_and_update().clone();
         let mut pause = PAUSES[0];
-        let mut told = String::new();
+        let mut logged = String::new();
         while let Some(served) = &served {
             let found = probe(&addresses, served.identity.leaf()).await;
             // What was found says nothing of a certificate that came since.
@@ -49,9 +49,9 @@ pub async fn follow(address: SocketAddr, mut certificate: Current, readiness: Re
             if !has_passed || matches!(error, SelfProbeError::Wrong) {
                 readiness.probed(SelfProbeResult::Failed(reason.clone()));
             }
-            if told != reason {
+            if logged != reason {
                 tracing::warn!(reason, "the self-probe failed; it is tried until it passes");
-                told = reason;
+                logged = reason;
             }
             match timeout(pause, certificate.changed()).await {
                 Ok(Ok(())) => continue 'certificate,

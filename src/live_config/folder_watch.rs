@@ -27,7 +27,7 @@ pub(crate) struct FolderWatch {
     folders: BTreeSet<PathBuf>,
     watcher: Option<RecommendedWatcher>,
     changed: watch::Sender<()>,
-    has_told: bool,
+    has_warned: bool,
 }
 
 impl FolderWatch {
@@ -42,7 +42,7 @@ impl FolderWatch {
             folders: files.filter_map(folder).collect(),
             watcher: None,
             changed: watch::Sender::new(()),
-            has_told: false,
+            has_warned: false,
         }
     }
 
@@ -61,7 +61,7 @@ impl FolderWatch {
     /// the periodic re-read remains, and the next call tries again.
     pub(crate) fn renew(&mut self) {
         if let Err(error) = self.try_renew()
-            && !std::mem::replace(&mut self.has_told, true)
+            && !std::mem::replace(&mut self.has_warned, true)
         {
             tracing::warn!(
                 %error,
@@ -76,12 +76,13 @@ impl FolderWatch {
             Some(watcher) => watcher,
             None => {
                 let (folders, changed) = (self.folders.clone(), self.changed.clone());
-                let tell = move |event: notify::Result<Event>| {
+                let report_event = move |event: notify::Result<Event>| {
                     if is_relevant(&event, &folders) {
                         changed.send_replace(());
                     }
                 };
-                self.watcher.insert(notify::recommended_watcher(tell)?)
+                self.watcher
+                    .insert(notify::recommended_watcher(report_event)?)
             }
         };
         let parents = self.folders.iter().filter_map(|folder| folder.parent());

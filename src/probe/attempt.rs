@@ -49,8 +49,8 @@ impl Attempt {
         let mut addresses = self
             .step(Stage::Lookup, time(deadline, MIN_STAGE_TIMEOUT), async {
                 let addresses = look_up(&config.target.host, config.target.port).await?;
-                let told: Vec<_> = addresses.iter().map(|at| at.ip().to_string()).collect();
-                Ok((addresses, told.join(", ")))
+                let ips: Vec<_> = addresses.iter().map(|at| at.ip().to_string()).collect();
+                Ok((addresses, ips.join(", ")))
             })
             .await
             .unwrap_or_else(|| {

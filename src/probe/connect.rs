@@ -88,8 +88,8 @@ fn failure_of(failures: &[(SocketAddr, io::Error)]) -> Option<Failure> {
 
 /// Addresses, for people.
 pub(super) fn addresses_text(addresses: &[SocketAddr]) -> String {
-    let told: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-    told.join(" or ")
+    let texts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    texts.join(" or ")
 }
 
 #[cfg(test)]

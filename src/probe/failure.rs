@@ -242,7 +242,8 @@ impl Failure {
         use rustls::{CertificateError as Bad, Error};
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
         let certificate = shown.cloned().unwrap_or_default();
-        let told = |error: &dyn std::fmt::Display| admission::text::remark(&error.to_string(), 200);
+        let text_of =
+            |error: &dyn std::fmt::Display| admission::text::remark(&error.to_string(), 200);
         match inner {
             Some(Error::InvalidMessage(_)) => Failure::NotTls,
             Some(Error::InvalidCertificate(bad)) => match bad {
@@ -259,10 +260,10 @@ impl Failure {
                 Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
                     Failure::NotYetValid(certificate.not_before)
                 }
-                bad => Failure::BadCertificate(told(bad)),
+                bad => Failure::BadCertificate(text_of(bad)),
             },
-            Some(error) => Failure::Tls(told(error)),
-            None => Failure::BrokeOff(told(error)),
+            Some(error) => Failure::Tls(text_of(error)),
+            None => Failure::BrokeOff(text_of(error)),
         }
     }
 }

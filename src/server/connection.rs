@@ -150,11 +150,11 @@ async fn serve_http2(
             .serve_connection(TokioIo::new(stream), service)
     );
     let mut closing = slot.closing.clone();
-    let told = async {
-        let told = closing
+    let closing_begun = async {
+        let closing_begun = closing
             .wait_for(|closing| *closing >= Closing::WithNextAnswer)
             .await;
-        if told.is_ok_and(|closing| *closing < Closing::AfterRequests) {
+        if closing_begun.is_ok_and(|closing| *closing < Closing::AfterRequests) {
             // One that was dialled for a request gets to send it: a client takes
             // a GOAWAY before it for a failure.
             let mut finish = closing.clone();
@@ -166,7 +166,7 @@ async fn serve_http2(
     };
     tokio::select! {
         _ = connection.as_mut() => return,
-        () = told => {}
+        () = closing_begun => {}
     }
     // GOAWAY: the client sends its next requests elsewhere, and those it has
     // sent are answered.

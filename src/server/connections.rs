@@ -369,7 +369,7 @@ mod tests {
     fn a_client_of_http_2_has_a_while_after_its_farewell_and_one_of_http_1_until_its_next_answer() {
         let limits = ConnectionLimits::default();
         let (age, while_after) = (limits.age, limits.request + Duration::from_secs(1));
-        for (is_http2, told) in [
+        for (is_http2, expected) in [
             (true, Some((Closing::Now, CloseReason::Stuck))),
             (false, None),
         ] {
@@ -379,7 +379,7 @@ mod tests {
             let _request = activity.request();
             assert_eq!(
                 closing_due(&activity, age, Some(while_after), &limits),
-                told
+                expected
             );
             assert_eq!(
                 closing_due(&activity, age, Some(limits.request), &limits),

@@ -74,8 +74,8 @@ pub struct ReviewHandler {
     reviews: Budget,
     /// Places for large reviews that are worked on.
     large_review_slots: Arc<Semaphore>,
-    large: LogThrottle,
-    other_rules: LogThrottle,
+    large_throttle: LogThrottle,
+    other_rules_throttle: LogThrottle,
     pub(super) bad_requests: BadRequests,
     load_shedding: LoadShedding,
     metrics: Arc<Metrics>,
@@ -99,8 +99,8 @@ impl ReviewHandler {
             requests: Budget::new(limits.requests),
             reviews: Budget::new(limits.reviews),
             large_review_slots: Arc::new(Semaphore::new(large_review_slots())),
-            large: LogThrottle::default(),
-            other_rules: LogThrottle::default(),
+            large_throttle: LogThrottle::default(),
+            other_rules_throttle: LogThrottle::default(),
             bad_requests: BadRequests::new(Arc::clone(&metrics)),
             load_shedding: LoadShedding::new(Arc::clone(&metrics)),
             metrics,
@@ -150,7 +150,7 @@ async fn answer_large(
     deadline: Instant,
 ) -> Result<Response, Response> {
     // Logged first: whatever becomes of it, a client sent this.
-    if let Some(suppressed) = this.large.pass() {
+    if let Some(suppressed) = this.large_throttle.pass() {
         let (uid, bytes) = (body::uid(&body.bytes), body.bytes.len());
         let uid = uid.as_deref().map(bounded).unwrap_or_default();
         tracing::info!(?webhook, %uid, bytes, suppressed, "reading a large review");
@@ -357,7 +357,7 @@ impl ReviewHandler {
         self.metrics.requests.shed(Shed::Rules);
         let asked = asked.to_string();
         let held = self.rules.digest().map(ToString::to_string);
-        if let Some(suppressed) = self.other_rules.pass() {
+        if let Some(suppressed) = self.other_rules_throttle.pass() {
             let held = held.as_deref().unwrap_or("none");
             tracing::warn!(
                 asked,

@@ -80,7 +80,7 @@ enum RoundError {
 }
 
 /// What came of a round.
-enum Round {
+enum RoundOutcome {
     /// All is well; look again after this long at the latest.
     Calm(Duration),
     /// Something was written, by this replica or a faster one.
@@ -125,8 +125,8 @@ impl Reconciler {
                 }
             }
             let wait = match round {
-                Ok(Round::Calm(wait)) => wait,
-                Ok(Round::Busy) => Duration::ZERO,
+                Ok(RoundOutcome::Calm(wait)) => wait,
+                Ok(RoundOutcome::Busy) => Duration::ZERO,
                 Err(error) => {
                     self.status.did(Upkeep::Failure);
                     if let Some(suppressed) = failures.pass() {
@@ -153,7 +153,7 @@ impl Reconciler {
         }
     }
 
-    async fn round(&mut self) -> Result<Round, RoundError> {
+    async fn round(&mut self) -> Result<RoundOutcome, RoundError> {
         // In this order. An authority is in the Secret before it is in a
         // configuration; so whatever is seen here and not in the Secret that is
         // read next has no place there any more.
@@ -174,7 +174,7 @@ impl Reconciler {
             SecretAction::Write(why, state) => {
                 if self.cluster.write(secret, &state, &why).await? == Written::Conflict {
                     tracing::debug!("another replica wrote the Secret first");
-                    return Ok(Round::Busy);
+                    return Ok(RoundOutcome::Busy);
                 }
                 self.log_write(&why, state.generation);
                 self.replica.learn(*state);
@@ -193,10 +193,10 @@ impl Reconciler {
             self.present(&configurations)?;
         }
         if busy {
-            return Ok(Round::Busy);
+            return Ok(RoundOutcome::Busy);
         }
         let strangers = self.replica.strangers_due((self.clock)().steady);
-        Ok(Round::Calm(
+        Ok(RoundOutcome::Calm(
             wait.min(strangers.unwrap_or(wait)).max(SHORTEST),
         ))
     }

@@ -8,9 +8,9 @@ use tokio::net::TcpListener;
 
 /// Reads the value of `--listen` and `--status-listen`.
 pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
-    let told = "an address is an IP and a port, such as 0.0.0.0:8443 or [::]:8443; names are not \
+    let expected = "an address is an IP and a port, such as 0.0.0.0:8443 or [::]:8443; names are not \
                 looked up";
-    text.parse().map_err(|_| told)
+    text.parse().map_err(|_| expected)
 }
 
 /// Listens at the `address` that `flag` gives.

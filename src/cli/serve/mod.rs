@@ -199,7 +199,7 @@ async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
         &args.limits.reviews(),
         Arc::clone(&metrics),
     );
-    let (told_to_stop, stop) = tokio::sync::oneshot::channel();
+    let (stop_sender, stop) = tokio::sync::oneshot::channel();
     let server = Server {
         certificate: serving.current(),
         limits: args.limits.connections(),
@@ -217,7 +217,7 @@ async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
             drain,
             "told to stop; serving on while endpoints drain, then stopping"
         );
-        let _ = told_to_stop.send(());
+        let _ = stop_sender.send(());
         signals.another().await;
         tracing::warn!("told to stop again; stopping at once");
     };
