@@ -10,21 +10,25 @@
 //!                  Namespace ──┘  namespaces/ (watch cache, live GET, or a file)
 //! ```
 //!
-//! | room | what it does |
+//! | folder | what it does |
 //! |---|---|
 //! | `crates/admission` | decides: profiles, changes, sentences, the response and the record; no I/O |
-//! | [`server`] | accepts connections: TLS, HTTP/1.1 and HTTP/2, limits, the orderly end |
-//! | [`webhook`] | answers reviews |
-//! | [`fairness`] | who shares what with whom |
-//! | [`logging`] | the log, and lines of it that any client can cause |
-//! | [`namespaces`] | knows namespaces: from the API server, or from a file |
+//! | [`server`] | accepts connections: TLS, HTTP/1.1 and HTTP/2, limits, eviction, draining; knows no review |
+//! | [`webhook`] | answers reviews: routes, bodies, load shedding, the audit log |
+//! | [`fairness`] | fair shares of what all clients compete for |
+//! | [`namespaces`] | knows namespaces: a watch and its cache, live look-ups, or a file |
 //! | [`kubernetes`] | talks to the API server |
+//! | [`live_config`] | the profiles and default rules in use, reloaded when their files change |
 //! | [`certificates`] | the serving certificate and its sources |
-//! | [`live_config`] | what an administrator says in files: profiles and default rules, reloaded |
-//! | [`metrics`] | counts what podseal does, for Prometheus |
-//! | [`health`] | tells how podseal is: probes and metrics, on a port of their own |
+//! | [`metrics`] | counts what podseal does, for Prometheus; imports none of the others |
+//! | [`health`] | `/livez`, `/readyz` and `/metrics`, on a port of their own |
+//! | [`logging`] | sets the log up, and limits lines that any client can cause |
 //! | [`probe`] | asks a podseal as an API server would, to see whether it answers |
-//! | [`cli`] | the commands and what they print |
+//! | [`cli`] | the commands, a folder each, and what they print |
+//!
+//! Imports point one way: `cli` → `webhook`, `server`, `health`, `probe` →
+//! `namespaces`, `certificates` → `live_config` → `fairness`, `kubernetes`,
+//! `metrics`, `logging`. No two folders import each other.
 
 pub mod certificates;
 pub mod cli;

@@ -1,4 +1,4 @@
-//! Certificates in files: a Secret volume's, or anybody's.
+//! Certificates in files: of a Secret volume, or any others.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -113,7 +113,7 @@ pub enum AuthorityError {
 
 /// Where certificates go, and where that is counted.
 #[derive(Debug, Clone, Copy)]
-pub struct Use<'u> {
+pub struct ReadInto<'u> {
     /// What is served.
     pub serving: &'u Serving,
     /// The figures.
@@ -151,7 +151,7 @@ impl CertificateFiles {
     ///
     /// # Errors
     /// When they cannot be used. What was in use still is.
-    pub fn read(&mut self, to: Use<'_>) -> Result<bool, CertificateFileError> {
+    pub fn read(&mut self, to: ReadInto<'_>) -> Result<bool, CertificateFileError> {
         let read = |(flag, path): &(&'static str, PathBuf)| {
             read(path).map_err(|error| CertificateFileError::Read {
                 flag,
@@ -177,7 +177,7 @@ impl CertificateFiles {
         &self,
         certificate: &[u8],
         key: &[u8],
-        to: Use<'_>,
+        to: ReadInto<'_>,
     ) -> Result<(), CertificateFileError> {
         let path = |index: usize| self.files[index].1.clone();
         let identity =
@@ -217,7 +217,7 @@ impl CertificateFiles {
         Ok(())
     }
 
-    fn demand(&self, bundle: &[u8], to: Use<'_>) -> Result<(), CertificateFileError> {
+    fn demand(&self, bundle: &[u8], to: ReadInto<'_>) -> Result<(), CertificateFileError> {
         let wrong = |error| CertificateFileError::Authorities {
             path: self.files[0].1.clone(),
             error,

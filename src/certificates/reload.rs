@@ -3,17 +3,17 @@
 //! Files that cannot be used change nothing but the log and a metric: the
 //! certificate in use is served on. A pair is written one file after the other,
 //! so that it is wrong for a moment each time; it is read again a few times
-//! before anybody is told.
+//! before anything is logged.
 
 use std::time::{Duration, SystemTime};
 
-use super::files::{CertificateFileError, CertificateFiles, Use, timestamp};
+use super::files::{CertificateFileError, CertificateFiles, ReadInto, timestamp};
 use super::serving::Serving;
 use crate::live_config::folder_watch::{FolderWatch, settled};
 use crate::metrics::certificates::{CertificateMetrics, Material};
 
 /// The pauses before files that cannot be used are read again; after the last,
-/// it is told.
+/// the error is logged.
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(200),
@@ -54,7 +54,7 @@ impl CertificateReload {
         clock: fn() -> SystemTime,
     ) -> Result<CertificateReload, CertificateFileError> {
         for files in &mut files {
-            files.read(Use {
+            files.read(ReadInto {
                 serving: &serving,
                 figures: &figures,
                 now: clock(),
@@ -103,7 +103,7 @@ impl CertificateReload {
 
     /// Whether all files could be used.
     fn read(&mut self, patience: Patience) -> bool {
-        let to = Use {
+        let to = ReadInto {
             serving: &self.serving,
             figures: &self.figures,
             now: (self.clock)(),
@@ -117,13 +117,13 @@ impl CertificateReload {
 }
 
 impl ReloadedFiles {
-    fn read(&mut self, to: Use<'_>, patience: Patience) -> bool {
+    fn read(&mut self, to: ReadInto<'_>, patience: Patience) -> bool {
         let material = self.files.material;
         match self.files.read(to) {
             Ok(is_new) => {
                 if is_new {
                     to.figures.reloaded(material);
-                    tell_use(material, to.serving);
+                    log_use(material, to.serving);
                 }
                 if self.problem.take().is_some() {
                     to.figures.in_order(material);
@@ -139,14 +139,14 @@ impl ReloadedFiles {
                     tracing::error!(problem, "serving on with what the files held before");
                     self.problem = Some(problem);
                 }
-                // What was told needs no patience at every re-read.
+                // An error that was logged needs no pauses at every re-read.
                 is_known
             }
         }
     }
 }
 
-fn tell_use(material: Material, serving: &Serving) {
+fn log_use(material: Material, serving: &Serving) {
     match (material, &*serving.current().borrow()) {
         (Material::Serving, Some(served)) => {
             let not_after = timestamp(served.identity.not_after());

@@ -90,7 +90,7 @@ pub fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Turns a command's end into an exit code, telling an error on stderr.
+/// Turns a command's end into an exit code, and prints an error to stderr.
 pub fn report(ended: anyhow::Result<ExitCode>) -> ExitCode {
     match ended {
         Ok(code) => code,

@@ -37,7 +37,7 @@ pub(super) fn write_out(bytes: &[u8]) -> anyhow::Result<()> {
         .context("cannot write to standard output")
 }
 
-/// Prints to standard output, with colours only where somebody sees them:
+/// Prints to standard output, with colours only on a terminal:
 /// never in a pipe, and never where `NO_COLOR` is set.
 pub fn print(text: &str) -> anyhow::Result<()> {
     use std::io::Write;

@@ -1,10 +1,15 @@
-//! What requests share, and may not exceed together.
+//! An amount that requests share, and may not exceed together.
+//!
+//! A reservation grows while a body arrives and shrinks when it is parsed, and a
+//! caller's share depends on what is free. `tokio::sync::Semaphore` has no such
+//! thing; and for plain places, where it could serve, it locks a mutex that all
+//! threads share whenever a permit is returned, that is twice for every review.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// An amount to take from: bytes of memory, or places. Nobody waits for it, and
-/// no lock is taken: who gets nothing is told so.
+/// An amount to reserve from: bytes of memory, or places. It takes no lock, and
+/// nothing waits for it: a reservation succeeds or fails at once.
 #[derive(Debug)]
 pub struct Budget(Arc<AtomicUsize>);
 
@@ -23,7 +28,7 @@ pub fn max_single_reservation(amount: usize) -> usize {
 /// if its client has gone meanwhile.
 #[derive(Debug)]
 pub struct Reservation {
-    left: Arc<AtomicUsize>,
+    available: Arc<AtomicUsize>,
     amount: usize,
     /// What one caller has taken, this included, where callers have shares.
     by_caller: Option<Arc<AtomicUsize>>,
@@ -36,28 +41,28 @@ impl Budget {
     }
 
     /// A part of it, if there is as much.
-    pub fn take(&self, amount: usize) -> Option<Reservation> {
-        let mut taken = Reservation {
-            left: Arc::clone(&self.0),
+    pub fn reserve(&self, amount: usize) -> Option<Reservation> {
+        let mut reservation = Reservation {
+            available: Arc::clone(&self.0),
             amount: 0,
             by_caller: None,
         };
-        taken.grow_to(amount).then_some(taken)
+        reservation.grow_to(amount).then_some(reservation)
     }
 
     /// A part of it that is empty yet. It grows while the caller, who holds
     /// `by_caller` in all, leaves as much free as it has; the only part that a
     /// caller has, while it leaves a seventh as much.
-    pub fn share(&self, by_caller: &Arc<AtomicUsize>) -> Reservation {
+    pub fn reserve_for_caller(&self, by_caller: &Arc<AtomicUsize>) -> Reservation {
         Reservation {
-            left: Arc::clone(&self.0),
+            available: Arc::clone(&self.0),
             amount: 0,
             by_caller: Some(Arc::clone(by_caller)),
         }
     }
 
     /// How much of it nothing has taken.
-    pub fn left(&self) -> usize {
+    pub fn available(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -73,7 +78,7 @@ impl Reservation {
         let more = amount.saturating_sub(self.amount);
         let is_taken = self.is_within_caller_share(more)
             && self
-                .left
+                .available
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
                     left.checked_sub(more)
                 })
@@ -92,7 +97,7 @@ impl Reservation {
             return true;
         };
         let held = by_caller.fetch_add(more, Ordering::Relaxed);
-        let left = self.left.load(Ordering::Relaxed);
+        let left = self.available.load(Ordering::Relaxed);
         let times = if held == self.amount { ONLY_PART } else { 1 };
         held + more <= times.saturating_mul(left.saturating_sub(more))
     }
@@ -106,7 +111,7 @@ impl Reservation {
     /// Gives back what is more than `amount`.
     pub fn shrink_to(&mut self, amount: usize) {
         let less = self.amount.saturating_sub(amount);
-        self.left.fetch_add(less, Ordering::Relaxed);
+        self.available.fetch_add(less, Ordering::Relaxed);
         self.give_back_to_caller(less);
         self.amount -= less;
     }
@@ -125,16 +130,16 @@ mod tests {
     #[test]
     fn gives_what_there_is_and_takes_it_back() {
         let budget = Budget::new(10);
-        let mut first = budget.take(4).expect("there are ten");
-        assert!(budget.take(7).is_none());
-        let second = budget.take(6).expect("six are left");
+        let mut first = budget.reserve(4).expect("there are ten");
+        assert!(budget.reserve(7).is_none());
+        let second = budget.reserve(6).expect("six are left");
         assert!(!first.grow_to(5));
         drop(second);
-        assert!(first.grow_to(10) && budget.take(1).is_none());
+        assert!(first.grow_to(10) && budget.reserve(1).is_none());
         first.shrink_to(3);
-        assert!(budget.take(8).is_none() && budget.take(7).is_some());
+        assert!(budget.reserve(8).is_none() && budget.reserve(7).is_some());
         drop(first);
-        assert!(budget.take(10).is_some());
+        assert!(budget.reserve(10).is_some());
     }
 
     #[test]
@@ -142,7 +147,7 @@ mod tests {
         let budget = Budget::new(100);
         let [attacker, api_server] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
         let part = |caller, amount| {
-            let mut part = budget.share(caller);
+            let mut part = budget.reserve_for_caller(caller);
             part.grow_to(amount).then_some(part)
         };
         assert!(part(&attacker, 88).is_none());
@@ -165,6 +170,6 @@ mod tests {
         for caller in [attacker, api_server] {
             assert_eq!(caller.load(Ordering::Relaxed), 0);
         }
-        assert_eq!(budget.left(), 100);
+        assert_eq!(budget.available(), 100);
     }
 }

@@ -42,29 +42,29 @@ pub struct CallerShare(AtomicUsize);
 /// One place. It goes back when this is dropped.
 #[derive(Debug)]
 pub struct Permit<'h> {
-    holding: &'h CallerShare,
-    taken: Option<Reservation>,
+    share: &'h CallerShare,
+    reservation: Option<Reservation>,
 }
 
 impl CallerShare {
     /// One more place, if the caller leaves as many free as it has.
-    pub fn take<'h>(&'h self, places: &'h Budget) -> Option<Permit<'h>> {
+    pub fn acquire<'h>(&'h self, places: &'h Budget) -> Option<Permit<'h>> {
         let held = self.0.fetch_add(1, Ordering::Relaxed);
         // From here on it is given back.
-        let mut place = Permit {
-            holding: self,
-            taken: None,
+        let mut permit = Permit {
+            share: self,
+            reservation: None,
         };
-        if held < places.left() {
-            place.taken = places.take(1);
+        if held < places.available() {
+            permit.reservation = places.reserve(1);
         }
-        place.taken.is_some().then_some(place)
+        permit.reservation.is_some().then_some(permit)
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.holding.0.fetch_sub(1, Ordering::Relaxed);
+        self.share.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -73,8 +73,8 @@ mod tests {
     use super::*;
 
     /// All the places that a caller gets.
-    fn all<'h>(holding: &'h CallerShare, places: &'h Budget) -> Vec<Permit<'h>> {
-        std::iter::from_fn(|| holding.take(places)).collect()
+    fn all<'h>(share: &'h CallerShare, places: &'h Budget) -> Vec<Permit<'h>> {
+        std::iter::from_fn(|| share.acquire(places)).collect()
     }
 
     #[test]
@@ -89,7 +89,7 @@ mod tests {
         drop(first);
         let again = all(&callers[0], &places);
         assert_eq!(again.len(), 38);
-        assert!(callers[3].take(&places).is_some());
+        assert!(callers[3].acquire(&places).is_some());
         drop((second, third, again));
         assert_eq!(all(&callers[0], &places).len(), 60);
     }
@@ -98,9 +98,9 @@ mod tests {
     fn an_only_place_is_for_whoever_comes() {
         let places = Budget::new(1);
         let (first, second) = (CallerShare::default(), CallerShare::default());
-        let place = first.take(&places).expect("there is one");
-        assert!(first.take(&places).is_none() && second.take(&places).is_none());
+        let place = first.acquire(&places).expect("there is one");
+        assert!(first.acquire(&places).is_none() && second.acquire(&places).is_none());
         drop(place);
-        assert!(second.take(&places).is_some());
+        assert!(second.acquire(&places).is_some());
     }
 }

@@ -27,7 +27,7 @@ pub(super) enum SelfProbeError {
     /// It did not answer.
     #[error("the webhooks' port does not answer")]
     Silent,
-    /// Somebody answers, with something else.
+    /// There is an answer, with another certificate.
     #[error("the webhooks' port does not answer with the certificate in use")]
     Wrong,
 }

@@ -1,5 +1,4 @@
-//! Tells how podseal is: `/livez`, `/readyz` and `/metrics`, on a port of their
-//! own.
+//! Health: `/livez`, `/readyz` and `/metrics`, on a port of their own.
 //!
 //! | file | what it does |
 //! |---|---|

@@ -1,6 +1,6 @@
 //! The status port: plain HTTP, few connections, and none that stays for ever.
 //!
-//! Whoever reaches the port must not be able to use podseal up by it, nor to
+//! A client that reaches the port must not be able to exhaust podseal by it, nor to
 //! keep the kubelet out, which restarts what does not answer. So a connection too
 //! many costs the oldest one its place and not the newest its turn: a probe is
 //! answered within a millisecond of its coming, long before it is the oldest.
@@ -25,7 +25,7 @@ const CONNECTIONS: usize = 64;
 /// connection ends by it as well, which costs it a new one and no error: Go
 /// sends a GET again.
 const HEADER: Duration = Duration::from_secs(30);
-/// How long a connection may last, answers that nobody reads included.
+/// How long a connection may last, answers that are not read included.
 const LIFETIME: Duration = Duration::from_secs(300);
 /// Pause after a failed accept, which is most often "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -41,7 +41,7 @@ pub enum Check {
     Namespaces,
     /// The webhooks' port answers TLS with the certificate in use.
     SelfProbe,
-    /// podseal was not told to stop.
+    /// podseal was not asked to stop.
     Shutdown,
 }
 
@@ -49,7 +49,7 @@ pub enum Check {
 pub type Reason = Cow<'static, str>;
 
 impl Check {
-    /// Every check, in the order they are told.
+    /// Every check, in the order in which they are shown.
     pub const ALL: [Check; 4] = [
         Check::Certificate,
         Check::Namespaces,
@@ -84,7 +84,7 @@ impl Readiness {
         }))
     }
 
-    /// From now on podseal is not ready, since it was told to stop.
+    /// From now on podseal is not ready, since it was asked to stop.
     pub fn stopping(&self) {
         self.0.stopping.send_replace(true);
     }
@@ -97,8 +97,8 @@ impl Readiness {
     /// Asks one check.
     ///
     /// # Errors
-    /// Why it fails. Of podseal's own words and no peer's, so that whoever can
-    /// reach the port learns nothing else.
+    /// Why it fails, in podseal's own words and no peer's, so that a client of the
+    /// port learns nothing else.
     pub fn check(&self, check: Check, now: SystemTime) -> Result<(), Reason> {
         let passes_or = |passes, reason| match passes {
             true => Ok(()),

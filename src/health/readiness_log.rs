@@ -1,4 +1,4 @@
-//! Tells the log when podseal becomes ready, and when it is no longer.
+//! Logs when podseal becomes ready, and when it is no longer.
 //!
 //! The kubelet says only that a probe failed. Why is said here, once for each
 //! change, at the moment of the change where something announces it.
@@ -24,26 +24,26 @@ pub enum ReadinessChange {
     Still(Check, Reason),
 }
 
-/// Gives every change of `readiness` to `tell`, until podseal is told to stop:
-/// that is no failure, and whoever stops it knows.
+/// Calls `report` for every change of `readiness`, until podseal is asked to stop:
+/// that is no failure, and expected.
 pub async fn follow(
     readiness: Readiness,
     clock: impl Fn() -> SystemTime,
-    mut tell: impl FnMut(ReadinessChange),
+    mut report: impl FnMut(ReadinessChange),
 ) {
     let mut changes = readiness.changes();
-    let mut told = ReadinessLog::default();
+    let mut logged = ReadinessLog::default();
     loop {
         let now = clock();
         let failed = Check::ALL
             .into_iter()
             .find_map(|check| Some((check, readiness.check(check, now).err()?)));
-        // It comes last of the checks, and may fail beside another one.
+        // It comes last of the checks, and may fail together with another one.
         if readiness.check(Check::Shutdown, now).is_err() {
             return;
         }
-        if let Some(change) = told.change(failed) {
-            tell(change);
+        if let Some(change) = logged.change(failed) {
+            report(change);
         }
         let wait = readiness.valid_until(now).map_or(TICK, |end| {
             let left = end.duration_since(now).unwrap_or(TICK);
@@ -74,7 +74,7 @@ pub fn log(start: Instant) -> impl FnMut(ReadinessChange) {
     }
 }
 
-/// What was told last.
+/// What was logged last.
 #[derive(Debug, Default)]
 struct ReadinessLog {
     has_been_ready: bool,
@@ -82,7 +82,7 @@ struct ReadinessLog {
 }
 
 impl ReadinessLog {
-    /// What there is to tell now that `failed` is the first check that fails. A
+    /// What there is to log now that `failed` is the first check that fails. A
     /// podseal that was never ready is starting, which is no news.
     fn change(&mut self, failed: Option<(Check, Reason)>) -> Option<ReadinessChange> {
         if !self.has_been_ready {
@@ -127,8 +127,10 @@ mod tests {
         Identity::from_pem(chain.as_bytes(), key.as_bytes()).expect("an identity")
     }
 
-    async fn next(told: &mut mpsc::UnboundedReceiver<ReadinessChange>) -> Option<ReadinessChange> {
-        let next = tokio::time::timeout(Duration::from_secs(60), told.recv());
+    async fn next(
+        changes: &mut mpsc::UnboundedReceiver<ReadinessChange>,
+    ) -> Option<ReadinessChange> {
+        let next = tokio::time::timeout(Duration::from_secs(60), changes.recv());
         next.await.expect("a change, or the end, in time")
     }
 
@@ -142,43 +144,43 @@ mod tests {
         // A moment before the first one expires.
         let time = Arc::new(Mutex::new(first.not_after() - Duration::from_millis(5)));
         let clock = Arc::clone(&time);
-        let (tell, mut told) = mpsc::unbounded_channel();
+        let (sender, mut changes) = mpsc::unbounded_channel();
         tokio::spawn(follow(
             readiness.clone(),
             move || *clock.lock().expect("the time"),
-            move |change| tell.send(change).expect("the test listens"),
+            move |change| sender.send(change).expect("the test listens"),
         ));
         serving.present(first.clone());
         readiness.probed(SelfProbeResult::Passed);
-        assert_eq!(next(&mut told).await, Some(ReadinessChange::Ready));
+        assert_eq!(next(&mut changes).await, Some(ReadinessChange::Ready));
 
         // Nothing but the time says so.
         *time.lock().expect("the time") = first.not_after();
         let expired = ReadinessChange::NoLonger(Check::Certificate, EXPIRED.into());
-        assert_eq!(next(&mut told).await, Some(expired));
+        assert_eq!(next(&mut changes).await, Some(expired));
 
         readiness.probed(SelfProbeResult::Failed("it is another's".to_owned()));
         serving.present(second);
         let probe = ReadinessChange::Still(Check::SelfProbe, "it is another's".into());
-        assert_eq!(next(&mut told).await, Some(probe));
+        assert_eq!(next(&mut changes).await, Some(probe));
         readiness.probed(SelfProbeResult::Passed);
-        assert_eq!(next(&mut told).await, Some(ReadinessChange::ReadyAgain));
+        assert_eq!(next(&mut changes).await, Some(ReadinessChange::ReadyAgain));
 
         readiness.stopping();
-        assert_eq!(next(&mut told).await, None, "the end");
+        assert_eq!(next(&mut changes).await, None, "the end");
     }
 
     #[test]
     fn what_was_never_ready_is_not_told_to_be_ready_no_longer() {
         let failed = || Some((Check::Certificate, Reason::from(EXPIRED)));
-        let mut told = ReadinessLog::default();
-        assert_eq!(told.change(failed()), None);
-        assert_eq!(told.change(None), Some(ReadinessChange::Ready));
-        assert_eq!(told.change(None), None);
+        let mut logged = ReadinessLog::default();
+        assert_eq!(logged.change(failed()), None);
+        assert_eq!(logged.change(None), Some(ReadinessChange::Ready));
+        assert_eq!(logged.change(None), None);
         assert!(matches!(
-            told.change(failed()),
+            logged.change(failed()),
             Some(ReadinessChange::NoLonger(..))
         ));
-        assert_eq!(told.change(failed()), None);
+        assert_eq!(logged.change(failed()), None);
     }
 }

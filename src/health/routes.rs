@@ -1,4 +1,4 @@
-//! What the status port says, in the manner of Kubernetes' own components.
+//! The routes of the status port, as Kubernetes' own components have them.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -13,7 +13,7 @@ use axum::routing::get;
 use super::readiness::{Check, Readiness, Reason};
 use crate::live_config::current::LiveConfig;
 use crate::metrics::Metrics;
-use crate::metrics::exposition::Format;
+use crate::metrics::exposition::MetricsFormat;
 use admission::text::{quoted, remark};
 
 /// How many bytes of what is wrong with the profiles are shown.
@@ -21,7 +21,7 @@ const PROBLEM: usize = 400;
 /// How many `exclude`s of a query are read: there are four checks.
 const EXCLUDED: usize = 16;
 
-/// What the pages tell of.
+/// What the pages show.
 #[derive(Clone)]
 pub struct HealthState {
     /// The checks.
@@ -47,8 +47,8 @@ pub fn router(status: HealthState) -> Router {
         .with_state(status)
 }
 
-/// Whoever answers, lives. Nothing else is asked: a podseal that waits for the
-/// API server is not mended by being killed.
+/// A process that answers is alive. Nothing else is checked: restarting a podseal
+/// that waits for the API server does not help.
 async fn live(RawQuery(query): RawQuery) -> Response {
     let query = Query::parse(query.as_deref().unwrap_or_default());
     report("livez", &query, &[("ping", Ok(()))], None)
@@ -78,7 +78,7 @@ async fn ready_in_one(State(status): State<HealthState>, Path(name): Path<String
 
 async fn metrics(State(status): State<HealthState>, headers: HeaderMap) -> Response {
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-    let format = Format::accepted(accept.unwrap_or_default());
+    let format = MetricsFormat::accepted(accept.unwrap_or_default());
     let text = status.metrics.exposition(format);
     ([(CONTENT_TYPE, format.content_type())], text).into_response()
 }

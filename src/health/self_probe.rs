@@ -23,14 +23,14 @@ use crate::certificates::serving::Current;
 const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(1)];
 
 /// Probes the port that listens at `address` at once and whenever the
-/// certificate changes, and tells `readiness`; until nobody can change it.
+/// certificate changes, and reports to `readiness`; until nothing can change it.
 pub async fn follow(address: SocketAddr, mut certificate: Current, readiness: Readiness) {
     let addresses = reachable(address);
     let mut has_passed = false;
     'certificate: loop {
         let served = certificate.borrow_and_update().clone();
         let mut pause = PAUSES[0];
-        let mut told = String::new();
+        let mut logged = String::new();
         while let Some(served) = &served {
             let found = probe(&addresses, served.identity.leaf()).await;
             // What was found says nothing of a certificate that came since.
@@ -49,9 +49,9 @@ pub async fn follow(address: SocketAddr, mut certificate: Current, readiness: Re
             if !has_passed || matches!(error, SelfProbeError::Wrong) {
                 readiness.probed(SelfProbeResult::Failed(reason.clone()));
             }
-            if told != reason {
+            if logged != reason {
                 tracing::warn!(reason, "the self-probe failed; it is tried until it passes");
-                told = reason;
+                logged = reason;
             }
             match timeout(pause, certificate.changed()).await {
                 Ok(Ok(())) => continue 'certificate,
@@ -112,7 +112,7 @@ mod tests {
         (listener, address)
     }
 
-    /// Serves `identity`, whatever anybody thinks is in use.
+    /// Serves `identity`, whichever is in use.
     async fn serve(listener: TcpListener, identity: Identity) {
         let serving = Serving::default();
         serving.present(identity);

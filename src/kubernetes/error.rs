@@ -9,7 +9,7 @@ use kube::core::Status;
 
 use admission::text::remark;
 
-/// How much is told: an API server's refusal names user, verb and object.
+/// How much is returned: an API server's refusal names user, verb and object.
 const SHOWN: usize = 400;
 
 /// What is at the core of `error`: the words of the API server, or else the

@@ -30,7 +30,7 @@ impl RulesDigest {
         RulesDigest(format!("{PREFIX}{hex}"))
     }
 
-    /// The one that a path's last segment names. Anybody can send a path, so
+    /// The one that a path's last segment names. Any client can send a path, so
     /// nothing else is a digest, however similar.
     pub fn from_segment(segment: &str) -> Option<RulesDigest> {
         let hex = segment.strip_prefix(PREFIX)?;

@@ -3,8 +3,8 @@
 //! A Secret volume changes by renaming a symlink, `..data`, over another, and
 //! the files themselves never change: a watch of a file sees the first such swap
 //! at most. So folders are watched; and their parents, since a folder can be
-//! replaced as a whole. Whoever needs more than that (a symlink to a folder
-//! elsewhere) is served by the periodic re-read.
+//! replaced as a whole. For more than that (a symlink to a folder
+//! elsewhere) there is the periodic re-read.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// The files of a pair are written one after the other: nothing is read until
 /// nothing has changed for so long.
 const QUIET: Duration = Duration::from_millis(50);
-/// Somebody who keeps writing is not waited for longer than this.
+/// Changes that go on are not waited for longer than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Watched folders.
@@ -27,7 +27,7 @@ pub(crate) struct FolderWatch {
     folders: BTreeSet<PathBuf>,
     watcher: Option<RecommendedWatcher>,
     changed: watch::Sender<()>,
-    has_told: bool,
+    has_warned: bool,
 }
 
 impl FolderWatch {
@@ -42,26 +42,26 @@ impl FolderWatch {
             folders: files.filter_map(folder).collect(),
             watcher: None,
             changed: watch::Sender::new(()),
-            has_told: false,
+            has_warned: false,
         }
     }
 
-    /// Tells of changes from now on.
+    /// Reports changes from now on.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
     /// Watches the folders that the paths mean now.
     ///
-    /// Each time anew, and before the files are read: a watch is of an inode, and
-    /// neither the path nor the inode's number tells whether it is still the
-    /// same. What changes after this is told; what changed before is read.
+    /// Each time again, and before the files are read: a watch is of an inode, and
+    /// neither the path nor the inode's number says whether it is still the same.
+    /// What changes after this is reported; what changed before is read.
     ///
     /// A node has few inotify instances, and all pods share them. Without one
     /// the periodic re-read remains, and the next call tries again.
     pub(crate) fn renew(&mut self) {
         if let Err(error) = self.try_renew()
-            && !std::mem::replace(&mut self.has_told, true)
+            && !std::mem::replace(&mut self.has_warned, true)
         {
             tracing::warn!(
                 %error,
@@ -76,12 +76,13 @@ impl FolderWatch {
             Some(watcher) => watcher,
             None => {
                 let (folders, changed) = (self.folders.clone(), self.changed.clone());
-                let tell = move |event: notify::Result<Event>| {
+                let report_event = move |event: notify::Result<Event>| {
                     if is_relevant(&event, &folders) {
                         changed.send_replace(());
                     }
                 };
-                self.watcher.insert(notify::recommended_watcher(tell)?)
+                self.watcher
+                    .insert(notify::recommended_watcher(report_event)?)
             }
         };
         let parents = self.folders.iter().filter_map(|folder| folder.parent());

@@ -82,8 +82,8 @@ impl ProfileFolder {
             let path = path.display().to_string();
             |error| ProfileFolderError::Unreadable { path, error }
         };
-        // A ConfigMap's volume changes as a whole, by a link: whoever follows it for
-        // each file may read some of one version and some of the next.
+        // A ConfigMap's volume changes as a whole, by a link: following it for each
+        // file could read some of one version and some of the next.
         let data = std::fs::canonicalize(self.path.join("..data"));
         let folder = match data.or_else(|_| std::fs::canonicalize(&self.path)) {
             Ok(folder) => folder,
@@ -118,7 +118,7 @@ impl ProfileFolder {
         paths.into_iter().map(read).collect()
     }
 
-    /// The profiles of `files` beside the built-in ones, and what there is to say of them.
+    /// The profiles of `files` besides the built-in ones, and remarks on them.
     ///
     /// # Errors
     /// When one of them cannot be used.

@@ -70,7 +70,7 @@ impl ProfileReload {
         }
     }
 
-    /// Whether the files can be used. Where not, it is told when `last`.
+    /// Whether the files can be used. Where not, that is logged when `last`.
     fn read(&mut self, last: bool) -> bool {
         let files = self.folder.files();
         if files.as_ref().is_ok_and(|files| *files == self.used) {

@@ -19,19 +19,19 @@ use admission::decision::record::TARGET;
 
 /// Starts logging to standard error: as JSON, or as text for a person.
 pub fn start(json: bool, level: LevelFilter) {
-    // kube logs every failed request, as an error and in full, and so would let
-    // anybody who sends reviews fill the log. `cluster` says what matters of it.
+    // kube logs every failed request, as an error and in full, and so would let any
+    // client that sends reviews fill the log. `namespaces` logs what matters of it.
     let kube = match level >= LevelFilter::DEBUG {
         true => level,
         false => LevelFilter::OFF,
     };
-    // Its watcher repeats what the API server refuses, as a structure; whoever
-    // watches says it in a sentence.
+    // Its watcher repeats what the API server refuses, as a structure; the code
+    // that watches logs it as a sentence.
     let watcher = match level >= LevelFilter::DEBUG {
         true => level,
         false => LevelFilter::ERROR,
     };
-    // A decision is a record and not a remark: it is logged at every level.
+    // A decision is a record and no ordinary event: it is logged at every level.
     let filter = Targets::new()
         .with_default(level)
         .with_target("kube_client", kube)
@@ -75,7 +75,7 @@ impl<S: Subscriber> Layer<S> for AuditRecordLayer {
             text_line(&record.0)
         };
         line.push('\n');
-        // Nobody is left to tell when standard error is closed.
+        // An error has nowhere to go when standard error is closed.
         let _ = std::io::stderr().lock().write_all(line.as_bytes());
     }
 }

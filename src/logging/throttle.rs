@@ -1,5 +1,5 @@
-//! Lines of the log that anybody can cause: they must not fill it, nor hide what
-//! else it says.
+//! Limits lines of the log that any client can cause: they must not fill it, nor
+//! hide what else it says.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -141,8 +141,8 @@ impl ConnectionMetrics {
 }
 
 impl OpenConnection {
-    /// The connection ends, or is about to, and this is why. Unless somebody
-    /// says so, the peer ended it.
+    /// The connection ends, or is about to, and this is why. By default
+    /// the peer ended it.
     pub fn closes(&mut self, why: CloseReason) {
         self.reason = why;
     }

@@ -8,37 +8,42 @@ use std::borrow::Cow;
 
 /// A format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum MetricsFormat {
     /// OpenMetrics 1.0.0.
     OpenMetrics,
     /// Prometheus' text format 0.0.4.
     Prometheus,
 }
 
-impl Format {
+impl MetricsFormat {
     /// The `Content-Type`.
     pub fn content_type(self) -> &'static str {
         match self {
-            Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            Format::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+            MetricsFormat::OpenMetrics => {
+                "application/openmetrics-text; version=1.0.0; charset=utf-8"
+            }
+            MetricsFormat::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
         }
     }
 
     /// The format that a scraper gets, by its header `Accept`: OpenMetrics where
     /// it is asked for by name and nothing else is wanted more.
     ///
-    /// Who accepts neither gets Prometheus' format: metrics that somebody looks
-    /// at help more than a 406.
-    pub fn accepted(accept: &str) -> Format {
+    /// A client that accepts neither gets Prometheus' format: metrics in an unexpected
+    /// format help more than a 406.
+    pub fn accepted(accept: &str) -> MetricsFormat {
         let wanted = |format| {
             let offers = accept.split(',').filter_map(AcceptedMedia::parse);
             let fitting = offers.filter(|offer| offer.fits(format));
             fitting.map(|offer| offer.quality).max().unwrap_or(0)
         };
-        let (open, plain) = (wanted(Format::OpenMetrics), wanted(Format::Prometheus));
+        let (open, plain) = (
+            wanted(MetricsFormat::OpenMetrics),
+            wanted(MetricsFormat::Prometheus),
+        );
         match open > 0 && open >= plain {
-            true => Format::OpenMetrics,
-            false => Format::Prometheus,
+            true => MetricsFormat::OpenMetrics,
+            false => MetricsFormat::Prometheus,
         }
     }
 }
@@ -72,10 +77,10 @@ impl<'a> AcceptedMedia<'a> {
         Some(offer)
     }
 
-    fn fits(&self, format: Format) -> bool {
+    fn fits(&self, format: MetricsFormat) -> bool {
         let (media, version) = match format {
-            Format::OpenMetrics => (&["application/openmetrics-text"][..], "1.0.0"),
-            Format::Prometheus => (&["text/plain", "text/*", "*/*"][..], "0.0.4"),
+            MetricsFormat::OpenMetrics => (&["application/openmetrics-text"][..], "1.0.0"),
+            MetricsFormat::Prometheus => (&["text/plain", "text/*", "*/*"][..], "0.0.4"),
         };
         media
             .iter()
@@ -131,31 +136,37 @@ mod tests {
             escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
         let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
         let cases = [
-            (prometheus_3, Format::OpenMetrics),
-            ("application/openmetrics-text", Format::OpenMetrics),
+            (prometheus_3, MetricsFormat::OpenMetrics),
+            ("application/openmetrics-text", MetricsFormat::OpenMetrics),
             (
                 "Application/OpenMetrics-Text; Version=\"1.0.0\"",
-                Format::OpenMetrics,
+                MetricsFormat::OpenMetrics,
             ),
             (
                 "text/plain;version=0.0.4;q=0.9,application/openmetrics-text;version=1.0.0;q=0.2",
-                Format::Prometheus,
+                MetricsFormat::Prometheus,
             ),
             (
                 "application/openmetrics-text;version=0.0.1",
-                Format::Prometheus,
+                MetricsFormat::Prometheus,
             ),
-            ("application/openmetrics-text;q=0", Format::Prometheus),
-            ("application/openmetrics-text;q=x", Format::Prometheus),
-            ("text/plain", Format::Prometheus),
-            ("*/*", Format::Prometheus),
-            (browser, Format::Prometheus),
-            ("application/json", Format::Prometheus),
-            ("", Format::Prometheus),
-            (";;,,=;q", Format::Prometheus),
+            (
+                "application/openmetrics-text;q=0",
+                MetricsFormat::Prometheus,
+            ),
+            (
+                "application/openmetrics-text;q=x",
+                MetricsFormat::Prometheus,
+            ),
+            ("text/plain", MetricsFormat::Prometheus),
+            ("*/*", MetricsFormat::Prometheus),
+            (browser, MetricsFormat::Prometheus),
+            ("application/json", MetricsFormat::Prometheus),
+            ("", MetricsFormat::Prometheus),
+            (";;,,=;q", MetricsFormat::Prometheus),
         ];
         for (accept, expected) in cases {
-            assert_eq!(Format::accepted(accept), expected, "{accept}");
+            assert_eq!(MetricsFormat::accepted(accept), expected, "{accept}");
         }
     }
 

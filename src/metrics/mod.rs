@@ -31,7 +31,7 @@ use prometheus_client::registry::Registry;
 
 use self::certificates::CertificateMetrics;
 use self::connections::ConnectionMetrics;
-use self::exposition::{Format, into_prometheus};
+use self::exposition::{MetricsFormat, into_prometheus};
 use self::namespaces::{CacheState, LookUps};
 use self::process::ThisProcess;
 use self::profiles::ProfileMetrics;
@@ -94,12 +94,12 @@ impl Metrics {
     }
 
     /// All figures, as they are now.
-    pub fn exposition(&self, format: Format) -> String {
+    pub fn exposition(&self, format: MetricsFormat) -> String {
         let mut open = String::with_capacity(32 * 1024);
         text::encode(&mut open, &self.registry).expect("a string takes what is written to it");
         match format {
-            Format::OpenMetrics => open,
-            Format::Prometheus => into_prometheus(&open),
+            MetricsFormat::OpenMetrics => open,
+            MetricsFormat::Prometheus => into_prometheus(&open),
         }
     }
 }
@@ -125,7 +125,7 @@ mod tests {
 
     /// The value of a series, as text.
     fn value(metrics: &Metrics, series: &str) -> Option<String> {
-        let text = metrics.exposition(Format::Prometheus);
+        let text = metrics.exposition(MetricsFormat::Prometheus);
         let value = |line: &str| Some(line.strip_prefix(series)?.strip_prefix(' ')?.to_owned());
         text.lines().find_map(value)
     }
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn where_there_is_no_certificate_none_expires() {
-        let text = metrics().exposition(Format::Prometheus);
+        let text = metrics().exposition(MetricsFormat::Prometheus);
         assert!(!text.contains("\npodseal_certificate_expiry_timestamp_seconds"));
         assert!(text.contains("# TYPE podseal_certificate_expiry_timestamp_seconds gauge\n"));
     }

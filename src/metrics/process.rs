@@ -15,7 +15,7 @@ use prometheus_client::metrics::MetricType;
 /// Reads this process.
 #[derive(Debug)]
 pub(super) struct ThisProcess {
-    /// In seconds since the Unix epoch. Read once: the kernel tells when it was
+    /// In seconds since the Unix epoch. Read once: the kernel says when it was
     /// booted by the clock of the moment, and an alert takes each change of this
     /// for a restart.
     start: Option<f64>,

@@ -15,7 +15,7 @@ pub struct ProfileMetrics {
 }
 
 impl ProfileMetrics {
-    /// The figures, beside those that are kept `by_name`.
+    /// The figures, besides those that are kept `by_name`.
     pub(super) fn register(registry: &mut Registry, by_name: NamedCounters) -> ProfileMetrics {
         let profiles = ProfileMetrics {
             by_name,

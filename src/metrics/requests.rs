@@ -28,7 +28,7 @@ label! {
 
 label! {
     /// What the policy says to a review.
-    Verdict = "decision" {
+    DecisionLabel = "decision" {
         /// The pod may pass as it is.
         Allow = "allow",
         /// The pod may pass with a patch.
@@ -72,7 +72,7 @@ label! {
 /// The figures of requests.
 #[derive(Debug)]
 pub struct RequestMetrics {
-    decided: Counters<(Webhook, Operation, Verdict, Mode)>,
+    decided: Counters<(Webhook, Operation, DecisionLabel, Mode)>,
     durations: Durations<(Webhook,)>,
     violations: Counters<(Family, Level)>,
     pub(super) changes: NamedCounters,
@@ -96,12 +96,12 @@ impl Operation {
     }
 }
 
-impl Verdict {
-    fn of(outcome: &Outcome) -> Verdict {
+impl DecisionLabel {
+    fn of(outcome: &Outcome) -> DecisionLabel {
         match outcome {
-            Outcome::Allow(_) => Verdict::Allow,
-            Outcome::Mutate(_) => Verdict::Mutate,
-            Outcome::Deny(_) => Verdict::Deny,
+            Outcome::Allow(_) => DecisionLabel::Allow,
+            Outcome::Mutate(_) => DecisionLabel::Mutate,
+            Outcome::Deny(_) => DecisionLabel::Deny,
         }
     }
 }
@@ -172,7 +172,7 @@ impl RequestMetrics {
         decision: &Decision<'_>,
         duration: Duration,
     ) {
-        let verdict = Verdict::of(&decision.outcome);
+        let verdict = DecisionLabel::of(&decision.outcome);
         self.decided
             .count((webhook, operation, verdict, decision.mode()));
         self.durations.observe((webhook,), duration);

@@ -83,7 +83,7 @@ impl NamedCounters {
     }
 
     /// Counts for `names` from now on, too. What is known stays: a counter that
-    /// goes away looks like one that began anew.
+    /// goes away looks like one that was reset.
     pub fn know(&self, names: impl Iterator<Item = String>) {
         let mut known = Vec::clone(&self.known.load());
         for name in names {

@@ -15,7 +15,7 @@ use admission::namespace::{Namespace, Pairs};
 
 /// How old the last proof of the watch's life may be for its cache to answer.
 ///
-/// A watch that hangs looks like one with nothing to tell. So this is how long,
+/// A watch that hangs looks like one without events. So this is how long,
 /// at worst, a label is used that has been changed. The clock stands still
 /// while the machine is suspended: after that, it is as long once more.
 pub(super) const FRESH_FOR: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ struct CacheContents {
     namespaces: NamespacesByName,
     /// When the namespaces were last known to be all there is.
     confirmed_at: Option<Instant>,
-    /// Whether somebody follows the changes.
+    /// Whether the watch follows the changes.
     followed: bool,
 }
 
@@ -52,7 +52,7 @@ impl Cache {
         self.read().namespaces.values().cloned().collect()
     }
 
-    /// Everything anew, as it was at `as_of` or later.
+    /// Replaces everything, as it was at `as_of` or later.
     pub(super) fn replace(&self, namespaces: NamespacesByName, as_of: Instant) {
         let mut state = self.write();
         let old = std::mem::replace(&mut state.namespaces, namespaces);
@@ -81,7 +81,7 @@ impl Cache {
         state.confirmed_at = state.confirmed_at.max(Some(as_of));
     }
 
-    /// Nobody follows the changes, until the next [`Cache::replace`].
+    /// The watch broke: nothing is trusted until the next [`Cache::replace`].
     pub(super) fn mark_stale(&self) {
         self.write().followed = false;
     }
@@ -114,11 +114,11 @@ impl Cache {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, CacheContents> {
-        self.state.read().expect("nobody panics with it")
+        self.state.read().expect("no holder panics")
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, CacheContents> {
-        self.state.write().expect("nobody panics with it")
+        self.state.write().expect("no holder panics")
     }
 }
 
@@ -137,7 +137,7 @@ impl CacheContents {
 #[derive(Debug, Default)]
 pub(super) struct SharedPairs {
     pairs: HashSet<Pairs>,
-    /// How many there may be before those that nobody uses are dropped.
+    /// How many there may be before unused ones are dropped.
     limit: usize,
 }
 

@@ -48,7 +48,7 @@ impl std::fmt::Debug for Client {
     }
 }
 
-/// Why the API server did not tell.
+/// Why the API server gave no answer.
 #[derive(Debug, thiserror::Error)]
 enum AskError {
     #[error(transparent)]
@@ -167,7 +167,7 @@ impl LiveLookUps {
     }
 
     fn waiting(&self) -> MutexGuard<'_, LookUpQueue<oneshot::Sender<LookUpResult>>> {
-        self.waiting.lock().expect("nobody panics with it")
+        self.waiting.lock().expect("no holder panics")
     }
 
     fn warn(&self, namespace: &str, error: &str) {

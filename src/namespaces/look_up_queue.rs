@@ -1,4 +1,4 @@
-//! Who waits for which namespace, and which is asked for next.
+//! Which reviews wait for which namespace, and which is looked up next.
 //!
 //! | so that | this holds |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | one peer cannot take all turns | peers that wait take turns |
 //! | guesses do not hold up what exists | of one peer's names, those that it asked for in vain lately come last |
 //! | a guess cannot hurt another | what was asked for in vain is remembered by peer, and answers no question |
-//! | no question waits for ever | the queue is bounded; where it is full the peer that waits most makes room |
+//! | no question waits for ever | the queue is bounded; where it is full the peer with the most questions loses one |
 //!
 //! A list that is gone through, and no queue for each peer: it has some hundred
 //! entries at most.
@@ -24,7 +24,7 @@ use crate::fairness::peer::Peer;
 /// no more than this, however many reviews come.
 pub(super) const MAX_IN_FLIGHT: usize = 32;
 /// How long a question waits for the end of a look-up of the same name that was
-/// sent before. That one may hang, or somebody else may send such all the time.
+/// sent before. That one may hang, or another peer may send such all the time.
 pub(super) const SLOW: Duration = Duration::from_millis(250);
 /// Each how-manieth turn of a peer begins with the names that come last, so that
 /// they come at all.

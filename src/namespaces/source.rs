@@ -51,7 +51,7 @@ impl Namespaces {
         let cache = Arc::<Cache>::default();
         // A client each, since they are patient for different times.
         let watch = Watch::new(client(config.clone(), FRESH_FOR)?, Arc::clone(&cache));
-        // Longer than a look-up, whose own end is the better reason to tell.
+        // Longer than a look-up, whose own timeout is the better reason to give.
         let client = client(config, LOOK_UP_TIMEOUT + LOOK_UP_TIMEOUT / 2)?;
         Ok(Namespaces::WatchedNamespaces(Arc::new(WatchedNamespaces {
             cache,
@@ -61,11 +61,11 @@ impl Namespaces {
         })))
     }
 
-    /// The namespace called `name`, for a review that `peer` sent, if anybody says so
+    /// The namespace called `name`, for a review that `peer` sent, if it is known
     /// `within` this time.
     ///
     /// # Errors
-    /// When nobody could say. The caller denies then: admitting a pod because
+    /// When it could not be looked up. The caller denies then: admitting a pod because
     /// a look-up failed is how such webhooks get bypassed.
     pub async fn get(
         &self,
@@ -156,7 +156,8 @@ fn client(mut config: kube::Config, patience: Duration) -> kube::Result<kube::Cl
     config.read_timeout = Some(patience);
     config.write_timeout = Some(patience);
     config.reset_reader_on_write = true;
-    // Whoever sent the review asks again, and the watch has a pace of its own.
+    // The client that sent the review tries again, and the watch has a backoff of
+    // its own.
     config.default_retry = false;
     kube::Client::try_from(config)
 }

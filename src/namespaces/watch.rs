@@ -1,6 +1,6 @@
 //! Keeps the cache: lists the namespaces that opt in, then watches them.
 //!
-//! Every watch is a short one. A watch that hangs is told from a quiet one by
+//! Every watch is a short one. A watch that hangs differs from a quiet one by
 //! its end, which the API server owes after [`WATCH`]; so not an answer's headers
 //! prove that the watch is alive, but what comes after them: an event, a
 //! bookmark, or the end in due time. kube's own watcher hides the last two, and
@@ -10,8 +10,8 @@
 //! can make one of them megabytes long. They may take their time while bytes come;
 //! what they prove is as old as [`WatchLag`] says.
 //!
-//! Whatever else happens, the cache is not trusted any more and the list is
-//! taken anew: it is the one state that cannot be wrong.
+//! Whatever else happens, the cache is not trusted any more and everything is
+//! listed again: a list is the one state that cannot be wrong.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -237,7 +237,7 @@ impl Watch {
         }
     }
 
-    /// Who opts in with a namespace of the cluster's own would wait in vain.
+    /// Warns of a namespace of the cluster's own that opts in, which has no effect.
     fn warn_of(&self, namespace: &Namespace) {
         let in_vain = is_clusters_own(&namespace.name);
         if let Some(suppressed) = in_vain.then(|| self.never_called.pass()).flatten() {

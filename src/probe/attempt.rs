@@ -49,8 +49,8 @@ impl Attempt {
         let mut addresses = self
             .step(Stage::Lookup, time(deadline, MIN_STAGE_TIMEOUT), async {
                 let addresses = look_up(&config.target.host, config.target.port).await?;
-                let told: Vec<_> = addresses.iter().map(|at| at.ip().to_string()).collect();
-                Ok((addresses, told.join(", ")))
+                let ips: Vec<_> = addresses.iter().map(|at| at.ip().to_string()).collect();
+                Ok((addresses, ips.join(", ")))
             })
             .await
             .unwrap_or_else(|| {
@@ -181,7 +181,7 @@ fn of_handshake(
 ) -> Failure {
     let failure = Failure::of_handshake(error, &config.target.host, shown);
     match failure {
-        // With TLS 1.2 the server tells before the handshake ends.
+        // With TLS 1.2 the server says so before the handshake ends.
         Failure::Tls(_) | Failure::BrokeOff(_) if recorded.asked_for_certificate() => {
             Failure::ClientCertificate
         }
@@ -189,7 +189,7 @@ fn of_handshake(
     }
 }
 
-/// Another connection, of which only failures are told.
+/// Another connection, of which only failures are reported.
 async fn again(
     config: &ProbeConfig,
     addresses: &[SocketAddr],
@@ -271,7 +271,7 @@ impl Conversation {
     }
 
     fn of_answer(&self, error: &hyper::Error) -> Failure {
-        // With TLS 1.3 the server tells after the handshake has ended.
+        // With TLS 1.3 the server says so after the handshake has ended.
         if self.recorded.asked_for_certificate() {
             return Failure::ClientCertificate;
         }

@@ -10,7 +10,7 @@ use x509_parser::extensions::GeneralName;
 use crate::certificates::identity::validity;
 use admission::text::bounded;
 
-/// How many of its names are told.
+/// How many of its names are shown.
 const NAMES: usize = 16;
 
 /// A certificate that a server has shown, proven or not: its texts are escaped.
@@ -73,7 +73,7 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-/// Beyond what a calendar holds there is no date to tell.
+/// Beyond what a calendar holds there is no date to show.
 fn utc(time: SystemTime) -> String {
     Timestamp::try_from(time).map_or_else(|_| "for ever".to_owned(), |time| time.to_string())
 }

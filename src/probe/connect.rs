@@ -21,8 +21,8 @@ pub(super) fn min_timeout(addresses: usize) -> Duration {
     STAGE_TIMEOUT.min(MIN_STAGE_TIMEOUT.saturating_add(SHARE.saturating_mul(others)))
 }
 
-/// Connects to the first of `addresses` that takes it, within `time`, and tells to
-/// which.
+/// Connects to the first of `addresses` that takes it, within `time`, and returns
+/// which it was.
 pub(super) async fn connect(
     addresses: &[SocketAddr],
     time: Duration,
@@ -66,7 +66,7 @@ fn share(left: Duration, addresses: usize) -> Duration {
     (left / addresses).max(SHARE).min(left)
 }
 
-/// That of the first address, which is the one that API servers tell, and of all
+/// That of the first address, which is the one that API servers report, and of all
 /// that fail alike.
 fn failure_of(failures: &[(SocketAddr, io::Error)]) -> Option<Failure> {
     let (_, error) = failures.first()?;
@@ -88,8 +88,8 @@ fn failure_of(failures: &[(SocketAddr, io::Error)]) -> Option<Failure> {
 
 /// Addresses, for people.
 pub(super) fn addresses_text(addresses: &[SocketAddr]) -> String {
-    let told: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-    told.join(" or ")
+    let texts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    texts.join(" or ")
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::certificate::CertificateSummary;
 
 /// Why there is no answer, or none that an API server could use.
 ///
-/// The sentences tell what happened; [`Failure::hint`] tells the likely cause and
+/// The sentences say what happened; [`Failure::hint`] gives the likely cause and
 /// what to do. Texts of a server's are escaped and bounded where they come in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -16,7 +16,7 @@ pub enum Failure {
         /// What the resolver says.
         error: String,
     },
-    /// Nobody listens.
+    /// Nothing listens there.
     #[error("{0} refuses connections")]
     Refused(String),
     /// Nothing comes back.
@@ -45,7 +45,7 @@ pub enum Failure {
         /// The issuer, by the certificate's own word.
         issuer: String,
     },
-    /// It is somebody else's.
+    /// It was issued for another host.
     #[error("its certificate is not for {host}, but for {names}")]
     WrongName {
         /// Who was asked.
@@ -242,7 +242,8 @@ impl Failure {
         use rustls::{CertificateError as Bad, Error};
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
         let certificate = shown.cloned().unwrap_or_default();
-        let told = |error: &dyn std::fmt::Display| admission::text::remark(&error.to_string(), 200);
+        let text_of =
+            |error: &dyn std::fmt::Display| admission::text::remark(&error.to_string(), 200);
         match inner {
             Some(Error::InvalidMessage(_)) => Failure::NotTls,
             Some(Error::InvalidCertificate(bad)) => match bad {
@@ -259,10 +260,10 @@ impl Failure {
                 Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
                     Failure::NotYetValid(certificate.not_before)
                 }
-                bad => Failure::BadCertificate(told(bad)),
+                bad => Failure::BadCertificate(text_of(bad)),
             },
-            Some(error) => Failure::Tls(told(error)),
-            None => Failure::BrokeOff(told(error)),
+            Some(error) => Failure::Tls(text_of(error)),
+            None => Failure::BrokeOff(text_of(error)),
         }
     }
 }

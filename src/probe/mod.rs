@@ -5,8 +5,8 @@
 //! harmless pod reviewed by both webhooks. [`crate::health::self_probe`] asks
 //! something else: whether a replica serves the certificate that it means to.
 //!
-//! Whoever answers is a stranger until proven otherwise, and afterwards still
-//! bounded in time and in bytes; nothing of its text is shown unescaped.
+//! A server is not trusted until its certificate is verified. Even then its answers
+//! are bounded in time and in bytes, and no text of it is shown unescaped.
 //!
 //! | file | what it does |
 //! |---|---|

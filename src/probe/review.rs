@@ -13,13 +13,13 @@ use admission::text::remark;
 
 /// The pod's name, by which its records are found.
 pub(super) const POD: &str = "podseal-probe";
-/// Who asks, by their own word: a webhook believes whoever reaches it.
+/// The user that the review names: a webhook believes any client that reaches it.
 pub(super) const USER: &str = "podseal:probe";
 
 /// How many bytes of a server's text are shown.
 const SHOWN: usize = 400;
 
-/// A review of the creation of a pod that nobody objects to: it keeps the level
+/// A review of the creation of a pod that no level objects to: it keeps the level
 /// `restricted`, is no job's, and nothing of it would be stored.
 pub(super) struct TestReview {
     pub(super) uid: String,
@@ -27,7 +27,7 @@ pub(super) struct TestReview {
 }
 
 impl TestReview {
-    /// One for `namespace`, with a uid that nobody can have known.
+    /// One for `namespace`, with a uid that no server can have known.
     pub(super) fn new(namespace: &str, random: &dyn SecureRandom) -> TestReview {
         let mut bytes = [0; 16];
         random

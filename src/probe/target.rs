@@ -21,15 +21,15 @@ impl FromStr for Target {
     type Err = &'static str;
 
     fn from_str(url: &str) -> Result<Target, &'static str> {
-        let told = "a URL is https:// with a host and, unless it is 443, a port, such as \
+        let expected = "a URL is https:// with a host and, unless it is 443, a port, such as \
                     https://podseal.podseal.svc";
-        let url: Uri = url.parse().map_err(|_| told)?;
+        let url: Uri = url.parse().map_err(|_| expected)?;
         match url.scheme_str() {
             Some("https") => {}
             Some("http") => return Err("API servers call webhooks by https:// only"),
-            _ => return Err(told),
+            _ => return Err(expected),
         }
-        let authority = url.authority().ok_or(told)?;
+        let authority = url.authority().ok_or(expected)?;
         if authority.as_str().contains('@') {
             return Err("an API server shows a webhook no user and no password; leave them out");
         }
@@ -39,10 +39,13 @@ impl FromStr for Target {
         let host = authority.host().trim_matches(['[', ']']).to_owned();
         let port = match authority.as_str().strip_prefix(authority.host()) {
             Some("") => 443,
-            Some(_) => authority.port_u16().filter(|port| *port > 0).ok_or(told)?,
-            None => return Err(told),
+            Some(_) => authority
+                .port_u16()
+                .filter(|port| *port > 0)
+                .ok_or(expected)?,
+            None => return Err(expected),
         };
-        let name = ServerName::try_from(host.clone()).map_err(|_| told)?;
+        let name = ServerName::try_from(host.clone()).map_err(|_| expected)?;
         Ok(Target { host, port, name })
     }
 }

@@ -1,4 +1,4 @@
-//! What a connection is doing, as seen from outside of its protocol.
+//! What a connection does, as seen from outside of its protocol.
 //!
 //! hyper does not say whether a connection waits for a header, has half of one,
 //! or serves a request. The bytes that pass and the requests that begin and end
@@ -214,7 +214,7 @@ impl HttpBody for TrackedBody {
     }
 }
 
-/// A stream that tells of the bytes it receives. For HTTP/1.1, where bytes
+/// A stream that reports the bytes it receives. For HTTP/1.1, where bytes
 /// between requests are the next header; HTTP/2 has frames of its own there.
 pub(super) struct ObservedStream<S> {
     stream: S,

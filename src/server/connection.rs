@@ -1,4 +1,4 @@
-//! One connection: the handshake, the protocol, and what it is told meanwhile.
+//! One connection: the handshake, the protocol, and how it is closed.
 
 use std::convert::Infallible;
 use std::io;
@@ -54,23 +54,23 @@ impl Protocols {
     }
 }
 
-/// Serves a connection until it ends by itself or is told to.
+/// Serves a connection until it ends by itself or is to be closed.
 pub(super) async fn serve(
     stream: TcpStream,
     acceptor: TlsAcceptor,
     protocols: Protocols,
     handshake_timeout: Duration,
     app: Router,
-    mut place: ConnectionSlot,
+    mut slot: ConnectionSlot,
     figures: ConnectionMetrics,
 ) {
-    let mut aborted = place.closing.clone();
+    let mut aborted = slot.closing.clone();
     let served = async {
-        let mut closing = place.closing.clone();
+        let mut closing = slot.closing.clone();
         let ends = Endpoints::of(&stream);
         let accepted = tokio::select! {
             done = accept_tls(stream, &acceptor, handshake_timeout) => done,
-            // Nobody waits for an answer yet.
+            // No client waits for an answer yet.
             _ = closing.wait_for(|closing| *closing >= Closing::AfterRequests) => return,
         };
         let stream = match accepted {
@@ -78,19 +78,19 @@ pub(super) async fn serve(
             Err(error) => {
                 let failure = HandshakeFailure::of(&error);
                 figures.handshake_failed(failure);
-                place.handshake_failures().tell(failure, ends, &error);
-                place.ends(CloseReason::Handshake);
+                slot.handshake_failures().log(failure, ends, &error);
+                slot.ends(CloseReason::Handshake);
                 return;
             }
         };
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        place.activity.handshake_done(is_http2);
-        // A connection that ends badly is the peer's affair; what matters of
-        // it has been answered or cannot be.
+        slot.activity.handshake_done(is_http2);
+        // An error of the connection is the peer's concern; what could be answered
+        // has been.
         if is_http2 {
-            serve_http2(stream, &protocols, app, &place).await;
+            serve_http2(stream, &protocols, app, &slot).await;
         } else {
-            serve_http1(stream, &protocols, app, &place).await;
+            serve_http1(stream, &protocols, app, &slot).await;
         }
     };
     tokio::select! {
@@ -112,17 +112,17 @@ async fn serve_http1(
     stream: TlsStream<TcpStream>,
     protocols: &Protocols,
     app: Router,
-    place: &ConnectionSlot,
+    slot: &ConnectionSlot,
 ) {
-    let io = TokioIo::new(ObservedStream::new(stream, Arc::clone(&place.activity)));
+    let io = TokioIo::new(ObservedStream::new(stream, Arc::clone(&slot.activity)));
     let service = TrackedService {
         app,
-        caller: Arc::clone(&place.caller),
-        activity: Arc::clone(&place.activity),
-        closing: Some(place.closing.clone()),
+        caller: Arc::clone(&slot.caller),
+        activity: Arc::clone(&slot.activity),
+        closing: Some(slot.closing.clone()),
     };
     let mut connection = pin!(protocols.http1.serve_connection(io, service));
-    let mut closing = place.closing.clone();
+    let mut closing = slot.closing.clone();
     tokio::select! {
         _ = connection.as_mut() => return,
         _ = closing.wait_for(|closing| *closing >= Closing::AfterRequests) => {}
@@ -136,12 +136,12 @@ async fn serve_http2(
     stream: TlsStream<TcpStream>,
     protocols: &Protocols,
     app: Router,
-    place: &ConnectionSlot,
+    slot: &ConnectionSlot,
 ) {
     let service = TrackedService {
         app,
-        caller: Arc::clone(&place.caller),
-        activity: Arc::clone(&place.activity),
+        caller: Arc::clone(&slot.caller),
+        activity: Arc::clone(&slot.activity),
         closing: None,
     };
     let mut connection = pin!(
@@ -149,24 +149,24 @@ async fn serve_http2(
             .http2
             .serve_connection(TokioIo::new(stream), service)
     );
-    let mut closing = place.closing.clone();
-    let told = async {
-        let told = closing
+    let mut closing = slot.closing.clone();
+    let closing_begun = async {
+        let closing_begun = closing
             .wait_for(|closing| *closing >= Closing::WithNextAnswer)
             .await;
-        if told.is_ok_and(|closing| *closing < Closing::AfterRequests) {
+        if closing_begun.is_ok_and(|closing| *closing < Closing::AfterRequests) {
             // One that was dialled for a request gets to send it: a client takes
-            // a farewell before it for a failure.
+            // a GOAWAY before it for a failure.
             let mut finish = closing.clone();
             tokio::select! {
-                () = place.activity.first_request() => {}
+                () = slot.activity.first_request() => {}
                 _ = finish.wait_for(|closing| *closing >= Closing::AfterRequests) => {}
             }
         }
     };
     tokio::select! {
         _ = connection.as_mut() => return,
-        () = told => {}
+        () = closing_begun => {}
     }
     // GOAWAY: the client sends its next requests elsewhere, and those it has
     // sent are answered.
@@ -180,7 +180,7 @@ struct TrackedService {
     app: Router,
     caller: Arc<Caller>,
     activity: Arc<Activity>,
-    /// Where answers say that they are the last.
+    /// By which an answer says that it is the last.
     closing: Option<watch::Receiver<Closing>>,
 }
 

@@ -1,4 +1,4 @@
-//! All connections: who may come, who has to go, and when.
+//! All connections: which are admitted, which are closed, and when.
 //!
 //! The table is locked when a connection comes and goes and by the sweep, never
 //! on behalf of a request.
@@ -18,18 +18,18 @@ use crate::fairness::caller::Caller;
 use crate::fairness::peer::Peer;
 use crate::metrics::connections::{CloseReason, ConnectionMetrics, OpenConnection};
 
-/// How often a newcomer that waits looks for a place.
+/// How often a newcomer that waits looks for a slot.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// One newcomer may wait for so many places. Only those wait whose own peer holds
+/// One newcomer may wait for so many slots. Only those wait whose own peer holds
 /// the most connections, so few are enough, and each looks at all connections
 /// whenever it looks.
 const SLOTS_PER_WAITING_NEWCOMER: usize = 4;
 
-/// What a connection is told. Later ones are stronger.
+/// How a connection is to be closed. Later ones are stronger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Closing {
-    /// Go on.
+    /// It is not.
     NotYet,
     /// Say with the next answer that it is the last: `Connection: close`, or at
     /// once GOAWAY. The client decides when.
@@ -48,7 +48,7 @@ pub(super) struct Connections {
     handshake_failures: HandshakeFailureLog,
     /// How many newcomers may wait.
     waiting: Arc<Semaphore>,
-    /// A connection ended: one of those that wait may have its place.
+    /// A connection ended: one of those that wait may have its slot.
     slot_freed: Notify,
     /// The last one did.
     all_closed: Notify,
@@ -57,7 +57,7 @@ pub(super) struct Connections {
 #[derive(Default)]
 struct ConnectionTable {
     next: u64,
-    /// What each connection is told that comes now.
+    /// How each connection that comes now is to be closed.
     closing: Option<(Closing, CloseReason)>,
     open: HashMap<u64, TableEntry>,
     /// Who is connected, or still has something of what requests share: a review
@@ -74,7 +74,7 @@ struct TableEntry {
     closing_since: Option<Instant>,
 }
 
-/// A place in the table; it is free again when this is dropped.
+/// A slot in the table; it is free again when this is dropped.
 pub(super) struct ConnectionSlot {
     connections: Arc<Connections>,
     number: u64,
@@ -83,7 +83,7 @@ pub(super) struct ConnectionSlot {
     pub(super) caller: Arc<Caller>,
     /// What this connection does.
     pub(super) activity: Arc<Activity>,
-    /// What it is told.
+    /// How it is to be closed.
     pub(super) closing: watch::Receiver<Closing>,
 }
 
@@ -101,16 +101,16 @@ impl Connections {
         })
     }
 
-    /// A place for a connection from `peer` that was just accepted. Where all are
-    /// taken, another connection ends for it; where none can, what is returned
-    /// waits, and others are admitted meanwhile. Where too many wait already,
-    /// there is no place.
+    /// A slot for a connection from `peer` that was just accepted. Where all are
+    /// taken, another connection is evicted for it; where none can be, what is
+    /// returned waits, and others are admitted meanwhile. Where too many wait
+    /// already, there is no slot.
     pub(super) fn admit(
         self: &Arc<Connections>,
         peer: Peer,
     ) -> Option<impl Future<Output = ConnectionSlot> + Send + use<>> {
-        let place = self.try_slot(peer);
-        let waiting = match place {
+        let slot = self.try_slot(peer);
+        let waiting = match slot {
             Some(_) => None,
             None => match Arc::clone(&self.waiting).try_acquire_owned() {
                 Ok(waiting) => Some(waiting),
@@ -123,8 +123,8 @@ impl Connections {
         let connections = Arc::clone(self);
         Some(async move {
             let _waiting = waiting;
-            match place {
-                Some(place) => place,
+            match slot {
+                Some(slot) => slot,
                 None => connections.wait_for_slot(peer).await,
             }
         })
@@ -135,8 +135,8 @@ impl Connections {
             // Until one has left, or does not serve a request any more, or has
             // become slow.
             let _ = timeout(RETRY_INTERVAL, self.slot_freed.notified()).await;
-            if let Some(place) = self.try_slot(peer) {
-                return place;
+            if let Some(slot) = self.try_slot(peer) {
+                return slot;
             }
         }
     }
@@ -146,7 +146,7 @@ impl Connections {
         if table.open.len() >= self.limits.connections {
             let victim = choose_victim(peer, self.limits.connections, &table.candidates())?;
             let mut entry = table.open.remove(&victim).expect("it was just found");
-            entry.tell(Closing::Now, CloseReason::Evicted);
+            entry.close(Closing::Now, CloseReason::Evicted);
         }
         let number = table.next;
         table.next += 1;
@@ -162,7 +162,7 @@ impl Connections {
             closing_since: None,
         };
         if let Some((closing, end)) = table.closing {
-            entry.tell(closing, end);
+            entry.close(closing, end);
         }
         table.open.insert(number, entry);
         Some(ConnectionSlot {
@@ -175,12 +175,12 @@ impl Connections {
         })
     }
 
-    /// Tells every connection, and all that come later.
-    pub(super) fn tell(&self, closing: Closing, end: CloseReason) {
+    /// Closes every connection, and all that come later, in this way.
+    pub(super) fn close_all(&self, closing: Closing, end: CloseReason) {
         let mut table = self.table();
         table.closing = Some((closing, end));
         for entry in table.open.values_mut() {
-            entry.tell(closing, end);
+            entry.close(closing, end);
         }
     }
 
@@ -211,7 +211,7 @@ impl Connections {
                 if let Some((closing, end)) =
                     closing_due(&entry.activity, entry.age, closing_since, limits)
                 {
-                    entry.tell(closing, end);
+                    entry.close(closing, end);
                 }
             }
         }
@@ -251,15 +251,15 @@ impl ConnectionTable {
 }
 
 impl TableEntry {
-    fn tell(&mut self, closing: Closing, end: CloseReason) {
-        let told = self.closing.send_if_modified(|current| {
+    fn close(&mut self, closing: Closing, end: CloseReason) {
+        let is_stronger = self.closing.send_if_modified(|current| {
             let stronger = closing > *current;
             if stronger {
                 *current = closing;
             }
             stronger
         });
-        if told {
+        if is_stronger {
             self.end = Some(end);
             self.closing_since.get_or_insert_with(Instant::now);
         }
@@ -267,12 +267,12 @@ impl TableEntry {
 }
 
 impl ConnectionSlot {
-    /// Where a failed handshake is told.
+    /// Where failed handshakes are logged.
     pub(super) fn handshake_failures(&self) -> &HandshakeFailureLog {
         &self.connections.handshake_failures
     }
 
-    /// It ends, and not because it was told to.
+    /// It ends by itself, for this reason.
     pub(super) fn ends(&mut self, why: CloseReason) {
         self.open.closes(why);
     }
@@ -284,8 +284,8 @@ impl Drop for ConnectionSlot {
         let entry = table.open.remove(&self.number);
         let is_last = table.open.is_empty();
         drop(table);
-        // One, since one place is free. A connection that made room is out of the
-        // table already, and the newcomer has its place.
+        // One, since one slot is free. A connection that was evicted is out of the
+        // table already, and the newcomer has its slot.
         if entry.is_some() {
             self.connections.slot_freed.notify_one();
         }
@@ -298,8 +298,8 @@ impl Drop for ConnectionSlot {
     }
 }
 
-/// What has to be told to a connection, if anything. It was told farewell so long
-/// ago, if it was.
+/// How a connection has to be closed by now, if at all. It began to close so long
+/// ago, if it did.
 fn closing_due(
     activity: &Activity,
     age: Duration,
@@ -322,7 +322,7 @@ fn closing_due(
         _ if activity.is_http2() && closing_since.is_some_and(|since| since > limits.request) => {
             abort(CloseReason::Stuck)
         }
-        // It did not take its last bytes, or did not answer our farewell.
+        // It did not take its last bytes, or did not answer our close_notify.
         ConnectionState::Idle(since) | ConnectionState::Unused(since)
             if since > limits.idle + limits.header =>
         {
@@ -332,7 +332,7 @@ fn closing_due(
             Some((Closing::AfterRequests, CloseReason::Idle))
         }
         // Clients keep connections that they dialled and did not need; over
-        // HTTP/1.1 they cannot be told before they use them.
+        // HTTP/1.1 a client cannot be asked to close before it sends a request.
         ConnectionState::Unused(since)
             if activity.is_http2() && since > limits.handshake + limits.header =>
         {
@@ -369,7 +369,7 @@ mod tests {
     fn a_client_of_http_2_has_a_while_after_its_farewell_and_one_of_http_1_until_its_next_answer() {
         let limits = ConnectionLimits::default();
         let (age, while_after) = (limits.age, limits.request + Duration::from_secs(1));
-        for (is_http2, told) in [
+        for (is_http2, expected) in [
             (true, Some((Closing::Now, CloseReason::Stuck))),
             (false, None),
         ] {
@@ -379,7 +379,7 @@ mod tests {
             let _request = activity.request();
             assert_eq!(
                 closing_due(&activity, age, Some(while_after), &limits),
-                told
+                expected
             );
             assert_eq!(
                 closing_due(&activity, age, Some(limits.request), &limits),
@@ -388,9 +388,9 @@ mod tests {
         }
     }
 
-    fn connections(places: usize) -> Arc<Connections> {
+    fn connections(slots: usize) -> Arc<Connections> {
         let limits = ConnectionLimits {
-            connections: places,
+            connections: slots,
             ..ConnectionLimits::default()
         };
         let metrics = Metrics::new(Profiles::built_in(), || None);
@@ -403,16 +403,16 @@ mod tests {
 
     /// A connection with a request in flight, after a review was answered.
     fn busy(connections: &Arc<Connections>, host: u8) -> (ConnectionSlot, RequestInFlight) {
-        let place = connections.admit(peer(host)).expect("nothing is waiting");
-        let place = place.now_or_never().expect("there is a place");
-        place.activity.handshake_done(false);
-        place.activity.served_ok();
-        let request = place.activity.request();
-        (place, request)
+        let slot = connections.admit(peer(host)).expect("nothing is waiting");
+        let slot = slot.now_or_never().expect("there is a slot");
+        slot.activity.handshake_done(false);
+        slot.activity.served_ok();
+        let request = slot.activity.request();
+        (slot, request)
     }
 
-    fn is_open(place: &ConnectionSlot) -> bool {
-        *place.closing.borrow() < Closing::Now
+    fn is_open(slot: &ConnectionSlot) -> bool {
+        *slot.closing.borrow() < Closing::Now
     }
 
     #[tokio::test]
@@ -426,32 +426,32 @@ mod tests {
         assert!(connections.admit(peer(1)).is_none(), "a third waits");
         let api_server: Vec<_> = (0..4).map(|_| busy(&connections, 2).0).collect();
         assert!(api_server.iter().all(is_open));
-        let slot_freed = flood.iter().filter(|(place, _)| is_open(place)).count();
+        let slot_freed = flood.iter().filter(|(slot, _)| is_open(slot)).count();
         assert_eq!(slot_freed, 4);
         drop(second);
-        // Its own request ends, and its own newcomer has the place.
-        let (place, request) = flood
+        // Its own request ends, and its own newcomer has the slot.
+        let (slot, request) = flood
             .iter()
-            .position(|(place, _)| is_open(place))
+            .position(|(slot, _)| is_open(slot))
             .map(|at| flood.remove(at))
             .expect("four are open");
         drop(request);
         let newcomer = waiting.await;
-        assert!(!is_open(&place) && is_open(&newcomer));
+        assert!(!is_open(&slot) && is_open(&newcomer));
         assert!(api_server.iter().all(is_open));
     }
 
     #[test]
     fn a_peer_has_no_new_share_by_a_new_connection_while_anything_is_held() {
         let connections = connections(8);
-        let (place, _request) = busy(&connections, 1);
+        let (slot, _request) = busy(&connections, 1);
         // As a review holds it that is being decided.
-        let held_by = Arc::clone(&place.caller);
-        drop(place);
-        let (place, _request) = busy(&connections, 1);
-        assert!(Arc::ptr_eq(&held_by, &place.caller));
+        let held_by = Arc::clone(&slot.caller);
+        drop(slot);
+        let (slot, _request) = busy(&connections, 1);
+        assert!(Arc::ptr_eq(&held_by, &slot.caller));
         drop(held_by);
-        drop(place);
+        drop(slot);
         for host in 2..=200 {
             busy(&connections, host);
         }
@@ -462,9 +462,9 @@ mod tests {
     #[tokio::test]
     async fn who_waits_has_the_place_of_one_that_leaves() {
         let connections = connections(1);
-        let (place, _request) = busy(&connections, 1);
+        let (slot, _request) = busy(&connections, 1);
         let waiting = connections.admit(peer(1)).expect("one may wait");
-        drop(place);
+        drop(slot);
         assert!(is_open(&waiting.await));
         connections.all_closed().await;
     }

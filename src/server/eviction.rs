@@ -1,12 +1,12 @@
-//! Which connection ends for a newcomer when all places are taken.
+//! Which connection ends for a newcomer when all slots are taken.
 //!
-//! Half of the places are for connections on which a review was answered, as on
+//! Half of the slots are for connections on which a review was answered, as on
 //! all of an API server's, and half for the others. Either kind may use what the
-//! other leaves free. When a newcomer needs a place, the kind that holds more
+//! other leaves free. When a newcomer needs a slot, the kind that holds more
 //! than its half gives one up: the peer that has the most connections of this
 //! kind loses the one that is of least use. The newcomer is counted as well.
 //!
-//! So the peer that pays holds more than its share, which is half of the places
+//! So the peer that pays holds more than its share, which is half of the slots
 //! divided by the number of peers that have connections of this kind: no peer
 //! loses a connection while it has at most its share of the kind. And unless
 //! every peer has just one, it is left with no fewer of them than the newcomer's
@@ -18,7 +18,7 @@
 //! | is not the one that pays | any connection, if need be with requests in flight |
 //! | pays itself | one without a request, or with a slow one; else the newcomer waits |
 //!
-//! A search looks at every connection once. It is made only when all places are
+//! A search looks at every connection once. It is made only when all slots are
 //! taken, for each connection that is accepted then.
 
 use std::collections::HashMap;
@@ -44,13 +44,13 @@ pub(super) struct Candidate {
 }
 
 /// The number of the connection that ends for a newcomer from this peer, where
-/// these are open and there are no more than so many places. Without one the
+/// these are open and there are no more than so many slots. Without one the
 /// newcomer has to wait.
-pub(super) fn choose_victim(newcomer: Peer, places: usize, open: &[Candidate]) -> Option<u64> {
+pub(super) fn choose_victim(newcomer: Peer, slots: usize, open: &[Candidate]) -> Option<u64> {
     let with_review = open.iter().filter(|candidate| candidate.has_served);
-    // With the newcomer there is one more than places, so one kind is over its
+    // With the newcomer there is one more than slots, so one kind is over its
     // half.
-    let pays_with_review = with_review.count() > places / 2;
+    let pays_with_review = with_review.count() > slots / 2;
     let of_kind = || {
         open.iter()
             .filter(move |candidate| candidate.has_served == pays_with_review)
@@ -133,7 +133,7 @@ mod tests {
         numbered.map(candidate).collect()
     }
 
-    /// The group of `groups`, which fill the places, that loses a connection to a
+    /// The group of `groups`, which fill the slots, that loses a connection to a
     /// newcomer of `host`.
     fn loser(host: u8, groups: &[Group]) -> Option<usize> {
         let open = candidates(groups);
@@ -150,7 +150,7 @@ mod tests {
         let api_server = (API_SERVER, 4, true, IDLE);
         let table: &[(&str, u8, &[Group], Option<usize>)] = &[
             (
-                "requests in flight keep no place from another peer",
+                "requests in flight keep no slot from another peer",
                 API_SERVER,
                 &[api_server, (OTHER, 508, true, SERVED)],
                 Some(1),
@@ -206,7 +206,7 @@ mod tests {
                 None,
             ),
             (
-                "those in their handshake keep half of the places",
+                "those in their handshake keep half of the slots",
                 OTHER,
                 &[(API_SERVER, 1, false, HANDSHAKE), (OTHER, 511, true, IDLE)],
                 Some(1),
@@ -237,7 +237,7 @@ mod tests {
                 Some(1),
             ),
             (
-                "an only place changes hands once it has served",
+                "an only slot changes hands once it has served",
                 OTHER,
                 &[(API_SERVER, 1, true, IDLE)],
                 Some(0),
@@ -294,14 +294,14 @@ mod tests {
             newcomer in 0..6_u8,
             open in prop::collection::vec((0..6_u8, any::<bool>(), state()), 1..40),
         ) {
-            let places = open.len();
+            let slots = open.len();
             let groups: Vec<Group> = open
                 .into_iter()
                 .map(|(host, has_served, state)| (host, 1, has_served, state))
                 .collect();
             let open = candidates(&groups);
             let with_review = open.iter().filter(|one| one.has_served).count();
-            let pays = with_review > places / 2;
+            let pays = with_review > slots / 2;
             let count = |host| {
                 let of_host = open.iter().filter(|one| one.peer == peer(host));
                 let own = usize::from(!pays && host == newcomer);
@@ -310,8 +310,8 @@ mod tests {
             let counts: Vec<_> = (0..6).map(count).collect();
             let most = *counts.iter().max().expect("there are six");
             let peers = counts.iter().filter(|count| **count > 0).count();
-            prop_assert!(2 * most * peers > places, "some peer has more than its share");
-            match choose_victim(peer(newcomer), places, &open) {
+            prop_assert!(2 * most * peers > slots, "some peer has more than its share");
+            match choose_victim(peer(newcomer), slots, &open) {
                 Some(number) => {
                     let victim = &open[usize::try_from(number).expect("it is small")];
                     let host = (0..6).find(|host| peer(*host) == victim.peer);
@@ -333,7 +333,7 @@ mod tests {
         }
 
         /// A peer with at most its share of each kind loses nothing, and always
-        /// finds a place at once, whatever three others do.
+        /// finds a slot at once, whatever three others do.
         #[test]
         fn a_peer_within_its_share_is_never_touched_and_never_waits(
             events in prop::collection::vec((0..4_u8, 0..3_u8, any::<prop::sample::Index>(), state()), 1..400),

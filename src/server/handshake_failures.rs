@@ -1,5 +1,5 @@
 //! Handshakes that fail since one side refuses the other's certificate: what an
-//! operator must see, though anybody can cause it.
+//! operator must see, though any client can cause it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,11 +10,11 @@ use crate::logging::throttle::LogThrottle;
 use crate::metrics::connections::HandshakeFailure;
 use admission::text::remark;
 
-/// How much of an error is told. A client chooses some of its words.
+/// How much of an error is logged. A client chooses some of its words.
 const SHOWN: usize = 256;
 
-/// Tells of failed handshakes: those that want mending now and then as a
-/// warning, each kind at its own pace.
+/// Logs failed handshakes: those that an operator has to fix as a warning, each
+/// kind by a throttle of its own.
 #[derive(Debug, Default)]
 pub(super) struct HandshakeFailureLog {
     ours: LogThrottle,
@@ -42,7 +42,7 @@ impl Endpoints {
 }
 
 impl HandshakeFailureLog {
-    pub(super) fn tell(&self, failure: HandshakeFailure, ends: Endpoints, error: &io::Error) {
+    pub(super) fn log(&self, failure: HandshakeFailure, ends: Endpoints, error: &io::Error) {
         let (pace, problem) = match failure {
             HandshakeFailure::PeerAlert => (
                 &self.ours,

@@ -4,7 +4,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `connections` | which connections may stay, and for how long |
-//! | `eviction` | which of them ends for a newcomer when all places are taken |
+//! | `eviction` | which of them ends for a newcomer when all slots are taken |
 //! | `connection` | one of them: TLS, HTTP/1.1 or HTTP/2 |
 //! | `activity` | what it is doing meanwhile |
 //! | `handshake_failures` | logs certificates that were refused in a handshake |
@@ -36,7 +36,7 @@ use crate::metrics::connections::{CloseReason, ConnectionMetrics};
 /// Pause after a failed accept, which is most often "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What serving takes, beside the app.
+/// What serving needs, besides the app.
 pub struct Server {
     /// What is served as certificate.
     pub certificate: Current,
@@ -51,15 +51,15 @@ impl Server {
     /// resolves.
     ///
     /// Then the end is in three steps. While endpoints that name this replica go
-    /// away, for [`ConnectionLimits::drain`], everything is served on, but each answer tells
-    /// its client to go elsewhere next time. Then nothing new is accepted, and
+    /// away, for [`ConnectionLimits::drain`], everything is still served, but each answer
+    /// tells its client to connect elsewhere next time. Then nothing new is accepted, and
     /// idle connections are closed. What is in flight finishes, for
     /// [`ConnectionLimits::finish`] at most.
     pub async fn serve(self, listener: TcpListener, app: Router, stop: impl Future<Output = ()>) {
         let connections = Connections::new(self.limits.clone(), self.metrics.clone());
         let drained = async {
             stop.await;
-            connections.tell(Closing::WithNextAnswer, CloseReason::Drain);
+            connections.close_all(Closing::WithNextAnswer, CloseReason::Drain);
             sleep(self.limits.drain).await;
         };
         tokio::select! {
@@ -68,11 +68,11 @@ impl Server {
             () = drained => {}
         }
         drop(listener);
-        connections.tell(Closing::AfterRequests, CloseReason::Drain);
+        connections.close_all(Closing::AfterRequests, CloseReason::Drain);
         let slot_freed = timeout(self.limits.finish, connections.all_closed()).await;
         if slot_freed.is_err() {
             tracing::warn!("some requests did not finish in time");
-            connections.tell(Closing::Now, CloseReason::Drain);
+            connections.close_all(Closing::Now, CloseReason::Drain);
         }
     }
 
@@ -95,8 +95,8 @@ impl Server {
                     continue;
                 }
             };
-            // Without a place it is closed.
-            let Some(place) = connections.admit(Peer::of(address.ip())) else {
+            // Without a slot it is closed.
+            let Some(slot) = connections.admit(Peer::of(address.ip())) else {
                 continue;
             };
             let served = certificate.borrow_and_update().clone();
@@ -108,9 +108,8 @@ impl Server {
             let metrics = self.metrics.clone();
             tokio::spawn(async move {
                 // Here and not in the loop, where all others would wait as well.
-                let place = place.await;
-                connection::serve(stream, acceptor, protocols, handshake, app, place, metrics)
-                    .await;
+                let slot = slot.await;
+                connection::serve(stream, acceptor, protocols, handshake, app, slot, metrics).await;
             });
         }
     }

@@ -32,7 +32,7 @@ pub enum BodyError {
     /// Over [`MAX_BODY_BYTES`].
     #[error("the body is larger than {MAX_BODY_BYTES} bytes")]
     TooLarge,
-    /// The client broke off.
+    /// The client closed the connection.
     #[error("the body ended before its time")]
     Truncated,
     /// The client took too long.
@@ -48,8 +48,8 @@ pub enum BodyError {
 
 /// Reads `body` within `time`. `memory` gives the memory for it, nothing at first.
 ///
-/// Memory is taken as bytes arrive, and not as the header promises them: whoever
-/// promises much and sends nothing takes nothing from others.
+/// Memory is taken as bytes arrive, and not as the header promises them: a client
+/// that promises much and sends nothing takes nothing from others.
 pub async fn read(
     body: Body,
     memory: impl Fn() -> Reservation,
@@ -201,7 +201,7 @@ mod tests {
     #[tokio::test]
     async fn sheds_what_memory_does_not_hold_and_gives_the_memory_back() {
         let memory = Budget::new(4096);
-        let empty = || memory.take(0).expect("nothing is always there");
+        let empty = || memory.reserve(0).expect("nothing is always there");
         let review = format!(r#"{{"request":{{"uid":"u","object":"{:5000}"}}}}"#, "");
         let time = Duration::from_secs(5);
         let shed = read(Body::from(review), empty, time).await;
@@ -209,6 +209,6 @@ mod tests {
         assert_eq!(shed.err(), Some(BodyError::NoMemory { uid }));
         let small = read(Body::from("x".repeat(4096)), empty, time).await;
         assert_eq!(small.ok().map(|held| held.bytes.len()), Some(4096));
-        assert!(memory.take(4096).is_some());
+        assert!(memory.reserve(4096).is_some());
     }
 }

@@ -75,8 +75,8 @@ pub struct ReviewHandler {
     reviews: Budget,
     /// Places for large reviews that are worked on.
     large_review_slots: Arc<Semaphore>,
-    large: LogThrottle,
-    other_rules: LogThrottle,
+    large_throttle: LogThrottle,
+    other_rules_throttle: LogThrottle,
     pub(super) bad_requests: BadRequests,
     load_shedding: LoadShedding,
     metrics: Arc<Metrics>,
@@ -100,8 +100,8 @@ impl ReviewHandler {
             requests: Budget::new(limits.requests),
             reviews: Budget::new(limits.reviews),
             large_review_slots: Arc::new(Semaphore::new(large_review_slots())),
-            large: LogThrottle::default(),
-            other_rules: LogThrottle::default(),
+            large_throttle: LogThrottle::default(),
+            other_rules_throttle: LogThrottle::default(),
             bad_requests: BadRequests::new(Arc::clone(&metrics)),
             load_shedding: LoadShedding::new(Arc::clone(&metrics)),
             metrics,
@@ -119,12 +119,12 @@ pub(super) async fn answer(
     body: Body,
 ) -> Response {
     let _in_flight = this.metrics.requests.begin();
-    let Some(_request) = caller.requests.take(&this.requests) else {
+    let Some(_request) = caller.requests.acquire(&this.requests) else {
         return this.load_shedding.shed(Shed::Concurrency, None);
     };
     let deadline = Instant::now() + api_server_timeout(uri);
     let time = this.body.min(deadline - Instant::now());
-    let memory = || this.memory.share(&caller.memory);
+    let memory = || this.memory.reserve_for_caller(&caller.memory);
     let body = match body::read(body, memory, time).await {
         Ok(body) => body,
         Err(error) => return this.body_error(error),
@@ -150,8 +150,8 @@ async fn answer_large(
     mut body: BufferedBody,
     deadline: Instant,
 ) -> Result<Response, Response> {
-    // Said first: whatever becomes of it, somebody sent this.
-    if let Some(suppressed) = this.large.pass() {
+    // Logged first: whatever becomes of it, a client sent this.
+    if let Some(suppressed) = this.large_throttle.pass() {
         let (uid, bytes) = (body::uid(&body.bytes), body.bytes.len());
         let uid = uid.as_deref().map(bounded).unwrap_or_default();
         tracing::info!(?webhook, %uid, bytes, suppressed, "reading a large review");
@@ -160,7 +160,7 @@ async fn answer_large(
         bytes: PARSER_FACTOR * body.bytes.len(),
         excess: None,
     };
-    let Some(_place) = caller.reviews.take(&this.reviews) else {
+    let Some(_place) = caller.reviews.acquire(&this.reviews) else {
         return Err(this
             .load_shedding
             .shed(Shed::Concurrency, body::uid(&body.bytes)));
@@ -211,7 +211,7 @@ impl ReviewHandler {
     ) -> Result<Response, Response> {
         let size = Size::of(&body.bytes);
         self.reserve_memory(&mut body, size)?;
-        let Some(_place) = caller.reviews.take(&self.reviews) else {
+        let Some(_place) = caller.reviews.acquire(&self.reviews) else {
             return Err(self
                 .load_shedding
                 .shed(Shed::Concurrency, body::uid(&body.bytes)));
@@ -246,7 +246,7 @@ impl ReviewHandler {
         Err(self.bad_requests.refuse(Refused::TooLarge, code, text, uid))
     }
 
-    /// Takes the memory that a review of this size needs beside its body.
+    /// Reserves the memory that a review of this size needs besides its body.
     fn reserve_memory(&self, body: &mut BufferedBody, size: Size) -> Result<(), Response> {
         let bytes = self.check_size(body, size)?;
         if !body.memory.grow_to(bytes) {
@@ -358,7 +358,7 @@ impl ReviewHandler {
         self.metrics.requests.shed(Shed::Rules);
         let asked = asked.to_string();
         let held = self.rules.digest().map(ToString::to_string);
-        if let Some(suppressed) = self.other_rules.pass() {
+        if let Some(suppressed) = self.other_rules_throttle.pass() {
             let held = held.as_deref().unwrap_or("none");
             tracing::warn!(
                 asked,

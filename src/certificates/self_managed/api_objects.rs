@@ -52,7 +52,7 @@ pub(super) struct ApiObjects {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
     Done,
-    /// Somebody else was faster. Read again.
+    /// Another client was faster. Read again.
     Conflict,
 }
 
@@ -122,7 +122,7 @@ impl ApiObjects {
     }
 
     /// Something for each change of any of the three. What changed is read
-    /// live: a watch tells when to look, and never what is there.
+    /// live: a watch says when to look, and never what is there.
     pub(super) fn changes(&self) -> BoxStream<'static, ()> {
         let (client, names) = (&self.client, &self.names);
         stream::select_all([
@@ -161,7 +161,7 @@ impl ApiObjects {
 /// The changes of the object called `name`. By this selector, the right to
 /// list and watch that one object is enough.
 ///
-/// A watch that breaks is told, and started again by its stream; until then the
+/// A watch that breaks is logged, and its stream starts it again; until then the
 /// periodic look sees what changes.
 fn changes_of<K>(api: Api<PartialObjectMeta<K>>, name: &str) -> BoxStream<'static, ()>
 where

@@ -12,7 +12,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 const CALM: Duration = Duration::from_secs(20);
 
 /// Pauses that double while each round fails or has to write: the API server
-/// may be in trouble, or somebody else may be writing the opposite.
+/// may be in trouble, or another client may be writing the opposite.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     busy: u32,

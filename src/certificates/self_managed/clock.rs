@@ -15,7 +15,7 @@ pub struct Moment {
     pub steady: Duration,
 }
 
-/// Tells the time.
+/// Gives the time.
 pub type Clock = Arc<dyn Fn() -> Moment + Send + Sync>;
 
 /// The machine's own clock.

@@ -13,8 +13,8 @@
 //!      └─▶ write the Secret   patch the configurations ─▶ serve the leaf
 //! ```
 //!
-//! Nobody leads. Each replica decides by itself, and writes with the version it
-//! has read; who is slower reads again. What makes this safe:
+//! There is no leader. Each replica decides by itself, and writes with the version it
+//! has read; the slower one reads again. What makes this safe:
 //!
 //! - An authority is trusted by both configurations for the waiting time before
 //!   a leaf of it is served, and for as long after the last leaf of it.

@@ -29,7 +29,7 @@ use admission::text::remark;
 const REREAD: Duration = Duration::from_secs(60);
 /// How long one round may take.
 const ROUND: Duration = Duration::from_secs(30);
-/// How much of a failure is told: all of what [`core_of`] does.
+/// How much of a failure is logged: all of what [`core_of`] returns.
 const SHOWN: usize = 512;
 
 /// Keeps the Secret, the two configurations and what is served in step, until
@@ -80,7 +80,7 @@ enum RoundError {
 }
 
 /// What came of a round.
-enum Round {
+enum RoundOutcome {
     /// All is well; look again after this long at the latest.
     Calm(Duration),
     /// Something was written, by this replica or a faster one.
@@ -113,7 +113,7 @@ impl Reconciler {
         let mut changes = self.cluster.changes();
         let mut pace = Backoff::default();
         let failures = LogThrottle::default();
-        // And that was told.
+        // And that was logged.
         let mut is_failing = false;
         loop {
             let round = timeout(ROUND, self.round()).await;
@@ -125,13 +125,13 @@ impl Reconciler {
                 }
             }
             let wait = match round {
-                Ok(Round::Calm(wait)) => wait,
-                Ok(Round::Busy) => Duration::ZERO,
+                Ok(RoundOutcome::Calm(wait)) => wait,
+                Ok(RoundOutcome::Busy) => Duration::ZERO,
                 Err(error) => {
                     self.status.did(Upkeep::Failure);
                     if let Some(suppressed) = failures.pass() {
                         is_failing = true;
-                        // What is in the Secret may be anybody's.
+                        // Anyone may have written what is in the Secret.
                         let error = remark(&error.to_string(), SHOWN);
                         tracing::warn!(
                             error,
@@ -153,7 +153,7 @@ impl Reconciler {
         }
     }
 
-    async fn round(&mut self) -> Result<Round, RoundError> {
+    async fn round(&mut self) -> Result<RoundOutcome, RoundError> {
         // In this order. An authority is in the Secret before it is in a
         // configuration; so whatever is seen here and not in the Secret that is
         // read next has no place there any more.
@@ -174,7 +174,7 @@ impl Reconciler {
             SecretAction::Write(why, state) => {
                 if self.cluster.write(secret, &state, &why).await? == Written::Conflict {
                     tracing::debug!("another replica wrote the Secret first");
-                    return Ok(Round::Busy);
+                    return Ok(RoundOutcome::Busy);
                 }
                 self.log_write(&why, state.generation);
                 self.replica.learn(*state);
@@ -193,10 +193,10 @@ impl Reconciler {
             self.present(&configurations)?;
         }
         if busy {
-            return Ok(Round::Busy);
+            return Ok(RoundOutcome::Busy);
         }
         let strangers = self.replica.strangers_due((self.clock)().steady);
-        Ok(Round::Calm(
+        Ok(RoundOutcome::Calm(
             wait.min(strangers.unwrap_or(wait)).max(SHORTEST),
         ))
     }
@@ -220,7 +220,7 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Sets both configurations right, and tells whether one was wrong.
+    /// Corrects both configurations, and returns whether one was wrong.
     async fn correct(
         &mut self,
         configurations: &WebhookConfigurations,
@@ -252,8 +252,8 @@ impl Reconciler {
         wrong
     }
 
-    /// Tells which configurations there are, when that has changed. One that is
-    /// not installed is no fault; it may be what somebody is looking for.
+    /// Logs which configurations there are, when that has changed. One that is not
+    /// installed is no error, but it may be what an operator is looking for.
     fn log_installed(&mut self, configurations: &WebhookConfigurations) {
         let there = configurations.each_ref().map(Option::is_some);
         if self.there != Some(there) {

@@ -33,7 +33,7 @@ struct Sighting {
     since: Duration,
 }
 
-/// What a sighting is of. Any change of it begins a new one: somebody may have
+/// What a sighting is of. Any change of it begins a new one: an operator may have
 /// taken an authority away and put it back between two looks, and an API server
 /// may still be about to see the gap.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,8 +69,8 @@ impl Replica {
         next(held, self.memory.as_ref(), trust, &self.terms, now)
     }
 
-    /// A configuration that does not exist has nobody call, so it trusts
-    /// whatever it should. It is another version when it appears.
+    /// No API server calls because of a configuration that does not exist, so it
+    /// trusts whatever it should. It is another version when it appears.
     fn look(
         &mut self,
         configurations: &WebhookConfigurations,
@@ -139,7 +139,7 @@ impl Replica {
     /// What to serve the leaf of from now on, if it is another than before.
     ///
     /// The Secret says which one, and that its authority has waited. A look at
-    /// the configurations guards against a Secret that somebody has made: a
+    /// the configurations guards against a Secret that someone has made: a
     /// replica that serves what is trusted goes on until the new one is, too.
     pub(super) fn presented(&self, configurations: &WebhookConfigurations) -> Option<&State> {
         let state = self.memory.as_ref()?;

@@ -13,9 +13,9 @@ use super::state::{State, Terms};
 pub(super) enum SecretAction {
     /// Nothing, and if something waits for time to pass, for how long.
     Wait(Option<Duration>),
-    /// Nothing, since it is somebody else's.
+    /// Nothing, since the Secret is not podseal's.
     Refuse,
-    /// Write this, if nobody was faster.
+    /// Write this, if no other replica was faster.
     Write(WriteReason, Box<State>),
 }
 
@@ -100,7 +100,7 @@ pub(super) fn next(
             write(WriteReason::Created, State::create(terms, now.wall)?)
         }
         (SecretContent::Foreign, None) => Ok(SecretAction::Refuse),
-        // Not a new authority: nobody trusts it yet.
+        // Not a new authority: no API server trusts it yet.
         (SecretContent::Absent | SecretContent::Foreign, Some(memory)) => {
             write(WriteReason::Restored, memory.clone())
         }

@@ -9,14 +9,14 @@ use super::authority::{Authority, Key, Leaf, MakeError};
 use super::certificate::{Certificate, certificates_in};
 use super::state::{State, Terms};
 
-/// No Secret is written as often as this. Whoever wrote such a number meant harm,
+/// No Secret is written as often as this. A number like that is an attack,
 /// or damage did; counting on from it would end in a number that is lower.
 const MOST_GENERATIONS: u64 = 1 << 60;
 /// Counts the changes of authorities, and marks the Secret as podseal's own.
 pub(super) const GENERATION: &str = "podseal.io/ca-generation";
 /// Since when both webhook configurations trust the whole bundle.
 pub(super) const TRUSTED_SINCE: &str = "podseal.io/ca-trusted-since";
-/// Asks for a new authority. Whoever acts on it removes it.
+/// Asks for a new authority. The replica that acts on it removes it.
 pub(super) const ROTATE: &str = "podseal.io/rotate-ca";
 
 const LEAF: &str = "tls.crt";
@@ -41,7 +41,7 @@ pub(super) struct SecretData {
 pub(super) enum SecretContent {
     /// There is none.
     Absent,
-    /// Somebody else's.
+    /// It is not podseal's.
     Foreign,
     /// Podseal's, and not whole.
     Damaged(Box<DamagedSecret>),
@@ -49,7 +49,7 @@ pub(super) enum SecretContent {
     Whole {
         /// What it holds.
         state: Box<State>,
-        /// Somebody asks for a new authority.
+        /// An operator asks for a new authority.
         rotate: bool,
     },
 }
@@ -223,7 +223,7 @@ fn leaf(certificate: &[u8], key: &[u8]) -> Option<Leaf> {
     Some(Leaf { certificate, key })
 }
 
-/// Unreadable is as good as not noted: the wait begins anew.
+/// Unreadable is as good as not noted: the wait begins again.
 fn trusted_since(contents: &SecretData) -> Option<SystemTime> {
     let noted: Timestamp = contents.annotations.get(TRUSTED_SINCE)?.parse().ok()?;
     let since_1970 = u64::try_from(noted.as_second()).ok()?;

@@ -15,7 +15,7 @@ pub struct Settings {
     pub names: Names,
     /// How long what is valid.
     pub lifetimes: Lifetimes,
-    /// Tells the time.
+    /// Gives the time.
     pub clock: Clock,
 }
 

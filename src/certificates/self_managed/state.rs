@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateDer;
 use super::authority::{Authority, Leaf, MakeError};
 use super::certificate::Certificate;
 
-/// How many authorities beside the two in use are carried along.
+/// How many authorities are carried along besides the two in use.
 const OTHERS: usize = 6;
 /// How many names a leaf has at most.
 const NAMES: usize = 16;

@@ -1,4 +1,4 @@
-//! What the upkeep of the certificates tells about itself, for metrics.
+//! What the upkeep of the certificates reports, for metrics.
 
 use std::sync::Mutex;
 use std::time::SystemTime;

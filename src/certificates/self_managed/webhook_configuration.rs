@@ -30,7 +30,7 @@ pub(super) struct WebhookEntry {
 }
 
 /// Authorities in a configuration that the Secret does not know, and since when
-/// this replica sees them there beside those of the Secret.
+/// this replica sees them there next to those of the Secret.
 ///
 /// They are not removed at once. They may be another source's, whose leaf the
 /// replicas of a rollout still serve, and a Secret can be damaged.

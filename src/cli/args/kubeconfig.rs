@@ -9,7 +9,7 @@ pub(in crate::cli) async fn cluster_config(
 ) -> anyhow::Result<kube::Config> {
     // kube takes the process's default provider; two are compiled in nowhere.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    // The errors tell their causes themselves. What follows the first line shows
+    // The errors name their causes themselves. What follows the first line shows
     // the file, which holds a token.
     let first_line = |error: String| error.lines().next().unwrap_or_default().to_owned();
     if let Some(path) = std::env::var_os("KUBECONFIG").filter(|path| !path.is_empty()) {

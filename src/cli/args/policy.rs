@@ -1,4 +1,4 @@
-//! The arguments that say what holds for namespaces, beside their labels.
+//! The arguments that say what holds for namespaces, besides their labels.
 
 use std::path::{Path, PathBuf};
 

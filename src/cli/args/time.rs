@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// Reads `90s`, `10m` or `1h 30m`; `0s` for none.
 pub(in crate::cli) fn time(text: &str) -> Result<Duration, String> {
-    let told = "a time is a number with its unit, such as 10s, 500ms, 2m or 1h";
-    let time: jiff::SignedDuration = text.parse().map_err(|_| told)?;
+    let expected = "a time is a number with its unit, such as 10s, 500ms, 2m or 1h";
+    let time: jiff::SignedDuration = text.parse().map_err(|_| expected)?;
     let time = Duration::try_from(time).map_err(|_| "a time cannot be negative")?;
     match time > Duration::from_secs(24 * 60 * 60) {
         true => Err("more than a day is no limit".to_owned()),

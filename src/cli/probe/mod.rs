@@ -65,11 +65,11 @@ pub struct ProbeArgs {
     timeout: Duration,
     /// What to print: text for people, or one JSON object
     #[arg(short, long, value_enum, default_value = "text")]
-    output: Format,
+    output: OutputFormat,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
+enum OutputFormat {
     Text,
     Json,
 }
@@ -106,8 +106,8 @@ pub fn run(args: ProbeArgs) -> anyhow::Result<ExitCode> {
     // A resolver that does not answer is not waited for.
     runtime.shutdown_background();
     match args.output {
-        Format::Text => output::print(&text_of(&url, &report))?,
-        Format::Json => {
+        OutputFormat::Text => output::print(&text_of(&url, &report))?,
+        OutputFormat::Json => {
             let mut line = serde_json::to_vec(&ProbeOutput::new(url, config.namespace, &report))?;
             line.push(b'\n');
             output::write_out(&line)?;
@@ -126,21 +126,21 @@ fn bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(fits.then_some(content))
 }
 
-/// What is told while it takes long: each failure once, and that it goes on.
+/// What is printed while it takes long: each failure once, and that it goes on.
 #[derive(Default)]
 struct Progress {
-    told: Option<(&'static str, Duration)>,
+    last_shown: Option<(&'static str, Duration)>,
 }
 
 impl Progress {
     const EVERY: Duration = Duration::from_secs(5);
 
     fn show(&mut self, failure: &Failure, left: Duration) {
-        let is_news = self.told.is_none_or(|(reason, at)| {
+        let is_due = self.last_shown.is_none_or(|(reason, at)| {
             reason != failure.reason() || at.saturating_sub(left) >= Progress::EVERY
         });
-        if is_news {
-            self.told = Some((failure.reason(), left));
+        if is_due {
+            self.last_shown = Some((failure.reason(), left));
             let seconds = left.as_secs();
             anstream::eprintln!("{QUIET}waiting{QUIET:#}    {failure}; trying for {seconds}s more");
         }

@@ -147,8 +147,8 @@ impl ProfileCost {
 impl CheckOutput {
     fn text(&self) -> String {
         let mut text = String::new();
-        for told in &self.remarks {
-            let style = if told.severity == "error" {
+        for remark in &self.remarks {
+            let style = if remark.severity == "error" {
                 DENIED
             } else {
                 WARNED
@@ -156,13 +156,13 @@ impl CheckOutput {
             let _ = write!(
                 text,
                 "{style}{}{style:#} {}",
-                told.severity,
-                output::visible(&told.file)
+                remark.severity,
+                output::visible(&remark.file)
             );
-            if let (Some(line), Some(column)) = (told.line, told.column) {
+            if let (Some(line), Some(column)) = (remark.line, remark.column) {
                 let _ = write!(text, ":{line}:{column}");
             }
-            let lines: Vec<_> = told.message.lines().map(output::visible).collect();
+            let lines: Vec<_> = remark.message.lines().map(output::visible).collect();
             let _ = writeln!(text, ": {}", lines.join("\n  "));
         }
         for cost in &self.profiles {
@@ -234,7 +234,7 @@ impl ProfileCost {
             let gives = output::visible(&self.gives.join("; ")).into_owned();
             let _ = writeln!(text, "  gives {gives}");
         }
-        // All of them is the rule, and told in no word.
+        // All of them is the default, which is not printed.
         if self.settings.len() < Setting::ALL.len() {
             let settings = match self.settings[..] {
                 [] => "nothing".to_owned(),

@@ -36,11 +36,11 @@ pub struct ProfilesArgs {
     schema: bool,
     /// What --check prints: text for people, or a JSON object
     #[arg(short, long, value_enum, default_value = "text", requires = "check")]
-    output: Format,
+    output: OutputFormat,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
+enum OutputFormat {
     Text,
     Json,
 }
@@ -66,7 +66,7 @@ pub fn run(args: &ProfilesArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(path) = &args.check {
-        return check::check(path, args.output == Format::Json);
+        return check::check(path, args.output == OutputFormat::Json);
     }
     let (profiles, files) = match &args.profiles {
         None => (Profiles::built_in().clone(), Vec::new()),

@@ -84,11 +84,11 @@ pub struct ReviewArgs {
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
     /// Review as if every namespace had this label; may be repeated
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair)]
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_pair)]
     labels: Vec<(String, String)>,
     /// Review as if every namespace had this annotation, such as podseal.io/home=/work; may be
     /// repeated
-    #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = pair)]
+    #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = parse_pair)]
     annotations: Vec<(String, String)>,
     /// Review as if every namespace with a profile had this level
     #[arg(long, value_parser = PossibleValuesParser::new(["privileged", "baseline", "restricted"]))]
@@ -122,7 +122,7 @@ struct NamespaceSource {
     arguments: Arguments,
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+fn parse_pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("it is no KEY=VALUE".to_owned()),
@@ -144,7 +144,7 @@ pub fn run(args: &ReviewArgs) -> anyhow::Result<ExitCode> {
         let items = match items {
             Ok(items) => items,
             Err(error) => {
-                complain(file, &error);
+                print_error(file, &error);
                 tally.unusable += 1;
                 continue;
             }
@@ -156,7 +156,7 @@ pub fn run(args: &ReviewArgs) -> anyhow::Result<ExitCode> {
                     print(&reviewed, args.output)?;
                 }
                 Err(error) => {
-                    complain(file, &format!("{error:#}"));
+                    print_error(file, &format!("{error:#}"));
                     tally.unusable += 1;
                 }
             }
@@ -168,7 +168,7 @@ pub fn run(args: &ReviewArgs) -> anyhow::Result<ExitCode> {
     Ok(tally.exit_code())
 }
 
-fn complain(file: &str, error: &dyn std::fmt::Display) {
+fn print_error(file: &str, error: &dyn std::fmt::Display) {
     let name = if file == "-" {
         "standard input".into()
     } else {
@@ -342,7 +342,7 @@ fn review(
 /// `request.object` of a review, as it stands.
 fn object_of(review: &str) -> anyhow::Result<Value> {
     #[derive(serde::Deserialize)]
-    struct Review {
+    struct PodInReview {
         request: ReviewedRequest,
     }
     #[derive(serde::Deserialize)]
@@ -350,5 +350,5 @@ fn object_of(review: &str) -> anyhow::Result<Value> {
         #[serde(default)]
         object: Value,
     }
-    Ok(serde_json::from_str::<Review>(review)?.request.object)
+    Ok(serde_json::from_str::<PodInReview>(review)?.request.object)
 }

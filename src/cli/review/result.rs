@@ -46,8 +46,8 @@ pub(super) struct ReviewedPod {
     violations: Vec<Violated>,
     changes: Vec<String>,
     patch: Option<json_patch::Patch>,
-    /// Left out beside an explanation, which is for others to read: a pod has
-    /// its job's variables in it.
+    /// Left out with an explanation, which people paste for others: a pod has its
+    /// job's variables in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     object: Option<Option<Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,13 +90,13 @@ impl ReviewedPod {
         let has_more = |judged: &&Decision<'_>| {
             denied(judged) || corrected.outcome == Outcome::Allow(Allowed::NotAPod)
         };
-        let telling = judged.filter(has_more).unwrap_or(corrected);
+        let decisive = judged.filter(has_more).unwrap_or(corrected);
         let judged_or = judged.unwrap_or(corrected);
-        let allowed = ![telling, corrected]
+        let allowed = ![decisive, corrected]
             .iter()
             .any(|d| matches!(d.answer(), Answer::Deny(_)));
         let policy = corrected.policy.as_ref();
-        let (code, message) = match &telling.outcome {
+        let (code, message) = match &decisive.outcome {
             Outcome::Allow(why) => (200, Some(also_judged(&why.reason(policy), judged))),
             Outcome::Mutate(_) => (200, None),
             Outcome::Deny(denial) => (denial.code, Some(denial.message.clone())),
@@ -105,8 +105,8 @@ impl ReviewedPod {
             Answer::Patch(patch) if allowed => Some(patch.clone()),
             _ => None,
         };
-        let mut warnings = telling.told();
-        warnings.extend(telling.warnings().map(str::to_owned));
+        let mut warnings = decisive.told();
+        warnings.extend(decisive.warnings().map(str::to_owned));
         let mut seen = std::collections::HashSet::new();
         warnings.retain(|warning| seen.insert(warning.clone()));
         ReviewedPod {
@@ -124,7 +124,7 @@ impl ReviewedPod {
                 project: job.project.clone(),
             }),
             allowed,
-            decision: telling.outcome.word(),
+            decision: decisive.outcome.word(),
             code,
             message,
             warnings,
@@ -243,7 +243,7 @@ pub(super) struct Tally {
     corrected: usize,
     unchanged: usize,
     denied: usize,
-    spared: usize,
+    not_enforced: usize,
     pub(super) unusable: usize,
 }
 
@@ -253,7 +253,7 @@ impl Tally {
             ReviewedPod { allowed: false, .. } => self.denied += 1,
             ReviewedPod {
                 decision: "deny", ..
-            } => self.spared += 1,
+            } => self.not_enforced += 1,
             ReviewedPod { patch: None, .. } => self.unchanged += 1,
             _ => self.corrected += 1,
         }
@@ -274,17 +274,17 @@ impl std::fmt::Display for Tally {
             corrected,
             unchanged,
             denied,
-            spared,
+            not_enforced,
             unusable,
         } = self;
-        let pods = corrected + unchanged + denied + spared;
+        let pods = corrected + unchanged + denied + not_enforced;
         let s = if pods == 1 { "" } else { "s" };
         write!(
             f,
             "{pods} pod{s}: {corrected} corrected, {unchanged} unchanged, {denied} denied"
         )?;
-        if *spared > 0 {
-            write!(f, ", {spared} that the mode enforce would deny")?;
+        if *not_enforced > 0 {
+            write!(f, ", {not_enforced} that the mode enforce would deny")?;
         }
         match unusable {
             0 => Ok(()),

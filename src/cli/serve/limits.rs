@@ -99,17 +99,17 @@ fn count(text: &str) -> Result<usize, String> {
 }
 
 fn bytes(text: &str) -> Result<usize, String> {
-    let told = "bytes are a number, or one with KiB, MiB or GiB";
+    let expected = "bytes are a number, or one with KiB, MiB or GiB";
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let unit: usize = match &text[digits.len()..] {
         "" => 1,
         "KiB" => 1 << 10,
         "MiB" => 1 << 20,
         "GiB" => 1 << 30,
-        _ => return Err(told.to_owned()),
+        _ => return Err(expected.to_owned()),
     };
-    let number: usize = digits.parse().map_err(|_| told)?;
-    match number.checked_mul(unit).ok_or(told)? {
+    let number: usize = digits.parse().map_err(|_| expected)?;
+    match number.checked_mul(unit).ok_or(expected)? {
         bytes if bytes < LEAST_MEMORY => Err("less than 1MiB may hold no review".to_owned()),
         bytes => Ok(bytes),
     }

@@ -8,9 +8,9 @@ use tokio::net::TcpListener;
 
 /// Reads the value of `--listen` and `--status-listen`.
 pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
-    let told = "an address is an IP and a port, such as 0.0.0.0:8443 or [::]:8443; names are not \
+    let expected = "an address is an IP and a port, such as 0.0.0.0:8443 or [::]:8443; names are not \
                 looked up";
-    text.parse().map_err(|_| told)
+    text.parse().map_err(|_| expected)
 }
 
 /// Listens at the `address` that `flag` gives.
@@ -26,7 +26,7 @@ pub(super) async fn listen(
         Err(error) if everywhere && may_be_for_want_of_ipv6(&error) => {
             let instead = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
             let listener = TcpListener::bind(instead).await;
-            // If it is not for that, the first error tells more.
+            // If that is not the cause, the first error says more.
             let listener = listener.map_err(|_| refused(&error, address, flag))?;
             tracing::info!(flag, %error, %instead, "no IPv6 here; listening on IPv4 alone");
             listener

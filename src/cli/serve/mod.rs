@@ -120,7 +120,7 @@ enum LogFormat {
     Text,
 }
 
-/// Where the kubelet tells a pod its namespace, with the service account's token.
+/// Where the kubelet puts a pod's namespace, next to the service account's token.
 const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 /// How often the profiles are read again though no change was seen.
@@ -199,7 +199,7 @@ async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
         &args.limits.reviews(),
         Arc::clone(&metrics),
     );
-    let (told_to_stop, stop) = tokio::sync::oneshot::channel();
+    let (stop_sender, stop) = tokio::sync::oneshot::channel();
     let server = Server {
         certificate: serving.current(),
         limits: args.limits.connections(),
@@ -217,7 +217,7 @@ async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
             drain,
             "told to stop; serving on while endpoints drain, then stopping"
         );
-        let _ = told_to_stop.send(());
+        let _ = stop_sender.send(());
         signals.another().await;
         tracing::warn!("told to stop again; stopping at once");
     };

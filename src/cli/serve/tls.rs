@@ -20,9 +20,9 @@ use crate::metrics::certificates::CertificateMetrics;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum TlsMode {
     /// From --tls-cert-file and --tls-private-key-file
-    CertificateFiles,
+    Files,
     /// Made by podseal, with an authority of its own, and kept in a Secret that all replicas share
-    SelfManagedArgs,
+    SelfManaged,
 }
 
 /// Where the certificate is from, and who may call.
@@ -142,14 +142,14 @@ impl TlsMode {
         key: Option<PathBuf>,
     ) -> anyhow::Result<Option<CertificateFiles>> {
         match (self, certificate, key) {
-            (TlsMode::CertificateFiles, Some(certificate), Some(key)) => {
+            (TlsMode::Files, Some(certificate), Some(key)) => {
                 Ok(Some(CertificateFiles::pair(certificate, key)))
             }
-            (TlsMode::CertificateFiles, ..) => bail!(
+            (TlsMode::Files, ..) => bail!(
                 "--tls-cert-file and --tls-private-key-file are needed, or --tls-mode self-managed"
             ),
-            (TlsMode::SelfManagedArgs, None, None) => Ok(None),
-            (TlsMode::SelfManagedArgs, ..) => bail!(
+            (TlsMode::SelfManaged, None, None) => Ok(None),
+            (TlsMode::SelfManaged, ..) => bail!(
                 "with --tls-mode self-managed, --tls-cert-file and --tls-private-key-file have no \
                  place: podseal makes its certificate"
             ),

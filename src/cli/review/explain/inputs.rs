@@ -1,4 +1,4 @@
-//! What an explanation is made of, beside the decision.
+//! What an explanation is made of, besides the decision.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use admission::namespace::policy::Settings;
 /// What of the namespace the command line says: key, and argument.
 pub(in crate::cli) type Arguments = BTreeMap<String, &'static str>;
 
-/// What an explanation is made of, beside the decision.
+/// What an explanation is made of, besides the decision.
 pub(in crate::cli) struct Inputs<'q> {
     pub(in crate::cli) namespace: &'q Namespace,
     pub(in crate::cli) settings: &'q Settings<'q>,

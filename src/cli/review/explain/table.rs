@@ -180,7 +180,7 @@ impl Explanation {
                 _ => write!(rule, "\nchanged by {setting}"),
             };
         }
-        // As most are; 80 columns have no room for it.
+        // As most are; it does not fit into 80 columns.
         let field = change.field.strip_prefix("securityContext.");
         [field.unwrap_or(&change.field).to_owned(), value, rule]
     }

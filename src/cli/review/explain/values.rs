@@ -29,7 +29,7 @@ pub(super) struct ExplainedValue {
     pub(super) unused: Option<String>,
     /// What the profile says, and where; more than one where it says several.
     pub(super) in_profile: Vec<ProfileValue>,
-    /// For people: what is to be known where nobody says it.
+    /// For people: what there is to know where nothing sets the value.
     #[serde(skip)]
     pub(super) remark: Option<String>,
 }
@@ -105,38 +105,41 @@ fn of_setting(
     sources: &ProfileSources<'_>,
 ) -> ExplainedValue {
     let key = setting.annotation();
-    let mut said = value_from(inputs, setting.name(), key, policy.source_of(setting));
+    let mut explained = value_from(inputs, setting.name(), key, policy.source_of(setting));
     let in_profile = match policy.profile {
         None => Ok(Vec::new()),
         Some(profile) => in_profile(setting, profile, sources),
     };
-    said.value = policy
+    explained.value = policy
         .setting(setting)
         .map(|text| bounded(text).into_owned());
-    let nobody = said.value.is_none();
+    let is_unset = explained.value.is_none();
     match in_profile {
         Ok(in_profile) => {
-            if nobody && !in_profile.is_empty() {
-                let all: Vec<_> = in_profile.iter().map(|said| said.value.clone()).collect();
-                said.value = Some(all.join(", "));
-                said.source = "profile";
+            if is_unset && !in_profile.is_empty() {
+                let all: Vec<_> = in_profile
+                    .iter()
+                    .map(|explained| explained.value.clone())
+                    .collect();
+                explained.value = Some(all.join(", "));
+                explained.source = "profile";
             }
-            said.in_profile = in_profile;
+            explained.in_profile = in_profile;
         }
-        Err(why) if nobody => said.remark = Some(why.to_owned()),
+        Err(why) if is_unset => explained.remark = Some(why.to_owned()),
         Err(_) => {}
     }
     let profile = policy.profile.filter(|profile| profile.gives_home());
     if let (Setting::Home, Some(profile)) = (setting, profile) {
         let path = &profile.home.path;
-        if !nobody && said.in_profile.is_empty() {
-            said.remark = Some(format!("over {path}: podseal's default"));
+        if !is_unset && explained.in_profile.is_empty() {
+            explained.remark = Some(format!("over {path}: podseal's default"));
         }
-        said.value = Some(said.value.unwrap_or_else(|| path.clone()));
+        explained.value = Some(explained.value.unwrap_or_else(|| path.clone()));
         let home = inputs.jobs_home.map(bounded);
-        said.unused = home.map(|home| format!("build has the HOME {home} of its own"));
+        explained.unused = home.map(|home| format!("build has the HOME {home} of its own"));
     }
-    said
+    explained
 }
 
 /// What the profile says of a setting, or why it says nothing.
@@ -161,9 +164,9 @@ fn in_profile(
         }
         Setting::Home if profile.gives_home() => {
             let path = ["home", "path"];
-            let said = sources.says(profile, &path);
-            let said = said.then(|| at(profile.home.path.clone(), &path));
-            Ok(said.into_iter().collect())
+            let explained = sources.says(profile, &path);
+            let explained = explained.then(|| at(profile.home.path.clone(), &path));
+            Ok(explained.into_iter().collect())
         }
         Setting::Home => Err("the profile gives no container a HOME"),
         Setting::FuseResource => {
@@ -174,7 +177,7 @@ fn in_profile(
     }
 }
 
-/// The values of a namespace that nobody gives a profile.
+/// The value of a namespace without a profile.
 fn value_without_profile(inputs: &Inputs<'_>) -> ExplainedValue {
     let rules = inputs.settings.defaults.rules().len();
     let remark = match rules {
