@@ -10,8 +10,8 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## See podseal correct and deny real job pods; needs Rust, no cluster
-	$(CARGO) build --locked --profile demo --package podseal --package podseal-demo
-	@$(TARGET)/demo/podseal-demo
+	$(CARGO) build --locked --package podseal --package podseal-demo
+	@$(TARGET)/debug/podseal-demo
 
 test: controlplane promtool ## Run every test, against a real API server; needs Rust and Go
 	$(CARGO) test --locked --workspace

@@ -18,9 +18,9 @@ use server::{Answer, Server};
 use story::{End, STORY, Step, label, namespaces};
 
 const NEXT: &str =
-    "  target/demo/podseal review --profile userns tests/fixtures/pods/privileged-nonroot.json
+    "  target/debug/podseal review --profile userns tests/fixtures/pods/privileged-nonroot.json
                                  step 2 on the command line, with its diff
-  target/demo/podseal profiles
+  target/debug/podseal profiles
                                  which profiles there are, and when to use which
   make test                      every test, against a real API server; needs Go
   README.md                      how it works, and what it needs
