@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use admission::decision::record::TARGET;
 use cases::fixture;
 use cases::review::review_of;
 use cases::view::container_mut;
@@ -58,15 +59,18 @@ pub(crate) fn record_of(webhook: &str, mut review: Value) -> (Value, String) {
     let response = block_on(client.post(url).body(review.to_string()).send());
     assert_eq!(response.expect("an answer").status().as_u16(), 200);
     let begin = format!("{number}:");
-    PODSEAL.await_event(|event| {
+    // A line before the record announces a large review, with its uid.
+    let is_record = |event: &Value| {
         let uid = event["uid"].as_str();
-        uid.is_some_and(|uid| uid.starts_with(&begin))
-    });
+        event["target"] == TARGET && uid.is_some_and(|uid| uid.starts_with(&begin))
+    };
+    PODSEAL.await_event(is_record);
     let mut lines = PODSEAL.lines().into_iter().rev();
-    let line = lines.find(|line| line.contains(&format!("\"uid\":\"{begin}")));
-    let line = line.expect("the record is in the log");
-    let record = serde_json::from_str(&line).expect("a line is one JSON object");
-    (record, line)
+    let record = lines.find_map(|line| {
+        let event = serde_json::from_str(&line).ok()?;
+        is_record(&event).then_some((event, line))
+    });
+    record.expect("the record is in the log")
 }
 
 /// What `webhook` answers on a job in `namespace`.

@@ -34,7 +34,10 @@ fn the_schema_in_docs_is_that_of_the_types() {
         std::fs::write(&path, schema()).expect("docs can be written");
     }
     let stands = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(stands == schema(), "UPDATE=1 cargo test -p podseal-admission schema");
+    assert!(
+        stands == schema(),
+        "UPDATE=1 cargo test -p podseal-admission schema"
+    );
 }
 
 #[test]
