@@ -3,6 +3,9 @@
 CARGO ?= cargo
 SHELL := bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# The test binaries: a folder with a main.rs, or a file.
+TESTS := $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)) \
+  $(basename $(notdir $(wildcard tests/*.rs crates/*/tests/*.rs)))
 
 .PHONY: help demo test soak build image image-test bench fuzz lint deny advisories controlplane promtool clean
 
@@ -14,7 +17,9 @@ demo: ## See podseal correct and deny real job pods; needs Rust, no cluster
 	@$(TARGET)/debug/podseal-demo
 
 test: controlplane promtool ## Run every test, against a real API server; needs Rust and Go
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --workspace --lib --bins $(addprefix --test ,$(filter-out chart,$(TESTS)))
+	@# Its tests wait for a cluster more than they compute.
+	$(CARGO) test --locked --workspace --test chart -- --test-threads 4
 
 soak: controlplane ## Run the faults for long: restarts, floods and an outage of a minute
 	SOAK_FACTOR=$${SOAK_FACTOR:-20} PODSEAL_TEST_OUTAGE_SECONDS=60 \

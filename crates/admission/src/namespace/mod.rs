@@ -1,6 +1,7 @@
 //! What a namespace says: its labels, annotations, or the rule for namespaces
 //! without labels.
 
+pub mod label;
 pub mod policy;
 pub mod rules;
 pub mod unknown_keys;
@@ -9,36 +10,7 @@ pub mod unnamed_runners;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The namespace label that opts in, and names the profile.
-pub const PROFILE: &str = "podseal.io/profile";
-/// The namespace label that says what every pod is held to.
-pub const LEVEL: &str = "podseal.io/level";
-/// The namespace label that says what becomes of a violation.
-pub const MODE: &str = "podseal.io/mode";
-/// A label of a namespace that podseal reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Label {
-    /// [`PROFILE`]
-    Profile,
-    /// [`LEVEL`]
-    Level,
-    /// [`MODE`]
-    Mode,
-}
-
-impl Label {
-    /// Every label.
-    pub const ALL: [Label; 3] = [Label::Profile, Label::Level, Label::Mode];
-
-    /// Its key.
-    pub const fn key(self) -> &'static str {
-        match self {
-            Label::Profile => PROFILE,
-            Label::Level => LEVEL,
-            Label::Mode => MODE,
-        }
-    }
-}
+pub use self::label::{LEVEL, Label, MODE, PROFILE};
 
 /// The namespace annotation that names who creates job pods. Not a label: a
 /// user's name is no label value.
