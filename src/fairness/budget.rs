@@ -76,6 +76,9 @@ impl Reservation {
     /// Takes more, until it is `amount`; or nothing, if there is not as much.
     pub fn grow_to(&mut self, amount: usize) -> bool {
         let more = amount.saturating_sub(self.amount);
+        if more == 0 {
+            return true;
+        }
         let is_taken = self.is_within_caller_share(more)
             && self
                 .available

@@ -22,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::audit_log;
 use super::bad_request::BadRequests;
 use super::body::{self, BodyError, BufferedBody};
-use super::json_response::json_response;
+use super::json_response::{charged_json_response, json_response};
 use super::limits::ReviewLimits;
 use super::load_shedding::LoadShedding;
 use crate::fairness::budget::{Budget, Reservation, max_single_reservation};
@@ -176,12 +176,13 @@ async fn answer_large(
         let namespace = Request::without_pods(&body.bytes)
             .map(|request| request.namespace.as_deref().map(str::to_owned))
             .map_err(|error| bounded(&error.to_string()).into_owned());
+        // Before the slot: who gets it next needs memory at once.
+        body.memory.shrink_to(body.bytes.capacity());
         drop(large_review_slot);
         (body, size, namespace)
     });
     let (mut body, size, name) = looked.await.expect("counting does not panic");
     let name = name.map_err(|error| this.bad_requests.no_review(&error))?;
-    body.memory.shrink_to(body.bytes.capacity());
     let name = this.named(name)?;
     this.check_size(&body, size)?;
     let namespace = this.namespace(&name, caller, deadline).await;
@@ -191,10 +192,12 @@ async fn answer_large(
     let held_by = Arc::clone(caller);
     let decided = tokio::task::spawn_blocking(move || {
         let _held_by = held_by;
-        let BufferedBody { bytes, mut memory } = body;
+        let BufferedBody { bytes, memory } = body;
         let request = this.read(&bytes, size);
-        let answered = request
-            .and_then(|request| this.decide(webhook, request, &namespace, start, &mut memory));
+        let decided =
+            request.and_then(|request| this.decide(webhook, request, &namespace, start, memory));
+        drop(bytes);
+        let answered = decided.map(|(answer, memory)| charged_json_response(answer, memory));
         drop(large_review_slot);
         answered
     });
@@ -221,16 +224,20 @@ impl ReviewHandler {
         let name = self.named(request.namespace.as_deref().map(str::to_owned))?;
         let mut namespace = pin!(self.namespace(&name, caller, deadline));
         if let Poll::Ready(namespace) = poll!(&mut namespace) {
-            return self.decide(webhook, request, &namespace, start, &mut body.memory);
+            let decided = self.decide(webhook, request, &namespace, start, body.memory);
+            drop(body.bytes);
+            return decided.map(|(answer, memory)| charged_json_response(answer, memory));
         }
         // While it waits it holds its body only, so that many can wait.
         drop(request);
         body.memory.shrink_to(body.bytes.capacity());
         let namespace = namespace.await;
         self.reserve_memory(&mut body, size)?;
-        let BufferedBody { bytes, mut memory } = body;
+        let BufferedBody { bytes, memory } = body;
         let request = self.read(&bytes, size)?;
-        self.decide(webhook, request, &namespace, start, &mut memory)
+        let decided = self.decide(webhook, request, &namespace, start, memory);
+        drop(bytes);
+        decided.map(|(answer, memory)| charged_json_response(answer, memory))
     }
 
     /// Whether one review may take as much as one of this size needs, and how many
@@ -296,15 +303,15 @@ impl ReviewHandler {
         self.namespaces.get(name, caller.peer, left).await
     }
 
-    /// Decides, with a record.
+    /// Decides, with a record. Returns the answer, and the memory that it is part of.
     fn decide(
         &self,
         webhook: Webhook,
         request: Request<'_>,
         namespace: &Result<Arc<Namespace>, Unavailable>,
         start: Instant,
-        memory: &mut Reservation,
-    ) -> Result<Response, Response> {
+        mut memory: Reservation,
+    ) -> Result<(Vec<u8>, Reservation), Response> {
         let profiles = self.rules.profiles();
         let settings = self.rules.settings(&profiles);
         let corrections = correction_size(&request, &settings);
@@ -327,7 +334,7 @@ impl ReviewHandler {
         let requests = &self.metrics.requests;
         // Later than the record's own: writing it is part of what a client waits for.
         requests.decided(webhook, operation, &decision, start.elapsed());
-        Ok(json_response(answer))
+        Ok((answer, memory))
     }
 
     fn body_error(&self, error: BodyError) -> Response {

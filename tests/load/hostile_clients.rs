@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use cases::costly;
 use cases::review::{NAMESPACES, job_review};
 use futures::future::join_all;
+use serde_json::json;
 use support::block_on;
 use support::podseal::Podseal;
 use support::wire::{Wire, address, frame, post, post_headers};
@@ -366,4 +367,64 @@ fn costly_reviews_take_bounded_memory_leave_records_and_hold_up_no_others() {
     let peak = podseal.process.peak_resident_bytes();
     println!("at most {} MiB were resident", peak >> 20);
     assert!(peak < 128 << 20, "{peak} bytes");
+}
+
+/// A job whose correction has a long name of a capability. It is as long as a body may
+/// be before the server has widened its windows (RFC 9113, section 6.9.2).
+fn review_with_a_long_answer() -> String {
+    let mut pod = cases::fixture("default-with-service");
+    let build = cases::view::container_mut(&mut pod, "build");
+    let drop = ["SETUID".to_owned(), "X".repeat(45_000)];
+    build["securityContext"]["capabilities"] = json!({"drop": drop});
+    let mut review = cases::review::review_of(&pod);
+    review["request"]["namespace"] = "ci".into();
+    review.to_string()
+}
+
+#[test]
+fn answers_that_are_never_read_are_charged_to_who_asked_for_them() {
+    const CONNECTIONS: usize = 120;
+    const SETTINGS: u8 = 4;
+    const HEADERS: u8 = 1;
+    let _machine = crate::shared();
+    let podseal = podseal();
+    let review = review_with_a_long_answer();
+    block_on(async {
+        let mut wire = Wire::http1(&podseal).await;
+        let answer = wire.post("/mutate", &review).await.expect("an answer");
+        assert!(answer.body.len() > 60_000, "{} bytes", answer.body.len());
+        let before = podseal.process.resident_bytes();
+        let wires = (0..CONNECTIONS).map(async |_| {
+            let attacker = [127, 0, 0, 2].into();
+            let wire = Wire::http2_from(attacker, &podseal).await;
+            let mut wire = wire.expect("a connection");
+            // SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113, section 6.5.2): a byte of each answer.
+            let window = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1]);
+            wire.send(&window).await.expect("sent");
+            for stream in (1..32).step_by(2) {
+                let mut sent = post_headers(stream, 4);
+                let mut chunks = review.as_bytes().chunks(16_000).peekable();
+                while let Some(chunk) = chunks.next() {
+                    let end = u8::from(chunks.peek().is_none());
+                    sent.extend(frame(0, end, stream, chunk));
+                }
+                wire.send(&sent).await.expect("sent");
+                loop {
+                    let (kind, of, payload) = wire.frame().await.expect("a frame");
+                    assert!(!matches!(kind, 3 | 7), "{kind} {of} {payload:?}");
+                    if (kind, of) == (HEADERS, stream) {
+                        break;
+                    }
+                }
+            }
+            wire
+        });
+        let wires = join_all(wires).await;
+        is_served(&podseal).await;
+        let cost = podseal.process.peak_resident_bytes() - before;
+        // The answers have 115 MB together, and one address a share of 32 MiB.
+        assert!(cost < 3 * FLAT, "{cost} bytes more");
+        drop(wires);
+    });
+    podseal.await_metric(r#"podseal_shed_total{reason="memory"}"#, 1.0);
 }
