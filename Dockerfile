@@ -66,8 +66,6 @@ RUN set -eu; \
     touch src/lib.rs benches/review.rs benches/serving.rs; \
     echo 'fn main() {}' | tee src/main.rs >build.rs; \
     cargo auditable build --release --locked --lib; \
-    # By their times the files to come may look older than what stood in for them.
-    cargo clean --release --package podseal --package podseal-admission; \
     rm -r src crates/admission/src build.rs
 
 COPY build.rs ./
@@ -78,6 +76,8 @@ COPY src src
 ARG REVISION
 ARG SOURCE_DATE_EPOCH
 RUN set -eu; \
+    # By their times the files may look older than what stood in for them.
+    find build.rs crates src -type f -exec touch {} +; \
     PODSEAL_COMMIT="${REVISION}" cargo auditable build --release --locked --bin podseal; \
     cp target/*/release/podseal /podseal; \
     touch --date="@${SOURCE_DATE_EPOCH:-0}" /podseal

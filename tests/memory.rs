@@ -121,6 +121,29 @@ fn no_attack_takes_more_memory_than_was_taken_for_it_before() {
     }
 }
 
+#[test]
+fn groups_without_end_take_no_more_memory_than_was_taken_for_them_before() {
+    let _alone = MEASURING.lock();
+    warm_up();
+    for group in [r#""""#, r#""\n""#, "null"] {
+        for count in [3_000, 300_000, 1_200_000] {
+            let groups = vec![group; count].join(",");
+            let user = format!(r#""userInfo":{{"username":"a","groups":[{groups}]}}"#);
+            let plain = r#""userInfo":{"username":"a"}"#;
+            let body = review("CREATE", "{}", None).replace(plain, &user);
+            assert!(body.contains(&user), "{group}");
+            is_bounded(group, body.as_bytes());
+            // What finds a large review's namespace takes its parser's buffer alone.
+            let before = MEMORY.current_usage();
+            MEMORY.reset_peak_usage();
+            let request = Request::without_pods(body.as_bytes());
+            assert_eq!(request.expect("a review").user_info.groups.count, count);
+            let taken = MEMORY.peak_usage() - before;
+            assert!(taken <= 4 * body.len(), "{group}: {taken} bytes");
+        }
+    }
+}
+
 /// A profile of one's own that says much, and grants.
 fn rich_profiles() -> Profiles {
     let env: Vec<_> = (0..150)

@@ -25,8 +25,6 @@ pub const TARGET: &str = "podseal::decision";
 /// The version of the record's schema.
 pub const SCHEMA: &str = "podseal.io/decision/v1";
 
-/// How many of a user's groups are recorded.
-const GROUPS: usize = 16;
 /// How many changes are recorded.
 const CHANGES: usize = 64;
 /// The length of a record in bytes, with the end of its line. Docker and
@@ -158,7 +156,7 @@ impl About {
         let metadata = pod.map(|pod| &pod.metadata);
         let name = metadata.and_then(|metadata| metadata.name.as_deref());
         let prefix = metadata.and_then(|metadata| metadata.generate_name.as_deref());
-        let groups = request.user_info.groups.as_deref().unwrap_or_default();
+        let groups = &request.user_info.groups;
         About {
             uid: request.uid.to_string(),
             uid_shown: shown(&request.uid),
@@ -173,12 +171,8 @@ impl About {
             generate_name: prefix.filter(|prefix| !prefix.is_empty()).map(shown),
             owner: pod.and_then(owner),
             user: shown(request.user()),
-            groups: groups
-                .iter()
-                .take(GROUPS)
-                .map(|group| shown(group))
-                .collect(),
-            group_count: groups.len(),
+            groups: groups.first.iter().map(|group| shown(group)).collect(),
+            group_count: groups.count,
             dry_run: request.dry_run == Some(true),
             job: JobShown::of_update(request),
         }

@@ -3,12 +3,14 @@
 pub(crate) mod impossible;
 pub mod size;
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 
 use self::size::{Excess, Size};
 use crate::pod::Pod;
-use crate::pod::object::{Object, flag, object, object_or_default, texts};
-use crate::text::{Text, beginning};
+use crate::pod::object::{Object, flag, object, object_or_default};
+use crate::text::{Text, beginning, wrong_type};
 
 /// The version of the API podseal speaks.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
@@ -18,7 +20,7 @@ pub const NO_UID: &str = "-";
 
 /// What the API server asks of a webhook, borrowed from the request's bytes
 /// (Kubernetes API reference, `AdmissionReview` v1).
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, serde::Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Request<'a> {
     /// Names this review, and is echoed in the response.
@@ -54,7 +56,7 @@ pub struct Request<'a> {
 }
 
 /// Group, version and kind.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, serde::Deserialize)]
 #[serde(default)]
 #[allow(missing_docs, reason = "named as in Kubernetes")]
 pub struct Kind<'a> {
@@ -67,15 +69,57 @@ pub struct Kind<'a> {
 }
 
 /// The authenticated user.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, serde::Deserialize)]
 #[serde(default)]
 pub struct UserInfo<'a> {
     /// Such as `system:serviceaccount:gitlab:gitlab-runner`.
     #[serde(borrow)]
     pub username: Option<Text<'a>>,
     /// The groups the user is in.
-    #[serde(borrow, deserialize_with = "texts")]
-    pub groups: Option<Vec<Text<'a>>>,
+    #[serde(borrow)]
+    pub groups: Groups<'a>,
+}
+
+/// How many of a user's groups are kept.
+const GROUPS: usize = 16;
+
+/// The groups of a user. A stranger can name millions of them in a review, of which
+/// the record shows the first and counts the others.
+#[derive(Debug, Clone, Default)]
+pub struct Groups<'a> {
+    /// The first 16.
+    pub first: Vec<Text<'a>>,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Groups<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct GroupsVisitor;
+        impl<'de> Visitor<'de> for GroupsVisitor {
+            type Value = Groups<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of strings")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Groups<'de>, A::Error> {
+                let mut groups = Groups::default();
+                while let Some(group) = list.next_element::<Text<'de>>()? {
+                    groups.count += 1;
+                    if groups.first.len() < GROUPS {
+                        groups.first.push(group);
+                    }
+                }
+                Ok(groups)
+            }
+            fn visit_unit<E>(self) -> Result<Groups<'de>, E> {
+                Ok(Groups::default())
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Groups<'de>, E> {
+                Err(wrong_type(text, &self))
+            }
+        }
+        deserializer.deserialize_any(GroupsVisitor)
+    }
 }
 
 /// Why bytes are no review podseal can answer.
@@ -117,7 +161,7 @@ pub fn is_namespace(name: &str) -> bool {
         && !name.ends_with('-')
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase", bound = "R: Deserialize<'de>")]
 struct Envelope<'a, R> {
     #[serde(borrow, default)]
@@ -129,7 +173,7 @@ struct Envelope<'a, R> {
 }
 
 /// A request without its pods.
-#[derive(Default, Deserialize)]
+#[derive(Default, serde::Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Head<'a> {
     #[serde(borrow)]
