@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
+use tokio_util::sync::CancellationToken;
 
 use self::listen::{address, listen};
 use self::signals::Signals;
@@ -147,7 +148,10 @@ async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
     let (rules, read) = args.rules.rules(own)?;
     let serving = Serving::default();
     let mut metrics = Metrics::new(&rules.profiles(), serving.expiry());
-    args.tls.start(&serving, &metrics.certificates).await?;
+    let stop_writing = CancellationToken::new();
+    args.tls
+        .start(&serving, &metrics.certificates, stop_writing.clone())
+        .await?;
     let namespaces = match &args.namespaces {
         Some(path) => Namespaces::File(Arc::new(read_namespaces(path, rules.defaults())?)),
         None => {
@@ -212,6 +216,8 @@ async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
     let signalled = async {
         signals.next().await;
         readiness.stopping();
+        // What it remembers of the Secret must not overrule a new installation's.
+        stop_writing.cancel();
         let drain = format!("{:?}", args.limits.drain());
         tracing::info!(
             drain,

@@ -83,6 +83,7 @@ impl TlsArgs {
         self,
         serving: &Serving,
         figures: &CertificateMetrics,
+        stop: CancellationToken,
     ) -> anyhow::Result<()> {
         let pair = self
             .tls_mode
@@ -102,15 +103,16 @@ impl TlsArgs {
             let settings = self.self_managed.settings(client.default_namespace());
             settings.check().context("--service-name and --namespace")?;
             let status = Arc::new(Status::counted(figures.clone()));
-            tokio::spawn(keep_for_ever(client, settings, serving.clone(), status));
+            tokio::spawn(keep_until(stop, client, settings, serving.clone(), status));
         }
         Ok(())
     }
 }
 
-/// Keeps the certificates, and goes on after a panic: they would otherwise run
-/// out in silence, weeks later.
-async fn keep_for_ever(
+/// Keeps the certificates until `stop` is cancelled, and goes on after a panic:
+/// they would otherwise run out in silence, weeks later.
+async fn keep_until(
+    stop: CancellationToken,
     client: kube::Client,
     settings: Settings,
     serving: Serving,
@@ -119,8 +121,10 @@ async fn keep_for_ever(
     loop {
         let (client, settings) = (client.clone(), settings.clone());
         let (serving, status) = (serving.clone(), Arc::clone(&status));
-        let never = CancellationToken::new();
-        let kept = tokio::spawn(keep(client, settings, serving, status, never)).await;
+        let kept = tokio::spawn(keep(client, settings, serving, status, stop.clone())).await;
+        if stop.is_cancelled() {
+            return;
+        }
         tracing::error!(
             ?kept,
             "the upkeep of the certificates ended; beginning anew"

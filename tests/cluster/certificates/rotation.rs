@@ -66,7 +66,12 @@ fn a_new_authority_is_trusted_for_the_waiting_time_before_it_is_used_and_the_old
 /// A replica as a process. The API server reaches it as in production, by a
 /// Service; since there is no kube-proxy, that one leads to this machine.
 fn program(site: &Site) -> Podseal {
+    program_with(site, &[])
+}
+
+fn program_with(site: &Site, arguments: &[&str]) -> Podseal {
     Podseal::start(|command: &mut Command| {
+        command.args(arguments);
         command.env("KUBECONFIG", PLANE.kubeconfig(PODSEAL));
         command.args(["--tls-mode", "self-managed", "--ca-overlap", "3s"]);
         command.args(["--namespace", &site.namespace]);
@@ -169,6 +174,24 @@ fn pods_are_created_without_a_single_failure_while_two_replicas_change_their_aut
         );
         assert!(!podseal.lines().join("\n").contains("PRIVATE KEY"));
     }
+}
+
+#[test]
+fn a_replica_that_drains_does_not_overrule_a_new_installation() {
+    let site = Site::new("drains");
+    site.install();
+    let old = program_with(&site, &["--drain", "60s"]);
+    site.await_trusted(1);
+    let authority = site.bundle();
+    old.process.signal("TERM");
+    old.await_event(|event| !event["drain"].is_null());
+    site.delete_secret();
+    let new = site.replica();
+    new.await_leaf();
+    site.await_rounds(&new);
+    let bundle = site.bundle();
+    assert!(bundle.len() == 1 && bundle != authority, "{bundle:?}");
+    assert_eq!(site.handshake(&new), Ok(()));
 }
 
 #[test]
