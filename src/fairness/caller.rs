@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::sync::Semaphore;
+
 use super::budget::{Budget, Reservation};
 use super::peer::Peer;
 
@@ -21,6 +23,16 @@ pub struct Caller {
     pub reviews: CallerShare,
     /// Bytes that its reviews take.
     pub memory: Arc<AtomicUsize>,
+    /// Its places in the line for [`large_review_slots`]. Its other large reviews
+    /// wait behind these, and not before those of other callers.
+    pub large_reviews: Arc<Semaphore>,
+}
+
+/// How many large reviews are worked on at once: half of the processors, so that
+/// the other half is left for everything else.
+pub fn large_review_slots() -> usize {
+    let processors = std::thread::available_parallelism();
+    processors.map_or(1, |count| count.get().div_ceil(2))
 }
 
 impl Caller {
@@ -31,6 +43,7 @@ impl Caller {
             requests: CallerShare::default(),
             reviews: CallerShare::default(),
             memory: Arc::default(),
+            large_reviews: Arc::new(Semaphore::new(large_review_slots())),
         }
     }
 }

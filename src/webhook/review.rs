@@ -26,7 +26,7 @@ use super::json_response::{charged_json_response, json_response};
 use super::limits::ReviewLimits;
 use super::load_shedding::LoadShedding;
 use crate::fairness::budget::{Budget, Reservation, max_single_reservation};
-use crate::fairness::caller::Caller;
+use crate::fairness::caller::{Caller, large_review_slots};
 use crate::live_config::current::LiveConfig;
 use crate::live_config::digest::RulesDigest;
 use crate::logging::throttle::LogThrottle;
@@ -51,13 +51,6 @@ const LARGE_REVIEW: usize = 128 * 1024;
 /// What looking at a large review takes, by the length of its body: the parser's
 /// own buffer.
 const PARSER_FACTOR: usize = 4;
-
-/// How many large reviews are worked on at once: half of the processors, so that
-/// the other half is left for everything else.
-fn large_review_slots() -> usize {
-    let processors = std::thread::available_parallelism();
-    processors.map_or(1, |count| count.get().div_ceil(2))
-}
 
 /// What answering a review takes.
 pub struct ReviewHandler {
@@ -141,7 +134,7 @@ pub(super) async fn answer(
 
 /// Answers a large review without taking a worker of the runtime for it: probes
 /// and other reviews are answered meanwhile. Few large ones are worked on at
-/// once, and the others wait their turn; none holds it while it waits for its
+/// once, and the others wait for a slot; none has one while it waits for its
 /// namespace.
 async fn answer_large(
     this: &Arc<ReviewHandler>,
@@ -166,7 +159,7 @@ async fn answer_large(
             .shed(Shed::Concurrency, body::uid(&body.bytes)));
     };
     let start = Instant::now();
-    let large_review_slot = this.large_review_slot(&body, deadline).await?;
+    let slot = this.large_review_slot(caller, &body, deadline).await?;
     this.reserve_memory(&mut body, least)?;
     // It goes on without its connection, and counts for the caller until its end.
     let held_by = Arc::clone(caller);
@@ -176,17 +169,23 @@ async fn answer_large(
         let namespace = Request::without_pods(&body.bytes)
             .map(|request| request.namespace.as_deref().map(str::to_owned))
             .map_err(|error| bounded(&error.to_string()).into_owned());
-        // Before the slot: who gets it next needs memory at once.
         body.memory.shrink_to(body.bytes.capacity());
-        drop(large_review_slot);
-        (body, size, namespace)
+        (body, size, namespace, slot)
     });
-    let (mut body, size, name) = looked.await.expect("counting does not panic");
+    let (mut body, size, name, slot) = looked.await.expect("counting does not panic");
     let name = name.map_err(|error| this.bad_requests.no_review(&error))?;
     let name = this.named(name)?;
     this.check_size(&body, size)?;
-    let namespace = this.namespace(&name, caller, deadline).await;
-    let large_review_slot = this.large_review_slot(&body, deadline).await?;
+    let mut namespace = pin!(this.namespace(&name, caller, deadline));
+    let (namespace, slot) = match poll!(&mut namespace) {
+        Poll::Ready(namespace) => (namespace, slot),
+        Poll::Pending => {
+            drop(slot);
+            let namespace = namespace.await;
+            let slot = this.large_review_slot(caller, &body, deadline).await?;
+            (namespace, slot)
+        }
+    };
     this.reserve_memory(&mut body, size)?;
     let this = Arc::clone(this);
     let held_by = Arc::clone(caller);
@@ -198,10 +197,17 @@ async fn answer_large(
             request.and_then(|request| this.decide(webhook, request, &namespace, start, memory));
         drop(bytes);
         let answered = decided.map(|(answer, memory)| charged_json_response(answer, memory));
-        drop(large_review_slot);
+        // After the memory: the review that gets the slot needs it at once.
+        drop(slot);
         answered
     });
     decided.await.expect("a decision does not panic")
+}
+
+/// One of the few places for large reviews that are worked on.
+struct LargeReviewSlot {
+    _of_caller: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
 }
 
 impl ReviewHandler {
@@ -264,19 +270,27 @@ impl ReviewHandler {
         Ok(())
     }
 
-    /// One of the few places for large reviews, once there is one.
+    /// A slot for a large review, once there is one. A caller with many stands in
+    /// line with as many as there are slots, so that they delay no other caller's.
     async fn large_review_slot(
         &self,
+        caller: &Caller,
         body: &BufferedBody,
         deadline: Instant,
-    ) -> Result<OwnedSemaphorePermit, Response> {
-        let large_review_slot = Arc::clone(&self.large_review_slots).acquire_owned();
-        match tokio::time::timeout_at(deadline.into(), large_review_slot).await {
-            Ok(large_review_slot) => Ok(large_review_slot.expect("it is never closed")),
-            Err(_) => Err(self
-                .load_shedding
-                .shed(Shed::Concurrency, body::uid(&body.bytes))),
-        }
+    ) -> Result<LargeReviewSlot, Response> {
+        let in_line = async {
+            let of_caller = Arc::clone(&caller.large_reviews).acquire_owned().await;
+            let of_all = Arc::clone(&self.large_review_slots).acquire_owned().await;
+            LargeReviewSlot {
+                _of_caller: of_caller.expect("it is never closed"),
+                _of_all: of_all.expect("it is never closed"),
+            }
+        };
+        let slot = tokio::time::timeout_at(deadline.into(), in_line).await;
+        slot.map_err(|_| {
+            self.load_shedding
+                .shed(Shed::Concurrency, body::uid(&body.bytes))
+        })
     }
 
     fn read<'b>(&self, bytes: &'b [u8], size: Size) -> Result<Request<'b>, Response> {

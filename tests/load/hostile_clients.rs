@@ -1,6 +1,7 @@
 //! Floods and worse, over real sockets: podseal lives, its memory stays flat,
 //! and others are answered.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -367,6 +368,49 @@ fn costly_reviews_take_bounded_memory_leave_records_and_hold_up_no_others() {
     let peak = podseal.process.peak_resident_bytes();
     println!("at most {} MiB were resident", peak >> 20);
     assert!(peak < 128 << 20, "{peak} bytes");
+}
+
+#[test]
+fn the_large_review_of_one_address_does_not_wait_for_all_of_another() {
+    const OF_ATTACKER: usize = 100;
+    let _machine = crate::shared();
+    let podseal = podseal();
+    let (_, review) = costly_reviews().swap_remove(1);
+    let client = |address: [u8; 4]| {
+        let source = IpAddr::from(address);
+        let client = podseal.client().http1_only().local_address(source);
+        client.build().expect("a client")
+    };
+    let url = format!("{}/validate?timeout=30s", podseal.url);
+    let ask = async |client: &reqwest::Client, body: &str| {
+        let answer = client.post(&url).body(body.to_owned()).send().await;
+        answer.expect("an answer").status()
+    };
+    let (attacker, other) = (client([127, 0, 0, 2]), client([127, 0, 0, 1]));
+    let answered = AtomicUsize::new(0);
+    let meanwhile = block_on(async {
+        let attack = join_all((0..OF_ATTACKER).map(async |_| {
+            assert_eq!(ask(&attacker, &review).await, 200);
+            answered.fetch_add(1, Ordering::SeqCst);
+        }));
+        let other = async {
+            // It has its connection already, as an API server has.
+            assert_eq!(ask(&other, "").await, 400);
+            while answered.load(Ordering::SeqCst) < 20 {
+                tokio::task::yield_now().await;
+            }
+            let before = answered.load(Ordering::SeqCst);
+            assert_eq!(ask(&other, &review).await, 200);
+            answered.load(Ordering::SeqCst) - before
+        };
+        tokio::join!(attack, other).1
+    });
+    println!("{meanwhile} of them were answered first");
+    // In one line it would wait for nearly all that came before it.
+    assert!(
+        meanwhile < OF_ATTACKER / 3,
+        "{meanwhile} were answered first"
+    );
 }
 
 /// A job whose correction has a long name of a capability. It is as long as a body may
