@@ -127,6 +127,17 @@ impl ProfileFolder {
     }
 }
 
+/// Logs what there is to say of profiles that are used all the same.
+pub fn log_warnings(remarks: Vec<Remark>) {
+    for remark in remarks {
+        let warning = remark.to_string();
+        match remark.severity {
+            Severity::Deprecation => tracing::warn!(warning, "a profile has a deprecated field"),
+            _ => tracing::warn!(warning, "a profile will likely not work"),
+        }
+    }
+}
+
 /// What is wrong with a file as a whole.
 fn whole(file: String, told: String) -> Remark {
     Remark {

@@ -178,7 +178,7 @@ value, and who says it
   mode           enforce           podseal's default, without podseal.io/mode
   runner         gitlab            annotation podseal.io/runner
   run-as-user    3000              annotation podseal.io/run-as-user
-                                   over 1000: containers.helper.default of
+                                   over 1000: containers.helper.ifUnset of
                                    rootless
                                    over 2000: containers.build.set of ours:9
   home           /my_custom_dir    podseal's default, without podseal.io/home
@@ -205,7 +205,7 @@ container build, by containers.build
 
 container helper, by containers.helper
   privileged                 false             set of rootless
-  runAsUser                  3000              default of rootless
+  runAsUser                  3000              ifUnset of rootless
                                                changed by podseal.io/run-as-user
   env HOME                   /my_custom_dir    home of rootless
   volumeMounts podseal-home  + /my_custom_dir  home of rootless

@@ -152,6 +152,22 @@ fn profiles_are_taken_up_as_their_volume_changes_and_no_review_is_dropped() {
 }
 
 #[test]
+fn the_old_name_of_if_unset_is_read_and_logged_as_deprecated_when_profiles_are_reloaded() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    swap(folder.path(), "1", &profile(1001));
+    let serving = Serving::start(folder.path(), &[]);
+    let old = "pod:\n  default: {hostUsers: true}\n";
+    swap(folder.path(), "2", &format!("{}{old}", profile(1002)));
+    serving.await_uid(1002);
+    let told = serving
+        .podseal
+        .await_event(|event| event["message"] == "a profile has a deprecated field");
+    let warning = told["warning"].as_str().expect("a warning");
+    let expected = "pod.default: is deprecated; its name is ifUnset now";
+    assert!(warning.contains(expected), "{warning}");
+}
+
+#[test]
 fn a_broken_file_keeps_the_last_good_set_and_is_told_with_its_place() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     swap(folder.path(), "1", &profile(1001));

@@ -117,6 +117,14 @@ new replicas would never start. What profiles of one's own take is podseal's to 
 {{- with $profile.Error }}
 {{- fail (printf "profiles.files.%s: its text is no profile: %s" $name (toString .)) }}
 {{- end }}
+{{- /* The old name of ifUnset, where podseal would refuse both. */}}
+{{- $containers := $profile.containers }}
+{{- range $role, $rules := merge (dict "pod" $profile.pod) (kindIs "map" $containers | ternary $containers dict) }}
+{{- if and (kindIs "map" $rules) (hasKey $rules "default") (hasKey $rules "ifUnset") }}
+{{- $at := eq $role "pod" | ternary $role (printf "containers.%s" $role) }}
+{{- fail (printf "profiles.files.%s: %s: both ifUnset and default, its old name; give ifUnset only" $name $at) }}
+{{- end }}
+{{- end }}
 {{- $called := $profile.name }}
 {{- if or (kindIs "invalid" $called) (eq (toString $called) "") }}
 {{- fail (printf "profiles.files.%s: the profile in it has no name; give it name: %s" $name $name) }}

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 
 use crate::live_config::current::LiveConfig;
 use crate::live_config::digest::RulesDigest;
-use crate::live_config::profile_folder::ProfileFolder;
+use crate::live_config::profile_folder::{ProfileFolder, log_warnings};
 use admission::lint::files::ProfileFile;
 use admission::namespace::rules::Defaults;
 use admission::profile::Profiles;
@@ -97,9 +97,7 @@ pub(in crate::cli) fn profiles_of(path: &Path) -> anyhow::Result<(Profiles, Load
         Ok((files, profiles, remarks))
     });
     let (files, profiles, remarks) = read.map_err(|error| anyhow!("--profiles: {error}"))?;
-    for remark in remarks {
-        tracing::warn!(warning = %remark, "a profile will likely not work");
-    }
+    log_warnings(remarks);
     if files.is_empty() {
         let path = path.display();
         tracing::warn!(%path, "there is no profile in --profiles yet");

@@ -106,6 +106,16 @@ fn the_notes_warn_of_what_the_values_risk_and_of_nothing_else() {
             "until there is a ConfigMap theirs",
             true,
         ),
+        (
+            &["profiles.files.ours=name: ours\npod:\n  default: {hostUsers: false}\n"],
+            "NOTE     profiles.files.ours: default is deprecated; its name is ifUnset now: pod.\n",
+            true,
+        ),
+        (
+            &["profiles.files.ours=name: ours\npod:\n  ifUnset: {hostUsers: false}\n"],
+            "deprecated",
+            false,
+        ),
         (rule, "rules is for (1 in defaults) count as labelled", true),
         (
             rule,

@@ -248,6 +248,15 @@ fn rules_and_profiles_that_could_not_be_served_are_refused_by_a_sentence() {
             "profiles.files.theirs: the profile in it has the name ours; give both the same",
         ),
         (
+            json!({"profiles": {"files": {"ours": "name: ours\npod: {default: {}, ifUnset: {}}\n"}}}),
+            "profiles.files.ours: pod: both ifUnset and default, its old name; give ifUnset only",
+        ),
+        (
+            json!({"profiles": {"files": {
+                "ours": "name: ours\ncontainers: {init: {default: {}, ifUnset: {}}}\n"}}}),
+            "profiles.files.ours: containers.init: both ifUnset and default, its old name",
+        ),
+        (
             json!({"profiles": {"files": {"rootless": "name: rootless"}}}),
             "profiles.files.rootless: a built-in profile is called so; give it another name",
         ),
