@@ -33,7 +33,7 @@ pub enum ProfileFolderError {
     /// Some of the files are no profiles.
     #[error("{}", lines(.0))]
     Wrong(Vec<Remark>),
-    /// A default rule asks for a profile that they have not.
+    /// A namespace rule asks for a profile that they have not.
     #[error("{0}")]
     Missing(String),
 }

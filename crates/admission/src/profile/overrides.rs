@@ -30,7 +30,7 @@ pub const HOME: &str = "podseal.io/home";
 pub const FUSE_RESOURCE: &str = "podseal.io/fuse-resource";
 
 impl Setting {
-    /// What it is called in a profile and in a default rule.
+    /// What it is called in a profile and in a namespace rule.
     pub fn name(self) -> &'static str {
         match self {
             Setting::RunAsUser => "run-as-user",
@@ -58,7 +58,7 @@ pub struct Adjusted<'a> {
     pub(crate) home: Option<&'a str>,
     /// The limit's name in the profile, and the one that holds.
     pub(crate) fuse: Option<(&'a str, &'a str)>,
-    /// Whether a default rule names it, which the next podseal may not have.
+    /// Whether a namespace rule names it, which the next podseal may not have.
     by_rule: bool,
 }
 
@@ -164,7 +164,7 @@ impl<'a> Adjusted<'a> {
         Ok(())
     }
 
-    /// The same, by the word of a default rule where `by_rule`.
+    /// The same, by the word of a namespace rule where `by_rule`.
     pub(crate) fn by_rule(self, by_rule: bool) -> Adjusted<'a> {
         Adjusted { by_rule, ..self }
     }
