@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::current::LiveConfig;
 use super::folder_watch::{FolderWatch, settled};
-use super::profile_folder::{ProfileFolder, ProfileFolderError};
+use super::profile_folder::{ProfileFolder, ProfileFolderError, log_warnings};
 use crate::metrics::profiles::ProfileMetrics;
 use admission::lint::files::ProfileFile;
 
@@ -90,10 +90,7 @@ impl ProfileReload {
         });
         match read {
             Ok((files, profiles, remarks)) => {
-                for warning in remarks {
-                    let warning = warning.to_string();
-                    tracing::warn!(warning, "a profile will likely not work");
-                }
+                log_warnings(remarks);
                 let names = profiles.names();
                 tracing::info!(profiles = names, "deciding by renewed profiles");
                 self.used = files;

@@ -364,7 +364,7 @@ impl ReviewHandler {
                 asked,
                 held,
                 suppressed,
-                "turned a review away that is for other default rules"
+                "turned a review away that is for other namespace rules"
             );
         }
         let mut answer = json_response(response::other_rules(&uid, &asked, held.as_deref()));

@@ -225,17 +225,17 @@ fn where_a_default_rule_holds_messages_name_it_and_no_label() {
     std::fs::write(rules.path(), text).expect("the rules");
     let path = rules.path().display().to_string();
     let of = |args: &[&str], pod: &str| {
-        let args = [&["--defaults", &path, "-n"], args].concat();
+        let args = [&["--namespace-rules", &path, "-n"], args].concat();
         review(&args, &cases::fixture(pod)).1
     };
     let message = of(&["others"], "default-with-service")["message"].clone();
     assert_eq!(
         message,
-        "the namespace has no label podseal.io/profile, and no default rule is for it"
+        "the namespace has no label podseal.io/profile, and no namespace rule is for it"
     );
     let line = of(&["named-1", "--as", "mallory"], "default-with-service");
     let told =
-        "the pod has a job's labels, but its creator is not the runner of default rule named";
+        "the pod has a job's labels, but its creator is not the runner of namespace rule named";
     assert!(
         line["message"]
             .as_str()
@@ -246,8 +246,42 @@ fn where_a_default_rule_holds_messages_name_it_and_no_label() {
     assert_eq!(
         line["warnings"][0],
         "the profile grants more than the baseline to whoever puts a job's labels on a pod: the \
-         default rule trusting names no runner"
+         namespace rule trusting names no runner"
     );
+}
+
+#[test]
+fn the_old_flag_for_namespace_rules_warns_and_both_flags_are_an_error() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let rules = "rules: [{name: a, namespaces: {prefix: ci-job-}, profile: rootless}]";
+    std::fs::write(file.path(), rules).expect("the file can be written");
+    let review = |flags: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
+        command.args(["review", "-n", "ci-job-1"]);
+        for flag in flags {
+            command.arg(flag).arg(file.path());
+        }
+        command.arg("tests/fixtures/pods/default-with-service.json");
+        support::run(command, "")
+    };
+    let (new, old) = (review(&["--namespace-rules"]), review(&["--defaults"]));
+    assert_eq!((new.status.code(), old.status.code()), (Some(0), Some(0)));
+    assert_eq!(text(&new.stdout), text(&old.stdout));
+    assert_eq!(text(&new.stderr), "");
+    let warning = "--defaults is deprecated; its name is --namespace-rules now";
+    assert!(text(&old.stderr).contains(warning), "{old:?}");
+    let both = review(&["--namespace-rules", "--defaults"]);
+    assert_eq!(both.status.code(), Some(2));
+    let told = text(&both.stderr);
+    for name in ["--namespace-rules", "--defaults"] {
+        assert!(told.contains(name), "{told}");
+    }
+    let help = Command::new(env!("CARGO_BIN_EXE_podseal"))
+        .args(["serve", "--help"])
+        .output()
+        .expect("it runs");
+    let help = text(&help.stdout);
+    assert!(help.contains("--namespace-rules") && !help.contains("--defaults"));
 }
 
 #[test]
@@ -256,7 +290,7 @@ fn the_usage_names_every_way_to_say_a_profile() {
     command.args(["review", "pod.yaml"]);
     let told = text(&support::run(command, "").stderr);
     let (_, usage) = told.split_once("Usage: ").expect("a usage");
-    for argument in ["--namespaces", "--profile", "--label", "--defaults"] {
+    for argument in ["--namespaces", "--profile", "--label", "--namespace-rules"] {
         assert!(usage.contains(argument), "{argument}: {told}");
     }
 }

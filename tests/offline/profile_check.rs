@@ -43,6 +43,30 @@ fn remarks(files: &[(&str, &str)]) -> (Option<i32>, Value) {
 }
 
 #[test]
+fn the_old_name_of_if_unset_is_a_warning_and_both_names_are_an_error() {
+    let of = |keys: &str| format!("name: x\nsummary: y\nextends: none\npod:\n{keys}");
+    let (code, told) = remarks(&[("x.yaml", &of("  default: {hostUsers: false}\n"))]);
+    assert_eq!(code, Some(0));
+    let deprecated = json!({
+        "file": "profiles/x.yaml", "line": 5, "column": 3, "severity": "warning",
+        "message": "pod.default: is deprecated; its name is ifUnset now",
+    });
+    let told = told.as_array().expect("remarks");
+    assert!(told.contains(&deprecated), "{told:#?}");
+    let (code, told) = remarks(&[("x.yaml", &of("  ifUnset: {hostUsers: false}\n"))]);
+    assert_eq!(code, Some(0));
+    assert!(!told.to_string().contains("deprecated"), "{told:#}");
+    let (code, told) = remarks(&[("x.yaml", &of("  default: {}\n  ifUnset: {}\n"))]);
+    assert_eq!(code, Some(1));
+    let message = "pod: both ifUnset and default, its old name; give ifUnset only";
+    assert_eq!(told[0]["message"], message);
+    assert_eq!(
+        (&told[0]["line"], &told[0]["column"]),
+        (&json!(5), &json!(3))
+    );
+}
+
+#[test]
 fn an_error_is_what_the_api_server_refuses_or_the_kubelet_never_starts() {
     let own_ids = "pod: {set: {hostUsers: false}}\n";
     let both = |a: &str, b: &str| format!("        {a}\n        {b}\n");

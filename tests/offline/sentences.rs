@@ -4,7 +4,7 @@
 use admission::decision::{Allowed, Answer, Decision, Outcome};
 use admission::mutate::mutate;
 use admission::namespace::policy::Settings;
-use admission::namespace::rules::Defaults;
+use admission::namespace::rules::NamespaceRules;
 use admission::namespace::{LEVEL, MODE, Namespace, PROFILE};
 use admission::request::Request;
 use admission::standards::Family;
@@ -61,7 +61,7 @@ rules:
 
 /// What is said of a job in a namespace of this name, which has no label.
 fn said_by_rule(name: &str, annotations: &[(&str, &str)], pod: &Value) -> String {
-    let defaults = Defaults::from_yaml(RULES, None).expect("rules");
+    let defaults = NamespaceRules::from_yaml(RULES, None).expect("rules");
     let settings = Settings {
         defaults: &defaults,
         require_runner: true,
@@ -96,7 +96,7 @@ fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
             "unknown-1",
             &[][..],
             &job,
-            "namespace \"unknown-1\" has by the default rule unknown the profile \"gone\", and \
+            "namespace \"unknown-1\" has by the namespace rule unknown the profile \"gone\", and \
              podseal knows no profile of that name; to mend it, ask a cluster administrator to \
              correct that rule, or set the namespace's label podseal.io/profile, to one of none, \
              userns, rootless, root-fuse, openshift, privileged",
@@ -105,7 +105,7 @@ fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
             "unnamed-1",
             &[],
             &job,
-            "namespace \"unnamed-1\" has by the default rule unnamed the profile \"privileged\", \
+            "namespace \"unnamed-1\" has by the namespace rule unnamed the profile \"privileged\", \
              which grants more than the baseline, and does not say who creates its job pods; to \
              mend it, ask a cluster administrator to set runner in that rule, such as \
              system:serviceaccount:gitlab:gitlab-runner",
@@ -114,7 +114,7 @@ fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
             "wrong-1",
             &[],
             &job,
-            "namespace \"wrong-1\" has by the default rule wrong the profile \"rootless\", and that \
+            "namespace \"wrong-1\" has by the namespace rule wrong the profile \"rootless\", and that \
              rule's settings.run-as-user cannot change it: \"0\" is no user from 1 to 65535; \
              to mend it, ask a cluster administrator to correct or remove that",
         ),
@@ -122,7 +122,7 @@ fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
             "wrong-1",
             &[("podseal.io/run-as-user", "x")],
             &job,
-            "namespace \"wrong-1\" has by the default rule wrong the profile \"rootless\", and the \
+            "namespace \"wrong-1\" has by the namespace rule wrong the profile \"rootless\", and the \
              annotation podseal.io/run-as-user cannot change it: \"x\" is no user from 1 to 65535; \
              to mend it, ask a cluster administrator to correct or remove that",
         ),
@@ -133,7 +133,8 @@ fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
         );
     }
     let undone = said_by_rule("strict-1", &[], &job);
-    let by = "namespace \"strict-1\" has by the default rule strict the profile \"rootless\", and";
+    let by =
+        "namespace \"strict-1\" has by the namespace rule strict the profile \"rootless\", and";
     assert!(
         undone.starts_with("the pod lacks") && undone.contains(by),
         "{undone}"
@@ -144,11 +145,11 @@ fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
         &json!({"metadata": {"name": "x"},
         "spec": {"hostPID": true, "containers": [{"name": "app"}]}}),
     );
-    let by = "holds every pod to restricted (default rule strict; profile \"rootless\" by the \
-              default rule strict)";
+    let by = "holds every pod to restricted (namespace rule strict; profile \"rootless\" by the \
+              namespace rule strict)";
     assert!(strict.contains(by), "{strict}");
     let passed_over = said_by_rule("others-1", &[], &job);
-    let whom = "is not among the users whom the default rule others names as runner";
+    let whom = "is not among the users whom the namespace rule others names as runner";
     assert!(passed_over.ends_with(whom), "{passed_over}");
 }
 

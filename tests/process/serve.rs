@@ -93,7 +93,7 @@ fn namespaces_and_rules_that_grant_and_name_no_runner_are_listed_at_the_start() 
             "anyone who can create pods there gets",
         ),
     ] {
-        let args = [&["--defaults", &rules][..], more].concat();
+        let args = [&["--namespace-rules", &rules][..], more].concat();
         let podseal = Podseal::with_namespaces(&namespaces, &args);
         let line = podseal.await_event(|event| event.get("namespace_count").is_some());
         let first: Vec<_> = (0..10)

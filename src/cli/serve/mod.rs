@@ -37,13 +37,13 @@ use crate::namespaces::source::Namespaces;
 use crate::server::Server;
 use crate::webhook::review::ReviewHandler;
 use crate::webhook::routes::router;
-use admission::namespace::rules::Defaults;
+use admission::namespace::rules::NamespaceRules;
 use admission::namespace::unnamed_runners::UnnamedRunners;
 
 pub(super) const LONG_ABOUT: &str = "\
 Serves the admission webhooks over TLS: POST /mutate and POST /validate, \
 admission.k8s.io/v1; and \
-for entries of default rules /mutate/rules-DIGEST and /validate/rules-DIGEST, see \
+for entries of namespace rules /mutate/rules-DIGEST and /validate/rules-DIGEST, see \
 `podseal rules --help`.
 
 The labels of namespaces come from the cluster that the pod's service account, or \
@@ -170,7 +170,7 @@ async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
         "serving"
     );
     if let Some(digest) = rules.digest() {
-        tracing::info!(rules = %digest, "holding default rules");
+        tracing::info!(rules = %digest, "holding namespace rules");
     }
     if let Some(read) = read {
         let (rules, figures) = (rules.clone(), metrics.profiles.clone());
@@ -251,14 +251,14 @@ async fn warn_of_unnamed_runners(namespaces: Namespaces, rules: LiveConfig) {
         default_rules = %found.rules,
         default_rule_count = found.rules.count(),
         require_runner = settings.require_runner,
-        "the profile of these namespaces and default rules grants more than the baseline, and no \
+        "the profile of these namespaces and namespace rules grants more than the baseline, and no \
          runner is named: {consequence}; to fix this, set the annotation podseal.io/runner on each \
          namespace and runner in each rule, such as system:serviceaccount:gitlab:gitlab-runner"
     );
 }
 
 async fn namespaces_from_cluster(
-    defaults: &Defaults,
+    defaults: &NamespaceRules,
     most_waiting: usize,
     metrics: &Metrics,
 ) -> anyhow::Result<Namespaces> {

@@ -1,4 +1,4 @@
-//! Namespaces that carry no label of podseal's, and the default rules for them.
+//! Namespaces that carry no label of podseal's, and the namespace rules for them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -124,7 +124,7 @@ fn the_first_rule_that_matches_says_profile_level_runner_and_settings() {
         .request(ADMIN, Method::POST, &path, Some(&other));
     let message = answer["message"].as_str().unwrap_or_default();
     assert_eq!(code, 403, "{message}");
-    let by = "holds every pod to restricted (default rule jobs; profile \"rootless-apparmor\" ";
+    let by = "holds every pod to restricted (namespace rule jobs; profile \"rootless-apparmor\" ";
     assert!(message.contains(by), "{message}");
 }
 
@@ -198,7 +198,7 @@ fn a_profiles_label_wins_entirely_and_without_it_a_namespace_can_only_be_stricte
     assert_eq!(record["mode"], "enforce", "{record:#}");
     let warnings = record["warnings"].to_string();
     assert!(
-        warnings.contains("is milder than the default rule jobs, so the rule holds"),
+        warnings.contains("is milder than the namespace rule jobs, so the rule holds"),
         "{warnings}"
     );
     // Where the rule only watches, a namespace may ask for more.
@@ -213,7 +213,7 @@ fn a_wrong_setting_of_a_rules_namespace_is_a_denial_that_names_rule_and_annotati
     CLUSTER.namespace(&name, &json!({}), &json!({"podseal.io/run-as-user": "0"}));
     let told = denied(&name, &job("legacy-exec", "x"));
     let expected = format!(
-        "namespace \"{name}\" has by the default rule jobs the profile \"rootless-apparmor\", \
+        "namespace \"{name}\" has by the namespace rule jobs the profile \"rootless-apparmor\", \
          and the annotation podseal.io/run-as-user cannot change it: \"0\" is no user from 1 to \
          65535; to mend it, ask a cluster administrator to correct or remove that"
     );

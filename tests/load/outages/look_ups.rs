@@ -64,7 +64,7 @@ impl Slow {
         std::fs::write(&rules, RULES).expect("a file of rules");
         let podseal = Podseal::start(|command| {
             command.env("KUBECONFIG", &kubeconfig);
-            command.arg("--defaults").arg(&rules);
+            command.arg("--namespace-rules").arg(&rules);
         });
         await_condition("it lists", || lists(&podseal) == 1, String::new);
         podseal

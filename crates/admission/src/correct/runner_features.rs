@@ -255,7 +255,7 @@ mod tests {
                                  {{"name": "helper", "securityContext": {{"runAsUser": 5}}}}]}}}}"#
             )
         };
-        let rules = "containers: {helper: {default: {securityContext: {runAsUser: 5}}}}";
+        let rules = "containers: {helper: {ifUnset: {securityContext: {runAsUser: 5}}}}";
         assert_eq!(told(&pod("{}", "{}"), rules), [UMASK]);
         assert_eq!(told(&pod("{}", r#"{"runAsGroup": 5}"#), rules), [UMASK]);
         for of_pod in [

@@ -265,12 +265,12 @@ impl Rejection<'_, '_> {
     fn held(&self) -> String {
         let by = match self.policy.source_of_label(Label::Level) {
             Source::Label => format!("label {LEVEL}"),
-            Source::Rule(rule) => format!("default rule {}", word(rule)),
+            Source::Rule(rule) => format!("namespace rule {}", word(rule)),
             _ => format!("default of label {LEVEL}"),
         };
         let profile = match self.policy.source_of_label(Label::Profile) {
             Source::Rule(rule) => format!(
-                "profile {} by the default rule {}",
+                "profile {} by the namespace rule {}",
                 quoted(self.policy.name),
                 word(rule)
             ),

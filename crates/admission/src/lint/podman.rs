@@ -52,13 +52,13 @@ impl<'p> Made<'p> {
     }
 
     fn has_home(&self) -> bool {
-        let fields = [&self.rules.set, &self.rules.default];
+        let fields = [&self.rules.set, &self.rules.if_unset];
         self.rules.home || fields.iter().any(|fields| fields.env.contains_key("HOME"))
     }
 
     /// Whether it asks for a device that may be /dev/fuse.
     fn has_fuse(&self) -> bool {
-        let fields = [&self.rules.set, &self.rules.default];
+        let fields = [&self.rules.set, &self.rules.if_unset];
         let mut limits = fields.iter().flat_map(|fields| &fields.resources.limits);
         limits.any(|(name, amount)| name.contains("fuse") && amount != "0")
     }
@@ -150,7 +150,7 @@ impl Findings {
     }
 
     fn device(&mut self, profile: &Profile, build: &Made<'_>) {
-        let fields = [&build.rules.set, &build.rules.default];
+        let fields = [&build.rules.set, &build.rules.if_unset];
         let limits = fields
             .into_iter()
             .flat_map(|fields| fields.resources.limits.keys());
@@ -164,7 +164,7 @@ impl Findings {
                 ),
             );
         }
-        let pod = [&profile.pod.set, &profile.pod.default];
+        let pod = [&profile.pod.set, &profile.pod.if_unset];
         let has_device = build.has_fuse()
             || pod
                 .iter()
@@ -249,7 +249,7 @@ mod tests {
                 "root without a device",
             ),
             (
-                "containers: {helper: {default: {securityContext: {runAsUser: 1000}}}}".to_owned(),
+                "containers: {helper: {ifUnset: {securityContext: {runAsUser: 1000}}}}".to_owned(),
                 "containers.helper: a user without an entry",
             ),
             (
@@ -282,9 +282,9 @@ mod tests {
             build("{home: true, set: {securityContext: {runAsUser: 1000, privileged: true}}, grants: {baseline: [privileged]}}"),
             build("{set: {securityContext: {runAsUser: 0, allowPrivilegeEscalation: false}, resources: {limits: {github.com/fuse: 1}}}}"),
             build("{set: {securityContext: {seccompProfile: {type: RuntimeDefault}}}, capabilities: {add: [ALL]}, grants: {baseline: [capabilities]}}"),
-            "pod: {default: {annotations: {io.kubernetes.cri-o.Devices: /dev/fuse}}}\ncontainers: {build: {set: {securityContext: {runAsUser: 0}}}}".to_owned(),
+            "pod: {ifUnset: {annotations: {io.kubernetes.cri-o.Devices: /dev/fuse}}}\ncontainers: {build: {set: {securityContext: {runAsUser: 0}}}}".to_owned(),
             "pod: {set: {hostUsers: false}}\ncontainers: {build: {set: {securityContext: {runAsUser: 0, procMount: Unmasked}}}}".to_owned(),
-            "containers: {helper: {default: {env: {HOME: /tmp}, securityContext: {runAsUser: 1000}}}}".to_owned(),
+            "containers: {helper: {ifUnset: {env: {HOME: /tmp}, securityContext: {runAsUser: 1000}}}}".to_owned(),
             "home: {medium: Memory, sizeLimit: 1Gi}".to_owned(),
         ] {
             assert_eq!(warnings(&rest), [""; 0], "{rest}");

@@ -65,8 +65,8 @@ mod tests {
                 "containers.build.set.securityContext.allowPrivilegeEscalation: false beside privileged",
             ),
             (
-                "containers: {helper: {capabilities: {add: [CAP_SYS_ADMIN]}, default: {securityContext: {allowPrivilegeEscalation: false}}}}",
-                "containers.helper.default.securityContext.allowPrivilegeEscalation: false beside the capability",
+                "containers: {helper: {capabilities: {add: [CAP_SYS_ADMIN]}, ifUnset: {securityContext: {allowPrivilegeEscalation: false}}}}",
+                "containers.helper.ifUnset.securityContext.allowPrivilegeEscalation: false beside the capability",
             ),
             (
                 "pod: {set: {securityContext: {runAsNonRoot: true}}}\ncontainers: {init: {set: {securityContext: {runAsUser: 0}}}}",
@@ -77,8 +77,8 @@ mod tests {
                 "containers.build.set.securityContext.procMount: Unmasked without",
             ),
             (
-                "pod: {default: {hostUsers: false, securityContext: {runAsGroup: 65536}}}",
-                "pod.default.securityContext.runAsGroup: a pod with hostUsers: false",
+                "pod: {ifUnset: {hostUsers: false, securityContext: {runAsGroup: 65536}}}",
+                "pod.ifUnset.securityContext.runAsGroup: a pod with hostUsers: false",
             ),
         ] {
             let yaml = format!("name: x\nsummary: y\n{rest}\n");

@@ -118,7 +118,7 @@ impl Findings {
         let rules = profile.containers.role(role);
         let path = ["containers", role.key()];
         let at = |rest: &[&'static str]| [&path[..], rest].concat();
-        for (kind, fields) in [("set", &rules.set), ("default", &rules.default)] {
+        for (kind, fields) in [("set", &rules.set), ("ifUnset", &rules.if_unset)] {
             self.fields(&at(&[kind]), fields);
         }
         for (key, names) in [
@@ -133,7 +133,7 @@ impl Findings {
             let told = format!("{} is in both add and drop", quoted(name));
             self.error(&at(&["capabilities"]), told);
         }
-        for (kind, fields) in [("set", &rules.set), ("default", &rules.default)] {
+        for (kind, fields) in [("set", &rules.set), ("ifUnset", &rules.if_unset)] {
             let Some(home) = fields.env.get("HOME") else {
                 continue;
             };
@@ -298,11 +298,11 @@ mod tests {
             "no/key/at-all",
         ] {
             let yaml = format!(
-                "name: x\nsummary: y\npod:\n  default:\n    annotations:\n      {key}: z\n"
+                "name: x\nsummary: y\npod:\n  ifUnset:\n    annotations:\n      {key}: z\n"
             );
             let error = Profile::from_yaml(&yaml).expect_err(key).to_string();
             assert!(
-                error.starts_with("line 5 column 5: pod.default.annotations: "),
+                error.starts_with("line 5 column 5: pod.ifUnset.annotations: "),
                 "{error}"
             );
             assert!(error.contains(key), "{error}");

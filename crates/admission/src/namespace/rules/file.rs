@@ -1,10 +1,10 @@
-//! Reads default rules, and refuses what could match nothing, or everything.
+//! Reads namespace rules, and refuses what could match nothing, or everything.
 
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::{Defaults, Matches, Rule};
+use super::{Matches, NamespaceRules, Rule};
 use crate::namespace::{Mode, PROFILE, is_clusters_own};
 use crate::pod::names::{is_label_value, is_qualified};
 use crate::profile::ProfileError;
@@ -19,7 +19,7 @@ struct File {
 
 /// Why the rules cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum DefaultsError {
+pub enum NamespaceRulesError {
     /// Not YAML, or not rules. The whole of it is told here, and no cause after it.
     #[error("{0}")]
     Yaml(ProfileError),
@@ -38,18 +38,21 @@ const MOST: usize = 50;
 /// How long a rule's name may be.
 const NAME: usize = 40;
 
-impl Defaults {
+impl NamespaceRules {
     /// Reads the rules, for a podseal that runs in the namespace `own`.
     ///
     /// # Errors
     /// When they are none, or one of them could match nothing, or everything.
-    pub fn from_yaml(yaml: &str, own: Option<&str>) -> Result<Defaults, DefaultsError> {
+    pub fn from_yaml(yaml: &str, own: Option<&str>) -> Result<NamespaceRules, NamespaceRulesError> {
         let File { rules } = serde_saphyr::from_str(yaml).map_err(|error| {
             let mut error = ProfileError::of_yaml(&error);
-            if error.told.contains("field `defaults`") {
-                error.told += "; in a file it is rules, and defaults is the chart's value";
+            for value in ["namespaceRules", "defaults"] {
+                if error.told.contains(&format!("field `{value}`")) {
+                    error.told +=
+                        &format!("; in a file it is rules, and {value} is the chart's value");
+                }
             }
-            DefaultsError::Yaml(error)
+            NamespaceRulesError::Yaml(error)
         })?;
         let mut names = BTreeSet::new();
         for (index, rule) in rules.iter().enumerate() {
@@ -60,11 +63,11 @@ impl Defaults {
             };
             if let Some(why) = wrong {
                 let name = rule.name.clone();
-                return Err(DefaultsError::Rule { name, why });
+                return Err(NamespaceRulesError::Rule { name, why });
             }
         }
         let own = own.map(str::to_owned);
-        Ok(Defaults { rules, own })
+        Ok(NamespaceRules { rules, own })
     }
 }
 
