@@ -196,8 +196,9 @@ fn a_namespace_changes_what_the_profile_lets_it_and_nothing_else() {
     assert_eq!(answer["allowed"], false);
     let message = answer["status"]["message"].as_str().expect("a message");
     let expected = "namespace \"wrong\" has the label podseal.io/profile: \"mine\", and the \
-                    annotation podseal.io/run-as-user cannot change it: \"0\" is no user from 1 \
-                    to 65535; to mend it, ask a cluster administrator to correct or remove that";
+                    annotation podseal.io/run-as-user cannot be applied: \"0\" is not a user ID \
+                    from 1 to 65535; to fix this, ask a cluster administrator to correct or remove \
+                    that";
     assert!(message.starts_with(expected), "{message}");
     swap(folder.path(), "2", &(profile(1001) + "settings: [home]\n"));
     let refused = || serving.mutate("changed")["allowed"] == false;
@@ -276,7 +277,7 @@ fn a_folder_that_cannot_be_used_at_the_start_ends_podseal_with_every_error() {
         "{stdout}"
     );
     assert!(
-        stdout.contains("b.yaml:1:1: name: \"rootless\" is taken by podseal itself"),
+        stdout.contains("b.yaml:1:1: name: \"rootless\" is already used by podseal itself"),
         "{stdout}"
     );
 }
@@ -290,7 +291,7 @@ fn a_rule_that_no_job_could_pass_by_ends_podseal_at_the_start() {
         ),
         (
             "profile: rootless, settings: {run-as-user: '0'}",
-            "default rule \"jobs\": settings.run-as-user: \"0\" is no user from 1 to 65535",
+            "default rule \"jobs\": settings.run-as-user: \"0\" is not a user ID from 1 to 65535",
         ),
         (
             "profile: rootless, settings: {fuse-resource: a.test/fuse}",
