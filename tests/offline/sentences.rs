@@ -300,10 +300,10 @@ fn a_namespace_that_admits_no_job_is_told_in_one_line_nobody_retries_on() {
     let body = review.to_string();
     let request = Request::from_review(body.as_bytes()).expect("a review");
     for cause in [
-        "it is not in the file that --namespaces names",
-        "the API server knows no such namespace",
+        "it is not in the file given with --namespaces",
+        "the API server has no such namespace",
         "the API server did not answer in time",
-        "the API server could not be asked",
+        "the API server could not be reached",
     ] {
         let decision = Decision::unavailable(&request, cause);
         check_warnings(&decision);

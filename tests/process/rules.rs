@@ -165,7 +165,7 @@ fn a_broken_file_keeps_the_last_good_set_and_is_told_with_its_place() {
     let place = "mine.yaml:4:3: did you mean `build`? unknown field `biuld`";
     let told = serving
         .podseal
-        .await_event(|event| event["message"] == "deciding on by the profiles of before");
+        .await_event(|event| event["message"] == "reload failed; keeping the previous profiles");
     let problem = told["problem"].as_str().expect("a problem");
     assert!(problem.contains(place), "{problem}");
     let (code, page) = serving.podseal.status("/readyz?verbose");
@@ -251,7 +251,7 @@ fn a_profile_that_a_rule_asks_for_cannot_be_taken_away() {
     let failing = "podseal_profiles_reload_failing";
     serving.podseal.await_metric(failing, 1.0);
     let (_, page) = serving.podseal.status("/readyz?verbose");
-    let told = "profiles are those of before: default rule \"jobs\" asks for the profile \"mine\"";
+    let told = "profiles reload failed; keeping the previous profiles: default rule \"jobs\" asks for the profile \"mine\"";
     assert!(page.contains(told), "{page}");
     assert_eq!(serving.uid("ci-job-17"), Some(1500));
     assert_eq!(serving.uid("ci"), Some(1001));
@@ -464,7 +464,7 @@ fn a_path_that_names_no_rules_is_unknown_and_leaves_no_trace_of_itself() {
     for path in &wrong {
         let (code, text) = serving.post(path, "ci-job-17");
         assert_eq!(code, 404, "{path}");
-        assert_eq!(text, "podseal answers POST /mutate and POST /validate\n");
+        assert_eq!(text, "podseal serves POST /mutate and POST /validate\n");
         let url = format!("{}{path}", serving.podseal.url);
         let answer = block_on(async { serving.client.get(url).send().await.expect("an answer") });
         assert_eq!(answer.status(), 404, "{path}");

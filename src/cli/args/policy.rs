@@ -77,7 +77,7 @@ impl PolicyArgs {
             anyhow::bail!("--defaults {}: {problem}", path.display());
         }
         for warning in defaults.idle() {
-            tracing::warn!(warning, "a default rule is of no use");
+            tracing::warn!(warning, "a default rule has no effect");
         }
         let rules = LiveConfig::new(
             profiles,
@@ -98,11 +98,11 @@ pub(in crate::cli) fn profiles_of(path: &Path) -> anyhow::Result<(Profiles, Load
     });
     let (files, profiles, remarks) = read.map_err(|error| anyhow!("--profiles: {error}"))?;
     for remark in remarks {
-        tracing::warn!(warning = %remark, "a profile will likely not work");
+        tracing::warn!(warning = %remark, "a profile is unlikely to work");
     }
     if files.is_empty() {
         let path = path.display();
-        tracing::warn!(%path, "there is no profile in --profiles yet");
+        tracing::warn!(%path, "no profile found in --profiles");
     }
     Ok((profiles, LoadedFolder { folder, files }))
 }

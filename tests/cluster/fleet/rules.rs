@@ -332,7 +332,7 @@ fn a_namespace_that_goes_while_a_job_is_admitted_lets_no_pod_through_uncorrected
                         403 if message.contains("because it is being terminated") => {}
                         // podseal's, where it was asked just before.
                         503 => {
-                            let why = "the API server knows no such namespace";
+                            let why = "the API server has no such namespace";
                             assert!(message.contains(why), "{message}");
                         }
                         _ => panic!("{code}: {message}"),
