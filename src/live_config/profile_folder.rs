@@ -133,7 +133,7 @@ pub fn log_warnings(remarks: Vec<Remark>) {
         let warning = remark.to_string();
         match remark.severity {
             Severity::Deprecation => tracing::warn!(warning, "a profile has a deprecated field"),
-            _ => tracing::warn!(warning, "a profile will likely not work"),
+            _ => tracing::warn!(warning, "a profile is unlikely to work"),
         }
     }
 }

@@ -75,7 +75,7 @@ impl ProfileReload {
         let files = self.folder.files();
         if files.as_ref().is_ok_and(|files| *files == self.used) {
             if self.rules.problem().is_some() {
-                tracing::info!("the profiles' files are again as they were");
+                tracing::info!("the profile files match the profiles in use again");
                 self.rules.in_order();
                 self.figures.in_order();
             }
@@ -92,7 +92,7 @@ impl ProfileReload {
             Ok((files, profiles, remarks)) => {
                 log_warnings(remarks);
                 let names = profiles.names();
-                tracing::info!(profiles = names, "deciding by renewed profiles");
+                tracing::info!(profiles = names, "reloaded the profiles");
                 self.used = files;
                 self.rules.replace(profiles);
                 let profiles = self.rules.profiles();
@@ -107,7 +107,7 @@ impl ProfileReload {
                     self.rules.broken(problem);
                     for remark in error.remarks() {
                         let problem = remark.to_string();
-                        tracing::error!(problem, "deciding on by the profiles of before");
+                        tracing::error!(problem, "reload failed; keeping the previous profiles");
                     }
                     self.figures.reload_failed();
                 }

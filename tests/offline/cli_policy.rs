@@ -114,7 +114,7 @@ fn a_runner_is_required_unless_that_is_switched_off_and_the_review_says_what_it_
         assert_eq!(line["requireRunner"], required, "{more:?}");
         assert_eq!(code(&output), Some(i32::from(required)), "{more:?}");
         let message = line["message"].as_str().unwrap_or_default();
-        let is_unnamed = message.contains("does not say who creates its job pods");
+        let is_unnamed = message.contains("does not name the user that creates its job pods");
         assert_eq!(is_unnamed, required, "{line:#}");
         let said = shown(&args);
         let assumed = match required {
@@ -180,7 +180,7 @@ fn user_namespaces_can_be_left_out_of_account() {
         let (output, line) = review(&args, &pod);
         let is_said = line["message"].as_str().is_some_and(|message| {
             message.contains("procMount: Unmasked is forbidden")
-                && message.contains("hostUsers: false relaxes nothing here")
+                && message.contains("hostUsers: false does not relax this")
         });
         assert_eq!(code(&output) == Some(1), is_said, "{line:#}");
         code(&output) == Some(0)
@@ -195,8 +195,7 @@ fn a_misspelt_label_is_told_with_the_one_that_was_meant() {
         let (_, line) = review(args, &privileged_service());
         line["warnings"].clone()
     };
-    let misspelt =
-        json!("label podseal.io/levle is read by nobody; did you mean podseal.io/level?");
+    let misspelt = json!("label podseal.io/levle has no effect; did you mean podseal.io/level?");
     let args = ["--profile", "none", "--level", "privileged"];
     assert_eq!(warnings(&args), json!([]));
     let args = [&args[..], &["--label", "podseal.io/levle=restricted"]].concat();
@@ -210,8 +209,8 @@ fn a_misspelt_label_is_told_with_the_one_that_was_meant() {
     assert_eq!(
         warnings(&args),
         json!([
-            "label podseal.io/profil is read by nobody; did you mean podseal.io/profile?",
-            "label podseal.io/runner is read by nobody, since it is an annotation",
+            "label podseal.io/profil has no effect; did you mean podseal.io/profile?",
+            "label podseal.io/runner has no effect, since it is an annotation",
         ])
     );
 }
@@ -245,7 +244,7 @@ fn where_a_default_rule_holds_messages_name_it_and_no_label() {
     let line = of(&["trusting-1"], "default-with-service");
     assert_eq!(
         line["warnings"][0],
-        "the profile grants more than the baseline to whoever puts a job's labels on a pod: the \
+        "the profile grants more than the baseline to anyone who puts a job's labels on a pod: the \
          namespace rule trusting names no runner"
     );
 }

@@ -94,7 +94,8 @@ fn an_apparmor_profile_is_set_in_the_annotation_too_where_the_pod_has_one() {
         ),
     ] {
         let yaml = format!(
-            "containers: {{build: {{set: {{securityContext: {{appArmorProfile: {{{profile}}}}}}}}}}}"
+            "containers: {{build: {{set: {{securityContext: {{appArmorProfile: \
+             {{{profile}}}}}}}}}}}"
         );
         let pod = corrected(&pod, &yaml);
         assert_eq!(pod.security("build", "appArmorProfile"), &field);
@@ -219,8 +220,8 @@ fn a_container_that_could_never_start_is_denied_where_the_profile_speaks_of_its_
     pod["spec"]["securityContext"] = json!({"runAsNonRoot": true});
     let root = "containers: {build: {set: {securityContext: {runAsUser: 0}}}}";
     let message = denied(&pod, root).expect("a denial");
-    let why = "container \"build\", securityContext.runAsNonRoot: true beside runAsUser: 0, and the \
-               kubelet never starts such a container; ";
+    let why = "container \"build\", securityContext.runAsNonRoot: true together with runAsUser: 0, \
+               and the kubelet never starts such a container; ";
     assert!(message.starts_with(why), "{message}");
     let both = "containers: {build: {set: {securityContext: {runAsUser: 0, runAsNonRoot: false}}}}";
     assert_eq!(denied(&pod, both), None);

@@ -217,8 +217,8 @@ pod
 granted by the profile at baseline
   appArmorProfile to build
 
-  warning: label podseal.io/runner is read by nobody, since it is an annotation
-  warning: annotation podseal.io/hoem is read by nobody; did you mean podseal.io/home?
+  warning: label podseal.io/runner has no effect, since it is an annotation
+  warning: annotation podseal.io/hoem has no effect; did you mean podseal.io/home?
 1 pod: 1 corrected, 0 unchanged, 0 denied
 ";
     let expected = expected.replace("VERSION", env!("CARGO_PKG_VERSION"));
@@ -556,7 +556,7 @@ fn a_setting_that_cannot_be_is_told_with_what_it_stands_in_place_of() {
     assert_eq!(output.status.code(), Some(1));
     let stdout = text(&output.stdout);
     assert!(
-        stdout.contains("\"0\" is no user from 1 to 65535"),
+        stdout.contains("\"0\" is not a user ID from 1 to 65535"),
         "{stdout}"
     );
     let row = "  run-as-user    0               argument --annotation\n                                 \

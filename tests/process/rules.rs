@@ -181,7 +181,7 @@ fn a_broken_file_keeps_the_last_good_set_and_is_told_with_its_place() {
     let place = "mine.yaml:4:3: did you mean `build`? unknown field `biuld`";
     let told = serving
         .podseal
-        .await_event(|event| event["message"] == "deciding on by the profiles of before");
+        .await_event(|event| event["message"] == "reload failed; keeping the previous profiles");
     let problem = told["problem"].as_str().expect("a problem");
     assert!(problem.contains(place), "{problem}");
     let (code, page) = serving.podseal.status("/readyz?verbose");
@@ -212,8 +212,9 @@ fn a_namespace_changes_what_the_profile_lets_it_and_nothing_else() {
     assert_eq!(answer["allowed"], false);
     let message = answer["status"]["message"].as_str().expect("a message");
     let expected = "namespace \"wrong\" has the label podseal.io/profile: \"mine\", and the \
-                    annotation podseal.io/run-as-user cannot change it: \"0\" is no user from 1 \
-                    to 65535; to mend it, ask a cluster administrator to correct or remove that";
+                    annotation podseal.io/run-as-user cannot be applied: \"0\" is not a user ID \
+                    from 1 to 65535; to fix this, ask a cluster administrator to correct or remove \
+                    that";
     assert!(message.starts_with(expected), "{message}");
     swap(folder.path(), "2", &(profile(1001) + "settings: [home]\n"));
     let refused = || serving.mutate("changed")["allowed"] == false;
@@ -280,8 +281,7 @@ fn a_profile_that_a_rule_asks_for_cannot_be_taken_away() {
     let failing = "podseal_profiles_reload_failing";
     serving.podseal.await_metric(failing, 1.0);
     let (_, page) = serving.podseal.status("/readyz?verbose");
-    let told =
-        "profiles are those of before: namespace rule \"jobs\" asks for the profile \"mine\"";
+    let told = "profiles reload failed; keeping the previous profiles: namespace rule \"jobs\" asks for the profile \"mine\"";
     assert!(page.contains(told), "{page}");
     assert_eq!(serving.uid("ci-job-17"), Some(1500));
     assert_eq!(serving.uid("ci"), Some(1001));
@@ -307,7 +307,7 @@ fn a_folder_that_cannot_be_used_at_the_start_ends_podseal_with_every_error() {
         "{stdout}"
     );
     assert!(
-        stdout.contains("b.yaml:1:1: name: \"rootless\" is taken by podseal itself"),
+        stdout.contains("b.yaml:1:1: name: \"rootless\" is already used by podseal itself"),
         "{stdout}"
     );
 }
@@ -321,7 +321,7 @@ fn a_rule_that_no_job_could_pass_by_ends_podseal_at_the_start() {
         ),
         (
             "profile: rootless, settings: {run-as-user: '0'}",
-            "namespace rule \"jobs\": settings.run-as-user: \"0\" is no user from 1 to 65535",
+            "namespace rule \"jobs\": settings.run-as-user: \"0\" is not a user ID from 1 to 65535",
         ),
         (
             "profile: rootless, settings: {fuse-resource: a.test/fuse}",
@@ -494,7 +494,7 @@ fn a_path_that_names_no_rules_is_unknown_and_leaves_no_trace_of_itself() {
     for path in &wrong {
         let (code, text) = serving.post(path, "ci-job-17");
         assert_eq!(code, 404, "{path}");
-        assert_eq!(text, "podseal answers POST /mutate and POST /validate\n");
+        assert_eq!(text, "podseal serves POST /mutate and POST /validate\n");
         let url = format!("{}{path}", serving.podseal.url);
         let answer = block_on(async { serving.client.get(url).send().await.expect("an answer") });
         assert_eq!(answer.status(), 404, "{path}");

@@ -213,11 +213,11 @@ fn tells_what_is_wrong_with_a_body_that_is_no_review() {
         (but("/request/namespace", json!("")), "no request.namespace"),
         (
             but("/request/namespace", json!("ci?x=1")),
-            "no name of a namespace",
+            "not a valid namespace name",
         ),
         (
             but("/request/namespace", json!("ci/../../pods")),
-            "no name of a namespace",
+            "not a valid namespace name",
         ),
         (
             but("/request/uid", json!("u".repeat(1000))),
@@ -380,7 +380,7 @@ fn a_cluster_that_cannot_be_asked_denies_rather_than_guesses() {
     assert_eq!(status["code"], 503, "{status}");
     let message = status["message"].as_str().expect("a message");
     assert!(
-        message.contains("the API server could not be asked"),
+        message.contains("the API server could not be reached"),
         "{message}"
     );
     assert!(

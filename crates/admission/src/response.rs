@@ -116,10 +116,10 @@ pub const OTHER_RULES_RETRY: u32 = 30;
 pub fn other_rules(uid: &str, asked: &str, held: Option<&str>) -> Vec<u8> {
     let held = held.unwrap_or("none");
     let message = format!(
-        "this webhook is for the namespace rules {asked}, and the replica of podseal that was asked \
-         has {held}, so it admits nothing on a guess; replicas with the new rules are on their \
-         way, and this is retried; if it persists, ask a cluster administrator to look at \
-         podseal's rollout"
+        "this webhook is for the namespace rules {asked}, and the replica of podseal that was \
+         called has {held}, so it admits no pod; the request is retried while replicas with the \
+         new rules roll out; if this persists, ask a cluster administrator to check podseal's \
+         rollout"
     );
     turned_away(uid, 503, "ServiceUnavailable", &message, OTHER_RULES_RETRY)
 }

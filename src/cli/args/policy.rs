@@ -93,7 +93,7 @@ impl PolicyArgs {
             anyhow::bail!("--namespace-rules {}: {problem}", path.display());
         }
         for warning in namespace_rules.idle() {
-            tracing::warn!(warning, "a namespace rule is of no use");
+            tracing::warn!(warning, "a namespace rule has no effect");
         }
         let rules = LiveConfig::new(
             profiles,
@@ -116,7 +116,7 @@ pub(in crate::cli) fn profiles_of(path: &Path) -> anyhow::Result<(Profiles, Load
     log_warnings(remarks);
     if files.is_empty() {
         let path = path.display();
-        tracing::warn!(%path, "there is no profile in --profiles yet");
+        tracing::warn!(%path, "no profile found in --profiles");
     }
     Ok((profiles, LoadedFolder { folder, files }))
 }

@@ -210,16 +210,13 @@ async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
         let _ = stop.await;
     });
     let signalled = async {
-        signals.next().await;
+        let signal = signals.next().await;
         readiness.stopping();
         let drain = format!("{:?}", args.limits.drain());
-        tracing::info!(
-            drain,
-            "told to stop; serving on while endpoints drain, then stopping"
-        );
+        tracing::info!(drain, "received {signal}; draining for {drain}");
         let _ = stop_sender.send(());
         signals.another().await;
-        tracing::warn!("told to stop again; stopping at once");
+        tracing::warn!("received a second signal; stopping immediately");
     };
     Ok(tokio::select! {
         () = served => {

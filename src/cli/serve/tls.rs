@@ -123,7 +123,7 @@ async fn keep_for_ever(
         let kept = tokio::spawn(keep(client, settings, serving, status, never)).await;
         tracing::error!(
             ?kept,
-            "the upkeep of the certificates ended; beginning anew"
+            "certificate reconciliation ended unexpectedly; restarting it"
         );
         tokio::time::sleep(Duration::from_secs(10)).await;
     }

@@ -116,18 +116,19 @@ impl Allowed {
                 "the namespace has no label podseal.io/profile, and no namespace rule is for it"
             }
             Allowed::LeftAlone => {
-                "the namespace is the cluster's own or podseal's, which podseal leaves alone \
+                "the namespace is the cluster's own or podseal's, which podseal ignores \
                  whatever its labels"
             }
-            Allowed::NotAJob => "the pod is not a GitLab job's",
+            Allowed::NotAJob => "the pod is not a GitLab Runner job pod",
             Allowed::NotTheRunner => {
                 "the pod has a job's labels, but its creator is not in podseal.io/runner"
             }
-            Allowed::Windows => "the job runs on Windows, which no profile is for",
+            Allowed::Windows => "the job runs on Windows, which no profile supports",
             Allowed::RefusedByKubernetes => {
-                "Kubernetes refuses this pod by itself, for its annotations or a container's name"
+                "Kubernetes itself rejects this pod, because of its annotations or a container's \
+                 name"
             }
-            Allowed::AlreadyRight => "the pod is already as the profile says",
+            Allowed::AlreadyRight => "the pod already matches the profile",
             Allowed::Complies => "the pod meets the namespace's level",
             Allowed::OtherVersion => {
                 "the pod meets the namespace's level, and another version of its profile \
@@ -245,7 +246,7 @@ pub(crate) fn passed_over(policy: &Policy<'_>) -> String {
         _ => "in the namespace's annotation podseal.io/runner".to_owned(),
     };
     format!(
-        "podseal left this pod as it is: it has a job's labels, but its creator is not among the \
+        "podseal did not change this pod: it has a job's labels, but its creator is not among the \
          users {named}"
     )
 }
@@ -256,6 +257,7 @@ fn labels_trusted(policy: &Policy<'_>) -> String {
         None => "the namespace has no annotation podseal.io/runner".to_owned(),
     };
     format!(
-        "the profile grants more than the baseline to whoever puts a job's labels on a pod: {who}"
+        "the profile grants more than the baseline to anyone who puts a job's labels on a pod: \
+         {who}"
     )
 }

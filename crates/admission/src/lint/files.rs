@@ -69,7 +69,7 @@ pub fn read(files: &[ProfileFile]) -> Result<(Profiles, Vec<Remark>), Vec<Remark
                 None => Ok(profile),
                 Some(other) => {
                     let name = quoted(&profile.name);
-                    let told = format!("name: {name} is taken by {other}; give it another");
+                    let told = format!("name: {name} is already used by {other}; use another name");
                     let position = profile.position(&["name"]);
                     Err(ProfileError { position, told })
                 }
@@ -188,7 +188,7 @@ impl<'w> Resolver<'w> {
             return resolved.clone().map(Some).ok_or(None);
         }
         if self.written.contains_key(base) {
-            let told = format!("extends: {} in the end extends this one", quoted(base));
+            let told = format!("extends: {} extends this profile in turn", quoted(base));
             let position = written.position(&["extends"]);
             return Err(Some(ProfileError { position, told }));
         }
@@ -338,9 +338,10 @@ mod tests {
         let starts = [
             "a.yaml:3:1: extends: there is no profile \"rootles\"; did you mean rootless?",
             "b.yaml:4:3: did you mean `build`? unknown field `biuld`",
-            "c.yaml:1:1: name: \"rootless\" is taken by podseal itself",
-            "e.yaml:3:1: extends: \"d\" in the end extends this one",
-            "f.yaml:8:9: containers.build.set.securityContext.allowPrivilegeEscalation: false beside",
+            "c.yaml:1:1: name: \"rootless\" is already used by podseal itself",
+            "e.yaml:3:1: extends: \"d\" extends this profile in turn",
+            "f.yaml:8:9: containers.build.set.securityContext.allowPrivilegeEscalation: false \
+             together with privileged",
         ];
         assert_eq!(errors.len(), starts.len(), "{errors:#?}");
         for (error, start) in errors.iter().zip(starts) {

@@ -183,7 +183,7 @@ impl<'a> Policy<'a> {
             let milder = said.own(label).filter(|own| said.is_milder(label, own));
             if let (Some(own), Some(rule)) = (milder, rule) {
                 warnings.push(format!(
-                    "label {}: {} is milder than the namespace rule {}, so the rule holds",
+                    "label {}: {} is less strict than the namespace rule {}, so the rule applies",
                     label.key(),
                     quoted(own),
                     word(&rule.name)
@@ -203,8 +203,8 @@ impl<'a> Policy<'a> {
                 .collect();
             if users.is_empty() {
                 warnings.push(format!(
-                    "annotation {RUNNER} names nobody, so no pod is a job's; name the user that \
-                     creates job pods, such as system:serviceaccount:gitlab:gitlab-runner"
+                    "annotation {RUNNER} names no user, so no pod counts as a job's; name the user \
+                     that creates job pods, such as system:serviceaccount:gitlab:gitlab-runner"
                 ));
             }
             users
@@ -335,7 +335,7 @@ fn read<T: Copy>(
     }
     let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
     warnings.push(format!(
-        "{}{}: {} is none of {}, so the strictest holds",
+        "{}{}: {} is not one of {}, so the strictest applies",
         match source {
             Source::Rule(_) => "namespace rule, ",
             _ => "label ",
@@ -415,10 +415,10 @@ mod tests {
         assert_eq!(
             policy.warnings,
             [
-                "label podseal.io/level: \"Privileged\" is none of privileged, baseline, \
-                 restricted, so the strictest holds",
-                "label podseal.io/mode: \"\" is none of enforce, warn, audit, so the strictest \
-                 holds",
+                "label podseal.io/level: \"Privileged\" is not one of privileged, baseline, \
+                 restricted, so the strictest applies",
+                "label podseal.io/mode: \"\" is not one of enforce, warn, audit, so the strictest \
+                 applies",
             ]
         );
     }

@@ -91,8 +91,8 @@ pub fn warnings(namespace: &Namespace, defaults: &NamespaceRules) -> Vec<String>
     match unread.len().saturating_sub(TOLD) {
         0 => {}
         more => warnings.push(format!(
-            "and {}{more} more of the namespace's labels and annotations under podseal.io/ are \
-             read by nobody",
+            "and {}{more} more of the namespace's labels and annotations under podseal.io/ \
+             have no effect",
             if is_all { "" } else { "at least " }
         )),
     }
@@ -100,7 +100,7 @@ pub fn warnings(namespace: &Namespace, defaults: &NamespaceRules) -> Vec<String>
 }
 
 fn told(kind: Kind, key: &str) -> String {
-    let said = format!("{} {} is read by nobody", kind.name(), word(key));
+    let said = format!("{} {} has no effect", kind.name(), word(key));
     match meant(kind, key) {
         None => said,
         Some((meant, known)) if known == key => {
@@ -147,14 +147,12 @@ mod tests {
         let annotations = ["runner", "run-as-user", "home", "fuse-resource"];
         assert_eq!(of(&labels, &annotations), [""; 0]);
         for label in labels {
-            let told =
-                format!("annotation podseal.io/{label} is read by nobody, since it is a label");
+            let told = format!("annotation podseal.io/{label} has no effect, since it is a label");
             assert_eq!(of(&[], &[label]), [told]);
         }
         for annotation in annotations {
-            let told = format!(
-                "label podseal.io/{annotation} is read by nobody, since it is an annotation"
-            );
+            let told =
+                format!("label podseal.io/{annotation} has no effect, since it is an annotation");
             assert_eq!(of(&[annotation], &[]), [told]);
         }
         for (misspelt, meant) in [
@@ -170,7 +168,7 @@ mod tests {
             ("x", ""),
             ("", ""),
         ] {
-            let told = format!("label podseal.io/{misspelt} is read by nobody{meant}");
+            let told = format!("label podseal.io/{misspelt} has no effect{meant}");
             assert_eq!(of(&[misspelt], &[]), [told]);
         }
     }

@@ -106,7 +106,7 @@ impl<'a> Adjusted<'a> {
                 let is_plain = |user: &i64| user.to_string() == value;
                 let user = user.filter(is_plain);
                 let user = user.ok_or(format!(
-                    "{} is no user from 1 to {LAST_MAPPED_ID}",
+                    "{} is not a user ID from 1 to {LAST_MAPPED_ID}",
                     quoted(value)
                 ))?;
                 if !self.profile.names_a_user() {
@@ -135,7 +135,7 @@ impl<'a> Adjusted<'a> {
             Setting::FuseResource => {
                 if !is_extended_resource(value) {
                     let told = format!(
-                        "{} is no extended resource, such as github.com/fuse",
+                        "{} is not an extended resource, such as github.com/fuse",
                         quoted(value)
                     );
                     return Err(told);
@@ -146,7 +146,8 @@ impl<'a> Adjusted<'a> {
                 let device = |name: &str| name.rsplit('/').next().map(str::to_owned);
                 if device(value) != device(fuse) {
                     return Err(format!(
-                        "{} is another device than {}: what follows the slash has to be the same",
+                        "{} is not the same device as {}: the part after the slash must be the \
+                         same",
                         quoted(value),
                         quoted(fuse)
                     ));
@@ -154,7 +155,7 @@ impl<'a> Adjusted<'a> {
                 // Two limits of one name would be corrected for ever.
                 if value != fuse && self.profile.limits().any(|name| name == value) {
                     return Err(format!(
-                        "{} is another device of the profile",
+                        "{} is already another device of the profile",
                         quoted(value)
                     ));
                 }
@@ -321,7 +322,7 @@ mod tests {
             "99999999999999999999",
         ] {
             let why = adjusted("rootless", Setting::RunAsUser, value).expect_err(value);
-            assert!(why.ends_with(" is no user from 1 to 65535"), "{why}");
+            assert!(why.ends_with(" is not a user ID from 1 to 65535"), "{why}");
         }
         let why = adjusted("root-fuse", Setting::RunAsUser, "1").expect_err("root stays root");
         assert_eq!(

@@ -57,8 +57,10 @@ impl NamespaceRules {
         let mut names = BTreeSet::new();
         for (index, rule) in rules.iter().enumerate() {
             let wrong = match index < MOST {
-                false => Some(format!("there may be {MOST} rules")),
-                true if !names.insert(&rule.name) => Some("another rule has its name".to_owned()),
+                false => Some(format!("at most {MOST} rules are allowed")),
+                true if !names.insert(&rule.name) => {
+                    Some("another rule has the same name".to_owned())
+                }
                 true => rule.problem(own).err(),
             };
             if let Some(why) = wrong {
@@ -77,7 +79,7 @@ impl Rule {
         let is_name = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
         if self.name.is_empty() || self.name.len() > NAME || !self.name.bytes().all(is_name) {
             return Err(format!(
-                "its name is none of lower-case letters, digits and '-', at most {NAME}"
+                "its name must be lower-case letters, digits and '-', at most {NAME}"
             ));
         }
         self.namespaces.problem(own)?;
@@ -91,7 +93,8 @@ impl Matches {
         let prefix = self.prefix.as_deref().unwrap_or_default();
         if prefix.is_empty() && self.match_labels.is_empty() {
             return Err(
-                "namespaces: say a prefix or matchLabels, since this is for every namespace"
+                "namespaces: set a prefix or matchLabels; without them, the rule matches every \
+                 namespace"
                     .to_owned(),
             );
         }
@@ -125,7 +128,7 @@ impl Matches {
         }
         match self.match_labels.contains_key(PROFILE) {
             true => Err(format!(
-                "namespaces.matchLabels: who has the label {PROFILE} needs no rule"
+                "namespaces.matchLabels: a namespace with the label {PROFILE} needs no rule"
             )),
             false => Ok(()),
         }
@@ -141,7 +144,7 @@ fn is_prefix(text: &str) -> bool {
 fn known<const N: usize>(key: &str, value: Option<&str>, known: [&str; N]) -> Result<(), String> {
     match value {
         Some(value) if !known.contains(&value) => Err(format!(
-            "{key}: {} is none of {}",
+            "{key}: {} is not one of {}",
             quoted(value),
             known.join(", ")
         )),

@@ -90,7 +90,8 @@ impl NamespaceRules {
             let mut covering = before.filter(|other| other.namespaces.covers(&rule.namespaces));
             let other = covering.next()?;
             Some(format!(
-                "namespace rule {} never holds: {} before it has all of its namespaces; put it first",
+                "namespace rule {} never applies: {} before it matches all of its namespaces; put it \
+                 first",
                 quoted(&rule.name),
                 quoted(&other.name)
             ))
@@ -210,11 +211,11 @@ mod tests {
         for (rule, why) in [
             (
                 "{name: a, namespaces: {}, profile: none}",
-                "this is for every namespace",
+                "the rule matches every namespace",
             ),
             (
                 "{name: a, namespaces: {prefix: ''}, profile: none}",
-                "this is for every namespace",
+                "the rule matches every namespace",
             ),
             (
                 "{name: a, namespaces: {prefix: kube-x}, profile: none}",
@@ -222,24 +223,24 @@ mod tests {
             ),
             (
                 "{name: A, namespaces: {prefix: a}, profile: none}",
-                "its name is none of",
+                "its name must be",
             ),
             (
                 "{name: a, namespaces: {prefix: a}, profile: none, level: strict}",
-                "level: \"strict\" is none of privileged, baseline, restricted",
+                "level: \"strict\" is not one of privileged, baseline, restricted",
             ),
             (
                 "{name: a, namespaces: {prefix: a}, profile: none, mode: on}",
-                "mode: \"on\" is none of enforce, warn, audit",
+                "mode: \"on\" is not one of enforce, warn, audit",
             ),
             (
                 "{name: a, namespaces: {matchLabels: {podseal.io/profile: x}}, profile: none}",
-                "who has the label podseal.io/profile needs no rule",
+                "a namespace with the label podseal.io/profile needs no rule",
             ),
             (
                 "{name: a, namespaces: {prefix: a}, profile: none}, \
                  {name: a, namespaces: {prefix: b}, profile: none}",
-                "another rule has its name",
+                "another rule has the same name",
             ),
             ("{name: a, namespaces: {prefix: a}}", "missing field"),
             (
@@ -270,7 +271,8 @@ mod tests {
         assert_eq!(
             found,
             [
-                "namespace rule \"big\" never holds: \"jobs\" before it has all of its namespaces; put it first"
+                "namespace rule \"big\" never applies: \"jobs\" before it matches all of its \
+                 namespaces; put it first"
             ]
         );
         assert_eq!(idle(&format!("{big}{jobs}")), [""; 0]);
