@@ -7,11 +7,11 @@
 
 #![no_main]
 
-use admission::profile::overrides::Adjusted;
+use admission::namespace::policy::{Policy, Settings};
 use admission::namespace::rules::{NamespaceRules, Rule};
 use admission::namespace::{Namespace, PROFILE, is_clusters_own};
-use admission::namespace::policy::{Policy, Settings};
 use admission::profile::Profiles;
+use admission::profile::overrides::Adjusted;
 use cases::job_log::strange;
 use libfuzzer_sys::{Corpus, fuzz_target};
 

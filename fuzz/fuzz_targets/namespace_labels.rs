@@ -11,16 +11,16 @@
 
 use std::sync::LazyLock;
 
-use admission::profile::overrides::{FUSE_RESOURCE, HOME, RUN_AS_USER};
-use admission::namespace::rules::NamespaceRules;
-use admission::validate::validate;
-use admission::standards::Level;
-use admission::namespace::{LEVEL, MODE, Mode, Namespace, PROFILE, RUNNER};
-use admission::namespace::policy::{Policy, Settings};
-use admission::profile::{Profiles, Setting};
-use admission::request::Request;
 use admission::decision::{Answer, Decision, Outcome};
 use admission::mutate::mutate;
+use admission::namespace::policy::{Policy, Settings};
+use admission::namespace::rules::NamespaceRules;
+use admission::namespace::{LEVEL, MODE, Mode, Namespace, PROFILE, RUNNER};
+use admission::profile::overrides::{FUSE_RESOURCE, HOME, RUN_AS_USER};
+use admission::profile::{Profiles, Setting};
+use admission::request::Request;
+use admission::standards::Level;
+use admission::validate::validate;
 use cases::job_log::{LONGEST_WARNING, strange, unfit};
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;

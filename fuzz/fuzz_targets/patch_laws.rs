@@ -5,13 +5,13 @@
 
 #![no_main]
 
-use admission::validate::validate;
-use admission::namespace::{LEVEL, Namespace, PROFILE};
-use admission::namespace::policy::Settings;
-use admission::profile::BUILT_IN;
-use admission::request::Request;
 use admission::decision::{Allowed, Decision, Outcome};
 use admission::mutate::mutate;
+use admission::namespace::policy::Settings;
+use admission::namespace::{LEVEL, Namespace, PROFILE};
+use admission::profile::BUILT_IN;
+use admission::request::Request;
+use admission::validate::validate;
 use cases::answer::patched;
 use cases::review::review_of;
 use cases::survival::{strangers, unspoken};

@@ -9,17 +9,17 @@
 
 use std::sync::LazyLock;
 
-use admission::profile::overrides::{FUSE_RESOURCE, HOME, RUN_AS_USER};
-use admission::validate::validate;
-use admission::standards::Level;
-use admission::namespace::{LEVEL, Namespace, PROFILE};
-use admission::namespace::policy::Settings;
+use admission::decision::{Allowed, Outcome};
 use admission::lint::exposure::{beyond, grants};
 use admission::lint::files::{ProfileFile, read};
+use admission::mutate::mutate;
+use admission::namespace::policy::Settings;
+use admission::namespace::{LEVEL, Namespace, PROFILE};
+use admission::profile::overrides::{FUSE_RESOURCE, HOME, RUN_AS_USER};
 use admission::profile::{Profile, Profiles};
 use admission::request::Request;
-use admission::decision::{Allowed, Outcome};
-use admission::mutate::mutate;
+use admission::standards::Level;
+use admission::validate::validate;
 use cases::answer::patched;
 use cases::job_log::unfit;
 use cases::review::review_of;

@@ -8,17 +8,17 @@
 
 use std::time::Duration;
 
-use admission::validate::validate;
-use admission::namespace::{LEVEL, MODE, Namespace, PROFILE, RUNNER};
-use admission::namespace::policy::Settings;
+use admission::decision::Decision;
 use admission::decision::record;
 use admission::decision::record::{About, Webhook};
+use admission::mutate::{correction_size, mutate};
+use admission::namespace::policy::Settings;
+use admission::namespace::{LEVEL, MODE, Namespace, PROFILE, RUNNER};
 use admission::request::Request;
-use admission::response;
-use admission::decision::Decision;
-use admission::mutate::{mutate, correction_size};
 use admission::request::size::Size;
+use admission::response;
 use admission::text::{SHOWN, bounded};
+use admission::validate::validate;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cases::job_log::{LONGEST_WARNING, strange, unfit};

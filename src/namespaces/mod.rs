@@ -15,7 +15,7 @@
 //! | `look_up_queue` | which look-up comes next, where many wait |
 //! | `object` | the API server's answers, read as they arrive, for what podseal keeps |
 //! | [`unavailable`] | why a namespace's labels cannot be known |
-//! | [`file`] | namespaces from a file |
+//! | [`mod@file`] | namespaces from a file |
 //!
 //! The cache answers only while the watch has lately proved alive. Everything
 //! else is asked for live, and what cannot be asked is denied.

@@ -1,8 +1,4 @@
-//! The decision, and how the two webhooks come to it.
-//!
-//! [`correct`] is what `/mutate` answers, [`judge`](crate::validate::judge) what
-//! `/validate` does. Both say what the policy says; [`Decision::answer`] is what
-//! leaves podseal, which in the modes `warn` and `audit` is milder.
+//! The door of `/mutate`: how a pod that is created is corrected.
 
 use json_patch::Patch;
 

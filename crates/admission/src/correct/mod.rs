@@ -2,12 +2,12 @@
 //!
 //! | from | by | to |
 //! |---|---|---|
-//! | pod and profile | [`steps`], which calls the others in order | the corrected pod, [`change::Change`]s and a JSON Patch |
-//! | one change | [`editor`] | the pod in memory, the change, and its operation by [`json_patch`] |
-//! | capabilities, AppArmor, HOME, the uid collector, level restricted | [`capabilities`], [`apparmor`], [`home`], [`uid_collector`], [`restricted`] | changes |
-//! | corrected pod | [`conflicts`], [`runner_features`] | nothing, or a [`refusal::Refusal`]; cautions |
+//! | pod and profile | `steps`, which calls the others in order | the corrected pod, [`change::Change`]s and a JSON Patch |
+//! | one change | `editor` | the pod in memory, the change, and its operation by `json_patch` |
+//! | capabilities, AppArmor, HOME, the uid collector, level restricted | `capabilities`, `apparmor`, [`home`], `uid_collector`, `restricted` | changes |
+//! | corrected pod | `conflicts`, `runner_features` | nothing, or a [`refusal::Refusal`]; cautions |
 //! | profile and settings | [`marker`] | the annotation that says by which version a pod was corrected |
-//! | pod with another version's mark | [`missing_limits`] | the limits that it lacks |
+//! | pod with another version's mark | `missing_limits` | the limits that it lacks |
 
 mod apparmor;
 mod capabilities;

@@ -5,7 +5,7 @@
 //!
 //! | from | by | to |
 //! |---|---|---|
-//! | YAML | [`parse`] | a [`Written`], and with the profile that it extends a [`Profile`] |
+//! | YAML | `parse` | a [`Written`], and with the profile that it extends a [`Profile`] |
 //! | a profile and a namespace's settings | [`overrides`] | the profile as it holds there |
 //! | a pod, a level and a profile | [`grants`] | the violations that the profile does not grant |
 
