@@ -18,7 +18,7 @@
 //! | [`fairness`] | fair shares of what all clients compete for |
 //! | [`namespaces`] | knows namespaces: a watch and its cache, live look-ups, or a file |
 //! | [`kubernetes`] | talks to the API server |
-//! | [`live_config`] | the profiles and default rules in use, reloaded when their files change |
+//! | [`live_config`] | the profiles and namespace rules in use, reloaded when their files change |
 //! | [`certificates`] | the serving certificate and its sources |
 //! | [`metrics`] | counts what podseal does, for Prometheus; imports none of the others |
 //! | [`health`] | `/livez`, `/readyz` and `/metrics`, on a port of their own |

@@ -1,4 +1,4 @@
-//! The file of default rules: what is none is refused in a short sentence and a
+//! The file of namespace rules: what is none is refused in a short sentence and a
 //! short time, and what is one speaks for no namespace of the cluster's own, nor
 //! podseal's.
 //!
@@ -8,7 +8,7 @@
 #![no_main]
 
 use admission::namespace::policy::{Policy, Settings};
-use admission::namespace::rules::{Defaults, Rule};
+use admission::namespace::rules::{NamespaceRules, Rule};
 use admission::namespace::{Namespace, PROFILE, is_clusters_own};
 use admission::profile::Profiles;
 use admission::profile::overrides::Adjusted;
@@ -27,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
     let mut parts = text.split('\0');
     let file = parts.next().unwrap_or_default();
     let (name, team) = (parts.next().unwrap_or("ci-job-1"), parts.next());
-    let defaults = match Defaults::from_yaml(file, Some(OWN)) {
+    let defaults = match NamespaceRules::from_yaml(file, Some(OWN)) {
         Ok(defaults) => defaults,
         Err(error) => {
             let error = error.to_string();
@@ -88,7 +88,7 @@ fn matches(rule: &Rule, namespace: &Namespace) -> bool {
             .all(|(key, value)| namespace.labels.get(key) == Some(value))
 }
 
-fn is_what_the_rule_says(rule: Option<&Rule>, namespace: &Namespace, defaults: &Defaults) {
+fn is_what_the_rule_says(rule: Option<&Rule>, namespace: &Namespace, defaults: &NamespaceRules) {
     let settings = Settings {
         defaults,
         ..Settings::built_in()

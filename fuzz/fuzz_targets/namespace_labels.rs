@@ -1,5 +1,5 @@
 //! What a namespace's labels and annotations say, whoever wrote them, and the
-//! default rule where they say nothing: an invalid value never relaxes anything.
+//! namespace rule where they say nothing: an invalid value never relaxes anything.
 //!
 //! The input is a list of entries, split at NUL. The first byte of each says
 //! what it is: `p`rofile, `l`evel, `m`ode or `r`unner; a setting (us`e`r, `h`ome,
@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use admission::decision::{Answer, Decision, Outcome};
 use admission::mutate::mutate;
 use admission::namespace::policy::{Policy, Settings};
-use admission::namespace::rules::Defaults;
+use admission::namespace::rules::NamespaceRules;
 use admission::namespace::{LEVEL, MODE, Mode, Namespace, PROFILE, RUNNER};
 use admission::profile::overrides::{FUSE_RESOURCE, HOME, RUN_AS_USER};
 use admission::profile::{Profiles, Setting};
@@ -48,7 +48,7 @@ static REVIEWS: LazyLock<[String; 3]> = LazyLock::new(|| {
 /// podseal's own namespace, which no rule is for.
 const OWN: &str = "ci-job-podseal";
 
-static RULES: LazyLock<Defaults> = LazyLock::new(|| {
+static RULES: LazyLock<NamespaceRules> = LazyLock::new(|| {
     let rules = "rules:\n\
         - name: jobs\n  namespaces: {prefix: ci-job-}\n  profile: root-fuse\n\
         \x20 level: restricted\n  mode: audit\n  runner: runner\n\
@@ -56,7 +56,7 @@ static RULES: LazyLock<Defaults> = LazyLock::new(|| {
         - name: team\n  namespaces: {matchLabels: {team: a}}\n  profile: gone\n\
         - name: both\n  namespaces: {prefix: c, matchLabels: {team: b}}\n\
         \x20 profile: rootless\n  level: privileged\n  settings: {home: /work/home}\n";
-    Defaults::from_yaml(rules, Some(OWN)).expect("rules")
+    NamespaceRules::from_yaml(rules, Some(OWN)).expect("rules")
 });
 
 struct Input {

@@ -211,7 +211,7 @@ impl CertificateFiles {
             }
             // It is as good as nothing, and it may be the clock that is wrong.
             let problem = fault.to_string();
-            tracing::warn!(problem, "serving a certificate that clients will refuse");
+            tracing::warn!(problem, "serving a certificate that clients will reject");
         }
         to.serving.present(identity);
         Ok(())

@@ -127,7 +127,7 @@ impl ReloadedFiles {
                 }
                 if self.problem.take().is_some() {
                     to.figures.in_order(material);
-                    tracing::info!("the certificates' files are in order again");
+                    tracing::info!("the certificate files are valid again");
                 }
                 true
             }
@@ -136,7 +136,10 @@ impl ReloadedFiles {
                 let is_known = self.problem.as_ref() == Some(&problem);
                 if patience == Patience::Over && !is_known {
                     to.figures.reload_failed(material);
-                    tracing::error!(problem, "serving on with what the files held before");
+                    tracing::error!(
+                        problem,
+                        "certificate reload failed; keeping the previous files' content"
+                    );
                     self.problem = Some(problem);
                 }
                 // An error that was logged needs no pauses at every re-read.
@@ -150,8 +153,8 @@ fn log_use(material: Material, serving: &Serving) {
     match (material, &*serving.current().borrow()) {
         (Material::Serving, Some(served)) => {
             let not_after = timestamp(served.identity.not_after());
-            tracing::info!(%not_after, "serving a renewed certificate");
+            tracing::info!(%not_after, "reloaded the serving certificate");
         }
-        _ => tracing::info!("checking clients by renewed authorities"),
+        _ => tracing::info!("reloaded the client authorities"),
     }
 }

@@ -71,7 +71,7 @@ pub enum Command {
     /// List the profiles, or print one as YAML
     #[command(long_about = profiles::LONG_ABOUT)]
     Profiles(profiles::ProfilesArgs),
-    /// Check default rules, and print the paths to register for them
+    /// Check namespace rules, and print the paths to register for them
     #[command(long_about = rules::LONG_ABOUT)]
     Rules(rules::RulesArgs),
     /// Print a completion script for a shell

@@ -124,7 +124,7 @@ impl Readiness {
             },
             Check::Shutdown => {
                 let is_stopping = *self.0.stopping.borrow();
-                passes_or(!is_stopping, "told to stop")
+                passes_or(!is_stopping, "shutting down")
             }
         }
     }
@@ -221,7 +221,7 @@ mod tests {
         readiness.probed(SelfProbeResult::Passed);
         readiness.stopping();
         assert_eq!(readiness.check(Check::SelfProbe, now), Ok(()));
-        assert_eq!(reason(Check::Shutdown), "told to stop");
+        assert_eq!(reason(Check::Shutdown), "shutting down");
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub fn router(status: HealthState) -> Router {
         .route("/readyz/{check}", get(ready_in_one))
         .route("/metrics", get(metrics))
         .fallback(async || {
-            let text = "podseal tells its status at /livez, /readyz and /metrics\n";
+            let text = "podseal serves its status at /livez, /readyz and /metrics\n";
             (StatusCode::NOT_FOUND, text)
         })
         .with_state(status)
@@ -64,7 +64,7 @@ async fn ready(State(status): State<HealthState>, RawQuery(query): RawQuery) -> 
 async fn ready_in_one(State(status): State<HealthState>, Path(name): Path<String>) -> Response {
     let Some(check) = Check::from_name(&name) else {
         let names = Check::ALL.map(Check::name).join(", ");
-        let text = format!("there is no such check; there are {names}\n");
+        let text = format!("there is no such check; the checks are {names}\n");
         return (StatusCode::NOT_FOUND, text).into_response();
     };
     match status.readiness.check(check, SystemTime::now()) {
@@ -130,7 +130,9 @@ fn report(
     // No check: podseal serves, and restarting it would end that.
     if let Some(problem) = stale {
         let problem = remark(&problem, PROBLEM);
-        lines.push_str(&format!("[!]profiles are those of before: {problem}\n"));
+        lines.push_str(&format!(
+            "[!]profiles reload failed; keeping the previous profiles: {problem}\n"
+        ));
     }
     let is_known = |name: &&str| checks.iter().any(|(known, _)| known == name);
     let unknown = query.exclude.iter().filter(|name| !is_known(name));

@@ -50,7 +50,7 @@ pub async fn follow(address: SocketAddr, mut certificate: Current, readiness: Re
                 readiness.probed(SelfProbeResult::Failed(reason.clone()));
             }
             if logged != reason {
-                tracing::warn!(reason, "the self-probe failed; it is tried until it passes");
+                tracing::warn!(reason, "the self-probe failed; retrying");
                 logged = reason;
             }
             match timeout(pause, certificate.changed()).await {

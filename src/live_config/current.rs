@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::digest::RulesDigest;
 use admission::namespace::policy::Settings;
-use admission::namespace::rules::Defaults;
+use admission::namespace::rules::NamespaceRules;
 use admission::profile::Profiles;
 
 /// What holds for all namespaces. Clones share it.
@@ -17,7 +17,7 @@ pub struct LiveConfig(Arc<LiveConfigState>);
 #[derive(Debug)]
 struct LiveConfigState {
     profiles: ArcSwap<Profiles>,
-    defaults: Defaults,
+    defaults: NamespaceRules,
     /// Of the file that the defaults were read from, if there is one.
     digest: Option<RulesDigest>,
     require_runner: bool,
@@ -31,7 +31,7 @@ impl LiveConfig {
     /// the file that the defaults were read from.
     pub fn new(
         profiles: Profiles,
-        defaults: Defaults,
+        defaults: NamespaceRules,
         digest: Option<RulesDigest>,
         require_runner: bool,
         ignore_user_namespaces: bool,
@@ -50,7 +50,7 @@ impl LiveConfig {
     pub fn built_in() -> LiveConfig {
         LiveConfig::new(
             Profiles::built_in().clone(),
-            Defaults::default(),
+            NamespaceRules::default(),
             None,
             false,
             false,
@@ -73,11 +73,11 @@ impl LiveConfig {
     }
 
     /// What holds for namespaces without a label.
-    pub fn defaults(&self) -> &Defaults {
+    pub fn defaults(&self) -> &NamespaceRules {
         &self.0.defaults
     }
 
-    /// Which default rules these are; none where there is no file of them.
+    /// Which namespace rules these are; none where there is no file of them.
     pub fn digest(&self) -> Option<&RulesDigest> {
         self.0.digest.as_ref()
     }

@@ -1,6 +1,6 @@
-//! Which default rules a replica holds, as the paths of webhooks name them.
+//! Which namespace rules a replica holds, as the paths of webhooks name them.
 //!
-//! An entry of a webhook configuration that is for default rules calls
+//! An entry of a webhook configuration that is for namespace rules calls
 //! `/mutate/rules-DIGEST`. While a rule changes there are replicas with the old
 //! rules and replicas with the new ones, and a replica that does not know a rule
 //! would let its pods pass. The path says which rules the API server means, so a
@@ -16,7 +16,7 @@ const DIGITS: usize = 16;
 /// What a path's last segment begins with. A segment has to be a DNS-1123 name.
 const PREFIX: &str = "rules-";
 
-/// The digest of a file of default rules: `rules-` and 16 hexadecimal digits.
+/// The digest of a file of namespace rules: `rules-` and 16 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RulesDigest(String);
 

@@ -66,7 +66,7 @@ impl FolderWatch {
             tracing::warn!(
                 %error,
                 folders = ?self.folders,
-                "cannot watch folders; the files in them are read again at intervals only"
+                "cannot watch folders; rereading their files at intervals instead"
             );
         }
     }

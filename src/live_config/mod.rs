@@ -4,7 +4,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`current`] | what holds now, for all reviews |
-//! | [`digest`] | which default rules a replica holds, as paths of webhooks name them |
+//! | [`digest`] | which namespace rules a replica holds, as paths of webhooks name them |
 //! | [`profile_folder`] | reads the profiles of a folder |
 //! | [`reload`] | reads them again while podseal serves |
 //! | `folder_watch` | watches the folders that files are in, for profiles and for certificates |

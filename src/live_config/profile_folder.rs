@@ -33,7 +33,7 @@ pub enum ProfileFolderError {
     /// Some of the files are no profiles.
     #[error("{}", lines(.0))]
     Wrong(Vec<Remark>),
-    /// A default rule asks for a profile that they have not.
+    /// A namespace rule asks for a profile that they have not.
     #[error("{0}")]
     Missing(String),
 }
@@ -124,6 +124,17 @@ impl ProfileFolder {
     /// When one of them cannot be used.
     pub fn parse(files: &[ProfileFile]) -> Result<(Profiles, Vec<Remark>), ProfileFolderError> {
         files::read(files).map_err(ProfileFolderError::Wrong)
+    }
+}
+
+/// Logs what there is to say of profiles that are used all the same.
+pub fn log_warnings(remarks: Vec<Remark>) {
+    for remark in remarks {
+        let warning = remark.to_string();
+        match remark.severity {
+            Severity::Deprecation => tracing::warn!(warning, "a profile has a deprecated field"),
+            _ => tracing::warn!(warning, "a profile is unlikely to work"),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::current::LiveConfig;
 use super::folder_watch::{FolderWatch, settled};
-use super::profile_folder::{ProfileFolder, ProfileFolderError};
+use super::profile_folder::{ProfileFolder, ProfileFolderError, log_warnings};
 use crate::metrics::profiles::ProfileMetrics;
 use admission::lint::files::ProfileFile;
 
@@ -75,7 +75,7 @@ impl ProfileReload {
         let files = self.folder.files();
         if files.as_ref().is_ok_and(|files| *files == self.used) {
             if self.rules.problem().is_some() {
-                tracing::info!("the profiles' files are again as they were");
+                tracing::info!("the profile files match the profiles in use again");
                 self.rules.in_order();
                 self.figures.in_order();
             }
@@ -90,12 +90,9 @@ impl ProfileReload {
         });
         match read {
             Ok((files, profiles, remarks)) => {
-                for warning in remarks {
-                    let warning = warning.to_string();
-                    tracing::warn!(warning, "a profile will likely not work");
-                }
+                log_warnings(remarks);
                 let names = profiles.names();
-                tracing::info!(profiles = names, "deciding by renewed profiles");
+                tracing::info!(profiles = names, "reloaded the profiles");
                 self.used = files;
                 self.rules.replace(profiles);
                 let profiles = self.rules.profiles();
@@ -110,7 +107,7 @@ impl ProfileReload {
                     self.rules.broken(problem);
                     for remark in error.remarks() {
                         let problem = remark.to_string();
-                        tracing::error!(problem, "deciding on by the profiles of before");
+                        tracing::error!(problem, "reload failed; keeping the previous profiles");
                     }
                     self.figures.reload_failed();
                 }

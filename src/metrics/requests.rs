@@ -64,7 +64,7 @@ label! {
         Concurrency = "concurrency",
         /// The bodies that were being read held all the memory there is for them.
         Memory = "memory",
-        /// The webhook's entry is for other default rules than this replica has.
+        /// The webhook's entry is for other namespace rules than this replica has.
         Rules = "rules",
     }
 }

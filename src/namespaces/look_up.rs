@@ -81,7 +81,8 @@ impl LiveLookUps {
         let until = since + LOOK_UP_TIMEOUT.min(within);
         let (answer, mut answered) = oneshot::channel();
         let asked = self.waiting().ask(peer, name, (since, until), answer);
-        let Ok(number) = asked.map_err(|QueueFull| self.warn(name, "too many at once")) else {
+        let Ok(number) = asked.map_err(|QueueFull| self.warn(name, "too many look-ups at once"))
+        else {
             return Err(Unavailable::Busy);
         };
         let _place = WaitingReview { live: self, number };
@@ -97,7 +98,7 @@ impl LiveLookUps {
         match timeout_at(until.into(), answered).await {
             Ok(Ok(found)) => found,
             Ok(Err(_made_room)) => {
-                self.warn(name, "too many at once");
+                self.warn(name, "too many look-ups at once");
                 Err(Unavailable::Busy)
             }
             Err(_) => {
@@ -136,7 +137,7 @@ impl LiveLookUps {
             Ok(Ok(object)) => {
                 if *object.name != **name {
                     // Something between us and the API server answers for it.
-                    self.warn(name, "the answer is about another object, or about none");
+                    self.warn(name, "the answer is for another object, or for none");
                     return Err(Unavailable::Failed);
                 }
                 Ok(Arc::new(object.into()))

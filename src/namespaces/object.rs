@@ -2,7 +2,7 @@
 //!
 //! | of | is kept |
 //! |---|---|
-//! | labels | those that podseal reads, and those that default rules ask for |
+//! | labels | those that podseal reads, and those that namespace rules ask for |
 //! | annotations | those that podseal reads |
 //! | others under `podseal.io/` | the keys of [`KEPT`] of them, for the warning that names them |
 //!

@@ -36,7 +36,7 @@ pub struct WatchedNamespaces {
 impl Namespaces {
     /// The namespaces of the cluster that `config` leads to, watched from now on
     /// by a task of the current runtime. Of one that does not opt in, and so is asked
-    /// for, the labels of these `keys` are kept besides, since default rules ask
+    /// for, the labels of these `keys` are kept besides, since namespace rules ask
     /// for them. At most `most_waiting` reviews wait for such an answer. How look-ups
     /// end is counted in `look_ups`.
     ///

@@ -5,18 +5,18 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
     /// Not in the file.
-    #[error("it is not in the file that --namespaces names")]
+    #[error("it is not in the file given with --namespaces")]
     NotInFile,
     /// The API server says there is none.
-    #[error("the API server knows no such namespace")]
+    #[error("the API server has no such namespace")]
     NotFound,
     /// The API server did not answer in time.
     #[error("the API server did not answer in time")]
     TimedOut,
     /// The API server could not be asked, or refused.
-    #[error("the API server could not be asked")]
+    #[error("the API server could not be reached")]
     Failed,
     /// Too many are being asked for already.
-    #[error("too many namespaces are being asked for at once")]
+    #[error("too many namespaces are being looked up at once")]
     Busy,
 }

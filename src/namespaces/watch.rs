@@ -67,7 +67,7 @@ enum WatchError {
     Hung,
     #[error(transparent)]
     Answer(#[from] StreamError),
-    #[error("the watch ended before its time")]
+    #[error("the watch ended early")]
     EndedEarly,
     #[error("the API server ended the watch: {code}, {message}")]
     Refused { code: u16, message: String },
@@ -109,7 +109,7 @@ impl Watch {
                 tracing::warn!(
                     error,
                     suppressed,
-                    "the watch of namespaces broke; listing them anew"
+                    "the watch of namespaces failed; listing them again"
                 );
             }
             sleep(self.pause).await;

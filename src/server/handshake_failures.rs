@@ -46,7 +46,8 @@ impl HandshakeFailureLog {
         let (pace, problem) = match failure {
             HandshakeFailure::PeerAlert => (
                 &self.ours,
-                "a client refused our certificate: does the caBundle fit?",
+                "a client rejected the serving certificate; check the caBundle of the webhook \
+                 configurations",
             ),
             // The self-probe shows none, and has nothing to prove.
             HandshakeFailure::ClientCertificate
@@ -56,7 +57,7 @@ impl HandshakeFailureLog {
             }
             HandshakeFailure::ClientCertificate => (
                 &self.theirs,
-                "a client showed no certificate of --client-ca",
+                "a client presented no certificate issued by --client-ca",
             ),
             _ => return debug(error),
         };

@@ -71,7 +71,7 @@ impl Server {
         connections.close_all(Closing::AfterRequests, CloseReason::Drain);
         let slot_freed = timeout(self.limits.finish, connections.all_closed()).await;
         if slot_freed.is_err() {
-            tracing::warn!("some requests did not finish in time");
+            tracing::warn!("some requests did not finish before the drain ended");
             connections.close_all(Closing::Now, CloseReason::Drain);
         }
     }

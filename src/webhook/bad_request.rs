@@ -26,13 +26,13 @@ impl BadRequests {
 
     pub(super) fn no_such_method(&self) -> Response {
         self.metrics.requests.refused(Refused::Method);
-        let text = "podseal answers POST, with an AdmissionReview\n";
+        let text = "podseal accepts POST with an AdmissionReview\n";
         (StatusCode::METHOD_NOT_ALLOWED, text).into_response()
     }
 
     pub(super) fn no_such_path(&self) -> Response {
         self.metrics.requests.refused(Refused::Path);
-        let text = "podseal answers POST /mutate and POST /validate\n";
+        let text = "podseal serves POST /mutate and POST /validate\n";
         (StatusCode::NOT_FOUND, text).into_response()
     }
 
@@ -58,7 +58,7 @@ impl BadRequests {
                 error,
                 uid,
                 suppressed,
-                "refused a request that is no review"
+                "rejected a request that is not an AdmissionReview"
             );
         }
         (code, format!("{error}\n")).into_response()

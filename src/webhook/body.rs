@@ -33,7 +33,7 @@ pub enum BodyError {
     #[error("the body is larger than {MAX_BODY_BYTES} bytes")]
     TooLarge,
     /// The client closed the connection.
-    #[error("the body ended before its time")]
+    #[error("the body ended early")]
     Truncated,
     /// The client took too long.
     #[error("the body took too long to arrive")]

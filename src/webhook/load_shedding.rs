@@ -34,7 +34,7 @@ impl LoadShedding {
         let what = match why {
             Shed::Memory => "too many bytes of reviews at once",
             Shed::Concurrency => "too many reviews at once",
-            Shed::Rules => "other default rules",
+            Shed::Rules => "other namespace rules",
         };
         if let Some(suppressed) = self.throttle.pass() {
             tracing::warn!(why = what, suppressed, "shed a review");

@@ -253,7 +253,7 @@ impl ReviewHandler {
         if bytes <= self.max_review_memory {
             return Ok(bytes);
         }
-        let text = "the review holds more than --max-body-memory has room for";
+        let text = "the review needs more memory than --max-body-memory allows";
         let uid = body::uid(&body.bytes);
         let code = StatusCode::PAYLOAD_TOO_LARGE;
         Err(self.bad_requests.refuse(Refused::TooLarge, code, text, uid))
@@ -385,7 +385,7 @@ impl ReviewHandler {
                 asked,
                 held,
                 suppressed,
-                "turned a review away that is for other default rules"
+                "rejected a review that requires other namespace rules"
             );
         }
         let mut answer = json_response(response::other_rules(&uid, &asked, held.as_deref()));

@@ -1,4 +1,4 @@
-//! The routes: one for each webhook, and for each with the default rules that a
+//! The routes: one for each webhook, and for each with the namespace rules that a
 //! replica has to hold.
 
 use std::sync::Arc;
@@ -72,7 +72,7 @@ async fn validate_by_rules(
     answer_by_rules(&handler, validate, &method, &caller, &uri, body).await
 }
 
-/// Answers where the path's last segment should name default rules.
+/// Answers where the path's last segment should name namespace rules.
 async fn answer_by_rules(
     handler: &Arc<ReviewHandler>,
     webhook: Webhook,

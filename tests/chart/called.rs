@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use admission::namespace::Namespace;
-use admission::namespace::rules::Defaults;
+use admission::namespace::rules::NamespaceRules;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -122,7 +122,7 @@ fn podseal_is_called_for_the_namespaces_that_it_has_a_rule_for_and_for_no_other(
             }
             json!({"name": format!("r{number}"), "namespaces": namespaces, "profile": "none"})
         }));
-        file.write(&json!({"defaults": all}));
+        file.write(&json!({"namespaceRules": all}));
         let manifests = helm_prints(&release.plane, &args);
         let objects: Vec<Value> = serde_saphyr::from_multiple(&manifests).expect("YAML");
         let of_kind =
@@ -133,7 +133,7 @@ fn podseal_is_called_for_the_namespaces_that_it_has_a_rule_for_and_for_no_other(
         }
         let written = of_kind("ConfigMap").find_map(|map| map["data"]["defaults.yaml"].as_str());
         let written = written.expect("the rules are in a ConfigMap");
-        let defaults = Defaults::from_yaml(written, Some(&release.namespace));
+        let defaults = NamespaceRules::from_yaml(written, Some(&release.namespace));
         let defaults = defaults.expect("what the chart writes, podseal reads");
         let is_called = |namespace: &str| {
             let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "tried"},

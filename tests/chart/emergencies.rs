@@ -30,7 +30,7 @@ fn rules() -> Value {
 
 #[test]
 fn the_cluster_s_own_namespaces_never_wait_for_podseal_whatever_their_labels() {
-    let file = Values::new(&json!({"defaults": rules()}));
+    let file = Values::new(&json!({"namespaceRules": rules()}));
     let excluded = "--set=webhooks.excludedNamespaces={vital}";
     let release = Release::installed("never", &[excluded, &file.arg()]);
     let made = ["kube-foo", "openshift-foo", "vital"];

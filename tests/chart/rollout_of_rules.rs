@@ -1,4 +1,4 @@
-//! What happens to jobs while default rules are added, changed and removed: they are
+//! What happens to jobs while namespace rules are added, changed and removed: they are
 //! created as client-go creates them, which tries again when it is told to.
 
 use std::sync::Mutex;
@@ -260,13 +260,13 @@ fn an_added_rule_holds_when_helm_says_so_though_replicas_are_not_ready_for_30_s(
     // server and a volume to podseal.
     let mut others = rule("others", "other-", 3000);
     others["runner"] = " \u{e9}\u{a0}\u{2028}\u{1f600} '\"#: {}\\ ".into();
-    let file = Values::new(&json!({"defaults": [others]}));
+    let file = Values::new(&json!({"namespaceRules": [others]}));
     let release = Release::new("added");
     release.create_namespace("added-job-1", &json!({}));
     release.install(&[&file.arg()]);
     release.await_corrections();
     release.node().delay_readiness(slow);
-    file.write(&json!({"defaults": [others, rule("jobs", "added-job-", 2000)]}));
+    file.write(&json!({"namespaceRules": [others, rule("jobs", "added-job-", 2000)]}));
     let mut took = Duration::ZERO;
     let stream = release.retried_jobs_in("added-job-1", || {
         let start = Instant::now();
@@ -292,7 +292,7 @@ fn a_job_is_lost_as_rules_come_and_go_only_where_the_page_says_so() {
     release.create_namespace("first-job-1", &json!({}));
     release.install(&[]);
     release.await_corrections();
-    file.write(&json!({"defaults": [rule("jobs", "first-job-", 2000)]}));
+    file.write(&json!({"namespaceRules": [rule("jobs", "first-job-", 2000)]}));
     let upgrade = || release.upgrade(&[&file.arg()]);
 
     // The first rule has an entry that podseal has to make the API server trust.
@@ -309,12 +309,12 @@ fn a_job_is_lost_as_rules_come_and_go_only_where_the_page_says_so() {
     // By the page's two steps no job is lost as it goes.
     let mut audit = rule("jobs", "first-job-", 2000);
     audit["mode"] = "audit".into();
-    file.write(&json!({"defaults": [audit]}));
+    file.write(&json!({"namespaceRules": [audit]}));
     for (rules, what) in [
         (json!([audit]), "the rule only watches"),
         (json!([]), "the last rule is taken away"),
     ] {
-        file.write(&json!({"defaults": rules}));
+        file.write(&json!({"namespaceRules": rules}));
         let stream = release.retried_jobs_in("first-job-1", upgrade);
         stream.print(what);
         assert_eq!(stream.refused(), [""; 0], "{what}");
@@ -328,12 +328,13 @@ fn a_job_is_lost_as_rules_come_and_go_only_where_the_page_says_so() {
 #[test]
 fn a_rule_that_enforces_and_is_taken_away_loses_only_jobs_between_the_configurations() {
     let others = rule("others", "other-", 3000);
-    let file = Values::new(&json!({"defaults": [others, rule("jobs", "removed-job-", 2000)]}));
+    let file =
+        Values::new(&json!({"namespaceRules": [others, rule("jobs", "removed-job-", 2000)]}));
     let release = Release::new("removed");
     release.create_namespace("removed-job-1", &json!({}));
     release.install(&[&file.arg()]);
     release.await_user("removed-job-1", 2000);
-    file.write(&json!({"defaults": [others]}));
+    file.write(&json!({"namespaceRules": [others]}));
     let stream = release.retried_jobs_in("removed-job-1", || release.upgrade(&[&file.arg()]));
     stream.print("one of two rules is taken away");
     stream.are_lost_only_by("lacks what its profile sets");
@@ -373,6 +374,7 @@ fn an_upgrade_from_0_2_0_with_rules_is_refused_in_one_step_and_loses_no_job_in_t
         env!("CARGO_MANIFEST_DIR"),
         "/charts/released/podseal-0.2.0.tgz"
     );
+    // 0.2.0 knows the value by its old name only, and an upgrade keeps that.
     let file = Values::new(&json!({"defaults": [rule("jobs", "old-job-", 2000)]}));
     let release = Release::new("old");
     release.create_namespace("old-job-1", &json!({}));

@@ -1,5 +1,5 @@
 //! Namespaces that nobody labels, and profiles of one's own: by the values
-//! `defaults` and `profiles`.
+//! `namespaceRules` and `profiles`.
 
 use serde_json::{Value, json};
 use support::controlplane::{ADMIN, await_condition};
@@ -19,7 +19,7 @@ fn ours(user: u32) -> String {
 fn values(user: u32, settings: &Value) -> Value {
     json!({
         "profiles": {"files": {"ours": ours(user)}},
-        "defaults": [
+        "namespaceRules": [
             {"name": "jobs", "namespaces": {"prefix": "ci-job-"}, "profile": "ours", "settings": settings},
             // Where the next one is for all that this is for.
             {"name": "prod", "namespaces": {"matchLabels": {"team": "payments", "env": "prod"}}, "profile": "ours",
@@ -117,9 +117,9 @@ fn a_namespace_that_nobody_labelled_gets_what_the_first_rule_for_it_says() {
             "ci-job-1",
             "\"defaults.validate.podseal.io\" denied the request",
         ),
-        ("ci-job-1", "by the default rule jobs"),
+        ("ci-job-1", "by the namespace rule jobs"),
         ("ci-job-2", "\"validate.podseal.io\" denied the request"),
-        ("paid", "by the default rule paid"),
+        ("paid", "by the namespace rule paid"),
     ] {
         let told = release.said_of_a_stranger(namespace).expect(namespace);
         assert!(told.contains(said), "{told}");
@@ -166,9 +166,9 @@ fn no_job_notices_that_a_profile_or_a_rule_changes() {
     release.plane.apply(ADMIN, &config_map(&text).to_string());
     let mut values = values(0, &json!({}));
     values["profiles"] = json!({"configMap": "theirs"});
-    values["defaults"][0]["profile"] = "theirs".into();
-    values["defaults"][1]["profile"] = "rootless".into();
-    values["defaults"][2]["profile"] = "rootless".into();
+    values["namespaceRules"][0]["profile"] = "theirs".into();
+    values["namespaceRules"][1]["profile"] = "rootless".into();
+    values["namespaceRules"][2]["profile"] = "rootless".into();
     let stream = release.retried_jobs_in("ci-job-4", || {
         file.write(&values);
         release.upgrade(&[&file.arg()]);
@@ -198,7 +198,7 @@ impl Release {
 }
 
 fn two_rules() -> Value {
-    json!({"defaults": [
+    json!({"namespaceRules": [
         {"name": "jobs", "namespaces": {"prefix": "ci-job-"}, "profile": "rootless"},
         {"name": "paid", "namespaces": {"matchLabels": {"team": "payments"}}, "profile": "rootless"},
     ]})
@@ -216,19 +216,22 @@ fn an_entry_goes_when_its_rule_goes() {
         assert_eq!(release.entries(kind).len(), 3, "{kind}");
     }
     let mut values = two_rules();
-    values["defaults"][1]["namespaces"]["matchLabels"] = json!({"team": "sales"});
+    values["namespaceRules"][1]["namespaces"]["matchLabels"] = json!({"team": "sales"});
     file.write(&values);
     release.upgrade(&[&file.arg()]);
     for kind in CONFIGURATIONS {
         assert_eq!(release.entries(kind).len(), 3, "{kind}");
     }
-    values["defaults"].as_array_mut().expect("rules").pop();
+    values["namespaceRules"]
+        .as_array_mut()
+        .expect("rules")
+        .pop();
     file.write(&values);
     release.upgrade(&[&file.arg()]);
     for kind in CONFIGURATIONS {
         assert_eq!(release.entries(kind).len(), 2, "{kind}");
     }
-    file.write(&json!({"defaults": []}));
+    file.write(&json!({"namespaceRules": []}));
     release.upgrade(&[&file.arg()]);
     for kind in CONFIGURATIONS {
         assert_eq!(release.entries(kind).len(), 1, "{kind}");

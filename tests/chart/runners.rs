@@ -164,7 +164,7 @@ fn an_install_is_refused_until_the_runners_of_namespaces_that_grant_are_named() 
     // Who names none from now on has jobs denied by a sentence.
     release.kubectl(&["annotate", "namespace", "unnamed-0", "podseal.io/runner-"]);
     let denied = |attempt: &Attempt| match attempt {
-        Attempt::Refused(said) => said.contains("does not say who creates its job pods"),
+        Attempt::Refused(said) => said.contains("does not name the user that creates its job pods"),
         _ => false,
     };
     release.await_job("unnamed-0", "its job is denied", denied);
@@ -230,7 +230,7 @@ fn an_upgrade_from_0_2_0_is_refused_until_runners_are_named_or_the_value_is_set(
     release.await_job(open, "whoever creates a job gets the grants", granted);
     release.helm("upgrade", CHART, &[reset, "--set=serve.requireRunner=true"]);
     let denied = |attempt: &Attempt| match attempt {
-        Attempt::Refused(said) => said.contains("does not say who creates its job pods"),
+        Attempt::Refused(said) => said.contains("does not name the user that creates its job pods"),
         _ => false,
     };
     release.await_job(open, "its job is denied", denied);
@@ -242,15 +242,15 @@ fn an_upgrade_from_0_2_0_is_refused_until_runners_are_named_or_the_value_is_set(
     release.kubectl(&["annotate", "namespace", open, &runner]);
     let rule =
         json!({"name": "jobs", "namespaces": {"prefix": "ci-job-"}, "profile": "privileged"});
-    let rules = format!("--set-json=defaults=[{rule}]");
+    let rules = format!("--set-json=namespaceRules=[{rule}]");
     let told = release.is_refused_by_helm("upgrade", &[&args[..], &[&rules]].concat());
     assert!(
-        told.contains("jobs would be denied for: jobs (default rules)"),
+        told.contains("jobs would be denied for: jobs (namespace rules)"),
         "{told}"
     );
     let mut named = rule;
     named["runner"] = RUNNER.into();
-    let rules = format!("--set-json=defaults=[{named}]");
+    let rules = format!("--set-json=namespaceRules=[{named}]");
     release.helm("upgrade", CHART, &[&args[..], &[&rules]].concat());
     assert_eq!(release.requirement().as_deref(), Some("--require-runner"));
     release.await_job(open, "its job is corrected", granted);

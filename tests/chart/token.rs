@@ -48,7 +48,7 @@ fn podseals_token_changes_nothing_of_its_webhooks_but_whom_they_trust() {
         json!({"name": format!("r{number}"), "namespaces": {"matchLabels": labels}, "profile": "none"})
     };
     let rules: Vec<_> = (0..50).map(rule).collect();
-    let file = Values::new(&json!({"defaults": rules}));
+    let file = Values::new(&json!({"namespaceRules": rules}));
     let args = ["--set=certificates.selfManaged.caOverlap=1s", &file.arg()];
     let release = Release::installed("token", &args);
     let bundles = release.ca_bundles();
@@ -120,7 +120,7 @@ fn podseals_token_changes_nothing_of_its_webhooks_but_whom_they_trust() {
     // And nobody else is held to it: neither to what a webhook says, nor to which
     // there are, in which order.
     let others: Vec<_> = (10..45).rev().map(rule).collect();
-    file.write(&json!({"defaults": others}));
+    file.write(&json!({"namespaceRules": others}));
     release.upgrade(&["--set=webhooks.timeoutSeconds=7", &file.arg()]);
     for kind in CONFIGURATIONS {
         let configuration = release.configuration(kind).expect("it is there");

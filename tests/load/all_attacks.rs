@@ -301,7 +301,7 @@ fn under_all_attacks_at_once_jobs_are_decided_within_half_of_the_charts_memory()
     std::fs::write(rules.path(), text).expect("a file of rules");
     let podseal = Arc::new(start_as(&container, |command| {
         command.env("KUBECONFIG", kubeconfig.path());
-        command.arg("--defaults").arg(rules.path());
+        command.arg("--namespace-rules").arg(rules.path());
     }));
     await_condition(
         "it is ready",

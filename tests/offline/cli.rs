@@ -127,7 +127,7 @@ fn review_takes_a_list_from_kubectl_on_standard_input_and_namespaces_from_a_file
         said,
         [
             None,
-            Some("the pod is not a GitLab job's, and the pod meets the namespace's level"),
+            Some("the pod is not a GitLab Runner job pod, and the pod meets the namespace's level"),
             Some("the namespace has no label podseal.io/profile"),
         ]
     );

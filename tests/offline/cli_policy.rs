@@ -114,7 +114,7 @@ fn a_runner_is_required_unless_that_is_switched_off_and_the_review_says_what_it_
         assert_eq!(line["requireRunner"], required, "{more:?}");
         assert_eq!(code(&output), Some(i32::from(required)), "{more:?}");
         let message = line["message"].as_str().unwrap_or_default();
-        let is_unnamed = message.contains("does not say who creates its job pods");
+        let is_unnamed = message.contains("does not name the user that creates its job pods");
         assert_eq!(is_unnamed, required, "{line:#}");
         let said = shown(&args);
         let assumed = match required {
@@ -180,7 +180,7 @@ fn user_namespaces_can_be_left_out_of_account() {
         let (output, line) = review(&args, &pod);
         let is_said = line["message"].as_str().is_some_and(|message| {
             message.contains("procMount: Unmasked is forbidden")
-                && message.contains("hostUsers: false relaxes nothing here")
+                && message.contains("hostUsers: false does not relax this")
         });
         assert_eq!(code(&output) == Some(1), is_said, "{line:#}");
         code(&output) == Some(0)
@@ -195,8 +195,7 @@ fn a_misspelt_label_is_told_with_the_one_that_was_meant() {
         let (_, line) = review(args, &privileged_service());
         line["warnings"].clone()
     };
-    let misspelt =
-        json!("label podseal.io/levle is read by nobody; did you mean podseal.io/level?");
+    let misspelt = json!("label podseal.io/levle has no effect; did you mean podseal.io/level?");
     let args = ["--profile", "none", "--level", "privileged"];
     assert_eq!(warnings(&args), json!([]));
     let args = [&args[..], &["--label", "podseal.io/levle=restricted"]].concat();
@@ -210,8 +209,8 @@ fn a_misspelt_label_is_told_with_the_one_that_was_meant() {
     assert_eq!(
         warnings(&args),
         json!([
-            "label podseal.io/profil is read by nobody; did you mean podseal.io/profile?",
-            "label podseal.io/runner is read by nobody, since it is an annotation",
+            "label podseal.io/profil has no effect; did you mean podseal.io/profile?",
+            "label podseal.io/runner has no effect, since it is an annotation",
         ])
     );
 }
@@ -225,17 +224,17 @@ fn where_a_default_rule_holds_messages_name_it_and_no_label() {
     std::fs::write(rules.path(), text).expect("the rules");
     let path = rules.path().display().to_string();
     let of = |args: &[&str], pod: &str| {
-        let args = [&["--defaults", &path, "-n"], args].concat();
+        let args = [&["--namespace-rules", &path, "-n"], args].concat();
         review(&args, &cases::fixture(pod)).1
     };
     let message = of(&["others"], "default-with-service")["message"].clone();
     assert_eq!(
         message,
-        "the namespace has no label podseal.io/profile, and no default rule is for it"
+        "the namespace has no label podseal.io/profile, and no namespace rule is for it"
     );
     let line = of(&["named-1", "--as", "mallory"], "default-with-service");
     let told =
-        "the pod has a job's labels, but its creator is not the runner of default rule named";
+        "the pod has a job's labels, but its creator is not the runner of namespace rule named";
     assert!(
         line["message"]
             .as_str()
@@ -245,9 +244,43 @@ fn where_a_default_rule_holds_messages_name_it_and_no_label() {
     let line = of(&["trusting-1"], "default-with-service");
     assert_eq!(
         line["warnings"][0],
-        "the profile grants more than the baseline to whoever puts a job's labels on a pod: the \
-         default rule trusting names no runner"
+        "the profile grants more than the baseline to anyone who puts a job's labels on a pod: the \
+         namespace rule trusting names no runner"
     );
+}
+
+#[test]
+fn the_old_flag_for_namespace_rules_warns_and_both_flags_are_an_error() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let rules = "rules: [{name: a, namespaces: {prefix: ci-job-}, profile: rootless}]";
+    std::fs::write(file.path(), rules).expect("the file can be written");
+    let review = |flags: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
+        command.args(["review", "-n", "ci-job-1"]);
+        for flag in flags {
+            command.arg(flag).arg(file.path());
+        }
+        command.arg("tests/fixtures/pods/default-with-service.json");
+        support::run(command, "")
+    };
+    let (new, old) = (review(&["--namespace-rules"]), review(&["--defaults"]));
+    assert_eq!((new.status.code(), old.status.code()), (Some(0), Some(0)));
+    assert_eq!(text(&new.stdout), text(&old.stdout));
+    assert_eq!(text(&new.stderr), "");
+    let warning = "--defaults is deprecated; its name is --namespace-rules now";
+    assert!(text(&old.stderr).contains(warning), "{old:?}");
+    let both = review(&["--namespace-rules", "--defaults"]);
+    assert_eq!(both.status.code(), Some(2));
+    let told = text(&both.stderr);
+    for name in ["--namespace-rules", "--defaults"] {
+        assert!(told.contains(name), "{told}");
+    }
+    let help = Command::new(env!("CARGO_BIN_EXE_podseal"))
+        .args(["serve", "--help"])
+        .output()
+        .expect("it runs");
+    let help = text(&help.stdout);
+    assert!(help.contains("--namespace-rules") && !help.contains("--defaults"));
 }
 
 #[test]
@@ -256,7 +289,7 @@ fn the_usage_names_every_way_to_say_a_profile() {
     command.args(["review", "pod.yaml"]);
     let told = text(&support::run(command, "").stderr);
     let (_, usage) = told.split_once("Usage: ").expect("a usage");
-    for argument in ["--namespaces", "--profile", "--label", "--defaults"] {
+    for argument in ["--namespaces", "--profile", "--label", "--namespace-rules"] {
         assert!(usage.contains(argument), "{argument}: {told}");
     }
 }

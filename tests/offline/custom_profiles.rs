@@ -58,7 +58,7 @@ fn env_is_set_over_what_the_job_has_and_defaulted_where_it_has_nothing() {
     let pod = corrected(
         &pod,
         "containers: {build: {set: {env: {BUILDAH_ISOLATION: chroot, STORAGE_DRIVER: overlay}},
-           default: {env: {TMPDIR: /profile, STORAGE_OPTS: ''}}}}",
+           ifUnset: {env: {TMPDIR: /profile, STORAGE_OPTS: ''}}}}",
     );
     assert_eq!(
         pod.env("build", "BUILDAH_ISOLATION").as_deref(),
@@ -94,7 +94,8 @@ fn an_apparmor_profile_is_set_in_the_annotation_too_where_the_pod_has_one() {
         ),
     ] {
         let yaml = format!(
-            "containers: {{build: {{set: {{securityContext: {{appArmorProfile: {{{profile}}}}}}}}}}}"
+            "containers: {{build: {{set: {{securityContext: {{appArmorProfile: \
+             {{{profile}}}}}}}}}}}"
         );
         let pod = corrected(&pod, &yaml);
         assert_eq!(pod.security("build", "appArmorProfile"), &field);
@@ -119,7 +120,7 @@ fn a_seccomp_profile_replaces_the_pods_own_as_a_whole() {
 #[test]
 fn pod_fields_are_set_and_defaulted() {
     let yaml = "pod: {set: {annotations: {a: set}, securityContext: {runAsNonRoot: true}},
-                 default: {annotations: {a: default, b: default}, hostUsers: false,
+                 ifUnset: {annotations: {a: default, b: default}, hostUsers: false,
                            securityContext: {runAsUser: 7}}}";
     let mut pod = job();
     pod["metadata"]["annotations"]["b"] = "own".into();
@@ -150,7 +151,7 @@ fn services_can_be_spoken_of_and_a_home_can_be_bounded() {
     let yaml = "home: {path: /home/job, sizeLimit: 10Gi}
 containers:
   build: {home: true}
-  services: {default: {securityContext: {runAsUser: 70}}, home: true}";
+  services: {ifUnset: {securityContext: {runAsUser: 70}}, home: true}";
     let pod = corrected(&job(), yaml);
     assert_eq!(pod.uid("svc-0"), Some(70));
     assert_eq!(pod.env("svc-0", "HOME").as_deref(), Some("/home/job"));
@@ -167,7 +168,7 @@ fn the_collector_follows_build_whatever_the_profile_says_of_init_containers() {
     }
     let yaml = "containers:
   build: {set: {securityContext: {privileged: false}}}
-  init: {set: {securityContext: {runAsGroup: 5}}, default: {securityContext: {runAsUser: 1000}}}";
+  init: {set: {securityContext: {runAsGroup: 5}}, ifUnset: {securityContext: {runAsUser: 1000}}}";
     let pod = corrected(&pod, yaml);
     assert_eq!((pod.uid("build"), pod.uid(collector)), (None, None));
     assert_eq!(pod.security(collector, "runAsGroup"), &Value::Null);
@@ -177,9 +178,9 @@ fn the_collector_follows_build_whatever_the_profile_says_of_init_containers() {
 fn the_uid_collector_follows_build_where_a_profile_speaks_of_users_anywhere() {
     for rules in [
         "pod: {set: {securityContext: {runAsUser: 2000, runAsGroup: 7}}}",
-        "pod: {default: {securityContext: {runAsUser: 2000}}}",
+        "pod: {ifUnset: {securityContext: {runAsUser: 2000}}}",
         "containers: {init: {set: {securityContext: {runAsUser: 2000}}}}",
-        "containers: {init: {default: {securityContext: {runAsGroup: 7}}}}",
+        "containers: {init: {ifUnset: {securityContext: {runAsGroup: 7}}}}",
     ] {
         let pod = corrected(&fixture("umask-collector"), rules);
         for field in ["runAsUser", "runAsGroup", "runAsNonRoot"] {
@@ -219,8 +220,8 @@ fn a_container_that_could_never_start_is_denied_where_the_profile_speaks_of_its_
     pod["spec"]["securityContext"] = json!({"runAsNonRoot": true});
     let root = "containers: {build: {set: {securityContext: {runAsUser: 0}}}}";
     let message = denied(&pod, root).expect("a denial");
-    let why = "container \"build\", securityContext.runAsNonRoot: true beside runAsUser: 0, and the \
-               kubelet never starts such a container; ";
+    let why = "container \"build\", securityContext.runAsNonRoot: true together with runAsUser: 0, \
+               and the kubelet never starts such a container; ";
     assert!(message.starts_with(why), "{message}");
     let both = "containers: {build: {set: {securityContext: {runAsUser: 0, runAsNonRoot: false}}}}";
     assert_eq!(denied(&pod, both), None);
@@ -580,7 +581,7 @@ fn a_seccomp_profile_is_set_in_the_older_annotations_too_where_the_pod_has_them(
         ),
     ];
     for (profile, annotation) in confinements {
-        for part in ["set", "default"] {
+        for part in ["set", "ifUnset"] {
             let context = format!("{part}: {{securityContext: {{seccompProfile: {{{profile}}}}}}}");
             for (key, rules) in [
                 (of_build, format!("containers: {{build: {{{context}}}}}")),

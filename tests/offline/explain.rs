@@ -142,7 +142,7 @@ const IN_CI: [&str; 6] = [
 const BY_RULE: [&str; 6] = [
     "--profiles",
     "profiles",
-    "--defaults",
+    "--namespace-rules",
     "rules.yaml",
     "-n",
     "ci-job-17",
@@ -178,7 +178,7 @@ value, and who says it
   mode           enforce           podseal's default, without podseal.io/mode
   runner         gitlab            annotation podseal.io/runner
   run-as-user    3000              annotation podseal.io/run-as-user
-                                   over 1000: containers.helper.default of
+                                   over 1000: containers.helper.ifUnset of
                                    rootless
                                    over 2000: containers.build.set of ours:9
   home           /my_custom_dir    podseal's default, without podseal.io/home
@@ -205,7 +205,7 @@ container build, by containers.build
 
 container helper, by containers.helper
   privileged                 false             set of rootless
-  runAsUser                  3000              default of rootless
+  runAsUser                  3000              ifUnset of rootless
                                                changed by podseal.io/run-as-user
   env HOME                   /my_custom_dir    home of rootless
   volumeMounts podseal-home  + /my_custom_dir  home of rootless
@@ -217,8 +217,8 @@ pod
 granted by the profile at baseline
   appArmorProfile to build
 
-  warning: label podseal.io/runner is read by nobody, since it is an annotation
-  warning: annotation podseal.io/hoem is read by nobody; did you mean podseal.io/home?
+  warning: label podseal.io/runner has no effect, since it is an annotation
+  warning: annotation podseal.io/hoem has no effect; did you mean podseal.io/home?
 1 pod: 1 corrected, 0 unchanged, 0 denied
 ";
     let expected = expected.replace("VERSION", env!("CARGO_PKG_VERSION"));
@@ -331,7 +331,7 @@ fn a_change_names_profile_file_line_and_what_changed_its_value() {
     );
     let shown = text(&explain(&BY_RULE, &job()).stdout);
     assert!(
-        shown.contains("changed by home of default rule jobs\n"),
+        shown.contains("changed by home of namespace rule jobs\n"),
         "{shown}"
     );
 }
@@ -556,7 +556,7 @@ fn a_setting_that_cannot_be_is_told_with_what_it_stands_in_place_of() {
     assert_eq!(output.status.code(), Some(1));
     let stdout = text(&output.stdout);
     assert!(
-        stdout.contains("\"0\" is no user from 1 to 65535"),
+        stdout.contains("\"0\" is not a user ID from 1 to 65535"),
         "{stdout}"
     );
     let row = "  run-as-user    0               argument --annotation\n                                 \
@@ -575,16 +575,16 @@ fn where_nobody_gives_a_profile_it_is_told_why() {
         );
         text(&explain(arguments, &job()).stdout)
     };
-    let rules = ["--defaults", "rules.yaml", "--profiles", "profiles"];
+    let rules = ["--namespace-rules", "rules.yaml", "--profiles", "profiles"];
     let stdout = none(&[&rules[..], &["-n", "plain"]].concat());
-    let why = "no label podseal.io/profile, and the 2 default rules are for";
+    let why = "no label podseal.io/profile, and the 2 namespace rules are for";
     assert!(stdout.contains(why), "{stdout}");
     let stdout = none(&[&rules[..], &["-n", "kube-ci-job", "--label", "team=a"]].concat());
-    let why = "the namespace is the cluster's own, which no default rule is for";
+    let why = "the namespace is the cluster's own, which no namespace rule is for";
     assert!(stdout.contains(why), "{stdout}");
     let stdout = none(&["--label", "team=a"]);
     assert!(
-        stdout.contains("and there are no default rules"),
+        stdout.contains("and there are no namespace rules"),
         "{stdout}"
     );
     let by_label = json_of(&[&rules[..], &["--label", "team=a"]].concat(), &job());
@@ -717,11 +717,11 @@ fn a_label_that_a_default_rule_asks_for_is_read() {
     );
     let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
     command
-        .args(["review", "--explain", "--defaults"])
+        .args(["review", "--explain", "--namespace-rules"])
         .arg(rules);
     command.arg("--namespaces").arg(namespaces).arg(pod);
     let told = text(&support::run(command, "").stdout);
-    assert!(told.contains("default rule paid"), "{told}");
+    assert!(told.contains("namespace rule paid"), "{told}");
     assert!(
         !told.contains("nothing reads the label podseal.io/team"),
         "{told}"

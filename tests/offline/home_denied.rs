@@ -80,7 +80,7 @@ fn a_home_that_nobody_can_write_to_is_denied_with_what_is_mounted_there() {
         let mounts = &mut container_mut(&mut pod, "build")["volumeMounts"];
         mounts.as_array_mut().expect("mounts").push(mount.clone());
         let message = denial(&pod, "rootless");
-        let why = "container \"build\", env HOME: \"/data/home\" lies in \"/data/\", which is \
+        let why = "container \"build\", env HOME: \"/data/home\" is in \"/data/\", which is \
                    mounted read-only, and git and Podman write to HOME; ";
         assert!(message.starts_with(why), "{volume} {mount}: {message}");
         // Another volume in between can be written to.
@@ -135,7 +135,7 @@ fn dangerous_paths_are_denied_with_the_path_and_a_way_out() {
         );
         assert!(
             message.contains("env HOME")
-                && message.contains("to mend it, set the job variable HOME"),
+                && message.contains("to fix this, set the job variable HOME"),
             "{message}"
         );
     }

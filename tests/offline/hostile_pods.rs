@@ -36,7 +36,7 @@ fn containers_of_one_name_are_denied_before_they_are_patched() {
     containers.extend((0..100).map(|_| json!({"name": "build"})));
     let message = denial(&pod, "rootless");
     assert!(
-        message.contains("container \"build\", name: another container has it too"),
+        message.contains("container \"build\", name: another container has the same name"),
         "{message}"
     );
 }

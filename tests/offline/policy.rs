@@ -228,7 +228,7 @@ fn where_default_seccomp_would_reach_build_at_restricted_the_job_is_denied_with_
         let fate = fate(&pod, &[(PROFILE, profile), (LEVEL, "restricted")]);
         let message = fate.message.expect("a denial");
         assert!(
-            message.contains("Podman cannot clone a user namespace"),
+            message.contains("Podman cannot create a user namespace"),
             "{message}"
         );
     }
@@ -356,7 +356,7 @@ fn only_the_named_runner_gets_a_correction_and_a_grant() {
 #[test]
 fn a_misspelt_label_is_told_to_the_creator_and_in_the_record_and_in_audit_in_the_record_alone() {
     let pod = fixture("default-with-service");
-    let warning = "label podseal.io/levle is read by nobody; did you mean podseal.io/level?";
+    let warning = "label podseal.io/levle has no effect; did you mean podseal.io/level?";
     for mode in ["enforce", "warn", "audit"] {
         let labels = [
             (PROFILE, "rootless"),
@@ -468,7 +468,7 @@ fn a_pod_in_which_anything_violates_takes_no_new_image_and_no_new_container() {
         container_mut(&mut new, name)["image"] = "attacker:latest".into();
         let message = denied(&old, &new);
         let beginning =
-            format!("container \"{name}\", image: a new image or a new container may not");
+            format!("container \"{name}\", image: a new image or container is not allowed");
         assert!(message.starts_with(&beginning), "{message}");
         assert!(message.contains("control privileged") && message.contains("; to fix this, "));
     }

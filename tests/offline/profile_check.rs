@@ -43,20 +43,44 @@ fn remarks(files: &[(&str, &str)]) -> (Option<i32>, Value) {
 }
 
 #[test]
+fn the_old_name_of_if_unset_is_a_warning_and_both_names_are_an_error() {
+    let of = |keys: &str| format!("name: x\nsummary: y\nextends: none\npod:\n{keys}");
+    let (code, told) = remarks(&[("x.yaml", &of("  default: {hostUsers: false}\n"))]);
+    assert_eq!(code, Some(0));
+    let deprecated = json!({
+        "file": "profiles/x.yaml", "line": 5, "column": 3, "severity": "warning",
+        "message": "pod.default: is deprecated; its name is ifUnset now",
+    });
+    let told = told.as_array().expect("remarks");
+    assert!(told.contains(&deprecated), "{told:#?}");
+    let (code, told) = remarks(&[("x.yaml", &of("  ifUnset: {hostUsers: false}\n"))]);
+    assert_eq!(code, Some(0));
+    assert!(!told.to_string().contains("deprecated"), "{told:#}");
+    let (code, told) = remarks(&[("x.yaml", &of("  default: {}\n  ifUnset: {}\n"))]);
+    assert_eq!(code, Some(1));
+    let message = "pod: both ifUnset and default, its old name; give ifUnset only";
+    assert_eq!(told[0]["message"], message);
+    assert_eq!(
+        (&told[0]["line"], &told[0]["column"]),
+        (&json!(5), &json!(3))
+    );
+}
+
+#[test]
 fn an_error_is_what_the_api_server_refuses_or_the_kubelet_never_starts() {
     let own_ids = "pod: {set: {hostUsers: false}}\n";
     let both = |a: &str, b: &str| format!("        {a}\n        {b}\n");
     let cases = [
         (build("", &both("privileged: true", "allowPrivilegeEscalation: false")), 8, 9,
-            "false beside privileged: true, which the API server refuses"),
+            "false together with privileged: true, which the API server rejects"),
         (build("", &both("runAsUser: 0", "runAsNonRoot: true")), 8, 9,
-            "true beside runAsUser: 0: the kubelet never starts such a container"),
+            "true together with runAsUser: 0: the kubelet never starts such a container"),
         (build("", "        procMount: Unmasked\n"), 7, 9,
-            "Unmasked without pod.set.hostUsers: false, which the API server refuses"),
+            "Unmasked without pod.set.hostUsers: false, which the API server rejects"),
         (build(own_ids, "        runAsUser: 65536\n"), 8, 9,
             "a pod with hostUsers: false has ids up to 65535"),
         (build("", "        seccompProfile: {type: RuntimeDefalt}\n"), 7, 26,
-            "\"RuntimeDefalt\" is none of RuntimeDefault, Unconfined, Localhost; did you mean \
+            "\"RuntimeDefalt\" is not one of RuntimeDefault, Unconfined, Localhost; did you mean \
              RuntimeDefault?"),
         (build("", "        appArmorProfile: {type: Localhost}\n"), 7, 9,
             "Localhost needs localhostProfile, the profile's name on the node"),
@@ -64,14 +88,14 @@ fn an_error_is_what_the_api_server_refuses_or_the_kubelet_never_starts() {
             "there is no profile \"rootles\"; did you mean rootless?"),
         ("name: x\nsummary: y\ncontainers:\n  biuld: {}\n".to_owned(), 4, 3, "did you mean `build`?"),
         ("name: x\nsummary: y\ncontainers: {build: {capabilities: {add: [SYS_ADMN]}}}\n".to_owned(),
-            3, 37, "\"SYS_ADMN\" is no capability; did you mean SYS_ADMIN?"),
+            3, 37, "\"SYS_ADMN\" is not a capability; did you mean SYS_ADMIN?"),
         ("name: x\nsummary: y\ncontainers: {build: {set: {resources: {limits: {memory: 1Gi}}}}}\n"
             .to_owned(), 3, 40, "leave cpu and memory to the runner's config.toml"),
         ("name: x\nsummary: y\npod: {set: {securityContext: {privileged: true}}}\n".to_owned(),
             3, 31, "is a field of containers only"),
         ("name: x\nsummary: y\nhome: {path: /etc}\n".to_owned(), 3, 8, "home.path"),
-        ("name: rootless\nsummary: y\n".to_owned(), 1, 1, "is taken by podseal itself"),
-        ("name: x\nextends: x\n".to_owned(), 2, 1, "in the end extends this one"),
+        ("name: rootless\nsummary: y\n".to_owned(), 1, 1, "is already used by podseal itself"),
+        ("name: x\nextends: x\n".to_owned(), 2, 1, "extends this profile in turn"),
     ];
     for (text, line, column, why) in cases {
         let (code, remarks) = remarks(&[("a.yaml", &text)]);

@@ -4,7 +4,7 @@
 use admission::decision::{Allowed, Answer, Decision, Outcome};
 use admission::mutate::mutate;
 use admission::namespace::policy::Settings;
-use admission::namespace::rules::Defaults;
+use admission::namespace::rules::NamespaceRules;
 use admission::namespace::{LEVEL, MODE, Namespace, PROFILE};
 use admission::request::Request;
 use admission::standards::Family;
@@ -61,7 +61,7 @@ rules:
 
 /// What is said of a job in a namespace of this name, which has no label.
 fn said_by_rule(name: &str, annotations: &[(&str, &str)], pod: &Value) -> String {
-    let defaults = Defaults::from_yaml(RULES, None).expect("rules");
+    let defaults = NamespaceRules::from_yaml(RULES, None).expect("rules");
     let settings = Settings {
         defaults: &defaults,
         require_runner: true,
@@ -96,8 +96,8 @@ fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
             "unknown-1",
             &[][..],
             &job,
-            "namespace \"unknown-1\" has by the default rule unknown the profile \"gone\", and \
-             podseal knows no profile of that name; to mend it, ask a cluster administrator to \
+            "namespace \"unknown-1\" has by the namespace rule unknown the profile \"gone\", and \
+             there is no profile with that name; to fix this, ask a cluster administrator to \
              correct that rule, or set the namespace's label podseal.io/profile, to one of none, \
              userns, rootless, root-fuse, openshift, privileged",
         ),
@@ -105,26 +105,26 @@ fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
             "unnamed-1",
             &[],
             &job,
-            "namespace \"unnamed-1\" has by the default rule unnamed the profile \"privileged\", \
-             which grants more than the baseline, and does not say who creates its job pods; to \
-             mend it, ask a cluster administrator to set runner in that rule, such as \
+            "namespace \"unnamed-1\" has by the namespace rule unnamed the profile \"privileged\", \
+             which grants more than the baseline, and does not name the user that creates its job \
+             pods; to fix this, ask a cluster administrator to set runner in that rule, such as \
              system:serviceaccount:gitlab:gitlab-runner",
         ),
         (
             "wrong-1",
             &[],
             &job,
-            "namespace \"wrong-1\" has by the default rule wrong the profile \"rootless\", and that \
-             rule's settings.run-as-user cannot change it: \"0\" is no user from 1 to 65535; \
-             to mend it, ask a cluster administrator to correct or remove that",
+            "namespace \"wrong-1\" has by the namespace rule wrong the profile \"rootless\", and \
+             that rule's settings.run-as-user cannot be applied: \"0\" is not a user ID from 1 to \
+             65535; to fix this, ask a cluster administrator to correct or remove that",
         ),
         (
             "wrong-1",
             &[("podseal.io/run-as-user", "x")],
             &job,
-            "namespace \"wrong-1\" has by the default rule wrong the profile \"rootless\", and the \
-             annotation podseal.io/run-as-user cannot change it: \"x\" is no user from 1 to 65535; \
-             to mend it, ask a cluster administrator to correct or remove that",
+            "namespace \"wrong-1\" has by the namespace rule wrong the profile \"rootless\", and the \
+             annotation podseal.io/run-as-user cannot be applied: \"x\" is not a user ID from 1 to \
+             65535; to fix this, ask a cluster administrator to correct or remove that",
         ),
     ] {
         assert_eq!(
@@ -133,7 +133,8 @@ fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
         );
     }
     let undone = said_by_rule("strict-1", &[], &job);
-    let by = "namespace \"strict-1\" has by the default rule strict the profile \"rootless\", and";
+    let by =
+        "namespace \"strict-1\" has by the namespace rule strict the profile \"rootless\", and";
     assert!(
         undone.starts_with("the pod lacks") && undone.contains(by),
         "{undone}"
@@ -144,11 +145,11 @@ fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
         &json!({"metadata": {"name": "x"},
         "spec": {"hostPID": true, "containers": [{"name": "app"}]}}),
     );
-    let by = "holds every pod to restricted (default rule strict; profile \"rootless\" by the \
-              default rule strict)";
+    let by = "requires every pod to meet restricted (namespace rule strict; profile \"rootless\" by \
+              the namespace rule strict)";
     assert!(strict.contains(by), "{strict}");
     let passed_over = said_by_rule("others-1", &[], &job);
-    let whom = "is not among the users whom the default rule others names as runner";
+    let whom = "is not among the users whom the namespace rule others names as runner";
     assert!(passed_over.ends_with(whom), "{passed_over}");
 }
 
@@ -199,18 +200,18 @@ const REFUSED: [(&str, &str, &str, &str); 20] = [
     ("containers/0/env", r#"[{"name":"HOME","value":"/a/.."}]"#, "rootless", "segment"),
     ("containers/0/volumeMounts", r#"[{"name":"repo","mountPath":"/my_custom_dir/x"}]"#, "rootless", "mounts must not nest"),
     ("containers/0/volumeMounts", r#"[{"name":"exit status","mountPropagation":"Bidirectional"}]"#, "rootless", "mount_propagation"),
-    ("containers/0/securityContext", r#"{"allowPrivilegeEscalation":false,"capabilities":{"add":["CAP_SYS_ADMIN"]}}"#, "none", "CAP_SYS_ADMIN out of cap_add"),
-    ("containers/0/securityContext", r#"{"allowPrivilegeEscalation":false,"privileged":true}"#, "none", "take privileged out"),
+    ("containers/0/securityContext", r#"{"allowPrivilegeEscalation":false,"capabilities":{"add":["CAP_SYS_ADMIN"]}}"#, "none", "remove CAP_SYS_ADMIN from cap_add"),
+    ("containers/0/securityContext", r#"{"allowPrivilegeEscalation":false,"privileged":true}"#, "none", "remove privileged from"),
     ("containers/0/securityContext", r#"{"procMount":"Unmasked"}"#, "rootless", "unless hostUsers is false"),
     ("containers/0/securityContext", r#"{"runAsGroup":70000}"#, "userns", "70000 does not exist"),
     ("containers/0/volumeDevices", r#"[{"name":"x","devicePath":"/x"}]"#, "userns", "no raw block device"),
-    ("containers/1/name", r#""build""#, "rootless", "another container has it too"),
+    ("containers/1/name", r#""build""#, "rootless", "another container has the same name"),
     ("securityContext/fsGroup", "70000", "userns", "fsGroup"),
     ("securityContext/supplementalGroups", "[70000]", "userns", "supplementalGroups"),
     ("hostNetwork", "true", "userns", "hostNetwork"),
     ("hostPID", "true", "userns", "hostPID"),
     ("hostIPC", "true", "userns", "hostIPC"),
-    ("securityContext/seccompProfile", r#"{"type":"RuntimeDefault"}"#, "rootless at restricted", "cannot clone"),
+    ("securityContext/seccompProfile", r#"{"type":"RuntimeDefault"}"#, "rootless at restricted", "cannot create a user namespace"),
     ("containers/0/env", r#"[{"name":"HOME","value":"a"}]"#, "openshift", "absolute"),
     ("containers/0/env", r#"[{"name":"HOME","value":"/a:b"}]"#, "userns", "mount options"),
     ("containers/0/env", r#"[{"name":"HOME","value":"/etc"}]"#, "privileged", "is /etc or in it"),
@@ -286,18 +287,24 @@ fn a_pod_that_nobody_can_have_is_told_in_one_line_nobody_retries_on() {
 fn a_namespace_that_admits_no_job_is_told_in_one_line_nobody_retries_on() {
     let review = review_of(&job());
     for text in hostile() {
-        assert_said(&said(&review, &text, "baseline", false), "knows no profile");
+        assert_said(
+            &said(&review, &text, "baseline", false),
+            "there is no profile with that name",
+        );
         said(&review, "rootless", &text, false);
     }
     let sentences = said(&review, "privileged", "baseline", true);
-    assert_said(&sentences, "does not say who creates its job pods");
+    assert_said(
+        &sentences,
+        "does not name the user that creates its job pods",
+    );
     let body = review.to_string();
     let request = Request::from_review(body.as_bytes()).expect("a review");
     for cause in [
-        "it is not in the file that --namespaces names",
-        "the API server knows no such namespace",
+        "it is not in the file given with --namespaces",
+        "the API server has no such namespace",
         "the API server did not answer in time",
-        "the API server could not be asked",
+        "the API server could not be reached",
     ] {
         let decision = Decision::unavailable(&request, cause);
         check_warnings(&decision);
@@ -339,13 +346,13 @@ fn text_of_a_stranger_in_a_violation_is_no_phrase_to_retry_on() {
         // Right for the profile, so that what is told are its violations.
         let pod = corrected(&with_text(&text, 1), "rootless");
         let sentences = said(&review_of(&pod), "rootless", "baseline", false);
-        assert_said(&sentences, "holds every pod to baseline");
+        assert_said(&sentences, "requires every pod to meet baseline");
         let mut update = review_of(&with_text(&text, 1));
         update["request"]["operation"] = "UPDATE".into();
         update["request"]["oldObject"] = job();
         assert_said(
             &said(&update, "rootless", "restricted", false),
-            "holds every pod",
+            "requires every pod",
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What a namespace's settings, and a default rule in its place, can change: which
+//! What a namespace's settings, and a namespace rule in its place, can change: which
 //! somebody a container runs as, where HOME is, what the fuse device is called; and
 //! nothing else, whatever the profile.
 
@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use admission::decision::{Allowed, Decision, Outcome};
 use admission::mutate::mutate;
 use admission::namespace::policy::Settings;
-use admission::namespace::rules::Defaults;
+use admission::namespace::rules::NamespaceRules;
 use admission::namespace::{LEVEL, Namespace, PROFILE};
 use admission::profile::overrides::{FUSE_RESOURCE, HOME, RUN_AS_USER};
 use admission::profile::{Profile, Profiles};
@@ -80,7 +80,7 @@ fn namespace(profile: &str, level: &str, annotations: &[(String, String)]) -> Na
     Namespace::new("gitlab-ci", labels, annotations.to_vec())
 }
 
-fn settings(defaults: &Defaults) -> Settings<'_> {
+fn settings(defaults: &NamespaceRules) -> Settings<'_> {
     Settings {
         profiles: &PROFILES,
         defaults,
@@ -92,7 +92,7 @@ fn settings(defaults: &Defaults) -> Settings<'_> {
 /// The pod as it is stored and what is said of it then, unless its correction is
 /// denied.
 fn stored(pod: &Value, namespace: &Namespace) -> Result<(Value, Vec<String>), String> {
-    let defaults = Defaults::default();
+    let defaults = NamespaceRules::default();
     let settings = settings(&defaults);
     let body = review_of(pod).to_string();
     let request = Request::from_review(body.as_bytes()).expect("a review");
@@ -195,12 +195,12 @@ proptest! {
             {"name": "jobs", "namespaces": {"prefix": "ci-job-"}, "profile": profile.name,
              "level": level, "settings": said},
         ]});
-        let defaults = Defaults::from_yaml(&rules.to_string(), None).expect("rules");
-        let none = Defaults::default();
+        let defaults = NamespaceRules::from_yaml(&rules.to_string(), None).expect("rules");
+        let none = NamespaceRules::default();
         let by_rule = Namespace::new("ci-job-17", [], []);
         let itself = namespace(&profile.name, level, &annotations);
         // Each is judged as its own webhook corrected it.
-        let decided = |namespace: &Namespace, defaults: &Defaults| {
+        let decided = |namespace: &Namespace, defaults: &NamespaceRules| {
             let settings = settings(defaults);
             let body = review_of(&pod).to_string();
             let request = Request::from_review(body.as_bytes()).expect("a review");

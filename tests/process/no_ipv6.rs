@@ -54,7 +54,7 @@ fn both_ports_listen_on_ipv4_instead_and_the_log_says_so() {
     for flag in ["--listen", "--status-listen"] {
         let told = podseal.await_event(|event| event["flag"] == flag);
         let message = told["message"].as_str().expect("a message");
-        assert!(message.starts_with("no IPv6 here"), "{told}");
+        assert!(message.starts_with("IPv6 is not available"), "{told}");
         assert_eq!(told["instead"], "0.0.0.0:0");
     }
     assert!(
@@ -113,5 +113,5 @@ fn a_port_that_is_taken_is_told_and_not_shared() {
         stderr.contains("something listens there already"),
         "{stderr}"
     );
-    assert!(!stderr.contains("no IPv6 here"), "{stderr}");
+    assert!(!stderr.contains("IPv6 is not available"), "{stderr}");
 }

@@ -1,4 +1,4 @@
-//! Profiles and default rules of one's own, as `podseal serve` takes them from
+//! Profiles and namespace rules of one's own, as `podseal serve` takes them from
 //! files, and takes them up when they change.
 
 use std::os::unix::fs::symlink;
@@ -152,6 +152,22 @@ fn profiles_are_taken_up_as_their_volume_changes_and_no_review_is_dropped() {
 }
 
 #[test]
+fn the_old_name_of_if_unset_is_read_and_logged_as_deprecated_when_profiles_are_reloaded() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    swap(folder.path(), "1", &profile(1001));
+    let serving = Serving::start(folder.path(), &[]);
+    let old = "pod:\n  default: {hostUsers: true}\n";
+    swap(folder.path(), "2", &format!("{}{old}", profile(1002)));
+    serving.await_uid(1002);
+    let told = serving
+        .podseal
+        .await_event(|event| event["message"] == "a profile has a deprecated field");
+    let warning = told["warning"].as_str().expect("a warning");
+    let expected = "pod.default: is deprecated; its name is ifUnset now";
+    assert!(warning.contains(expected), "{warning}");
+}
+
+#[test]
 fn a_broken_file_keeps_the_last_good_set_and_is_told_with_its_place() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     swap(folder.path(), "1", &profile(1001));
@@ -165,7 +181,7 @@ fn a_broken_file_keeps_the_last_good_set_and_is_told_with_its_place() {
     let place = "mine.yaml:4:3: did you mean `build`? unknown field `biuld`";
     let told = serving
         .podseal
-        .await_event(|event| event["message"] == "deciding on by the profiles of before");
+        .await_event(|event| event["message"] == "reload failed; keeping the previous profiles");
     let problem = told["problem"].as_str().expect("a problem");
     assert!(problem.contains(place), "{problem}");
     let (code, page) = serving.podseal.status("/readyz?verbose");
@@ -196,8 +212,9 @@ fn a_namespace_changes_what_the_profile_lets_it_and_nothing_else() {
     assert_eq!(answer["allowed"], false);
     let message = answer["status"]["message"].as_str().expect("a message");
     let expected = "namespace \"wrong\" has the label podseal.io/profile: \"mine\", and the \
-                    annotation podseal.io/run-as-user cannot change it: \"0\" is no user from 1 \
-                    to 65535; to mend it, ask a cluster administrator to correct or remove that";
+                    annotation podseal.io/run-as-user cannot be applied: \"0\" is not a user ID \
+                    from 1 to 65535; to fix this, ask a cluster administrator to correct or remove \
+                    that";
     assert!(message.starts_with(expected), "{message}");
     swap(folder.path(), "2", &(profile(1001) + "settings: [home]\n"));
     let refused = || serving.mutate("changed")["allowed"] == false;
@@ -217,7 +234,7 @@ fn a_rule_speaks_for_namespaces_without_a_label_but_never_for_the_clusters_own()
     let serving = Serving::start(
         folder.path(),
         &[
-            "--defaults",
+            "--namespace-rules",
             text(rules.as_os_str().as_encoded_bytes()).as_ref(),
         ],
     );
@@ -235,13 +252,27 @@ fn a_rule_speaks_for_namespaces_without_a_label_but_never_for_the_clusters_own()
 }
 
 #[test]
+fn the_old_flag_for_namespace_rules_is_read_and_logged_as_deprecated() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    swap(folder.path(), "1", &profile(1001));
+    let rules = folder.path().join("rules");
+    std::fs::write(&rules, RULES).expect("the file can be written");
+    let rules = rules.display().to_string();
+    let serving = Serving::start(folder.path(), &["--defaults", &rules]);
+    assert_eq!(serving.uid("ci-job-17"), Some(1500), "the rule applies");
+    serving.podseal.await_event(|event| {
+        event["message"] == "--defaults is deprecated; its name is --namespace-rules now"
+    });
+}
+
+#[test]
 fn a_profile_that_a_rule_asks_for_cannot_be_taken_away() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     swap(folder.path(), "1", &profile(1001));
     let rules = folder.path().join("rules.txt");
     std::fs::write(&rules, RULES).expect("the file can be written");
     let rules = rules.display().to_string();
-    let serving = Serving::start(folder.path(), &["--defaults", &rules]);
+    let serving = Serving::start(folder.path(), &["--namespace-rules", &rules]);
     swap(
         folder.path(),
         "2",
@@ -250,7 +281,7 @@ fn a_profile_that_a_rule_asks_for_cannot_be_taken_away() {
     let failing = "podseal_profiles_reload_failing";
     serving.podseal.await_metric(failing, 1.0);
     let (_, page) = serving.podseal.status("/readyz?verbose");
-    let told = "profiles are those of before: default rule \"jobs\" asks for the profile \"mine\"";
+    let told = "profiles reload failed; keeping the previous profiles: namespace rule \"jobs\" asks for the profile \"mine\"";
     assert!(page.contains(told), "{page}");
     assert_eq!(serving.uid("ci-job-17"), Some(1500));
     assert_eq!(serving.uid("ci"), Some(1001));
@@ -276,7 +307,7 @@ fn a_folder_that_cannot_be_used_at_the_start_ends_podseal_with_every_error() {
         "{stdout}"
     );
     assert!(
-        stdout.contains("b.yaml:1:1: name: \"rootless\" is taken by podseal itself"),
+        stdout.contains("b.yaml:1:1: name: \"rootless\" is already used by podseal itself"),
         "{stdout}"
     );
 }
@@ -286,11 +317,11 @@ fn a_rule_that_no_job_could_pass_by_ends_podseal_at_the_start() {
     for (rule, why) in [
         (
             "profile: rootles",
-            "default rule \"jobs\" asks for the profile \"rootles\", and there are only rootless,",
+            "namespace rule \"jobs\" asks for the profile \"rootles\", and there are only rootless,",
         ),
         (
             "profile: rootless, settings: {run-as-user: '0'}",
-            "default rule \"jobs\": settings.run-as-user: \"0\" is no user from 1 to 65535",
+            "namespace rule \"jobs\": settings.run-as-user: \"0\" is not a user ID from 1 to 65535",
         ),
         (
             "profile: rootless, settings: {fuse-resource: a.test/fuse}",
@@ -309,7 +340,7 @@ fn a_rule_that_no_job_could_pass_by_ends_podseal_at_the_start() {
             "--tls-private-key-file",
             "none",
         ]);
-        command.arg("--defaults").arg(&rules);
+        command.arg("--namespace-rules").arg(&rules);
         let output = support::run(command, "");
         let stderr = support::text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{stderr}");
@@ -356,7 +387,7 @@ fn a_replica_decides_by_the_rules_in_a_path_only_if_it_holds_exactly_these() {
     let [mutate, validate] = paths(&[&path(&held)]);
     let [other_mutate, other_validate] = paths(&[&path(&other)]);
     assert_ne!(mutate, other_mutate);
-    let with_rules = Podseal::with_namespaces(NAMESPACES, &["--defaults", &path(&held)]);
+    let with_rules = Podseal::with_namespaces(NAMESPACES, &["--namespace-rules", &path(&held)]);
     let client = with_rules.client().build().expect("a client");
     let with_rules = Serving {
         podseal: with_rules,
@@ -463,7 +494,7 @@ fn a_path_that_names_no_rules_is_unknown_and_leaves_no_trace_of_itself() {
     for path in &wrong {
         let (code, text) = serving.post(path, "ci-job-17");
         assert_eq!(code, 404, "{path}");
-        assert_eq!(text, "podseal answers POST /mutate and POST /validate\n");
+        assert_eq!(text, "podseal serves POST /mutate and POST /validate\n");
         let url = format!("{}{path}", serving.podseal.url);
         let answer = block_on(async { serving.client.get(url).send().await.expect("an answer") });
         assert_eq!(answer.status(), 404, "{path}");
@@ -502,7 +533,7 @@ fn a_file_of_rules_is_checked_before_its_paths_are_told() {
     let output = support::run(command, "");
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(text(&output.stdout), "");
-    let why = "default rule \"jobs\" asks for the profile \"mine\"";
+    let why = "namespace rule \"jobs\" asks for the profile \"mine\"";
     let told = text(&output.stderr);
     assert!(told.contains(why), "{told}");
 }

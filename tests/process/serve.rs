@@ -93,7 +93,7 @@ fn namespaces_and_rules_that_grant_and_name_no_runner_are_listed_at_the_start() 
             "anyone who can create pods there gets",
         ),
     ] {
-        let args = [&["--defaults", &rules][..], more].concat();
+        let args = [&["--namespace-rules", &rules][..], more].concat();
         let podseal = Podseal::with_namespaces(&namespaces, &args);
         let line = podseal.await_event(|event| event.get("namespace_count").is_some());
         let first: Vec<_> = (0..10)
@@ -213,11 +213,11 @@ fn tells_what_is_wrong_with_a_body_that_is_no_review() {
         (but("/request/namespace", json!("")), "no request.namespace"),
         (
             but("/request/namespace", json!("ci?x=1")),
-            "no name of a namespace",
+            "not a valid namespace name",
         ),
         (
             but("/request/namespace", json!("ci/../../pods")),
-            "no name of a namespace",
+            "not a valid namespace name",
         ),
         (
             but("/request/uid", json!("u".repeat(1000))),
@@ -380,7 +380,7 @@ fn a_cluster_that_cannot_be_asked_denies_rather_than_guesses() {
     assert_eq!(status["code"], 503, "{status}");
     let message = status["message"].as_str().expect("a message");
     assert!(
-        message.contains("the API server could not be asked"),
+        message.contains("the API server could not be reached"),
         "{message}"
     );
     assert!(

@@ -22,7 +22,7 @@ fn terminate(podseal: &Podseal) {
     podseal.process.signal("TERM");
     let told = |event: &Value| {
         let message = event["message"].as_str().unwrap_or_default();
-        message.starts_with("told to stop")
+        message.starts_with("received SIGTERM")
     };
     block_in_place(|| podseal.await_event(told));
 }

@@ -65,7 +65,7 @@ fn certificates_that_cannot_be_kept_are_told_by_cause_and_object_and_not_all_the
         let broke = podseal.await_event(|event| event["object"] == object);
         assert_eq!(broke["error"], "Connection refused (os error 111)");
     }
-    let is_failure = |line: &&String| line.contains("cannot keep the certificates");
+    let is_failure = |line: &&String| line.contains("certificate reconciliation failed");
     let lines = podseal.lines();
     let told: Vec<_> = lines.iter().filter(is_failure).collect();
     assert!(told.len() < 4, "{told:#?}");
@@ -117,7 +117,7 @@ fn an_expired_certificate_is_served_but_not_ready() {
     assert_eq!(expiry, Some(1_009_843_200.0));
     let warning = podseal.await_event(|event| {
         let message = event["message"].as_str().unwrap_or_default();
-        message.starts_with("serving a certificate that clients will refuse")
+        message.starts_with("serving a certificate that clients will reject")
     });
     let problem = warning["problem"].as_str().expect("a problem");
     assert_eq!(warning["level"], "WARN");
@@ -197,11 +197,11 @@ fn from_the_signal_to_stop_until_the_end_it_is_not_ready() {
     podseal.process.signal("TERM");
     podseal.await_event(|event| {
         let message = event["message"].as_str().unwrap_or_default();
-        message.starts_with("told to stop")
+        message.starts_with("received SIGTERM")
     });
     let (code, body) = podseal.status("/readyz");
     assert!(
-        code == 503 && body.contains("[-]shutdown failed: told to stop\n"),
+        code == 503 && body.contains("[-]shutdown failed: shutting down\n"),
         "{body}"
     );
     assert_eq!(podseal.status("/livez").0, 200);

@@ -1,6 +1,6 @@
 {{- /* Which namespaces podseal is called for, as JSON: one entry of each configuration.
 The first is of namespaces that opted in by their label, and says no labels, no
-prefixes and none to leave out; the others are of `defaults`, for namespaces without
+prefixes and none to leave out; the others are of `namespaceRules`, for namespaces without
 that label, and say which rules they are for. `matchConditions` cannot see a
 namespace's labels, only its name, so rules that ask for labels need entries by
 themselves: one for each set of labels.
@@ -17,7 +17,7 @@ An entry has to keep its name when rules change, or it would lose its caBundle. 
 {{- $named := list }}
 {{- $sets := dict }}
 {{- $order := list }}
-{{- range .Values.defaults }}
+{{- range (default .Values.defaults .Values.namespaceRules) }}
 {{- $prefix := default "" .namespaces.prefix }}
 {{- with .namespaces.matchLabels }}
 {{- $set := toJson . }}
@@ -45,7 +45,7 @@ An entry has to keep its name when rules change, or it would lose its caBundle. 
 {{- if $needed }}
 {{- $name := printf "defaults-%s." (sha256sum $set | trunc 10) }}
 {{- $rules := list }}
-{{- range $.Values.defaults }}
+{{- range (default $.Values.defaults $.Values.namespaceRules) }}
 {{- $theirs := default dict .namespaces.matchLabels }}
 {{- $within := or (has "" $own) (eq (toJson $theirs) $set) }}
 {{- range $key, $value := $labels }}
@@ -69,10 +69,10 @@ through nothing that could end the text. */}}
 {{ end }}request.namespace.startsWith('{{ $prefix }}')
 {{- end }}
 {{- end }}
-{{- /* The file of default rules, to the byte. podseal takes the digest of what it
+{{- /* The file of namespace rules, to the byte. podseal takes the digest of what it
 reads, and what a ConfigMap's key holds is what is in the file. */}}
 {{- define "podseal.rulesFile" -}}
-{{- dict "rules" .Values.defaults | toYaml }}
+{{- dict "rules" (default .Values.defaults .Values.namespaceRules) | toYaml }}
 {{- end }}
 {{- /* Which rules these are, as podseal itself names them: see src/live_config/digest.rs. */}}
 {{- define "podseal.rulesDigest" -}}
@@ -84,7 +84,7 @@ its rules once. A name has no room for the whole digest. */}}
 {{- define "podseal.rulesConfigMap" -}}
 {{ include "podseal.fullname" . }}-{{ include "podseal.rulesDigest" . | trunc 14 }}
 {{- end }}
-{{- /* Whether entries of default rules say in their path which rules they are for.
+{{- /* Whether entries of namespace rules say in their path which rules they are for.
 The value is missing where --reuse-values keeps those of a chart before 0.3.0. */}}
 {{- define "podseal.hasRulesInPath" -}}
 {{- if ne (toString .Values.webhooks.rulesInPath) "false" }}true{{ end }}
@@ -117,6 +117,14 @@ new replicas would never start. What profiles of one's own take is podseal's to 
 {{- with $profile.Error }}
 {{- fail (printf "profiles.files.%s: its text is no profile: %s" $name (toString .)) }}
 {{- end }}
+{{- /* The old name of ifUnset, where podseal would refuse both. */}}
+{{- $containers := $profile.containers }}
+{{- range $role, $rules := merge (dict "pod" $profile.pod) (kindIs "map" $containers | ternary $containers dict) }}
+{{- if and (kindIs "map" $rules) (hasKey $rules "default") (hasKey $rules "ifUnset") }}
+{{- $at := eq $role "pod" | ternary $role (printf "containers.%s" $role) }}
+{{- fail (printf "profiles.files.%s: %s: both ifUnset and default, its old name; give ifUnset only" $name $at) }}
+{{- end }}
+{{- end }}
 {{- $called := $profile.name }}
 {{- if or (kindIs "invalid" $called) (eq (toString $called) "") }}
 {{- fail (printf "profiles.files.%s: the profile in it has no name; give it name: %s" $name $name) }}
@@ -128,29 +136,33 @@ new replicas would never start. What profiles of one's own take is podseal's to 
 {{- fail (printf "profiles.files.%s: the profile in it has the name %s; give both the same" $name (toString $called)) }}
 {{- end }}
 {{- end }}
+{{- if and .Values.defaults .Values.namespaceRules }}
+{{- fail "both namespaceRules and defaults, its old name; give namespaceRules only" }}
+{{- end }}
+{{- $said := ternary "defaults" "namespaceRules" (not (empty .Values.defaults)) }}
 {{- $names := list }}
-{{- range $rule := .Values.defaults }}
+{{- range $rule := (default .Values.defaults .Values.namespaceRules) }}
 {{- if has .name $names }}
-{{- fail (printf "defaults: two rules have the name %s" .name) }}
+{{- fail (printf "%s: two rules have the name %s" $said .name) }}
 {{- end }}
 {{- $names = append $names .name }}
 {{- $prefix := default "" .namespaces.prefix }}
 {{- if or (hasPrefix "kube-" $prefix) (hasPrefix "openshift-" $prefix) }}
-{{- fail (printf "defaults: rule %s: namespaces that begin with %s are the cluster's own, and no rule is for them; give it another prefix" .name $prefix) }}
+{{- fail (printf "%s: rule %s: namespaces that begin with %s are the cluster's own, and no rule is for them; give it another prefix" $said .name $prefix) }}
 {{- end }}
 {{- if not (or $profiles.configMap (has .profile $known) (hasKey $files .profile)) }}
-{{- fail (printf "defaults: rule %s: there is no profile %s; there are %s" .name .profile (concat $known (keys $files | sortAlpha) | join ", ")) }}
+{{- fail (printf "%s: rule %s: there is no profile %s; there are %s" $said .name .profile (concat $known (keys $files | sortAlpha) | join ", ")) }}
 {{- end }}
 {{- $asked := get (default dict .namespaces.matchLabels) "kubernetes.io/metadata.name" }}
 {{- if or (hasPrefix "kube-" $asked) (hasPrefix "openshift-" $asked) (eq $asked $.Release.Namespace) }}
-{{- fail (printf "defaults: rule %s: no rule is for the namespace %s, which is the cluster's own or podseal's; give it another label" .name $asked) }}
+{{- fail (printf "%s: rule %s: no rule is for the namespace %s, which is the cluster's own or podseal's; give it another label" $said .name $asked) }}
 {{- end }}
 {{- range $setting, $value := .settings }}
 {{- if and (hasKey $taken $rule.profile) (not (has $setting (get $taken $rule.profile))) }}
-{{- fail (printf "defaults: rule %s: the profile %s has nothing that settings.%s could change; leave it out" $rule.name $rule.profile $setting) }}
+{{- fail (printf "%s: rule %s: the profile %s has nothing that settings.%s could change; leave it out" $said $rule.name $rule.profile $setting) }}
 {{- end }}
 {{- if and (eq $setting "fuse-resource") (hasKey $taken $rule.profile) (not (hasSuffix "/fuse" $value)) }}
-{{- fail (printf "defaults: rule %s: settings.fuse-resource: %s is another device than that of the profile %s; give it a name that ends in /fuse" $rule.name $value $rule.profile) }}
+{{- fail (printf "%s: rule %s: settings.fuse-resource: %s is another device than that of the profile %s; give it a name that ends in /fuse" $said $rule.name $value $rule.profile) }}
 {{- end }}
 {{- if eq $setting "home" }}
 {{- /* The schema counts letters. */}}
@@ -159,7 +171,7 @@ new replicas would never start. What profiles of one's own take is podseal's to 
 {{- $long = or $long (gt (len .) 255) }}
 {{- end }}
 {{- if $long }}
-{{- fail (printf "defaults: rule %s: settings.home is longer than 512 bytes, or a part of it than 255; give it a shorter path" $rule.name) }}
+{{- fail (printf "%s: rule %s: settings.home is longer than 512 bytes, or a part of it than 255; give it a shorter path" $said $rule.name) }}
 {{- end }}
 {{- end }}
 {{- end }}

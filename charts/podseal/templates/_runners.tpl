@@ -80,7 +80,7 @@ webhooks.enabled=false has to work in an emergency. */}}
 {{- end }}
 {{- end }}
 {{- $rules := list }}
-{{- range .Values.defaults }}
+{{- range (default .Values.defaults .Values.namespaceRules) }}
 {{- if and (get $granting .profile) (eq (default "baseline" .level) "baseline") (not .runner) }}
 {{- $rules = append $rules .name }}
 {{- end }}
@@ -90,7 +90,7 @@ webhooks.enabled=false has to work in an emergency. */}}
 {{- $where = append $where (printf "%s (namespaces)" (include "podseal.fewNames" .)) }}
 {{- end }}
 {{- with $rules }}
-{{- $where = append $where (printf "%s (default rules)" (include "podseal.fewNames" .)) }}
+{{- $where = append $where (printf "%s (namespace rules)" (include "podseal.fewNames" .)) }}
 {{- end }}
 {{- with $where }}
 {{- fail (printf "serve.requireRunner: it is true unless you set it, and jobs would be denied for: %s. The profile grants more than the baseline, and nothing names the runner. Name it first, by kubectl annotate namespace NAME podseal.io/runner=system:serviceaccount:NAMESPACE:ACCOUNT, or by runner in the rule. Or add --set serve.requireRunner=false; then anyone who can create pods there gets what the profile grants. See \"Upgrade from 0.2.0\" in docs/operations.md" (join "; " .)) }}

@@ -104,7 +104,7 @@ pub fn shed(uid: &str, why: &str) -> Vec<u8> {
     turned_away(uid, 429, "TooManyRequests", &message, 1)
 }
 
-/// How soon a client comes back that met a replica with other default rules.
+/// How soon a client comes back that met a replica with other namespace rules.
 ///
 /// client-go tries ten times again, so it goes on for 300 seconds: as long as
 /// `helm upgrade --wait` waits by default. An upgrade that succeeds with Helm's
@@ -116,10 +116,10 @@ pub const OTHER_RULES_RETRY: u32 = 30;
 pub fn other_rules(uid: &str, asked: &str, held: Option<&str>) -> Vec<u8> {
     let held = held.unwrap_or("none");
     let message = format!(
-        "this webhook is for the default rules {asked}, and the replica of podseal that was asked \
-         has {held}, so it admits nothing on a guess; replicas with the new rules are on their \
-         way, and this is retried; if it persists, ask a cluster administrator to look at \
-         podseal's rollout"
+        "this webhook is for the namespace rules {asked}, and the replica of podseal that was \
+         called has {held}, so it admits no pod; the request is retried while replicas with the \
+         new rules roll out; if this persists, ask a cluster administrator to check podseal's \
+         rollout"
     );
     turned_away(uid, 503, "ServiceUnavailable", &message, OTHER_RULES_RETRY)
 }

@@ -92,10 +92,10 @@ fn rules() -> impl Strategy<Value = Value> {
     let fields = (context(false), env(), limits()).prop_map(|(context, env, limits)| {
         json!({"securityContext": context, "env": env, "resources": {"limits": limits}})
     });
-    let default = context(false).prop_map(|context| json!({"securityContext": context}));
+    let if_unset = context(false).prop_map(|context| json!({"securityContext": context}));
     let home = any::<bool>();
-    (fields, default, capabilities(), home).prop_map(|(set, default, capabilities, home)| {
-        json!({"set": set, "default": default, "capabilities": capabilities, "home": home})
+    (fields, if_unset, capabilities(), home).prop_map(|(set, if_unset, capabilities, home)| {
+        json!({"set": set, "ifUnset": if_unset, "capabilities": capabilities, "home": home})
     })
 }
 

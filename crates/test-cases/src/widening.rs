@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 pub fn fuse_device(profile: &Profile) -> Option<&str> {
     let limits = Role::ALL.into_iter().flat_map(|role| {
         let rules = profile.containers.role(role);
-        [&rules.set, &rules.default].map(|fields| fields.resources.limits.keys())
+        [&rules.set, &rules.if_unset].map(|fields| fields.resources.limits.keys())
     });
     let mut names: Vec<_> = limits.flatten().map(String::as_str).collect();
     names.sort_unstable();

@@ -178,7 +178,7 @@ where
             && let Some(suppressed) = failures.pass()
         {
             let error = core_of(error);
-            tracing::warn!(object, error, suppressed, "a watch broke; trying again");
+            tracing::warn!(object, error, suppressed, "a watch failed; retrying");
         }
         std::future::ready(event.is_ok().then_some(()))
     };

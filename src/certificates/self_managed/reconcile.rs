@@ -121,7 +121,7 @@ impl Reconciler {
             if round.is_ok() {
                 self.status.did(Upkeep::Round);
                 if std::mem::take(&mut is_failing) {
-                    tracing::info!("keeps the certificates again");
+                    tracing::info!("certificate reconciliation recovered");
                 }
             }
             let wait = match round {
@@ -136,7 +136,7 @@ impl Reconciler {
                         tracing::warn!(
                             error,
                             suppressed,
-                            "cannot keep the certificates; trying again"
+                            "certificate reconciliation failed; retrying"
                         );
                     }
                     Duration::ZERO
@@ -215,7 +215,7 @@ impl Reconciler {
             self.replica.serves(&state);
             let not_after = jiff::Timestamp::try_from(leaf.certificate.not_after);
             let not_after = not_after.map_or_else(|_| String::new(), |time| time.to_string());
-            tracing::info!(not_after, "serving another certificate");
+            tracing::info!(not_after, "serving a new certificate");
         }
         Ok(())
     }
@@ -246,7 +246,7 @@ impl Reconciler {
                     "MutatingWebhookConfiguration",
                     "ValidatingWebhookConfiguration",
                 ][which];
-                tracing::info!(kind, "set the caBundle right");
+                tracing::info!(kind, "corrected the caBundle");
             }
         }
         wrong
@@ -259,11 +259,7 @@ impl Reconciler {
         if self.there != Some(there) {
             self.there = Some(there);
             let [mutating, validating] = there;
-            tracing::info!(
-                mutating,
-                validating,
-                "these webhook configurations are installed"
-            );
+            tracing::info!(mutating, validating, "found the webhook configurations");
         }
     }
 

@@ -45,23 +45,23 @@ pub(super) enum WriteReason {
 impl fmt::Display for WriteReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            WriteReason::Created => "made the first certificate authority",
+            WriteReason::Created => "created the first certificate authority",
             WriteReason::Restored => {
-                "put the certificates back: they were gone, or older ones in their place"
+                "restored the certificates: they were missing or replaced by older ones"
             }
-            WriteReason::Mended(damage) => return write!(f, "mended the certificates: {damage}"),
+            WriteReason::Mended(damage) => return write!(f, "repaired the certificates: {damage}"),
             WriteReason::Recovered => {
-                "made new certificates at once: the present ones are not valid now"
+                "replaced the certificates: the present ones are not valid now"
             }
             WriteReason::Renewed => "renewed the serving certificate",
             WriteReason::Introduced => {
-                "made the next certificate authority, to be trusted before it is used"
+                "created the next certificate authority, to be trusted before it is used"
             }
             WriteReason::Promoted => {
-                "the next certificate authority has issued the serving certificate"
+                "issued the serving certificate from the next certificate authority"
             }
-            WriteReason::Retired => "let go of the certificate authority before this one",
-            WriteReason::Noted => "noted since when the configurations trust all authorities",
+            WriteReason::Retired => "removed the previous certificate authority",
+            WriteReason::Noted => "recorded since when the configurations trust all authorities",
         })
     }
 }

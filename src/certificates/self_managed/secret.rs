@@ -108,12 +108,14 @@ impl SecretContent {
             Some((leaf, place))
         });
         let damage = match (&leaf, generation) {
-            (None, _) => "the serving certificate, its key and its issuer do not fit together",
-            (_, None) => "the annotation podseal.io/ca-generation is no number to count on from",
-            _ if !whole => "ca.crt has something else than a few certificates of authorities",
+            (None, _) => "the serving certificate, its key and its issuer do not match",
+            (_, None) => {
+                "the annotation podseal.io/ca-generation is not a number that can be incremented"
+            }
+            _ if !whole => "ca.crt contains something other than a few certificates of authorities",
             // With a successor at hand, the loss has been dealt with.
             _ if authorities.iter().all(|authority| authority.key.is_none()) => {
-                "the key of the authority is missing or another's"
+                "the key of the authority is missing or belongs to another authority"
             }
             (Some((leaf, issuer)), Some(generation)) => {
                 let issuer = authorities.remove(*issuer);

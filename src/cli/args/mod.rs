@@ -2,7 +2,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `policy` | profiles and default rules |
+//! | `policy` | profiles and namespace rules |
 //! | `namespaces` | the file of namespaces |
 //! | `kubeconfig` | how to reach the cluster |
 //! | `time` | a length of time |

@@ -5,12 +5,12 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::namespaces::file::NamespaceFile;
-use admission::namespace::rules::Defaults;
+use admission::namespace::rules::NamespaceRules;
 
 /// Reads the file that `--namespaces` names.
 pub(in crate::cli) fn read_namespaces(
     path: &Path,
-    defaults: &Defaults,
+    defaults: &NamespaceRules,
 ) -> anyhow::Result<NamespaceFile> {
     let in_file = || format!("--namespaces {}", path.display());
     let text =

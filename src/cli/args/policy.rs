@@ -6,12 +6,16 @@ use anyhow::{Context, anyhow};
 
 use crate::live_config::current::LiveConfig;
 use crate::live_config::digest::RulesDigest;
-use crate::live_config::profile_folder::ProfileFolder;
+use crate::live_config::profile_folder::{ProfileFolder, log_warnings};
 use admission::lint::files::ProfileFile;
-use admission::namespace::rules::Defaults;
+use admission::namespace::rules::NamespaceRules;
 use admission::profile::Profiles;
 
-/// Profiles, defaults, and what they are trusted with.
+/// What there is to say of a command with `--defaults`.
+pub(in crate::cli) const DEFAULTS_DEPRECATED: &str =
+    "--defaults is deprecated; its name is --namespace-rules now";
+
+/// Profiles, namespace rules, and what they are trusted with.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Policy")]
 #[group(skip)]
@@ -23,6 +27,14 @@ pub(in crate::cli) struct PolicyArgs {
     /// What holds for namespaces that have no label podseal.io/profile: a YAML file of rules, of
     /// which the first that matches counts; read once
     #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) namespace_rules: Option<PathBuf>,
+    /// The old name of --namespace-rules
+    #[arg(
+        long,
+        value_name = "FILE",
+        hide = true,
+        conflicts_with = "namespace_rules"
+    )]
     pub(in crate::cli) defaults: Option<PathBuf>,
     /// Deny jobs that are known by their labels alone where their profile grants more than the
     /// baseline, until the namespace names its runner in the annotation podseal.io/runner; with
@@ -65,23 +77,27 @@ impl PolicyArgs {
                 (profiles, Some(read))
             }
         };
-        let (defaults, digest) = match &self.defaults {
-            None => (Defaults::none(own), None),
+        if self.defaults.is_some() {
+            tracing::warn!("{DEFAULTS_DEPRECATED}");
+        }
+        let file = self.namespace_rules.as_ref().or(self.defaults.as_ref());
+        let (namespace_rules, digest) = match file {
+            None => (NamespaceRules::none(own), None),
             Some(path) => {
-                let named = format!("--defaults {}", path.display());
-                let (defaults, digest) = defaults_of(path, &named, own)?;
-                (defaults, Some(digest))
+                let named = format!("--namespace-rules {}", path.display());
+                let (rules, digest) = namespace_rules_of(path, &named, own)?;
+                (rules, Some(digest))
             }
         };
-        if let (Some(problem), Some(path)) = (defaults.problem_with(&profiles), &self.defaults) {
-            anyhow::bail!("--defaults {}: {problem}", path.display());
+        if let (Some(problem), Some(path)) = (namespace_rules.problem_with(&profiles), file) {
+            anyhow::bail!("--namespace-rules {}: {problem}", path.display());
         }
-        for warning in defaults.idle() {
-            tracing::warn!(warning, "a default rule is of no use");
+        for warning in namespace_rules.idle() {
+            tracing::warn!(warning, "a namespace rule has no effect");
         }
         let rules = LiveConfig::new(
             profiles,
-            defaults,
+            namespace_rules,
             digest,
             self.require_runner,
             self.ignore_user_namespaces,
@@ -97,23 +113,21 @@ pub(in crate::cli) fn profiles_of(path: &Path) -> anyhow::Result<(Profiles, Load
         Ok((files, profiles, remarks))
     });
     let (files, profiles, remarks) = read.map_err(|error| anyhow!("--profiles: {error}"))?;
-    for remark in remarks {
-        tracing::warn!(warning = %remark, "a profile will likely not work");
-    }
+    log_warnings(remarks);
     if files.is_empty() {
         let path = path.display();
-        tracing::warn!(%path, "there is no profile in --profiles yet");
+        tracing::warn!(%path, "no profile found in --profiles");
     }
     Ok((profiles, LoadedFolder { folder, files }))
 }
 
-/// The default rules of a file, which errors call `named`, and which they are.
-pub(in crate::cli) fn defaults_of(
+/// The namespace rules of a file, which errors call `named`, and which they are.
+pub(in crate::cli) fn namespace_rules_of(
     path: &Path,
     named: &str,
     own: Option<&str>,
-) -> anyhow::Result<(Defaults, RulesDigest)> {
+) -> anyhow::Result<(NamespaceRules, RulesDigest)> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {named}"))?;
-    let defaults = Defaults::from_yaml(&text, own).with_context(|| named.to_owned())?;
-    Ok((defaults, RulesDigest::of(&text)))
+    let rules = NamespaceRules::from_yaml(&text, own).with_context(|| named.to_owned())?;
+    Ok((rules, RulesDigest::of(&text)))
 }

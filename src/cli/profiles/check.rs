@@ -105,7 +105,7 @@ impl RemarkOutput {
             column: position.map(|position| position.column),
             severity: match remark.severity {
                 Severity::Error => "error",
-                Severity::Warning => "warning",
+                Severity::Warning | Severity::Deprecation => "warning",
             },
             message: remark.error.bounded().to_owned(),
         }

@@ -44,11 +44,11 @@ Shows what the webhook would answer for pods in files, without a cluster.
 
 A file holds a Pod, an AdmissionReview, or a List of pods, as JSON or YAML, in one \
 or more documents; - is standard input. Which profile applies comes from the labels \
-of the pod's namespace (--namespaces), from default rules (--defaults), or is said \
+of the pod's namespace (--namespaces), from namespace rules (--namespace-rules), or is said \
 outright (--profile, --label).";
 
 const USAGE: &str = "podseal review [OPTIONS] \
-    <--namespaces FILE|--profile NAME|--label KEY=VALUE|--defaults FILE>\n       FILE...";
+    <--namespaces FILE|--profile NAME|--label KEY=VALUE|\n       --namespace-rules FILE> FILE...";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,7 +56,7 @@ Examples:
   podseal review --profile userns -o yaml pod.yaml | kubectl apply -f -
   kubectl get pods -A -o json | podseal review --namespaces <(kubectl get ns -o yaml) -
   podseal review --explain --namespaces <(kubectl get ns ci -o yaml) -n ci pod.yaml
-  podseal review --explain --defaults rules.yaml -n ci-job-17 pod.yaml
+  podseal review --explain --namespace-rules rules.yaml -n ci-job-17 pod.yaml
 
 Exit code: 0 when every pod is allowed, 1 when one is denied, 2 when an input cannot be used.";
 
@@ -68,7 +68,7 @@ Exit code: 0 when every pod is allowed, 1 when one is denied, 2 when an input ca
     group = clap::ArgGroup::new("source")
         .required(true)
         .multiple(true)
-        .args(["namespaces", "profile", "labels", "defaults"]),
+        .args(["namespaces", "profile", "labels", "namespace_rules", "defaults"]),
 )]
 pub struct ReviewArgs {
     /// Pods to review; - is standard input
@@ -104,7 +104,7 @@ pub struct ReviewArgs {
     operation: String,
     #[command(flatten)]
     rules: policy::PolicyArgs,
-    /// Say where each value came from (label, annotation, default rule, profile) and which rule asked
+    /// Say where each value came from (label, annotation, namespace rule, profile) and which rule asked
     /// for each change, in place of the pod: fit to be pasted where you ask for help
     #[arg(long)]
     explain: bool,
@@ -135,6 +135,9 @@ pub fn run(args: &ReviewArgs) -> anyhow::Result<ExitCode> {
         bail!(
             "--explain: the pods as YAML have no place for it; leave out -o yaml, or say -o json"
         );
+    }
+    if args.rules.defaults.is_some() {
+        anstream::eprintln!("warning: {}", policy::DEFAULTS_DEPRECATED);
     }
     let (rules, read) = args.rules.rules(None)?;
     let source = NamespaceSource::of(args, &rules)?;

@@ -1,4 +1,4 @@
-//! `podseal rules`: what to register for a file of default rules.
+//! `podseal rules`: what to register for a file of namespace rules.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use super::output;
 use admission::profile::Profiles;
 
 pub(super) const LONG_ABOUT: &str = "\
-Checks a file of default rules as `podseal serve --defaults` does, and prints the two paths \
+Checks a file of namespace rules as `podseal serve --namespace-rules` does, and prints the two paths \
 that an entry for them in the webhook configurations has. The chart registers these by itself.
 
 Only a replica that holds exactly this file decides by such a path, byte for byte; any other \
@@ -18,8 +18,8 @@ replica decides there by the rules that it holds.";
 
 const EXAMPLES: &str = "\
 Examples:
-  podseal rules defaults.yaml
-  podseal rules defaults.yaml --profiles profiles
+  podseal rules rules.yaml
+  podseal rules rules.yaml --profiles profiles
 
 Exit code: 0; 2 when a rule cannot be used.";
 
@@ -27,9 +27,9 @@ Exit code: 0; 2 when a rule cannot be used.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RulesArgs {
-    /// The file of rules, as --defaults of `podseal serve` has it
+    /// The file of rules, as --namespace-rules of `podseal serve` has it
     #[arg(value_name = "FILE")]
-    defaults: PathBuf,
+    file: PathBuf,
     /// A folder of profiles of your own, which the rules may name
     #[arg(long, value_name = "DIR")]
     profiles: Option<PathBuf>,
@@ -41,12 +41,12 @@ pub fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
         None => Profiles::built_in().clone(),
         Some(path) => policy::profiles_of(path)?.0,
     };
-    let named = args.defaults.display().to_string();
-    let (defaults, digest) = policy::defaults_of(&args.defaults, &named, None)?;
-    if let Some(problem) = defaults.problem_with(&profiles) {
+    let named = args.file.display().to_string();
+    let (rules, digest) = policy::namespace_rules_of(&args.file, &named, None)?;
+    if let Some(problem) = rules.problem_with(&profiles) {
         anyhow::bail!("{named}: {problem}");
     }
-    for warning in defaults.idle() {
+    for warning in rules.idle() {
         anstream::eprintln!("warning: {warning}");
     }
     output::write_out(format!("/mutate/{digest}\n/validate/{digest}\n").as_bytes())?;

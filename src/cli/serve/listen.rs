@@ -8,8 +8,8 @@ use tokio::net::TcpListener;
 
 /// Reads the value of `--listen` and `--status-listen`.
 pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
-    let expected = "an address is an IP and a port, such as 0.0.0.0:8443 or [::]:8443; names are not \
-                looked up";
+    let expected = "an address is an IP and a port, such as 0.0.0.0:8443 or [::]:8443; names are \
+                not looked up";
     text.parse().map_err(|_| expected)
 }
 
@@ -28,12 +28,12 @@ pub(super) async fn listen(
             let listener = TcpListener::bind(instead).await;
             // If that is not the cause, the first error says more.
             let listener = listener.map_err(|_| refused(&error, address, flag))?;
-            tracing::info!(flag, %error, %instead, "no IPv6 here; listening on IPv4 alone");
+            tracing::info!(flag, %error, %instead, "IPv6 is not available; listening on IPv4 only");
             listener
         }
         bound => bound.map_err(|error| refused(&error, address, flag))?,
     };
-    let address = listener.local_addr().context("cannot tell the address")?;
+    let address = listener.local_addr().context("cannot get the address")?;
     Ok((listener, address))
 }
 

@@ -38,13 +38,13 @@ use crate::namespaces::source::Namespaces;
 use crate::server::Server;
 use crate::webhook::review::ReviewHandler;
 use crate::webhook::routes::router;
-use admission::namespace::rules::Defaults;
+use admission::namespace::rules::NamespaceRules;
 use admission::namespace::unnamed_runners::UnnamedRunners;
 
 pub(super) const LONG_ABOUT: &str = "\
 Serves the admission webhooks over TLS: POST /mutate and POST /validate, \
 admission.k8s.io/v1; and \
-for entries of default rules /mutate/rules-DIGEST and /validate/rules-DIGEST, see \
+for entries of namespace rules /mutate/rules-DIGEST and /validate/rules-DIGEST, see \
 `podseal rules --help`.
 
 The labels of namespaces come from the cluster that the pod's service account, or \
@@ -174,7 +174,7 @@ async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
         "serving"
     );
     if let Some(digest) = rules.digest() {
-        tracing::info!(rules = %digest, "holding default rules");
+        tracing::info!(rules = %digest, "holding namespace rules");
     }
     if let Some(read) = read {
         let (rules, figures) = (rules.clone(), metrics.profiles.clone());
@@ -214,18 +214,15 @@ async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
         let _ = stop.await;
     });
     let signalled = async {
-        signals.next().await;
+        let signal = signals.next().await;
         readiness.stopping();
         // What it remembers of the Secret must not overrule a new installation's.
         stop_writing.cancel();
         let drain = format!("{:?}", args.limits.drain());
-        tracing::info!(
-            drain,
-            "told to stop; serving on while endpoints drain, then stopping"
-        );
+        tracing::info!(drain, "received {signal}; draining for {drain}");
         let _ = stop_sender.send(());
         signals.another().await;
-        tracing::warn!("told to stop again; stopping at once");
+        tracing::warn!("received a second signal; stopping immediately");
     };
     Ok(tokio::select! {
         () = served => {
@@ -257,14 +254,14 @@ async fn warn_of_unnamed_runners(namespaces: Namespaces, rules: LiveConfig) {
         default_rules = %found.rules,
         default_rule_count = found.rules.count(),
         require_runner = settings.require_runner,
-        "the profile of these namespaces and default rules grants more than the baseline, and no \
+        "the profile of these namespaces and namespace rules grants more than the baseline, and no \
          runner is named: {consequence}; to fix this, set the annotation podseal.io/runner on each \
          namespace and runner in each rule, such as system:serviceaccount:gitlab:gitlab-runner"
     );
 }
 
 async fn namespaces_from_cluster(
-    defaults: &Defaults,
+    defaults: &NamespaceRules,
     most_waiting: usize,
     metrics: &Metrics,
 ) -> anyhow::Result<Namespaces> {

@@ -28,17 +28,17 @@ impl Signals {
         loop {
             tokio::select! {
                 () = at_once.as_mut() => break,
-                () = self.next() => {}
+                _ = self.next() => {}
             }
         }
         self.next().await;
     }
 
-    /// The next one.
-    pub(super) async fn next(&mut self) {
+    /// The name of the next one.
+    pub(super) async fn next(&mut self) -> &'static str {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
         }
     }
 }

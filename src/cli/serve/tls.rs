@@ -127,7 +127,7 @@ async fn keep_until(
         }
         tracing::error!(
             ?kept,
-            "the upkeep of the certificates ended; beginning anew"
+            "certificate reconciliation ended unexpectedly; restarting it"
         );
         tokio::time::sleep(Duration::from_secs(10)).await;
     }

@@ -62,12 +62,17 @@ fn the_notes_warn_of_what_the_values_risk_and_of_nothing_else() {
     let existing = MODES[2].0;
     let bundled = MODES[3].0;
     let rule = &[
+        "namespaceRules[0].name=jobs",
+        "namespaceRules[0].profile=none",
+        "namespaceRules[0].namespaces.matchLabels.team=a",
+    ][..];
+    let old = &[
         "defaults[0].name=jobs",
         "defaults[0].profile=none",
         "defaults[0].namespaces.matchLabels.team=a",
     ][..];
     let guarded = &[rule, &["namespaceGuard.enabled=true"]].concat();
-    let kind = "defaults[0].namespaces.matchLabels.podseal\\.io/kind=job";
+    let kind = "namespaceRules[0].namespaces.matchLabels.podseal\\.io/kind=job";
     let sealed = &[&guarded[..], &[kind]].concat();
     let cases: &[(&[&str], &str, bool)] = &[
         (&["webhooks.enabled=false"], "podseal is never called", true),
@@ -106,7 +111,28 @@ fn the_notes_warn_of_what_the_values_risk_and_of_nothing_else() {
             "until there is a ConfigMap theirs",
             true,
         ),
-        (rule, "rules is for (1 in defaults) count as labelled", true),
+        (
+            &["profiles.files.ours=name: ours\npod:\n  default: {hostUsers: false}\n"],
+            "NOTE     profiles.files.ours: default is deprecated; its name is ifUnset now: pod.\n",
+            true,
+        ),
+        (
+            &["profiles.files.ours=name: ours\npod:\n  ifUnset: {hostUsers: false}\n"],
+            "deprecated",
+            false,
+        ),
+        (
+            old,
+            "NOTE     defaults is deprecated; its name is namespaceRules now.\n",
+            true,
+        ),
+        (old, "rules is for (1 in namespaceRules)", true),
+        (rule, "deprecated", false),
+        (
+            rule,
+            "rules is for (1 in namespaceRules) count as labelled",
+            true,
+        ),
         (
             rule,
             "Others change when they ask for it. Choose a profile",
@@ -132,21 +158,28 @@ fn the_notes_warn_of_what_the_values_risk_and_of_nothing_else() {
 fn the_notes_warn_of_rules_for_namespaces_that_nodes_may_need() {
     let longer = "exclude such namespaces in webhooks.excludedNamespaces.";
     let without = |prefix: &str, more: &[&str]| {
-        let prefix = format!("defaults[0].namespaces.prefix={prefix}");
-        let rule = ["defaults[0].name=jobs", "defaults[0].profile=none", &prefix];
+        let prefix = format!("namespaceRules[0].namespaces.prefix={prefix}");
+        let rule = [
+            "namespaceRules[0].name=jobs",
+            "namespaceRules[0].profile=none",
+            &prefix,
+        ];
         notes("podseal", &[&rule, more].concat())
     };
     for (prefix, such) in [
-        ("c", ", such as calico-system, cert-manager, cilium"),
-        ("ce", ", such as cert-manager"),
-        ("gate", ", such as gatekeeper-system"),
-        ("met", ", such as metallb-system"),
-        ("tigera-operator", ", such as tigera-operator"),
+        (
+            "c",
+            ",\n         such as calico-system, cert-manager, cilium",
+        ),
+        ("ce", ",\n         such as cert-manager"),
+        ("gate", ",\n         such as gatekeeper-system"),
+        ("met", ",\n         such as metallb-system"),
+        ("tigera-operator", ",\n         such as tigera-operator"),
         ("xy", ""),
     ] {
         let notes = without(prefix, &[]);
         let warning = format!(
-            "WARNING  defaults: rule jobs is for every namespace that begins with {prefix}{such}.\n"
+            "WARNING  namespaceRules: rule jobs is for every namespace that begins with {prefix}{such}.\n"
         );
         assert!(
             notes.contains(&warning) && notes.contains(longer),
@@ -161,10 +194,10 @@ fn the_notes_warn_of_rules_for_namespaces_that_nodes_may_need() {
     let excluded = "webhooks.excludedNamespaces={cert-manager,cilium}";
     let notes = without("c", &[excluded]);
     assert!(
-        notes.contains("begins with c, such as calico-system.\n"),
+        notes.contains("begins with c,\n         such as calico-system.\n"),
         "{notes}"
     );
-    let label = "defaults[0].namespaces.matchLabels.team=a";
+    let label = "namespaceRules[0].namespaces.matchLabels.team=a";
     for (prefix, more) in [
         ("xyz", &[][..]),
         ("cilium-test", &[]),

@@ -82,7 +82,7 @@ pub(crate) struct Guarded(pub(crate) &'static ControlPlane);
 pub(crate) fn guarded() -> &'static Guarded {
     static GUARDED: LazyLock<Guarded> = LazyLock::new(|| {
         let plane = &*PLANE;
-        let rule = r#"defaults=[{"name": "team", "profile": "rootless",
+        let rule = r#"namespaceRules=[{"name": "team", "profile": "rootless",
             "namespaces": {"matchLabels": {"podseal.io/team": "payments"}}}]"#;
         let guard = chart::rendered("namespaceguard", &["namespaceGuard.enabled=true", rule]);
         let guard = guard.expect("the guard renders");

@@ -53,7 +53,7 @@ pub(crate) fn everything() -> Value {
             "files": {"profile-name": "name: profile-name\nsummary: profile-note\nextends: rootless\n"},
             "configMap": "",
         },
-        "defaults": [
+        "namespaceRules": [
             {
                 "name": "first-rule",
                 "namespaces": {"prefix": "first-prefix-"},

@@ -79,7 +79,7 @@ const KEYS: [&str; 13] = [
     "/networkPolicy/metricsFrom/0/namespaceSelector/matchLabels",
     "/devicePlugin/nodeSelector",
     "/devicePlugin/resources/limits",
-    "/defaults/1/namespaces/matchLabels",
+    "/namespaceRules/1/namespaces/matchLabels",
 ];
 
 struct Schema {
@@ -293,8 +293,7 @@ fn no_text_that_the_schema_accepts_changes_what_else_is_rendered() {
         "profiles": {"files": {"profile-name": null}, "configMap": "profiles-of-ours"},
     });
     // What files there may be is tried by itself: each has its name in its text.
-    let no_file =
-        json!({"profiles": {"files": {"profile-name": null}, "configMap": null}, "defaults": null});
+    let no_file = json!({"profiles": {"files": {"profile-name": null}, "configMap": null}, "namespaceRules": null});
     let everything = merged(&defaults(), &everything());
     let bases = [merged(&everything, &no_file), merged(&everything, &other)];
     for key in KEYS {

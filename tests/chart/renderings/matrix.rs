@@ -94,9 +94,9 @@ fn factors() -> Vec<Vec<Value>> {
         vec![json!({}), part(&["resourceQuota"])],
         vec![
             json!({}),
-            part(&["profiles", "defaults"]),
+            part(&["profiles", "namespaceRules"]),
             json!({"profiles": {"configMap": "profiles-of-ours"}}),
-            json!({"defaults": [{"name": "a", "namespaces": {"prefix": "a"}, "profile": "none"}]}),
+            json!({"namespaceRules": [{"name": "a", "namespaces": {"prefix": "a"}, "profile": "none"}]}),
         ],
     ]
 }
@@ -230,7 +230,7 @@ fn a_podseal_that_has_rules_is_told_its_own_namespace() {
     let mut with_rules = 0;
     for Rendered { objects, .. } in &*MATRIX {
         let args = arguments(objects);
-        let has_rules = args.iter().any(|arg| arg.starts_with("--defaults="));
+        let has_rules = args.iter().any(|arg| arg.starts_with("--namespace-rules="));
         let own = args.iter().filter(|arg| *arg == "--namespace=podseal");
         let own = own.count();
         with_rules += usize::from(has_rules && !args.contains(&"--tls-mode=self-managed".into()));

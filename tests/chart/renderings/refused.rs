@@ -180,7 +180,10 @@ fn mistakes() -> Vec<(Value, &'static str)> {
             "at '/serve/clientCA/key'",
         ),
         (extra("--profiles=/tmp"), "at '/serve/extraArgs/0'"),
-        (extra("--defaults=/tmp/rules"), "at '/serve/extraArgs/0'"),
+        (
+            extra("--namespace-rules=/tmp/rules"),
+            "at '/serve/extraArgs/0'",
+        ),
         // Against each other, or against the chart.
         (
             json!({"certificates": {"mode": "existing-secret"}}),

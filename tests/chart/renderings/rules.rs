@@ -1,8 +1,8 @@
-//! Profiles of one's own and default rules: what is refused, and that podseal reads
+//! Profiles of one's own and namespace rules: what is refused, and that podseal reads
 //! the rest as it was meant.
 
 use admission::lint::files::{ProfileFile, read};
-use admission::namespace::rules::Defaults;
+use admission::namespace::rules::NamespaceRules;
 use admission::profile::Profiles;
 use podseal::live_config::digest::RulesDigest;
 use serde_json::{Value, json};
@@ -15,13 +15,13 @@ use crate::renderings::refused::are_refused;
 /// Values with one rule, for these namespaces.
 fn rule(namespaces: &[(&str, Value)]) -> Value {
     let namespaces: Value = namespaces.iter().cloned().collect();
-    json!({"defaults": [{"name": "a", "namespaces": namespaces, "profile": "none"}]})
+    json!({"namespaceRules": [{"name": "a", "namespaces": namespaces, "profile": "none"}]})
 }
 
 /// Values with one rule that says this besides.
 fn in_rule(key: &str, value: Value) -> Value {
     let mut values = rule(&[("prefix", json!("a"))]);
-    values["defaults"][0][key] = value;
+    values["namespaceRules"][0][key] = value;
     values
 }
 
@@ -43,76 +43,97 @@ fn a_rule_or_a_profile_that_is_none_is_refused_by_its_path() {
     are_refused(vec![
         (
             rule(&[("prefix", json!(""))]),
-            "at '/defaults/0/namespaces/prefix'",
+            "at '/namespaceRules/0/namespaces/prefix'",
         ),
         (
             rule(&[("prefix", json!("a') || true || ('"))]),
-            "at '/defaults/0/namespaces/prefix'",
+            "at '/namespaceRules/0/namespaces/prefix'",
         ),
         (
             rule(&[("prefix", json!("ci\n"))]),
-            "at '/defaults/0/namespaces/prefix'",
+            "at '/namespaceRules/0/namespaces/prefix'",
         ),
-        (rule(&[]), "at '/defaults/0/namespaces'"),
+        (rule(&[]), "at '/namespaceRules/0/namespaces'"),
         (
             rule(&[("matchLabels", json!({}))]),
-            "at '/defaults/0/namespaces/matchLabels'",
+            "at '/namespaceRules/0/namespaces/matchLabels'",
         ),
         (
             rule(&[("matchLabels", json!({"podseal.io/profile": "a"}))]),
-            "at '/defaults/0/namespaces/matchLabels/podseal.io~1profile'",
+            "at '/namespaceRules/0/namespaces/matchLabels/podseal.io~1profile'",
         ),
         (
             rule(&[("matchLabels", json!({"a": "b\nc"}))]),
-            "at '/defaults/0/namespaces/matchLabels/a'",
+            "at '/namespaceRules/0/namespaces/matchLabels/a'",
         ),
         (
             rule(&[("matchLabels", json!({"a: b": "c"}))]),
-            "at '/defaults/0/namespaces/matchLabels': additional properties 'a: b'",
+            "at '/namespaceRules/0/namespaces/matchLabels': additional properties 'a: b'",
         ),
         (
             rule(&[("names", json!("a"))]),
-            "at '/defaults/0/namespaces': additional properties 'names'",
+            "at '/namespaceRules/0/namespaces': additional properties 'names'",
         ),
-        (in_rule("name", json!("Jobs")), "at '/defaults/0/name'"),
+        (
+            in_rule("name", json!("Jobs")),
+            "at '/namespaceRules/0/name'",
+        ),
         (
             in_rule("name", json!("a".repeat(41))),
-            "at '/defaults/0/name'",
+            "at '/namespaceRules/0/name'",
         ),
-        (in_rule("profile", json!("")), "at '/defaults/0/profile'"),
-        (in_rule("level", json!("strict")), "at '/defaults/0/level'"),
-        (in_rule("mode", json!("deny")), "at '/defaults/0/mode'"),
-        (in_rule("runner", json!("")), "at '/defaults/0/runner'"),
+        (
+            in_rule("profile", json!("")),
+            "at '/namespaceRules/0/profile'",
+        ),
+        (
+            in_rule("level", json!("strict")),
+            "at '/namespaceRules/0/level'",
+        ),
+        (
+            in_rule("mode", json!("deny")),
+            "at '/namespaceRules/0/mode'",
+        ),
+        (
+            in_rule("runner", json!("")),
+            "at '/namespaceRules/0/runner'",
+        ),
         (
             in_rule("runners", json!("a")),
-            "at '/defaults/0': additional properties 'runners'",
+            "at '/namespaceRules/0': additional properties 'runners'",
         ),
         (
             in_rule("settings", json!({"user": "1"})),
-            "at '/defaults/0/settings': additional properties 'user'",
+            "at '/namespaceRules/0/settings': additional properties 'user'",
         ),
         (
             in_rule("settings", json!({"run-as-user": 0})),
-            "at '/defaults/0/settings/run-as-user'",
+            "at '/namespaceRules/0/settings/run-as-user'",
         ),
         (
             in_rule("settings", json!({"home": "work"})),
-            "at '/defaults/0/settings/home'",
+            "at '/namespaceRules/0/settings/home'",
         ),
         (
             in_rule("settings", json!({"fuse-resource": "fuse"})),
-            "at '/defaults/0/settings/fuse-resource'",
+            "at '/namespaceRules/0/settings/fuse-resource'",
         ),
         (
             in_rule("settings", json!({"fuse-resource": "a.kubernetes.io/fuse"})),
-            "at '/defaults/0/settings/fuse-resource'",
+            "at '/namespaceRules/0/settings/fuse-resource'",
         ),
         (
-            json!({"defaults": [{"namespaces": {"prefix": "a"}, "profile": "none"}]}),
-            "at '/defaults/0': missing property 'name'",
+            json!({"namespaceRules": [{"namespaces": {"prefix": "a"}, "profile": "none"}]}),
+            "at '/namespaceRules/0': missing property 'name'",
         ),
-        (json!({"defaults": {"rules": []}}), "at '/defaults'"),
-        (json!({"defaults": many_rules(51)}), "at '/defaults'"),
+        (
+            json!({"namespaceRules": {"rules": []}}),
+            "at '/namespaceRules'",
+        ),
+        (
+            json!({"namespaceRules": many_rules(51)}),
+            "at '/namespaceRules'",
+        ),
         (
             json!({"profiles": {"file": {}}}),
             "at '/profiles': additional properties 'file'",
@@ -144,9 +165,9 @@ fn written<'o>(objects: &'o [Value], key: &str) -> &'o str {
 fn podseal_reads_the_rules_and_profiles_of_a_rendering_as_they_were_given() {
     let values = everything();
     let objects = PODSEAL.objects(&values);
-    let defaults = Defaults::from_yaml(written(&objects, "defaults.yaml"), Some("podseal"));
+    let defaults = NamespaceRules::from_yaml(written(&objects, "defaults.yaml"), Some("podseal"));
     let defaults = defaults.expect("rules");
-    let given = values["defaults"].as_array().expect("rules");
+    let given = values["namespaceRules"].as_array().expect("rules");
     assert_eq!(defaults.rules().len(), given.len());
     for (rule, given) in defaults.rules().iter().zip(given) {
         let settings = rule.settings.iter().map(|(setting, value)| {
@@ -183,7 +204,7 @@ fn podseal_reads_the_rules_and_profiles_of_a_rendering_as_they_were_given() {
 
 #[test]
 fn as_many_rules_as_there_may_be_are_accepted_by_the_api_server() {
-    let rendering = PODSEAL.render(&json!({"defaults": many_rules(50)}));
+    let rendering = PODSEAL.render(&json!({"namespaceRules": many_rules(50)}));
     try_out(&rendering).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(rendering.matches(".mutate.podseal.io\n").count(), 1 + 25);
 }
@@ -191,7 +212,7 @@ fn as_many_rules_as_there_may_be_are_accepted_by_the_api_server() {
 #[test]
 fn an_entry_is_told_with_the_rules_that_it_is_for() {
     let rule = |name: &str, namespaces: Value| json!({"name": name, "namespaces": namespaces, "profile": "none"});
-    let rendering = PODSEAL.render(&json!({"defaults": [
+    let rendering = PODSEAL.render(&json!({"namespaceRules": [
         rule("jobs", json!({"prefix": "ci-job-"})),
         rule("team", json!({"matchLabels": {"team": "a"}})),
         // Asked about with the team already.
@@ -222,22 +243,22 @@ fn rules_and_profiles_that_could_not_be_served_are_refused_by_a_sentence() {
     let file = |name: &str| json!({"files": {name: "name: ours\nextends: rootless\n"}});
     let cases = [
         (
-            json!({"defaults": [named("jobs", "none"), named("jobs", "none")]}),
-            "defaults: two rules have the name jobs",
+            json!({"namespaceRules": [named("jobs", "none"), named("jobs", "none")]}),
+            "namespaceRules: two rules have the name jobs",
         ),
         (
-            json!({"defaults": [named("jobs", "rootles")], "profiles": file("ours")}),
-            "defaults: rule jobs: there is no profile rootles; there are none, openshift, privileged, \
+            json!({"namespaceRules": [named("jobs", "rootles")], "profiles": file("ours")}),
+            "namespaceRules: rule jobs: there is no profile rootles; there are none, openshift, privileged, \
              root-fuse, rootless, userns, ours",
         ),
         (
             rule(&[("prefix", json!("kube-"))]),
-            "defaults: rule a: namespaces that begin with kube- are the cluster's own, and no rule is \
+            "namespaceRules: rule a: namespaces that begin with kube- are the cluster's own, and no rule is \
              for them; give it another prefix",
         ),
         (
             rule(&[("prefix", json!("openshift-ci"))]),
-            "defaults: rule a: namespaces that begin with openshift-ci are the cluster's own",
+            "namespaceRules: rule a: namespaces that begin with openshift-ci are the cluster's own",
         ),
         (
             json!({"profiles": {"files": {"ours": "name: ours"}, "configMap": "theirs"}}),
@@ -246,6 +267,15 @@ fn rules_and_profiles_that_could_not_be_served_are_refused_by_a_sentence() {
         (
             json!({"profiles": file("theirs")}),
             "profiles.files.theirs: the profile in it has the name ours; give both the same",
+        ),
+        (
+            json!({"profiles": {"files": {"ours": "name: ours\npod: {default: {}, ifUnset: {}}\n"}}}),
+            "profiles.files.ours: pod: both ifUnset and default, its old name; give ifUnset only",
+        ),
+        (
+            json!({"profiles": {"files": {
+                "ours": "name: ours\ncontainers: {init: {default: {}, ifUnset: {}}}\n"}}}),
+            "profiles.files.ours: containers.init: both ifUnset and default, its old name",
         ),
         (
             json!({"profiles": {"files": {"rootless": "name: rootless"}}}),
@@ -257,12 +287,24 @@ fn rules_and_profiles_that_could_not_be_served_are_refused_by_a_sentence() {
         assert!(told.contains(expected), "{told}");
     }
     // What is in a ConfigMap of somebody else's is not known here.
-    let values = json!({"defaults": [named("jobs", "ours")]});
+    let values = json!({"namespaceRules": [named("jobs", "ours")]});
     for profiles in [file("ours"), json!({"configMap": "theirs"})] {
         let values = merged(&values, &json!({"profiles": profiles}));
         let rendered = PODSEAL.try_render(&values);
         assert!(rendered.is_ok(), "{rendered:?}");
     }
+}
+
+#[test]
+fn the_old_name_of_namespace_rules_is_read_and_both_names_are_refused() {
+    let rule = json!([{"name": "a", "namespaces": {"prefix": "a"}, "profile": "none"}]);
+    let new = json!({"namespaceRules": rule});
+    let old = json!({"defaults": rule});
+    assert_eq!(PODSEAL.render(&old), PODSEAL.render(&new));
+    assert!(PODSEAL.render(&new).contains("- --namespace-rules="));
+    let told = PODSEAL.try_render(&merged(&old, &new)).expect_err("both");
+    let expected = "both namespaceRules and defaults, its old name; give namespaceRules only";
+    assert!(told.contains(expected), "{told}");
 }
 
 #[test]
@@ -274,7 +316,7 @@ fn the_built_in_profiles_that_rules_may_name_are_those_there_are() {
     names.sort();
     let names: Vec<_> = names.into_iter().map(String::as_str).collect();
     let rule = json!({"name": "a", "namespaces": {"prefix": "a"}, "profile": "no-such"});
-    let told = PODSEAL.try_render(&json!({"defaults": [rule]}));
+    let told = PODSEAL.try_render(&json!({"namespaceRules": [rule]}));
     let told = told.expect_err("refused");
     let expected = format!("there are {}", names.join(", "));
     let end = told
@@ -312,7 +354,7 @@ fn an_entry_of_rules_names_in_its_path_the_digest_of_what_podseal_reads() {
     ];
     let mut seen = std::collections::BTreeSet::new();
     for runner in awkward {
-        let values = json!({"defaults": [
+        let values = json!({"namespaceRules": [
             {"name": "a", "namespaces": {"prefix": "a"}, "profile": "none", "runner": runner,
              "settings": {}},
             {"name": "b", "namespaces": {"matchLabels": {"x": "1"}}, "profile": "none"},

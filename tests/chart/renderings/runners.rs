@@ -28,7 +28,7 @@ fn a_rule_whose_built_in_profile_grants_beyond_the_baseline_needs_a_runner() {
     let mut refused = 0;
     for profile in Profiles::built_in().iter() {
         let grants = profile.grants_beyond_baseline(Level::Baseline);
-        let values = json!({"defaults": [rule("jobs", &profile.name)]});
+        let values = json!({"namespaceRules": [rule("jobs", &profile.name)]});
         assert_eq!(is_refused(&values), grants, "{}", profile.name);
         refused += usize::from(grants);
     }
@@ -51,7 +51,7 @@ fn a_rule_that_names_its_runner_or_is_of_another_level_passes() {
         let mut rule = rule("jobs", "privileged");
         rule[key] = value.into();
         assert_eq!(
-            is_refused(&json!({"defaults": [rule]})),
+            is_refused(&json!({"namespaceRules": [rule]})),
             refused,
             "{key}: {value}"
         );
@@ -60,7 +60,8 @@ fn a_rule_that_names_its_runner_or_is_of_another_level_passes() {
 
 #[test]
 fn a_value_that_is_set_is_a_decision_and_nothing_is_refused() {
-    let with = |serve: Value| json!({"defaults": [rule("jobs", "privileged")], "serve": serve});
+    let with =
+        |serve: Value| json!({"namespaceRules": [rule("jobs", "privileged")], "serve": serve});
     for (serve, argument) in [
         (json!({"requireRunner": true}), "--require-runner"),
         (json!({"requireRunner": false}), "--require-runner=false"),
@@ -82,7 +83,8 @@ fn a_value_that_is_set_is_a_decision_and_nothing_is_refused() {
 
 #[test]
 fn the_break_glass_switch_works_whatever_the_rules() {
-    let values = json!({"defaults": [rule("jobs", "privileged")], "webhooks": {"enabled": false}});
+    let values =
+        json!({"namespaceRules": [rule("jobs", "privileged")], "webhooks": {"enabled": false}});
     assert!(!is_refused(&values));
 }
 
@@ -198,7 +200,8 @@ fn the_chart_knows_which_profiles_of_ones_own_grant_beyond_the_baseline() {
         for (name, says) in *set {
             let profile = profiles.get(name).expect("it is read");
             let grants = profile.grants_beyond_baseline(Level::Baseline);
-            let values = json!({"defaults": [rule("jobs", name)], "profiles": {"files": values}});
+            let values =
+                json!({"namespaceRules": [rule("jobs", name)], "profiles": {"files": values}});
             assert_eq!(is_refused(&values), grants, "{name}: {says}");
             *(if grants { &mut granting } else { &mut others }) += 1;
         }
@@ -213,7 +216,7 @@ fn profiles_that_extend_each_other_in_a_circle_are_podseals_to_refuse() {
         "a": "name: a\nsummary: x\nextends: b\n",
         "b": "name: b\nsummary: x\nextends: a\n",
     });
-    let values = json!({"defaults": [rule("jobs", "a")], "profiles": {"files": files}});
+    let values = json!({"namespaceRules": [rule("jobs", "a")], "profiles": {"files": files}});
     assert!(!is_refused(&values));
 }
 
@@ -231,10 +234,10 @@ fn the_refusal_lists_a_few_rules_and_counts_the_others() {
             rule
         })
         .collect();
-    let told = PODSEAL.try_render(&json!({"defaults": rules}));
+    let told = PODSEAL.try_render(&json!({"namespaceRules": rules}));
     let told = told.expect_err("refused");
     let listed = format!(
-        "{} and 45 more (default rules)",
+        "{} and 45 more (namespace rules)",
         (0..5).map(name).collect::<Vec<_>>().join(", ")
     );
     assert!(told.contains(&listed), "{told}");

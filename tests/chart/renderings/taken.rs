@@ -3,7 +3,7 @@
 //! start again, since they read the same ConfigMap.
 
 use admission::lint::files::{ProfileFile, read};
-use admission::namespace::rules::Defaults;
+use admission::namespace::rules::NamespaceRules;
 use admission::profile::{Profiles, Setting};
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ fn label(key: &str, value: &str) -> Value {
 /// Why podseal would not start with this rule.
 fn problem(rule: &Value) -> Option<String> {
     let rules = json!({"rules": [rule]}).to_string();
-    match Defaults::from_yaml(&rules, Some("podseal")) {
+    match NamespaceRules::from_yaml(&rules, Some("podseal")) {
         Ok(defaults) => defaults.problem_with(Profiles::built_in()),
         Err(error) => Some(error.to_string()),
     }
@@ -31,7 +31,7 @@ fn problem(rule: &Value) -> Option<String> {
 
 /// What helm says of values with these rules; nothing where it renders them.
 fn told(rules: &[Value]) -> String {
-    let rendered = PODSEAL.try_render(&json!({"defaults": rules}));
+    let rendered = PODSEAL.try_render(&json!({"namespaceRules": rules}));
     rendered.err().unwrap_or_default()
 }
 
@@ -47,7 +47,7 @@ fn are_taken_alike(rules: &[Value]) {
         let (mut taken, mut refused) = (0, 0);
         for (number, rule) in rules.iter().enumerate() {
             let problem = problem(rule);
-            let is_refused = told.contains(&format!("at '/defaults/{number}/"));
+            let is_refused = told.contains(&format!("at '/namespaceRules/{number}/"));
             assert_eq!(is_refused, problem.is_some(), "{rule}: {problem:?}\n{told}");
             *(if is_refused { &mut refused } else { &mut taken }) += 1;
         }
@@ -306,7 +306,8 @@ fn what_a_profile_of_ones_own_takes_is_podseals_to_say() {
         setting("ours", "home", "/work"),
     ];
     for rule in rules {
-        let values = json!({"defaults": [rule], "profiles": {"files": {"ours": "name: ours"}}});
+        let values =
+            json!({"namespaceRules": [rule], "profiles": {"files": {"ours": "name: ours"}}});
         let rendered = PODSEAL.try_render(&values);
         assert!(rendered.is_ok(), "{rendered:?}");
     }

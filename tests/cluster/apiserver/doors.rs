@@ -74,7 +74,7 @@ fn tried(namespace: &str, (pod, debug): &(Value, Option<Value>), name: &str) -> 
 fn assert_tells(message: &str, place: &str, door: &Door, namespace: &str, level: &str) {
     let (field, value) = door.told;
     let control = door.control;
-    let holds = format!("; namespace \"{namespace}\" holds every pod to {level} (");
+    let holds = format!("; namespace \"{namespace}\" requires every pod to meet {level} (");
     let (told, rest) = message.split_once(&holds).expect(message);
     let clause = format!("{place}, {field}: {value} is forbidden by the control {control}");
     let clauses: Vec<_> = told.split("; ").collect();
@@ -88,7 +88,7 @@ fn assert_tells(message: &str, place: &str, door: &Door, namespace: &str, level:
         assert!(known, "{control} told as well: {message}");
     }
     assert!(rest.contains("podseal.io/level"), "{message}");
-    assert!(rest.contains("to mend it, "), "{message}");
+    assert!(rest.contains("to fix this, "), "{message}");
     assert!(
         !message.contains('\n') && !message.ends_with('.'),
         "{message}"

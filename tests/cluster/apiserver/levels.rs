@@ -78,8 +78,8 @@ fn a_privileged_service_is_rejected_as_kubectl_prints_it_and_recorded() {
         "Error from server (Forbidden): error when creating \"STDIN\": admission webhook \
          \"validate.podseal.io\" denied the request: container \"docker\", \
          securityContext.privileged: true is forbidden by the control privileged; namespace \
-         \"{namespace}\" holds every pod to baseline (default of label podseal.io/level; \
-         podseal.io/profile: \"rootless\"), beyond what its profile grants; to mend it, "
+         \"{namespace}\" requires every pod to meet baseline (default of label podseal.io/level; \
+         podseal.io/profile: \"rootless\"), beyond what its profile grants; to fix this, "
     );
     assert!(message.starts_with(&expected), "{message}");
     let record = CLUSTER.podseal.decision_on("validate", "rejected");
@@ -180,8 +180,8 @@ fn whose_job_is_passed_over_is_warned_since_the_annotation_may_be_misspelt() {
         .plane
         .kubectl(RUNNER, &args, &plain_job().to_string());
     let stderr = text(&output.stderr);
-    let warning = "Warning: podseal left this pod as it is: it has a job's labels, but its creator \
-                   is not among the users in the namespace's annotation podseal.io/runner";
+    let warning = "Warning: podseal did not change this pod: it has a job's labels, but its \
+                   creator is not among the users in the namespace's annotation podseal.io/runner";
     assert!(stderr.contains(warning), "{stderr}");
 }
 
@@ -198,7 +198,7 @@ fn a_level_nobody_knows_is_read_as_restricted_and_warned_of() {
         output.status.success(),
         "rootless meets restricted: {stderr}"
     );
-    let warning = "Warning: label podseal.io/level: \"basline\" is none of privileged, baseline, \
-                   restricted, so the strictest holds";
+    let warning = "Warning: label podseal.io/level: \"basline\" is not one of privileged, \
+                   baseline, restricted, so the strictest applies";
     assert!(stderr.contains(warning), "{stderr}");
 }

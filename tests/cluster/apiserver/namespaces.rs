@@ -60,7 +60,7 @@ fn an_unknown_profile_denies_jobs_and_names_the_known_ones_as_kubectl_prints_it(
     let beginning = format!(
         "Error from server (Forbidden): error when creating \"STDIN\": admission webhook \
          \"mutate.podseal.io\" denied the request: namespace \"{namespace}\" has the label \
-         podseal.io/profile: \"rootles\", and podseal knows no profile of that name; to mend it, \
+         podseal.io/profile: \"rootles\", and there is no profile with that name; to fix this, \
          ask a cluster administrator to set the label podseal.io/profile to one of rootless, \
          userns, root-fuse, openshift, privileged, none (audit id \""
     );
@@ -94,11 +94,11 @@ fn a_dangerous_home_is_denied_in_one_line_with_the_audit_id() {
     );
     let message = status["message"].as_str().expect("a message");
     let expected = format!(
-        "admission webhook \"mutate.podseal.io\" denied the request: container \"build\", env HOME: \
-         \"/etc\" is /etc or in it, where a volume would break the container; namespace \
-         \"{namespace}\" has the label podseal.io/profile: \"rootless\", which podseal cannot apply \
-         here; to mend it, set the job variable HOME to another path, such as /my_custom_dir, or \
-         remove it (audit id \""
+        "admission webhook \"mutate.podseal.io\" denied the request: container \"build\", env \
+         HOME: \"/etc\" is /etc or in it, where a volume would break the container; namespace \
+         \"{namespace}\" has the label podseal.io/profile: \"rootless\", which podseal cannot \
+         apply here; to fix this, set the job variable HOME to another path, such as \
+         /my_custom_dir, or remove it (audit id \""
     );
     assert!(message.starts_with(&expected), "{message}");
     assert_eq!(

@@ -35,7 +35,7 @@ fn podseal_answers_right_after_the_api_server_was_restarted() {
     cluster.podseal.await_event(|event| {
         event["message"]
             .as_str()
-            .is_some_and(|m| m.contains("watch of namespaces broke"))
+            .is_some_and(|m| m.contains("watch of namespaces failed"))
     });
     plane.start_apiserver();
     let uid = || {

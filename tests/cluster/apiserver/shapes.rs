@@ -136,7 +136,7 @@ fn a_windows_job_is_left_alone_and_the_record_says_why() {
     let decision = CLUSTER.podseal.decision_on("mutate", name);
     assert_eq!(
         decision["message"],
-        json!("the job runs on Windows, which no profile is for")
+        json!("the job runs on Windows, which no profile supports")
     );
 }
 

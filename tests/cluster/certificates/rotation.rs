@@ -115,7 +115,7 @@ fn pods_are_created_without_a_single_failure_while_two_replicas_change_their_aut
     let site = Site::with_overlap("program", Duration::from_secs(3));
     let podseals = [program(&site), program(&site)];
     for podseal in &podseals {
-        podseal.await_event(|event| event["message"] == "serving another certificate");
+        podseal.await_event(|event| event["message"] == "serving a new certificate");
     }
     let namespace = json!({
         "apiVersion": "v1",

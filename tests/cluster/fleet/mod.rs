@@ -72,7 +72,7 @@ impl Cluster {
         let podseal = Podseal::start(|command| {
             command.env("KUBECONFIG", plane.kubeconfig(PODSEAL));
             command.arg("--profiles").arg(folder);
-            command.arg("--defaults").arg(defaults);
+            command.arg("--namespace-rules").arg(defaults);
             command.args(["--namespace", "podseal"]);
         });
         let is_ready = || podseal.status("/readyz").0 == 200;

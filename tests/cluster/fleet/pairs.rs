@@ -102,12 +102,12 @@ fn what_a_kind_of_job_and_a_profile_cannot_be_together_is_denied_with_the_reason
                 "securityContext",
                 json!({"runAsNonRoot": true}),
             ),
-            "container \"build\", securityContext.runAsNonRoot: true beside runAsUser: 0, ",
+            "container \"build\", securityContext.runAsNonRoot: true together with runAsUser: 0, ",
         ),
         (
             "root-home",
             at_home("suspendable", "/runner-overlay-init/home"),
-            "container \"build\", env HOME: \"/runner-overlay-init/home\" lies in \
+            "container \"build\", env HOME: \"/runner-overlay-init/home\" is in \
              \"/runner-overlay-init\", which is mounted read-only, ",
         ),
     ];
@@ -120,7 +120,7 @@ fn what_a_kind_of_job_and_a_profile_cannot_be_together_is_denied_with_the_reason
             code == 403 && message.starts_with(&told),
             "{profile}: {message}"
         );
-        assert!(message.contains("; to mend it, "), "{message}");
+        assert!(message.contains("; to fix this, "), "{message}");
     }
 }
 
@@ -130,7 +130,7 @@ fn what_may_fail_together_is_stored_with_a_warning_and_what_cannot_without() {
         (
             "rootless",
             "umask-collector",
-            "has helper give the job's files",
+            "makes helper give the job's files",
         ),
         (
             "helper-home",

@@ -1,4 +1,4 @@
-//! Namespaces that carry no label of podseal's, and the default rules for them.
+//! Namespaces that carry no label of podseal's, and the namespace rules for them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -124,7 +124,7 @@ fn the_first_rule_that_matches_says_profile_level_runner_and_settings() {
         .request(ADMIN, Method::POST, &path, Some(&other));
     let message = answer["message"].as_str().unwrap_or_default();
     assert_eq!(code, 403, "{message}");
-    let by = "holds every pod to restricted (default rule jobs; profile \"rootless-apparmor\" ";
+    let by = "requires every pod to meet restricted (namespace rule jobs; profile \"rootless-apparmor\" ";
     assert!(message.contains(by), "{message}");
 }
 
@@ -198,7 +198,7 @@ fn a_profiles_label_wins_entirely_and_without_it_a_namespace_can_only_be_stricte
     assert_eq!(record["mode"], "enforce", "{record:#}");
     let warnings = record["warnings"].to_string();
     assert!(
-        warnings.contains("is milder than the default rule jobs, so the rule holds"),
+        warnings.contains("is less strict than the namespace rule jobs, so the rule applies"),
         "{warnings}"
     );
     // Where the rule only watches, a namespace may ask for more.
@@ -213,9 +213,9 @@ fn a_wrong_setting_of_a_rules_namespace_is_a_denial_that_names_rule_and_annotati
     CLUSTER.namespace(&name, &json!({}), &json!({"podseal.io/run-as-user": "0"}));
     let told = denied(&name, &job("legacy-exec", "x"));
     let expected = format!(
-        "namespace \"{name}\" has by the default rule jobs the profile \"rootless-apparmor\", \
-         and the annotation podseal.io/run-as-user cannot change it: \"0\" is no user from 1 to \
-         65535; to mend it, ask a cluster administrator to correct or remove that"
+        "namespace \"{name}\" has by the namespace rule jobs the profile \"rootless-apparmor\", and \
+         the annotation podseal.io/run-as-user cannot be applied: \"0\" is not a user ID from 1 to \
+         65535; to fix this, ask a cluster administrator to correct or remove that"
     );
     assert!(told.starts_with(&expected), "{told}");
 }
@@ -267,7 +267,7 @@ fn namespaces_of_the_cluster_and_of_podseal_are_left_alone_whatever_they_are_lab
         for webhook in ["mutate", "validate"] {
             let record = CLUSTER.podseal.decision_on(webhook, &pod_name);
             let message = record["message"].as_str().expect("a message");
-            let why = "the namespace is the cluster's own or podseal's, which podseal leaves alone";
+            let why = "the namespace is the cluster's own or podseal's, which podseal ignores";
             assert!(message.starts_with(why), "{name}: {record:#}");
             assert_eq!(record["profile"], Value::Null, "{name}");
         }
@@ -331,7 +331,7 @@ fn a_namespace_that_goes_while_a_job_is_admitted_lets_no_pod_through_uncorrected
                         403 if message.contains("because it is being terminated") => {}
                         // podseal's, where it was asked just before.
                         503 => {
-                            let why = "the API server knows no such namespace";
+                            let why = "the API server has no such namespace";
                             assert!(message.contains(why), "{message}");
                         }
                         _ => panic!("{code}: {message}"),

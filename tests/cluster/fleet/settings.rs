@@ -57,7 +57,8 @@ fn each_setting_changes_each_profile_that_can_take_it_and_is_denied_by_the_other
             let (code, answer) = CLUSTER.create_pod(&namespace, &pod);
             if !why_not.is_empty() {
                 let message = answer["message"].as_str().expect("a message");
-                let told = format!("and the annotation {annotation} cannot change it: {why_not}; ");
+                let told =
+                    format!("and the annotation {annotation} cannot be applied: {why_not}; ");
                 assert!(code == 403 && message.contains(&told), "{what}: {message}");
                 continue;
             }
@@ -209,13 +210,13 @@ fn every_wrong_value_is_denied_with_the_value_bounded_and_escaped() {
             let told = format!(
                 "admission webhook \"mutate.podseal.io\" denied the request: namespace \
                  \"{namespace}\" has the label podseal.io/profile: \"{profile}\", and the \
-                 annotation {annotation} cannot change it: "
+                 annotation {annotation} cannot be applied: "
             );
             assert!(
                 code == 403 && message.starts_with(&told),
                 "{value:?}: {message}"
             );
-            assert!(message.contains("; to mend it, "), "{message}");
+            assert!(message.contains("; to fix this, "), "{message}");
             assert!(message.len() < 800, "{} bytes: {message}", message.len());
             let is_plain = |c: char| !c.is_control() && c != '\u{202e}';
             assert!(message.chars().all(is_plain), "{message:?}");
@@ -249,7 +250,7 @@ fn a_wrong_value_is_warned_of_or_recorded_where_the_mode_is_milder() {
         );
         let message = record["message"].as_str().expect("a message");
         assert!(
-            message.contains("\"0\" is no user from 1 to 65535"),
+            message.contains("\"0\" is not a user ID from 1 to 65535"),
             "{message}"
         );
     }

@@ -67,15 +67,15 @@ fn assert_cell(shape: &str, profile: &str, level: &str, namespace: &str, cell: &
     let by = match webhook {
         "mutate" => format!(
             "namespace \"{namespace}\" has the label podseal.io/profile: \"{profile}\", which \
-             podseal cannot apply here; to mend it, "
+             podseal cannot apply here; to fix this, "
         ),
         _ => format!(
-            "namespace \"{namespace}\" holds every pod to {level} (label podseal.io/level; \
+            "namespace \"{namespace}\" requires every pod to meet {level} (label podseal.io/level; \
              podseal.io/profile: \"{profile}\")"
         ),
     };
     assert!(
-        told.contains(&by) && told.contains("; to mend it, "),
+        told.contains(&by) && told.contains("; to fix this, "),
         "{what}: {told}"
     );
 }
@@ -275,7 +275,7 @@ fn assert_untouched(pod: &View, shape: &str, what: &str) {
 #[test]
 fn a_windows_job_is_left_alone_with_the_reason_in_record_and_review_whatever_the_profile() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/profiles");
-    let why = "the job runs on Windows, which no profile is for";
+    let why = "the job runs on Windows, which no profile supports";
     for profile in profiles().iter().map(|profile| profile.name.as_str()) {
         let namespace = CLUSTER.namespace_of(profile, "baseline");
         let name = format!("on-windows-{profile}");

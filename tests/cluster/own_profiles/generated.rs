@@ -63,7 +63,7 @@ fn the_api_server_takes_what_an_accepted_profile_makes_of_a_pod_or_podseal_says_
             let is_ours = ["mutate", "validate"].into_iter().any(|webhook| {
                 let ours =
                     format!("admission webhook \"{webhook}.podseal.io\" denied the request: ");
-                message.starts_with(&ours) && message.contains("to mend it, ")
+                message.starts_with(&ours) && message.contains("to fix this, ")
             });
             let text =
                 std::fs::read_to_string(CLUSTER.folder.path().join(format!("{profile}.yaml")));

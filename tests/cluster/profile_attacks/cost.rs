@@ -42,7 +42,7 @@ fn a_profile_costs_something_exactly_when_pod_security_refuses_its_job() {
                 Outcome::Mutate(patch) => json_patch::patch(&mut pod, &patch).expect("it fits"),
                 Outcome::Allow(_) => {}
                 Outcome::Deny(denial) => {
-                    panic!("no job can have it: {}\n{text}", denial.message)
+                    panic!("no job can use it: {}\n{text}", denial.message)
                 }
             }
             let says = beyond(profile)

@@ -114,7 +114,7 @@ fn null_takes_away_what_the_extended_profile_says() {
 
 #[test]
 fn what_a_profile_says_of_the_pod_counts_before_a_containers_default() {
-    let user = "{default: {securityContext: {runAsUser: 1000}}}";
+    let user = "{ifUnset: {securityContext: {runAsUser: 1000}}}";
     let roles = ["build", "helper", "init", "services"].map(|role| format!("{role}: {user}"));
     let rules = format!(
         "pod: {{set: {{securityContext: {{runAsUser: 0, runAsNonRoot: true}}}}}}\n\

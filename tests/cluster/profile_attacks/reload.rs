@@ -15,7 +15,12 @@ fn serve(folder: &Path) -> Podseal {
     std::fs::write(&rules, RULES).expect("it can be written");
     write(folder, "mine");
     let path = |path: &Path| text(path.as_os_str().as_encoded_bytes());
-    let arguments = ["--profiles", &path(folder), "--defaults", &path(&rules)];
+    let arguments = [
+        "--profiles",
+        &path(folder),
+        "--namespace-rules",
+        &path(&rules),
+    ];
     Podseal::with_namespaces(NAMESPACES, &arguments)
 }
 

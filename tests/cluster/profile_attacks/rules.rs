@@ -1,8 +1,8 @@
-//! Default rules that were written carelessly, and namespaces that try to get
+//! Namespace rules that were written carelessly, and namespaces that try to get
 //! round them.
 
 use admission::namespace::policy::{Policy, Settings};
-use admission::namespace::rules::Defaults;
+use admission::namespace::rules::NamespaceRules;
 use admission::namespace::{Mode, Namespace};
 
 const JOBS: &str = "rules:\n- name: jobs\n  namespaces: {prefix: ci-job-}\n  profile: privileged\n  \
@@ -15,7 +15,7 @@ fn said(labels: &[(&str, &str)], annotations: &[(&str, &str)], tell: impl FnOnce
             .map(|(key, value)| (key.to_string(), value.to_string()));
         owned.collect()
     };
-    let defaults = Defaults::from_yaml(JOBS, None).expect("rules");
+    let defaults = NamespaceRules::from_yaml(JOBS, None).expect("rules");
     let settings = Settings {
         defaults: &defaults,
         ..Settings::built_in()
@@ -62,7 +62,10 @@ fn a_rule_that_can_match_no_namespace_or_ends_its_expression_is_refused() {
         "{matchLabels: {kubernetes.io/metadata.name: kube-system}}",
     ] {
         let text = format!("rules:\n- {{name: a, namespaces: {namespaces}, profile: none}}\n");
-        assert!(Defaults::from_yaml(&text, None).is_err(), "{namespaces}");
+        assert!(
+            NamespaceRules::from_yaml(&text, None).is_err(),
+            "{namespaces}"
+        );
     }
 }
 
@@ -71,7 +74,7 @@ fn no_rule_is_for_a_namespace_of_the_cluster_or_podseals_own() {
     let text = "rules:\n- {name: a, namespaces: {prefix: k}, profile: none}\n\
                 - {name: b, namespaces: {prefix: open}, profile: none}\n\
                 - {name: c, namespaces: {prefix: pod}, profile: none}\n";
-    let defaults = Defaults::from_yaml(text, Some("podseal")).expect("rules");
+    let defaults = NamespaceRules::from_yaml(text, Some("podseal")).expect("rules");
     let has_rule = |name: &str| defaults.rule_for(&Namespace::new(name, [], [])).is_some();
     for name in ["kube-system", "kube-", "openshift-ci", "podseal"] {
         assert!(!has_rule(name), "{name}");

@@ -35,9 +35,9 @@ const RULES: [&str; 19] = [
     "pod: {set: {annotations: {container.seccomp.security.alpha.kubernetes.io/build: x}}}",
     // Its own words deny every job, whatever the job is.
     "containers: {build: {set: {env: {HOME: /}}}, helper: {home: true}}",
-    "pod: {set: {hostUsers: true}, default: {hostUsers: false}}\ncontainers: {build: {set: {securityContext: {procMount: Unmasked}}}}",
-    "pod: {set: {hostUsers: false, securityContext: {runAsUser: 70000}}}\ncontainers: {build: {default: {securityContext: {runAsUser: 1}}}, helper: {default: {securityContext: {runAsUser: 1}}}, init: {default: {securityContext: {runAsUser: 1}}}, services: {default: {securityContext: {runAsUser: 1}}}}",
-    "pod: {set: {annotations: {a: 'ANNOTATION'}}, default: {annotations: {b: 'ANNOTATION'}}}",
+    "pod: {set: {hostUsers: true}, ifUnset: {hostUsers: false}}\ncontainers: {build: {set: {securityContext: {procMount: Unmasked}}}}",
+    "pod: {set: {hostUsers: false, securityContext: {runAsUser: 70000}}}\ncontainers: {build: {ifUnset: {securityContext: {runAsUser: 1}}}, helper: {ifUnset: {securityContext: {runAsUser: 1}}}, init: {ifUnset: {securityContext: {runAsUser: 1}}}, services: {ifUnset: {securityContext: {runAsUser: 1}}}}",
+    "pod: {set: {annotations: {a: 'ANNOTATION'}}, ifUnset: {annotations: {b: 'ANNOTATION'}}}",
 ];
 
 #[test]

@@ -34,13 +34,13 @@ fn while_the_api_server_is_gone_jobs_are_denied_and_labels_changed_meanwhile_hol
     plane.stop_apiserver();
     podseal.await_event(|event| {
         let message = event["message"].as_str().unwrap_or_default();
-        message.contains("watch of namespaces broke")
+        message.contains("watch of namespaces failed")
     });
     let start = Instant::now();
     let mut denied = 0;
     while start.elapsed() < outage() {
         let said = asker.ask("ci");
-        let reason = "namespace \"ci\" (the API server could not be asked)";
+        let reason = "namespace \"ci\" (the API server could not be reached)";
         assert!(said.is_denied(reason), "{said:?}");
         denied += 1;
         std::thread::sleep(Duration::from_millis(5));
@@ -96,7 +96,7 @@ fn a_watch_that_expired_begins_anew_with_everything_that_happened() {
     plane.compact();
     let broke = podseal.await_event(|event| {
         let message = event["message"].as_str().unwrap_or_default();
-        message.contains("watch of namespaces broke")
+        message.contains("watch of namespaces failed")
     });
     let error = broke["error"].as_str().unwrap_or_default();
     assert!(error.contains("410"), "{broke:#}");

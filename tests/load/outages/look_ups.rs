@@ -64,7 +64,7 @@ impl Slow {
         std::fs::write(&rules, RULES).expect("a file of rules");
         let podseal = Podseal::start(|command| {
             command.env("KUBECONFIG", &kubeconfig);
-            command.arg("--defaults").arg(&rules);
+            command.arg("--namespace-rules").arg(&rules);
         });
         await_condition("it lists", || lists(&podseal) == 1, String::new);
         podseal
@@ -188,7 +188,7 @@ fn a_review_is_never_answered_by_what_was_so_before_it_came() {
         api_server.create("ci-job-1");
         assert_eq!(late.ask("ci-job-1"), Said::profile("rootless"));
         let early = early.join().expect("an answer");
-        assert!(early.is_denied("the API server knows no such namespace"));
+        assert!(early.is_denied("the API server has no such namespace"));
     });
     assert_eq!(api_server.gets("ci-job-1"), 2);
 }

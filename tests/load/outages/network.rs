@@ -109,10 +109,10 @@ fn cut_connections_are_noticed_at_once_and_nothing_old_is_said_after() {
     proxy.cut();
     podseal.await_event(|event| {
         let message = event["message"].as_str().unwrap_or_default();
-        message.contains("watch of namespaces broke")
+        message.contains("watch of namespaces failed")
     });
     relabel(&PLANE, "cut", "root-fuse");
-    let is_told = |said: &Said| said.is_denied("\"cut\" (the API server could not be asked)");
+    let is_told = |said: &Said| said.is_denied("\"cut\" (the API server could not be reached)");
     assert!(is_told(&asker.ask("cut")));
     proxy.heal();
     let is_new = |said: &Said| *said == Said::profile("root-fuse");
@@ -134,7 +134,7 @@ fn a_quiet_watch_is_not_taken_for_a_broken_one() {
     assert_eq!(lists(&podseal), 1);
     let broke = |event: &serde_json::Value| {
         let message = event["message"].as_str().unwrap_or_default();
-        message.contains("watch of namespaces broke")
+        message.contains("watch of namespaces failed")
     };
     assert!(!podseal.has_logged(broke));
 }

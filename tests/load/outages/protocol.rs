@@ -119,7 +119,7 @@ fn a_watch_that_breaks_in_whatever_way_is_not_believed_a_moment_longer() {
         ("too old resource version", {
             Box::new(move || Reply::Json(410, as_answer.clone()))
         }),
-        ("ended before its time", {
+        ("ended early", {
             Box::new(|| Reply::Lines(vec![], Then::End))
         }),
         ("connection broke", {
@@ -215,7 +215,7 @@ fn a_hanging_server_is_asked_for_a_bounded_number_at_once_and_the_others_are_tol
     let names: Vec<_> = (0..200).map(|number| format!("n-{number}")).collect();
     let said = Asker::of(&podseal).ask_all(&names);
     let count = |reason: &str| said.iter().filter(|said| said.is_denied(reason)).count();
-    let busy = count("(too many namespaces are being asked for at once)");
+    let busy = count("(too many namespaces are being looked up at once)");
     let late = count("(the API server did not answer in time)");
     let is_shed = |said: &&Said| matches!(said, Said::Denied(429, _));
     let shed = said.iter().filter(is_shed).count();

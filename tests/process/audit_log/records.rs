@@ -38,7 +38,7 @@ const NAMESPACES: &str = "
   annotations: {podseal.io/home: \"/\\n\\e[31m{\\u202e\", podseal.io/run-as-user: '1234'}}}
 ";
 
-/// The file of default rules, for those above without a label.
+/// The file of namespace rules, for those above without a label.
 const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/rules.yaml");
 
 /// Breaks a line, forges a record, obeys a terminal, turns the text around.
@@ -46,7 +46,7 @@ pub(crate) const HOSTILE: &str = "x\n{\"schema\":\"podseal.io/decision/v1\"}\r\0
 
 /// One podseal whose log holds the records of all tests.
 static PODSEAL: LazyLock<Podseal> =
-    LazyLock::new(|| Podseal::with_namespaces(NAMESPACES, &["--defaults", RULES]));
+    LazyLock::new(|| Podseal::with_namespaces(NAMESPACES, &["--namespace-rules", RULES]));
 
 /// The record of what `webhook` decides on `review`, and its line.
 pub(crate) fn record_of(webhook: &str, mut review: Value) -> (Value, String) {

@@ -45,8 +45,9 @@ fn with_client_ca_only_clients_of_that_authority_are_answered_and_it_can_be_rota
             "{version:?}"
         );
     }
-    let warning = podseal
-        .await_event(|event| event["message"] == "a client showed no certificate of --client-ca");
+    let warning = podseal.await_event(|event| {
+        event["message"] == "a client presented no certificate issued by --client-ca"
+    });
     let peer = warning["peer"].as_str().expect("a peer");
     assert!(peer.starts_with("127.0.0.1:"), "{warning}");
     assert_eq!(
@@ -109,7 +110,7 @@ fn a_client_that_refuses_the_certificate_is_told_in_the_log_but_not_each_time() 
         assert!(!is_answered(&podseal, &wary));
         await_metric(&podseal, failures, f64::from(round) + 1.0);
     }
-    let is_refusal = |line: &String| line.contains("does the caBundle fit?");
+    let is_refusal = |line: &String| line.contains("check the caBundle");
     podseal.await_event(|event| is_refusal(&event.to_string()));
     let told = podseal.lines().into_iter().filter(is_refusal).count();
     assert!((1..10).contains(&told), "{told} of 20");

@@ -238,7 +238,7 @@ fn a_pair_that_cannot_be_served_leaves_the_old_one_and_is_told_once_until_it_is_
 
     symlink("..data/tls.key", folder.path().join("tls.key")).expect("a symlink");
     volume.swap(&pair(&third));
-    podseal.await_event(|event| event["message"] == "the certificates' files are in order again");
+    podseal.await_event(|event| event["message"] == "the certificate files are valid again");
     await_served(&podseal, &third);
     assert_eq!(podseal.metric(failing), Some(0.0));
     // Each problem once, however often the files were read meanwhile.

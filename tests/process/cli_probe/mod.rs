@@ -183,7 +183,7 @@ fn a_replica_that_stops_answers_still() {
     podseal.process.signal("TERM");
     podseal.await_event(|event| {
         let message = event["message"].as_str().unwrap_or_default();
-        message.starts_with("told to stop")
+        message.starts_with("received SIGTERM")
     });
     let output = probe(&podseal.url, &podseal.ca, &[]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));

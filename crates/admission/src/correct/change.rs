@@ -48,7 +48,7 @@ pub enum Part {
     /// What wins over the pod.
     Set,
     /// What fills in where the pod says nothing.
-    Default,
+    IfUnset,
     /// Capabilities, merged.
     Capabilities,
 }
@@ -57,7 +57,7 @@ impl Part {
     fn key(self) -> &'static str {
         match self {
             Part::Set => "set",
-            Part::Default => "default",
+            Part::IfUnset => "ifUnset",
             Part::Capabilities => "capabilities",
         }
     }

@@ -93,7 +93,7 @@ fn inherited_texts_are_short(pod: &Pod<'_>) -> Result<(), Refusal> {
             place: "pod".to_owned(),
             field: format!("securityContext.{field}"),
             problem: format!(
-                "a text in it is longer than the {INHERITED} bytes that podseal corrects"
+                "a value in it is longer than the {INHERITED} bytes that podseal corrects"
             ),
             remedy: "shorten it in pod_security_context in the runner's config.toml".to_owned(),
         }),
@@ -111,7 +111,7 @@ pub(crate) fn find_in_names(pod: &Pod<'_>) -> Result<(), Refusal> {
         Some((place, container)) => Err(Refusal {
             place: format!("{place} {}", quoted(&container.name)),
             field: "name".to_owned(),
-            problem: "another container has it too, which Kubernetes refuses".to_owned(),
+            problem: "another container has the same name, which Kubernetes rejects".to_owned(),
             remedy: "give the service another alias".to_owned(),
         }),
     }
@@ -166,10 +166,10 @@ pub(crate) fn root_can_start(pod: &Pod<'_>, at: ContainerRef) -> Result<(), Refu
     Err(Refusal {
         place: format!("{place} {}", quoted(&pod.container(at).name)),
         field: "securityContext.runAsNonRoot".to_owned(),
-        problem: "true beside runAsUser: 0, and the kubelet never starts such a container"
+        problem: "true together with runAsUser: 0, and the kubelet never starts such a container"
             .to_owned(),
-        remedy: "take run_as_non_root, or the user 0, out of the runner's config.toml, or ask a \
-                 cluster administrator for a profile that says runAsNonRoot: false"
+        remedy: "remove run_as_non_root, or the user 0, from the runner's config.toml, or ask a \
+                 cluster administrator for a profile that sets runAsNonRoot: false"
             .to_owned(),
     })
 }
@@ -183,12 +183,12 @@ fn escalation_fits(context: &SecurityContext<'_>, who: impl Fn() -> String) -> R
     let (field, remedy) = if context.privileged == Some(true) {
         (
             "securityContext.privileged",
-            "take privileged out of the runner's config.toml",
+            "remove privileged from the runner's config.toml",
         )
     } else if added.unwrap_or_default().iter().any(sys_admin) {
         (
             "securityContext.capabilities.add",
-            "take CAP_SYS_ADMIN out of cap_add in the runner's config.toml",
+            "remove CAP_SYS_ADMIN from cap_add in the runner's config.toml",
         )
     } else {
         return Ok(());
@@ -196,7 +196,7 @@ fn escalation_fits(context: &SecurityContext<'_>, who: impl Fn() -> String) -> R
     Err(Refusal {
         place: who(),
         field: field.to_owned(),
-        problem: "Kubernetes refuses it beside allowPrivilegeEscalation: false".to_owned(),
+        problem: "Kubernetes rejects it together with allowPrivilegeEscalation: false".to_owned(),
         remedy: remedy.to_owned(),
     })
 }
@@ -224,7 +224,7 @@ fn unmapped(place: String, field: &str, id: i64) -> Refusal {
              which has ids up to {}",
             LAST_MAPPED_ID
         ),
-        remedy: "take it out of the runner's config.toml or use another profile".to_owned(),
+        remedy: "remove it from the runner's config.toml or use another profile".to_owned(),
     }
 }
 
@@ -241,9 +241,10 @@ fn propagation_fits(container: &Container<'_>, who: impl Fn() -> String) -> Resu
         Some(mount) => Err(Refusal {
             place: who(),
             field: format!("volumeMounts[{}].mountPropagation", word(&mount.name)),
-            problem: "Kubernetes refuses Bidirectional in a container that is not privileged"
+            problem: "Kubernetes rejects Bidirectional in a container that is not privileged"
                 .to_owned(),
-            remedy: "take mount_propagation off the volume in the runner's config.toml".to_owned(),
+            remedy: "remove mount_propagation from the volume in the runner's config.toml"
+                .to_owned(),
         }),
     }
 }
@@ -261,8 +262,8 @@ fn namespaces_fit(pod: &Pod<'_>) -> Result<(), Refusal> {
             return Err(Refusal {
                 place: "pod".to_owned(),
                 field: field.to_owned(),
-                problem: "Kubernetes refuses it beside hostUsers: false".to_owned(),
-                remedy: format!("take {field} out of the runner's config.toml"),
+                problem: "Kubernetes rejects it together with hostUsers: false".to_owned(),
+                remedy: format!("remove {field} from the runner's config.toml"),
             });
         }
     }
@@ -289,9 +290,9 @@ fn proc_mount_fits(context: &SecurityContext<'_>, who: impl Fn() -> String) -> R
     Err(Refusal {
         place: who(),
         field: "securityContext.procMount".to_owned(),
-        problem: "Kubernetes refuses Unmasked unless hostUsers is false".to_owned(),
-        remedy: "use a profile that sets hostUsers: false, such as userns, or take procMount out \
-                 of the runner's config.toml"
+        problem: "Kubernetes rejects Unmasked unless hostUsers is false".to_owned(),
+        remedy: "use a profile that sets hostUsers: false, such as userns, or remove procMount \
+                 from the runner's config.toml"
             .to_owned(),
     })
 }
@@ -312,7 +313,8 @@ fn annotations_fit(pod: &Pod<'_>) -> Result<(), Refusal> {
         place: "pod".to_owned(),
         field: "metadata.annotations".to_owned(),
         problem: format!(
-            "would hold {size} bytes with the profile's own, and Kubernetes allows {ANNOTATIONS_LENGTH}"
+            "would have {size} bytes with the profile's own, and Kubernetes allows \
+             {ANNOTATIONS_LENGTH}"
         ),
         remedy: "give the job's pod fewer or shorter annotations".to_owned(),
     })

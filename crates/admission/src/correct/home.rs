@@ -91,7 +91,7 @@ fn home_of<'a>(build: &Container<'a>) -> Result<Option<(Text<'a>, HomePath)>, Re
             .to_owned(),
     };
     if var.value_from.is_some() {
-        let problem = "comes from valueFrom, so where to mount a volume for it cannot be known";
+        let problem = "comes from valueFrom, so podseal cannot know where to mount a volume for it";
         return Err(refuse(problem.to_owned()));
     }
     let value = var.value.clone().unwrap_or_default();
@@ -166,8 +166,8 @@ fn cover(pod: &Pod<'_>, container: &Container<'_>, path: &str) -> Result<Cover, 
         return match unwritable(pod, container, &normal) {
             None => Ok(Cover::Mounted),
             Some(what) => refuse(
-                format!("{} lies in {}, {what}", quoted(path), quoted(mounted)),
-                "a path apart from it",
+                format!("{} is in {}, {what}", quoted(path), quoted(mounted)),
+                "a path outside it",
             ),
         };
     }
@@ -176,11 +176,11 @@ fn cover(pod: &Pod<'_>, container: &Container<'_>, path: &str) -> Result<Cover, 
         None => Ok(Cover::Bare),
         Some(mounted) => refuse(
             format!(
-                "{} contains {}, where a volume is mounted already, and mounts must not nest",
+                "{} contains {}, where a volume is already mounted, and mounts must not nest",
                 quoted(path),
                 quoted(mounted),
             ),
-            "that path or to one apart from it",
+            "that path or to one outside it",
         ),
     }
 }

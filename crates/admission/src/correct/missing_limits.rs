@@ -58,7 +58,7 @@ pub(crate) fn lacking<'a>(
 /// Whether the pod may do less after `change` than before.
 fn narrows(change: &Change<'_>) -> bool {
     // A default is no promise: the pod's own value would stand.
-    if let By::Mark | By::Pod(Part::Default) | By::Container(_, Part::Default) = change.by {
+    if let By::Mark | By::Pod(Part::IfUnset) | By::Container(_, Part::IfUnset) = change.by {
         return false;
     }
     match &change.kind {

@@ -127,10 +127,10 @@ pub(crate) fn seccomp_lets_podman_clone(
             return Err(Refusal {
                 place: format!("{place} {}", quoted(&container.name)),
                 field: "securityContext.seccompProfile".to_owned(),
-                problem: "under RuntimeDefault, its own or the pod's, Podman cannot clone a user \
-                          namespace"
+                problem: "with RuntimeDefault, set on it or on the pod, Podman cannot create a \
+                          user namespace"
                     .to_owned(),
-                remedy: "take seccomp_profile out of pod_security_context and \
+                remedy: "remove seccomp_profile from pod_security_context and \
                          build_container_security_context in the runner's config.toml"
                     .to_owned(),
             });

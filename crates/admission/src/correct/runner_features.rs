@@ -80,7 +80,7 @@ fn can_mount(pod: &Pod<'_>, at: ContainerRef) -> Result<(), Refusal> {
             names.unwrap_or_default().iter().any(is_it)
         };
         if !capabilities.is_some_and(|lists_of| lists(lists_of.add.as_deref())) {
-            let problem = format!("{MOUNT} is taken away, by the profile or the level");
+            let problem = format!("{MOUNT} is removed by the profile or the level");
             return refuse("capabilities.add", problem);
         }
         if capabilities.is_some_and(|lists_of| lists(lists_of.drop.as_deref())) {
@@ -95,7 +95,7 @@ fn can_mount(pod: &Pod<'_>, at: ContainerRef) -> Result<(), Refusal> {
         field: "hostUsers".to_owned(),
         problem: format!(
             "without hostUsers: false, which the runner sets for a suspendable environment, its \
-             {MOUNT} would be one on the node itself"
+             {MOUNT} would apply to the node itself"
         ),
         remedy: "ask a cluster administrator for a profile that leaves hostUsers as it is, or set \
                  the job variable FF_SUSPENDABLE_ENVIRONMENTS to false"
@@ -103,16 +103,16 @@ fn can_mount(pod: &Pod<'_>, at: ContainerRef) -> Result<(), Refusal> {
     })
 }
 
-const UMASK: &str = "FF_DISABLE_UMASK_FOR_KUBERNETES_EXECUTOR has helper give the job's files to \
+const UMASK: &str = "FF_DISABLE_UMASK_FOR_KUBERNETES_EXECUTOR makes helper give the job's files to \
     build's user and group, which fails unless helper is root or in that group; turn the flag off, \
     or set run_as_user = 0 in helper_container_security_context";
 
 const NO_HELPER: &str = "this pod has no helper (native steps), so build clones, and the profile \
-    gives HOME to helper alone; a user without an entry in the image's passwd then has HOME=/, \
-    where git fails; say home: true for build in the profile";
+    gives HOME only to helper; a user without an entry in the image's passwd then has HOME=/, \
+    where git fails; set home: true for build in the profile";
 
 const HIDDEN_HOME: &str = "the overlay of a suspendable environment hides the volume at HOME, so \
-    Podman's images lie in the overlay, where a second overlay fails; set the job variable HOME to \
+    Podman's images are in the overlay, where a second overlay fails; set the job variable HOME to \
     a path in the builds directory";
 
 /// What may fail in the pod as it would be patched, and what to do; each of a
@@ -255,7 +255,7 @@ mod tests {
                                  {{"name": "helper", "securityContext": {{"runAsUser": 5}}}}]}}}}"#
             )
         };
-        let rules = "containers: {helper: {default: {securityContext: {runAsUser: 5}}}}";
+        let rules = "containers: {helper: {ifUnset: {securityContext: {runAsUser: 5}}}}";
         assert_eq!(told(&pod("{}", "{}"), rules), [UMASK]);
         assert_eq!(told(&pod("{}", r#"{"runAsGroup": 5}"#), rules), [UMASK]);
         for of_pod in [

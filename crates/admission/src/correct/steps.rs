@@ -87,9 +87,9 @@ fn speaks_of_root(profile: &Profile, role: Role) -> bool {
     let (rules, pod) = (profile.containers.role(role), &profile.pod);
     let contexts = [
         &rules.set.security_context,
-        &rules.default.security_context,
+        &rules.if_unset.security_context,
         &pod.set.security_context,
-        &pod.default.security_context,
+        &pod.if_unset.security_context,
     ];
     let fields = [Field::RunAsUser, Field::RunAsNonRoot];
     fields
@@ -115,12 +115,12 @@ fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, adjusted: &Adjusted<'a>) {
         corrector.set_security_context(Place::Pod, field, adjusted.value(field, value));
     }
 
-    corrector.by(By::Pod(Part::Default));
+    corrector.by(By::Pod(Part::IfUnset));
     let PodFields {
         annotations,
         host_users,
         security_context,
-    } = &profile.pod.default;
+    } = &profile.pod.if_unset;
     for (key, value) in annotations {
         let there = corrector.pod().metadata.annotations.as_ref();
         if there.is_none_or(|annotations| annotations.get(key).is_none()) {
@@ -155,8 +155,8 @@ fn correct_container<'a>(
             corrector.set_security_context(place, field, adjusted.value(field, value));
         }
     }
-    corrector.by(asks(Part::Default));
-    for (field, value) in rules.default.security_context.fields() {
+    corrector.by(asks(Part::IfUnset));
+    for (field, value) in rules.if_unset.security_context.fields() {
         // Before it was a field it was an annotation, which says as much.
         let is_said = field == Field::AppArmorProfile && annotated
             || effective(corrector.pod(), place, field).is_some();
@@ -176,8 +176,8 @@ fn correct_container<'a>(
     for (name, value) in &rules.set.env {
         corrector.set_env(at, name, value.as_str().into());
     }
-    corrector.by(asks(Part::Default));
-    for (name, value) in &rules.default.env {
+    corrector.by(asks(Part::IfUnset));
+    for (name, value) in &rules.if_unset.env {
         if corrector.pod().container(at).env(name).is_none() {
             corrector.set_env(at, name, value.as_str().into());
         }
@@ -186,8 +186,8 @@ fn correct_container<'a>(
     for (resource, limit) in &rules.set.resources.limits {
         corrector.set_limit(at, adjusted.resource(resource), limit);
     }
-    corrector.by(asks(Part::Default));
-    for (resource, limit) in &rules.default.resources.limits {
+    corrector.by(asks(Part::IfUnset));
+    for (resource, limit) in &rules.if_unset.resources.limits {
         let resource = adjusted.resource(resource);
         let resources = corrector.pod().container(at).resources.as_ref();
         let limits = resources.and_then(|resources| resources.limits.as_ref());

@@ -28,12 +28,12 @@ impl Mirror {
     pub(super) fn of(pod: &Pod<'_>, profile: &Profile) -> Option<Mirror> {
         let (build, init) = (&profile.containers.build, &profile.containers.init);
         let speaks_of_build =
-            build.set != Default::default() || build.default != Default::default();
+            build.set != Default::default() || build.if_unset != Default::default();
         let of_users = [
             &init.set.security_context,
-            &init.default.security_context,
+            &init.if_unset.security_context,
             &profile.pod.set.security_context,
-            &profile.pod.default.security_context,
+            &profile.pod.if_unset.security_context,
         ];
         let says = |field: &Field| of_users.iter().any(|context| context.get(*field).is_some());
         if !speaks_of_build && !MIRRORED.iter().any(says) {

@@ -2,7 +2,7 @@
 //!
 //! The reader is the author of a CI job, and the place is one line of a job
 //! log, where GitLab Runner puts `. Check https://…` behind it. So: one line,
-//! what and where, by which label, how to mend it, no full stop at the end.
+//! what and where, by which label, how to fix it, no full stop at the end.
 
 use crate::namespace::Label;
 use std::fmt::{self, Write};
@@ -55,7 +55,7 @@ impl Refusal {
         } = self;
         Denial::forbidden(format!(
             "{place}, {field}: {problem}; namespace {namespace} has {origin}, which podseal cannot \
-             apply here; to mend it, {remedy}{audit}",
+             apply here; to fix this, {remedy}{audit}",
             namespace = quoted(&namespace.name),
             origin = policy.origin(),
             audit = audit_id(uid),
@@ -72,8 +72,8 @@ impl Denial {
         uid: &str,
     ) -> Denial {
         Denial::forbidden(format!(
-            "namespace {namespace} has {origin}, and podseal knows no profile of that name; to \
-             mend it, ask a cluster administrator to {set} to one of {known}{audit}",
+            "namespace {namespace} has {origin}, and there is no profile with that name; to \
+             fix this, ask a cluster administrator to {set} to one of {known}{audit}",
             namespace = quoted(&namespace.name),
             origin = policy.origin(),
             set = match policy.rule() {
@@ -90,8 +90,8 @@ impl Denial {
     pub fn runner_unnamed(namespace: &Namespace, policy: &Policy<'_>, uid: &str) -> Denial {
         Denial::forbidden(format!(
             "namespace {namespace} has {origin}, which grants more than the baseline, and does not \
-             say who creates its job pods; to mend it, ask a cluster administrator to set {set}\
-             {audit}",
+             name the user that creates its job pods; to fix this, ask a cluster administrator to \
+             set {set}{audit}",
             namespace = quoted(&namespace.name),
             origin = policy.origin(),
             set = match policy.rule() {
@@ -121,8 +121,8 @@ impl Denial {
             _ => format!("the annotation {annotation}"),
         };
         Denial::forbidden(format!(
-            "namespace {namespace} has {origin}, and {by} cannot change it: {problem}; to mend \
-             it, ask a cluster administrator to correct or remove that{audit}",
+            "namespace {namespace} has {origin}, and {by} cannot be applied: {problem}; to fix \
+             this, ask a cluster administrator to correct or remove that{audit}",
             namespace = quoted(&namespace.name),
             origin = policy.origin(),
             audit = audit_id(uid),
@@ -135,8 +135,8 @@ impl Denial {
             code: 503,
             message: format!(
                 "podseal could not read the labels of namespace {namespace} ({cause}), and admits \
-                 nothing on a guess; this is retried, and if it persists, ask a cluster \
-                 administrator to look at podseal's log{audit}",
+                 no pod without them; the request is retried; if this persists, ask a cluster \
+                 administrator to check podseal's log{audit}",
                 namespace = quoted(namespace),
                 audit = audit_id(uid),
             ),
@@ -185,8 +185,8 @@ impl Rejection<'_, '_> {
         };
         let ignored = match violations.user_namespace_ignored {
             true => {
-                "; hostUsers: false relaxes nothing here, since podseal was told that nodes may \
-                 ignore it"
+                "; hostUsers: false does not relax this, since podseal is configured for nodes \
+                 that may ignore it"
             }
             false => "",
         };
@@ -203,8 +203,8 @@ impl Rejection<'_, '_> {
             (false, _) => "change the pod",
         };
         Denial::forbidden(format!(
-            "{told}; {held}{granted}{ignored}; to mend it, {remedy}, or ask a cluster administrator \
-             for another profile or level{audit}",
+            "{told}; {held}{granted}{ignored}; to fix this, {remedy}, or ask a cluster \
+             administrator for another profile or level{audit}",
             held = self.held(),
             audit = audit_id(self.uid),
         ))
@@ -214,11 +214,11 @@ impl Rejection<'_, '_> {
     /// which needs a grant and lacks limits that come with it.
     pub(crate) fn of_ungranted(&self, violations: &Violations, lacking: &[Change<'_>]) -> Denial {
         Denial::forbidden(format!(
-            "{told}; namespace {namespace} has {origin}, which grants something like it only \
-             beside what it sets, and the pod, by its annotation {CORRECTED_AS} corrected by \
-             another version of the profile, lacks {lacking}; to mend it, start the job again once \
-             all replicas of podseal have the new version, or ask a cluster administrator who \
-             wrote that annotation{audit}",
+            "{told}; namespace {namespace} has {origin}, which grants this only together with what \
+             it sets, and the pod, which its annotation {CORRECTED_AS} says was corrected by \
+             another version of the profile, lacks {lacking}; to fix this, retry the job once all \
+             replicas of podseal have the new version, or ask a cluster administrator who wrote \
+             that annotation{audit}",
             told = listed_within(
                 TOLD_OF_TWO,
                 violations.told.iter().map(Told),
@@ -241,9 +241,9 @@ impl Rejection<'_, '_> {
         );
         let held = self.held();
         Denial::forbidden(format!(
-            "{place} {container}, image: a new image or a new container may not enter a pod that \
+            "{place} {container}, image: a new image or container is not allowed in a pod that \
              violates its level, since it could use what the pod has ({told}); {held}; to fix \
-             this, create another pod with that image, such as by running the job again, or ask a \
+             this, create another pod with that image, such as by retrying the job, or ask a \
              cluster administrator for another profile or level{audit}",
             audit = audit_id(self.uid),
         ))
@@ -265,19 +265,19 @@ impl Rejection<'_, '_> {
     fn held(&self) -> String {
         let by = match self.policy.source_of_label(Label::Level) {
             Source::Label => format!("label {LEVEL}"),
-            Source::Rule(rule) => format!("default rule {}", word(rule)),
+            Source::Rule(rule) => format!("namespace rule {}", word(rule)),
             _ => format!("default of label {LEVEL}"),
         };
         let profile = match self.policy.source_of_label(Label::Profile) {
             Source::Rule(rule) => format!(
-                "profile {} by the default rule {}",
+                "profile {} by the namespace rule {}",
                 quoted(self.policy.name),
                 word(rule)
             ),
             _ => format!("{PROFILE}: {}", quoted(self.policy.name)),
         };
         format!(
-            "namespace {namespace} holds every pod to {level} ({by}; {profile})",
+            "namespace {namespace} requires every pod to meet {level} ({by}; {profile})",
             namespace = quoted(&self.namespace.name),
             level = self.policy.level.name(),
         )
@@ -286,11 +286,11 @@ impl Rejection<'_, '_> {
     /// The denial of a job's pod that is not what its profile made of it.
     pub(crate) fn of_undone(&self, undone: &[Change<'_>]) -> Denial {
         Denial::forbidden(format!(
-            "the pod lacks what its profile sets: {undone}; namespace {namespace} has {origin}, and \
-             either something changed the pod after podseal did, or \
-             podseal was not asked to correct it; to mend it, ask a cluster administrator for the \
-             admission webhook, policy or feature gate that did, and for podseal's mutating webhook\
-             {audit}",
+            "the pod lacks what its profile sets: {undone}; namespace {namespace} has {origin}, \
+             and either something changed the pod after podseal, or podseal's mutating webhook was \
+             not called; to fix this, ask a cluster administrator which admission webhook, policy \
+             or feature gate changed the pod, and whether podseal's mutating webhook is \
+             registered{audit}",
             undone = listed(undone.iter(), undone.len()),
             namespace = quoted(&self.namespace.name),
             origin = self.policy.origin(),

@@ -71,9 +71,9 @@ pub enum Outcome {
 pub enum Allowed {
     /// The request neither creates nor changes a pod.
     NotAPod,
-    /// The namespace has no profile label, and there are no default rules.
+    /// The namespace has no profile label, and there are no namespace rules.
     NotOptedIn,
-    /// The namespace has no profile label, and none of the default rules is for it.
+    /// The namespace has no profile label, and none of the namespace rules is for it.
     NoRule,
     /// The namespace is the cluster's own, or podseal's.
     LeftAlone,
@@ -101,7 +101,7 @@ impl Allowed {
     pub fn reason(self, policy: Option<&Policy<'_>>) -> Cow<'static, str> {
         match policy.map(Policy::source_of_runner) {
             Some(Source::Rule(rule)) if self == Allowed::NotTheRunner => Cow::Owned(format!(
-                "the pod has a job's labels, but its creator is not the runner of default rule {}",
+                "the pod has a job's labels, but its creator is not the runner of namespace rule {}",
                 word(rule)
             )),
             _ => Cow::Borrowed(self.clause()),
@@ -113,21 +113,22 @@ impl Allowed {
             Allowed::NotAPod => "the request neither creates nor changes a pod",
             Allowed::NotOptedIn => "the namespace has no label podseal.io/profile",
             Allowed::NoRule => {
-                "the namespace has no label podseal.io/profile, and no default rule is for it"
+                "the namespace has no label podseal.io/profile, and no namespace rule is for it"
             }
             Allowed::LeftAlone => {
-                "the namespace is the cluster's own or podseal's, which podseal leaves alone \
+                "the namespace is the cluster's own or podseal's, which podseal ignores \
                  whatever its labels"
             }
-            Allowed::NotAJob => "the pod is not a GitLab job's",
+            Allowed::NotAJob => "the pod is not a GitLab Runner job pod",
             Allowed::NotTheRunner => {
                 "the pod has a job's labels, but its creator is not in podseal.io/runner"
             }
-            Allowed::Windows => "the job runs on Windows, which no profile is for",
+            Allowed::Windows => "the job runs on Windows, which no profile supports",
             Allowed::RefusedByKubernetes => {
-                "Kubernetes refuses this pod by itself, for its annotations or a container's name"
+                "Kubernetes itself rejects this pod, because of its annotations or a container's \
+                 name"
             }
-            Allowed::AlreadyRight => "the pod is already as the profile says",
+            Allowed::AlreadyRight => "the pod already matches the profile",
             Allowed::Complies => "the pod meets the namespace's level",
             Allowed::OtherVersion => {
                 "the pod meets the namespace's level, and another version of its profile \
@@ -241,21 +242,22 @@ impl Notice {
 /// jobs that fail as if there were no podseal.
 pub(crate) fn passed_over(policy: &Policy<'_>) -> String {
     let named = match policy.source_of_runner() {
-        Source::Rule(rule) => format!("whom the default rule {} names as runner", word(rule)),
+        Source::Rule(rule) => format!("whom the namespace rule {} names as runner", word(rule)),
         _ => "in the namespace's annotation podseal.io/runner".to_owned(),
     };
     format!(
-        "podseal left this pod as it is: it has a job's labels, but its creator is not among the \
+        "podseal did not change this pod: it has a job's labels, but its creator is not among the \
          users {named}"
     )
 }
 
 fn labels_trusted(policy: &Policy<'_>) -> String {
     let who = match policy.rule() {
-        Some(rule) => format!("the default rule {} names no runner", word(rule)),
+        Some(rule) => format!("the namespace rule {} names no runner", word(rule)),
         None => "the namespace has no annotation podseal.io/runner".to_owned(),
     };
     format!(
-        "the profile grants more than the baseline to whoever puts a job's labels on a pod: {who}"
+        "the profile grants more than the baseline to anyone who puts a job's labels on a pod: \
+         {who}"
     )
 }

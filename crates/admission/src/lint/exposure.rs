@@ -111,7 +111,7 @@ pub fn gives(profile: &Profile) -> Vec<String> {
     let mut gives = Vec::new();
     for role in Role::ALL {
         let rules = profile.containers.role(role);
-        for fields in [&rules.set, &rules.default] {
+        for fields in [&rules.set, &rules.if_unset] {
             let limits = fields.resources.limits.iter();
             let limits = limits.map(|(name, amount)| format!("device {name}: {amount}"));
             let variables = fields.env.keys().map(|name| format!("variable {name}"));
@@ -119,7 +119,7 @@ pub fn gives(profile: &Profile) -> Vec<String> {
             gives.extend(limits.chain(variables).map(to_role));
         }
     }
-    for fields in [&profile.pod.set, &profile.pod.default] {
+    for fields in [&profile.pod.set, &profile.pod.if_unset] {
         let annotations = fields.annotations.iter();
         gives.extend(annotations.map(|(key, value)| format!("annotation {key}: {value}")));
     }

@@ -69,7 +69,7 @@ pub fn read(files: &[ProfileFile]) -> Result<(Profiles, Vec<Remark>), Vec<Remark
                 None => Ok(profile),
                 Some(other) => {
                     let name = quoted(&profile.name);
-                    let told = format!("name: {name} is taken by {other}; give it another");
+                    let told = format!("name: {name} is already used by {other}; use another name");
                     let position = profile.position(&["name"]);
                     Err(ProfileError { position, told })
                 }
@@ -95,7 +95,7 @@ pub fn read(files: &[ProfileFile]) -> Result<(Profiles, Vec<Remark>), Vec<Remark
         mut remarks,
         ..
     } = resolver;
-    remarks.sort_by_key(|remark| (remark.severity == Severity::Warning, remark.file.clone()));
+    remarks.sort_by_key(|remark| (remark.severity != Severity::Error, remark.file.clone()));
     if remarks
         .iter()
         .any(|remark| remark.severity == Severity::Error)
@@ -155,7 +155,15 @@ impl<'w> Resolver<'w> {
                         let told = finding.to_string();
                         remark(file, finding.severity, ProfileError { position, told })
                     });
-                    let remarks = remarks.collect();
+                    let old_names = written.deprecated.iter().map(|object| {
+                        let position = written.position(&[&object[..], &["ifUnset"]].concat());
+                        let told = format!(
+                            "{}.default: is deprecated; its name is ifUnset now",
+                            object.join(".")
+                        );
+                        remark(file, Severity::Deprecation, ProfileError { position, told })
+                    });
+                    let remarks = remarks.chain(old_names).collect();
                     (Some(profile), remarks)
                 }
                 Err(error) => (None, vec![remark(file, Severity::Error, error)]),
@@ -180,7 +188,7 @@ impl<'w> Resolver<'w> {
             return resolved.clone().map(Some).ok_or(None);
         }
         if self.written.contains_key(base) {
-            let told = format!("extends: {} in the end extends this one", quoted(base));
+            let told = format!("extends: {} extends this profile in turn", quoted(base));
             let position = written.position(&["extends"]);
             return Err(Some(ProfileError { position, told }));
         }
@@ -195,6 +203,82 @@ impl<'w> Resolver<'w> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn default_is_read_as_if_unset_and_announced_as_deprecated() {
+        let profile = |name: &str, base: &str, key: &str| {
+            format!(
+                "name: {name}\nsummary: x\nextends: {base}\npod:\n  {key}: {{hostUsers: false}}\n\
+                 containers:\n  services:\n    {key}:\n      securityContext: {{runAsUser: 7}}\n"
+            )
+        };
+        let (read_old, remarks) = read(&[
+            file("base.yaml", &profile("base", "none", "ifUnset")),
+            file("x.yaml", &profile("x", "base", "default")),
+        ])
+        .expect("profiles");
+        let deprecated: Vec<_> = remarks
+            .iter()
+            .filter(|remark| remark.severity == Severity::Deprecation)
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            deprecated,
+            [
+                "x.yaml:5:3: pod.default: is deprecated; its name is ifUnset now",
+                "x.yaml:8:5: containers.services.default: is deprecated; its name is ifUnset now",
+            ]
+        );
+        let (read_new, remarks) = read(&[
+            file("base.yaml", &profile("base", "none", "ifUnset")),
+            file("x.yaml", &profile("x", "base", "ifUnset")),
+        ])
+        .expect("profiles");
+        assert!(
+            remarks
+                .iter()
+                .all(|remark| remark.severity != Severity::Deprecation)
+        );
+        assert_eq!(read_old.get("x"), read_new.get("x"));
+        let x = read_old.get("x").expect("x");
+        assert_eq!(x.pod.if_unset.host_users, Some(false));
+    }
+
+    #[test]
+    fn a_null_default_takes_away_what_the_base_says_if_unset() {
+        let (profiles, _) = read(&[file(
+            "x.yaml",
+            "name: x\nsummary: y\nextends: rootless\ncontainers: {init: {default: null}}\n",
+        )])
+        .expect("profiles");
+        let init = |name| &profiles.get(name).expect(name).containers.init.if_unset;
+        assert_ne!(init("rootless"), &Default::default());
+        assert_eq!(init("x"), &Default::default());
+    }
+
+    #[test]
+    fn both_names_in_one_object_are_an_error_that_names_both() {
+        let one = |yaml: &str| errors(&[file("x.yaml", &format!("name: x\nsummary: y\n{yaml}"))]);
+        assert_eq!(
+            one("pod:\n  ifUnset: {}\n  default: {}\n"),
+            ["x.yaml:5:3: pod: both ifUnset and default, its old name; give ifUnset only"]
+        );
+        assert_eq!(
+            one("containers:\n  init:\n    default: {}\n    ifUnset: {}\n"),
+            [
+                "x.yaml:5:5: containers.init: both ifUnset and default, its old name; give ifUnset only"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_in_default_is_told_with_its_place() {
+        let yaml = "name: x\nsummary: y\nextends: rootless\ncontainers:\n  init:\n    \
+                    default:\n      securityContext:\n        runAsUser: x\n";
+        let errors = errors(&[file("x.yaml", yaml)]);
+        assert!(errors[0].starts_with("x.yaml:8:"), "{errors:?}");
+        assert!(errors[0].contains("runAsUser: "), "{errors:?}");
+    }
 
     fn file(name: &str, text: &str) -> ProfileFile {
         let (name, text) = (name.to_owned(), text.to_owned());
@@ -254,9 +338,10 @@ mod tests {
         let starts = [
             "a.yaml:3:1: extends: there is no profile \"rootles\"; did you mean rootless?",
             "b.yaml:4:3: did you mean `build`? unknown field `biuld`",
-            "c.yaml:1:1: name: \"rootless\" is taken by podseal itself",
-            "e.yaml:3:1: extends: \"d\" in the end extends this one",
-            "f.yaml:8:9: containers.build.set.securityContext.allowPrivilegeEscalation: false beside",
+            "c.yaml:1:1: name: \"rootless\" is already used by podseal itself",
+            "e.yaml:3:1: extends: \"d\" extends this profile in turn",
+            "f.yaml:8:9: containers.build.set.securityContext.allowPrivilegeEscalation: false \
+             together with privileged",
         ];
         assert_eq!(errors.len(), starts.len(), "{errors:#?}");
         for (error, start) in errors.iter().zip(starts) {

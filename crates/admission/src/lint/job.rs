@@ -15,7 +15,7 @@ impl Findings {
                 let (place, field, problem) = (refusal.place, refusal.field, refusal.problem);
                 self.error(
                     &["containers"],
-                    format!("no job can have it: {place}: {field}: {problem}"),
+                    format!("no job can use it: {place}: {field}: {problem}"),
                 );
                 return;
             }
@@ -42,8 +42,8 @@ impl Findings {
         self.warning(
             &path,
             format!(
-                "{}: {} is beyond the level baseline, which holds where a namespace says no other, \
-                 so every job is denied there; grant {} under grants.baseline, or use it at level \
+                "{}: {} exceeds the level baseline, the default of a namespace, so \
+                 every job is denied there; grant {} under grants.baseline, or use it at level \
                  privileged",
                 first.field,
                 first.value.text(),

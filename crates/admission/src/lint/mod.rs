@@ -26,6 +26,8 @@ pub enum Severity {
     Error,
     /// It is, and will likely disappoint.
     Warning,
+    /// It is, and says something by its old name.
+    Deprecation,
 }
 
 /// Something that is wrong with a profile.
@@ -50,7 +52,7 @@ pub fn check(profile: &Profile) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
     findings.itself(profile);
     findings.pod(&["pod", "set"], &profile.pod.set);
-    findings.pod(&["pod", "default"], &profile.pod.default);
+    findings.pod(&["pod", "ifUnset"], &profile.pod.if_unset);
     for role in Role::ALL {
         findings.container(profile, role);
     }
@@ -121,11 +123,11 @@ fn said(profile: &Profile, role: Role, field: Field) -> Option<Said<'_>> {
         (in_containers("set"), &rules.set.security_context),
         (vec!["pod", "set"], &profile.pod.set.security_context),
         (
-            vec!["pod", "default"],
-            &profile.pod.default.security_context,
+            vec!["pod", "ifUnset"],
+            &profile.pod.if_unset.security_context,
         ),
         // It fills in where neither container nor pod say anything.
-        (in_containers("default"), &rules.default.security_context),
+        (in_containers("ifUnset"), &rules.if_unset.security_context),
     ];
     contexts.into_iter().find_map(|(mut path, context)| {
         let value = context.get(field)?;

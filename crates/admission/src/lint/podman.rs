@@ -52,13 +52,13 @@ impl<'p> Made<'p> {
     }
 
     fn has_home(&self) -> bool {
-        let fields = [&self.rules.set, &self.rules.default];
+        let fields = [&self.rules.set, &self.rules.if_unset];
         self.rules.home || fields.iter().any(|fields| fields.env.contains_key("HOME"))
     }
 
     /// Whether it asks for a device that may be /dev/fuse.
     fn has_fuse(&self) -> bool {
-        let fields = [&self.rules.set, &self.rules.default];
+        let fields = [&self.rules.set, &self.rules.if_unset];
         let mut limits = fields.iter().flat_map(|fields| &fields.resources.limits);
         limits.any(|(name, amount)| name.contains("fuse") && amount != "0")
     }
@@ -69,8 +69,8 @@ impl Findings {
         if profile.home.medium == Some(Medium::Memory) && profile.home.size_limit.is_none() {
             self.warning(
                 &["home", "medium"],
-                "images in memory count as the container's, which is killed when its limit is \
-                 reached; say home.sizeLimit, and less than the memory limit",
+                "images in memory count towards the container's memory limit, and a container that \
+                 reaches it is killed; set home.sizeLimit below the memory limit",
             );
         }
         for role in [Role::Build, Role::Helper] {
@@ -79,7 +79,7 @@ impl Findings {
                 self.warning(
                     &["containers", role.key()],
                     "a user without an entry in the image's passwd has HOME=/: \"could not lock \
-                     config file //.gitconfig: Permission denied\"; say home: true",
+                     config file //.gitconfig: Permission denied\"; set home: true",
                 );
             }
         }
@@ -127,7 +127,7 @@ impl Findings {
             self.warning(
                 &said.path,
                 "under RuntimeDefault without SYS_ADMIN Podman says \"cannot clone: Operation not \
-                 permitted\"; leave it out, or take Unconfined or Localhost",
+                 permitted\"; remove it, or use Unconfined or Localhost",
             );
         }
         if let Some(said) = &build.app_armor
@@ -136,21 +136,21 @@ impl Findings {
         {
             self.warning(
                 &said.path,
-                "Ubuntu has an AppArmor profile called podman, which confines nothing; call yours \
-                 otherwise, such as podman-build",
+                "Ubuntu has an AppArmor profile called podman, which confines nothing; give yours \
+                 another name, such as podman-build",
             );
         }
         if let Some(said) = default_of_the_runtime(&build.app_armor) {
             self.warning(
                 &said.path,
-                "on nodes with AppArmor its default denies mount, which Podman needs; take \
+                "on nodes with AppArmor its default denies mount, which Podman needs; use \
                  Unconfined or Localhost",
             );
         }
     }
 
     fn device(&mut self, profile: &Profile, build: &Made<'_>) {
-        let fields = [&build.rules.set, &build.rules.default];
+        let fields = [&build.rules.set, &build.rules.if_unset];
         let limits = fields
             .into_iter()
             .flat_map(|fields| fields.resources.limits.keys());
@@ -159,12 +159,12 @@ impl Findings {
             self.warning(
                 &["containers", "build", "set", "resources", "limits"],
                 format!(
-                    "asks for {one} and for {other}, and a node has to offer both; take one away, \
-                     as by {one}: null"
+                    "asks for {one} and for {other}, and a node has to offer both; remove one, for \
+                     example with {one}: null"
                 ),
             );
         }
-        let pod = [&profile.pod.set, &profile.pod.default];
+        let pod = [&profile.pod.set, &profile.pod.if_unset];
         let has_device = build.has_fuse()
             || pod
                 .iter()
@@ -173,7 +173,7 @@ impl Findings {
         if build.user == Some(0) && !has_device && !profile.has_own_ids() {
             self.warning(
                 &["containers", "build", "set"],
-                "root without a device: \"fuse: device not found\"; say a limit such as \
+                "root without a device: \"fuse: device not found\"; set a limit such as \
                  github.com/fuse: 1 under resources",
             );
         }
@@ -209,19 +209,23 @@ mod tests {
         for (rest, symptom) in [
             (
                 build(
-                    "{home: true, set: {securityContext: {runAsUser: 1000, allowPrivilegeEscalation: false}}}",
+                    "{home: true, set: {securityContext: {runAsUser: 1000, \
+                     allowPrivilegeEscalation: false}}}",
                 ),
-                "securityContext.allowPrivilegeEscalation: newuidmap gains no capability from its file: \"newuidmap: write to uid_map failed",
+                "securityContext.allowPrivilegeEscalation: newuidmap gains no capability from its \
+                 file: \"newuidmap: write to uid_map failed",
             ),
             (
                 build(
-                    "{home: true, set: {securityContext: {runAsUser: 1000}}, capabilities: {drop: [ALL], add: [SETUID]}}",
+                    "{home: true, set: {securityContext: {runAsUser: 1000}}, capabilities: {drop: \
+                     [ALL], add: [SETUID]}}",
                 ),
                 "capabilities.drop: SETGID is dropped and not added",
             ),
             (
                 build("{set: {securityContext: {seccompProfile: {type: RuntimeDefault}}}}"),
-                "securityContext.seccompProfile: under RuntimeDefault without SYS_ADMIN Podman says \"cannot clone: Operation not permitted\"",
+                "securityContext.seccompProfile: under RuntimeDefault without SYS_ADMIN Podman \
+                 says \"cannot clone: Operation not permitted\"",
             ),
             (
                 build("{set: {securityContext: {appArmorProfile: {type: RuntimeDefault}}}}"),
@@ -229,11 +233,13 @@ mod tests {
             ),
             (
                 build("{set: {securityContext: {runAsUser: 1000}}}"),
-                "containers.build: a user without an entry in the image's passwd has HOME=/: \"could not lock config file //.gitconfig",
+                "containers.build: a user without an entry in the image's passwd has HOME=/: \
+                 \"could not lock config file //.gitconfig",
             ),
             (
                 build(
-                    "{home: true, set: {securityContext: {runAsNonRoot: true, allowPrivilegeEscalation: false}}}",
+                    "{home: true, set: {securityContext: {runAsNonRoot: true, \
+                     allowPrivilegeEscalation: false}}}",
                 ),
                 "newuidmap gains no capability from its file",
             ),
@@ -244,12 +250,13 @@ mod tests {
             ),
             (
                 build(
-                    "{set: {securityContext: {runAsUser: 0}, resources: {limits: {nvidia.com/gpu: 1, a.test/fuse: 0}}}}",
+                    "{set: {securityContext: {runAsUser: 0}, resources: {limits: {nvidia.com/gpu: \
+                     1, a.test/fuse: 0}}}}",
                 ),
                 "root without a device",
             ),
             (
-                "containers: {helper: {default: {securityContext: {runAsUser: 1000}}}}".to_owned(),
+                "containers: {helper: {ifUnset: {securityContext: {runAsUser: 1000}}}}".to_owned(),
                 "containers.helper: a user without an entry",
             ),
             (
@@ -258,7 +265,8 @@ mod tests {
             ),
             (
                 "extends: root-fuse\ncontainers: {build: {set: {resources: {limits: {a.test/fuse: 1}}}}}".to_owned(),
-                "limits: asks for a.test/fuse and for github.com/fuse, and a node has to offer both",
+                "limits: asks for a.test/fuse and for github.com/fuse, and a node has to offer \
+                 both",
             ),
             (
                 build("{set: {securityContext: {appArmorProfile: {type: Localhost, localhostProfile: podman}}}}"),
@@ -282,9 +290,10 @@ mod tests {
             build("{home: true, set: {securityContext: {runAsUser: 1000, privileged: true}}, grants: {baseline: [privileged]}}"),
             build("{set: {securityContext: {runAsUser: 0, allowPrivilegeEscalation: false}, resources: {limits: {github.com/fuse: 1}}}}"),
             build("{set: {securityContext: {seccompProfile: {type: RuntimeDefault}}}, capabilities: {add: [ALL]}, grants: {baseline: [capabilities]}}"),
-            "pod: {default: {annotations: {io.kubernetes.cri-o.Devices: /dev/fuse}}}\ncontainers: {build: {set: {securityContext: {runAsUser: 0}}}}".to_owned(),
+            "pod: {ifUnset: {annotations: {io.kubernetes.cri-o.Devices: /dev/fuse}}}\ncontainers: {build: {set: {securityContext: {runAsUser: 0}}}}".to_owned(),
             "pod: {set: {hostUsers: false}}\ncontainers: {build: {set: {securityContext: {runAsUser: 0, procMount: Unmasked}}}}".to_owned(),
-            "containers: {helper: {default: {env: {HOME: /tmp}, securityContext: {runAsUser: 1000}}}}".to_owned(),
+            "containers: {helper: {ifUnset: {env: {HOME: /tmp}, securityContext: {runAsUser: \
+             1000}}}}".to_owned(),
             "home: {medium: Memory, sizeLimit: 1Gi}".to_owned(),
         ] {
             assert_eq!(warnings(&rest), [""; 0], "{rest}");

@@ -121,7 +121,7 @@ mod tests {
             ),
             (
                 "{home: true, set: {env: {HOME: /a}}}",
-                "say home.path instead",
+                "set home.path instead",
             ),
         ] {
             let yaml = format!("name: x\nsummary: y\ncontainers: {{helper: {rules}}}\n");

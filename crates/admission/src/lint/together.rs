@@ -15,14 +15,15 @@ impl Findings {
             if said_to_be(Field::Privileged, true).is_some() {
                 self.error(
                     &escalation.path,
-                    "false beside privileged: true, which the API server refuses; say true",
+                    "false together with privileged: true, which the API server rejects; set true",
                 );
             }
             // It compares the very name: beside SYS_ADMIN it takes the pod.
             if added.iter().any(|name| name == "CAP_SYS_ADMIN") {
                 self.error(
                     &escalation.path,
-                    "false beside the capability CAP_SYS_ADMIN, which the API server refuses",
+                    "false together with the capability CAP_SYS_ADMIN, which the API server \
+                     rejects",
                 );
             }
         }
@@ -31,7 +32,7 @@ impl Findings {
         if let Some(non_root) = said_to_be(Field::RunAsNonRoot, true).filter(|_| is_root) {
             self.error(
                 &non_root.path,
-                "true beside runAsUser: 0: the kubelet never starts such a container",
+                "true together with runAsUser: 0: the kubelet never starts such a container",
             );
         }
         let has_own_ids = profile.has_own_ids();
@@ -41,7 +42,7 @@ impl Findings {
         {
             self.error(
                 &mount.path,
-                "Unmasked without pod.set.hostUsers: false, which the API server refuses",
+                "Unmasked without pod.set.hostUsers: false, which the API server rejects",
             );
         }
         for id in [user, said(Field::RunAsGroup)].into_iter().flatten() {
@@ -61,24 +62,28 @@ mod tests {
     fn what_cannot_be_together_is_refused_where_it_is_said() {
         for (rest, refusal) in [
             (
-                "containers: {build: {set: {securityContext: {privileged: true, allowPrivilegeEscalation: false}}}}",
-                "containers.build.set.securityContext.allowPrivilegeEscalation: false beside privileged",
+                "containers: {build: {set: {securityContext: {privileged: true, \
+                 allowPrivilegeEscalation: false}}}}",
+                "containers.build.set.securityContext.allowPrivilegeEscalation: false together \
+                 with privileged",
             ),
             (
-                "containers: {helper: {capabilities: {add: [CAP_SYS_ADMIN]}, default: {securityContext: {allowPrivilegeEscalation: false}}}}",
-                "containers.helper.default.securityContext.allowPrivilegeEscalation: false beside the capability",
+                "containers: {helper: {capabilities: {add: [CAP_SYS_ADMIN]}, ifUnset: \
+                 {securityContext: {allowPrivilegeEscalation: false}}}}",
+                "containers.helper.ifUnset.securityContext.allowPrivilegeEscalation: false \
+                 together with the capability",
             ),
             (
                 "pod: {set: {securityContext: {runAsNonRoot: true}}}\ncontainers: {init: {set: {securityContext: {runAsUser: 0}}}}",
-                "pod.set.securityContext.runAsNonRoot: true beside runAsUser: 0",
+                "pod.set.securityContext.runAsNonRoot: true together with runAsUser: 0",
             ),
             (
                 "containers: {build: {set: {securityContext: {procMount: Unmasked}}}}",
                 "containers.build.set.securityContext.procMount: Unmasked without",
             ),
             (
-                "pod: {default: {hostUsers: false, securityContext: {runAsGroup: 65536}}}",
-                "pod.default.securityContext.runAsGroup: a pod with hostUsers: false",
+                "pod: {ifUnset: {hostUsers: false, securityContext: {runAsGroup: 65536}}}",
+                "pod.ifUnset.securityContext.runAsGroup: a pod with hostUsers: false",
             ),
         ] {
             let yaml = format!("name: x\nsummary: y\n{rest}\n");
@@ -90,7 +95,8 @@ mod tests {
     #[test]
     fn what_the_api_server_takes_is_taken() {
         for rest in [
-            "containers: {build: {capabilities: {add: [SYS_ADMIN]}, set: {securityContext: {allowPrivilegeEscalation: false}}}}",
+            "containers: {build: {capabilities: {add: [SYS_ADMIN]}, set: {securityContext: \
+             {allowPrivilegeEscalation: false}}}}",
             "pod: {set: {hostUsers: false}}\ncontainers: {build: {set: {securityContext: {procMount: Unmasked, runAsUser: 65535}}}}",
             "containers: {build: {set: {securityContext: {runAsUser: 65536}}}}",
         ] {

@@ -18,29 +18,29 @@ const REFUSED_ANNOTATIONS: [(&str, &str); 7] = [
     // The field would not follow, and the API server refuses two that differ.
     (
         "container.apparmor.security.beta.kubernetes.io",
-        "say appArmorProfile under containers instead",
+        "use appArmorProfile under containers instead",
     ),
     (
         "kubernetes.io/config.",
-        "is for pods that a kubelet makes by itself",
+        "is for static pods, which a kubelet creates",
     ),
     (
         "scheduler.alpha.kubernetes.io/",
-        "is long gone, and the API server refuses some of its values",
+        "is no longer used by Kubernetes, and the API server rejects some of its values",
     ),
     (
         "seccomp.security.alpha.kubernetes.io/",
-        "say seccompProfile instead",
+        "use seccompProfile instead",
     ),
     (
         "container.seccomp.security.alpha.kubernetes.io/",
-        "say seccompProfile under containers instead",
+        "use seccompProfile under containers instead",
     ),
     (
         "controller.kubernetes.io/pod-deletion-cost",
         "is for pods of a ReplicaSet",
     ),
-    ("podseal.io/", "is podseal's own to set"),
+    ("podseal.io/", "is reserved for podseal"),
 ];
 
 impl Findings {
@@ -49,15 +49,15 @@ impl Findings {
             self.error(
                 &["name"],
                 format!(
-                    "{} can be no label's value: letters, digits, '-', '_' and '.', at most 63, a \
-                     letter or digit at both ends",
+                    "{} is not a valid label value: letters, digits, '-', '_' and '.', at most 63, \
+                     a letter or digit at both ends",
                     quoted(&profile.name)
                 ),
             );
         }
         let summary = profile.summary.trim_end();
         if summary.is_empty() || summary.contains(char::is_control) {
-            self.error(&["summary"], "say in one line when to use it");
+            self.error(&["summary"], "describe in one line when to use it");
         }
         match HomePath::parse(&profile.home.path) {
             Ok(HomePath::Mountable(_)) => {}
@@ -70,7 +70,7 @@ impl Findings {
         if let Some(limit) = &profile.home.size_limit
             && !is_quantity(limit)
         {
-            let told = format!("{} is no quantity, such as 10Gi", quoted(limit));
+            let told = format!("{} is not a quantity, such as 10Gi", quoted(limit));
             self.error(&["home", "sizeLimit"], told);
         }
     }
@@ -87,7 +87,7 @@ impl Findings {
             self.error(&at("annotations"), told);
         }
         if let Some(key) = fields.annotations.keys().find(|key| !is_qualified(key)) {
-            let told = format!("{} is no annotation's key", quoted(key));
+            let told = format!("{} is not a valid annotation key", quoted(key));
             self.error(&at("annotations"), told);
         }
         for (begin, why) in REFUSED_ANNOTATIONS {
@@ -107,7 +107,7 @@ impl Findings {
                 let at = [path, &["securityContext", field.key().1]].concat();
                 self.error(
                     &at,
-                    "is a field of containers only; say it under containers",
+                    "is a field of containers only; set it under containers",
                 );
             }
         }
@@ -118,7 +118,7 @@ impl Findings {
         let rules = profile.containers.role(role);
         let path = ["containers", role.key()];
         let at = |rest: &[&'static str]| [&path[..], rest].concat();
-        for (kind, fields) in [("set", &rules.set), ("default", &rules.default)] {
+        for (kind, fields) in [("set", &rules.set), ("ifUnset", &rules.if_unset)] {
             self.fields(&at(&[kind]), fields);
         }
         for (key, names) in [
@@ -133,13 +133,16 @@ impl Findings {
             let told = format!("{} is in both add and drop", quoted(name));
             self.error(&at(&["capabilities"]), told);
         }
-        for (kind, fields) in [("set", &rules.set), ("default", &rules.default)] {
+        for (kind, fields) in [("set", &rules.set), ("ifUnset", &rules.if_unset)] {
             let Some(home) = fields.env.get("HOME") else {
                 continue;
             };
             let path = at(&[kind, "env"]);
             if rules.home {
-                self.error(&path, "HOME beside home: true; say home.path instead");
+                self.error(
+                    &path,
+                    "HOME together with home: true; set home.path instead",
+                );
             } else if let Err(refusal) = HomePath::parse(home) {
                 self.error(&path, format!("HOME {refusal}"));
             }
@@ -148,7 +151,7 @@ impl Findings {
         let mut baseline = rules.grants.baseline.iter();
         if let Some(family) = baseline.find(|family| !grants::is_settable(**family)) {
             let told = format!(
-                "{} is nothing a profile sets, so there is no value to admit",
+                "{} is not a field that a profile sets, so there is no value to admit",
                 family.name()
             );
             self.error(&at(&["grants", "baseline"]), told);
@@ -173,7 +176,7 @@ impl Findings {
                 || amount.len() > 1 && amount.starts_with(['0', '+'])
             {
                 let told = format!(
-                    "{} is no whole number from 0 to 999, which devices are counted by",
+                    "{} is not a whole number from 0 to 999, as the number of devices must be",
                     quoted(amount)
                 );
                 self.error(&path, told);
@@ -182,7 +185,10 @@ impl Findings {
         for name in fields.env.keys() {
             let is_printable = |c: char| (' '..='~').contains(&c) && c != '=';
             if name.is_empty() || !name.chars().all(is_printable) {
-                let told = format!("{} is no name of an environment variable", quoted(name));
+                let told = format!(
+                    "{} is not a valid name of an environment variable",
+                    quoted(name)
+                );
                 self.error(&at("env"), told);
             }
         }
@@ -214,7 +220,7 @@ impl Findings {
         if let Some(options) = &context.se_linux_options
             && (options.type_.is_empty() || options.type_.contains(char::is_control))
         {
-            let told = format!("{} is no SELinux type", quoted(&options.type_));
+            let told = format!("{} is not an SELinux type", quoted(&options.type_));
             self.error(&at("seLinuxOptions"), told);
         }
         for (key, profile) in [
@@ -237,7 +243,7 @@ impl Findings {
                 .map(|name| format!("; did you mean {name}?"))
                 .unwrap_or_default();
             let told = format!(
-                "{} is none of {}{nearest}",
+                "{} is not one of {}{nearest}",
                 quoted(&profile.type_),
                 types.join(", ")
             );
@@ -261,11 +267,11 @@ impl Findings {
             if is_path && leads_out {
                 self.error(
                     path,
-                    "localhostProfile is a path below the node's folder of profiles",
+                    "localhostProfile must be a path below the node's folder of profiles",
                 );
             }
             if name.trim() != name || name.len() > 4095 || name.contains(char::is_control) {
-                let told = format!("localhostProfile {} is no name", quoted(name));
+                let told = format!("localhostProfile {} is not a valid name", quoted(name));
                 self.error(path, told);
             }
         }
@@ -279,7 +285,10 @@ impl Findings {
             let nearest = nearest
                 .map(|name| format!("; did you mean {name}?"))
                 .unwrap_or_default();
-            self.error(path, format!("{} is no capability{nearest}", quoted(name)));
+            self.error(
+                path,
+                format!("{} is not a capability{nearest}", quoted(name)),
+            );
         }
     }
 }
@@ -298,11 +307,11 @@ mod tests {
             "no/key/at-all",
         ] {
             let yaml = format!(
-                "name: x\nsummary: y\npod:\n  default:\n    annotations:\n      {key}: z\n"
+                "name: x\nsummary: y\npod:\n  ifUnset:\n    annotations:\n      {key}: z\n"
             );
             let error = Profile::from_yaml(&yaml).expect_err(key).to_string();
             assert!(
-                error.starts_with("line 5 column 5: pod.default.annotations: "),
+                error.starts_with("line 5 column 5: pod.ifUnset.annotations: "),
                 "{error}"
             );
             assert!(error.contains(key), "{error}");

@@ -3,7 +3,7 @@
 use crate::namespace::Label;
 use std::sync::LazyLock;
 
-use super::rules::{Defaults, Rule};
+use super::rules::{NamespaceRules, Rule};
 use super::{Mode, Namespace, PROFILE, RUNNER, unknown_keys};
 use crate::profile::overrides::Adjusted;
 use crate::profile::{Profile, Profiles, Setting};
@@ -16,7 +16,7 @@ pub struct Settings<'a> {
     /// The profiles a namespace can name.
     pub profiles: &'a Profiles,
     /// What holds for namespaces without a profile's label.
-    pub defaults: &'a Defaults,
+    pub defaults: &'a NamespaceRules,
     /// Whether a profile that grants something beyond the baseline needs the
     /// annotation [`RUNNER`].
     pub require_runner: bool,
@@ -25,7 +25,7 @@ pub struct Settings<'a> {
     pub ignore_user_namespaces: bool,
 }
 
-static NO_DEFAULTS: LazyLock<Defaults> = LazyLock::new(Defaults::default);
+static NO_DEFAULTS: LazyLock<NamespaceRules> = LazyLock::new(NamespaceRules::default);
 
 impl Settings<'static> {
     /// The built-in profiles, no defaults, and labels trusted.
@@ -65,7 +65,7 @@ pub enum Source<'a> {
     Label,
     /// An annotation of the namespace.
     Annotation,
-    /// The default rule of this name.
+    /// The namespace rule of this name.
     Rule(&'a str),
     /// Nobody, so the default of podseal or of the profile holds.
     Nobody,
@@ -183,7 +183,7 @@ impl<'a> Policy<'a> {
             let milder = said.own(label).filter(|own| said.is_milder(label, own));
             if let (Some(own), Some(rule)) = (milder, rule) {
                 warnings.push(format!(
-                    "label {}: {} is milder than the default rule {}, so the rule holds",
+                    "label {}: {} is less strict than the namespace rule {}, so the rule applies",
                     label.key(),
                     quoted(own),
                     word(&rule.name)
@@ -203,8 +203,8 @@ impl<'a> Policy<'a> {
                 .collect();
             if users.is_empty() {
                 warnings.push(format!(
-                    "annotation {RUNNER} names nobody, so no pod is a job's; name the user that \
-                     creates job pods, such as system:serviceaccount:gitlab:gitlab-runner"
+                    "annotation {RUNNER} names no user, so no pod counts as a job's; name the user \
+                     that creates job pods, such as system:serviceaccount:gitlab:gitlab-runner"
                 ));
             }
             users
@@ -247,7 +247,7 @@ impl<'a> Policy<'a> {
         self.said.runner().1
     }
 
-    /// The default rule that speaks where the namespace does not.
+    /// The namespace rule that speaks where the namespace does not.
     pub fn rule(&self) -> Option<&'a str> {
         self.said.rule.map(|rule| rule.name.as_str())
     }
@@ -272,7 +272,7 @@ impl<'a> Policy<'a> {
         match self.said.rule {
             None => format!("the label {PROFILE}: {}", quoted(self.name)),
             Some(rule) => format!(
-                "by the default rule {} the profile {}",
+                "by the namespace rule {} the profile {}",
                 word(&rule.name),
                 quoted(self.name)
             ),
@@ -335,9 +335,9 @@ fn read<T: Copy>(
     }
     let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
     warnings.push(format!(
-        "{}{}: {} is none of {}, so the strictest holds",
+        "{}{}: {} is not one of {}, so the strictest applies",
         match source {
-            Source::Rule(_) => "default rule, ",
+            Source::Rule(_) => "namespace rule, ",
             _ => "label ",
         },
         label.key(),
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_label_means_nothing_on_a_namespace_of_the_clusters_or_of_podseals_own() {
-        let defaults = Defaults::none(Some("podseal"));
+        let defaults = NamespaceRules::none(Some("podseal"));
         let settings = Settings {
             defaults: &defaults,
             ..Settings::built_in()
@@ -415,10 +415,10 @@ mod tests {
         assert_eq!(
             policy.warnings,
             [
-                "label podseal.io/level: \"Privileged\" is none of privileged, baseline, \
-                 restricted, so the strictest holds",
-                "label podseal.io/mode: \"\" is none of enforce, warn, audit, so the strictest \
-                 holds",
+                "label podseal.io/level: \"Privileged\" is not one of privileged, baseline, \
+                 restricted, so the strictest applies",
+                "label podseal.io/mode: \"\" is not one of enforce, warn, audit, so the strictest \
+                 applies",
             ]
         );
     }

@@ -3,7 +3,7 @@
 //! Who writes `podseal.io/levle: restricted` means to have a stricter namespace
 //! and has a milder one, and nothing fails. So it is told, with what was meant.
 
-use super::rules::Defaults;
+use super::rules::NamespaceRules;
 use super::{Namespace, RUNNER};
 use crate::namespace::Label;
 use crate::profile::Setting;
@@ -61,10 +61,10 @@ pub fn is_known(kind: Kind, key: &str) -> bool {
 }
 
 /// The keys of `namespace` that begin with `podseal.io/` and mean nothing there,
-/// whether or not it opts in: labels first. What a default rule asks for is read.
+/// whether or not it opts in: labels first. What a namespace rule asks for is read.
 pub fn unread<'n>(
     namespace: &'n Namespace,
-    defaults: &Defaults,
+    defaults: &NamespaceRules,
 ) -> impl Iterator<Item = (Kind, &'n str)> {
     let rules = defaults.rules();
     let is_asked_for = move |key: &str| {
@@ -82,7 +82,7 @@ pub fn unread<'n>(
 }
 
 /// A warning for each of them, and one for those that are too many.
-pub fn warnings(namespace: &Namespace, defaults: &Defaults) -> Vec<String> {
+pub fn warnings(namespace: &Namespace, defaults: &NamespaceRules) -> Vec<String> {
     let unread: Vec<_> = unread(namespace, defaults).collect();
     let told = unread.iter().take(TOLD).map(|(kind, key)| told(*kind, key));
     let mut warnings: Vec<_> = told.collect();
@@ -91,8 +91,8 @@ pub fn warnings(namespace: &Namespace, defaults: &Defaults) -> Vec<String> {
     match unread.len().saturating_sub(TOLD) {
         0 => {}
         more => warnings.push(format!(
-            "and {}{more} more of the namespace's labels and annotations under podseal.io/ are \
-             read by nobody",
+            "and {}{more} more of the namespace's labels and annotations under podseal.io/ \
+             have no effect",
             if is_all { "" } else { "at least " }
         )),
     }
@@ -100,7 +100,7 @@ pub fn warnings(namespace: &Namespace, defaults: &Defaults) -> Vec<String> {
 }
 
 fn told(kind: Kind, key: &str) -> String {
-    let said = format!("{} {} is read by nobody", kind.name(), word(key));
+    let said = format!("{} {} has no effect", kind.name(), word(key));
     match meant(kind, key) {
         None => said,
         Some((meant, known)) if known == key => {
@@ -138,7 +138,7 @@ mod tests {
 
     fn of(labels: &[&str], annotations: &[&str]) -> Vec<String> {
         let namespace = Namespace::new("ci", pairs(labels), pairs(annotations));
-        warnings(&namespace, &Defaults::default())
+        warnings(&namespace, &NamespaceRules::default())
     }
 
     #[test]
@@ -147,14 +147,12 @@ mod tests {
         let annotations = ["runner", "run-as-user", "home", "fuse-resource"];
         assert_eq!(of(&labels, &annotations), [""; 0]);
         for label in labels {
-            let told =
-                format!("annotation podseal.io/{label} is read by nobody, since it is a label");
+            let told = format!("annotation podseal.io/{label} has no effect, since it is a label");
             assert_eq!(of(&[], &[label]), [told]);
         }
         for annotation in annotations {
-            let told = format!(
-                "label podseal.io/{annotation} is read by nobody, since it is an annotation"
-            );
+            let told =
+                format!("label podseal.io/{annotation} has no effect, since it is an annotation");
             assert_eq!(of(&[annotation], &[]), [told]);
         }
         for (misspelt, meant) in [
@@ -170,7 +168,7 @@ mod tests {
             ("x", ""),
             ("", ""),
         ] {
-            let told = format!("label podseal.io/{misspelt} is read by nobody{meant}");
+            let told = format!("label podseal.io/{misspelt} has no effect{meant}");
             assert_eq!(of(&[misspelt], &[]), [told]);
         }
     }
@@ -179,7 +177,7 @@ mod tests {
     fn a_label_that_a_default_rule_asks_for_is_read_and_an_annotation_of_its_name_is_not() {
         let rules = "rules: [{name: a, namespaces: {matchLabels: {podseal.io/team: x}}, \
                      profile: none}]";
-        let defaults = Defaults::from_yaml(rules, None).expect("rules");
+        let defaults = NamespaceRules::from_yaml(rules, None).expect("rules");
         let told = |labels: &[&str], annotations: &[&str]| {
             let namespace = Namespace::new("ci", pairs(labels), pairs(annotations));
             warnings(&namespace, &defaults).len()

@@ -1,4 +1,4 @@
-//! Which namespaces and default rules have a profile that grants more than the
+//! Which namespaces and namespace rules have a profile that grants more than the
 //! baseline, and do not name their runner. Anyone who can create pods there gets
 //! what the profile grants, unless a runner is required: then jobs are denied.
 
@@ -19,7 +19,7 @@ const LISTED: usize = 10;
 pub struct UnnamedRunners {
     /// Namespaces that opt in by their label.
     pub namespaces: Names,
-    /// Default rules.
+    /// Namespace rules.
     pub rules: Names,
 }
 
@@ -31,7 +31,7 @@ pub struct Names {
 }
 
 impl UnnamedRunners {
-    /// Looks for them among these namespaces and all default rules.
+    /// Looks for them among these namespaces and all namespace rules.
     pub fn among<N: Borrow<Namespace>>(
         namespaces: impl IntoIterator<Item = N>,
         settings: &Settings<'_>,
@@ -105,7 +105,7 @@ impl std::fmt::Display for Names {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rules::Defaults;
+    use super::super::rules::NamespaceRules;
     use super::super::{LEVEL, PROFILE, RUNNER};
     use super::*;
     use crate::profile::{Profile, Profiles};
@@ -158,7 +158,7 @@ mod tests {
             rule("at-baseline", "profile: privileged, level: baseline"),
         ];
         let rules = format!("rules:\n{}", rules.concat());
-        let defaults = Defaults::from_yaml(&rules, None).expect("rules");
+        let defaults = NamespaceRules::from_yaml(&rules, None).expect("rules");
         let settings = Settings {
             profiles: &profiles,
             defaults: &defaults,

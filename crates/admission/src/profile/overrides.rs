@@ -30,7 +30,7 @@ pub const HOME: &str = "podseal.io/home";
 pub const FUSE_RESOURCE: &str = "podseal.io/fuse-resource";
 
 impl Setting {
-    /// What it is called in a profile and in a default rule.
+    /// What it is called in a profile and in a namespace rule.
     pub fn name(self) -> &'static str {
         match self {
             Setting::RunAsUser => "run-as-user",
@@ -58,7 +58,7 @@ pub struct Adjusted<'a> {
     pub(crate) home: Option<&'a str>,
     /// The limit's name in the profile, and the one that holds.
     pub(crate) fuse: Option<(&'a str, &'a str)>,
-    /// Whether a default rule names it, which the next podseal may not have.
+    /// Whether a namespace rule names it, which the next podseal may not have.
     by_rule: bool,
 }
 
@@ -106,7 +106,7 @@ impl<'a> Adjusted<'a> {
                 let is_plain = |user: &i64| user.to_string() == value;
                 let user = user.filter(is_plain);
                 let user = user.ok_or(format!(
-                    "{} is no user from 1 to {LAST_MAPPED_ID}",
+                    "{} is not a user ID from 1 to {LAST_MAPPED_ID}",
                     quoted(value)
                 ))?;
                 if !self.profile.names_a_user() {
@@ -135,7 +135,7 @@ impl<'a> Adjusted<'a> {
             Setting::FuseResource => {
                 if !is_extended_resource(value) {
                     let told = format!(
-                        "{} is no extended resource, such as github.com/fuse",
+                        "{} is not an extended resource, such as github.com/fuse",
                         quoted(value)
                     );
                     return Err(told);
@@ -146,7 +146,8 @@ impl<'a> Adjusted<'a> {
                 let device = |name: &str| name.rsplit('/').next().map(str::to_owned);
                 if device(value) != device(fuse) {
                     return Err(format!(
-                        "{} is another device than {}: what follows the slash has to be the same",
+                        "{} is not the same device as {}: the part after the slash must be the \
+                         same",
                         quoted(value),
                         quoted(fuse)
                     ));
@@ -154,7 +155,7 @@ impl<'a> Adjusted<'a> {
                 // Two limits of one name would be corrected for ever.
                 if value != fuse && self.profile.limits().any(|name| name == value) {
                     return Err(format!(
-                        "{} is another device of the profile",
+                        "{} is already another device of the profile",
                         quoted(value)
                     ));
                 }
@@ -164,7 +165,7 @@ impl<'a> Adjusted<'a> {
         Ok(())
     }
 
-    /// The same, by the word of a default rule where `by_rule`.
+    /// The same, by the word of a namespace rule where `by_rule`.
     pub(crate) fn by_rule(self, by_rule: bool) -> Adjusted<'a> {
         Adjusted { by_rule, ..self }
     }
@@ -220,11 +221,11 @@ impl Profile {
 
     /// The users it names beside root, and where each is said first.
     pub fn users(&self) -> BTreeMap<i64, Vec<&'static str>> {
-        let parts = [("set", &self.pod.set), ("default", &self.pod.default)];
+        let parts = [("set", &self.pod.set), ("ifUnset", &self.pod.if_unset)];
         let of_pod = parts.map(|(part, fields)| (vec!["pod", part], &fields.security_context));
         let of_roles = Role::ALL.into_iter().flat_map(|role| {
             let rules = self.containers.role(role);
-            let parts = [("set", &rules.set), ("default", &rules.default)];
+            let parts = [("set", &rules.set), ("ifUnset", &rules.if_unset)];
             parts.map(|(part, fields)| {
                 (
                     vec!["containers", role.key(), part],
@@ -253,7 +254,7 @@ impl Profile {
         let name = self.fuse_resource()?;
         let of_role = |role: Role| {
             let rules = self.containers.role(role);
-            [("set", &rules.set), ("default", &rules.default)].map(|said| (role, said))
+            [("set", &rules.set), ("ifUnset", &rules.if_unset)].map(|said| (role, said))
         };
         let mut said = Role::ALL.into_iter().flat_map(of_role);
         let (role, (part, _)) =
@@ -272,7 +273,7 @@ impl Profile {
     fn limits(&self) -> impl Iterator<Item = &str> {
         Role::ALL.into_iter().flat_map(|role| {
             let rules = self.containers.role(role);
-            let limits = [&rules.set, &rules.default].map(|fields| fields.resources.limits.keys());
+            let limits = [&rules.set, &rules.if_unset].map(|fields| fields.resources.limits.keys());
             limits.into_iter().flatten().map(String::as_str)
         })
     }
@@ -321,7 +322,7 @@ mod tests {
             "99999999999999999999",
         ] {
             let why = adjusted("rootless", Setting::RunAsUser, value).expect_err(value);
-            assert!(why.ends_with(" is no user from 1 to 65535"), "{why}");
+            assert!(why.ends_with(" is not a user ID from 1 to 65535"), "{why}");
         }
         let why = adjusted("root-fuse", Setting::RunAsUser, "1").expect_err("root stays root");
         assert_eq!(

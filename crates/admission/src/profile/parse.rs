@@ -6,6 +6,7 @@ use super::Profile;
 use super::error::{ProfileError, keys, of_type};
 use super::place::{Outline, Position};
 use super::revision::revision;
+use crate::gitlab::role::Role;
 use crate::text::spelling::nearest;
 use crate::text::{quoted, word};
 
@@ -22,6 +23,8 @@ pub struct Written {
     pub name: String,
     /// The profile it changes.
     pub extends: Option<String>,
+    /// The objects that say `default`, which is the old name of `ifUnset`.
+    pub(crate) deprecated: Vec<Vec<&'static str>>,
     says: Value,
     outline: Outline,
 }
@@ -37,21 +40,22 @@ impl Written {
             return Err(ProfileError::at(None, told));
         }
         let of_yaml = |error: serde_saphyr::Error| ProfileError::of_yaml(&error);
-        let says: Value = serde_saphyr::from_str_with_options(yaml, options()).map_err(of_yaml)?;
+        let mut says: Value =
+            serde_saphyr::from_str_with_options(yaml, options()).map_err(of_yaml)?;
+        let mut outline = Outline::of(yaml);
+        let deprecated = rename_default(&mut says, &mut outline)?;
         let read: Profile = match serde_saphyr::from_str_with_options(yaml, options()) {
             Ok(read) => read,
             // A `null` is of no field's type, and takes away what the base says.
-            Err(error) => {
-                serde_path_to_error::deserialize(without_nulls(&says)).map_err(|in_field| {
-                    ProfileError::of_field(&Outline::of(yaml), &in_field, &error)
-                })?
-            }
+            Err(error) => serde_path_to_error::deserialize(without_nulls(&says))
+                .map_err(|in_field| ProfileError::of_field(&outline, &in_field, &error))?,
         };
         Ok(Written {
             name: read.name,
             extends: read.extends,
+            deprecated,
             says,
-            outline: Outline::of(yaml),
+            outline,
         })
     }
 
@@ -115,6 +119,42 @@ impl Written {
         let mut places = around.chain([&["extends"][..], &["name"]]);
         places.find_map(|path| self.outline.find(path))
     }
+}
+
+/// Calls each `default` of the profile `ifUnset`, as merging needs one name for
+/// both. Returns the objects that said it.
+fn rename_default(
+    says: &mut Value,
+    outline: &mut Outline,
+) -> Result<Vec<Vec<&'static str>>, ProfileError> {
+    const OLD: &str = "default";
+    const NEW: &str = "ifUnset";
+    let roles = Role::ALL.map(|role| vec!["containers", role.key()]);
+    let mut renamed = Vec::new();
+    for path in std::iter::once(vec!["pod"]).chain(roles) {
+        let at = path
+            .iter()
+            .try_fold(&mut *says, |value, key| value.get_mut(*key));
+        let Some(Value::Object(rules)) = at else {
+            continue;
+        };
+        if !rules.contains_key(OLD) {
+            continue;
+        }
+        let old = [&path[..], &[OLD]].concat();
+        if rules.contains_key(NEW) {
+            let told = format!(
+                "{}: both {NEW} and {OLD}, its old name; give {NEW} only",
+                path.join(".")
+            );
+            return Err(ProfileError::at(outline.find(&old), told));
+        }
+        let value = rules.remove(OLD).expect("it has the key");
+        rules.insert(NEW.to_owned(), value);
+        outline.rename(&old, NEW);
+        renamed.push(path);
+    }
+    Ok(renamed)
 }
 
 /// One reading for both passes, and for a reader: `yes` is a word.

@@ -25,6 +25,19 @@ impl fmt::Display for Position {
 pub(super) struct Outline(Vec<(String, Position, Outline)>);
 
 impl Outline {
+    /// Calls the key at `path` `name`.
+    pub(super) fn rename(&mut self, path: &[&str], name: &str) {
+        let Some((first, rest)) = path.split_first() else {
+            return;
+        };
+        if let Some((key, _, within)) = self.0.iter_mut().find(|(key, ..)| key == first) {
+            match rest {
+                [] => *key = name.to_owned(),
+                rest => within.rename(rest, name),
+            }
+        }
+    }
+
     /// That of a document; empty where it is not YAML.
     pub(super) fn of(yaml: &str) -> Outline {
         serde_saphyr::from_str(yaml).unwrap_or_default()

@@ -42,9 +42,9 @@ fn correction(profile: &Profile) -> usize {
     };
     let of_role = |role| {
         let rules = profile.containers.role(role);
-        of_fields(&rules.set) + of_fields(&rules.default)
+        of_fields(&rules.set) + of_fields(&rules.if_unset)
     };
-    let of_pod = [&profile.pod.set, &profile.pod.default].map(|fields| {
+    let of_pod = [&profile.pod.set, &profile.pod.if_unset].map(|fields| {
         let annotations = fields.annotations.iter().map(of_pairs);
         fields.security_context.fields().count() * CHANGE + annotations.sum::<usize>()
     });

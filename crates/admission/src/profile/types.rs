@@ -15,9 +15,8 @@ use crate::standards::{Family, Level};
 
 /// What podseal does to the job pods of a namespace that names this profile.
 ///
-/// Each rule either *sets* a field, winning over what the pod says, or
-/// *defaults* it, filling in only where neither the container nor the pod says
-/// anything.
+/// Each rule either *sets* a field, winning over what the pod says, or says what
+/// it is *if unset*: where neither the container nor the pod says anything.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -116,7 +115,8 @@ pub struct PodRules {
     /// Fields that win over what the pod says.
     pub set: PodFields,
     /// Fields filled in where the pod says nothing.
-    pub default: PodFields,
+    #[serde(rename = "ifUnset", alias = "default")]
+    pub if_unset: PodFields,
 }
 
 /// Fields of the pod itself.
@@ -157,7 +157,8 @@ pub struct Rules {
     /// Fields that win over what the container says.
     pub set: ContainerFields,
     /// Fields filled in where neither container nor pod say anything.
-    pub default: ContainerFields,
+    #[serde(rename = "ifUnset", alias = "default")]
+    pub if_unset: ContainerFields,
     /// Capabilities, merged into those the container lists.
     pub capabilities: Capabilities,
     /// Whether HOME is set, and a volume mounted there.
@@ -260,7 +261,7 @@ impl Profile {
 
     /// Whether its pods have a user namespace of their own.
     pub(crate) fn has_own_ids(&self) -> bool {
-        let default = self.pod.default.host_users;
+        let default = self.pod.if_unset.host_users;
         self.pod.set.host_users.or(default) == Some(false)
     }
 

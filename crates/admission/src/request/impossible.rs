@@ -79,7 +79,7 @@ impl Impossible {
         match self {
             Impossible::Name { .. } => "give the container a shorter name",
             Impossible::Annotations(_) => "give the pod fewer or shorter annotations",
-            Impossible::Excess(Excess::Uncountable) => "ask who sent the review",
+            Impossible::Excess(Excess::Uncountable) => "check what sent the review",
             Impossible::Excess(Excess::Containers(_)) => "give the pod fewer containers",
             Impossible::Excess(Excess::Entries { .. }) => {
                 "give the pod fewer variables, volumes and other entries of lists"

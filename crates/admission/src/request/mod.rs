@@ -141,7 +141,7 @@ pub enum RequestError {
     #[error("request.uid is longer than {UID_LENGTH} bytes")]
     TooLong,
     /// A name that no namespace has, and that might be a path to something else.
-    #[error("request.namespace is no name of a namespace")]
+    #[error("request.namespace is not a valid namespace name")]
     Namespace,
     /// No `request`, or one without an essential field.
     #[error("the AdmissionReview has no {0}")]

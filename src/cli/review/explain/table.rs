@@ -128,7 +128,7 @@ fn value(said: &ExplainedValue) -> Row {
     let shown = said.value.clone().unwrap_or_else(|| "-".to_owned());
     let who = match (said.source, &said.rule, said.argument) {
         ("argument", _, Some(argument)) => format!("argument {argument}"),
-        ("rule", Some(rule), _) => format!("default rule {rule}"),
+        ("rule", Some(rule), _) => format!("namespace rule {rule}"),
         ("label" | "annotation", ..) => format!("{} {}", said.source, said.key),
         // Each of them has a line of its own.
         ("profile", ..) => String::new(),
@@ -175,7 +175,7 @@ impl Explanation {
             let said = self.values.iter().find(|said| said.key == setting);
             let _ = match said.map(|said| (&said.rule, said.name)) {
                 Some((Some(rule_of), name)) => {
-                    write!(rule, "\nchanged by {name} of default rule {rule_of}")
+                    write!(rule, "\nchanged by {name} of namespace rule {rule_of}")
                 }
                 _ => write!(rule, "\nchanged by {setting}"),
             };

@@ -21,7 +21,7 @@ pub(super) struct ExplainedValue {
     pub(super) source: &'static str,
     /// The label or annotation, whether or not the namespace has it.
     pub(super) key: &'static str,
-    /// The default rule, where it is a rule's.
+    /// The namespace rule, where it is a rule's.
     pub(super) rule: Option<String>,
     /// The argument of the command line, where it is one's.
     pub(super) argument: Option<&'static str>,
@@ -182,11 +182,11 @@ fn value_without_profile(inputs: &Inputs<'_>) -> ExplainedValue {
     let rules = inputs.settings.defaults.rules().len();
     let remark = match rules {
         _ if is_clusters_own(&inputs.namespace.name) => {
-            "the namespace is the cluster's own, which no default rule is for".to_owned()
+            "the namespace is the cluster's own, which no namespace rule is for".to_owned()
         }
-        0 => format!("no label {PROFILE}, and there are no default rules"),
-        1 => format!("no label {PROFILE}, and the one default rule is for others"),
-        rules => format!("no label {PROFILE}, and the {rules} default rules are for others"),
+        0 => format!("no label {PROFILE}, and there are no namespace rules"),
+        1 => format!("no label {PROFILE}, and the one namespace rule is for others"),
+        rules => format!("no label {PROFILE}, and the {rules} namespace rules are for others"),
     };
     ExplainedValue {
         remark: Some(remark),

@@ -159,7 +159,7 @@ fn a_webhook_that_insists_on_a_privileged_helper_after_ours_is_rejected_with_the
                      securityContext.privileged set to false (was true); namespace";
     assert!(message.starts_with(beginning), "{message}");
     assert!(
-        message.contains("something changed the pod after podseal did"),
+        message.contains("something changed the pod after podseal"),
         "{message}"
     );
 }

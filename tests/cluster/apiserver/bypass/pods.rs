@@ -123,7 +123,7 @@ fn a_container_name_stands_once_in_a_pod() {
         super::add(&mut pod, list, "build", &json!({"privileged": true}));
         let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
         let told = answer["message"].as_str().unwrap_or_default();
-        let twice = "container \"build\", name: another container has it too";
+        let twice = "container \"build\", name: another container has the same name";
         assert!(code == 403 && told.contains(twice), "{list}: {answer:#}");
         // Where it is no job's, nobody is asked before the API server refuses.
         pod["metadata"]["labels"] = json!({});

@@ -121,7 +121,7 @@ fn a_user_who_may_add_ephemeral_containers_and_nothing_else_adds_no_privileged_o
 
 /// How the denial of a new image or container at `place` begins.
 fn may_not_enter(place: &str) -> String {
-    format!("{place}, image: a new image or a new container may not enter a pod that violates")
+    format!("{place}, image: a new image or container is not allowed in a pod that violates")
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn swapping_the_image_of_a_privileged_build_is_rejected() {
     let output = CLUSTER.plane.kubectl(ADMIN, &args, "");
     let printed = text(&output.stderr);
     let sentence = "admission webhook \"validate.podseal.io\" denied the request: container \
-                    \"build\", image: a new image or a new container may not enter a pod that \
+                    \"build\", image: a new image or container is not allowed in a pod that \
                     violates its level, since it could use what the pod has (container \"build\", \
                     securityContext.privileged: true is forbidden by the control privileged)";
     assert!(printed.contains(sentence), "{printed}");

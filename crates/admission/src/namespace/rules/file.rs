@@ -1,10 +1,10 @@
-//! Reads default rules, and refuses what could match nothing, or everything.
+//! Reads namespace rules, and refuses what could match nothing, or everything.
 
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::{Defaults, Matches, Rule};
+use super::{Matches, NamespaceRules, Rule};
 use crate::namespace::{Mode, PROFILE, is_clusters_own};
 use crate::pod::names::{is_label_value, is_qualified};
 use crate::profile::ProfileError;
@@ -19,7 +19,7 @@ struct File {
 
 /// Why the rules cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum DefaultsError {
+pub enum NamespaceRulesError {
     /// Not YAML, or not rules. The whole of it is told here, and no cause after it.
     #[error("{0}")]
     Yaml(ProfileError),
@@ -38,33 +38,38 @@ const MOST: usize = 50;
 /// How long a rule's name may be.
 const NAME: usize = 40;
 
-impl Defaults {
+impl NamespaceRules {
     /// Reads the rules, for a podseal that runs in the namespace `own`.
     ///
     /// # Errors
     /// When they are none, or one of them could match nothing, or everything.
-    pub fn from_yaml(yaml: &str, own: Option<&str>) -> Result<Defaults, DefaultsError> {
+    pub fn from_yaml(yaml: &str, own: Option<&str>) -> Result<NamespaceRules, NamespaceRulesError> {
         let File { rules } = serde_saphyr::from_str(yaml).map_err(|error| {
             let mut error = ProfileError::of_yaml(&error);
-            if error.told.contains("field `defaults`") {
-                error.told += "; in a file it is rules, and defaults is the chart's value";
+            for value in ["namespaceRules", "defaults"] {
+                if error.told.contains(&format!("field `{value}`")) {
+                    error.told +=
+                        &format!("; in a file it is rules, and {value} is the chart's value");
+                }
             }
-            DefaultsError::Yaml(error)
+            NamespaceRulesError::Yaml(error)
         })?;
         let mut names = BTreeSet::new();
         for (index, rule) in rules.iter().enumerate() {
             let wrong = match index < MOST {
-                false => Some(format!("there may be {MOST} rules")),
-                true if !names.insert(&rule.name) => Some("another rule has its name".to_owned()),
+                false => Some(format!("at most {MOST} rules are allowed")),
+                true if !names.insert(&rule.name) => {
+                    Some("another rule has the same name".to_owned())
+                }
                 true => rule.problem(own).err(),
             };
             if let Some(why) = wrong {
                 let name = rule.name.clone();
-                return Err(DefaultsError::Rule { name, why });
+                return Err(NamespaceRulesError::Rule { name, why });
             }
         }
         let own = own.map(str::to_owned);
-        Ok(Defaults { rules, own })
+        Ok(NamespaceRules { rules, own })
     }
 }
 
@@ -74,7 +79,7 @@ impl Rule {
         let is_name = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
         if self.name.is_empty() || self.name.len() > NAME || !self.name.bytes().all(is_name) {
             return Err(format!(
-                "its name is none of lower-case letters, digits and '-', at most {NAME}"
+                "its name must be lower-case letters, digits and '-', at most {NAME}"
             ));
         }
         self.namespaces.problem(own)?;
@@ -88,7 +93,8 @@ impl Matches {
         let prefix = self.prefix.as_deref().unwrap_or_default();
         if prefix.is_empty() && self.match_labels.is_empty() {
             return Err(
-                "namespaces: say a prefix or matchLabels, since this is for every namespace"
+                "namespaces: set a prefix or matchLabels; without them, the rule matches every \
+                 namespace"
                     .to_owned(),
             );
         }
@@ -122,7 +128,7 @@ impl Matches {
         }
         match self.match_labels.contains_key(PROFILE) {
             true => Err(format!(
-                "namespaces.matchLabels: who has the label {PROFILE} needs no rule"
+                "namespaces.matchLabels: a namespace with the label {PROFILE} needs no rule"
             )),
             false => Ok(()),
         }
@@ -138,7 +144,7 @@ fn is_prefix(text: &str) -> bool {
 fn known<const N: usize>(key: &str, value: Option<&str>, known: [&str; N]) -> Result<(), String> {
     match value {
         Some(value) if !known.contains(&value) => Err(format!(
-            "{key}: {} is none of {}",
+            "{key}: {} is not one of {}",
             quoted(value),
             known.join(", ")
         )),

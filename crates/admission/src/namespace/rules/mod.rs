@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 mod file;
 
-pub use self::file::DefaultsError;
+pub use self::file::NamespaceRulesError;
 use crate::namespace::{Namespace, is_clusters_own};
 use crate::profile::overrides::Adjusted;
 use crate::profile::{Profiles, Setting};
@@ -19,7 +19,7 @@ use crate::text::quoted;
 
 /// The rules, in their order.
 #[derive(Debug, Clone, Default)]
-pub struct Defaults {
+pub struct NamespaceRules {
     rules: Vec<Rule>,
     /// podseal's own namespace.
     own: Option<String>,
@@ -57,11 +57,11 @@ pub struct Matches {
     pub match_labels: BTreeMap<String, String>,
 }
 
-impl Defaults {
+impl NamespaceRules {
     /// No rules, for a podseal that runs in the namespace `own`.
-    pub fn none(own: Option<&str>) -> Defaults {
+    pub fn none(own: Option<&str>) -> NamespaceRules {
         let (rules, own) = (Vec::new(), own.map(str::to_owned));
-        Defaults { rules, own }
+        NamespaceRules { rules, own }
     }
 
     /// Whether nothing holds for the namespace called `name`, neither a rule nor
@@ -90,7 +90,8 @@ impl Defaults {
             let mut covering = before.filter(|other| other.namespaces.covers(&rule.namespaces));
             let other = covering.next()?;
             Some(format!(
-                "default rule {} never holds: {} before it has all of its namespaces; put it first",
+                "namespace rule {} never applies: {} before it matches all of its namespaces; put it \
+                 first",
                 quoted(&rule.name),
                 quoted(&other.name)
             ))
@@ -124,7 +125,7 @@ impl Defaults {
             let name = quoted(&rule.name);
             let Some(profile) = profiles.get(&rule.profile) else {
                 return Some(format!(
-                    "default rule {name} asks for the profile {}, and there are only {}",
+                    "namespace rule {name} asks for the profile {}, and there are only {}",
                     quoted(&rule.profile),
                     profiles.names_near(&rule.profile)
                 ));
@@ -135,7 +136,7 @@ impl Defaults {
                 .map(|(key, value)| (*key, value.as_str()));
             let (setting, why) = Adjusted::new(profile, settings).err()?;
             let setting = setting.name();
-            Some(format!("default rule {name}: settings.{setting}: {why}"))
+            Some(format!("namespace rule {name}: settings.{setting}: {why}"))
         })
     }
 }
@@ -159,8 +160,8 @@ impl Matches {
 mod tests {
     use super::*;
 
-    fn rules(rules: &str) -> Result<Defaults, String> {
-        Defaults::from_yaml(&format!("rules: [{rules}]"), Some("podseal"))
+    fn rules(rules: &str) -> Result<NamespaceRules, String> {
+        NamespaceRules::from_yaml(&format!("rules: [{rules}]"), Some("podseal"))
             .map_err(|error| error.to_string())
     }
 
@@ -210,11 +211,11 @@ mod tests {
         for (rule, why) in [
             (
                 "{name: a, namespaces: {}, profile: none}",
-                "this is for every namespace",
+                "the rule matches every namespace",
             ),
             (
                 "{name: a, namespaces: {prefix: ''}, profile: none}",
-                "this is for every namespace",
+                "the rule matches every namespace",
             ),
             (
                 "{name: a, namespaces: {prefix: kube-x}, profile: none}",
@@ -222,24 +223,24 @@ mod tests {
             ),
             (
                 "{name: A, namespaces: {prefix: a}, profile: none}",
-                "its name is none of",
+                "its name must be",
             ),
             (
                 "{name: a, namespaces: {prefix: a}, profile: none, level: strict}",
-                "level: \"strict\" is none of privileged, baseline, restricted",
+                "level: \"strict\" is not one of privileged, baseline, restricted",
             ),
             (
                 "{name: a, namespaces: {prefix: a}, profile: none, mode: on}",
-                "mode: \"on\" is none of enforce, warn, audit",
+                "mode: \"on\" is not one of enforce, warn, audit",
             ),
             (
                 "{name: a, namespaces: {matchLabels: {podseal.io/profile: x}}, profile: none}",
-                "who has the label podseal.io/profile needs no rule",
+                "a namespace with the label podseal.io/profile needs no rule",
             ),
             (
                 "{name: a, namespaces: {prefix: a}, profile: none}, \
                  {name: a, namespaces: {prefix: b}, profile: none}",
-                "another rule has its name",
+                "another rule has the same name",
             ),
             ("{name: a, namespaces: {prefix: a}}", "missing field"),
             (
@@ -260,7 +261,9 @@ mod tests {
     fn a_rule_that_one_before_it_leaves_nothing_to_is_told() {
         let idle = |rules: &str| {
             let rules = format!("rules:\n{rules}");
-            Defaults::from_yaml(&rules, None).expect("rules").idle()
+            NamespaceRules::from_yaml(&rules, None)
+                .expect("rules")
+                .idle()
         };
         let jobs = "- {name: jobs, namespaces: {prefix: ci-job-}, profile: none}\n";
         let big = "- {name: big, namespaces: {prefix: ci-job-big-, matchLabels: {a: b}}, profile: none}\n";
@@ -268,7 +271,8 @@ mod tests {
         assert_eq!(
             found,
             [
-                "default rule \"big\" never holds: \"jobs\" before it has all of its namespaces; put it first"
+                "namespace rule \"big\" never applies: \"jobs\" before it matches all of its \
+                 namespaces; put it first"
             ]
         );
         assert_eq!(idle(&format!("{big}{jobs}")), [""; 0]);
@@ -277,7 +281,7 @@ mod tests {
     #[test]
     fn an_error_of_the_file_is_told_once_with_its_place() {
         let told = |yaml: &str| {
-            Defaults::from_yaml(yaml, None)
+            NamespaceRules::from_yaml(yaml, None)
                 .expect_err("refused")
                 .to_string()
         };
@@ -287,6 +291,10 @@ mod tests {
             "{prefix}"
         );
         assert!(!prefix.contains('\n'), "{prefix}");
-        assert!(told("defaults: []\n").contains("in a file it is rules"));
+        for value in ["namespaceRules", "defaults"] {
+            let error = told(&format!("{value}: []\n"));
+            let end = format!("in a file it is rules, and {value} is the chart's value");
+            assert!(error.ends_with(&end), "{error}");
+        }
     }
 }
