@@ -72,7 +72,7 @@ pub enum CertificateFileError {
     },
     /// The certificate is not valid yet, and the one in use is.
     #[error(
-        "{CERTIFICATE} {} is not valid before {start}; give one that is valid now, or look at \
+        "{CERTIFICATE} {} is not valid before {start}; use one that is valid now, or check \
          this machine's clock", certificate.display()
     )]
     NotYetValid {

@@ -29,7 +29,7 @@ pub enum NamespaceFileError {
     #[error("a namespace has no metadata.name")]
     NoName,
     /// The same namespace twice: which labels hold?
-    #[error("namespace {0:?} stands in it twice")]
+    #[error("namespace {0:?} is in it twice")]
     Twice(String),
     /// Nothing stands in it.
     #[error("it contains no namespace")]

@@ -9,7 +9,7 @@ use super::certificate::CertificateSummary;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The host has no address.
-    #[error("the name {host} is not found ({error})")]
+    #[error("cannot resolve {host} ({error})")]
     NameNotFound {
         /// The host.
         host: String,
@@ -20,7 +20,7 @@ pub enum Failure {
     #[error("{0} refuses connections")]
     Refused(String),
     /// Nothing comes back.
-    #[error("{0} does not answer, nor refuse")]
+    #[error("connections to {0} time out")]
     Silent(String),
     /// There is no way.
     #[error("{address} cannot be reached ({error})")]
@@ -31,16 +31,16 @@ pub enum Failure {
         error: String,
     },
     /// Connected, and no word of TLS.
-    #[error("it accepts connections, and does not go on with TLS")]
+    #[error("it accepts connections but does not start the TLS handshake")]
     NoHandshake,
     /// The connection ends before its time.
-    #[error("it breaks the connection off ({0})")]
+    #[error("it closes the connection ({0})")]
     BrokeOff(String),
     /// Another protocol.
-    #[error("what answers does not speak TLS")]
+    #[error("the server does not speak TLS")]
     NotTls,
     /// No authority that is trusted has issued it.
-    #[error("its certificate is of an authority that --ca-file does not hold: issued by {issuer}")]
+    #[error("its certificate is from an authority that is not in --ca-file: issued by {issuer}")]
     UnknownAuthority {
         /// The issuer, by the certificate's own word.
         issuer: String,
@@ -63,16 +63,16 @@ pub enum Failure {
     #[error("its certificate cannot be verified: {0}")]
     BadCertificate(String),
     /// It wants one of ours.
-    #[error("it answers only clients with a certificate of their own")]
+    #[error("it accepts only clients with a certificate")]
     ClientCertificate,
     /// Anything else in the handshake.
     #[error("the TLS handshake fails: {0}")]
     Tls(String),
     /// Another protocol within TLS.
-    #[error("what it answers is not HTTP/1.1 ({0})")]
+    #[error("its answer is not HTTP/1.1 ({0})")]
     NotHttp(String),
     /// It took the question and was not heard of again.
-    #[error("it takes the review and does not answer")]
+    #[error("it accepts the review but does not answer")]
     NoAnswer,
     /// A page that does not end.
     #[error("its answer is larger than {} bytes", super::limits::MAX_ANSWER_BYTES)]
@@ -86,7 +86,7 @@ pub enum Failure {
         text: String,
     },
     /// Code 200, and no answer to what was asked.
-    #[error("its answer is no AdmissionReview that an API server takes: {0}")]
+    #[error("its answer is not an AdmissionReview that an API server accepts: {0}")]
     NoReview(String),
     /// A denial with code 429, or HTTP 429.
     #[error("it is too busy: {0}")]
@@ -95,7 +95,7 @@ pub enum Failure {
     #[error("it answers, but cannot decide: {0}")]
     Unavailable(String),
     /// A denial.
-    #[error("it denies a pod that no level objects to, with code {code}: {message}")]
+    #[error("it denies a pod that meets every level, with code {code}: {message}")]
     Denied {
         /// The status code.
         code: u16,
@@ -140,13 +140,13 @@ impl Failure {
             ),
             Failure::Refused(_) => (
                 "ConnectionRefused",
-                "Either no replica is ready (kubectl get pods in podseal's namespace; /readyz?verbose \
-                 on port 8080 of one tells why), or this is not the Service's port",
+                "Either no replica is ready (kubectl get pods in podseal's namespace; \
+                 /readyz?verbose on port 8080 of one says why), or this is not the Service's port",
             ),
             Failure::Silent(_) => (
                 "ConnectionTimedOut",
-                "Packets are lost on the way: look at the NetworkPolicies of podseal's namespace and \
-                 of the client's, and at firewalls between nodes",
+                "Packets are dropped: check the NetworkPolicies of podseal's namespace and of \
+                 the client's, and firewalls between nodes",
             ),
             Failure::Unreachable { .. } => (
                 "Unreachable",
@@ -154,13 +154,13 @@ impl Failure {
             ),
             Failure::NoHandshake => (
                 "NoHandshake",
-                "A podseal that has no certificate yet does so, and its log tells what it waits for; \
-                 else something other than podseal listens there",
+                "Either podseal has no certificate yet (its log says what it waits for), or \
+                 something other than podseal listens there",
             ),
             Failure::BrokeOff(_) => (
                 "BrokenOff",
-                "A replica that stops does so, and something between that is no podseal; podseal's \
-                 log tells of handshakes that failed",
+                "Either a replica is shutting down, or something between closes the \
+                 connection; podseal logs failed handshakes",
             ),
             Failure::NotTls => (
                 "NotTLS",
@@ -169,66 +169,66 @@ impl Failure {
             ),
             Failure::UnknownAuthority { .. } => (
                 "UnknownAuthority",
-                "API servers refuse it likewise where the caBundle of both webhook configurations is \
+                "API servers reject it too if the caBundle of both webhook configurations is \
                  this file. Compare it with ca.crt in the Secret of the serving certificate",
             ),
             Failure::WrongName { .. } => (
                 "WrongName",
-                "The certificate was made for another Service or namespace: mend its names \
-                 (--service-name and --namespace of podseal serve, dnsNames of cert-manager), or ask \
-                 by a name that it has",
+                "The certificate was issued for another Service or namespace: correct its names \
+                 (--service-name and --namespace of podseal serve, dnsNames of cert-manager), or \
+                 use a name that it has",
             ),
             Failure::Expired(_) => (
                 "Expired",
-                "Whoever renews it has failed to: podseal's log tells with --tls-mode self-managed, \
-                 else that of cert-manager. Is the clock right?",
+                "Its renewal failed: see podseal's log with --tls-mode self-managed, otherwise \
+                 that of cert-manager. Is the clock correct?",
             ),
-            Failure::NotYetValid(_) => ("NotYetValid", "Is the clock right, here and there?"),
+            Failure::NotYetValid(_) => ("NotYetValid", "Are the clocks of both machines correct?"),
             Failure::BadCertificate(_) => (
                 "BadCertificate",
-                "API servers refuse it likewise; have it issued again, for servers (serverAuth), with \
+                "API servers reject it too; issue it again, for servers (serverAuth), with \
                  its hosts as subject alternative names",
             ),
             Failure::ClientCertificate => (
                 "ClientCertificate",
-                "podseal serve runs with --client-ca and answers API servers alone; only one of them \
-                 can try it: kubectl create --dry-run=server",
+                "podseal serve runs with --client-ca and accepts only API servers; test it \
+                 through one: kubectl create --dry-run=server",
             ),
             Failure::Tls(_) => (
                 "TLS",
-                "podseal speaks TLS 1.3 and 1.2; its log tells of handshakes that failed",
+                "podseal supports TLS 1.3 and 1.2; it logs failed handshakes",
             ),
             Failure::NotHttp(_) | Failure::NoReview(_) | Failure::TooLarge => (
                 "NotPodseal",
-                "Something other than podseal answers there, or something between changes its answers",
+                "Something other than podseal answers, or something between changes its answers",
             ),
             Failure::NoAnswer => (
                 "AnswerTimedOut",
-                "podseal waits for its API server, or has no CPU: look at its log and at \
+                "podseal waits for its API server, or lacks CPU: check its log and \
                  podseal_request_duration_seconds",
             ),
             Failure::Http { code: 500.., .. } => (
                 "HTTPError",
-                "podseal has no such answer: a proxy between, or another server, gave it",
+                "podseal never gives this answer: it comes from a proxy or another server",
             ),
             Failure::Http { .. } => (
                 "HTTPError",
-                "Is it podseal that answers there, and of this version? It answers POST /mutate and \
+                "Is the server podseal, and of this version? podseal serves POST /mutate and \
                  POST /validate",
             ),
             Failure::Busy(_) => (
                 "Busy",
-                "podseal sheds what is too much (podseal_shed_total); give it more replicas, or CPU",
+                "podseal sheds load (podseal_shed_total); give it more replicas or more CPU",
             ),
             Failure::Unavailable(_) => (
                 "NamespaceUnavailable",
-                "Does the namespace exist? If so, podseal cannot ask the API server for it: it needs \
-                 get, list and watch on namespaces, and the way there",
+                "Does the namespace exist? If so, podseal cannot get it from the API server: it \
+                 needs get, list and watch on namespaces, and a network path to the API server",
             ),
             Failure::Denied { .. } => (
                 "Denied",
-                "A podseal lets this pod pass whatever the namespace's labels say: is it another \
-                 webhook that answers there?",
+                "podseal admits this pod whatever the namespace's labels are: is the \
+                 server another webhook?",
             ),
         }
     }

@@ -26,15 +26,15 @@ impl FromStr for Target {
         let url: Uri = url.parse().map_err(|_| expected)?;
         match url.scheme_str() {
             Some("https") => {}
-            Some("http") => return Err("API servers call webhooks by https:// only"),
+            Some("http") => return Err("API servers call webhooks over https:// only"),
             _ => return Err(expected),
         }
         let authority = url.authority().ok_or(expected)?;
         if authority.as_str().contains('@') {
-            return Err("an API server shows a webhook no user and no password; leave them out");
+            return Err("an API server sends a webhook no user and no password; remove them");
         }
         if url.path() != "/" || url.query().is_some() {
-            return Err("leave the path out: /mutate and /validate are both asked");
+            return Err("remove the path: /mutate and /validate are both called");
         }
         let host = authority.host().trim_matches(['[', ']']).to_owned();
         let port = match authority.as_str().strip_prefix(authority.host()) {
@@ -98,8 +98,8 @@ mod tests {
             assert!(wrong(url).starts_with("a URL is https://"), "{url}");
         }
         assert!(wrong("http://a").contains("https:// only"));
-        assert!(wrong("https://a/mutate").contains("leave the path out"));
-        assert!(wrong("https://a/?x").contains("leave the path out"));
+        assert!(wrong("https://a/mutate").contains("remove the path"));
+        assert!(wrong("https://a/?x").contains("remove the path"));
         assert!(wrong("https://me:secret@a").contains("no user"));
     }
 }

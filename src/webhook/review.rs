@@ -302,7 +302,7 @@ impl ReviewHandler {
     fn named<N: Deref<Target = str>>(&self, name: Option<N>) -> Result<N, Response> {
         name.filter(|name| !name.is_empty()).ok_or_else(|| {
             self.bad_requests.no_review(
-                "the AdmissionReview has no request.namespace; podseal reviews pods only",
+                "the AdmissionReview has no request.namespace; podseal reviews only pods",
             )
         })
     }

@@ -595,7 +595,7 @@ fn where_nobody_gives_a_profile_it_is_told_why() {
 fn where_no_runner_is_named_the_row_says_whose_pods_are_jobs() {
     let ours = ["--profiles", "profiles", "--profile", "ours"];
     let rootless = ["--profile", "rootless"];
-    let anyone = "whoever creates a pod with a job's labels\n";
+    let anyone = "anyone who creates a pod with a job's labels\n";
     for (arguments, row) in [
         (&ours[..], "no one, so jobs are denied (--require-runner)\n"),
         (&[&ours[..], &["--require-runner=false"]].concat(), anyone),
@@ -686,7 +686,7 @@ fn the_pods_as_yaml_have_no_place_for_it() {
     );
     let output = explain(&["--profile", "rootless", "--label", "x"], &job());
     assert!(
-        text(&output.stderr).contains("it is no KEY=VALUE"),
+        text(&output.stderr).contains("it is not KEY=VALUE"),
         "{}",
         text(&output.stderr)
     );

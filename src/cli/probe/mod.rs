@@ -159,10 +159,7 @@ fn text_of(url: &str, report: &Report) -> String {
         }
     }
     let Some(failure) = &report.failure else {
-        let _ = writeln!(
-            text,
-            "podseal answers at {url} as an API server needs it to"
-        );
+        let _ = writeln!(text, "podseal at {url} answers as an API server requires");
         return text;
     };
     let word = report.steps.last().map_or("", |step| step.stage.word());
@@ -172,10 +169,7 @@ fn text_of(url: &str, report: &Report) -> String {
     };
     let _ = writeln!(text, "{DENIED}failed{DENIED:#}  {word:9}  {failure}{tries}");
     let _ = writeln!(text, "{:19}{}", "", failure.hint());
-    let _ = writeln!(
-        text,
-        "nothing at {url} answers as an API server needs it to"
-    );
+    let _ = writeln!(text, "nothing at {url} answers as an API server requires");
     text
 }
 

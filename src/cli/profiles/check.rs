@@ -169,7 +169,7 @@ impl CheckOutput {
             cost.write(&mut text);
         }
         if !self.ok {
-            text.push_str("No profile of this folder is used until its errors are mended.\n");
+            text.push_str("No profile of this folder is used until its errors are fixed.\n");
         }
         text
     }

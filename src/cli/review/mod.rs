@@ -125,16 +125,14 @@ struct NamespaceSource {
 fn parse_pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("it is no KEY=VALUE".to_owned()),
+        _ => Err("it is not KEY=VALUE".to_owned()),
     }
 }
 
 /// Runs the command.
 pub fn run(args: &ReviewArgs) -> anyhow::Result<ExitCode> {
     if args.explain && args.output == ReviewFormat::Yaml {
-        bail!(
-            "--explain: the pods as YAML have no place for it; leave out -o yaml, or say -o json"
-        );
+        bail!("--explain: YAML output cannot contain it; remove -o yaml, or use -o json");
     }
     if args.rules.defaults.is_some() {
         anstream::eprintln!("warning: {}", policy::DEFAULTS_DEPRECATED);
@@ -277,7 +275,7 @@ fn review(
     let mut request = Request::from_review(text.as_bytes())?;
     let name = request.namespace.as_deref().unwrap_or_default().to_owned();
     if name.is_empty() {
-        bail!("the AdmissionReview has no request.namespace; podseal reviews pods only");
+        bail!("the AdmissionReview has no request.namespace; podseal reviews only pods");
     }
     let namespace = source.namespace(&name, args, rules)?;
     let profiles = rules.profiles();

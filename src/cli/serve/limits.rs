@@ -85,7 +85,7 @@ impl LimitArgs {
 fn some_time(text: &str) -> Result<Duration, String> {
     match time(text)? {
         time if time < Duration::from_millis(100) => {
-            Err("less than 100ms serves nobody".to_owned())
+            Err("less than 100ms is too short for any client".to_owned())
         }
         time => Ok(time),
     }
@@ -110,7 +110,9 @@ fn bytes(text: &str) -> Result<usize, String> {
     };
     let number: usize = digits.parse().map_err(|_| expected)?;
     match number.checked_mul(unit).ok_or(expected)? {
-        bytes if bytes < LEAST_MEMORY => Err("less than 1MiB may hold no review".to_owned()),
+        bytes if bytes < LEAST_MEMORY => {
+            Err("less than 1MiB may be too small for a review".to_owned())
+        }
         bytes => Ok(bytes),
     }
 }

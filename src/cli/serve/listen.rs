@@ -46,9 +46,9 @@ fn may_be_for_want_of_ipv6(error: &io::Error) -> bool {
 
 fn refused(error: &io::Error, address: SocketAddr, flag: &str) -> anyhow::Error {
     let hint = match error.kind() {
-        io::ErrorKind::AddrInUse => "; something listens there already: `ss -ltnp` tells what",
+        io::ErrorKind::AddrInUse => "; the address is already in use: `ss -ltnp` shows by what",
         io::ErrorKind::AddrNotAvailable => {
-            "; this machine has no such address: [::] or 0.0.0.0 stands for all it has"
+            "; this machine has no such address: [::] or 0.0.0.0 means all addresses"
         }
         _ => "",
     };

@@ -268,7 +268,7 @@ async fn namespaces_from_cluster(
     let config = cluster_config("ask for namespaces", ", or give --namespaces FILE").await?;
     let look_ups = metrics.look_ups.clone();
     Namespaces::from_cluster(config, defaults.label_keys(), most_waiting, look_ups)
-        .context("no client for the cluster can be made")
+        .context("cannot create a client for the cluster")
 }
 
 fn start_logging(format: LogFormat, level: &str) {

@@ -135,7 +135,7 @@ async fn keep_until(
 
 async fn client() -> anyhow::Result<kube::Client> {
     let config = cluster_config("keep the certificate in", "").await?;
-    kube::Client::try_from(config).context("cannot make a client of the cluster")
+    kube::Client::try_from(config).context("cannot create a client for the cluster")
 }
 
 impl TlsMode {
@@ -154,8 +154,8 @@ impl TlsMode {
             ),
             (TlsMode::SelfManaged, None, None) => Ok(None),
             (TlsMode::SelfManaged, ..) => bail!(
-                "with --tls-mode self-managed, --tls-cert-file and --tls-private-key-file have no \
-                 place: podseal makes its certificate"
+                "with --tls-mode self-managed, --tls-cert-file and --tls-private-key-file cannot \
+                 be used: podseal creates its certificate"
             ),
         }
     }

@@ -213,7 +213,7 @@ fn refuses_files_beside_a_certificate_of_its_own_and_names_that_make_no_certific
     );
     refused(
         &[&managed[..], &["--tls-cert-file", "x"]].concat(),
-        "have no place",
+        "cannot be used",
     );
     refused(
         &[&managed[..], &["--service-name", "a_b/c"]].concat(),

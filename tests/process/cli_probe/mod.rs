@@ -75,10 +75,7 @@ fn a_podseal_that_answers_is_told_with_its_certificate_and_every_step() {
         let certificate =
             "TLS 1.3, certificate for 127.0.0.1, localhost, podseal.podseal.svc, until ";
         assert!(stdout.contains(certificate), "{stdout}");
-        assert!(
-            stdout.ends_with("as an API server needs it to\n"),
-            "{stdout}"
-        );
+        assert!(stdout.ends_with("as an API server requires\n"), "{stdout}");
         assert!(!stdout.contains('\u{1b}'), "no colour in a pipe: {stdout}");
         // Both records name it for what it is.
         for webhook in ["mutate", "validate"] {
@@ -228,8 +225,8 @@ fn what_cannot_be_used_is_told_and_exits_with_2() {
     let (ca, key) = (file(&authority.pem), file(&authority.issue().key));
     let good = "https://127.0.0.1:1";
     let cases: [(&str, &std::path::Path, &[&str], &str); 7] = [
-        ("http://127.0.0.1", ca.path(), &[], "by https:// only"),
-        ("https://a/mutate", ca.path(), &[], "leave the path out"),
+        ("http://127.0.0.1", ca.path(), &[], "over https:// only"),
+        ("https://a/mutate", ca.path(), &[], "remove the path"),
         (
             good,
             "/nonexistent".as_ref(),

@@ -86,7 +86,7 @@ pub(super) fn values(
                 if needed {
                     "no one, so jobs are denied (--require-runner)".to_owned()
                 } else {
-                    "whoever creates a pod with a job's labels".to_owned()
+                    "anyone who creates a pod with a job's labels".to_owned()
                 }
             }),
             ..runner
