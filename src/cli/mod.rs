@@ -38,7 +38,7 @@ Examples:
   podseal review --profile rootless pod.yaml
                                          what would change in this pod
   podseal serve --help                   how to run the webhook
-  podseal probe --help                   whether it answers as an API server needs it to";
+  podseal probe --help                   whether it answers as an API server requires";
 
 /// The command line.
 #[derive(Debug, Parser)]
