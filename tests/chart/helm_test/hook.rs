@@ -200,7 +200,7 @@ fn the_pods_command_finds_podseal_by_the_services_name_and_its_authority() {
             text(&output.stderr)
         );
         assert!(
-            stdout.contains("podseal answers at https://podseal.podseal.svc:"),
+            stdout.contains("podseal at https://podseal.podseal.svc:"),
             "{stdout}"
         );
         // With another's it fails: the authority counts.
