@@ -132,7 +132,7 @@ impl WatchedNamespaces {
         // cache that says otherwise is behind.
         let cached = self.cache.get(name, Instant::now());
         if let Some(namespace) = cached.filter(|namespace| namespace.opts_in()) {
-            self.look_ups.count((LookUp::Hit,));
+            self.look_ups.of(LookUp::Hit).inc();
             return Ok(namespace);
         }
         let found = self.live.get(name, peer, within).await;
@@ -143,7 +143,7 @@ impl WatchedNamespaces {
             Err(Unavailable::Failed) => LookUp::Failed,
             Err(Unavailable::Busy) => LookUp::Busy,
         };
-        self.look_ups.count((outcome,));
+        self.look_ups.of(outcome).inc();
         found
     }
 }
