@@ -13,7 +13,7 @@ trace of the chart's version, so an upgrade never renames anything. */}}
 {{- end }}
 {{- $name = $name | replace "." "-" | trunc 48 | trimAll "-" }}
 {{- if regexMatch "^[0-9]" $name }}
-{{- fail (printf "fullnameOverride: objects would be called %s, and a Service's name begins with a letter; give one that does" $name) }}
+{{- fail (printf "fullnameOverride: objects would be named %s, but a Service's name must start with a letter; set a name that does" $name) }}
 {{- end }}
 {{- $name }}
 {{- end }}

@@ -93,7 +93,7 @@ webhooks.enabled=false has to work in an emergency. */}}
 {{- $where = append $where (printf "%s (namespace rules)" (include "podseal.fewNames" .)) }}
 {{- end }}
 {{- with $where }}
-{{- fail (printf "serve.requireRunner: it is true unless you set it, and jobs would be denied for: %s. The profile grants more than the baseline, and nothing names the runner. Name it first, by kubectl annotate namespace NAME podseal.io/runner=system:serviceaccount:NAMESPACE:ACCOUNT, or by runner in the rule. Or add --set serve.requireRunner=false; then anyone who can create pods there gets what the profile grants. See \"Upgrade from 0.2.0\" in docs/operations.md" (join "; " .)) }}
+{{- fail (printf "serve.requireRunner: defaults to true, and jobs would be denied for: %s. The profile there grants more than the baseline, and no runner is named. First name it, with kubectl annotate namespace NAME podseal.io/runner=system:serviceaccount:NAMESPACE:ACCOUNT, or with runner in the rule. Or add --set serve.requireRunner=false; then anyone who can create pods there gets what the profile grants. See \"Upgrade from 0.2.0\" in docs/operations.md" (join "; " .)) }}
 {{- end }}
 {{- end }}
 {{- end }}
