@@ -1,16 +1,15 @@
-{{- /* Which namespaces podseal is called for, as JSON: one entry of each configuration.
-The first is of namespaces that opted in by their label, and says no labels, no
-prefixes and none to leave out; the others are of `namespaceRules`, for namespaces without
-that label, and say which rules they are for. `matchConditions` cannot see a
-namespace's labels, only its name, so rules that ask for labels need entries by
-themselves: one for each set of labels.
+{{- /* The webhook entries of each configuration, as JSON. The first is for namespaces
+with podseal's label, and has no labels, no prefixes and no exceptions. The others are
+for `namespaceRules`, for namespaces without that label, and list their rules.
+`matchConditions` can read a namespace's name but not its labels, so each set of labels
+in rules needs its own entry.
 
-A pod should be asked about once. So namespaces that the rules without labels are
-for are left out of the other entries, and a set of labels that has another set in
-it, which holds whatever the name, needs no entry. Namespaces that have two sets of
-labels, neither of which is in the other, are asked about twice: no harm.
+Each pod should be reviewed once. So the other entries exclude the namespaces of rules
+without labels, and a set of labels needs no entry if it contains another set that any
+name matches. Namespaces with two sets of labels, neither of which contains the other,
+are reviewed twice, which is harmless.
 
-An entry has to keep its name when rules change, or it would lose its caBundle. */}}
+An entry must keep its name when rules change, or it would lose its caBundle. */}}
 {{- define "podseal.entries" -}}
 {{- $entries := list (dict "name" "" "labels" dict "prefixes" list "but" list) }}
 {{- $prefixes := list }}
@@ -61,31 +60,31 @@ An entry has to keep its name when rules change, or it would lose its caBundle. 
 {{- end }}
 {{- toJson $entries }}
 {{- end }}
-{{- /* Whether a namespace's name begins with one of these, as CEL. The schema lets
-through nothing that could end the text. */}}
+{{- /* A CEL expression: does the namespace's name begin with one of these? The schema
+rejects prefixes that could end the string. */}}
 {{- define "podseal.startsWith" -}}
 {{- range $number, $prefix := . }}
 {{- if $number }} ||
 {{ end }}request.namespace.startsWith('{{ $prefix }}')
 {{- end }}
 {{- end }}
-{{- /* The file of namespace rules, to the byte. podseal takes the digest of what it
-reads, and what a ConfigMap's key holds is what is in the file. */}}
+{{- /* The exact bytes of the file of namespace rules: podseal computes the digest of
+the file that it reads. */}}
 {{- define "podseal.rulesFile" -}}
 {{- dict "rules" (default .Values.defaults .Values.namespaceRules) | toYaml }}
 {{- end }}
-{{- /* Which rules these are, as podseal itself names them: see src/live_config/digest.rs. */}}
+{{- /* The digest of the rules, as podseal computes it in src/live_config/digest.rs. */}}
 {{- define "podseal.rulesDigest" -}}
 rules-{{ include "podseal.rulesFile" . | sha256sum | trunc 16 }}
 {{- end }}
-{{- /* The ConfigMap of the rules. Each set has one of its own: a kubelet may still
-have the former text of a ConfigMap when a new replica mounts it, and podseal reads
-its rules once. A name has no room for the whole digest. */}}
+{{- /* The ConfigMap of the rules. Each set of rules has its own: a kubelet may still
+have the previous content of a ConfigMap when a new replica mounts it, and podseal reads
+its rules only once. The full digest would make the name too long. */}}
 {{- define "podseal.rulesConfigMap" -}}
 {{ include "podseal.fullname" . }}-{{ include "podseal.rulesDigest" . | trunc 14 }}
 {{- end }}
-{{- /* Whether entries of namespace rules say in their path which rules they are for.
-The value is missing where --reuse-values keeps those of a chart before 0.3.0. */}}
+{{- /* Whether the paths of entries for namespace rules contain the digest. The value
+is missing if --reuse-values keeps those of a chart before 0.3.0. */}}
 {{- define "podseal.hasRulesInPath" -}}
 {{- if ne (toString .Values.webhooks.rulesInPath) "false" }}true{{ end }}
 {{- end }}
