@@ -10,10 +10,10 @@
 //! podseal's mutating webhook, could write one. It spares a pod the comparison
 //! with its profile and nothing else; the namespace's level is asked for as ever,
 //! and what the profile grants counts only beside its limits
-//! (`narrowing`).
+//! (`missing_limits`).
 
 use crate::pod::Pod;
-use crate::profile::overrides::Adjusted;
+use crate::profile::EffectiveProfile;
 use crate::profile::revision::digest;
 use crate::standards::Level;
 
@@ -21,19 +21,19 @@ use crate::standards::Level;
 pub const CORRECTED_AS: &str = "podseal.io/corrected-as";
 
 /// What stands on a pod that this profile corrects in a namespace at `level`.
-pub(crate) fn of(adjusted: &Adjusted<'_>, level: Level) -> String {
-    let version = (adjusted.profile.revision, adjusted.values(), level.name());
+pub(crate) fn of(profile: &EffectiveProfile<'_>, level: Level) -> String {
+    let version = (profile.revision(), profile.overrides(), level.name());
     let text = serde_json::to_string(&version).expect("numbers and texts can be written");
     // Enough to tell a version from the one before.
     let digits = digest(&text) >> 32;
-    format!("{}@{digits:08x}", adjusted.profile.name)
+    format!("{}@{digits:08x}", profile.name())
 }
 
-/// Whether another version corrected `pod` than `adjusted` is at `level`.
-pub(crate) fn is_of_another(pod: &Pod<'_>, adjusted: &Adjusted<'_>, level: Level) -> bool {
+/// Whether another version corrected `pod` than `profile` is at `level`.
+pub(crate) fn is_of_another(pod: &Pod<'_>, profile: &EffectiveProfile<'_>, level: Level) -> bool {
     let annotations = pod.metadata.annotations.as_ref();
     let mark = annotations.and_then(|annotations| annotations.get(CORRECTED_AS));
-    adjusted.is_marked() && mark.is_some_and(|mark| **mark != *of(adjusted, level))
+    profile.is_marked() && mark.is_some_and(|mark| **mark != *of(profile, level))
 }
 
 #[cfg(test)]
@@ -53,12 +53,13 @@ mod tests {
     fn another_profile_setting_or_level_is_another_mark() {
         let [rootless, userns] = ["rootless", "userns"]
             .map(|name| Profiles::built_in().get(name).expect("it is built in"));
-        let user = |user| Adjusted::new(rootless, [(Setting::RunAsUser, user)]).expect("a user");
+        let user =
+            |user| EffectiveProfile::new(rootless, [(Setting::RunAsUser, user)]).expect("a user");
         let baseline = Level::Baseline;
         let marks = [
-            of(&Adjusted::unchanged(rootless), baseline),
-            of(&Adjusted::unchanged(rootless), Level::Restricted),
-            of(&Adjusted::unchanged(userns), baseline),
+            of(&EffectiveProfile::unchanged(rootless), baseline),
+            of(&EffectiveProfile::unchanged(rootless), Level::Restricted),
+            of(&EffectiveProfile::unchanged(userns), baseline),
             of(&user("2000"), baseline),
             of(&user("2001"), baseline),
         ];

@@ -17,7 +17,7 @@ use crate::gitlab::role::Role;
 use crate::pod::Pod;
 use crate::pod::field::{Field, Scalar};
 use crate::pod::place::{ContainerRef, Place};
-use crate::profile::overrides::Adjusted;
+use crate::profile::EffectiveProfile;
 use crate::standards::Level;
 
 /// The changes that would limit `pod`, or a container to which the profile
@@ -28,11 +28,11 @@ use crate::standards::Level;
 /// Where the profile cannot be applied to the pod at all.
 pub(crate) fn lacking<'a>(
     pod: &Pod<'a>,
-    adjusted: &Adjusted<'a>,
+    profile: &EffectiveProfile<'a>,
     level: Level,
 ) -> Result<Vec<Change<'a>>, Refusal> {
     let is_granted = |role| {
-        let grants = &adjusted.profile.containers.role(role).grants;
+        let grants = profile.role(role).grants();
         match level {
             Level::Privileged => false,
             Level::Baseline => !grants.baseline.is_empty(),
@@ -44,7 +44,7 @@ pub(crate) fn lacking<'a>(
     }
     // A pod that is refused for its size is not copied first.
     conflicts::find_in_names(pod)?;
-    let (mut changes, _) = steps::correct(&mut pod.clone(), adjusted, level)?;
+    let (mut changes, _) = steps::correct(&mut pod.clone(), profile, level)?;
     changes.retain(|change| {
         let concerns_a_grant = match change.place {
             Place::Pod => true,

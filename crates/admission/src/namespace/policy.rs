@@ -5,8 +5,7 @@ use std::sync::LazyLock;
 
 use super::rules::{NamespaceRules, Rule};
 use super::{Mode, Namespace, PROFILE, RUNNER, unknown_keys};
-use crate::profile::overrides::Adjusted;
-use crate::profile::{Profile, Profiles, Setting};
+use crate::profile::{EffectiveProfile, Profile, Profiles, Setting};
 use crate::standards::Level;
 use crate::text::{quoted, word};
 
@@ -259,12 +258,14 @@ impl<'a> Policy<'a> {
         Setting::ALL.into_iter().filter_map(value)
     }
 
-    /// The profile as the namespace changes it, where there is one.
+    /// The profile with the values that the namespace overrides, where there is one.
     ///
     /// # Errors
-    /// As [`Adjusted::new`].
-    pub fn adjusted(&self) -> Option<Result<Adjusted<'a>, (Setting, String)>> {
-        Some(Adjusted::new(self.profile?, self.settings()))
+    /// As [`EffectiveProfile::new`].
+    pub fn effective_profile(&self) -> Option<Result<EffectiveProfile<'a>, (Setting, String)>> {
+        let by_rule = matches!(self.source_of_label(Label::Profile), Source::Rule(_));
+        let effective = EffectiveProfile::new(self.profile?, self.settings());
+        Some(effective.map(|profile| profile.by_rule(by_rule)))
     }
 
     /// The namespace's profile, and by whose word, as what it *has*.
