@@ -306,7 +306,7 @@ fn a_windows_job_is_left_alone_with_the_reason_in_record_and_review_whatever_the
 }
 
 #[test]
-fn what_may_fail_at_run_time_is_told_to_whoever_creates_the_pod() {
+fn the_creator_of_a_pod_is_warned_of_what_may_fail_at_run_time() {
     let namespace = CLUSTER.namespace_of("rootless", "baseline");
     let warned = |shape: &str| {
         let args = ["create", "-n", &namespace, "--dry-run=server", "-f", "-"];
@@ -317,7 +317,7 @@ fn what_may_fail_at_run_time_is_told_to_whoever_creates_the_pod() {
         assert!(output.status.success(), "{stderr}");
         stderr
     };
-    let told = "Warning: FF_DISABLE_UMASK_FOR_KUBERNETES_EXECUTOR has helper give the job's files";
+    let told = "Warning: FF_DISABLE_UMASK_FOR_KUBERNETES_EXECUTOR makes helper give the job's files";
     let stderr = warned("umask-collector");
     assert!(stderr.contains(told), "{stderr}");
     let record = CLUSTER
