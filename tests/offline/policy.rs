@@ -64,7 +64,7 @@ fn fate_with(review: &Value, namespace: &Namespace, settings: &Settings<'_>) -> 
         allowed: !is_denied(corrected.answer()) && !is_denied(judged.answer()),
         pod: review["request"]["object"].clone(),
         message: denies(&corrected.outcome).or(denies(&judged.outcome)),
-        violations: judged.violations.told.iter().map(told).collect(),
+        violations: judged.violations.listed.iter().map(told).collect(),
         told: [corrected.told(), judged.told()].concat(),
         warnings: judged.warnings().map(str::to_owned).collect(),
         changes: judged.changes.len(),

@@ -111,7 +111,7 @@ fn stored(pod: &Value, namespace: &Namespace) -> Result<(Value, Vec<String>), St
 }
 
 fn violations(judged: &Decision<'_>) -> Vec<String> {
-    let told = judged.violations.told.iter();
+    let told = judged.violations.listed.iter();
     told.map(|v| {
         format!(
             "{} {} {}: {}",

@@ -325,7 +325,7 @@ fn a_rule_that_no_job_could_pass_by_ends_podseal_at_the_start() {
         ),
         (
             "profile: rootless, settings: {fuse-resource: a.test/fuse}",
-            "settings.fuse-resource: the profile asks for no fuse device",
+            "settings.fuse-resource: the profile requests no fuse device",
         ),
     ] {
         let folder = tempfile::tempdir().expect("a temporary folder");

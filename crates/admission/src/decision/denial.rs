@@ -178,7 +178,7 @@ pub(crate) struct Rejection<'r, 'a> {
 impl Rejection<'_, '_> {
     /// The denial of a pod that violates the namespace's level.
     pub(crate) fn of_violations(&self, violations: &Violations, is_job: bool) -> Denial {
-        let told = listed(violations.told.iter().map(Told), violations.count);
+        let told = listed(violations.listed.iter().map(Told), violations.count);
         let granted = match is_job {
             true => ", beyond what its profile grants",
             false => "",
@@ -221,7 +221,7 @@ impl Rejection<'_, '_> {
              that annotation{audit}",
             told = listed_within(
                 TOLD_OF_TWO,
-                violations.told.iter().map(Told),
+                violations.listed.iter().map(Told),
                 violations.count
             ),
             namespace = quoted(&self.namespace.name),
@@ -237,7 +237,7 @@ impl Rejection<'_, '_> {
         let NewImage { place, container } = new;
         let (container, told) = (
             quoted(container),
-            listed(violations.told.iter().map(Told), violations.count),
+            listed(violations.listed.iter().map(Told), violations.count),
         );
         let held = self.held();
         Denial::forbidden(format!(
@@ -309,7 +309,7 @@ pub(crate) fn warning(denial: &Denial, violations: &Violations) -> Vec<String> {
         ))];
     }
     let mut warnings: Vec<_> = violations
-        .told
+        .listed
         .iter()
         .take(WARNINGS)
         .map(|violation| shortened(format!("podseal would deny this: {}", Told(violation))))

@@ -170,7 +170,7 @@ impl Findings {
                 .iter()
                 .any(|fields| fields.annotations.contains_key(CRI_O_DEVICES));
         // In a user namespace of its own the kernel mounts overlays by itself.
-        if build.user == Some(0) && !has_device && !profile.has_own_ids() {
+        if build.user == Some(0) && !has_device && !profile.has_own_user_namespace() {
             self.warning(
                 &["containers", "build", "set"],
                 "root without a device: \"fuse: device not found\"; set a limit such as \

@@ -35,7 +35,7 @@ impl Findings {
                 "true together with runAsUser: 0: the kubelet never starts such a container",
             );
         }
-        let has_own_ids = profile.has_own_ids();
+        let has_own_ids = profile.has_own_user_namespace();
         if let Some(mount) = said(Field::ProcMount)
             && mount.word().as_deref() == Some("Unmasked")
             && !has_own_ids
