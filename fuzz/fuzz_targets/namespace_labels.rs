@@ -123,7 +123,7 @@ fuzz_target!(|bytes: &[u8]| {
     let namespace = input.namespace();
     let settings = Settings {
         require_runner: bytes.len() % 2 == 1,
-        defaults: &RULES,
+        namespace_rules: &RULES,
         ..Settings::built_in()
     };
     let ours = |key: &String| key.starts_with("podseal.io/");

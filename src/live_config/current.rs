@@ -17,8 +17,8 @@ pub struct LiveConfig(Arc<LiveConfigState>);
 #[derive(Debug)]
 struct LiveConfigState {
     profiles: ArcSwap<Profiles>,
-    defaults: NamespaceRules,
-    /// Of the file that the defaults were read from, if there is one.
+    namespace_rules: NamespaceRules,
+    /// The digest of the namespace rules' file, if there is one.
     digest: Option<RulesDigest>,
     require_runner: bool,
     ignore_user_namespaces: bool,
@@ -28,17 +28,17 @@ struct LiveConfigState {
 
 impl LiveConfig {
     /// These profiles, until others come; the rest for good. The digest is that of
-    /// the file that the defaults were read from.
+    /// the file that the namespace rules were read from.
     pub fn new(
         profiles: Profiles,
-        defaults: NamespaceRules,
+        namespace_rules: NamespaceRules,
         digest: Option<RulesDigest>,
         require_runner: bool,
         ignore_user_namespaces: bool,
     ) -> LiveConfig {
         LiveConfig(Arc::new(LiveConfigState {
             profiles: ArcSwap::from_pointee(profiles),
-            defaults,
+            namespace_rules,
             digest,
             require_runner,
             ignore_user_namespaces,
@@ -66,15 +66,15 @@ impl LiveConfig {
     pub fn settings<'r>(&'r self, profiles: &'r Profiles) -> Settings<'r> {
         Settings {
             profiles,
-            defaults: &self.0.defaults,
+            namespace_rules: &self.0.namespace_rules,
             require_runner: self.0.require_runner,
             ignore_user_namespaces: self.0.ignore_user_namespaces,
         }
     }
 
     /// What holds for namespaces without a label.
-    pub fn defaults(&self) -> &NamespaceRules {
-        &self.0.defaults
+    pub fn namespace_rules(&self) -> &NamespaceRules {
+        &self.0.namespace_rules
     }
 
     /// Which namespace rules these are; none where there is no file of them.

@@ -83,7 +83,7 @@ impl ProfileReload {
         }
         let read = files.and_then(|files| {
             let (profiles, remarks) = ProfileFolder::parse(&files)?;
-            match self.rules.defaults().problem_with(&profiles) {
+            match self.rules.namespace_rules().problem_with(&profiles) {
                 Some(problem) => Err(ProfileFolderError::Missing(problem)),
                 None => Ok((files, profiles, remarks)),
             }

@@ -61,9 +61,9 @@ rules:
 
 /// What is said of a job in a namespace of this name, which has no label.
 fn said_by_rule(name: &str, annotations: &[(&str, &str)], pod: &Value) -> String {
-    let defaults = NamespaceRules::from_yaml(RULES, None).expect("rules");
+    let namespace_rules = NamespaceRules::from_yaml(RULES, None).expect("rules");
     let settings = Settings {
-        defaults: &defaults,
+        namespace_rules: &namespace_rules,
         require_runner: true,
         ..Settings::built_in()
     };

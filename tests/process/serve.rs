@@ -101,7 +101,7 @@ fn namespaces_and_rules_that_grant_and_name_no_runner_are_listed_at_the_start() 
             .collect();
         let listed = format!("{} and 190 more", first.join(", "));
         assert_eq!(line["namespaces"], listed);
-        assert_eq!(line["default_rules"], "jobs");
+        assert_eq!(line["namespace_rules"], "jobs");
         assert_eq!(line["level"], "WARN");
         assert_eq!(line["require_runner"], more.is_empty());
         let message = line["message"].as_str().expect("a message");

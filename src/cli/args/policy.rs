@@ -12,7 +12,7 @@ use admission::namespace::rules::NamespaceRules;
 use admission::profile::Profiles;
 
 /// What there is to say of a command with `--defaults`.
-pub(in crate::cli) const DEFAULTS_DEPRECATED: &str =
+pub(in crate::cli) const DEPRECATED_FLAG: &str =
     "--defaults is deprecated; its name is --namespace-rules now";
 
 /// Profiles, namespace rules, and what they are trusted with.
@@ -30,12 +30,12 @@ pub(in crate::cli) struct PolicyArgs {
     pub(in crate::cli) namespace_rules: Option<PathBuf>,
     /// The old name of --namespace-rules
     #[arg(
-        long,
+        long = "defaults",
         value_name = "FILE",
         hide = true,
         conflicts_with = "namespace_rules"
     )]
-    pub(in crate::cli) defaults: Option<PathBuf>,
+    pub(in crate::cli) deprecated_flag: Option<PathBuf>,
     /// Deny jobs that are known by their labels alone where their profile grants more than the
     /// baseline, until the namespace names its runner in the annotation podseal.io/runner; with
     /// =false anyone who can create pods there gets what the profile grants
@@ -77,10 +77,13 @@ impl PolicyArgs {
                 (profiles, Some(read))
             }
         };
-        if self.defaults.is_some() {
-            tracing::warn!("{DEFAULTS_DEPRECATED}");
+        if self.deprecated_flag.is_some() {
+            tracing::warn!("{DEPRECATED_FLAG}");
         }
-        let file = self.namespace_rules.as_ref().or(self.defaults.as_ref());
+        let file = self
+            .namespace_rules
+            .as_ref()
+            .or(self.deprecated_flag.as_ref());
         let (namespace_rules, digest) = match file {
             None => (NamespaceRules::none(own), None),
             Some(path) => {

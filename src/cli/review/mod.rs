@@ -68,7 +68,7 @@ Exit code: 0 when every pod is allowed, 1 when one is denied, 2 when an input ca
     group = clap::ArgGroup::new("source")
         .required(true)
         .multiple(true)
-        .args(["namespaces", "profile", "labels", "namespace_rules", "defaults"]),
+        .args(["namespaces", "profile", "labels", "namespace_rules", "deprecated_flag"]),
 )]
 pub struct ReviewArgs {
     /// Pods to review; - is standard input
@@ -134,8 +134,8 @@ pub fn run(args: &ReviewArgs) -> anyhow::Result<ExitCode> {
     if args.explain && args.output == ReviewFormat::Yaml {
         bail!("--explain: YAML output cannot contain it; remove -o yaml, or use -o json");
     }
-    if args.rules.defaults.is_some() {
-        anstream::eprintln!("warning: {}", policy::DEFAULTS_DEPRECATED);
+    if args.rules.deprecated_flag.is_some() {
+        anstream::eprintln!("warning: {}", policy::DEPRECATED_FLAG);
     }
     let (rules, read) = args.rules.rules(None)?;
     let source = NamespaceSource::of(args, &rules)?;
@@ -211,9 +211,9 @@ impl NamespaceSource {
                 arguments.insert(key.to_owned(), argument);
             }
         }
-        let defaults = rules.defaults();
+        let namespace_rules = rules.namespace_rules();
         let file = args.namespaces.as_ref();
-        let file = file.map(|path| read_namespaces(path, defaults));
+        let file = file.map(|path| read_namespaces(path, namespace_rules));
         Ok(NamespaceSource {
             file: file.transpose()?,
             labels,
@@ -246,10 +246,11 @@ impl NamespaceSource {
             name,
             own(&namespace.labels).chain(self.labels.clone()),
             own(&namespace.annotations).chain(self.annotations.clone()),
-            &rules.defaults().label_keys(),
+            &rules.namespace_rules().label_keys(),
         );
         for (label, value) in [(LEVEL, &args.level), (MODE, &args.mode)] {
-            let has_policy = namespace.opts_in() || rules.defaults().rule_for(&namespace).is_some();
+            let has_policy =
+                namespace.opts_in() || rules.namespace_rules().rule_for(&namespace).is_some();
             if let Some(value) = value.as_ref().filter(|_| has_policy) {
                 Arc::make_mut(&mut namespace.labels).insert(label.to_owned(), value.clone());
             }
@@ -334,7 +335,7 @@ fn review(
         reviewed.warnings.extend(
             ineffective.map(|label| format!("label {label} has no effect without {PROFILE}")),
         );
-        let unread = unknown_keys::warnings(&namespace, settings.defaults);
+        let unread = unknown_keys::warnings(&namespace, settings.namespace_rules);
         reviewed.warnings.extend(unread);
     }
     Ok(reviewed)

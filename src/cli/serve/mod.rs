@@ -153,10 +153,10 @@ async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
         .start(&serving, &metrics.certificates, stop_writing.clone())
         .await?;
     let namespaces = match &args.namespaces {
-        Some(path) => Namespaces::File(Arc::new(read_namespaces(path, rules.defaults())?)),
+        Some(path) => Namespaces::File(Arc::new(read_namespaces(path, rules.namespace_rules())?)),
         None => {
             let most_waiting = args.limits.reviews().look_ups_waiting();
-            namespaces_from_cluster(rules.defaults(), most_waiting, &metrics).await?
+            namespaces_from_cluster(rules.namespace_rules(), most_waiting, &metrics).await?
         }
     };
     let of_cache = namespaces.clone();
@@ -251,8 +251,8 @@ async fn warn_of_unnamed_runners(namespaces: Namespaces, rules: LiveConfig) {
     tracing::warn!(
         namespaces = %found.namespaces,
         namespace_count = found.namespaces.count(),
-        default_rules = %found.rules,
-        default_rule_count = found.rules.count(),
+        namespace_rules = %found.rules,
+        namespace_rule_count = found.rules.count(),
         require_runner = settings.require_runner,
         "the profile of these namespaces and namespace rules grants more than the baseline, and no \
          runner is named: {consequence}; to fix this, set the annotation podseal.io/runner on each \
@@ -261,13 +261,13 @@ async fn warn_of_unnamed_runners(namespaces: Namespaces, rules: LiveConfig) {
 }
 
 async fn namespaces_from_cluster(
-    defaults: &NamespaceRules,
+    namespace_rules: &NamespaceRules,
     most_waiting: usize,
     metrics: &Metrics,
 ) -> anyhow::Result<Namespaces> {
     let config = cluster_config("ask for namespaces", ", or give --namespaces FILE").await?;
     let look_ups = metrics.look_ups.clone();
-    Namespaces::from_cluster(config, defaults.label_keys(), most_waiting, look_ups)
+    Namespaces::from_cluster(config, namespace_rules.label_keys(), most_waiting, look_ups)
         .context("cannot create a client for the cluster")
 }
 

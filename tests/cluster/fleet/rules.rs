@@ -74,7 +74,7 @@ pub(crate) fn registered(podseal: &Podseal) -> String {
         let entries = [entry("unlabelled", &unlabelled), entry("baited", &baited)];
         configuration["webhooks"] = json!(entries);
         restrict(&mut configuration, "fleet");
-        configuration["metadata"]["name"] = "podseal-fleet-defaults".into();
+        configuration["metadata"]["name"] = "podseal-fleet-namespace-rules".into();
         configuration
     });
     manifests(&all)

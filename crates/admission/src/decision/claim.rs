@@ -11,9 +11,9 @@ use crate::request::Request;
 
 /// Why nothing holds for a namespace.
 pub(crate) fn without_policy(namespace: &Namespace, settings: &Settings<'_>) -> Allowed {
-    match settings.defaults {
-        defaults if defaults.leaves_alone(&namespace.name) => Allowed::LeftAlone,
-        defaults if defaults.is_empty() => Allowed::NotOptedIn,
+    match settings.namespace_rules {
+        rules if rules.leaves_alone(&namespace.name) => Allowed::LeftAlone,
+        rules if rules.is_empty() => Allowed::NotOptedIn,
         _ => Allowed::NoRule,
     }
 }

@@ -16,7 +16,7 @@ pub struct Settings<'a> {
     /// The profiles a namespace can name.
     pub profiles: &'a Profiles,
     /// What holds for namespaces without a profile's label.
-    pub defaults: &'a NamespaceRules,
+    pub namespace_rules: &'a NamespaceRules,
     /// Whether a profile that grants something beyond the baseline needs the
     /// annotation [`RUNNER`].
     pub require_runner: bool,
@@ -25,14 +25,14 @@ pub struct Settings<'a> {
     pub ignore_user_namespaces: bool,
 }
 
-static NO_DEFAULTS: LazyLock<NamespaceRules> = LazyLock::new(NamespaceRules::default);
+static NO_RULES: LazyLock<NamespaceRules> = LazyLock::new(NamespaceRules::default);
 
 impl Settings<'static> {
-    /// The built-in profiles, no defaults, and labels trusted.
+    /// The built-in profiles, no namespace rules, and labels trusted.
     pub fn built_in() -> Settings<'static> {
         Settings {
             profiles: Profiles::built_in(),
-            defaults: &NO_DEFAULTS,
+            namespace_rules: &NO_RULES,
             require_runner: false,
             ignore_user_namespaces: false,
         }
@@ -168,13 +168,13 @@ fn strictness(known: &[&str], value: &str) -> usize {
 impl<'a> Policy<'a> {
     /// Reads the namespace; nothing, where it does not opt in.
     pub fn from_namespace(namespace: &'a Namespace, settings: &Settings<'a>) -> Option<Policy<'a>> {
-        if settings.defaults.leaves_alone(&namespace.name) {
+        if settings.namespace_rules.leaves_alone(&namespace.name) {
             return None;
         }
         // Who says a profile says everything.
         let rule = match namespace.opts_in() {
             true => None,
-            false => settings.defaults.rule_for(namespace),
+            false => settings.namespace_rules.rule_for(namespace),
         };
         let said = Said { namespace, rule };
         let name = said.label(Label::Profile).0?;
@@ -194,7 +194,10 @@ impl<'a> Policy<'a> {
         let level = read(said, Label::Level, &levels, &mut warnings);
         let modes = Mode::ALL.map(|mode| (mode.name(), mode));
         let mode = read(said, Label::Mode, &modes, &mut warnings);
-        warnings.append(&mut unknown_keys::warnings(namespace, settings.defaults));
+        warnings.append(&mut unknown_keys::warnings(
+            namespace,
+            settings.namespace_rules,
+        ));
         let runners = said.runner().0.map(|users| {
             let users: Vec<_> = users
                 .split(',')
@@ -370,9 +373,9 @@ mod tests {
 
     #[test]
     fn a_label_means_nothing_on_a_namespace_of_the_clusters_or_of_podseals_own() {
-        let defaults = NamespaceRules::none(Some("podseal"));
+        let namespace_rules = NamespaceRules::none(Some("podseal"));
         let settings = Settings {
-            defaults: &defaults,
+            namespace_rules: &namespace_rules,
             ..Settings::built_in()
         };
         for (name, holds) in [

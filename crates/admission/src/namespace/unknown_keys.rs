@@ -64,9 +64,9 @@ pub fn is_known(kind: Kind, key: &str) -> bool {
 /// whether or not it opts in: labels first. What a namespace rule asks for is read.
 pub fn unread<'n>(
     namespace: &'n Namespace,
-    defaults: &NamespaceRules,
+    namespace_rules: &NamespaceRules,
 ) -> impl Iterator<Item = (Kind, &'n str)> {
-    let rules = defaults.rules();
+    let rules = namespace_rules.rules();
     let is_asked_for = move |key: &str| {
         let mut asked = rules.iter().map(|rule| &rule.namespaces.match_labels);
         asked.any(|labels| labels.contains_key(key))
@@ -82,8 +82,8 @@ pub fn unread<'n>(
 }
 
 /// A warning for each of them, and one for those that are too many.
-pub fn warnings(namespace: &Namespace, defaults: &NamespaceRules) -> Vec<String> {
-    let unread: Vec<_> = unread(namespace, defaults).collect();
+pub fn warnings(namespace: &Namespace, namespace_rules: &NamespaceRules) -> Vec<String> {
+    let unread: Vec<_> = unread(namespace, namespace_rules).collect();
     let told = unread.iter().take(TOLD).map(|(kind, key)| told(*kind, key));
     let mut warnings: Vec<_> = told.collect();
     let of_kind = |kind| unread.iter().filter(|(of, _)| *of == kind).count();
@@ -174,13 +174,13 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_a_default_rule_asks_for_is_read_and_an_annotation_of_its_name_is_not() {
+    fn a_label_that_a_namespace_rule_requires_is_read_and_an_annotation_of_its_name_is_not() {
         let rules = "rules: [{name: a, namespaces: {matchLabels: {podseal.io/team: x}}, \
                      profile: none}]";
-        let defaults = NamespaceRules::from_yaml(rules, None).expect("rules");
+        let namespace_rules = NamespaceRules::from_yaml(rules, None).expect("rules");
         let told = |labels: &[&str], annotations: &[&str]| {
             let namespace = Namespace::new("ci", pairs(labels), pairs(annotations));
-            warnings(&namespace, &defaults).len()
+            warnings(&namespace, &namespace_rules).len()
         };
         assert_eq!((told(&["team"], &[]), told(&[], &["team"])), (0, 1));
         assert_eq!(of(&["team"], &[]).len(), 1, "without the rule");

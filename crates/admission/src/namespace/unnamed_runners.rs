@@ -44,7 +44,7 @@ impl UnnamedRunners {
                 found.namespaces.add(&namespace.name);
             }
         }
-        for rule in settings.defaults.rules() {
+        for rule in settings.namespace_rules.rules() {
             if rule.trusts_labels(settings) {
                 found.rules.add(&rule.name);
             }
@@ -158,10 +158,10 @@ mod tests {
             rule("at-baseline", "profile: privileged, level: baseline"),
         ];
         let rules = format!("rules:\n{}", rules.concat());
-        let defaults = NamespaceRules::from_yaml(&rules, None).expect("rules");
+        let namespace_rules = NamespaceRules::from_yaml(&rules, None).expect("rules");
         let settings = Settings {
             profiles: &profiles,
-            defaults: &defaults,
+            namespace_rules: &namespace_rules,
             ..Settings::built_in()
         };
         // The rule's word, and so not the namespace's.

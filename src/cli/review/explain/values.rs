@@ -179,7 +179,7 @@ fn in_profile(
 
 /// The value of a namespace without a profile.
 fn value_without_profile(inputs: &Inputs<'_>) -> ExplainedValue {
-    let rules = inputs.settings.defaults.rules().len();
+    let rules = inputs.settings.namespace_rules.rules().len();
     let remark = match rules {
         _ if is_clusters_own(&inputs.namespace.name) => {
             "the namespace is the cluster's own, which no namespace rule is for".to_owned()
@@ -229,11 +229,11 @@ fn value_from(
 /// The keys of the namespace that begin with `podseal.io/` and mean nothing
 /// there: misspelt, a label for an annotation, or of a namespace without a profile.
 pub(super) fn unread(inputs: &Inputs<'_>, opts_in: bool) -> Vec<String> {
-    let (namespace, defaults) = (inputs.namespace, inputs.settings.defaults);
+    let (namespace, namespace_rules) = (inputs.namespace, inputs.settings.namespace_rules);
     let shown = |(kind, key): (Kind, &str)| format!("{} {}", kind.name(), bounded(key));
     let annotations = namespace.annotations.keys().map(String::as_str);
     // Of a level or mode without a profile there is a warning.
-    let mut unread: Vec<_> = unknown_keys::unread(namespace, defaults).collect();
+    let mut unread: Vec<_> = unknown_keys::unread(namespace, namespace_rules).collect();
     if !opts_in {
         unread.retain(|(kind, _)| *kind == Kind::Label);
         unread.extend(annotations.map(|key| (Kind::Annotation, key)));

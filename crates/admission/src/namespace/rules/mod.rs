@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_first_rule_counts_of_which_all_that_is_said_holds() {
-        let defaults = rules(
+        let namespace_rules = rules(
             "{name: both, namespaces: {prefix: ci-, matchLabels: {team: a}}, profile: none}, \
              {name: prefix, namespaces: {prefix: ci-job-}, profile: none}, \
              {name: label, namespaces: {matchLabels: {team: a}}, profile: none}",
@@ -180,7 +180,9 @@ mod tests {
         .expect("rules");
         let name = |name, team| {
             let namespace = namespace(name, team);
-            defaults.rule_for(&namespace).map(|rule| rule.name.clone())
+            namespace_rules
+                .rule_for(&namespace)
+                .map(|rule| rule.name.clone())
         };
         assert_eq!(name("ci-job-1", "a").as_deref(), Some("both"));
         assert_eq!(name("ci-job-1", "b").as_deref(), Some("prefix"));
@@ -197,12 +199,19 @@ mod tests {
     fn no_rule_is_for_a_namespace_of_the_clusters_own_or_for_podseals() {
         let all = "{name: all, namespaces: {matchLabels: {team: a}}, profile: none}, \
                    {name: k, namespaces: {prefix: k}, profile: none}";
-        let defaults = rules(all).expect("rules");
+        let namespace_rules = rules(all).expect("rules");
         for name in ["kube-system", "kube-ci-job", "openshift-ci", "podseal"] {
-            assert_eq!(defaults.rule_for(&namespace(name, "a")), None, "{name}");
+            assert_eq!(
+                namespace_rules.rule_for(&namespace(name, "a")),
+                None,
+                "{name}"
+            );
         }
         for name in ["podseal-ci", "kubernetes", "openshift"] {
-            assert!(defaults.rule_for(&namespace(name, "a")).is_some(), "{name}");
+            assert!(
+                namespace_rules.rule_for(&namespace(name, "a")).is_some(),
+                "{name}"
+            );
         }
     }
 
