@@ -3,14 +3,12 @@
 use json_patch::Patch;
 
 use crate::correct::{conflicts, runner_features, steps};
-use crate::decision::claim::{Claim, applicable, without_policy};
-use crate::decision::denial::Rejection;
+use crate::decision::claim::{Claim, applicable, impossible, without_policy};
 use crate::decision::{Allowed, Decision, Notice, Outcome, passed_over};
 use crate::gitlab::job::Job;
 use crate::namespace::Namespace;
 use crate::namespace::policy::{Policy, Settings};
 use crate::pod::Container;
-use crate::request::impossible::Impossible;
 use crate::request::{Act, Request};
 
 /// The bytes of memory that correcting the pod of `request` takes at most, beside
@@ -59,18 +57,12 @@ pub fn mutate<'a>(
         let job = request.object.as_ref().and_then(Job::from_pod);
         return Decision::allow(None, job, without_policy(namespace, settings));
     };
-    // Before anything whose cost grows with the pod.
-    if let Some(impossible) = Impossible::of(&request) {
-        if impossible.is_refused_by_kubernetes() {
-            return Decision::allow(Some(policy), None, Allowed::RefusedByKubernetes);
-        }
-        let rejection = Rejection {
-            namespace,
-            policy: &policy,
-            uid: &request.uid,
+    if let Some((impossible, denial)) = impossible(&request, namespace, &policy) {
+        let outcome = match impossible.is_refused_by_kubernetes() {
+            true => Outcome::Allow(Allowed::RefusedByKubernetes),
+            false => Outcome::Deny(denial),
         };
-        let denial = rejection.of_impossible(&impossible);
-        return Decision::new(Some(policy), None, Outcome::Deny(denial));
+        return Decision::new(Some(policy), None, outcome);
     }
     let Some(mut pod) = request.object.take() else {
         return Decision::allow(Some(policy), None, Allowed::NotAPod);

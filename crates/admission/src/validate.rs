@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use crate::correct::{marker, missing_limits, steps};
-use crate::decision::claim::{Claim, applicable, without_policy};
+use crate::decision::claim::{Claim, applicable, impossible, without_policy};
 use crate::decision::denial::{NewImage, Rejection};
 use crate::decision::{Allowed, Decision, Outcome};
 use crate::namespace::policy::{Policy, Settings};
@@ -15,7 +15,6 @@ use crate::namespace::{Mode, Namespace};
 use crate::pod::place::{ContainerRef, List, Place};
 use crate::pod::{Container, Pod};
 use crate::profile::grants::Violations;
-use crate::request::impossible::Impossible;
 use crate::request::{Act, Request};
 use crate::standards::for_each_new_violation;
 use crate::text::beginning;
@@ -35,14 +34,7 @@ pub fn validate<'a>(
     let Some(policy) = policy else {
         return Decision::allow(None, None, without_policy(namespace, settings));
     };
-    // Before anything whose cost grows with the pod.
-    if let Some(impossible) = Impossible::of(&request) {
-        let rejection = Rejection {
-            namespace,
-            policy: &policy,
-            uid: &request.uid,
-        };
-        let denial = rejection.of_impossible(&impossible);
+    if let Some((_, denial)) = impossible(&request, namespace, &policy) {
         return Decision::new(Some(policy), None, Outcome::Deny(denial));
     }
     let Some(mut pod) = request.object.take() else {

@@ -1,13 +1,14 @@
 //! Whose pod it is, and which profile is applied to it: what both webhooks ask first.
 
 use super::Allowed;
-use super::denial::Denial;
+use super::denial::{Denial, Rejection};
 use crate::gitlab::job::Job;
 use crate::namespace::policy::{Policy, Settings, Source};
 use crate::namespace::{Label, Namespace};
 use crate::pod::Pod;
 use crate::profile::overrides::Adjusted;
 use crate::request::Request;
+use crate::request::impossible::Impossible;
 
 /// Why nothing holds for a namespace.
 pub(crate) fn without_policy(namespace: &Namespace, settings: &Settings<'_>) -> Allowed {
@@ -16,6 +17,23 @@ pub(crate) fn without_policy(namespace: &Namespace, settings: &Settings<'_>) -> 
         rules if rules.is_empty() => Allowed::NotOptedIn,
         _ => Allowed::NoRule,
     }
+}
+
+/// Why the pod of `request` cannot exist, and its denial. Both webhooks look for that
+/// before they do anything whose cost grows with the pod.
+pub(crate) fn impossible(
+    request: &Request<'_>,
+    namespace: &Namespace,
+    policy: &Policy<'_>,
+) -> Option<(Impossible, Denial)> {
+    let impossible = Impossible::of(request)?;
+    let rejection = Rejection {
+        namespace,
+        policy,
+        uid: &request.uid,
+    };
+    let denial = rejection.of_impossible(&impossible);
+    Some((impossible, denial))
 }
 
 /// Whose pod it is, as far as its creation tells.
