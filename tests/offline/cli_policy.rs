@@ -230,7 +230,7 @@ fn where_a_default_rule_holds_messages_name_it_and_no_label() {
     let message = of(&["others"], "default-with-service")["message"].clone();
     assert_eq!(
         message,
-        "the namespace has no label podseal.io/profile, and no namespace rule is for it"
+        "the namespace has no label podseal.io/profile, and no namespace rule matches it"
     );
     let line = of(&["named-1", "--as", "mallory"], "default-with-service");
     let told =

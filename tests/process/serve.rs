@@ -405,7 +405,7 @@ fn a_person_reads_a_decision_in_one_line() {
     });
     let line = line.as_str().expect("a line");
     assert!(
-        line.contains("[rootless, baseline, enforce] corrected as the profile says: "),
+        line.contains("[rootless, baseline, enforce] corrected to match the profile: "),
         "{line}"
     );
     assert!(!line.contains('\u{1b}'), "no colour in a pipe: {line}");

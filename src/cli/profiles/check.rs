@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::cli::output::{self, CHANGED, DENIED, QUIET, WARNED};
 use crate::live_config::profile_folder::ProfileFolder;
 use admission::lint::Severity;
-use admission::lint::exposure::{beyond, denied, gives, grants};
+use admission::lint::exposure::{additions, beyond, denied, grants};
 use admission::lint::files::Remark;
 use admission::profile::{Profile, Setting};
 use admission::standards::Level;
@@ -138,7 +138,7 @@ impl ProfileCost {
                 baseline: denied(profile, Level::Baseline),
                 restricted: denied(profile, Level::Restricted),
             },
-            gives: gives(profile),
+            gives: additions(profile),
             settings: profile.settings.iter().map(|s| s.name()).collect(),
         }
     }

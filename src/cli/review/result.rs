@@ -105,7 +105,7 @@ impl ReviewedPod {
             Answer::Patch(patch) if allowed => Some(patch.clone()),
             _ => None,
         };
-        let mut warnings = decisive.told();
+        let mut warnings = decisive.warnings_for_creator();
         warnings.extend(decisive.warnings().map(str::to_owned));
         let mut seen = std::collections::HashSet::new();
         warnings.retain(|warning| seen.insert(warning.clone()));
@@ -124,7 +124,7 @@ impl ReviewedPod {
                 project: job.project.clone(),
             }),
             allowed,
-            decision: decisive.outcome.word(),
+            decision: decisive.outcome.name(),
             code,
             message,
             warnings,

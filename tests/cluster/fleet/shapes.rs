@@ -317,7 +317,7 @@ fn what_may_fail_at_run_time_is_told_to_whoever_creates_the_pod() {
         assert!(output.status.success(), "{stderr}");
         stderr
     };
-    let told = "Warning: FF_DISABLE_UMASK_FOR_KUBERNETES_EXECUTOR has helper give the job's files";
+    let told = "Warning: FF_DISABLE_UMASK_FOR_KUBERNETES_EXECUTOR makes helper change the owner";
     let stderr = warned("umask-collector");
     assert!(stderr.contains(told), "{stderr}");
     let record = CLUSTER

@@ -143,7 +143,7 @@ fn no_variable_of_the_job_is_in_it_whatever_podseal_says_of_the_pod() {
     let reviewed = json_of(&IN_CI, &pod);
     assert_eq!(reviewed.get("object"), None);
     let isolation = change(&reviewed["explain"], "build", "env BUILDAH_ISOLATION");
-    assert_eq!(isolation["was"], "something else");
+    assert_eq!(isolation["was"], "another value");
     let stdout = text(&explain(&IN_CI, &pod).stdout);
     assert!(
         stdout.contains("corrected") && !stdout.contains(SECRET),
@@ -223,7 +223,7 @@ fn the_pods_as_yaml_have_no_place_for_it() {
     let output = explain(&["--profile", "rootless", "-o", "yaml"], &job());
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        text(&output.stderr).contains("leave out -o yaml"),
+        text(&output.stderr).contains("remove -o yaml"),
         "{}",
         text(&output.stderr)
     );

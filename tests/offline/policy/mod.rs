@@ -67,7 +67,11 @@ fn fate_with(review: &Value, namespace: &Namespace, settings: &Settings<'_>) -> 
         pod: review["request"]["object"].clone(),
         message: denies(&corrected.outcome).or(denies(&judged.outcome)),
         violations: judged.violations.told.iter().map(told).collect(),
-        told: [corrected.told(), judged.told()].concat(),
+        told: [
+            corrected.warnings_for_creator(),
+            judged.warnings_for_creator(),
+        ]
+        .concat(),
         warnings: judged.warnings().map(str::to_owned).collect(),
         changes: judged.changes.len(),
     }

@@ -1,4 +1,5 @@
-//! Whose pod it is, and which profile is applied to it: what both webhooks ask first.
+//! Whether a pod is a job's, and which profile applies to it: what both webhooks
+//! decide first.
 
 use super::Allowed;
 use super::denial::{Denial, Rejection};
@@ -10,7 +11,7 @@ use crate::profile::overrides::Adjusted;
 use crate::request::Request;
 use crate::request::impossible::Impossible;
 
-/// Why nothing holds for a namespace.
+/// Why no policy applies to a namespace.
 pub(crate) fn without_policy(namespace: &Namespace, settings: &Settings<'_>) -> Allowed {
     match settings.namespace_rules {
         rules if rules.leaves_alone(&namespace.name) => Allowed::LeftAlone,
@@ -19,8 +20,8 @@ pub(crate) fn without_policy(namespace: &Namespace, settings: &Settings<'_>) -> 
     }
 }
 
-/// Why the pod of `request` cannot exist, and its denial. Both webhooks look for that
-/// before they do anything whose cost grows with the pod.
+/// Why the pod of `request` cannot be created, and its denial. Both webhooks check
+/// this before they do anything whose cost grows with the pod.
 pub(crate) fn impossible(
     request: &Request<'_>,
     namespace: &Namespace,
@@ -36,13 +37,13 @@ pub(crate) fn impossible(
     Some((impossible, denial))
 }
 
-/// Whose pod it is, as far as its creation tells.
+/// Whether a pod is a job's, by its labels and its creator.
 pub(crate) enum Claim<'a> {
-    /// No job's.
+    /// It is not a job's.
     None,
-    /// It says a job's, and was created by nobody who runs jobs here.
+    /// It has a job's labels, and its creator is not a runner of the namespace.
     Unfounded,
-    /// A job's.
+    /// It is a job's.
     Job(Job<'a>),
 }
 
@@ -56,8 +57,8 @@ impl<'a> Claim<'a> {
     }
 }
 
-/// What is applied to the jobs of the namespace; or why none can pass, whatever
-/// it looks like.
+/// The profile that applies to the jobs of the namespace, with its settings; or why
+/// every job is denied.
 pub(crate) fn applicable<'a>(
     policy: &Policy<'a>,
     namespace: &Namespace,

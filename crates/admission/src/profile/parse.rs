@@ -8,7 +8,7 @@ use super::place::{Outline, Position};
 use super::revision::revision;
 use crate::gitlab::role::Role;
 use crate::text::spelling::nearest;
-use crate::text::{quoted, word};
+use crate::text::{quoted, unquoted};
 
 /// How many bytes a profile may have: ten times what the longest needs.
 pub(super) const LARGEST: usize = 64 * 1024;
@@ -92,11 +92,11 @@ impl Written {
         let known: Vec<_> = known.into_iter().collect();
         let nearest = nearest(base, known.iter().copied());
         let nearest = match nearest {
-            Some(name) => format!("; did you mean {}? There are", word(name)),
+            Some(name) => format!("; did you mean {}? There are", unquoted(name)),
             None => "; there are".to_owned(),
         };
         // Of another file, of which nothing is known to be in order.
-        let known: Vec<_> = known.into_iter().map(word).collect();
+        let known: Vec<_> = known.into_iter().map(unquoted).collect();
         let told = format!(
             "extends: there is no profile {}{nearest} {}",
             quoted(base),

@@ -61,7 +61,7 @@ pub(super) fn values(
     let mode = value_from(inputs, "mode", MODE, policy.source_of_label(Label::Mode));
     let runner = value_from(inputs, "runner", RUNNER, policy.source_of_runner());
     let shown = |text: &str| Some(bounded(text).into_owned());
-    let runners = policy.source_of_runner() != Source::Nobody;
+    let runners = policy.source_of_runner() != Source::Default;
     let mut values = vec![
         ExplainedValue {
             value: shown(policy.name),
@@ -190,7 +190,7 @@ fn value_without_profile(inputs: &Inputs<'_>) -> ExplainedValue {
     };
     ExplainedValue {
         remark: Some(remark),
-        ..value_from(inputs, "profile", PROFILE, Source::Nobody)
+        ..value_from(inputs, "profile", PROFILE, Source::Default)
     }
 }
 
@@ -202,7 +202,7 @@ fn value_from(
 ) -> ExplainedValue {
     let argument = match source {
         Source::Label | Source::Annotation => inputs.arguments.get(key).copied(),
-        Source::Rule(_) | Source::Nobody => None,
+        Source::Rule(_) | Source::Default => None,
     };
     ExplainedValue {
         name,
@@ -212,7 +212,7 @@ fn value_from(
             (Source::Label, _) => "label",
             (Source::Annotation, _) => "annotation",
             (Source::Rule(_), _) => "rule",
-            (Source::Nobody, _) => "podseal",
+            (Source::Default, _) => "podseal",
         },
         key,
         rule: match source {
