@@ -162,7 +162,7 @@ fn change<'e>(explained: &'e Value, container: &str, field: &str) -> &'e Value {
 }
 
 #[test]
-fn a_table_says_of_each_value_who_says_it_and_of_each_change_which_rule_asks() {
+fn a_table_shows_the_source_of_each_value_and_the_rule_behind_each_change() {
     let output = explain(&IN_CI, &job());
     let expected = "\
 corrected  ci/runner-x, by the profile more
@@ -172,21 +172,22 @@ corrected  ci/runner-x, by the profile more
   extends  rootless (built in)
   job      4711
 
-value, and who says it
+value, and its source
   profile        more              label podseal.io/profile
   level          baseline          podseal's default, without podseal.io/level
   mode           enforce           podseal's default, without podseal.io/mode
   runner         gitlab            annotation podseal.io/runner
   run-as-user    3000              annotation podseal.io/run-as-user
-                                   over 1000: containers.helper.ifUnset of
+                                   overrides 1000: containers.helper.ifUnset of
                                    rootless
-                                   over 2000: containers.build.set of ours:9
+                                   overrides 2000: containers.build.set of
+                                   ours:9
   home           /my_custom_dir    podseal's default, without podseal.io/home
   fuse-resource  example.com/fuse  annotation podseal.io/fuse-resource
-                                   over github.com/fuse: containers.build.set of
-                                   more:7
-  nothing reads the label podseal.io/runner
-  nothing reads the annotation podseal.io/hoem
+                                   overrides github.com/fuse:
+                                   containers.build.set of more:7
+  ignored: label podseal.io/runner
+  ignored: annotation podseal.io/hoem
 
 container build, by containers.build
   privileged                         false (was true)  set of rootless
@@ -372,12 +373,12 @@ fn the_jobs_own_home_the_level_and_the_collector_are_rules_of_no_profile() {
         (&said["value"], &said["unused"]),
         (
             &json!("/unused"),
-            &json!("build has the HOME /work/own of its own")
+            &json!("build sets its own HOME, /work/own")
         )
     );
     let shown = text(&explain(&arguments, &pod).stdout);
     let row = "/unused     argument --annotation\n                             \
-               over /my_custom_dir: podseal's default\n                             not used: build has the HOME /work/own of its own\n";
+               overrides /my_custom_dir: podseal's default\n                             not used: build sets its own HOME, /work/own\n";
     assert!(shown.contains(row), "{shown}");
     let drop = change(explained, "build", "securityContext.capabilities.drop");
     assert_eq!(drop["rule"], "the level restricted");
@@ -560,12 +561,12 @@ fn a_setting_that_cannot_be_is_told_with_what_it_stands_in_place_of() {
         "{stdout}"
     );
     let row = "  run-as-user    0               argument --annotation\n                                 \
-               over 1000: containers.build.set of rootless\n";
+               overrides 1000: containers.build.set of\n                                 rootless\n";
     assert!(stdout.contains(row), "{stdout}");
 }
 
 #[test]
-fn where_nobody_gives_a_profile_it_is_told_why() {
+fn without_a_profile_the_table_shows_why() {
     let none = |arguments: &[&str]| {
         let reviewed = json_of(arguments, &job());
         let profile = value(&reviewed["explain"], "profile").clone();
@@ -577,16 +578,13 @@ fn where_nobody_gives_a_profile_it_is_told_why() {
     };
     let rules = ["--namespace-rules", "rules.yaml", "--profiles", "profiles"];
     let stdout = none(&[&rules[..], &["-n", "plain"]].concat());
-    let why = "no label podseal.io/profile, and the 2 namespace rules are for";
+    let why = "no label podseal.io/profile, and none of the 2 namespace rules";
     assert!(stdout.contains(why), "{stdout}");
     let stdout = none(&[&rules[..], &["-n", "kube-ci-job", "--label", "team=a"]].concat());
-    let why = "the namespace is the cluster's own, which no namespace rule is for";
+    let why = "namespace rules do not apply to the cluster's own namespaces";
     assert!(stdout.contains(why), "{stdout}");
     let stdout = none(&["--label", "team=a"]);
-    assert!(
-        stdout.contains("and there are no namespace rules"),
-        "{stdout}"
-    );
+    assert!(stdout.contains("and no namespace rules"), "{stdout}");
     let by_label = json_of(&[&rules[..], &["--label", "team=a"]].concat(), &job());
     assert_eq!(value(&by_label["explain"], "profile")["rule"], "others");
 }
@@ -680,20 +678,20 @@ fn the_pods_as_yaml_have_no_place_for_it() {
     let output = explain(&["--profile", "rootless", "-o", "yaml"], &job());
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        text(&output.stderr).contains("leave out -o yaml"),
+        text(&output.stderr).contains("--explain cannot be used with -o yaml"),
         "{}",
         text(&output.stderr)
     );
     let output = explain(&["--profile", "rootless", "--label", "x"], &job());
     assert!(
-        text(&output.stderr).contains("it is not KEY=VALUE"),
+        text(&output.stderr).contains("must be KEY=VALUE"),
         "{}",
         text(&output.stderr)
     );
 }
 
 #[test]
-fn a_label_that_a_default_rule_asks_for_is_read() {
+fn a_label_that_a_namespace_rule_requires_is_read() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -722,10 +720,7 @@ fn a_label_that_a_default_rule_asks_for_is_read() {
     command.arg("--namespaces").arg(namespaces).arg(pod);
     let told = text(&support::run(command, "").stdout);
     assert!(told.contains("namespace rule paid"), "{told}");
-    assert!(
-        !told.contains("nothing reads the label podseal.io/team"),
-        "{told}"
-    );
+    assert!(!told.contains("ignored: label podseal.io/team"), "{told}");
     assert!(
         !told.contains("without podseal.io/mode"),
         "it has one, which the rule overrules: {told}"
