@@ -213,7 +213,7 @@ fn a_folder_that_cannot_be_used_is_told_with_its_path() {
             |path| {
                 std::fs::create_dir_all(path.join("a.yaml")).expect("a folder");
             },
-            "cannot read profiles/a.yaml: it is no regular file",
+            "cannot read profiles/a.yaml: not a regular file",
         ),
         (
             |path| {

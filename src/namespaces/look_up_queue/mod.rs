@@ -1,16 +1,16 @@
 //! Which reviews wait for which namespace, and which is looked up next.
 //!
-//! | so that | this holds |
+//! | goal | rule |
 //! |---|---|
-//! | many reviews of one namespace cost one look-up | all who wait for a name share the next look-up of it |
-//! | no answer is older than its question | a question never joins a look-up that was sent before it; it joins the next one |
-//! | one peer cannot take all places | it may have as many look-ups under way as are still free |
-//! | one peer cannot take all turns | peers that wait take turns |
-//! | guesses do not hold up what exists | of one peer's names, those that it asked for in vain lately come last |
-//! | a guess cannot hurt another | what was asked for in vain is remembered by peer, and answers no question |
-//! | no question waits for ever | the queue is bounded; where it is full the peer with the most questions loses one |
+//! | many reviews of one namespace cost one look-up | all questions for a name share its next look-up |
+//! | no answer is older than its question | a question never joins a look-up that was sent before it |
+//! | one peer cannot take all slots | a peer may have at most as many look-ups in flight as are free |
+//! | one peer cannot take all turns | waiting peers take turns |
+//! | guessed names do not delay existing ones | names that a peer recently asked for and that do not exist come last for it |
+//! | a guess does not affect other peers | missing names are recorded per peer, and answer no question |
+//! | no question waits forever | the queue is bounded; if it is full, the peer with the most questions loses one |
 //!
-//! A list that is gone through, and no queue for each peer: it has some hundred
+//! One list, searched linearly, instead of a queue for each peer: it has a few hundred
 //! entries at most.
 
 mod not_found;
@@ -22,23 +22,23 @@ use std::time::{Duration, Instant};
 use self::not_found::NotFound;
 use crate::fairness::peer::Peer;
 
-/// How many look-ups are under way at once. An API server that answers does so in
-/// a few milliseconds, so this is thousands a second; one that does not is asked
-/// no more than this, however many reviews come.
+/// The maximum number of look-ups in flight. A responsive API server answers in a
+/// few milliseconds, so this allows thousands per second. An unresponsive one gets no
+/// more requests than this, regardless of the number of reviews.
 pub(super) const MAX_IN_FLIGHT: usize = 32;
-/// How long a question waits for the end of a look-up of the same name that was
-/// sent before. That one may hang, or another peer may send such all the time.
+/// How long a question waits for an earlier look-up of the same name to end. That
+/// look-up may hang, or another peer may start such look-ups all the time.
 pub(super) const SLOW: Duration = Duration::from_millis(250);
-/// Each how-manieth turn of a peer begins with the names that come last, so that
-/// they come at all.
+/// Every so many turns, a peer's low-priority names come first, so that they come at
+/// all.
 const LOW_PRIORITY_EVERY: u64 = 4;
 
-/// The questions that are open, each with where its answer goes.
+/// The open questions, each with the receiver of its answer.
 #[derive(Debug)]
 pub(super) struct LookUpQueue<A> {
-    /// How many may wait.
+    /// The maximum number of questions.
     most: usize,
-    /// In the order in which they came.
+    /// In order of arrival.
     questions: Vec<Question<A>>,
     in_flight: HashMap<u64, SentLookUp>,
     turns: HashMap<Peer, Turns>,
@@ -54,7 +54,7 @@ struct Question<A> {
     name: Arc<str>,
     since: Instant,
     until: Instant,
-    /// It was asked for in vain lately.
+    /// The peer recently asked for it, and it did not exist.
     is_low_priority: bool,
     /// The look-up that answers it.
     look_up: Option<u64>,
@@ -65,33 +65,33 @@ struct Question<A> {
 #[derive(Debug)]
 struct SentLookUp {
     name: Arc<str>,
-    /// Whose turn it took.
+    /// The peer whose turn it used.
     peer: Peer,
 }
 
-/// Of a peer that waits.
+/// The turns of a waiting peer.
 #[derive(Debug)]
 struct Turns {
-    /// When it had its last one.
+    /// Its last turn.
     last: u64,
-    had: u64,
+    count: u64,
 }
 
-/// A look-up to be sent.
+/// A look-up to send.
 #[derive(Debug)]
 pub(super) struct NextLookUp {
     pub(super) number: u64,
     pub(super) name: Arc<str>,
-    /// When the last one that waits for it gives up.
+    /// When the last question that waits for it times out.
     pub(super) until: Instant,
 }
 
-/// The queue is full, and the peer has the most of it.
+/// The queue is full, and no other peer has more questions in it.
 #[derive(Debug, PartialEq)]
 pub(super) struct QueueFull;
 
 impl<A> LookUpQueue<A> {
-    /// At most so many wait.
+    /// A queue of at most `most` questions.
     pub(super) fn new(most: usize) -> LookUpQueue<A> {
         LookUpQueue {
             most,
@@ -104,8 +104,8 @@ impl<A> LookUpQueue<A> {
         }
     }
 
-    /// Takes up a question of `peer`, and returns its number. Another one may be
-    /// dropped for it, with where its answer would have gone.
+    /// Adds a question of `peer`, and returns its number. If the queue is full, this may
+    /// drop another question and its receiver.
     pub(super) fn ask(
         &mut self,
         peer: Peer,
@@ -122,9 +122,10 @@ impl<A> LookUpQueue<A> {
         };
         let number = self.number();
         let turn = self.turn;
-        self.turns
-            .entry(peer)
-            .or_insert(Turns { last: turn, had: 0 });
+        self.turns.entry(peer).or_insert(Turns {
+            last: turn,
+            count: 0,
+        });
         self.questions.push(Question {
             number,
             peer,
@@ -138,7 +139,7 @@ impl<A> LookUpQueue<A> {
         Ok(number)
     }
 
-    /// Drops the latest question of the peer that has most.
+    /// Drops the latest question of the peer that has the most.
     fn evict_for(&mut self, newcomer: Peer) -> Result<(), QueueFull> {
         let mut counts = HashMap::<Peer, usize>::new();
         for question in &self.questions {
@@ -159,7 +160,7 @@ impl<A> LookUpQueue<A> {
         Ok(())
     }
 
-    /// The answer to this question is not waited for any more.
+    /// Removes a question that no longer waits.
     pub(super) fn abandon(&mut self, number: u64) {
         let found = self
             .questions
@@ -171,7 +172,7 @@ impl<A> LookUpQueue<A> {
         }
     }
 
-    /// The look-up to be sent next, if one may be sent at `now`.
+    /// The next look-up, if one may be sent at `now`.
     pub(super) fn next(&mut self, now: Instant) -> Option<NextLookUp> {
         let free = MAX_IN_FLIGHT.checked_sub(self.in_flight.len())?;
         let mut held = HashMap::<Peer, usize>::new();
@@ -186,21 +187,21 @@ impl<A> LookUpQueue<A> {
                 && (now.saturating_duration_since(asked.since) >= SLOW
                     || !self.is_in_flight(&asked.name))
         };
-        // Of those that are alike in this, the first is the one that came first.
+        // `min_by_key` returns the first of equals, which arrived first.
         let next = self
             .questions
             .iter()
             .filter(may_be_next)
             .min_by_key(|asked| {
                 let turns = &self.turns[&asked.peer];
-                let last_first = turns.had % LOW_PRIORITY_EVERY == LOW_PRIORITY_EVERY - 1;
+                let last_first = turns.count % LOW_PRIORITY_EVERY == LOW_PRIORITY_EVERY - 1;
                 (turns.last, asked.is_low_priority != last_first)
             })?;
         let (peer, name) = (next.peer, Arc::clone(&next.name));
         self.turn += 1;
         let turns = self.turns.get_mut(&peer)?;
         turns.last = self.turn;
-        turns.had += 1;
+        turns.count += 1;
         let number = self.number();
         let mut until = now;
         for asked in &mut self.questions {
@@ -221,8 +222,8 @@ impl<A> LookUpQueue<A> {
         })
     }
 
-    /// A look-up has ended: where its answer goes. What it says about there being
-    /// such a namespace, if anything, decides how soon the name is asked for again.
+    /// Ends a look-up, and returns the receivers of its answer. `exists` sets the
+    /// priority of the name's next look-up, if the answer is known.
     pub(super) fn answer(&mut self, look_up: u64, exists: Option<bool>) -> Vec<A> {
         let (answered, open): (Vec<_>, Vec<_>) = std::mem::take(&mut self.questions)
             .into_iter()
@@ -253,7 +254,7 @@ impl<A> LookUpQueue<A> {
             .any(|look_up| *look_up.name == *name)
     }
 
-    /// Who waits no more has no place in the order.
+    /// Removes the turns of a peer that no longer waits.
     fn forget_turns(&mut self, peer: Peer) {
         if !self.questions.iter().any(|question| question.peer == peer) {
             self.turns.remove(&peer);

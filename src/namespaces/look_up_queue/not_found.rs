@@ -1,21 +1,21 @@
-//! The names that peers asked for in vain lately.
+//! The names that peers recently asked for and that do not exist.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::fairness::peer::Peer;
 
-/// How many names are remembered of a peer.
+/// The maximum number of names per peer.
 const NAMES: usize = 128;
-/// Of how many peers.
+/// The maximum number of peers.
 const PEERS: usize = 128;
 
-/// The names that peers asked for in vain lately.
+/// The names that peers recently asked for and that do not exist.
 #[derive(Debug, Default)]
 pub(super) struct NotFound {
-    /// The latest last.
+    /// The most recent name is last.
     names: HashMap<Peer, VecDeque<Arc<str>>>,
-    /// The peer whose names were added last is the last.
+    /// The peer with the most recent name is last.
     peers: VecDeque<Peer>,
 }
 

@@ -1,13 +1,13 @@
-//! Namespaces as the API server sends them, read for what podseal keeps.
+//! Reads namespaces from the API server's answers, and keeps what podseal uses.
 //!
-//! | of | is kept |
+//! | part | kept |
 //! |---|---|
-//! | labels | those that podseal reads, and those that namespace rules ask for |
+//! | labels | those that podseal reads, and those that namespace rules require |
 //! | annotations | those that podseal reads |
 //! | others under `podseal.io/` | the keys of [`KEPT`] of them, for the warning that names them |
 //!
-//! Everything else goes by without being held, since anyone who may edit namespaces
-//! may write as much of it as etcd takes.
+//! Everything else is skipped without buffering it: users who may edit namespaces can
+//! write as much as etcd accepts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,22 +16,21 @@ use crate::kubernetes::json_stream::{JsonStream, StreamError};
 use admission::namespace::Namespace;
 use admission::namespace::unknown_keys::{KEPT, Kind, is_known};
 
-/// How many bytes of a value are kept: a list of some sixty runners.
+/// The maximum length of a value: a list of about sixty runners.
 const VALUE: usize = 4096;
-/// What stands for a value that is longer. No profile, level, mode, user, path or
-/// resource is called so, so it relaxes nothing; a denial that quotes it says
-/// what is wrong.
+/// Replaces a longer value. No profile, level, mode, user, path or resource has this
+/// name, so it relaxes nothing, and a denial that quotes it explains the cause.
 const TOO_LONG: &str = "(longer than 4096 bytes)";
 /// The longest name of an object.
 const NAME: usize = 253;
-/// The longest resource version, or word for an event: it is opaque, and short.
+/// The longest resource version or event type.
 const WORD: usize = 128;
-/// The longest token for the next page: it holds a version and a name.
+/// The longest `continue` token, which contains a version and a name.
 const TOKEN: usize = 4096;
-/// How much of an error's message is kept.
+/// The maximum length of an error message.
 const MESSAGE: usize = 4096;
 
-/// A namespace, or an error that came in its place.
+/// A namespace, or a `Status` in its place.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Object {
     /// `metadata.name`
@@ -46,12 +45,12 @@ pub(super) struct Object {
     pub(super) message: String,
 }
 
-/// What is said of a page as a whole.
+/// The metadata of a page.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct PageEnd {
-    /// The version of the list.
+    /// The resource version of the list.
     pub(super) version: String,
-    /// Where the next page begins; empty on the last.
+    /// The `continue` token; empty on the last page.
     pub(super) next: String,
 }
 
@@ -62,21 +61,21 @@ pub(super) struct Event {
     pub(super) object: Object,
 }
 
-/// What happened.
+/// The type of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EventKind {
-    /// The namespace is new, or has changed.
+    /// The namespace was added or modified.
     Present,
-    /// It is gone, or opts in no more.
+    /// It was deleted, or no longer opts in.
     Deleted,
-    /// Nothing happened, up to this version.
+    /// No other event up to this version.
     Bookmark,
     /// The watch ends with this `Status`.
     Error,
 }
 
 impl Object {
-    /// Reads one. Of the labels those of these `keys` are kept, too.
+    /// Reads an object. Labels with these `keys` are kept in addition.
     pub(super) async fn read(
         json: &mut JsonStream,
         keys: &BTreeSet<String>,
@@ -97,14 +96,14 @@ impl Object {
         Ok(object)
     }
 
-    /// Reads one that is all of an answer.
+    /// Reads an object that is a whole answer.
     pub(super) async fn read_alone(
         json: &mut JsonStream,
         keys: &BTreeSet<String>,
     ) -> Result<Object, StreamError> {
         let object = Object::read(json, keys).await?;
         match json.begins().await? {
-            true => Err(StreamError::Invalid("something follows the object")),
+            true => Err(StreamError::Invalid("data follows the object")),
             false => Ok(object),
         }
     }
@@ -163,7 +162,7 @@ async fn read_pairs(
     Ok(kept)
 }
 
-/// Reads a page of the list, and gives each namespace to `take`.
+/// Reads a page of the list, and calls `take` for each namespace.
 pub(super) async fn read_page(
     json: &mut JsonStream,
     mut take: impl FnMut(Object),
@@ -183,7 +182,7 @@ pub(super) async fn read_page(
         }
     }
     match json.begins().await? {
-        true => Err(StreamError::Invalid("something follows the page")),
+        true => Err(StreamError::Invalid("data follows the page")),
         false => Ok(end),
     }
 }
@@ -202,7 +201,7 @@ async fn read_page_metadata(json: &mut JsonStream) -> Result<PageEnd, StreamErro
 }
 
 impl Event {
-    /// Reads one, of which type and object come in any order.
+    /// Reads an event. Type and object can be in any order.
     pub(super) async fn read(json: &mut JsonStream) -> Result<Event, StreamError> {
         let (mut what, mut object) = (None, None);
         let mut members = json.object().await?;
@@ -214,9 +213,7 @@ impl Event {
             }
         }
         let (Some(what), Some(object)) = (what, object) else {
-            return Err(StreamError::Invalid(
-                "an event lacks its type or its object",
-            ));
+            return Err(StreamError::Invalid("an event has no type or no object"));
         };
         let object = match what {
             EventKind::Present | EventKind::Deleted => named(object)?,
@@ -233,14 +230,14 @@ impl EventKind {
             "DELETED" => Ok(EventKind::Deleted),
             "BOOKMARK" => Ok(EventKind::Bookmark),
             "ERROR" => Ok(EventKind::Error),
-            _ => Err(StreamError::Invalid("an event is of no known type")),
+            _ => Err(StreamError::Invalid("an event has an unknown type")),
         }
     }
 }
 
 fn named(object: Object) -> Result<Object, StreamError> {
     match object.name.as_str() {
-        "" => Err(StreamError::Invalid("an object lacks its name")),
+        "" => Err(StreamError::Invalid("an object has no name")),
         _ => Ok(object),
     }
 }

@@ -72,16 +72,13 @@ fn an_event_is_read_for_podseals_own_labels_in_any_order_of_its_fields() {
 #[test]
 fn an_event_that_lacks_something_is_none() {
     for (text, wrong) in [
-        (r#"{"type": "ADDED"}"#, "lacks its type or its object"),
-        (
-            r#"{"object": {"metadata": {"name": "ci"}}}"#,
-            "lacks its type",
-        ),
+        (r#"{"type": "ADDED"}"#, "has no type or no object"),
+        (r#"{"object": {"metadata": {"name": "ci"}}}"#, "has no type"),
         (
             r#"{"type": "ADDED", "object": {"metadata": {}}}"#,
-            "lacks its name",
+            "has no name",
         ),
-        (r#"{"type": "GONE", "object": {}}"#, "no known type"),
+        (r#"{"type": "GONE", "object": {}}"#, "an unknown type"),
         (
             r#"{"type": "ADDED", "object": {"metadata": {"name"#,
             "cut off",
