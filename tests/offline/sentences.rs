@@ -88,7 +88,7 @@ fn said_by_rule(name: &str, annotations: &[(&str, &str)], pod: &Value) -> String
 }
 
 #[test]
-fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
+fn a_denial_by_a_namespace_rule_names_the_rule_and_no_label_that_nobody_set() {
     let job = fixture("default-with-service");
     let uid = format!(" (audit id \"{UID}\")");
     for (name, annotations, pod, expected) in [

@@ -179,7 +179,7 @@ proptest! {
     }
 
     #[test]
-    fn a_default_rule_decides_as_the_namespace_that_says_the_same_itself(
+    fn a_namespace_rule_decides_as_the_namespace_that_says_the_same_itself(
         pod in job_pod(),
         profile in any_profile(),
         level in select(LEVELS.to_vec()),

@@ -261,7 +261,7 @@ fn the_old_flag_for_namespace_rules_is_read_and_logged_as_deprecated() {
     let serving = Serving::start(folder.path(), &["--defaults", &rules]);
     assert_eq!(serving.uid("ci-job-17"), Some(1500), "the rule applies");
     serving.podseal.await_event(|event| {
-        event["message"] == "--defaults is deprecated; its name is --namespace-rules now"
+        event["message"] == "--defaults is deprecated; use --namespace-rules instead"
     });
 }
 

@@ -1,4 +1,4 @@
-//! The file of namespaces that `--namespaces` names.
+//! The file that `--namespaces` names.
 
 use std::path::Path;
 

@@ -82,12 +82,12 @@ fn the_jobs_own_home_the_level_and_the_collector_are_rules_of_no_profile() {
         (&said["value"], &said["unused"]),
         (
             &json!("/unused"),
-            &json!("build has the HOME /work/own of its own")
+            &json!("build sets its own HOME, /work/own")
         )
     );
     let shown = text(&explain(&arguments, &pod).stdout);
     let row = "/unused     argument --annotation\n                             \
-               over /my_custom_dir: podseal's default\n                             not used: build has the HOME /work/own of its own\n";
+               overrides /my_custom_dir: podseal's default\n                             not used: build sets its own HOME, /work/own\n";
     assert!(shown.contains(row), "{shown}");
     let drop = change(explained, "build", "securityContext.capabilities.drop");
     assert_eq!(drop["rule"], "the level restricted");

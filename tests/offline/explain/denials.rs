@@ -56,6 +56,6 @@ fn a_setting_that_cannot_be_is_told_with_what_it_stands_in_place_of() {
         "{stdout}"
     );
     let row = "  run-as-user    0               argument --annotation\n                                 \
-               over 1000: containers.build.set of rootless\n";
+               overrides 1000: containers.build.set of\n                                 rootless\n";
     assert!(stdout.contains(row), "{stdout}");
 }

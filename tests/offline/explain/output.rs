@@ -10,7 +10,7 @@ use super::{BY_RULE, IN_CI, change, explain, explain_with, job, json_of};
 const SECRET: &str = "glcbt-64_a-token-of-the-job";
 
 #[test]
-fn a_table_says_of_each_value_who_says_it_and_of_each_change_which_rule_asks() {
+fn a_table_shows_the_source_of_each_value_and_the_rule_behind_each_change() {
     let output = explain(&IN_CI, &job());
     let expected = "\
 corrected  ci/runner-x, by the profile more
@@ -20,21 +20,22 @@ corrected  ci/runner-x, by the profile more
   extends  rootless (built in)
   job      4711
 
-value, and who says it
+value, and its source
   profile        more              label podseal.io/profile
   level          baseline          podseal's default, without podseal.io/level
   mode           enforce           podseal's default, without podseal.io/mode
   runner         gitlab            annotation podseal.io/runner
   run-as-user    3000              annotation podseal.io/run-as-user
-                                   over 1000: containers.helper.ifUnset of
+                                   overrides 1000: containers.helper.ifUnset of
                                    rootless
-                                   over 2000: containers.build.set of ours:9
+                                   overrides 2000: containers.build.set of
+                                   ours:9
   home           /my_custom_dir    podseal's default, without podseal.io/home
   fuse-resource  example.com/fuse  annotation podseal.io/fuse-resource
-                                   over github.com/fuse: containers.build.set of
-                                   more:7
-  nothing reads the label podseal.io/runner
-  nothing reads the annotation podseal.io/hoem
+                                   overrides github.com/fuse:
+                                   containers.build.set of more:7
+  ignored: label podseal.io/runner
+  ignored: annotation podseal.io/hoem
 
 container build, by containers.build
   privileged                         false (was true)  set of rootless
@@ -223,13 +224,13 @@ fn the_pods_as_yaml_have_no_place_for_it() {
     let output = explain(&["--profile", "rootless", "-o", "yaml"], &job());
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        text(&output.stderr).contains("remove -o yaml"),
+        text(&output.stderr).contains("--explain cannot be used with -o yaml"),
         "{}",
         text(&output.stderr)
     );
     let output = explain(&["--profile", "rootless", "--label", "x"], &job());
     assert!(
-        text(&output.stderr).contains("it is not KEY=VALUE"),
+        text(&output.stderr).contains("must be KEY=VALUE"),
         "{}",
         text(&output.stderr)
     );
