@@ -10,8 +10,7 @@
 use admission::namespace::policy::{Policy, Settings};
 use admission::namespace::rules::{NamespaceRules, Rule};
 use admission::namespace::{Namespace, PROFILE, is_clusters_own};
-use admission::profile::Profiles;
-use admission::profile::overrides::Adjusted;
+use admission::profile::{EffectiveProfile, Profiles};
 use cases::job_log::strange;
 use libfuzzer_sys::{Corpus, fuzz_target};
 
@@ -117,7 +116,7 @@ fn is_what_the_rule_says(
             .settings
             .iter()
             .map(|(setting, value)| (*setting, value.as_str()));
-        if let Err((_, why)) = Adjusted::new(profile, values) {
+        if let Err((_, why)) = EffectiveProfile::new(profile, values) {
             assert_eq!(strange(&why), None, "{why}");
         }
     }

@@ -77,8 +77,8 @@ pub fn mutate<'a>(
         }
         Claim::Job(job) => {
             let applicable = applicable(&policy, namespace, settings, &request.uid);
-            let adjusted = match applicable {
-                Ok(adjusted) => adjusted,
+            let profile = match applicable {
+                Ok(profile) => profile,
                 Err(denial) => {
                     return Decision::new(Some(policy), Some(job), Outcome::Deny(denial));
                 }
@@ -86,7 +86,7 @@ pub fn mutate<'a>(
             if pod.is_windows() {
                 return Decision::allow(Some(policy), Some(job), Allowed::Windows);
             }
-            match steps::correct(&mut pod, &adjusted, policy.level) {
+            match steps::correct(&mut pod, &profile, policy.level) {
                 Err(refusal) => {
                     let denial = refusal.into_denial(namespace, &policy, &request.uid);
                     Decision::new(Some(policy), Some(job), Outcome::Deny(denial))
@@ -96,7 +96,7 @@ pub fn mutate<'a>(
                         true => Outcome::Allow(Allowed::AlreadyRight),
                         false => Outcome::Mutate(Patch(patch)),
                     };
-                    let warnings = runner_features::warnings(&pod, adjusted.profile);
+                    let warnings = runner_features::warnings(&pod, &profile);
                     let mut decision = Decision::new(Some(policy), Some(job), outcome);
                     decision
                         .notices

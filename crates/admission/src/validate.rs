@@ -66,24 +66,23 @@ fn validate_creation<'a>(
         uid: &request.uid,
     };
     let mut changes = Vec::new();
-    let (job, adjusted) = match Claim::of(&pod, request, &policy) {
+    let (job, profile) = match Claim::of(&pod, request, &policy) {
         Claim::None | Claim::Unfounded => (None, None),
         Claim::Job(job) => match applicable(&policy, namespace, settings, &request.uid) {
-            Ok(adjusted) => (Some(job), Some(adjusted)),
+            Ok(profile) => (Some(job), Some(profile)),
             Err(denial) => {
                 return Decision::new(Some(policy), Some(job), Outcome::Deny(denial));
             }
         },
     };
-    let adjusted = adjusted.filter(|_| !pod.is_windows());
-    let profile = adjusted.map(|adjusted| adjusted.profile);
+    let profile = profile.filter(|_| !pod.is_windows());
     // In mode audit podseal did not correct the pod, so a mark is the author's
     // own.
-    let by_another = adjusted.filter(|adjusted| {
-        policy.mode != Mode::Audit && marker::is_of_another(&pod, adjusted, policy.level)
+    let by_another = profile.filter(|profile| {
+        policy.mode != Mode::Audit && marker::is_of_another(&pod, profile, policy.level)
     });
-    if let (Some(adjusted), None) = (&adjusted, by_another) {
-        match steps::correct(&mut pod, adjusted, policy.level) {
+    if let (Some(profile), None) = (&profile, by_another) {
+        match steps::correct(&mut pod, profile, policy.level) {
             Err(refusal) => {
                 let denial = refusal.into_denial(namespace, &policy, &request.uid);
                 return Decision::new(Some(policy), job, Outcome::Deny(denial));
@@ -106,7 +105,7 @@ fn validate_creation<'a>(
     // If the mark is forged, the pod may lack the limits that come with a
     // grant.
     let lacking = match &by_another {
-        Some(adjusted) => missing_limits::lacking(&pod, adjusted, policy.level),
+        Some(profile) => missing_limits::lacking(&pod, profile, policy.level),
         None => Ok(Vec::new()),
     };
     let is_complete = lacking.as_ref().is_ok_and(Vec::is_empty);
@@ -114,7 +113,7 @@ fn validate_creation<'a>(
     let is_ignored = settings.ignore_user_namespaces && ignore_user_namespace(&mut pod);
     let violations = Violations {
         user_namespace_ignored: is_ignored,
-        ..Violations::of(&pod, policy.level, granting)
+        ..Violations::of(&pod, policy.level, granting.as_ref())
     };
     let outcome = match (violations.is_empty(), lacking) {
         (true, _) if by_another.is_some() => Outcome::Allow(Allowed::OtherVersion),

@@ -73,7 +73,7 @@ fn what_a_kind_of_job_and_a_profile_cannot_be_together_is_denied_with_the_reason
             "host-users",
             suspendable(),
             "pod, hostUsers: without hostUsers: false, which the runner sets for a suspendable \
-             environment, its SYS_ADMIN would be one on the node itself; ",
+             environment, its SYS_ADMIN would apply to the node itself; ",
         ),
         (
             "far-user",

@@ -306,7 +306,7 @@ fn a_windows_job_is_left_alone_with_the_reason_in_record_and_review_whatever_the
 }
 
 #[test]
-fn what_may_fail_at_run_time_is_told_to_whoever_creates_the_pod() {
+fn the_creator_of_a_pod_is_warned_of_what_may_fail_at_run_time() {
     let namespace = CLUSTER.namespace_of("rootless", "baseline");
     let warned = |shape: &str| {
         let args = ["create", "-n", &namespace, "--dry-run=server", "-f", "-"];

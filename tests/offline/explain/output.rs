@@ -220,7 +220,7 @@ fn a_runners_pod_fits_a_terminal_of_80_columns() {
 }
 
 #[test]
-fn the_pods_as_yaml_have_no_place_for_it() {
+fn yaml_output_rejects_explain() {
     let output = explain(&["--profile", "rootless", "-o", "yaml"], &job());
     assert_eq!(output.status.code(), Some(2));
     assert!(

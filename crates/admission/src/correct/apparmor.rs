@@ -8,7 +8,7 @@ use crate::pod::Pod;
 use crate::pod::effective::effective;
 use crate::pod::field::{Field, Scalar};
 use crate::pod::place::{ContainerRef, Place};
-use crate::profile::security_context::SecurityContext;
+use crate::profile::effective::EffectiveSecurityContext;
 
 pub(super) const APPARMOR_ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
 
@@ -18,12 +18,12 @@ pub(super) const APPARMOR_ANNOTATION: &str = "container.apparmor.security.beta.k
 pub(super) fn sync_apparmor_annotation(
     corrector: &mut Corrector<'_, '_>,
     at: ContainerRef,
-    set: [&SecurityContext; 2],
+    set: [EffectiveSecurityContext<'_>; 2],
 ) {
-    let is_set = set
+    if !set
         .iter()
-        .any(|context| context.app_armor_profile.is_some());
-    if !is_set {
+        .any(|context| context.has(Field::AppArmorProfile))
+    {
         return;
     }
     let pod = corrector.pod();

@@ -9,7 +9,7 @@ use std::fmt;
 use crate::gitlab::role::Role;
 use crate::pod::field::{Field, Scalar};
 use crate::pod::place::Place;
-use crate::profile::Home;
+use crate::profile::effective::HomeVolume;
 use crate::text::{Text, unquoted};
 
 /// A change to a field of a pod.
@@ -123,7 +123,7 @@ pub(crate) enum Kind<'a> {
     },
     Volume {
         name: Text<'a>,
-        home: &'a Home,
+        home: HomeVolume<'a>,
     },
     Mount {
         volume: Text<'a>,

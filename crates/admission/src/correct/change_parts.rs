@@ -6,8 +6,7 @@ use super::change::{By, Change, Kind, Names, old_value};
 use crate::gitlab::role::Role;
 use crate::pod::field::{Field, Scalar};
 use crate::pod::place::{ContainerRef, Place};
-use crate::profile::overrides::Adjusted;
-use crate::profile::{Medium, Setting};
+use crate::profile::{EffectiveProfile, Medium, Setting};
 use crate::text::{Text, unquoted};
 
 /// The parts of a change. All texts are escaped and bounded.
@@ -116,8 +115,7 @@ impl Change<'_> {
             Kind::Volume { name, home } => {
                 subject = Some(format!("volume {}", unquoted(name)));
                 let memory = home.medium.map(|Medium::Memory| " in memory");
-                let limit = home.size_limit.as_deref();
-                let limit = limit.map(|limit| format!(" of at most {limit}"));
+                let limit = home.size_limit.map(|limit| format!(" of at most {limit}"));
                 let (memory, limit) = (memory.unwrap_or_default(), limit.unwrap_or_default());
                 let value = format!("emptyDir{memory}{limit}");
                 let field = format!("volumes {}", unquoted(name));
@@ -141,10 +139,9 @@ impl Change<'_> {
         }
     }
 
-    /// The path in a profile of the field that makes this change; none, if it
-    /// is not from a profile. `resource` maps the name of a limit to its name
-    /// in the profile.
-    pub fn path<'c>(&'c self, resource: impl Fn(&'c str) -> &'c str) -> Option<Vec<&'c str>> {
+    /// The path of the field in `profile` that requires the change; none where no
+    /// field does. A limit is in the path by the name that the profile has for it.
+    pub fn path<'c>(&'c self, profile: &EffectiveProfile<'c>) -> Option<Vec<&'c str>> {
         let mut path = self.by.path()?;
         match &self.kind {
             Kind::Annotation { key, .. } => path.extend(["annotations", key]),
@@ -165,32 +162,29 @@ impl Change<'_> {
             }
             Kind::Env { var, .. } => path.extend(["env", var]),
             Kind::Limit { resource: name, .. } => {
-                path.extend(["resources", "limits", resource(name)]);
+                let name = profile.original_limit(name).unwrap_or(name);
+                path.extend(["resources", "limits", name]);
             }
             Kind::Volume { .. } | Kind::Mount { .. } => {}
         }
         Some(path)
     }
-}
 
-impl Adjusted<'_> {
-    /// The setting that determines the value of `change`.
-    pub fn setting_behind(&self, change: &Change<'_>) -> Option<Setting> {
-        let by_profile = matches!(change.by, By::Pod(_) | By::Container(..));
-        match &change.kind {
+    /// The setting of the namespace that determines the value of the change.
+    pub fn setting(&self, profile: &EffectiveProfile<'_>) -> Option<Setting> {
+        let by_profile = matches!(self.by, By::Pod(_) | By::Container(..));
+        let setting = match &self.kind {
             Kind::SecurityContext {
                 field: Field::RunAsUser,
                 value: Some(Scalar::Int(1..)),
                 ..
-            } if by_profile => self.run_as_user.map(|_| Setting::RunAsUser),
-            Kind::Env { .. } | Kind::Mount { .. } if change.by == By::Home => {
-                self.home.map(|_| Setting::Home)
+            } if by_profile => Setting::RunAsUser,
+            Kind::Env { .. } | Kind::Mount { .. } if self.by == By::Home => Setting::Home,
+            Kind::Limit { resource, .. } if profile.original_limit(resource).is_some() => {
+                Setting::FuseResource
             }
-            Kind::Limit { resource, .. } => {
-                let (_, theirs) = self.fuse?;
-                (theirs == &**resource).then_some(Setting::FuseResource)
-            }
-            _ => None,
-        }
+            _ => return None,
+        };
+        profile.is_overridden(setting).then_some(setting)
     }
 }

@@ -14,7 +14,8 @@ use crate::pod::field::{Confinement, Field, Scalar};
 use crate::pod::place::{ContainerRef, Place};
 use crate::pod::security_context::SeLinuxOptions;
 use crate::pod::{EnvVar, Pod, Volume, VolumeMount};
-use crate::profile::{Home, Medium};
+use crate::profile::Medium;
+use crate::profile::effective::HomeVolume;
 use crate::text::{Quantity, Text};
 
 /// The older annotations for a seccomp profile.
@@ -368,11 +369,11 @@ impl<'a, 'p> Corrector<'a, 'p> {
         );
     }
 
-    pub(crate) fn add_empty_dir(&mut self, name: Text<'a>, home: &'a Home) {
+    pub(crate) fn add_empty_dir(&mut self, name: Text<'a>, home: HomeVolume<'a>) {
         let volumes = &mut self.pod.spec.volumes;
         let mut source = json!({});
-        if let Some(limit) = &home.size_limit {
-            source["sizeLimit"] = limit.as_str().into();
+        if let Some(limit) = home.size_limit {
+            source["sizeLimit"] = limit.into();
         }
         if let Some(Medium::Memory) = home.medium {
             source["medium"] = "Memory".into();

@@ -17,9 +17,8 @@ use super::refusal::Refusal;
 use crate::gitlab::role::{BUILD, Role};
 use crate::pod::place::{ContainerRef, Place};
 use crate::pod::{Container, Pod, Volume, VolumeMount};
-use crate::profile::Profile;
+use crate::profile::EffectiveProfile;
 use crate::profile::home_path::{HomePath, is_at_or_under, normalised};
-use crate::profile::overrides::Adjusted;
 use crate::text::{Text, quoted};
 
 /// Name of the volume mounted at HOME, unless the pod already uses it.
@@ -28,9 +27,8 @@ pub const VOLUME: &str = "podseal-home";
 /// Applies the rule to every container whose role has `home: true` in the profile.
 pub(crate) fn set_home<'a>(
     corrector: &mut Corrector<'a, '_>,
-    adjusted: &Adjusted<'a>,
+    profile: &EffectiveProfile<'a>,
 ) -> Result<(), Refusal> {
-    let profile = adjusted.profile;
     let mut targets: Vec<_> = targets(corrector.pod(), profile).collect();
     if targets.is_empty() {
         return Ok(());
@@ -47,9 +45,9 @@ pub(crate) fn set_home<'a>(
         Some((value, HomePath::Mountable(path))) => (value, path),
         Some((_, HomePath::OfPodmanImage)) => {
             targets.retain(|&(role, ..)| role != Role::Build);
-            profile_home(adjusted)
+            profile_home(profile)
         }
-        None => profile_home(adjusted),
+        None => profile_home(profile),
     };
     corrector.by(match is_jobs {
         true => By::JobsHome,
@@ -63,18 +61,21 @@ pub(crate) fn set_home<'a>(
 
 type Target = (Role, ContainerRef);
 
-fn targets<'s>(pod: &'s Pod<'_>, profile: &'s Profile) -> impl Iterator<Item = Target> + 's {
+fn targets<'s>(
+    pod: &'s Pod<'_>,
+    profile: &'s EffectiveProfile<'_>,
+) -> impl Iterator<Item = Target> + 's {
     pod.containers().filter_map(|(place, container)| {
         let Place::Container(at) = place else {
             return None;
         };
         let role = Role::of(at.list, &container.name);
-        profile.containers.role(role).home.then_some((role, at))
+        profile.role(role).home().then_some((role, at))
     })
 }
 
-fn profile_home<'a>(adjusted: &Adjusted<'a>) -> (Text<'a>, String) {
-    let path = adjusted.home();
+fn profile_home<'a>(profile: &EffectiveProfile<'a>) -> (Text<'a>, String) {
+    let path = profile.home_path();
     (path.into(), path.trim_end_matches('/').to_owned())
 }
 
@@ -115,7 +116,7 @@ fn mount<'a>(
     corrector: &mut Corrector<'a, '_>,
     targets: &[Target],
     path: &str,
-    profile: &'a Profile,
+    profile: &EffectiveProfile<'a>,
 ) -> Result<(), Refusal> {
     let mut uncovered = Vec::new();
     let mut volume = None;
@@ -132,7 +133,7 @@ fn mount<'a>(
     }
     let volume = volume.unwrap_or_else(|| {
         let name = Text::from(free_volume_name(corrector.pod()));
-        corrector.add_empty_dir(name.clone(), &profile.home);
+        corrector.add_empty_dir(name.clone(), profile.home_volume());
         name
     });
     for at in uncovered {

@@ -12,7 +12,7 @@
 //! the profile's grants apply only together with its limits (`missing_limits`).
 
 use crate::pod::Pod;
-use crate::profile::overrides::Adjusted;
+use crate::profile::EffectiveProfile;
 use crate::profile::revision::digest;
 use crate::standards::Level;
 
@@ -21,20 +21,20 @@ use crate::standards::Level;
 pub const CORRECTED_AS: &str = "podseal.io/corrected-as";
 
 /// The mark of a pod that this profile corrects in a namespace at `level`.
-pub(crate) fn of(adjusted: &Adjusted<'_>, level: Level) -> String {
-    let version = (adjusted.profile.revision, adjusted.values(), level.name());
+pub(crate) fn of(profile: &EffectiveProfile<'_>, level: Level) -> String {
+    let version = (profile.revision(), profile.overrides(), level.name());
     let text = serde_json::to_string(&version).expect("numbers and texts can be written");
     // Enough digits to distinguish a version from the previous one.
     let digits = digest(&text) >> 32;
-    format!("{}@{digits:08x}", adjusted.profile.name)
+    format!("{}@{digits:08x}", profile.name())
 }
 
-/// Whether `pod` was corrected by another version of its profile than `adjusted` at
+/// Whether `pod` was corrected by another version of its profile than `profile` at
 /// `level`.
-pub(crate) fn is_of_another(pod: &Pod<'_>, adjusted: &Adjusted<'_>, level: Level) -> bool {
+pub(crate) fn is_of_another(pod: &Pod<'_>, profile: &EffectiveProfile<'_>, level: Level) -> bool {
     let annotations = pod.metadata.annotations.as_ref();
     let mark = annotations.and_then(|annotations| annotations.get(CORRECTED_AS));
-    adjusted.is_marked() && mark.is_some_and(|mark| **mark != *of(adjusted, level))
+    profile.is_marked() && mark.is_some_and(|mark| **mark != *of(profile, level))
 }
 
 #[cfg(test)]
@@ -54,12 +54,13 @@ mod tests {
     fn each_profile_setting_and_level_has_its_own_mark() {
         let [rootless, userns] = ["rootless", "userns"]
             .map(|name| Profiles::built_in().get(name).expect("it is built in"));
-        let user = |user| Adjusted::new(rootless, [(Setting::RunAsUser, user)]).expect("a user");
+        let user =
+            |user| EffectiveProfile::new(rootless, [(Setting::RunAsUser, user)]).expect("a user");
         let baseline = Level::Baseline;
         let marks = [
-            of(&Adjusted::unchanged(rootless), baseline),
-            of(&Adjusted::unchanged(rootless), Level::Restricted),
-            of(&Adjusted::unchanged(userns), baseline),
+            of(&EffectiveProfile::unchanged(rootless), baseline),
+            of(&EffectiveProfile::unchanged(rootless), Level::Restricted),
+            of(&EffectiveProfile::unchanged(userns), baseline),
             of(&user("2000"), baseline),
             of(&user("2001"), baseline),
         ];

@@ -16,7 +16,7 @@ use crate::gitlab::role::Role;
 use crate::pod::Pod;
 use crate::pod::field::{Field, Scalar};
 use crate::pod::place::{ContainerRef, Place};
-use crate::profile::overrides::Adjusted;
+use crate::profile::EffectiveProfile;
 use crate::standards::Level;
 
 /// The changes that the profile would make to limit `pod`, or a container to which
@@ -26,11 +26,11 @@ use crate::standards::Level;
 /// If the profile cannot be applied to the pod at all.
 pub(crate) fn lacking<'a>(
     pod: &Pod<'a>,
-    adjusted: &Adjusted<'a>,
+    profile: &EffectiveProfile<'a>,
     level: Level,
 ) -> Result<Vec<Change<'a>>, Refusal> {
     let is_granted = |role| {
-        let grants = &adjusted.profile.containers.role(role).grants;
+        let grants = profile.role(role).grants();
         match level {
             Level::Privileged => false,
             Level::Baseline => !grants.baseline.is_empty(),
@@ -42,7 +42,7 @@ pub(crate) fn lacking<'a>(
     }
     // Do not copy a pod that is rejected for its size.
     conflicts::find_in_names(pod)?;
-    let (mut changes, _) = steps::correct(&mut pod.clone(), adjusted, level)?;
+    let (mut changes, _) = steps::correct(&mut pod.clone(), profile, level)?;
     changes.retain(|change| {
         let concerns_a_grant = match change.place {
             Place::Pod => true,

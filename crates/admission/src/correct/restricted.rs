@@ -14,7 +14,7 @@ use crate::pod::capability::same_capability;
 use crate::pod::effective::effective;
 use crate::pod::field::{Confinement, Field, Scalar};
 use crate::pod::place::{ContainerRef, List, Place};
-use crate::profile::Rules;
+use crate::profile::effective::EffectiveRules;
 use crate::standards::Family;
 use crate::text::quoted;
 
@@ -23,9 +23,9 @@ pub(crate) fn restrict<'a>(
     corrector: &mut Corrector<'a, '_>,
     at: ContainerRef,
     role: Role,
-    rules: &'a Rules,
+    rules: &EffectiveRules<'a>,
 ) {
-    if role == Role::Services || *rules == Rules::default() {
+    if role == Role::Services || rules.is_empty() {
         return;
     }
     let place = Place::Container(at);
@@ -58,9 +58,9 @@ pub(crate) fn restrict_user<'a>(
     corrector: &mut Corrector<'a, '_>,
     place: Place,
     role: Role,
-    rules: &'a Rules,
+    rules: &EffectiveRules<'a>,
 ) {
-    if role == Role::Services || *rules == Rules::default() {
+    if role == Role::Services || rules.is_empty() {
         return;
     }
     let user = effective(corrector.pod(), place, Field::RunAsUser);
@@ -75,17 +75,17 @@ pub(crate) fn restrict_user<'a>(
 }
 
 /// Whether the profile neither sets `field` nor was granted its control.
-fn is_free(rules: &Rules, family: Family, field: Field) -> bool {
-    !rules.grants.restricted.contains(&family) && rules.set.security_context.get(field).is_none()
+fn is_free(rules: &EffectiveRules<'_>, family: Family, field: Field) -> bool {
+    !rules.grants().restricted.contains(&family) && !rules.set().security_context().has(field)
 }
 
 /// Drops `ALL`, and removes what the profile does not add. This applies to granted
 /// capabilities too: a grant is for those that the profile adds.
-fn drop_all<'a>(corrector: &mut Corrector<'a, '_>, place: Place, rules: &'a Rules) {
+fn drop_all<'a>(corrector: &mut Corrector<'a, '_>, place: Place, rules: &EffectiveRules<'a>) {
     let kept = |name: &str| {
         same_capability(name, "NET_BIND_SERVICE")
             || rules
-                .capabilities
+                .capabilities()
                 .add
                 .iter()
                 .any(|added| same_capability(added, name))
@@ -109,9 +109,9 @@ fn drop_all<'a>(corrector: &mut Corrector<'a, '_>, place: Place, rules: &'a Rule
 /// profile; then the pod must not set it either.
 pub(crate) fn seccomp_lets_podman_clone(
     corrector: &Corrector<'_, '_>,
-    build: &Rules,
+    build: &EffectiveRules<'_>,
 ) -> Result<(), Refusal> {
-    if !build.grants.restricted.contains(&Family::SeccompProfile) {
+    if !build.grants().restricted.contains(&Family::SeccompProfile) {
         return Ok(());
     }
     let pod = corrector.pod();

@@ -17,7 +17,7 @@ use crate::pod::effective::effective;
 use crate::pod::field::{Field, Scalar};
 use crate::pod::place::{ContainerRef, List, Place};
 use crate::pod::{Container, Pod, VolumeMount};
-use crate::profile::{PodRules, Profile, Rules};
+use crate::profile::EffectiveProfile;
 use crate::text::quoted;
 
 /// The script that mounts the overlay, in each container that runs it.
@@ -29,14 +29,13 @@ const MOUNT: &str = "SYS_ADMIN";
 ///
 /// Only where the profile has rules: the runner reports its own contradictions
 /// before it creates the pod.
-pub(crate) fn find(pod: &Pod<'_>, profile: &Profile) -> Result<(), Refusal> {
+pub(crate) fn find(pod: &Pod<'_>, profile: &EffectiveProfile<'_>) -> Result<(), Refusal> {
     for (place, container) in pod.containers() {
         let Place::Container(at) = place else {
             continue;
         };
         let role = Role::of(at.list, &container.name);
-        let rules = profile.containers.role(role);
-        let has_rules = *rules != Rules::default() || profile.pod != PodRules::default();
+        let has_rules = !profile.role(role).is_empty() || !profile.pod().is_empty();
         if at.list == List::Regular && has_rules && mounts_overlay(container) {
             can_mount(pod, at)?;
         }
@@ -117,7 +116,7 @@ const HIDDEN_HOME: &str = "the overlay of a suspendable environment hides the vo
 
 /// What may fail in the patched pod, and what to do; each of a length that the API
 /// server does not truncate.
-pub(crate) fn warnings(pod: &Pod<'_>, profile: &Profile) -> Vec<String> {
+pub(crate) fn warnings(pod: &Pod<'_>, profile: &EffectiveProfile<'_>) -> Vec<String> {
     let found = [
         (changes_owner_to_foreign_group(pod, profile), UMASK),
         (lacks_helper(pod, profile), NO_HELPER),
@@ -135,7 +134,7 @@ fn regular(pod: &Pod<'_>, name: &str) -> Option<usize> {
 /// Whether `helper` has to change the owner of files to a group that it is not in,
 /// and the profile has rules for `helper`. If no group is set for `build`, it is
 /// the image's.
-fn changes_owner_to_foreign_group(pod: &Pod<'_>, profile: &Profile) -> bool {
+fn changes_owner_to_foreign_group(pod: &Pod<'_>, profile: &EffectiveProfile<'_>) -> bool {
     let mut inits = pod.spec.init_containers.iter();
     let collects = inits.any(|container| &*container.name == UID_COLLECTOR);
     let (Some(build), Some(helper)) = (regular(pod, BUILD), regular(pod, HELPER)) else {
@@ -151,7 +150,7 @@ fn changes_owner_to_foreign_group(pod: &Pod<'_>, profile: &Profile) -> bool {
         effective(pod, at(helper), Field::RunAsUser),
         Some(Scalar::Int(1..))
     );
-    if !collects || !is_non_root || profile.containers.helper == Rules::default() {
+    if !collects || !is_non_root || profile.role(Role::Helper).is_empty() {
         return false;
     }
     let group = |index| effective(pod, at(index), Field::RunAsGroup).and_then(|group| group.int());
@@ -166,11 +165,14 @@ fn changes_owner_to_foreign_group(pod: &Pod<'_>, profile: &Profile) -> bool {
 }
 
 /// Whether the profile sets HOME only for `helper`, and `build` clones instead.
-fn lacks_helper(pod: &Pod<'_>, profile: &Profile) -> bool {
+fn lacks_helper(pod: &Pod<'_>, profile: &EffectiveProfile<'_>) -> bool {
     let build = regular(pod, BUILD).map(|build| &pod.spec.containers[build]);
     let has_home = build.is_some_and(|build| build.env("HOME").is_some());
-    let rules = &profile.containers;
-    regular(pod, HELPER).is_none() && rules.helper.home && !rules.build.home && !has_home
+    let gets_home = |role| profile.role(role).home();
+    regular(pod, HELPER).is_none()
+        && gets_home(Role::Helper)
+        && !gets_home(Role::Build)
+        && !has_home
 }
 
 /// Whether the overlay hides the volume at HOME.
@@ -185,6 +187,7 @@ fn hides_home(pod: &Pod<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::Profile;
 
     /// A suspendable job's pod, with this `securityContext` on `build`.
     fn suspendable(host_users: bool, context: &str) -> String {
@@ -202,12 +205,12 @@ mod tests {
 
     fn refusal(pod: &str, profile: &Profile) -> Option<Refusal> {
         let pod: Pod<'_> = serde_json::from_str(pod).expect("a pod");
-        find(&pod, profile).err()
+        find(&pod, &EffectiveProfile::unchanged(profile)).err()
     }
 
     fn warnings_for(pod: &str, rules: &str) -> Vec<String> {
         let pod: Pod<'_> = serde_json::from_str(pod).expect("a pod");
-        warnings(&pod, &profile(rules))
+        warnings(&pod, &EffectiveProfile::unchanged(&profile(rules)))
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Keeps `build` and the runner's uid collector the same user.
 
 use super::editor::Corrector;
-use crate::gitlab::role::{BUILD, UID_COLLECTOR};
+use crate::gitlab::role::{BUILD, Role, UID_COLLECTOR};
 use crate::pod::effective::effective;
 use crate::pod::field::Field;
 use crate::pod::place::{ContainerRef, List, Place};
 use crate::pod::{Container, Pod};
-use crate::profile::Profile;
+use crate::profile::EffectiveProfile;
 
 /// The runner runs the build image in an init container to find out as which user
 /// `build` will run, and makes that user the owner of the job's files. This is only
@@ -25,17 +25,16 @@ pub(super) const MIRRORED: [Field; 3] = [Field::RunAsUser, Field::RunAsGroup, Fi
 impl Mirror {
     /// The two containers, if `profile` has rules for `build`, or sets the user
     /// of either: a profile that changes only one would make them differ.
-    pub(super) fn of(pod: &Pod<'_>, profile: &Profile) -> Option<Mirror> {
-        let (build, init) = (&profile.containers.build, &profile.containers.init);
-        let has_rules_for_build =
-            build.set != Default::default() || build.if_unset != Default::default();
+    pub(super) fn of(pod: &Pod<'_>, profile: &EffectiveProfile<'_>) -> Option<Mirror> {
+        let [build, init] = [Role::Build, Role::Init].map(|role| profile.role(role));
+        let has_rules_for_build = !build.set().is_empty() || !build.if_unset().is_empty();
         let of_users = [
-            &init.set.security_context,
-            &init.if_unset.security_context,
-            &profile.pod.set.security_context,
-            &profile.pod.if_unset.security_context,
+            init.set().security_context(),
+            init.if_unset().security_context(),
+            profile.pod().set().security_context(),
+            profile.pod().if_unset().security_context(),
         ];
-        let sets = |field: &Field| of_users.iter().any(|context| context.get(*field).is_some());
+        let sets = |field: &Field| of_users.iter().any(|context| context.has(*field));
         if !has_rules_for_build && !MIRRORED.iter().any(sets) {
             return None;
         }

@@ -4,10 +4,10 @@
 use super::Allowed;
 use super::denial::{Denial, Rejection};
 use crate::gitlab::job::Job;
-use crate::namespace::policy::{Policy, Settings, Source};
-use crate::namespace::{Label, Namespace};
+use crate::namespace::Namespace;
+use crate::namespace::policy::{Policy, Settings};
 use crate::pod::Pod;
-use crate::profile::overrides::Adjusted;
+use crate::profile::EffectiveProfile;
 use crate::request::Request;
 use crate::request::impossible::Impossible;
 
@@ -64,16 +64,13 @@ pub(crate) fn applicable<'a>(
     namespace: &Namespace,
     settings: &Settings<'_>,
     uid: &str,
-) -> Result<Adjusted<'a>, Denial> {
-    let Some(profile) = policy.profile else {
+) -> Result<EffectiveProfile<'a>, Denial> {
+    let Some(effective) = policy.effective_profile() else {
         let known = settings.profiles;
         return Err(Denial::unknown_profile(namespace, policy, known, uid));
     };
     if settings.require_runner && policy.trusts_labels() {
         return Err(Denial::runner_unnamed(namespace, policy, uid));
     }
-    let by_rule = matches!(policy.source_of_label(Label::Profile), Source::Rule(_));
-    Adjusted::new(profile, policy.settings())
-        .map(|adjusted| adjusted.by_rule(by_rule))
-        .map_err(|wrong| Denial::setting(namespace, policy, wrong, uid))
+    effective.map_err(|wrong| Denial::setting(namespace, policy, wrong, uid))
 }

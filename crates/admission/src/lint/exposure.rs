@@ -8,9 +8,8 @@ use crate::correct::steps;
 use crate::gitlab::role::Role;
 use crate::pod::Pod;
 use crate::pod::place::{ContainerRef, Place};
-use crate::profile::Profile;
 use crate::profile::grants::Violations;
-use crate::profile::overrides::Adjusted;
+use crate::profile::{EffectiveProfile, Profile};
 use crate::standards::{Family, Level, Violation, violations};
 
 /// What a container, or the pod, has beyond the levels.
@@ -36,7 +35,7 @@ fn plain_job() -> Pod<'static> {
 /// The plain job, corrected by `profile` in a namespace at `level`.
 pub(crate) fn job_of(profile: &Profile, level: Level) -> Result<Pod<'_>, Refusal> {
     let mut job = plain_job();
-    steps::correct(&mut job, &Adjusted::unchanged(profile), level)?;
+    steps::correct(&mut job, &EffectiveProfile::unchanged(profile), level)?;
     Ok(job)
 }
 
@@ -96,7 +95,10 @@ pub fn denied(profile: &Profile, level: Level) -> Vec<String> {
         Ok(pod) => pod,
         Err(Refusal { field, problem, .. }) => return vec![format!("{field}: {problem}")],
     };
-    let violations = Violations::of(&pod, level, Some(profile)).told.into_iter();
+    let effective = EffectiveProfile::unchanged(profile);
+    let violations = Violations::of(&pod, level, Some(&effective))
+        .told
+        .into_iter();
     let placed = violations.map(|violation| (place_of(&violation), violation));
     let placed = placed.filter(|(place, _)| *place != Role::Services.key());
     placed

@@ -3,8 +3,8 @@
 use super::{Findings, exposure};
 use crate::gitlab::role::Role;
 use crate::pod::place::{ContainerRef, Place};
-use crate::profile::Profile;
 use crate::profile::grants::Violations;
+use crate::profile::{EffectiveProfile, Profile};
 use crate::standards::Level;
 
 impl Findings {
@@ -30,7 +30,8 @@ impl Findings {
                 ),
             );
         }
-        let violations = Violations::of(&pod, Level::Baseline, Some(profile));
+        let effective = EffectiveProfile::unchanged(profile);
+        let violations = Violations::of(&pod, Level::Baseline, Some(&effective));
         let Some(first) = violations.told.first() else {
             return;
         };

@@ -6,8 +6,7 @@ use std::sync::LazyLock;
 
 use super::rules::{NamespaceRules, Rule};
 use super::{Mode, Namespace, PROFILE, RUNNER, unknown_keys};
-use crate::profile::overrides::Adjusted;
-use crate::profile::{Profile, Profiles, Setting};
+use crate::profile::{EffectiveProfile, Profile, Profiles, Setting};
 use crate::standards::Level;
 use crate::text::{quoted, unquoted};
 
@@ -264,12 +263,14 @@ impl<'a> Policy<'a> {
         Setting::ALL.into_iter().filter_map(value)
     }
 
-    /// The profile with the namespace's settings, if the profile exists.
+    /// The profile with the values that the namespace overrides, where there is one.
     ///
     /// # Errors
-    /// As [`Adjusted::new`].
-    pub fn adjusted(&self) -> Option<Result<Adjusted<'a>, (Setting, String)>> {
-        Some(Adjusted::new(self.profile?, self.settings()))
+    /// As [`EffectiveProfile::new`].
+    pub fn effective_profile(&self) -> Option<Result<EffectiveProfile<'a>, (Setting, String)>> {
+        let by_rule = matches!(self.source_of_label(Label::Profile), Source::Rule(_));
+        let effective = EffectiveProfile::new(self.profile?, self.settings());
+        Some(effective.map(|profile| profile.by_rule(by_rule)))
     }
 
     /// The namespace's profile and where it comes from, as the object of "has".

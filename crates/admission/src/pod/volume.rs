@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_nobody_knows_yet_is_a_source() {
+    fn an_unknown_source_is_a_source() {
         let volume = volume(r#"{"name":"v","quantumDisk":{"spin":[1]}}"#).expect("a volume");
         assert_eq!(volume.sources, [Text::from("quantumDisk")]);
     }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Profile, Rules};
+use super::{EffectiveProfile, Profile, Rules};
 use crate::gitlab::role::Role;
 use crate::pod::Pod;
 use crate::pod::place::{ContainerRef, List, Place};
@@ -34,7 +34,9 @@ pub struct Violations {
 impl Violations {
     /// What `pod` violates of `level`, beyond what `profile` grants it as a
     /// job's pod. Without a profile nothing is granted.
-    pub fn of(pod: &Pod<'_>, level: Level, profile: Option<&Profile>) -> Violations {
+    pub fn of(pod: &Pod<'_>, level: Level, profile: Option<&EffectiveProfile<'_>>) -> Violations {
+        // No setting overrides what is granted.
+        let profile = profile.map(|effective| effective.profile);
         let mut violations = Violations::default();
         let rules = |place| profile.and_then(|profile| rules_at(pod, profile, place));
         let level_of = |family, place| match (level, rules(place)) {

@@ -6,10 +6,11 @@
 //! | from | by | to |
 //! |---|---|---|
 //! | YAML | `parse` | a [`Written`], and with the profile that it extends a [`Profile`] |
-//! | a profile and a namespace's settings | [`overrides`] | the profile as it holds there |
+//! | a profile and a namespace's settings | [`overrides`] | an [`EffectiveProfile`] |
 //! | a pod, a level and a profile | [`grants`] | the violations that the profile does not grant |
 
 mod built_in;
+pub(crate) mod effective;
 pub(crate) mod error;
 pub mod grants;
 pub mod home_path;
@@ -26,6 +27,7 @@ pub mod security_context;
 mod types;
 
 pub use self::built_in::BUILT_IN;
+pub use self::effective::EffectiveProfile;
 pub use self::error::ProfileError;
 pub use self::parse::Written;
 pub use self::place::Position;

@@ -17,7 +17,6 @@ use serde::Serialize;
 use super::home_path::HomePath;
 use super::{Profile, Setting};
 use crate::gitlab::role::Role;
-use crate::pod::field::{Field, Scalar};
 use crate::pod::limits::LAST_MAPPED_ID;
 use crate::pod::names::is_extended_resource;
 use crate::text::quoted;
@@ -49,51 +48,48 @@ impl Setting {
     }
 }
 
-/// A profile as it holds in one namespace.
-#[derive(Debug, Clone, Copy)]
-pub struct Adjusted<'a> {
-    /// The profile itself.
-    pub profile: &'a Profile,
-    pub(crate) run_as_user: Option<i64>,
-    pub(crate) home: Option<&'a str>,
-    /// The limit's name in the profile, and the one that holds.
-    pub(crate) fuse: Option<(&'a str, &'a str)>,
-    /// Whether a namespace rule names it, which the next podseal may not have.
-    by_rule: bool,
+/// The values that a namespace overrides, checked against its profile.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Overrides<'a> {
+    pub(super) run_as_user: Option<i64>,
+    pub(super) home: Option<&'a str>,
+    pub(super) fuse: Option<FuseName<'a>>,
 }
 
-impl<'a> Adjusted<'a> {
-    /// The profile as it is written.
-    pub fn unchanged(profile: &'a Profile) -> Adjusted<'a> {
-        Adjusted {
-            profile,
-            run_as_user: None,
-            home: None,
-            fuse: None,
-            by_rule: false,
-        }
-    }
+/// The name of the limit that is the FUSE device.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FuseName<'a> {
+    pub(super) original: &'a str,
+    pub(super) effective: &'a str,
+}
 
-    /// The profile as these values change it.
-    ///
-    /// # Errors
-    /// With what is wrong with one of them, and its setting: as a clause that
-    /// follows its name.
-    pub fn new(
+impl<'a> Overrides<'a> {
+    pub(super) fn new(
         profile: &'a Profile,
         values: impl IntoIterator<Item = (Setting, &'a str)>,
-    ) -> Result<Adjusted<'a>, (Setting, String)> {
-        let mut adjusted = Adjusted::unchanged(profile);
+    ) -> Result<Overrides<'a>, (Setting, String)> {
+        let mut overrides = Overrides::default();
         for (setting, value) in values {
-            adjusted
-                .adjust(setting, value)
+            overrides
+                .set(profile, setting, value)
                 .map_err(|why| (setting, why))?;
         }
-        Ok(adjusted)
+        Ok(overrides)
     }
 
-    fn adjust(&mut self, setting: Setting, value: &'a str) -> Result<(), String> {
-        if !self.profile.settings.contains(&setting) {
+    /// As it is part of a mark on pods: replicas of two versions have to agree on it.
+    pub(super) fn serializable(&self) -> impl Serialize {
+        let fuse = self.fuse.map(|fuse| (fuse.original, fuse.effective));
+        (self.run_as_user, self.home, fuse)
+    }
+
+    fn set(
+        &mut self,
+        profile: &'a Profile,
+        setting: Setting,
+        value: &'a str,
+    ) -> Result<(), String> {
+        if !profile.settings.contains(&setting) {
             return Err("the profile does not let a namespace change it".to_owned());
         }
         match setting {
@@ -109,7 +105,7 @@ impl<'a> Adjusted<'a> {
                     "{} is not a user ID from 1 to {LAST_MAPPED_ID}",
                     quoted(value)
                 ))?;
-                if !self.profile.names_a_user() {
+                if !profile.names_a_user() {
                     return Err(
                         "the profile names no user, or only root, so there is none to change"
                             .to_owned(),
@@ -127,20 +123,19 @@ impl<'a> Adjusted<'a> {
                     }
                     Err(refusal) => return Err(format!("{} {refusal}", quoted(value))),
                 }
-                if !self.profile.gives_home() {
+                if !profile.gives_home() {
                     return Err("the profile gives no container a HOME".to_owned());
                 }
                 self.home = Some(value);
             }
             Setting::FuseResource => {
                 if !is_extended_resource(value) {
-                    let told = format!(
+                    return Err(format!(
                         "{} is not an extended resource, such as github.com/fuse",
                         quoted(value)
-                    );
-                    return Err(told);
+                    ));
                 }
-                let fuse = self.profile.fuse_resource();
+                let fuse = profile.fuse_resource();
                 let fuse = fuse.ok_or("the profile asks for no fuse device".to_owned())?;
                 // Not any device: a GPU is none of what the profile gives.
                 let device = |name: &str| name.rsplit('/').next().map(str::to_owned);
@@ -153,64 +148,19 @@ impl<'a> Adjusted<'a> {
                     ));
                 }
                 // Two limits of one name would be corrected for ever.
-                if value != fuse && self.profile.limits().any(|name| name == value) {
+                if value != fuse && profile.limits().any(|name| name == value) {
                     return Err(format!(
                         "{} is already another device of the profile",
                         quoted(value)
                     ));
                 }
-                self.fuse = Some((fuse, value));
+                self.fuse = Some(FuseName {
+                    original: fuse,
+                    effective: value,
+                });
             }
         }
         Ok(())
-    }
-
-    /// The same, by the word of a namespace rule where `by_rule`.
-    pub(crate) fn by_rule(self, by_rule: bool) -> Adjusted<'a> {
-        Adjusted { by_rule, ..self }
-    }
-
-    /// Whether pods are marked with its version: where it can change while podseal
-    /// stays the same.
-    pub(crate) fn is_marked(&self) -> bool {
-        self.by_rule || !self.profile.is_built_in()
-    }
-
-    /// What the namespace changes.
-    pub(crate) fn values(&self) -> impl Serialize {
-        (self.run_as_user, self.home, self.fuse)
-    }
-
-    /// What the profile says of `field`, in this namespace.
-    pub(crate) fn value(&self, field: Field, value: Scalar<'a>) -> Scalar<'a> {
-        match (field, &value, self.run_as_user) {
-            (Field::RunAsUser, Scalar::Int(1..), Some(user)) => Scalar::Int(user),
-            _ => value,
-        }
-    }
-
-    /// What the limit called `name` in the profile is called in this namespace.
-    pub(crate) fn resource(&self, name: &'a str) -> &'a str {
-        match self.fuse {
-            Some((ours, theirs)) if ours == name => theirs,
-            _ => name,
-        }
-    }
-
-    /// What the limit called `name` in this namespace is called in the profile.
-    pub fn written<'n>(&self, name: &'n str) -> &'n str
-    where
-        'a: 'n,
-    {
-        match self.fuse {
-            Some((ours, theirs)) if theirs == name => ours,
-            _ => name,
-        }
-    }
-
-    /// Where HOME is put when the job does not say.
-    pub(crate) fn home(&self) -> &'a str {
-        self.home.unwrap_or(&self.profile.home.path)
     }
 }
 
@@ -295,10 +245,10 @@ mod tests {
     use super::super::Profiles;
     use super::*;
 
-    fn adjusted(profile: &str, setting: Setting, value: &str) -> Result<(), String> {
+    fn overridden(profile: &str, setting: Setting, value: &str) -> Result<(), String> {
         let profile = Profiles::built_in().get(profile).expect("a profile");
-        let adjusted = Adjusted::new(profile, [(setting, value)]);
-        adjusted.map(|_| ()).map_err(|(of, why)| {
+        let overrides = Overrides::new(profile, [(setting, value)]);
+        overrides.map(|_| ()).map_err(|(of, why)| {
             assert_eq!(of, setting);
             why
         })
@@ -307,7 +257,7 @@ mod tests {
     #[test]
     fn a_user_is_a_plain_number_of_somebody() {
         for value in ["1", "2000", "65535"] {
-            assert_eq!(adjusted("rootless", Setting::RunAsUser, value), Ok(()));
+            assert_eq!(overridden("rootless", Setting::RunAsUser, value), Ok(()));
         }
         for value in [
             "0",
@@ -321,10 +271,10 @@ mod tests {
             "١",
             "99999999999999999999",
         ] {
-            let why = adjusted("rootless", Setting::RunAsUser, value).expect_err(value);
+            let why = overridden("rootless", Setting::RunAsUser, value).expect_err(value);
             assert!(why.ends_with(" is not a user ID from 1 to 65535"), "{why}");
         }
-        let why = adjusted("root-fuse", Setting::RunAsUser, "1").expect_err("root stays root");
+        let why = overridden("root-fuse", Setting::RunAsUser, "1").expect_err("root stays root");
         assert_eq!(
             why,
             "the profile names no user, or only root, so there is none to change"
@@ -334,7 +284,7 @@ mod tests {
     #[test]
     fn a_home_is_a_path_that_a_volume_can_be_mounted_at() {
         for value in ["/work/home", "/builds/", "/home/me"] {
-            assert_eq!(adjusted("rootless", Setting::Home, value), Ok(()));
+            assert_eq!(overridden("rootless", Setting::Home, value), Ok(()));
         }
         for value in [
             "",
@@ -347,18 +297,21 @@ mod tests {
             "/a:b",
         ] {
             assert!(
-                adjusted("rootless", Setting::Home, value).is_err(),
+                overridden("rootless", Setting::Home, value).is_err(),
                 "{value}"
             );
         }
-        let why = adjusted("root-fuse", Setting::Home, "/work").expect_err("no HOME");
+        let why = overridden("root-fuse", Setting::Home, "/work").expect_err("no HOME");
         assert_eq!(why, "the profile gives no container a HOME");
     }
 
     #[test]
     fn a_device_is_an_extended_resource_and_no_quota_of_the_clusters() {
         for value in ["example.com/fuse", "github.com/fuse", "a.b/fuse"] {
-            assert_eq!(adjusted("root-fuse", Setting::FuseResource, value), Ok(()));
+            assert_eq!(
+                overridden("root-fuse", Setting::FuseResource, value),
+                Ok(())
+            );
         }
         for value in [
             "cpu",
@@ -374,11 +327,11 @@ mod tests {
             "",
         ] {
             assert!(
-                adjusted("root-fuse", Setting::FuseResource, value).is_err(),
+                overridden("root-fuse", Setting::FuseResource, value).is_err(),
                 "{value}"
             );
         }
-        let why = adjusted("rootless", Setting::FuseResource, "a.b/fuse").expect_err("no device");
+        let why = overridden("rootless", Setting::FuseResource, "a.b/fuse").expect_err("no device");
         assert_eq!(why, "the profile asks for no fuse device");
     }
 
@@ -389,8 +342,8 @@ mod tests {
             .expect("a profile")
             .clone();
         profile.settings = vec![Setting::Home];
-        assert!(Adjusted::new(&profile, [(Setting::Home, "/work")]).is_ok());
-        let refused = Adjusted::new(&profile, [(Setting::RunAsUser, "2000")]);
+        assert!(Overrides::new(&profile, [(Setting::Home, "/work")]).is_ok());
+        let refused = Overrides::new(&profile, [(Setting::RunAsUser, "2000")]);
         let (_, why) = refused.expect_err("refused");
         assert_eq!(why, "the profile does not let a namespace change it");
     }

@@ -86,8 +86,8 @@ fn a_control_without_a_baseline_one_is_met_where_it_is_lowered() {
     assert_eq!(&*found[0].container, "helper");
 }
 
-/// One pod in which everything is wrong, told as control, container, field and
-/// value.
+/// One pod that violates every control, each violation as control, container, field
+/// and value.
 #[test]
 fn a_violation_tells_the_container_the_field_and_the_value() {
     let pod = pod(r#"{

@@ -6,7 +6,7 @@ use super::profile_sources::{FieldSource, ProfileSources};
 use admission::correct::change::{By, Change};
 use admission::correct::change_parts::{Action, Parts};
 use admission::gitlab::role::Role;
-use admission::profile::overrides::Adjusted;
+use admission::profile::{EffectiveProfile, Profile};
 
 /// A change and its source.
 #[derive(Serialize)]
@@ -30,7 +30,7 @@ pub(super) struct ExplainedChange {
 impl ExplainedChange {
     pub(super) fn of(
         change: &Change<'_>,
-        adjusted: Option<&Adjusted<'_>>,
+        profiles: Option<(&Profile, EffectiveProfile<'_>)>,
         sources: &ProfileSources<'_>,
     ) -> ExplainedChange {
         let Parts {
@@ -42,19 +42,20 @@ impl ExplainedChange {
             was,
             ..
         } = change.parts();
-        let path = adjusted.and_then(|adjusted| change.path(|name| adjusted.written(name)));
-        let profile = adjusted.zip(path).map(|(adjusted, path)| {
-            let profile = adjusted.profile;
+        let profile = profiles.and_then(|(profile, effective)| {
+            let path = change.path(&effective)?;
             // Without a field for it, the volume exists because a container has a HOME.
             let mut roles = Role::ALL.into_iter();
-            match roles.find(|role| profile.containers.role(*role).home) {
-                Some(role) if path == ["home"] && !sources.says(profile, &path) => {
-                    sources.at(profile, &["containers", role.key(), "home"])
-                }
-                _ => sources.at(profile, &path),
-            }
+            Some(
+                match roles.find(|role| profile.containers.role(*role).home) {
+                    Some(role) if path == ["home"] && !sources.says(profile, &path) => {
+                        sources.at(profile, &["containers", role.key(), "home"])
+                    }
+                    _ => sources.at(profile, &path),
+                },
+            )
         });
-        let setting = adjusted.and_then(|adjusted| adjusted.setting_behind(change));
+        let setting = profiles.and_then(|(_, effective)| change.setting(&effective));
         ExplainedChange {
             place,
             container,

@@ -44,11 +44,12 @@ impl Explanation {
         let sources = ProfileSources::of(inputs.settings.profiles, inputs.read);
         let policy = corrected.policy.as_ref();
         let profile = policy.and_then(|policy| policy.profile);
-        let adjusted = policy.and_then(|policy| policy.adjusted()?.ok());
+        let effective = policy.and_then(|policy| policy.effective_profile()?.ok());
+        let profiles = profile.zip(effective);
         let changes = corrected
             .changes
             .iter()
-            .map(|change| ExplainedChange::of(change, adjusted.as_ref(), &sources));
+            .map(|change| ExplainedChange::of(change, profiles, &sources));
         let is_job = corrected.job.is_some();
         let granted = profile
             .zip(policy)

@@ -13,8 +13,7 @@ mod file;
 
 pub use self::file::NamespaceRulesError;
 use crate::namespace::{Namespace, is_clusters_own};
-use crate::profile::overrides::Adjusted;
-use crate::profile::{Profiles, Setting};
+use crate::profile::{EffectiveProfile, Profiles, Setting};
 use crate::text::quoted;
 
 /// The rules, in their order.
@@ -134,7 +133,7 @@ impl NamespaceRules {
                 .settings
                 .iter()
                 .map(|(key, value)| (*key, value.as_str()));
-            let (setting, why) = Adjusted::new(profile, settings).err()?;
+            let (setting, why) = EffectiveProfile::new(profile, settings).err()?;
             let setting = setting.name();
             Some(format!("namespace rule {name}: settings.{setting}: {why}"))
         })
