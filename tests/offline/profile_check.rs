@@ -161,7 +161,7 @@ fn every_wrong_file_is_told_at_once_and_no_cost_of_any_then() {
     assert!(
         stdout.contains("error profiles/b.yaml:") && stdout.contains("error profiles/c.yaml:1:1: ")
     );
-    assert!(stdout.ends_with("No profile of this folder is used until its errors are fixed.\n"));
+    assert!(stdout.ends_with("podseal uses no profile of this folder until you fix the errors.\n"));
     assert!(
         !stdout.contains("a, extends") && output.status.code() == Some(1),
         "{stdout}"
@@ -213,7 +213,7 @@ fn a_folder_that_cannot_be_used_is_told_with_its_path() {
             |path| {
                 std::fs::create_dir_all(path.join("a.yaml")).expect("a folder");
             },
-            "cannot read profiles/a.yaml: it is no regular file",
+            "cannot read profiles/a.yaml: not a regular file",
         ),
         (
             |path| {

@@ -21,7 +21,7 @@ pub(super) fn merge_capabilities<'a>(
     let drops = |name: &str| wanted.drop.iter().any(|drop| same_capability(drop, name));
     let drops_all = drops("ALL");
 
-    // `ALL` in `drop` stays: what is added comes back on top of it.
+    // `ALL` in `drop` stays: capabilities in `add` apply on top of it.
     corrector.remove_capabilities(place, CapabilityList::Drop, |name| {
         adds(name) && !same_capability(name, "ALL")
     });

@@ -1,12 +1,12 @@
-//! The changes a job pod needs to become what its profile says.
+//! The changes that make a job pod match its profile.
 //!
-//! The rules run in a fixed order, each reading the pod as the one before left
-//! it. Last comes [`conflicts::find`]: what the API server would refuse, or could
-//! never run, is denied here with a reason its reader can use.
+//! The rules run in a fixed order, each on the pod as the previous one left it.
+//! [`conflicts::find`] is last: a pod that the API server would reject, or that
+//! could never run, is denied here with a reason that its author understands.
 
 use json_patch::PatchOperation;
 
-use super::apparmor::{Annotated, agree_on_apparmor};
+use super::apparmor::{Annotated, sync_apparmor_annotation};
 use super::capabilities::merge_capabilities;
 use super::change::{By, Change, Part};
 use super::editor::Corrector;
@@ -22,8 +22,8 @@ use crate::profile::EffectiveProfile;
 use crate::profile::effective::EffectiveRules;
 use crate::standards::Level;
 
-/// Brings `pod` to what the profile says in a namespace at `level`, and tells
-/// what that took.
+/// Makes `pod` match the profile in a namespace at `level`, and returns the
+/// changes.
 pub(crate) fn correct<'a>(
     pod: &mut Pod<'a>,
     profile: &EffectiveProfile<'a>,
@@ -39,21 +39,21 @@ pub(crate) fn correct<'a>(
         let rules = &profile.role(role);
         let place = Place::Container(at);
         let follows = mirror.as_ref().is_some_and(|m| m.collector == place);
-        let speaks_of = |field: &Field| !(follows && MIRRORED.contains(field));
-        let asks = |part| By::Container(role, part);
+        let applies_to = |field: &Field| !(follows && MIRRORED.contains(field));
+        let rule = |part| By::Container(role, part);
         correct_container(
             &mut corrector,
             at,
             rules,
             profile,
             annotated.names(at),
-            asks,
-            speaks_of,
+            rule,
+            applies_to,
         );
         if level == Level::Restricted {
             corrector.by(By::Restricted);
             restricted::restrict(&mut corrector, at, role, rules);
-            if speaks_of(&Field::RunAsNonRoot) {
+            if applies_to(&Field::RunAsNonRoot) {
                 restricted::restrict_user(&mut corrector, place, role, rules);
             }
         }
@@ -65,10 +65,10 @@ pub(crate) fn correct<'a>(
         corrector.by(By::Collector);
         mirror.follow(&mut corrector);
     }
-    home::give_home(&mut corrector, profile)?;
+    home::set_home(&mut corrector, profile)?;
     runner_features::find(corrector.pod(), profile)?;
     for (at, role) in containers(corrector.pod()) {
-        if speaks_of_root(profile, role) {
+        if sets_root(profile, role) {
             conflicts::root_can_start(corrector.pod(), at)?;
         }
     }
@@ -81,8 +81,8 @@ pub(crate) fn correct<'a>(
     Ok(corrector.finish())
 }
 
-/// Whether the profile has a say in who the containers of `role` are.
-fn speaks_of_root(profile: &EffectiveProfile<'_>, role: Role) -> bool {
+/// Whether the profile sets the user of the containers of `role`.
+fn sets_root(profile: &EffectiveProfile<'_>, role: Role) -> bool {
     let (rules, pod) = (profile.role(role), profile.pod());
     let contexts = [
         rules.set().security_context(),
@@ -121,9 +121,9 @@ fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, profile: &EffectiveProfile
         corrector.set_host_users(host_users);
     }
     for (field, value) in if_unset.security_context().fields() {
-        let is_said = effective(corrector.pod(), Place::Pod, field).is_some()
+        let is_set = effective(corrector.pod(), Place::Pod, field).is_some()
             || field == Field::AppArmorProfile && Annotated::of(corrector.pod()).names_any();
-        if !is_said {
+        if !is_set {
             corrector.set_security_context(Place::Pod, field, value);
         }
     }
@@ -135,48 +135,49 @@ fn correct_container<'a>(
     rules: &EffectiveRules<'a>,
     profile: &EffectiveProfile<'a>,
     annotated: bool,
-    asks: impl Fn(Part) -> By,
-    speaks_of: impl Fn(&Field) -> bool,
+    rule: impl Fn(Part) -> By,
+    applies_to: impl Fn(&Field) -> bool,
 ) {
     let (set, if_unset) = (rules.set(), rules.if_unset());
-    corrector.by(asks(Part::Set));
+    corrector.by(rule(Part::Set));
     let place = Place::Container(at);
     for (field, value) in set.security_context().fields() {
-        if speaks_of(&field) {
+        if applies_to(&field) {
             corrector.set_security_context(place, field, value);
         }
     }
-    corrector.by(asks(Part::IfUnset));
+    corrector.by(rule(Part::IfUnset));
     for (field, value) in if_unset.security_context().fields() {
-        // Before it was a field it was an annotation, which says as much.
-        let is_said = field == Field::AppArmorProfile && annotated
+        // Before it was a field, it was an annotation, which counts as set,
+        // too.
+        let is_set = field == Field::AppArmorProfile && annotated
             || effective(corrector.pod(), place, field).is_some();
-        if speaks_of(&field) && !is_said {
+        if applies_to(&field) && !is_set {
             corrector.set_security_context(place, field, value);
         }
     }
-    corrector.by(asks(Part::Set));
+    corrector.by(rule(Part::Set));
     if annotated {
         let of_pod = profile.pod().set().security_context();
-        agree_on_apparmor(corrector, at, [set.security_context(), of_pod]);
+        sync_apparmor_annotation(corrector, at, [set.security_context(), of_pod]);
     }
-    corrector.by(asks(Part::Capabilities));
+    corrector.by(rule(Part::Capabilities));
     merge_capabilities(corrector, place, rules);
-    corrector.by(asks(Part::Set));
+    corrector.by(rule(Part::Set));
     for (name, value) in set.env() {
         corrector.set_env(at, name, value.as_str().into());
     }
-    corrector.by(asks(Part::IfUnset));
+    corrector.by(rule(Part::IfUnset));
     for (name, value) in if_unset.env() {
         if corrector.pod().container(at).env(name).is_none() {
             corrector.set_env(at, name, value.as_str().into());
         }
     }
-    corrector.by(asks(Part::Set));
+    corrector.by(rule(Part::Set));
     for (resource, limit) in set.limits() {
         corrector.set_limit(at, resource, limit);
     }
-    corrector.by(asks(Part::IfUnset));
+    corrector.by(rule(Part::IfUnset));
     for (resource, limit) in if_unset.limits() {
         let resources = corrector.pod().container(at).resources.as_ref();
         let limits = resources.and_then(|resources| resources.limits.as_ref());

@@ -8,7 +8,7 @@ use super::place::{Outline, Position};
 use super::revision::revision;
 use crate::gitlab::role::Role;
 use crate::text::spelling::nearest;
-use crate::text::{quoted, word};
+use crate::text::{quoted, unquoted};
 
 /// How many bytes a profile may have: ten times what the largest needs.
 pub(super) const MAX_BYTES: usize = 64 * 1024;
@@ -98,11 +98,11 @@ impl Written {
         let known: Vec<_> = known.into_iter().collect();
         let nearest = nearest(base, known.iter().copied());
         let nearest = match nearest {
-            Some(name) => format!("; did you mean {}?", word(name)),
+            Some(name) => format!("; did you mean {}?", unquoted(name)),
             None => ";".to_owned(),
         };
         // Names in other files, which are not checked yet.
-        let known: Vec<_> = known.into_iter().map(word).collect();
+        let known: Vec<_> = known.into_iter().map(unquoted).collect();
         let message = format!(
             "extends: there is no profile {}{nearest} known profiles: {}",
             quoted(base),

@@ -1,4 +1,4 @@
-//! What changed, and which rule asked for it.
+//! Each change, and the rule behind it.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use admission::correct::change_parts::{Action, Parts};
 use admission::gitlab::role::Role;
 use admission::profile::{EffectiveProfile, Profile};
 
-/// A change, and what asks for it.
+/// A change and its source.
 #[derive(Serialize)]
 pub(super) struct ExplainedChange {
     /// `pod`, `container` or `init container`.
@@ -19,9 +19,9 @@ pub(super) struct ExplainedChange {
     pub(super) action: &'static str,
     pub(super) value: Option<String>,
     pub(super) was: Option<String>,
-    /// The part of the profile, or what else asks.
+    /// The part of the profile that requires it, or another rule.
     pub(super) rule: String,
-    /// Where the profile says it.
+    /// The field of the profile.
     pub(super) profile: Option<FieldSource>,
     /// The annotation that changed the profile's value.
     pub(super) setting: Option<&'static str>,
@@ -44,7 +44,7 @@ impl ExplainedChange {
         } = change.parts();
         let profile = profiles.and_then(|(profile, effective)| {
             let path = change.path(&effective)?;
-            // A volume without a word on it is there for a container's sake.
+            // Without a field for it, the volume exists because a container has a HOME.
             let mut roles = Role::ALL.into_iter();
             Some(
                 match roles.find(|role| profile.containers.role(*role).home) {
