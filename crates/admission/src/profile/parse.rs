@@ -98,13 +98,13 @@ impl Written {
         let known: Vec<_> = known.into_iter().collect();
         let nearest = nearest(base, known.iter().copied());
         let nearest = match nearest {
-            Some(name) => format!("; did you mean {}?", unquoted(name)),
-            None => ";".to_owned(),
+            Some(name) => format!("; did you mean {}? Known", unquoted(name)),
+            None => "; known".to_owned(),
         };
         // Names in other files, which are not checked yet.
         let known: Vec<_> = known.into_iter().map(unquoted).collect();
         let message = format!(
-            "extends: there is no profile {}{nearest} known profiles: {}",
+            "extends: there is no profile {}{nearest} profiles: {}",
             quoted(base),
             known.join(", ")
         );
