@@ -123,7 +123,7 @@ fuzz_target!(|bytes: &[u8]| {
     let namespace = input.namespace();
     let settings = Settings {
         require_runner: bytes.len() % 2 == 1,
-        defaults: &RULES,
+        namespace_rules: &RULES,
         ..Settings::built_in()
     };
     let ours = |key: &String| key.starts_with("podseal.io/");
@@ -289,7 +289,7 @@ fn check_runners(policy: &Policy<'_>, named: Option<&str>, user: &str) {
 }
 
 fn check(decision: &Decision<'_>) {
-    let told = decision.told();
+    let told = decision.warnings_for_creator();
     for warning in told.iter().map(String::as_str).chain(decision.warnings()) {
         check_warning(warning);
     }
@@ -298,7 +298,7 @@ fn check(decision: &Decision<'_>) {
         assert_eq!((denial.code, denial.retry_after_seconds), (403, None));
     }
     if matches!(decision.answer(), Answer::Deny(_)) {
-        assert!(decision.told().is_empty(), "a denial says it all");
+        assert!(decision.warnings_for_creator().is_empty(), "a denial says it all");
     }
 }
 

@@ -1,10 +1,10 @@
-//! The commands, and what they print. Each has a folder.
+//! The commands and their output. Each command has a folder.
 //!
 //! | folder or file | what it does |
 //! |---|---|
-//! | [`serve`], [`review`], [`probe`], [`profiles`], [`rules`] | a command each |
+//! | [`serve`], [`review`], [`probe`], [`profiles`], [`rules`] | one command each |
 //! | `args` | arguments that several commands share |
-//! | [`output`] | what they print, and their exit codes |
+//! | [`output`] | colours, YAML, diffs and exit codes |
 
 use std::process::ExitCode;
 
@@ -23,22 +23,25 @@ use self::output::{ERROR, UNUSABLE, write_out};
 const LONG_ABOUT: &str = "\
 Makes Podman work inside GitLab Runner job pods on Kubernetes.
 
-podseal is an admission webhook. A namespace says which profile its job pods get:
+podseal is an admission webhook. Label a namespace with a profile:
 
     kubectl label namespace ci podseal.io/profile=rootless
 
-and each job pod created there is given the securityContext, the HOME and the \
-device that `podman build` needs. Every pod there, a job's or not, is held to the \
-Pod Security Standards, with what the profile grants to a job; what may not pass \
-is rejected with a reason. `podseal review` gives the same answers without a cluster.";
+podseal then sets the securityContext, HOME and device that `podman build` needs in each job pod \
+created there. It enforces the Pod Security Standards for every pod of the namespace, except for \
+what the profile grants to jobs, and denies other pods with a reason. `podseal review` shows the \
+same decisions without a cluster.";
 
 const EXAMPLES: &str = "\
 Examples:
-  podseal profiles                       which profiles there are, and when to use which
+  # List the profiles, and when to use each
+  podseal profiles
+
+  # Show what would change in a pod
   podseal review --profile rootless pod.yaml
-                                         what would change in this pod
-  podseal serve --help                   how to run the webhook
-  podseal probe --help                   whether it answers as an API server requires";
+
+  # Check that a running webhook answers as an API server requires
+  podseal probe https://podseal.podseal.svc --ca-file ca.crt";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -51,33 +54,35 @@ Examples:
     max_term_width = 100,
 )]
 pub struct Cli {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// The command to run.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the admission webhook over TLS
     #[command(long_about = serve::LONG_ABOUT)]
     Serve(Box<serve::ServeArgs>),
-    /// Show what the webhook would answer for pods in files
+    /// Show what the webhook would decide about pods in files
     #[command(long_about = review::LONG_ABOUT)]
     Review(review::ReviewArgs),
-    /// Ask a podseal as an API server would, and tell whether it answers
+    /// Check that a running webhook answers as an API server requires
     #[command(long_about = probe::LONG_ABOUT)]
     Probe(probe::ProbeArgs),
     /// List the profiles, or print one as YAML
     #[command(long_about = profiles::LONG_ABOUT)]
     Profiles(profiles::ProfilesArgs),
-    /// Check namespace rules, and print the paths to register for them
+    /// Check a file of namespace rules, and print its webhook paths
     #[command(long_about = rules::LONG_ABOUT)]
     Rules(rules::RulesArgs),
     /// Print a completion script for a shell
-    #[command(after_help = "Example:\n  source <(podseal completions bash)")]
+    #[command(
+        after_help = "Example:\n  # Load completions into the current shell\n  source <(podseal completions bash)"
+    )]
     Completions {
-        /// The shell
+        /// Shell to print the script for
         shell: clap_complete::Shell,
     },
 }
@@ -90,7 +95,7 @@ pub fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Turns a command's end into an exit code, and prints an error to stderr.
+/// Returns a command's exit code, and prints its error to standard error.
 pub fn report(ended: anyhow::Result<ExitCode>) -> ExitCode {
     match ended {
         Ok(code) => code,
@@ -102,7 +107,7 @@ pub fn report(ended: anyhow::Result<ExitCode>) -> ExitCode {
     }
 }
 
-/// A reader that has seen enough (`podseal … | head`) is no failure.
+/// A reader that closes the pipe early (`podseal … | head`) is not a failure.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()

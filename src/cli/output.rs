@@ -1,4 +1,4 @@
-//! What the commands print: colours, YAML and a diff of it; and exit codes.
+//! The output of commands: colours, YAML, diffs, and exit codes.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -9,18 +9,18 @@ use serde_json::Value;
 use similar::algorithms::{Capture, Compact, Replace, myers};
 use similar::{ChangeTag, DiffOp, group_diff_ops};
 
-/// The exit code of an input or a setting that cannot be used.
+/// The exit code for an input or an argument that cannot be used.
 pub const UNUSABLE: u8 = 2;
 
-/// The word before an error.
+/// The word `error:`.
 pub(super) const ERROR: Style = AnsiColor::Red.on_default().bold();
 /// Something that was allowed without a change.
 pub const QUIET: Style = Style::new().dimmed();
-/// What a part of a table is about.
+/// A heading in a table.
 pub const HEADING: Style = Style::new().bold();
 /// Something that was changed.
 pub const CHANGED: Style = AnsiColor::Green.on_default().bold();
-/// Something that passes, and would not in another mode.
+/// Something that is allowed, but would be denied in another mode.
 pub const WARNED: Style = AnsiColor::Yellow.on_default().bold();
 /// Something that was denied.
 pub const DENIED: Style = AnsiColor::Red.on_default().bold();
@@ -28,7 +28,7 @@ const ADDED: Style = AnsiColor::Green.on_default();
 const REMOVED: Style = AnsiColor::Red.on_default();
 const HUNK: Style = AnsiColor::Cyan.on_default();
 
-/// Writes to standard output, as it is.
+/// Writes to standard output without changes.
 pub(super) fn write_out(bytes: &[u8]) -> anyhow::Result<()> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
@@ -37,8 +37,7 @@ pub(super) fn write_out(bytes: &[u8]) -> anyhow::Result<()> {
         .context("cannot write to standard output")
 }
 
-/// Prints to standard output, with colours only on a terminal:
-/// never in a pipe, and never where `NO_COLOR` is set.
+/// Prints to standard output, with colours only on a terminal without `NO_COLOR`.
 pub fn print(text: &str) -> anyhow::Result<()> {
     use std::io::Write;
     let mut out = anstream::stdout().lock();
@@ -53,13 +52,12 @@ pub fn yaml(value: &Value) -> String {
         compact_list_indent: true,
         prefer_block_scalars: false,
     };
-    // Nothing in JSON is beyond YAML, which contains it.
+    // YAML contains JSON, so this cannot fail.
     serde_saphyr::to_string_with_options(value, options).unwrap_or_else(|_| format!("{value:#}\n"))
 }
 
-/// The lines in which `after` differs from `before`, with some around them.
-/// Each hunk is headed by the container it is in, as a line number says little
-/// of a pod.
+/// The lines in which `after` differs from `before`, with context. The heading of
+/// each hunk is its container, which is more useful than a line number.
 pub fn diff(before: &Value, after: &Value, indent: &str) -> String {
     let (before, after) = (yaml(before), yaml(after));
     let before: Vec<_> = before.lines().collect();
@@ -84,10 +82,10 @@ pub fn diff(before: &Value, after: &Value, indent: &str) -> String {
     text
 }
 
-/// What makes `after` of `before`.
+/// The edits from `before` to `after`.
 ///
-/// By name of the one algorithm: `TextDiff`, which chooses among five when it
-/// runs, makes the program half a megabyte larger.
+/// Calls one algorithm directly: `TextDiff`, which selects one of five at run time,
+/// makes the program half a megabyte larger.
 fn edits(before: &[&str], after: &[&str]) -> Vec<DiffOp> {
     let mut edits = Compact::new(Replace::new(Capture::new()), before, after);
     let (all_before, all_after) = (0..before.len(), 0..after.len());
@@ -96,9 +94,9 @@ fn edits(before: &[&str], after: &[&str]) -> Vec<DiffOp> {
     }
 }
 
-/// Where in the pod's YAML line `at` stands: `metadata`, `spec`, or a container
-/// by name. Reads the layout that [`yaml`] writes: two spaces a level, and a
-/// list's dashes at the level of its key.
+/// The part of the pod that contains line `at` of its YAML: `metadata`, `spec`, or
+/// a container by name. Relies on the layout of [`yaml`]: two spaces per level, and
+/// list dashes at the level of their key.
 fn place(lines: &[&str], at: usize) -> String {
     let before = &lines[..=at.min(lines.len().saturating_sub(1))];
     let list = before
@@ -139,18 +137,18 @@ fn place(lines: &[&str], at: usize) -> String {
     format!("{kind} {}", visible(name.unwrap_or_default()))
 }
 
-/// `line` without characters that a terminal obeys instead of showing: YAML
-/// keeps the marks that reverse the direction of text.
+/// `line` with control characters escaped, and those that change the direction of
+/// text, which YAML does not escape.
 pub fn visible(line: &str) -> Cow<'_, str> {
-    let obeyed = |c: char| {
+    let is_control = |c: char| {
         c.is_control()
             || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
     };
-    if !line.contains(obeyed) {
+    if !line.contains(is_control) {
         return Cow::Borrowed(line);
     }
     let escape = |c: char| {
-        if obeyed(c) {
+        if is_control(c) {
             c.escape_unicode().to_string()
         } else {
             c.to_string()

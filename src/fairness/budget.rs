@@ -1,36 +1,35 @@
-//! An amount that requests share, and may not exceed together.
+//! An amount of memory or slots that all requests share.
 //!
 //! A reservation grows while a body arrives and shrinks when it is parsed, and a
-//! caller's share depends on what is free. `tokio::sync::Semaphore` has no such
-//! thing; and for plain places, where it could serve, it locks a mutex that all
-//! threads share whenever a permit is returned, that is twice for every review.
+//! caller's share depends on what is free. `tokio::sync::Semaphore` does not support
+//! that. For slots it would work, but it locks a shared mutex whenever a permit is
+//! returned, which is twice for every review.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// An amount to reserve from: bytes of memory, or places. It takes no lock, and
-/// nothing waits for it: a reservation succeeds or fails at once.
+/// An amount to reserve from: bytes of memory, or slots. It is lock-free and never
+/// waits: a reservation succeeds or fails immediately.
 #[derive(Debug)]
 pub struct Budget(Arc<AtomicUsize>);
 
-/// How many times what it leaves free the only part of a caller may be. A caller
-/// needs a whole review more often than much, so this is more than its several
-/// parts may be; yet what is left is enough for the small reviews of others.
+/// The only reservation of a caller may be this many times what it leaves free. That
+/// is more than several reservations may be together, because most callers have one
+/// review at a time. The rest is enough for the small reviews of others.
 const ONLY_PART: usize = 7;
 
-/// The most that a single part of a budget of `amount` can be for one caller.
+/// The maximum size of a caller's only reservation in a budget of `amount`.
 pub fn max_single_reservation(amount: usize) -> usize {
     amount / (ONLY_PART + 1) * ONLY_PART
 }
 
-/// A part of a budget. It goes back when this is dropped, on whichever thread
-/// that is: what was taken for a review is held until nothing of it is left, even
-/// if its client has gone meanwhile.
+/// A part of a budget, which is returned on drop, on any thread. So the memory of a
+/// review stays reserved until it is freed, even if its client disconnects.
 #[derive(Debug)]
 pub struct Reservation {
     available: Arc<AtomicUsize>,
     amount: usize,
-    /// What one caller has taken, this included, where callers have shares.
+    /// The total of the caller, including this, if callers have shares.
     by_caller: Option<Arc<AtomicUsize>>,
 }
 
@@ -40,7 +39,7 @@ impl Budget {
         Budget(Arc::new(AtomicUsize::new(amount)))
     }
 
-    /// A part of it, if there is as much.
+    /// Reserves `amount`, if it is available.
     pub fn reserve(&self, amount: usize) -> Option<Reservation> {
         let mut reservation = Reservation {
             available: Arc::clone(&self.0),
@@ -50,9 +49,9 @@ impl Budget {
         reservation.grow_to(amount).then_some(reservation)
     }
 
-    /// A part of it that is empty yet. It grows while the caller, who holds
-    /// `by_caller` in all, leaves as much free as it has; the only part that a
-    /// caller has, while it leaves a seventh as much.
+    /// An empty reservation for the caller with the total `by_caller`. It can grow while
+    /// the caller leaves as much free as it has; or a seventh of that, if it is the
+    /// caller's only reservation.
     pub fn reserve_for_caller(&self, by_caller: &Arc<AtomicUsize>) -> Reservation {
         Reservation {
             available: Arc::clone(&self.0),
@@ -61,19 +60,19 @@ impl Budget {
         }
     }
 
-    /// How much of it nothing has taken.
+    /// The amount that is not reserved.
     pub fn available(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 impl Reservation {
-    /// How much it is.
+    /// The reserved amount.
     pub fn amount(&self) -> usize {
         self.amount
     }
 
-    /// Takes more, until it is `amount`; or nothing, if there is not as much.
+    /// Grows to `amount`; or not at all, if that is not available.
     pub fn grow_to(&mut self, amount: usize) -> bool {
         let more = amount.saturating_sub(self.amount);
         if more == 0 {
@@ -89,12 +88,12 @@ impl Reservation {
         if is_taken {
             self.amount += more;
         } else {
-            self.give_back_to_caller(more);
+            self.return_to_caller(more);
         }
         is_taken
     }
 
-    /// Counts `more` for the caller, and says whether it may have that.
+    /// Adds `more` to the caller's total, and returns whether its share allows that.
     fn is_within_caller_share(&self, more: usize) -> bool {
         let Some(by_caller) = &self.by_caller else {
             return true;
@@ -105,17 +104,17 @@ impl Reservation {
         held + more <= times.saturating_mul(left.saturating_sub(more))
     }
 
-    fn give_back_to_caller(&self, less: usize) {
+    fn return_to_caller(&self, less: usize) {
         if let Some(by_caller) = &self.by_caller {
             by_caller.fetch_sub(less, Ordering::Relaxed);
         }
     }
 
-    /// Gives back what is more than `amount`.
+    /// Shrinks to `amount`.
     pub fn shrink_to(&mut self, amount: usize) {
         let less = self.amount.saturating_sub(amount);
         self.available.fetch_add(less, Ordering::Relaxed);
-        self.give_back_to_caller(less);
+        self.return_to_caller(less);
         self.amount -= less;
     }
 }

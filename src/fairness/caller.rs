@@ -1,8 +1,7 @@
-//! What the connections of one peer hold together of what all requests share.
+//! The shares of one peer, over all its connections.
 //!
-//! A caller takes no more places than it leaves free for others: one alone half
-//! of them, two a third each, and so on. A caller that holds none gets one as
-//! long as there is any.
+//! A caller gets no more slots than it leaves free: a single caller half of them, two
+//! callers a third each, and so on. A caller without a slot gets one if any is free.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,31 +11,31 @@ use tokio::sync::Semaphore;
 use super::budget::{Budget, Reservation};
 use super::peer::Peer;
 
-/// A peer that is connected, as requests see it.
+/// A connected peer and its shares.
 #[derive(Debug)]
 pub struct Caller {
-    /// Who it is.
+    /// The peer.
     pub peer: Peer,
     /// Its requests in flight.
     pub requests: CallerShare,
     /// Its reviews that are being decided.
     pub reviews: CallerShare,
-    /// Bytes that its reviews take.
+    /// The memory of its reviews, in bytes.
     pub memory: Arc<AtomicUsize>,
-    /// Its places in the line for [`large_review_slots`]. Its other large reviews
-    /// wait behind these, and not before those of other callers.
+    /// Its positions in the queue for [`large_review_slots`]. Its other large reviews wait
+    /// for these positions, so that they do not delay those of other callers.
     pub large_reviews: Arc<Semaphore>,
 }
 
-/// How many large reviews are worked on at once: half of the processors, so that
-/// the other half is left for everything else.
+/// The number of large reviews in progress: half of the processors, which leaves the
+/// other half for everything else.
 pub fn large_review_slots() -> usize {
     let processors = std::thread::available_parallelism();
     processors.map_or(1, |count| count.get().div_ceil(2))
 }
 
 impl Caller {
-    /// One that holds nothing yet.
+    /// A caller without reservations.
     pub fn new(peer: Peer) -> Caller {
         Caller {
             peer,
@@ -48,11 +47,11 @@ impl Caller {
     }
 }
 
-/// How many places of a budget a caller has.
+/// The number of slots of a caller in a budget.
 #[derive(Debug, Default)]
 pub struct CallerShare(AtomicUsize);
 
-/// One place. It goes back when this is dropped.
+/// One slot, which is returned on drop.
 #[derive(Debug)]
 pub struct Permit<'h> {
     share: &'h CallerShare,
@@ -60,10 +59,10 @@ pub struct Permit<'h> {
 }
 
 impl CallerShare {
-    /// One more place, if the caller leaves as many free as it has.
+    /// Acquires a slot, if the caller leaves as many free as it has.
     pub fn acquire<'h>(&'h self, places: &'h Budget) -> Option<Permit<'h>> {
         let held = self.0.fetch_add(1, Ordering::Relaxed);
-        // From here on it is given back.
+        // From here on, dropping the permit returns the slot.
         let mut permit = Permit {
             share: self,
             reservation: None,
@@ -85,7 +84,7 @@ impl Drop for Permit<'_> {
 mod tests {
     use super::*;
 
-    /// All the places that a caller gets.
+    /// All the slots that a caller gets.
     fn all<'h>(share: &'h CallerShare, places: &'h Budget) -> Vec<Permit<'h>> {
         std::iter::from_fn(|| share.acquire(places)).collect()
     }

@@ -1,11 +1,11 @@
-//! Fair shares of what all clients compete for: connections, requests, reviews,
-//! memory and look-ups of namespaces.
+//! Fair shares of the resources that clients compete for: connections, requests,
+//! reviews, memory and look-ups of namespaces.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | [`peer`] | which addresses count as one client |
-//! | [`budget`] | an amount that requests share, and may not exceed together |
-//! | [`caller`] | how much of it the connections of one peer may take |
+//! | [`budget`] | an amount of memory or slots that all requests share |
+//! | [`caller`] | the shares of one peer, over all its connections |
 
 pub mod budget;
 pub mod caller;

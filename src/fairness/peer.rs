@@ -1,18 +1,18 @@
-//! Who is at the other end of a connection, as far as sharing goes.
+//! The unit of fairness: an IPv4 address or an IPv6 network.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// A peer that gets one share of what connections or reviews compete for.
+/// A peer, which gets one share.
 ///
-/// An IPv4 address is one peer. So is an IPv6 network of 64 bits, since a host
-/// may take any address of its network (RFC 4291, 2.5.1: interface identifiers
-/// have 64 bits), so that a share for each address would be no bound.
+/// An IPv4 address is one peer, and so is an IPv6 network of 64 bits: a host can use any
+/// address of its network (RFC 4291, 2.5.1: interface identifiers have 64 bits), so
+/// shares for single addresses would not limit it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Peer(IpAddr);
 
 impl Peer {
-    /// The peer that has this address. An IPv4 address that an IPv6 socket shows
-    /// as `::ffff:192.0.2.1` is the IPv4 address.
+    /// The peer of this address. `::ffff:192.0.2.1`, from an IPv6 socket, is the IPv4
+    /// address.
     pub fn of(address: IpAddr) -> Peer {
         Peer(match address.to_canonical() {
             IpAddr::V4(address) => IpAddr::V4(address),

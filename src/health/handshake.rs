@@ -1,4 +1,4 @@
-//! One handshake with our own port, to see whether it serves what it should.
+//! One TLS handshake with the webhook's own port.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use crate::certificates::identity::provider;
 use crate::certificates::recording_verifier::RecordingVerifier;
 
-/// How long the port may take to answer.
+/// The timeout of the handshake.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a probe did not pass.
@@ -27,12 +27,12 @@ pub(super) enum SelfProbeError {
     /// It did not answer.
     #[error("the webhooks' port does not answer")]
     Silent,
-    /// There is an answer, with another certificate.
+    /// It answers with another certificate.
     #[error("the webhooks' port does not answer with the certificate in use")]
     Wrong,
 }
 
-/// Tries whether one of `addresses` proves that it has the key of `leaf`.
+/// Checks that one of `addresses` has the key of `leaf`.
 pub(super) async fn probe(
     addresses: &[SocketAddr],
     leaf: &CertificateDer<'static>,
@@ -42,7 +42,7 @@ pub(super) async fn probe(
             .await
             .map_err(|error| SelfProbeError::Unreachable(error.kind()))?;
         let connector = TlsConnector::from(Arc::new(client_config(leaf)));
-        // The name is not verified: the leaf is compared as a whole.
+        // The name is not verified: the verifier compares the whole certificate.
         let name = ServerName::IpAddress(Ipv4Addr::LOCALHOST.into());
         let mut stream =
             connector
@@ -52,8 +52,8 @@ pub(super) async fn probe(
                     Some(inner) if inner.is::<Error>() => SelfProbeError::Wrong,
                     _ => SelfProbeError::Unreachable(error.kind()),
                 })?;
-        // A server that asks for a client's certificate has proven itself by now,
-        // and may close the connection instead of reading our close_notify.
+        // The server has proven its key by now. If it requires a client certificate, it
+        // may close the connection without reading our close_notify, so errors are ignored.
         let _ = stream.shutdown().await;
         Ok(())
     };
@@ -63,8 +63,8 @@ pub(super) async fn probe(
     }
 }
 
-/// Accepts one certificate and no other, whichever authority issued it: the probe
-/// knows what is served, and what the API servers trust is theirs to know.
+/// Accepts only the certificate `expected`, whatever CA issued it: the probe checks what
+/// is served, not what API servers trust.
 fn client_config(expected: &CertificateDer<'static>) -> ClientConfig {
     let expected = expected.clone();
     let verifier = RecordingVerifier::new(move |shown| match *shown.leaf == expected {

@@ -1,12 +1,12 @@
-//! Health: `/livez`, `/readyz` and `/metrics`, on a port of their own.
+//! Health: `/livez`, `/readyz` and `/metrics`, on a separate port.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`readiness`] | the checks that `/readyz` answers from |
-//! | [`readiness_log`] | when readiness comes and goes, for the log |
-//! | [`self_probe`] | whether our own TLS port answers with the certificate in use |
-//! | `handshake` | one such answer |
-//! | [`routes`] | what each path says |
+//! | [`readiness`] | the checks of `/readyz` |
+//! | [`readiness_log`] | logs changes of readiness |
+//! | [`self_probe`] | checks that the webhook's port answers with the certificate in use |
+//! | `handshake` | one handshake of the self-probe |
+//! | [`routes`] | the paths and their responses |
 //! | [`port`] | the port, and its limits |
 
 mod handshake;

@@ -1,9 +1,9 @@
-//! The status port: plain HTTP, few connections, and none that stays for ever.
+//! The status port: plain HTTP, with few and short connections.
 //!
-//! A client that reaches the port must not be able to exhaust podseal by it, nor to
-//! keep the kubelet out, which restarts what does not answer. So a connection too
-//! many costs the oldest one its place and not the newest its turn: a probe is
-//! answered within a millisecond of its coming, long before it is the oldest.
+//! A client of the port must not be able to exhaust podseal, nor to block the kubelet,
+//! which restarts a container that does not answer. So at the limit, a new connection
+//! replaces the oldest one: a probe is answered within a millisecond, long before it is
+//! the oldest.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,20 +18,18 @@ use tokio::time::timeout;
 
 use crate::logging::throttle::LogThrottle;
 
-/// How many connections there are at once: the kubelet's, some scrapers', a
-/// curious person's.
+/// The maximum number of connections: the kubelet, a few scrapers and users.
 const CONNECTIONS: usize = 64;
-/// How long a client may take for a request's header. A scraper's idle
-/// connection ends by it as well, which costs it a new one and no error: Go
-/// sends a GET again.
+/// The timeout of a request's header. It also closes a scraper's idle connection,
+/// which then reconnects without an error: Go retries a GET.
 const HEADER: Duration = Duration::from_secs(30);
-/// How long a connection may last, answers that are not read included.
+/// The maximum duration of a connection, even if the client does not read.
 const LIFETIME: Duration = Duration::from_secs(300);
-/// Pause after a failed accept, which is most often "too many open files".
+/// The pause after a failed accept, which is usually "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves `pages`, until the runtime ends: the last thing podseal does is to
-/// tell that it stops.
+/// Serves `pages` until the runtime ends, so that podseal reports its shutdown to the
+/// end.
 pub async fn serve(listener: TcpListener, pages: Router) {
     let mut builder = http1::Builder::new();
     builder
@@ -63,7 +61,7 @@ pub async fn serve(listener: TcpListener, pages: Router) {
         }
         let service = TowerToHyperService::new(pages.clone());
         let connection = builder.serve_connection(TokioIo::new(stream), service);
-        // Whether it ends well, in time or not at all is the client's affair.
+        // How a connection ends does not matter here.
         let task = tokio::spawn(async move {
             let _ = timeout(LIFETIME, connection).await;
         });

@@ -1,4 +1,4 @@
-//! Whether podseal is ready: a handful of checks, each with its reason.
+//! The readiness checks, and why each fails.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::certificates::identity::Validity;
 use crate::certificates::serving::Current;
 use crate::namespaces::source::Namespaces;
 
-/// What readiness is made of. Clones share it.
+/// The state of the checks. Clones share it.
 #[derive(Clone)]
 pub struct Readiness(Arc<ReadinessInputs>);
 
@@ -21,27 +21,27 @@ struct ReadinessInputs {
     stopping: watch::Sender<bool>,
 }
 
-/// What the self-probe found.
+/// The result of the self-probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SelfProbeResult {
-    /// Nothing yet.
+    /// No result yet.
     NotYet,
     /// The port answers with the certificate in use.
     Passed,
-    /// It does not; this is why.
+    /// It does not, for this reason.
     Failed(String),
 }
 
-/// One of the checks.
+/// A check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Check {
-    /// There is a serving certificate, and it is valid now.
+    /// There is a valid serving certificate.
     Certificate,
     /// The cache of namespaces has been filled once.
     Namespaces,
     /// The webhooks' port answers TLS with the certificate in use.
     SelfProbe,
-    /// podseal was not asked to stop.
+    /// podseal is not shutting down.
     Shutdown,
 }
 
@@ -49,7 +49,7 @@ pub enum Check {
 pub type Reason = Cow<'static, str>;
 
 impl Check {
-    /// Every check, in the order in which they are shown.
+    /// All checks, in the order of the output.
     pub const ALL: [Check; 4] = [
         Check::Certificate,
         Check::Namespaces,
@@ -67,14 +67,14 @@ impl Check {
         }
     }
 
-    /// The check called `name`.
+    /// The check `name`.
     pub fn from_name(name: &str) -> Option<Check> {
         Check::ALL.into_iter().find(|check| check.name() == name)
     }
 }
 
 impl Readiness {
-    /// Readiness that begins without a passed self-probe.
+    /// Readiness before the first self-probe.
     pub fn new(certificate: Current, namespaces: Namespaces) -> Readiness {
         Readiness(Arc::new(ReadinessInputs {
             certificate,
@@ -84,21 +84,21 @@ impl Readiness {
         }))
     }
 
-    /// From now on podseal is not ready, since it was asked to stop.
+    /// Makes podseal not ready, because it is shutting down.
     pub fn stopping(&self) {
         self.0.stopping.send_replace(true);
     }
 
-    /// What the self-probe found last.
+    /// Sets the result of the self-probe.
     pub fn probed(&self, found: SelfProbeResult) {
         self.0.self_probe.send_replace(found);
     }
 
-    /// Asks one check.
+    /// Runs one check.
     ///
     /// # Errors
-    /// Why it fails, in podseal's own words and no peer's, so that a client of the
-    /// port learns nothing else.
+    /// Why it fails. The reasons contain no text from peers, since any client of the
+    /// port can read them.
     pub fn check(&self, check: Check, now: SystemTime) -> Result<(), Reason> {
         let passes_or = |passes, reason| match passes {
             true => Ok(()),
@@ -129,8 +129,7 @@ impl Readiness {
         }
     }
 
-    /// When the validity of the certificate in use begins or ends next, seen
-    /// from `now`.
+    /// When the validity of the certificate in use next begins or ends, after `now`.
     pub(super) fn valid_until(&self, now: SystemTime) -> Option<SystemTime> {
         let served = self.0.certificate.borrow();
         let identity = &served.as_ref()?.identity;
@@ -139,7 +138,7 @@ impl Readiness {
             .find(|moment| *moment > now)
     }
 
-    /// What announces changes, from now on.
+    /// Reports changes from now on.
     pub(super) fn changes(&self) -> ReadinessChanges {
         ReadinessChanges {
             certificate: self.0.certificate.clone(),
@@ -151,7 +150,7 @@ impl Readiness {
     }
 }
 
-/// Something for each change of what the checks look at, except the time.
+/// Reports changes of the checks' inputs, except the time.
 pub(super) struct ReadinessChanges {
     certificate: Current,
     self_probe: watch::Receiver<SelfProbeResult>,
@@ -165,13 +164,13 @@ impl ReadinessChanges {
     pub(super) async fn next(&mut self) {
         let synced = async {
             match self.synced {
-                // They stay so.
+                // This does not change any more.
                 true => std::future::pending().await,
                 false => self.namespaces.wait_synced().await,
             }
         };
         tokio::select! {
-            // The others end with what made this.
+            // The senders live at least as long as this.
             Ok(()) = self.certificate.changed() => {}
             Ok(()) = self.self_probe.changed() => {}
             Ok(()) = self.stopping.changed() => {}

@@ -1,14 +1,14 @@
-//! Logs when podseal becomes ready, and when it is no longer.
+//! Logs when podseal becomes ready or not ready.
 //!
-//! The kubelet says only that a probe failed. Why is said here, once for each
-//! change, at the moment of the change where something announces it.
+//! The kubelet reports only that a probe failed. This logs the reason, once for each
+//! change.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use super::readiness::{Check, Readiness, Reason};
 
-/// How long no change is looked for, at most. What fails by itself is an expiry,
-/// and a clock may be set meanwhile.
+/// The longest time between checks. An expiry causes no event, and the clock may be
+/// set.
 const TICK: Duration = Duration::from_secs(10);
 
 /// A change of readiness.
@@ -18,14 +18,14 @@ pub enum ReadinessChange {
     Ready,
     /// All checks pass again.
     ReadyAgain,
-    /// This check fails, and a moment ago all passed.
+    /// This check fails, and all passed before.
     NoLonger(Check, Reason),
-    /// Now it is this check that fails, or for this reason.
+    /// Another check fails, or for another reason.
     Still(Check, Reason),
 }
 
-/// Calls `report` for every change of `readiness`, until podseal is asked to stop:
-/// that is no failure, and expected.
+/// Calls `report` for every change of `readiness` until podseal shuts down, which is not
+/// a failure.
 pub async fn follow(
     readiness: Readiness,
     clock: impl Fn() -> SystemTime,
@@ -38,7 +38,7 @@ pub async fn follow(
         let failed = Check::ALL
             .into_iter()
             .find_map(|check| Some((check, readiness.check(check, now).err()?)));
-        // It comes last of the checks, and may fail together with another one.
+        // This is the last check, and may fail together with another one.
         if readiness.check(Check::Shutdown, now).is_err() {
             return;
         }
@@ -47,7 +47,7 @@ pub async fn follow(
         }
         let wait = readiness.valid_until(now).map_or(TICK, |end| {
             let left = end.duration_since(now).unwrap_or(TICK);
-            // Not in circles when a timer is early.
+            // At least 1ms, so that an early timer does not cause a busy loop.
             left.clamp(Duration::from_millis(1), TICK)
         });
         tokio::select! {
@@ -57,7 +57,7 @@ pub async fn follow(
     }
 }
 
-/// Writes changes into the log of a podseal that began to start at `start`.
+/// Logs changes of a podseal that started at `start`.
 pub fn log(start: Instant) -> impl FnMut(ReadinessChange) {
     move |change| match change {
         ReadinessChange::Ready => {
@@ -74,7 +74,7 @@ pub fn log(start: Instant) -> impl FnMut(ReadinessChange) {
     }
 }
 
-/// What was logged last.
+/// The last logged state.
 #[derive(Debug, Default)]
 struct ReadinessLog {
     has_been_ready: bool,
@@ -82,8 +82,8 @@ struct ReadinessLog {
 }
 
 impl ReadinessLog {
-    /// What there is to log now that `failed` is the first check that fails. A
-    /// podseal that was never ready is starting, which is no news.
+    /// The change to log if `failed` is the first failing check. Before podseal is ready
+    /// for the first time, it logs nothing.
     fn change(&mut self, failed: Option<(Check, Reason)>) -> Option<ReadinessChange> {
         if !self.has_been_ready {
             self.has_been_ready = failed.is_none();

@@ -1,4 +1,4 @@
-//! The routes of the status port, as Kubernetes' own components have them.
+//! The routes of the status port, as in Kubernetes' components.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -16,19 +16,19 @@ use crate::metrics::Metrics;
 use crate::metrics::exposition::MetricsFormat;
 use admission::text::{quoted, remark};
 
-/// How many bytes of what is wrong with the profiles are shown.
+/// The maximum length of the profiles' error.
 const PROBLEM: usize = 400;
-/// How many `exclude`s of a query are read: there are four checks.
+/// The maximum number of `exclude` parameters; there are four checks.
 const EXCLUDED: usize = 16;
 
-/// What the pages show.
+/// The state that the pages show.
 #[derive(Clone)]
 pub struct HealthState {
     /// The checks.
     pub readiness: Readiness,
-    /// What podseal decides by.
+    /// The configuration.
     pub rules: LiveConfig,
-    /// The figures.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
 }
 
@@ -47,8 +47,8 @@ pub fn router(status: HealthState) -> Router {
         .with_state(status)
 }
 
-/// A process that answers is alive. Nothing else is checked: restarting a podseal
-/// that waits for the API server does not help.
+/// A process that answers is alive. There are no other checks: a restart does not help a
+/// podseal that waits for the API server.
 async fn live(RawQuery(query): RawQuery) -> Response {
     let query = Query::parse(query.as_deref().unwrap_or_default());
     report("livez", &query, &[("ping", Ok(()))], None)
@@ -64,7 +64,7 @@ async fn ready(State(status): State<HealthState>, RawQuery(query): RawQuery) -> 
 async fn ready_in_one(State(status): State<HealthState>, Path(name): Path<String>) -> Response {
     let Some(check) = Check::from_name(&name) else {
         let names = Check::ALL.map(Check::name).join(", ");
-        let text = format!("there is no such check; the checks are {names}\n");
+        let text = format!("unknown check; the checks are {names}\n");
         return (StatusCode::NOT_FOUND, text).into_response();
     };
     match status.readiness.check(check, SystemTime::now()) {
@@ -103,11 +103,10 @@ impl<'q> Query<'q> {
     }
 }
 
-/// The answer of a page of checks.
+/// The response of a page of checks.
 ///
-/// A failure is 503 and not the 500 of Kubernetes' components: nothing broke, it
-/// is a state that passes, and whatever stands between us and a reader of status
-/// codes takes it for that. The kubelet treats both alike.
+/// A failure is 503, not 500 as in Kubernetes' components: it is a temporary state, and
+/// proxies and monitoring treat 503 as such. The kubelet treats both codes alike.
 fn report(
     page: &str,
     query: &Query<'_>,
@@ -127,7 +126,7 @@ fn report(
         };
         lines.push_str(&line);
     }
-    // No check: podseal serves, and restarting it would end that.
+    // Not a check: podseal still serves, with the previous profiles.
     if let Some(problem) = stale {
         let problem = remark(&problem, PROBLEM);
         lines.push_str(&format!(

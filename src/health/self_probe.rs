@@ -1,14 +1,14 @@
-//! The self-probe: does the webhooks' port answer with the certificate in use?
+//! The self-probe: checks that the webhooks' port answers with the certificate in use.
 //!
-//! Everything podseal has to go through for an API server to reach it is tried
-//! once: the port, the accept loop, the key, the handshake. It runs after the
-//! start and after each change of the certificate, until it has passed.
+//! It tests the whole path of an API server's connection: the port, the accept loop,
+//! the key, the handshake. It runs after startup and after each change of the
+//! certificate, until it passes.
 //!
-//! It is not repeated while nothing changes. A replica under so much load that a
-//! handshake fails would call itself unready, its share would go to the others,
-//! and they would follow one by one; shedding tells the API server to come back
-//! and keeps all of them at work. For the same reason a later probe that finds no
-//! answer changes nothing and tries again: only an answer that is wrong does.
+//! It does not run again without a change. Otherwise an overloaded replica whose
+//! handshakes fail would become unready, its load would move to the others, and they
+//! would fail in turn. Load shedding makes API servers retry and keeps all replicas in
+//! service. For the same reason, a later probe without an answer only retries: just a
+//! wrong answer makes the replica unready.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -19,11 +19,11 @@ use super::handshake::{SelfProbeError, probe};
 use super::readiness::{Readiness, SelfProbeResult};
 use crate::certificates::serving::Current;
 
-/// The pause after the first failure, and the longest; each is twice the last.
+/// The first and the longest pause between attempts; each is twice the previous one.
 const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(1)];
 
-/// Probes the port that listens at `address` at once and whenever the
-/// certificate changes, and reports to `readiness`; until nothing can change it.
+/// Probes the port at `address` immediately and after each change of the certificate,
+/// and reports to `readiness`. Returns when the certificate can no longer change.
 pub async fn follow(address: SocketAddr, mut certificate: Current, readiness: Readiness) {
     let addresses = reachable(address);
     let mut has_passed = false;
@@ -33,7 +33,7 @@ pub async fn follow(address: SocketAddr, mut certificate: Current, readiness: Re
         let mut logged = String::new();
         while let Some(served) = &served {
             let found = probe(&addresses, served.identity.leaf()).await;
-            // What was found says nothing of a certificate that came since.
+            // The result does not apply to a newer certificate.
             if certificate
                 .has_changed()
                 .is_ok_and(|has_changed| has_changed)
@@ -65,9 +65,9 @@ pub async fn follow(address: SocketAddr, mut certificate: Current, readiness: Re
     }
 }
 
-/// Where a listener at `address` can be reached from here. One that listens
-/// everywhere is asked by loopback; by that of IPv4, too, since `[::]` listens
-/// where IPv6 has no loopback address.
+/// The addresses to probe for a listener at `address`. A listener on all addresses is
+/// probed on loopback, including IPv4: `[::]` may listen without an IPv6 loopback
+/// address.
 fn reachable(address: SocketAddr) -> Vec<SocketAddr> {
     let v4 = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let hosts = match address.ip() {

@@ -1,4 +1,4 @@
-//! What holds now. A review takes it once, and decides by that.
+//! The current configuration. Each review loads it once.
 
 use std::sync::Arc;
 
@@ -10,35 +10,35 @@ use admission::namespace::policy::Settings;
 use admission::namespace::rules::NamespaceRules;
 use admission::profile::Profiles;
 
-/// What holds for all namespaces. Clones share it.
+/// The configuration for all namespaces. Clones share it.
 #[derive(Debug, Clone)]
 pub struct LiveConfig(Arc<LiveConfigState>);
 
 #[derive(Debug)]
 struct LiveConfigState {
     profiles: ArcSwap<Profiles>,
-    defaults: NamespaceRules,
-    /// Of the file that the defaults were read from, if there is one.
+    namespace_rules: NamespaceRules,
+    /// The digest of the namespace rules' file, if there is one.
     digest: Option<RulesDigest>,
     require_runner: bool,
     ignore_user_namespaces: bool,
-    /// Why the files' profiles are not these.
+    /// Why the profiles could not be reloaded, if so.
     problem: watch::Sender<Option<String>>,
 }
 
 impl LiveConfig {
-    /// These profiles, until others come; the rest for good. The digest is that of
-    /// the file that the defaults were read from.
+    /// A configuration whose profiles can be replaced later. `digest` is that of the
+    /// namespace rules' file.
     pub fn new(
         profiles: Profiles,
-        defaults: NamespaceRules,
+        namespace_rules: NamespaceRules,
         digest: Option<RulesDigest>,
         require_runner: bool,
         ignore_user_namespaces: bool,
     ) -> LiveConfig {
         LiveConfig(Arc::new(LiveConfigState {
             profiles: ArcSwap::from_pointee(profiles),
-            defaults,
+            namespace_rules,
             digest,
             require_runner,
             ignore_user_namespaces,
@@ -57,48 +57,48 @@ impl LiveConfig {
         )
     }
 
-    /// The profiles that hold now.
+    /// The current profiles.
     pub fn profiles(&self) -> Guard<Arc<Profiles>> {
         self.0.profiles.load()
     }
 
-    /// What a review decides by, with the profiles it has taken.
+    /// The settings of a review, with the profiles that it loaded.
     pub fn settings<'r>(&'r self, profiles: &'r Profiles) -> Settings<'r> {
         Settings {
             profiles,
-            defaults: &self.0.defaults,
+            namespace_rules: &self.0.namespace_rules,
             require_runner: self.0.require_runner,
             ignore_user_namespaces: self.0.ignore_user_namespaces,
         }
     }
 
-    /// What holds for namespaces without a label.
-    pub fn defaults(&self) -> &NamespaceRules {
-        &self.0.defaults
+    /// The rules for namespaces without a label.
+    pub fn namespace_rules(&self) -> &NamespaceRules {
+        &self.0.namespace_rules
     }
 
-    /// Which namespace rules these are; none where there is no file of them.
+    /// The digest of the namespace rules' file, if there is one.
     pub fn digest(&self) -> Option<&RulesDigest> {
         self.0.digest.as_ref()
     }
 
-    /// Other profiles hold from now on.
+    /// Replaces the profiles.
     pub fn replace(&self, profiles: Profiles) {
         self.0.profiles.store(Arc::new(profiles));
         self.0.problem.send_replace(None);
     }
 
-    /// The files are as they were when their profiles were taken.
+    /// Clears the problem: the files match the profiles in use again.
     pub fn in_order(&self) {
         self.0.problem.send_replace(None);
     }
 
-    /// The files cannot be used, and the profiles of before hold on.
+    /// Sets the problem: the files cannot be used, and the profiles stay.
     pub fn broken(&self, why: String) {
         self.0.problem.send_replace(Some(why));
     }
 
-    /// Why the files' profiles do not hold, if they do not.
+    /// Why the profiles could not be reloaded, if so.
     pub fn problem(&self) -> Option<String> {
         self.0.problem.borrow().clone()
     }

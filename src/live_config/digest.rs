@@ -1,19 +1,18 @@
-//! Which namespace rules a replica holds, as the paths of webhooks name them.
+//! The digest of namespace rules in webhook paths.
 //!
-//! An entry of a webhook configuration that is for namespace rules calls
-//! `/mutate/rules-DIGEST`. While a rule changes there are replicas with the old
-//! rules and replicas with the new ones, and a replica that does not know a rule
-//! would let its pods pass. The path says which rules the API server means, so a
-//! replica that holds others can say so instead of deciding.
+//! A webhook entry for namespace rules calls `/mutate/rules-DIGEST`. During a rollout
+//! some replicas have the old rules and some the new ones, and a replica without a rule
+//! would admit the pods that the rule is for. The path names the rules that the API
+//! server requires, so that a replica with other rules can refuse to decide.
 
 use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-/// The hexadecimal digits of a digest: 64 bits, enough to tell the few sets of
-/// rules apart that one administrator writes. The chart cuts at the same length.
+/// The number of hexadecimal digits: 64 bits, which is enough to distinguish one
+/// administrator's files. The chart uses the same length.
 const DIGITS: usize = 16;
-/// What a path's last segment begins with. A segment has to be a DNS-1123 name.
+/// The prefix of a path's last segment, which must be a DNS-1123 name.
 const PREFIX: &str = "rules-";
 
 /// The digest of a file of namespace rules: `rules-` and 16 hexadecimal digits.
@@ -21,8 +20,7 @@ const PREFIX: &str = "rules-";
 pub struct RulesDigest(String);
 
 impl RulesDigest {
-    /// That of a file with this text, byte for byte: what differs in nothing but a
-    /// comment is another file.
+    /// The digest of a file's text. Every byte counts, including those of comments.
     pub fn of(text: &str) -> RulesDigest {
         let hash = digest(&SHA256, text.as_bytes());
         let hex = hash.as_ref().iter().map(|byte| format!("{byte:02x}"));
@@ -30,8 +28,8 @@ impl RulesDigest {
         RulesDigest(format!("{PREFIX}{hex}"))
     }
 
-    /// The one that a path's last segment names. Any client can send a path, so
-    /// nothing else is a digest, however similar.
+    /// The digest in a path's last segment. The format is strict, because any client can
+    /// send a path.
     pub fn from_segment(segment: &str) -> Option<RulesDigest> {
         let hex = segment.strip_prefix(PREFIX)?;
         let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);

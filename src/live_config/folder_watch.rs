@@ -1,10 +1,9 @@
-//! The watch of the folders that files are in.
+//! Watches the folders of files.
 //!
-//! A Secret volume changes by renaming a symlink, `..data`, over another, and
-//! the files themselves never change: a watch of a file sees the first such swap
-//! at most. So folders are watched; and their parents, since a folder can be
-//! replaced as a whole. For more than that (a symlink to a folder
-//! elsewhere) there is the periodic re-read.
+//! The kubelet updates a volume by replacing a symlink, `..data`; the files themselves
+//! never change, and a watch of a file sees the first replacement at most. So this
+//! watches folders, and their parents, since a folder can be replaced as a whole. The
+//! periodic reread handles the rest, such as a symlink to another folder.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,10 +14,10 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// The files of a pair are written one after the other: nothing is read until
-/// nothing has changed for so long.
+/// Files are read after this time without a change, because the files of a pair are
+/// written one after the other.
 const QUIET: Duration = Duration::from_millis(50);
-/// Changes that go on are not waited for longer than this.
+/// The longest wait while changes continue.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Watched folders.
@@ -31,10 +30,10 @@ pub(crate) struct FolderWatch {
 }
 
 impl FolderWatch {
-    /// The folders of `files`; watched from the first [`FolderWatch::renew`] on.
+    /// The folders of `files`, watched after the first [`FolderWatch::renew`].
     pub(crate) fn of<'f>(files: impl Iterator<Item = &'f Path>) -> FolderWatch {
         let folder = |file: &Path| {
-            // Fails where there is no current folder, and no relative path then.
+            // Fails only without a current folder, which a relative path requires.
             let file = std::path::absolute(file).unwrap_or(file.to_owned());
             file.parent().map(Path::to_owned)
         };
@@ -51,14 +50,14 @@ impl FolderWatch {
         self.changed.subscribe()
     }
 
-    /// Watches the folders that the paths mean now.
+    /// Watches the folders at the current paths.
     ///
-    /// Each time again, and before the files are read: a watch is of an inode, and
-    /// neither the path nor the inode's number says whether it is still the same.
-    /// What changes after this is reported; what changed before is read.
+    /// Call this each time before the files are read: a watch follows an inode, and
+    /// neither the path nor the inode number shows whether it is still the same one.
+    /// Later changes are reported; earlier ones are read.
     ///
-    /// A node has few inotify instances, and all pods share them. Without one
-    /// the periodic re-read remains, and the next call tries again.
+    /// A node has a limited number of inotify instances, which all pods share. Without
+    /// one, the periodic reread remains, and the next call tries again.
     pub(crate) fn renew(&mut self) {
         if let Err(error) = self.try_renew()
             && !std::mem::replace(&mut self.has_warned, true)
@@ -94,7 +93,7 @@ impl FolderWatch {
             .collect();
         let mut result = Ok(());
         for folder in all {
-            // Fails where it was not watched.
+            // Fails if it was not watched.
             let _ = watcher.unwatch(folder);
             let watched = watcher.watch(folder, RecursiveMode::NonRecursive);
             result = result.and(watched);
@@ -103,15 +102,15 @@ impl FolderWatch {
     }
 }
 
-/// Whether `event` may mean that a file reads differently.
+/// Whether `event` may change the content of a file.
 fn is_relevant(event: &notify::Result<Event>, folders: &BTreeSet<PathBuf>) -> bool {
     let Ok(event) = event else {
-        // Something was missed.
+        // An error means that events were lost.
         return true;
     };
     match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => {}
-        // Our own reading, above all.
+        // Mostly podseal's own reads.
         EventKind::Access(_) => return false,
         _ => {}
     }
@@ -119,7 +118,7 @@ fn is_relevant(event: &notify::Result<Event>, folders: &BTreeSet<PathBuf>) -> bo
     event.need_rescan() || event.paths.iter().any(is_watched)
 }
 
-/// Waits for a change, and until it is over; no longer than `most`.
+/// Waits up to `most` for a change, and then until changes stop.
 pub(crate) async fn settled(changes: &mut watch::Receiver<()>, most: Duration) {
     if timeout(most, changes.changed()).await.is_err() {
         return;

@@ -1,13 +1,13 @@
-//! What a cluster's administrator says in files: profiles of their own, and what
-//! holds for namespaces without a label.
+//! Configuration from a cluster administrator's files: profiles, and rules for
+//! namespaces without a label.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`current`] | what holds now, for all reviews |
-//! | [`digest`] | which namespace rules a replica holds, as paths of webhooks name them |
+//! | [`current`] | the current configuration |
+//! | [`digest`] | the digest of namespace rules in webhook paths |
 //! | [`profile_folder`] | reads the profiles of a folder |
-//! | [`reload`] | reads them again while podseal serves |
-//! | `folder_watch` | watches the folders that files are in, for profiles and for certificates |
+//! | [`reload`] | rereads profiles while podseal serves |
+//! | `folder_watch` | watches the folders of profiles and certificates |
 
 pub mod current;
 pub mod digest;

@@ -1,4 +1,4 @@
-//! Reads the profiles of a folder: one file a profile, `*.yaml` or `*.yml`.
+//! Reads the profiles of a folder: one per file, `*.yaml` or `*.yml`.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -8,9 +8,9 @@ use admission::lint::files;
 use admission::lint::files::{ProfileFile, Remark};
 use admission::profile::{ProfileError, Profiles};
 
-/// Longer files are not read to their end: no profile has so many bytes.
+/// The maximum size of a file, which no valid profile reaches.
 const MOST: u64 = 128 * 1024;
-/// How many files are read.
+/// The maximum number of files.
 const FILES: usize = 1000;
 
 /// A folder of profiles.
@@ -19,7 +19,7 @@ pub struct ProfileFolder {
     path: PathBuf,
 }
 
-/// Why a folder gives no profiles.
+/// Why a folder of profiles cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileFolderError {
     /// It cannot be read.
@@ -30,26 +30,26 @@ pub enum ProfileFolderError {
         /// Why.
         error: io::Error,
     },
-    /// Some of the files are no profiles.
+    /// Some files cannot be used.
     #[error("{}", lines(.0))]
     Wrong(Vec<Remark>),
-    /// A namespace rule asks for a profile that they have not.
+    /// A namespace rule names a profile that is missing.
     #[error("{0}")]
     Missing(String),
 }
 
-/// The text of a file; the beginning of one that is too long for a profile.
+/// The text of a file, up to the maximum size.
 fn text(path: &Path) -> io::Result<String> {
-    // Opening a pipe waits for a writer.
+    // Opening a pipe would wait for a writer.
     if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("not a regular file"));
     }
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path)?;
     file.take(MOST).read_to_end(&mut bytes)?;
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
-        io::Error::other(format!("it is not UTF-8 after {valid} bytes"))
+        io::Error::other(format!("not UTF-8 after {valid} bytes"))
     })
 }
 
@@ -67,13 +67,13 @@ impl ProfileFolder {
         ProfileFolder { path: path.into() }
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Its files, by name. One that begins with a dot is none of them: a
-    /// ConfigMap's volume keeps its own there.
+    /// Its files, by name, without those that begin with a dot: ConfigMap volumes have
+    /// internal ones.
     ///
     /// # Errors
     /// When the folder or a file cannot be read.
@@ -82,8 +82,8 @@ impl ProfileFolder {
             let path = path.display().to_string();
             |error| ProfileFolderError::Unreadable { path, error }
         };
-        // A ConfigMap's volume changes as a whole, by a link: following it for each
-        // file could read some of one version and some of the next.
+        // A ConfigMap volume is replaced as a whole, by a symlink. Resolves it once, so
+        // that all files are of the same version.
         let data = std::fs::canonicalize(self.path.join("..data"));
         let folder = match data.or_else(|_| std::fs::canonicalize(&self.path)) {
             Ok(folder) => folder,
@@ -102,13 +102,13 @@ impl ProfileFolder {
                 paths.push(path);
             }
             if paths.len() > FILES {
-                let many = io::Error::other(format!("it has more than {FILES} files"));
+                let many = io::Error::other(format!("more than {FILES} files"));
                 return Err(unreadable(&self.path)(many));
             }
         }
         paths.sort();
         let read = |path: PathBuf| {
-            // As its owner calls it, not where links lead.
+            // The path from the command line, not the resolved one.
             let name = path.file_name().map_or_else(PathBuf::new, PathBuf::from);
             let shown = self.path.join(name);
             let text = text(&path).map_err(unreadable(&shown))?;
@@ -118,7 +118,7 @@ impl ProfileFolder {
         paths.into_iter().map(read).collect()
     }
 
-    /// The profiles of `files` besides the built-in ones, and remarks on them.
+    /// The built-in profiles and those of `files`, and remarks on them.
     ///
     /// # Errors
     /// When one of them cannot be used.
@@ -127,7 +127,7 @@ impl ProfileFolder {
     }
 }
 
-/// Logs what there is to say of profiles that are used all the same.
+/// Logs warnings about profiles that are used.
 pub fn log_warnings(remarks: Vec<Remark>) {
     for remark in remarks {
         let warning = remark.to_string();
@@ -138,20 +138,20 @@ pub fn log_warnings(remarks: Vec<Remark>) {
     }
 }
 
-/// What is wrong with a file as a whole.
-fn whole(file: String, told: String) -> Remark {
+/// An error of a whole file.
+fn whole(file: String, message: String) -> Remark {
     Remark {
         file,
         severity: Severity::Error,
         error: ProfileError {
             position: None,
-            told,
+            message,
         },
     }
 }
 
 impl ProfileFolderError {
-    /// The first of what is wrong, and how much more there is: a line.
+    /// The first error, and the number of others, as one line.
     pub fn first(&self) -> String {
         let ProfileFolderError::Wrong(remarks) = self else {
             return self.to_string();
@@ -167,14 +167,14 @@ impl ProfileFolderError {
         }
     }
 
-    /// Each of what is wrong.
+    /// All errors.
     pub fn remarks(self) -> Vec<Remark> {
         match self {
             ProfileFolderError::Wrong(remarks) => remarks,
             ProfileFolderError::Unreadable { path, error } => {
                 vec![whole(path, format!("cannot be read: {error}"))]
             }
-            ProfileFolderError::Missing(told) => vec![whole("the folder".to_owned(), told)],
+            ProfileFolderError::Missing(message) => vec![whole("the folder".to_owned(), message)],
         }
     }
 }

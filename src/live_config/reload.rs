@@ -1,8 +1,8 @@
-//! The profiles are read again when their folder changes, and from time to time.
+//! Rereads the profiles when their folder changes, and periodically.
 //!
-//! A file that cannot be used changes nothing but the log, a metric and the page
-//! `/readyz?verbose`: the last good set serves on, as a whole. A namespace whose
-//! profile is gone would have all its jobs denied.
+//! A file that cannot be used affects only the log, a metric and `/readyz?verbose`: the
+//! last valid set stays in use as a whole. Without that, all jobs of a namespace with a
+//! missing profile would be denied.
 
 use std::time::Duration;
 
@@ -12,25 +12,24 @@ use super::profile_folder::{ProfileFolder, ProfileFolderError, log_warnings};
 use crate::metrics::profiles::ProfileMetrics;
 use admission::lint::files::ProfileFile;
 
-/// How long after a change a folder that cannot be used is read once more: it
-/// may be half written.
+/// When to retry after a failed read: the files may be partly written.
 const PAUSES: [Duration; 3] = [
     Duration::from_millis(100),
     Duration::from_millis(300),
     Duration::from_millis(900),
 ];
 
-/// Keeps the profiles as their folder has them.
+/// Keeps the profiles up to date with their folder.
 pub struct ProfileReload {
     folder: ProfileFolder,
     rules: LiveConfig,
     figures: ProfileMetrics,
-    /// What the profiles in use were read from.
+    /// The files of the profiles in use.
     used: Vec<ProfileFile>,
 }
 
 impl ProfileReload {
-    /// Of a folder whose `used` files gave the profiles in `rules`.
+    /// A reload of `folder`, whose `used` files are the source of the profiles in `rules`.
     pub fn new(
         folder: ProfileFolder,
         used: Vec<ProfileFile>,
@@ -45,7 +44,7 @@ impl ProfileReload {
         }
     }
 
-    /// Reads them whenever the folder changes, and after each `period`.
+    /// Rereads the files when the folder changes, and after each `period`.
     pub async fn follow(mut self, period: Duration) {
         let inside = self.folder.path().join("profile.yaml");
         let mut folders = FolderWatch::of([inside.as_path()].into_iter());
@@ -53,7 +52,7 @@ impl ProfileReload {
         loop {
             for pause in PAUSES.map(Some).into_iter().chain([None]) {
                 changes.mark_unchanged();
-                // Not on a worker: a volume may be a network's, and hang.
+                // Blocking: a network volume may hang.
                 let read = tokio::task::spawn_blocking(move || {
                     folders.renew();
                     let in_order = self.read(pause.is_none());
@@ -70,7 +69,7 @@ impl ProfileReload {
         }
     }
 
-    /// Whether the files can be used. Where not, that is logged when `last`.
+    /// Returns whether the files can be used. If not, the `last` attempt logs that.
     fn read(&mut self, last: bool) -> bool {
         let files = self.folder.files();
         if files.as_ref().is_ok_and(|files| *files == self.used) {
@@ -83,7 +82,7 @@ impl ProfileReload {
         }
         let read = files.and_then(|files| {
             let (profiles, remarks) = ProfileFolder::parse(&files)?;
-            match self.rules.defaults().problem_with(&profiles) {
+            match self.rules.namespace_rules().problem_with(&profiles) {
                 Some(problem) => Err(ProfileFolderError::Missing(problem)),
                 None => Ok((files, profiles, remarks)),
             }

@@ -1,9 +1,9 @@
-//! The namespaces that opt in, as the watch last saw them, and since when that
-//! is known to hold.
+//! The namespaces that opt in, as the watch last saw them, and when they were last
+//! confirmed.
 //!
-//! A lock and not a snapshot that is replaced: it is held for one look-up or one
-//! change, never across an await, and a change costs the same however many
-//! namespaces there are.
+//! A lock instead of a replaced snapshot: it is held for one look-up or one change,
+//! never across an await, and the cost of a change does not depend on the number of
+//! namespaces.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -13,14 +13,14 @@ use tokio::sync::watch;
 
 use admission::namespace::{Namespace, Pairs};
 
-/// How old the last proof of the watch's life may be for its cache to answer.
+/// How long the cache answers after its last confirmation.
 ///
-/// A watch that hangs looks like one without events. So this is how long,
-/// at worst, a label is used that has been changed. The clock stands still
-/// while the machine is suspended: after that, it is as long once more.
+/// A watch that hangs looks like one without events. So this is the longest time
+/// for which an outdated label is used. The clock does not advance while the machine
+/// is suspended, so a suspension can add the same time once more.
 pub(super) const FRESH_FOR: Duration = Duration::from_secs(10);
 
-/// By name.
+/// Namespaces by name.
 pub(super) type NamespacesByName = HashMap<Box<str>, Arc<Namespace>>;
 
 /// What the watch writes and reviews read.
@@ -33,60 +33,60 @@ pub(super) struct Cache {
 #[derive(Debug, Default)]
 struct CacheContents {
     namespaces: NamespacesByName,
-    /// When the namespaces were last known to be all there is.
+    /// When the namespaces were last known to be complete.
     confirmed_at: Option<Instant>,
-    /// Whether the watch follows the changes.
+    /// Whether the watch delivers changes.
     followed: bool,
 }
 
 impl Cache {
-    /// The namespace called `name`, if it is there and fresh at `now`.
+    /// The namespace `name`, if it is cached and fresh at `now`.
     pub(super) fn get(&self, name: &str, now: Instant) -> Option<Arc<Namespace>> {
         let state = self.read();
         let fresh = state.is_fresh(now).then_some(&state.namespaces)?;
         fresh.get(name).cloned()
     }
 
-    /// All there are, fresh or not.
+    /// All cached namespaces, fresh or not.
     pub(super) fn all(&self) -> Vec<Arc<Namespace>> {
         self.read().namespaces.values().cloned().collect()
     }
 
-    /// Replaces everything, as it was at `as_of` or later.
+    /// Replaces all namespaces with a list as of `as_of` or later.
     pub(super) fn replace(&self, namespaces: NamespacesByName, as_of: Instant) {
         let mut state = self.write();
         let old = std::mem::replace(&mut state.namespaces, namespaces);
         state.confirmed_at = Some(as_of);
         state.followed = true;
         drop(state);
-        // Outside of the lock: thousands of them take a while.
+        // Without the lock: dropping thousands takes time.
         drop(old);
         self.synced.send_replace(true);
     }
 
-    /// A namespace is new or has changed.
+    /// Adds or updates a namespace.
     pub(super) fn insert(&self, namespace: Namespace) {
         let name = namespace.name.as_str().into();
         self.write().namespaces.insert(name, Arc::new(namespace));
     }
 
-    /// A namespace is gone, or opts in no more.
+    /// Removes a namespace that was deleted or no longer opts in.
     pub(super) fn remove(&self, name: &str) {
         self.write().namespaces.remove(name);
     }
 
-    /// The changes up to `as_of` are all here.
+    /// Confirms that all changes up to `as_of` are included.
     pub(super) fn confirm(&self, as_of: Instant) {
         let mut state = self.write();
         state.confirmed_at = state.confirmed_at.max(Some(as_of));
     }
 
-    /// The watch broke: nothing is trusted until the next [`Cache::replace`].
+    /// Stops answering until the next [`Cache::replace`], because the watch failed.
     pub(super) fn mark_stale(&self) {
         self.write().followed = false;
     }
 
-    /// Whether there ever was a complete list.
+    /// Whether there has been a complete list.
     pub(super) fn synced(&self) -> bool {
         *self.synced.borrow()
     }
@@ -103,12 +103,12 @@ impl Cache {
         self.read().is_fresh(now)
     }
 
-    /// How many namespaces there are.
+    /// The number of cached namespaces.
     pub(super) fn len(&self) -> usize {
         self.read().namespaces.len()
     }
 
-    /// The time since the namespaces were last known to be all there is.
+    /// The time since the last confirmation.
     pub(super) fn age(&self, now: Instant) -> Option<Duration> {
         self.read().age(now)
     }
@@ -132,17 +132,17 @@ impl CacheContents {
     }
 }
 
-/// Labels and annotations that were seen before, so that namespaces which say
-/// the same share them: of ten thousand, a handful of kinds.
+/// Known labels and annotations, for namespaces to share: ten thousand namespaces
+/// often have only a few different sets.
 #[derive(Debug, Default)]
 pub(super) struct SharedPairs {
     pairs: HashSet<Pairs>,
-    /// How many there may be before unused ones are dropped.
+    /// The number of sets at which unused ones are dropped.
     limit: usize,
 }
 
 impl SharedPairs {
-    /// The namespace, with what is known already in place of its own.
+    /// The namespace, with known sets instead of equal ones of its own.
     pub(super) fn share(&mut self, mut namespace: Namespace) -> Namespace {
         for pairs in [&mut namespace.labels, &mut namespace.annotations] {
             if let Some(known) = self.pairs.get(pairs) {

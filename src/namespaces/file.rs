@@ -1,4 +1,4 @@
-//! Namespaces from a file: for trials, the demo and `podseal review`.
+//! Namespaces from a file, for tests, the demo and `podseal review`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,27 +11,27 @@ use admission::namespace::Namespace;
 #[derive(Debug)]
 pub struct NamespaceFile(HashMap<String, Arc<Namespace>>);
 
-/// Why a file gives no namespaces.
+/// Why a file of namespaces cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum NamespaceFileError {
     /// It is not YAML or JSON, or not of namespaces.
     #[error("not a list of namespaces: {0}")]
     Parse(serde_saphyr::Error),
-    /// Something else stands in it.
-    #[error("document {index} is a {kind:?}, and only Namespaces, or a List of them, are read")]
+    /// A document of another kind.
+    #[error("document {index} is a {kind:?}; the file must contain Namespaces, or a List of them")]
     Kind {
         /// Which document, counted from 1.
         index: usize,
-        /// What it says it is.
+        /// Its `kind`.
         kind: String,
     },
     /// A namespace without a name.
     #[error("a namespace has no metadata.name")]
     NoName,
-    /// The same namespace twice: which labels hold?
-    #[error("namespace {0:?} is in it twice")]
+    /// The same namespace twice, possibly with different labels.
+    #[error("it contains namespace {0:?} twice")]
     Twice(String),
-    /// Nothing stands in it.
+    /// No namespace.
     #[error("it contains no namespace")]
     Empty,
 }
@@ -43,12 +43,12 @@ impl NamespaceFile {
         NamespaceFile::keeping(text, &BTreeSet::new())
     }
 
-    /// The same, with the labels of these keys kept as well.
+    /// Like [`NamespaceFile::from_text`], and keeps the labels with these keys.
     pub fn keeping(
         text: &str,
         keys: &BTreeSet<String>,
     ) -> Result<NamespaceFile, NamespaceFileError> {
-        // No snippet: the file may be another, such as a key.
+        // No snippet: if the wrong file was given, it may be a private key.
         let options = serde_saphyr::options! {
             budget: None,
             legacy_octal_numbers: true,
@@ -100,17 +100,17 @@ impl NamespaceFile {
         Ok(NamespaceFile(namespaces))
     }
 
-    /// The namespace called `name`.
+    /// The namespace `name`.
     pub fn get(&self, name: &str) -> Option<Arc<Namespace>> {
         self.0.get(name).cloned()
     }
 
-    /// All of them.
+    /// All namespaces.
     pub(super) fn all(&self) -> Vec<Arc<Namespace>> {
         self.0.values().cloned().collect()
     }
 
-    /// How many there are.
+    /// The number of namespaces.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

@@ -1,4 +1,4 @@
-//! Namespaces that are asked for live.
+//! Live look-ups of namespaces.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -22,24 +22,24 @@ use crate::logging::throttle::LogThrottle;
 use admission::namespace::Namespace;
 use admission::text::bounded;
 
-/// How long a live look-up may take. The webhook's own `timeoutSeconds` is
-/// longer, so the denial that follows still reaches the API server.
+/// The timeout of a live look-up. It is shorter than the webhook's
+/// `timeoutSeconds`, so that the denial still reaches the API server.
 pub(super) const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(2);
 
 type LookUpResult = Result<Arc<Namespace>, Unavailable>;
 
-/// Asks the API server for namespaces, one at a time.
+/// Gets namespaces from the API server, one per request.
 #[derive(Debug)]
 pub(super) struct LiveLookUps {
     client: Client,
-    /// The labels that are kept besides podseal's own.
+    /// Labels to keep in addition to podseal's own.
     keys: BTreeSet<String>,
     waiting: Mutex<LookUpQueue<oneshot::Sender<LookUpResult>>>,
     runtime: Handle,
     failures: LogThrottle,
 }
 
-/// It has no `Debug` of its own.
+/// `kube::Client` does not implement `Debug`.
 struct Client(kube::Client);
 
 impl std::fmt::Debug for Client {
@@ -48,7 +48,7 @@ impl std::fmt::Debug for Client {
     }
 }
 
-/// Why the API server gave no answer.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 enum AskError {
     #[error(transparent)]
@@ -58,8 +58,8 @@ enum AskError {
 }
 
 impl LiveLookUps {
-    /// One that keeps the labels of these keys, too, and lets at most `most` reviews
-    /// wait. Its look-ups are tasks of the current runtime.
+    /// Look-ups that also keep labels with these `keys`, for which at most `most`
+    /// reviews wait. They run as tasks of the current runtime.
     pub(super) fn new(client: kube::Client, keys: BTreeSet<String>, most: usize) -> LiveLookUps {
         LiveLookUps {
             client: Client(client),
@@ -70,7 +70,7 @@ impl LiveLookUps {
         }
     }
 
-    /// The namespace called `name`, a DNS label, as it is now or a moment later.
+    /// The namespace `name`, a DNS label, as of this call or later.
     pub(super) async fn get(
         self: &Arc<LiveLookUps>,
         name: &str,
@@ -91,13 +91,13 @@ impl LiveLookUps {
             if let Ok(found) = timeout(SLOW, &mut answered).await {
                 return found;
             }
-            // What was under way for this name need not be waited for any longer.
+            // A look-up in flight for this name no longer blocks another one.
             self.send_next();
             answered.await
         };
         match timeout_at(until.into(), answered).await {
             Ok(Ok(found)) => found,
-            Ok(Err(_made_room)) => {
+            Ok(Err(_evicted)) => {
                 self.warn(name, "too many look-ups at once");
                 Err(Unavailable::Busy)
             }
@@ -108,7 +108,7 @@ impl LiveLookUps {
         }
     }
 
-    /// Sends the look-ups that may be sent.
+    /// Starts the look-ups that may start now.
     fn send_next(self: &Arc<LiveLookUps>) {
         loop {
             let next = self.waiting().next(Instant::now());
@@ -128,7 +128,7 @@ impl LiveLookUps {
                 Err(AskError::Client(kube::Error::Api(status))) => {
                     Err(kube::Error::Api(status).into())
                 }
-                // A kept connection may have ended this very moment.
+                // A pooled connection may just have been closed.
                 Err(_) => self.ask(name).await,
                 found => found,
             }
@@ -136,8 +136,8 @@ impl LiveLookUps {
         match timeout_at((*until).into(), asked).await {
             Ok(Ok(object)) => {
                 if *object.name != **name {
-                    // Something between us and the API server answers for it.
-                    self.warn(name, "the answer is for another object, or for none");
+                    // A proxy may answer for the API server.
+                    self.warn(name, "the response is for another object, or for none");
                     return Err(Unavailable::Failed);
                 }
                 Ok(Arc::new(object.into()))
@@ -179,7 +179,7 @@ impl LiveLookUps {
     }
 }
 
-/// A review that waits. Once it does not any more, its question is dropped.
+/// A waiting review. When it is dropped, the review no longer waits.
 struct WaitingReview<'l> {
     live: &'l LiveLookUps,
     number: u64,
@@ -191,8 +191,8 @@ impl Drop for WaitingReview<'_> {
     }
 }
 
-/// A look-up that was sent. It is answered when this is dropped, however that comes
-/// about, so that no place is lost.
+/// A running look-up. It is answered on drop, whatever the cause, so that its slot
+/// is always freed.
 struct RunningLookUp {
     live: Arc<LiveLookUps>,
     send: NextLookUp,
@@ -214,7 +214,7 @@ impl Drop for RunningLookUp {
         };
         let answers = self.live.waiting().answer(self.send.number, exists);
         for answer in answers {
-            // Who gave up meanwhile needs none.
+            // An error means that the review no longer waits.
             let _ = answer.send(self.found.clone());
         }
         self.live.send_next();

@@ -1,24 +1,24 @@
-//! What podseal knows of the cluster: the labels of its namespaces.
+//! The labels and annotations of the cluster's namespaces.
 //!
 //! ```text
 //! review ─▶ source ─▶ cache ◀─ watch ◀── list, then watch ── API server
-//!              └─(not there, or not fresh)─▶ look_up ── GET ──────┘
+//!              └─(missing, or not fresh)─▶ look_up ── GET ──────┘
 //! ```
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`source`] | where a namespace's labels come from: the cluster, or a file |
-//! | `cache` | the namespaces that opt in, and since when that is known to hold |
-//! | `watch` | keeps the cache: lists, then watches |
-//! | `watch_lag` | how old the watch's events may be |
-//! | `look_up` | asks for one namespace, live |
-//! | `look_up_queue` | which look-up comes next, where many wait |
-//! | `object` | the API server's answers, read as they arrive, for what podseal keeps |
-//! | [`unavailable`] | why a namespace's labels cannot be known |
+//! | [`source`] | gets a namespace from the cluster or from a file |
+//! | `cache` | the namespaces that opt in, and when they were last confirmed |
+//! | `watch` | fills the cache: lists, then watches |
+//! | `watch_lag` | how far the watch may lag behind |
+//! | `look_up` | gets one namespace from the API server |
+//! | `look_up_queue` | which look-up is next when many wait |
+//! | `object` | reads the API server's answers as they arrive, and keeps what podseal uses |
+//! | [`unavailable`] | why a namespace cannot be looked up |
 //! | [`mod@file`] | namespaces from a file |
 //!
-//! The cache answers only while the watch has lately proved alive. Everything
-//! else is asked for live, and what cannot be asked is denied.
+//! The cache answers only while the watch is known to be current. Everything else
+//! requires a live look-up, and a failed look-up denies the review.
 
 mod cache;
 pub mod file;

@@ -1,4 +1,4 @@
-//! Where a namespace's labels come from.
+//! Gets namespaces from the cluster or from a file.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use crate::fairness::peer::Peer;
 use crate::metrics::namespaces::{CacheState, LookUp, LookUps};
 use admission::namespace::Namespace;
 
-/// The one thing a review waits for.
+/// The source of namespaces: all that a review waits for.
 #[derive(Clone)]
 pub enum Namespaces {
-    /// From a file, read once: for trials, the demo and `podseal review`.
+    /// A file, read once: for tests, the demo and `podseal review`.
     File(Arc<NamespaceFile>),
-    /// From the API server: a watch, and a GET where the watch cannot explain
-    /// the call or may be behind.
+    /// The API server: a watch, and a GET if the watch does not explain the call or
+    /// may be behind.
     WatchedNamespaces(Arc<WatchedNamespaces>),
 }
 
@@ -34,14 +34,13 @@ pub struct WatchedNamespaces {
 }
 
 impl Namespaces {
-    /// The namespaces of the cluster that `config` leads to, watched from now on
-    /// by a task of the current runtime. Of one that does not opt in, and so is asked
-    /// for, the labels of these `keys` are kept besides, since namespace rules ask
-    /// for them. At most `most_waiting` reviews wait for such an answer. How look-ups
-    /// end is counted in `look_ups`.
+    /// The namespaces of the cluster of `config`, watched by a task of the current
+    /// runtime. Live look-ups also keep labels with these `keys`, which namespace rules
+    /// require. At most `most_waiting` reviews wait for live look-ups. `look_ups` counts
+    /// their results.
     ///
     /// # Errors
-    /// When `config` is none that a client can be made of.
+    /// When no client can be created from `config`.
     pub fn from_cluster(
         config: kube::Config,
         keys: BTreeSet<String>,
@@ -49,9 +48,9 @@ impl Namespaces {
         look_ups: LookUps,
     ) -> kube::Result<Namespaces> {
         let cache = Arc::<Cache>::default();
-        // A client each, since they are patient for different times.
+        // Two clients, because their timeouts differ.
         let watch = Watch::new(client(config.clone(), FRESH_FOR)?, Arc::clone(&cache));
-        // Longer than a look-up, whose own timeout is the better reason to give.
+        // Longer than a look-up's own timeout, which has the better error message.
         let client = client(config, LOOK_UP_TIMEOUT + LOOK_UP_TIMEOUT / 2)?;
         Ok(Namespaces::WatchedNamespaces(Arc::new(WatchedNamespaces {
             cache,
@@ -61,12 +60,11 @@ impl Namespaces {
         })))
     }
 
-    /// The namespace called `name`, for a review that `peer` sent, if it is known
-    /// `within` this time.
+    /// The namespace `name`, for a review from `peer`, `within` this time.
     ///
     /// # Errors
-    /// When it could not be looked up. The caller denies then: admitting a pod because
-    /// a look-up failed is how such webhooks get bypassed.
+    /// When the look-up fails. The caller must then deny the review: admitting pods
+    /// after failed look-ups would make the webhook easy to bypass.
     pub async fn get(
         &self,
         name: &str,
@@ -79,20 +77,20 @@ impl Namespaces {
         }
     }
 
-    /// Whether the namespaces were complete once. An API server that goes away
-    /// later changes nothing about it: look-ups then say what holds.
+    /// Whether there has been a complete list. This stays true if the API server
+    /// becomes unavailable: live look-ups then fail by themselves.
     pub fn synced(&self) -> bool {
         self.cache().is_none_or(Cache::synced)
     }
 
-    /// Waits until they are.
+    /// Waits for the first complete list.
     pub async fn wait_synced(&self) {
         if let Some(cache) = self.cache() {
             cache.wait_synced().await;
         }
     }
 
-    /// The namespaces that are known without asking.
+    /// The namespaces that are known without a look-up.
     pub fn known(&self) -> Vec<Arc<Namespace>> {
         match self {
             Namespaces::File(file) => file.all(),
@@ -100,7 +98,7 @@ impl Namespaces {
         }
     }
 
-    /// What metrics show of the cache. A file is always fresh and has no age.
+    /// The state of the cache, for metrics. A file is always fresh and has no age.
     pub fn cache_state(&self) -> CacheState {
         let now = Instant::now();
         CacheState {
@@ -128,8 +126,8 @@ impl WatchedNamespaces {
         peer: Peer,
         within: Duration,
     ) -> Result<Arc<Namespace>, Unavailable> {
-        // The API server called because in its eyes the namespace opts in. A
-        // cache that says otherwise is behind.
+        // The API server calls because the namespace opts in. If the cached one does
+        // not, the cache is behind.
         let cached = self.cache.get(name, Instant::now());
         if let Some(namespace) = cached.filter(|namespace| namespace.opts_in()) {
             self.look_ups.of(LookUp::Hit).inc();
@@ -148,16 +146,15 @@ impl WatchedNamespaces {
     }
 }
 
-/// A client whose connections end when nothing is read from them for as long as
-/// `patience`, idle ones too. The pool would otherwise hand out connections
-/// that have been dead for a minute and a half, one look-up after the other.
+/// A client whose connections close after `patience` without data, even if idle.
+/// Otherwise the pool would return dead connections for a minute and a half, one
+/// look-up after another.
 fn client(mut config: kube::Config, patience: Duration) -> kube::Result<kube::Client> {
     config.connect_timeout = Some(patience);
     config.read_timeout = Some(patience);
     config.write_timeout = Some(patience);
     config.reset_reader_on_write = true;
-    // The client that sent the review tries again, and the watch has a backoff of
-    // its own.
+    // The client of the review retries, and the watch has its own backoff.
     config.default_retry = false;
     kube::Client::try_from(config)
 }

@@ -1,22 +1,22 @@
-//! Why a namespace's labels cannot be known.
+//! Why a namespace cannot be looked up.
 
-/// Why a namespace's labels cannot be known. Shown to the job's author, so it
-/// names no host and quotes no error of the network's.
+/// Why a namespace cannot be looked up. The job's author sees it, so it contains no
+/// host name and no network error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
     /// Not in the file.
     #[error("it is not in the file given with --namespaces")]
     NotInFile,
-    /// The API server says there is none.
+    /// It does not exist.
     #[error("the API server has no such namespace")]
     NotFound,
     /// The API server did not answer in time.
     #[error("the API server did not answer in time")]
     TimedOut,
-    /// The API server could not be asked, or refused.
+    /// The API server could not be reached, or denied the request.
     #[error("the API server could not be reached")]
     Failed,
-    /// Too many are being asked for already.
+    /// Too many look-ups wait already.
     #[error("too many namespaces are being looked up at once")]
     Busy,
 }

@@ -1,17 +1,15 @@
-//! Keeps the cache: lists the namespaces that opt in, then watches them.
+//! Fills the cache: lists the namespaces that opt in, then watches them.
 //!
-//! Every watch is a short one. A watch that hangs differs from a quiet one by
-//! its end, which the API server owes after [`WATCH`]; so not an answer's headers
-//! prove that the watch is alive, but what comes after them: an event, a
-//! bookmark, or the end in due time. kube's own watcher hides the last two, and
-//! takes a cut connection for an end.
+//! Every watch is short: the API server must end it after [`WATCH`], which a watch
+//! that hangs does not. So not the headers of an answer confirm the cache, but an
+//! event, a bookmark or the expected end. kube's own watcher hides the last two, and
+//! treats a broken connection as an end.
 //!
-//! Pages and events are read as they arrive, since anyone who may edit namespaces
-//! can make one of them megabytes long. They may take their time while bytes come;
-//! what they prove is as old as [`WatchLag`] says.
+//! Pages and events are read as they arrive, because users who may edit namespaces
+//! can make them megabytes long. There is no time limit while bytes arrive;
+//! [`WatchLag`] decides as of when they confirm the cache.
 //!
-//! Whatever else happens, the cache is not trusted any more and everything is
-//! listed again: a list is the one state that cannot be wrong.
+//! After any other result the cache is stale, and all namespaces are listed again.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,39 +27,38 @@ use crate::kubernetes::request::ask;
 use crate::logging::throttle::LogThrottle;
 use admission::namespace::{NEVER_CALLED, Namespace, PROFILE, is_clusters_own};
 
-/// Where the API server has namespaces.
+/// The API path of namespaces.
 pub(super) const PATH: &str = "/api/v1/namespaces";
-/// How long the API server is asked to keep a watch.
+/// The `timeoutSeconds` of a watch.
 const WATCH: Duration = Duration::from_secs(5);
-/// How early a watch may end and still count as ended in due time: the two
-/// clocks start apart.
+/// How much earlier a watch may end and still count as complete: the two clocks do not
+/// start at the same time.
 const EARLY: Duration = Duration::from_secs(1);
-/// How many namespaces are asked for at once, at most.
+/// The maximum number of namespaces per page.
 const PAGE: u64 = 500;
-/// How many on the first page, before it is known how large they are.
+/// The number on the first page, before their size is known.
 const FIRST_PAGE: u64 = 100;
-/// How many on the smallest page.
+/// The minimum number per page.
 const SMALLEST_PAGE: u64 = 4;
-/// How long a page should be, in bytes. The API server holds a page in memory, and
-/// gives it up after a minute in all.
+/// The intended size of a page in bytes. The API server keeps a page in memory, and
+/// its request times out after a minute.
 const PAGE_BYTES: u64 = 32 << 20;
-/// How often in a row a page that broke is asked for again, each time a smaller
-/// one.
+/// How often a failed page is requested again, each time with fewer namespaces.
 const PAGE_TRIES: u32 = 4;
-/// How long the API server may send nothing of a page or an event.
+/// How long the API server may send no data within a page or an event.
 const PROGRESS: Duration = Duration::from_secs(10);
-/// The pause after the second failure in a row; it doubles from there. After
-/// the first there is none.
+/// The pause after the second consecutive failure, which doubles from then on. There
+/// is none after the first.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Why a list or a watch is over before its time.
+/// Why a list or a watch failed.
 #[derive(Debug, thiserror::Error)]
 enum WatchError {
-    #[error("cannot ask")]
+    #[error("cannot send the request")]
     Client(#[from] kube::Error),
-    #[error("cannot ask")]
+    #[error("cannot send the request")]
     Request(#[from] kube::core::request::Error),
     #[error("the API server did not answer in time")]
     Hung,
@@ -71,11 +68,11 @@ enum WatchError {
     EndedEarly,
     #[error("the API server ended the watch: {code}, {message}")]
     Refused { code: u16, message: String },
-    #[error("the answer lacks a resource version")]
+    #[error("the response has no resource version")]
     NoVersion,
 }
 
-/// What keeps a cache.
+/// Fills a cache.
 pub(super) struct Watch {
     client: kube::Client,
     cache: Arc<Cache>,
@@ -99,7 +96,7 @@ impl Watch {
         }
     }
 
-    /// Keeps the cache for as long as this is polled.
+    /// Fills the cache while this is polled.
     pub(super) async fn run(mut self) {
         loop {
             let Err(broken) = self.list_and_watch().await;
@@ -127,7 +124,7 @@ impl Watch {
 
     /// Lists the namespaces, and returns the version to watch from.
     async fn list(&mut self) -> Result<String, WatchError> {
-        // The list is no older than this. How much younger, it does not say.
+        // The list is as of this time or later.
         let as_of = Instant::now();
         let mut namespaces = NamespacesByName::new();
         let mut next = String::new();
@@ -138,9 +135,9 @@ impl Watch {
             params.continue_token = Some(next.clone()).filter(|next| !next.is_empty());
             let page = match self.page(&params, &mut namespaces).await {
                 Ok(page) => page,
-                // It was on its way, and may have been too much for the way. What was
-                // read of it stays, since a token stands for a version: the page that
-                // comes says the same of it. Only the first has no token yet.
+                // The page may have been too large. What was read of it remains valid,
+                // because the token fixes the version: the next page repeats it. Only
+                // the first page has no token.
                 Err(WatchError::Answer(_)) if tries < PAGE_TRIES => {
                     tries += 1;
                     size = (size / 4).max(SMALLEST_PAGE);
@@ -168,7 +165,7 @@ impl Watch {
         Ok(version)
     }
 
-    /// Asks for a page, and adds its namespaces to `namespaces`.
+    /// Gets a page, and adds its namespaces to `namespaces`.
     async fn page(
         &mut self,
         params: &ListParams,
@@ -194,8 +191,8 @@ impl Watch {
         })
     }
 
-    /// Watches from `version` until the watch ends in due time, and returns the
-    /// version to go on from.
+    /// Watches from `version` until the expected end of the watch, and returns the
+    /// version to continue from.
     async fn watch(&mut self, mut version: String) -> Result<String, WatchError> {
         let asked = Instant::now();
         let seconds = u32::try_from(WATCH.as_secs()).expect("it is short");
@@ -203,12 +200,11 @@ impl Watch {
         let request = Request::new(PATH).watch_metadata(&params, &version)?;
         let answer = timeout(FRESH_FOR, ask(&self.client, request, PROGRESS)).await;
         let mut json = answer.map_err(|_| WatchError::Hung)??.of_lines();
-        // The API server says nothing after this, counted from when it was asked
-        // and not from when its headers came, which may have taken their time.
-        // What is read later, by a process that was stopped for a while, has been
-        // lying about.
+        // The API server sends nothing after this, counted from the request, since its
+        // headers may be late. Data that is read later, for example by a process that
+        // was suspended, is old.
         let end = asked + WATCH;
-        // By then the API server has ended the watch, however little it says.
+        // By then the API server has ended the watch.
         let hung = asked + FRESH_FOR;
         let mut waited = None;
         loop {
@@ -222,7 +218,7 @@ impl Watch {
                 self.cache.confirm(self.lag.as_of().min(end));
                 return Ok(version);
             }
-            // Before the first event the API server may have had to think.
+            // The time before the first event may be the API server's own.
             self.lag
                 .waited(waited.map_or(Duration::ZERO, |()| begun.elapsed()));
             waited = Some(());
@@ -231,21 +227,21 @@ impl Watch {
             self.lag.read(json.taken() - before);
             self.cache.confirm(self.lag.as_of().min(end));
             if Instant::now() >= hung {
-                // It arrived slowly, and the next watch brings what waits behind it.
+                // It arrived slowly. The next watch delivers the events after it.
                 return Ok(version);
             }
         }
     }
 
-    /// Warns of a namespace of the cluster's own that opts in, which has no effect.
+    /// Warns if one of the cluster's own namespaces opts in, which has no effect.
     fn warn_of(&self, namespace: &Namespace) {
-        let in_vain = is_clusters_own(&namespace.name);
-        if let Some(suppressed) = in_vain.then(|| self.never_called.pass()).flatten() {
+        let has_no_effect = is_clusters_own(&namespace.name);
+        if let Some(suppressed) = has_no_effect.then(|| self.never_called.pass()).flatten() {
             tracing::warn!(namespace = namespace.name, suppressed, "{NEVER_CALLED}");
         }
     }
 
-    /// Takes over what an event says, and returns the version it says it of.
+    /// Applies an event, and returns its version.
     fn take(&mut self, Event { what, object }: Event) -> Result<String, WatchError> {
         if what == EventKind::Error {
             return Err(WatchError::Refused {
@@ -267,7 +263,7 @@ impl Watch {
     }
 }
 
-/// What is known of a page that was read.
+/// A page that was read.
 struct Page {
     end: PageEnd,
     objects: u64,

@@ -1,59 +1,58 @@
-//! As of when the events that were read are all there were.
+//! The time as of which all events were read.
 //!
-//! An event that arrives is as old as its way here was long, and events that wait
-//! behind it have not been seen. While events are small that is nothing. One of
-//! megabytes over a slow way takes seconds or minutes, and what was changed
-//! meanwhile comes after it; so it proves no more than that all was read at the
-//! moment when it began to arrive. And an API server that has many such events to
-//! send never lets the way become idle.
+//! Events arrive late, and later events may be queued behind them. For small events
+//! that is negligible. An event of megabytes on a slow connection takes seconds or
+//! minutes, and changes of that time come after it. So it confirms only that all
+//! events were read when it began to arrive. An API server with many such events
+//! never lets the connection become idle.
 //!
-//! So each byte that is read has to be waited off: only once the way was idle for
-//! as long as an API server with more to say would have needed to send as many
-//! bytes, nothing is queued.
+//! So every byte that is read requires some idle time: the queue counts as empty only
+//! after the connection was idle for as long as an API server would have needed to
+//! send that many bytes.
 
 use std::time::{Duration, Instant};
 
-/// How many bytes a second of idleness makes up for: fewer than an API server
-/// writes, which encodes tens of megabytes in a second even on a busy core.
+/// The bytes that a second of idle time offsets: fewer than an API server sends, which
+/// encodes tens of megabytes per second even on a busy core.
 const PER_SECOND: u64 = 8 << 20;
-/// As many bytes count at most: two seconds without a byte, between two events,
-/// say that there is none to be sent.
+/// The maximum number of bytes that count: after two idle seconds between events,
+/// nothing is queued.
 const MOST: u64 = 2 * PER_SECOND;
 
 /// How far behind the API server the reader of events may be.
 #[derive(Debug)]
 pub(super) struct WatchLag {
     as_of: Instant,
-    /// Bytes that were read and not waited off yet.
+    /// Bytes that idle time has not offset yet.
     bytes: u64,
 }
 
 impl WatchLag {
-    /// Everything was read as of this moment.
+    /// All events were read as of this time.
     pub(super) fn new(as_of: Instant) -> WatchLag {
         WatchLag { as_of, bytes: 0 }
     }
 
-    /// Nothing came for so long, between two events, and now something does.
+    /// Adds idle time between two events, which ends now.
     pub(super) fn waited(&mut self, time: Duration) {
         self.waited_until(time, Instant::now());
     }
 
     fn waited_until(&mut self, time: Duration, now: Instant) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let waited_off = micros.saturating_mul(PER_SECOND) / 1_000_000;
-        self.bytes = self.bytes.saturating_sub(waited_off);
+        let offset = micros.saturating_mul(PER_SECOND) / 1_000_000;
+        self.bytes = self.bytes.saturating_sub(offset);
         if self.bytes == 0 {
             self.as_of = self.as_of.max(now);
         }
     }
 
-    /// So much was read, of an event or of the list.
+    /// Adds bytes that were read, of an event or of the list.
     pub(super) fn read(&mut self, bytes: u64) {
         self.bytes = self.bytes.saturating_add(bytes).min(MOST);
     }
 
-    /// The moment as of which everything was read.
+    /// The time as of which all events were read.
     pub(super) fn as_of(&self) -> Instant {
         self.as_of
     }

@@ -1,13 +1,12 @@
-//! The routes: one for each webhook, and for each with the namespace rules that a
-//! replica has to hold.
+//! The routes: one for each webhook, and one for each webhook with the namespace rules
+//! that a replica has to have.
 
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Method, Uri};
-use axum::response::Response;
-use axum::routing::{any, post};
+use axum::routing::{MethodRouter, any, post};
 use axum::{Extension, Router};
 
 use super::review::{ReviewHandler, answer};
@@ -18,10 +17,10 @@ use admission::decision::record::Webhook;
 /// The webhooks' routes.
 pub fn router(handler: ReviewHandler) -> Router {
     Router::new()
-        .route("/mutate", post(mutate))
-        .route("/validate", post(validate))
-        .route("/mutate/{rules}", any(mutate_by_rules))
-        .route("/validate/{rules}", any(validate_by_rules))
+        .route("/mutate", review(Webhook::Mutate))
+        .route("/validate", review(Webhook::Validate))
+        .route("/mutate/{rules}", review_by_rules(Webhook::Mutate))
+        .route("/validate/{rules}", review_by_rules(Webhook::Validate))
         .method_not_allowed_fallback(async |State(handler): State<Arc<ReviewHandler>>| {
             handler.bad_requests.no_such_method()
         })
@@ -31,62 +30,34 @@ pub fn router(handler: ReviewHandler) -> Router {
         .with_state(Arc::new(handler))
 }
 
-async fn mutate(
-    State(handler): State<Arc<ReviewHandler>>,
-    Extension(caller): Extension<Arc<Caller>>,
-    uri: Uri,
-    body: Body,
-) -> Response {
-    answer(&handler, Webhook::Mutate, None, &caller, &uri, body).await
+/// The handler of a webhook's own path.
+fn review(webhook: Webhook) -> MethodRouter<Arc<ReviewHandler>> {
+    post(
+        async move |State(handler): State<Arc<ReviewHandler>>,
+                    Extension(caller): Extension<Arc<Caller>>,
+                    uri: Uri,
+                    body: Body| {
+            answer(&handler, webhook, None, &caller, &uri, body).await
+        },
+    )
 }
 
-async fn validate(
-    State(handler): State<Arc<ReviewHandler>>,
-    Extension(caller): Extension<Arc<Caller>>,
-    uri: Uri,
-    body: Body,
-) -> Response {
-    let validate = Webhook::Validate;
-    answer(&handler, validate, None, &caller, &uri, body).await
-}
-
-async fn mutate_by_rules(
-    State(handler): State<Arc<ReviewHandler>>,
-    Extension(caller): Extension<Arc<Caller>>,
-    method: Method,
-    uri: Uri,
-    body: Body,
-) -> Response {
-    let mutate = Webhook::Mutate;
-    answer_by_rules(&handler, mutate, &method, &caller, &uri, body).await
-}
-
-async fn validate_by_rules(
-    State(handler): State<Arc<ReviewHandler>>,
-    Extension(caller): Extension<Arc<Caller>>,
-    method: Method,
-    uri: Uri,
-    body: Body,
-) -> Response {
-    let validate = Webhook::Validate;
-    answer_by_rules(&handler, validate, &method, &caller, &uri, body).await
-}
-
-/// Answers where the path's last segment should name namespace rules.
-async fn answer_by_rules(
-    handler: &Arc<ReviewHandler>,
-    webhook: Webhook,
-    method: &Method,
-    caller: &Arc<Caller>,
-    uri: &Uri,
-    body: Body,
-) -> Response {
-    let segment = uri.path().rsplit('/').next().unwrap_or_default();
-    let Some(rules) = RulesDigest::from_segment(segment) else {
-        return handler.bad_requests.no_such_path();
-    };
-    if method != Method::POST {
-        return handler.bad_requests.no_such_method();
-    }
-    answer(handler, webhook, Some(&rules), caller, uri, body).await
+/// The handler of the paths whose last segment should name namespace rules.
+fn review_by_rules(webhook: Webhook) -> MethodRouter<Arc<ReviewHandler>> {
+    any(
+        async move |State(handler): State<Arc<ReviewHandler>>,
+                    Extension(caller): Extension<Arc<Caller>>,
+                    method: Method,
+                    uri: Uri,
+                    body: Body| {
+            let segment = uri.path().rsplit('/').next().unwrap_or_default();
+            let Some(rules) = RulesDigest::from_segment(segment) else {
+                return handler.bad_requests.no_such_path();
+            };
+            if method != Method::POST {
+                return handler.bad_requests.no_such_method();
+            }
+            answer(&handler, webhook, Some(&rules), &caller, &uri, body).await
+        },
+    )
 }

@@ -133,8 +133,8 @@ fn podseal_is_called_for_the_namespaces_that_it_has_a_rule_for_and_for_no_other(
         }
         let written = of_kind("ConfigMap").find_map(|map| map["data"]["defaults.yaml"].as_str());
         let written = written.expect("the rules are in a ConfigMap");
-        let defaults = NamespaceRules::from_yaml(written, Some(&release.namespace));
-        let defaults = defaults.expect("what the chart writes, podseal reads");
+        let namespace_rules = NamespaceRules::from_yaml(written, Some(&release.namespace));
+        let namespace_rules = namespace_rules.expect("what the chart writes, podseal reads");
         let is_called = |namespace: &str| {
             let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "tried"},
                 "spec": {"containers": [{"name": "x", "image": "x"}]}});
@@ -151,14 +151,14 @@ fn podseal_is_called_for_the_namespaces_that_it_has_a_rule_for_and_for_no_other(
         for (name, labels) in &namespaces {
             let pairs: BTreeMap<String, String> =
                 serde_json::from_value(labels.clone()).expect("labels");
-            let keys = defaults.label_keys();
+            let keys = namespace_rules.label_keys();
             let namespace = Namespace::keeping(name.as_str(), pairs, [], &keys);
             let cluster = ["kube-", "openshift-"]
                 .iter()
                 .any(|begin| name.starts_with(begin));
             let expected = match namespace.opts_in() {
                 true => !cluster,
-                false => defaults.rule_for(&namespace).is_some(),
+                false => namespace_rules.rule_for(&namespace).is_some(),
             };
             assert_eq!(is_called(name), expected, "{name} {labels}: {rules:#?}");
             *(if expected { &mut called } else { &mut passed }) += 1;

@@ -117,9 +117,9 @@ fn a_namespace_that_nobody_labelled_gets_what_the_first_rule_for_it_says() {
             "ci-job-1",
             "\"defaults.validate.podseal.io\" denied the request",
         ),
-        ("ci-job-1", "by the namespace rule jobs"),
+        ("ci-job-1", "from the namespace rule jobs"),
         ("ci-job-2", "\"validate.podseal.io\" denied the request"),
-        ("paid", "by the namespace rule paid"),
+        ("paid", "from the namespace rule paid"),
     ] {
         let told = release.said_of_a_stranger(namespace).expect(namespace);
         assert!(told.contains(said), "{told}");

@@ -201,14 +201,14 @@ fn review_exits_with_2_when_an_input_cannot_be_used_and_reviews_the_others() {
     ];
     let output = podseal(&args, "");
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("error: /nonexistent.yaml: cannot read it"));
+    assert!(text(&output.stderr).contains("error: /nonexistent.yaml: cannot read the file"));
     assert_eq!(json_lines(&output).len(), 1);
     for (input, expected) in [
         ("kind: Deployment", "document 1 is a \"Deployment\""),
-        ("", "it contains no pod"),
+        ("", "the file contains no pod"),
         (
             "{\"kind\": \"Pod\", \"spec\": {\"containers\": 7}}",
-            "it is no valid pod",
+            "not a valid pod",
         ),
         (
             "{\"kind\": \"AdmissionReview\"}",

@@ -118,7 +118,7 @@ fn a_runner_is_required_unless_that_is_switched_off_and_the_review_says_what_it_
         assert_eq!(is_unnamed, required, "{line:#}");
         let said = shown(&args);
         let assumed = match required {
-            true => "assumed: --require-runner (the default of serve): jobs need a named runner",
+            true => "assumed: --require-runner (the default of serve): jobs require a named runner",
             false => "assumed: --require-runner=false: anyone who creates pods gets the grants",
         };
         assert!(said.contains(assumed), "{said}");
@@ -216,7 +216,7 @@ fn a_misspelt_label_is_told_with_the_one_that_was_meant() {
 }
 
 #[test]
-fn where_a_default_rule_holds_messages_name_it_and_no_label() {
+fn where_a_namespace_rule_applies_messages_name_it_and_no_label() {
     let rules = tempfile::NamedTempFile::new().expect("a file");
     let text = "rules:\n\
         - {name: named, namespaces: {prefix: named-}, profile: rootless, runner: somebody}\n\
@@ -230,7 +230,7 @@ fn where_a_default_rule_holds_messages_name_it_and_no_label() {
     let message = of(&["others"], "default-with-service")["message"].clone();
     assert_eq!(
         message,
-        "the namespace has no label podseal.io/profile, and no namespace rule is for it"
+        "the namespace has no label podseal.io/profile, and no namespace rule matches it"
     );
     let line = of(&["named-1", "--as", "mallory"], "default-with-service");
     let told =
@@ -267,7 +267,7 @@ fn the_old_flag_for_namespace_rules_warns_and_both_flags_are_an_error() {
     assert_eq!((new.status.code(), old.status.code()), (Some(0), Some(0)));
     assert_eq!(text(&new.stdout), text(&old.stdout));
     assert_eq!(text(&new.stderr), "");
-    let warning = "--defaults is deprecated; its name is --namespace-rules now";
+    let warning = "--defaults is deprecated; use --namespace-rules instead";
     assert!(text(&old.stderr).contains(warning), "{old:?}");
     let both = review(&["--namespace-rules", "--defaults"]);
     assert_eq!(both.status.code(), Some(2));

@@ -22,7 +22,7 @@ fn a_pod_with_more_containers_than_any_job_is_denied_before_it_is_patched() {
     containers.extend((0..300).map(|n| json!({"name": format!("svc-{n}-x")})));
     let message = denial(&pod, "rootless");
     assert!(
-        message.contains("304 are more than the 256 that podseal corrects"),
+        message.contains("304 are more than podseal's limit of 256"),
         "{message}"
     );
 }
@@ -87,7 +87,7 @@ fn a_control_is_named_however_many_violations_stand_before_it() {
     let settings = admission::namespace::policy::Settings::built_in();
     let decision = admission::validate::validate(request.expect("a review"), &namespace, &settings);
     assert_eq!(
-        (decision.violations.count, decision.violations.told.len()),
+        (decision.violations.count, decision.violations.listed.len()),
         (101, 32)
     );
     let families: Vec<_> = decision

@@ -61,9 +61,9 @@ rules:
 
 /// What is said of a job in a namespace of this name, which has no label.
 fn said_by_rule(name: &str, annotations: &[(&str, &str)], pod: &Value) -> String {
-    let defaults = NamespaceRules::from_yaml(RULES, None).expect("rules");
+    let namespace_rules = NamespaceRules::from_yaml(RULES, None).expect("rules");
     let settings = Settings {
-        defaults: &defaults,
+        namespace_rules: &namespace_rules,
         require_runner: true,
         ..Settings::built_in()
     };
@@ -83,12 +83,12 @@ fn said_by_rule(name: &str, annotations: &[(&str, &str)], pod: &Value) -> String
             check(&denial.message);
             denial.message
         }
-        _ => decision.told().join("\n"),
+        _ => decision.warnings_for_creator().join("\n"),
     }
 }
 
 #[test]
-fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
+fn a_denial_by_a_namespace_rule_names_the_rule_and_no_label_that_nobody_set() {
     let job = fixture("default-with-service");
     let uid = format!(" (audit id \"{UID}\")");
     for (name, annotations, pod, expected) in [
@@ -96,7 +96,7 @@ fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
             "unknown-1",
             &[][..],
             &job,
-            "namespace \"unknown-1\" has by the namespace rule unknown the profile \"gone\", and \
+            "namespace \"unknown-1\" has the profile \"gone\" from the namespace rule unknown, and \
              there is no profile with that name; to fix this, ask a cluster administrator to \
              correct that rule, or set the namespace's label podseal.io/profile, to one of none, \
              userns, rootless, root-fuse, openshift, privileged",
@@ -105,7 +105,7 @@ fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
             "unnamed-1",
             &[],
             &job,
-            "namespace \"unnamed-1\" has by the namespace rule unnamed the profile \"privileged\", \
+            "namespace \"unnamed-1\" has the profile \"privileged\" from the namespace rule unnamed, \
              which grants more than the baseline, and does not name the user that creates its job \
              pods; to fix this, ask a cluster administrator to set runner in that rule, such as \
              system:serviceaccount:gitlab:gitlab-runner",
@@ -114,7 +114,7 @@ fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
             "wrong-1",
             &[],
             &job,
-            "namespace \"wrong-1\" has by the namespace rule wrong the profile \"rootless\", and \
+            "namespace \"wrong-1\" has the profile \"rootless\" from the namespace rule wrong, and \
              that rule's settings.run-as-user cannot be applied: \"0\" is not a user ID from 1 to \
              65535; to fix this, ask a cluster administrator to correct or remove that",
         ),
@@ -122,7 +122,7 @@ fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
             "wrong-1",
             &[("podseal.io/run-as-user", "x")],
             &job,
-            "namespace \"wrong-1\" has by the namespace rule wrong the profile \"rootless\", and the \
+            "namespace \"wrong-1\" has the profile \"rootless\" from the namespace rule wrong, and the \
              annotation podseal.io/run-as-user cannot be applied: \"x\" is not a user ID from 1 to \
              65535; to fix this, ask a cluster administrator to correct or remove that",
         ),
@@ -134,7 +134,7 @@ fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
     }
     let undone = said_by_rule("strict-1", &[], &job);
     let by =
-        "namespace \"strict-1\" has by the namespace rule strict the profile \"rootless\", and";
+        "namespace \"strict-1\" has the profile \"rootless\" from the namespace rule strict, and";
     assert!(
         undone.starts_with("the pod lacks") && undone.contains(by),
         "{undone}"
@@ -145,11 +145,11 @@ fn a_denial_by_a_default_rule_names_the_rule_and_no_label_that_nobody_set() {
         &json!({"metadata": {"name": "x"},
         "spec": {"hostPID": true, "containers": [{"name": "app"}]}}),
     );
-    let by = "requires every pod to meet restricted (namespace rule strict; profile \"rootless\" by \
+    let by = "requires every pod to meet restricted (namespace rule strict; profile \"rootless\" from \
               the namespace rule strict)";
     assert!(strict.contains(by), "{strict}");
     let passed_over = said_by_rule("others-1", &[], &job);
-    let whom = "is not among the users whom the namespace rule others names as runner";
+    let whom = "is not among the users that the namespace rule others names as runner";
     assert!(passed_over.ends_with(whom), "{passed_over}");
 }
 
@@ -167,7 +167,7 @@ fn check_line(line: &str) {
 }
 
 fn check_warnings(decision: &Decision<'_>) {
-    let told = decision.told();
+    let told = decision.warnings_for_creator();
     for warning in told.iter().map(String::as_str).chain(decision.warnings()) {
         check_line(warning);
         let length = warning.chars().count();
@@ -235,7 +235,7 @@ fn a_profile_that_cannot_be_applied_is_told_in_one_line_nobody_retries_on() {
     refused(&large, "openshift", "metadata.annotations");
     let many = (0..300).map(|n| json!({"name": format!("c{n}")}));
     let many = with(job(), "initContainers", many.collect());
-    refused(&many, "rootless", "give the job fewer services");
+    refused(&many, "rootless", "use fewer services in the job");
     let home = |value: &str| {
         let env = json!([{"name": "HOME", "value": value}]);
         with(job(), "containers/0/env", env)
@@ -277,7 +277,7 @@ fn a_pod_that_nobody_can_have_is_told_in_one_line_nobody_retries_on() {
             .collect()
     };
     let containers = with(job(), "initContainers", many(1100, "c"));
-    refused(&containers, "that podseal reads");
+    refused(&containers, "more than podseal's limit of 1024");
     let mut annotated = job();
     annotated["metadata"]["annotations"] = json!({"x": "y".repeat(256 * 1024)});
     refused(&annotated, "metadata.annotations: they have 262145 bytes");

@@ -80,10 +80,10 @@ fn namespace(profile: &str, level: &str, annotations: &[(String, String)]) -> Na
     Namespace::new("gitlab-ci", labels, annotations.to_vec())
 }
 
-fn settings(defaults: &NamespaceRules) -> Settings<'_> {
+fn settings(namespace_rules: &NamespaceRules) -> Settings<'_> {
     Settings {
         profiles: &PROFILES,
-        defaults,
+        namespace_rules,
         require_runner: false,
         ignore_user_namespaces: false,
     }
@@ -92,8 +92,8 @@ fn settings(defaults: &NamespaceRules) -> Settings<'_> {
 /// The pod as it is stored and what is said of it then, unless its correction is
 /// denied.
 fn stored(pod: &Value, namespace: &Namespace) -> Result<(Value, Vec<String>), String> {
-    let defaults = NamespaceRules::default();
-    let settings = settings(&defaults);
+    let namespace_rules = NamespaceRules::default();
+    let settings = settings(&namespace_rules);
     let body = review_of(pod).to_string();
     let request = Request::from_review(body.as_bytes()).expect("a review");
     let after = match mutate(request, namespace, &settings).outcome {
@@ -111,7 +111,7 @@ fn stored(pod: &Value, namespace: &Namespace) -> Result<(Value, Vec<String>), St
 }
 
 fn violations(judged: &Decision<'_>) -> Vec<String> {
-    let told = judged.violations.told.iter();
+    let told = judged.violations.listed.iter();
     told.map(|v| {
         format!(
             "{} {} {}: {}",
@@ -179,7 +179,7 @@ proptest! {
     }
 
     #[test]
-    fn a_default_rule_decides_as_the_namespace_that_says_the_same_itself(
+    fn a_namespace_rule_decides_as_the_namespace_that_says_the_same_itself(
         pod in job_pod(),
         profile in any_profile(),
         level in select(LEVELS.to_vec()),
@@ -195,13 +195,13 @@ proptest! {
             {"name": "jobs", "namespaces": {"prefix": "ci-job-"}, "profile": profile.name,
              "level": level, "settings": said},
         ]});
-        let defaults = NamespaceRules::from_yaml(&rules.to_string(), None).expect("rules");
+        let namespace_rules = NamespaceRules::from_yaml(&rules.to_string(), None).expect("rules");
         let none = NamespaceRules::default();
         let by_rule = Namespace::new("ci-job-17", [], []);
         let itself = namespace(&profile.name, level, &annotations);
         // Each is judged as its own webhook corrected it.
-        let decided = |namespace: &Namespace, defaults: &NamespaceRules| {
-            let settings = settings(defaults);
+        let decided = |namespace: &Namespace, namespace_rules: &NamespaceRules| {
+            let settings = settings(namespace_rules);
             let body = review_of(&pod).to_string();
             let request = Request::from_review(body.as_bytes()).expect("a review");
             let after = match mutate(request, namespace, &settings).outcome {
@@ -216,7 +216,7 @@ proptest! {
             let passes = !matches!(judged.outcome, Outcome::Deny(_));
             Some((without_mark(after), passes, judged.changes.len(), violations(&judged)))
         };
-        prop_assert_eq!(decided(&by_rule, &defaults), decided(&itself, &none));
+        prop_assert_eq!(decided(&by_rule, &namespace_rules), decided(&itself, &none));
     }
 }
 

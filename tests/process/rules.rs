@@ -261,7 +261,7 @@ fn the_old_flag_for_namespace_rules_is_read_and_logged_as_deprecated() {
     let serving = Serving::start(folder.path(), &["--defaults", &rules]);
     assert_eq!(serving.uid("ci-job-17"), Some(1500), "the rule applies");
     serving.podseal.await_event(|event| {
-        event["message"] == "--defaults is deprecated; its name is --namespace-rules now"
+        event["message"] == "--defaults is deprecated; use --namespace-rules instead"
     });
 }
 
@@ -281,7 +281,7 @@ fn a_profile_that_a_rule_asks_for_cannot_be_taken_away() {
     let failing = "podseal_profiles_reload_failing";
     serving.podseal.await_metric(failing, 1.0);
     let (_, page) = serving.podseal.status("/readyz?verbose");
-    let told = "profiles reload failed; keeping the previous profiles: namespace rule \"jobs\" asks for the profile \"mine\"";
+    let told = "profiles reload failed; keeping the previous profiles: namespace rule \"jobs\" names the profile \"mine\"";
     assert!(page.contains(told), "{page}");
     assert_eq!(serving.uid("ci-job-17"), Some(1500));
     assert_eq!(serving.uid("ci"), Some(1001));
@@ -317,7 +317,7 @@ fn a_rule_that_no_job_could_pass_by_ends_podseal_at_the_start() {
     for (rule, why) in [
         (
             "profile: rootles",
-            "namespace rule \"jobs\" asks for the profile \"rootles\", and there are only rootless,",
+            "namespace rule \"jobs\" names the profile \"rootles\", and there are only rootless,",
         ),
         (
             "profile: rootless, settings: {run-as-user: '0'}",
@@ -325,7 +325,7 @@ fn a_rule_that_no_job_could_pass_by_ends_podseal_at_the_start() {
         ),
         (
             "profile: rootless, settings: {fuse-resource: a.test/fuse}",
-            "settings.fuse-resource: the profile asks for no fuse device",
+            "settings.fuse-resource: the profile requests no fuse device",
         ),
     ] {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -533,7 +533,7 @@ fn a_file_of_rules_is_checked_before_its_paths_are_told() {
     let output = support::run(command, "");
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(text(&output.stdout), "");
-    let why = "namespace rule \"jobs\" asks for the profile \"mine\"";
+    let why = "namespace rule \"jobs\" names the profile \"mine\"";
     let told = text(&output.stderr);
     assert!(told.contains(why), "{told}");
 }

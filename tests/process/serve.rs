@@ -101,7 +101,7 @@ fn namespaces_and_rules_that_grant_and_name_no_runner_are_listed_at_the_start() 
             .collect();
         let listed = format!("{} and 190 more", first.join(", "));
         assert_eq!(line["namespaces"], listed);
-        assert_eq!(line["default_rules"], "jobs");
+        assert_eq!(line["namespace_rules"], "jobs");
         assert_eq!(line["level"], "WARN");
         assert_eq!(line["require_runner"], more.is_empty());
         let message = line["message"].as_str().expect("a message");
@@ -405,7 +405,7 @@ fn a_person_reads_a_decision_in_one_line() {
     });
     let line = line.as_str().expect("a line");
     assert!(
-        line.contains("[rootless, baseline, enforce] corrected as the profile says: "),
+        line.contains("[rootless, baseline, enforce] corrected to match the profile: "),
         "{line}"
     );
     assert!(!line.contains('\u{1b}'), "no colour in a pipe: {line}");

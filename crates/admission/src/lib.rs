@@ -1,21 +1,21 @@
 //! podseal's core, which decides. Pure: no async, no clock, no I/O, no global state
 //! but the built-in profiles.
 //!
-//! [`mutate`] and [`validate`] are the two doors. A request passes through from top
-//! to bottom, and imports point down only:
+//! [`mutate`] and [`validate`] are the entry points. A request passes through these
+//! modules from top to bottom, and imports point down only:
 //!
 //! | from | by | to |
 //! |---|---|---|
 //! | bytes | [`request`] | how much memory they take to answer; a [`request::Request`], with the [`pod`] borrowed from them |
 //! | namespace labels, or rules | [`namespace`] | a [`namespace::policy::Policy`], with its [`profile`] |
-//! | pod | [`gitlab`] | a [`gitlab::job::Job`], or it is no job |
+//! | pod | [`gitlab`] | a [`gitlab::job::Job`], or the pod is not a job's |
 //! | pod and profile | [`correct`] | [`correct::change::Change`]s and a JSON Patch, or a [`correct::refusal::Refusal`] |
 //! | pod and level | [`standards`] and [`profile::grants`] | violations of the Pod Security Standards, beyond what the profile grants |
 //! | all of it | [`mutate`], [`validate`] | a [`decision::Decision`], with the denial or the notices |
 //! | decision | [`response`], [`decision::record`] | the answer, and the line of the audit log |
 //!
-//! Beside that, [`lint`] reads profiles and tells what is wrong with them, and
-//! [`text`] is the way out for what strangers wrote.
+//! In addition, [`lint`] reads profiles and reports what is wrong with them, and
+//! [`text`] escapes untrusted text for messages and records.
 
 pub mod correct;
 pub mod decision;

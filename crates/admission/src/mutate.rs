@@ -1,21 +1,19 @@
-//! The door of `/mutate`: how a pod that is created is corrected.
+//! The webhook `/mutate`: corrects a job's pod when it is created.
 
 use json_patch::Patch;
 
 use crate::correct::{conflicts, runner_features, steps};
-use crate::decision::claim::{Claim, applicable, without_policy};
-use crate::decision::denial::Rejection;
-use crate::decision::{Allowed, Decision, Notice, Outcome, passed_over};
+use crate::decision::claim::{Claim, applicable, impossible, without_policy};
+use crate::decision::{Allowed, Decision, Notice, Outcome, not_the_runner};
 use crate::gitlab::job::Job;
 use crate::namespace::Namespace;
 use crate::namespace::policy::{Policy, Settings};
 use crate::pod::Container;
-use crate::request::impossible::Impossible;
 use crate::request::{Act, Request};
 
-/// The bytes of memory that correcting the pod of `request` takes at most, beside
-/// what reading it does: of each container what the profile changes, and its lists
-/// of capabilities, which are patched as a whole.
+/// The most memory, in bytes, that correcting the pod of `request` takes in
+/// addition to reading it: for each container, what the profile changes, and the
+/// container's lists of capabilities, which are patched as a whole.
 pub fn correction_size(request: &Request<'_>, settings: &Settings<'_>) -> usize {
     let Some(pod) = &request.object else {
         return 0;
@@ -28,22 +26,22 @@ pub fn correction_size(request: &Request<'_>, settings: &Settings<'_>) -> usize 
         let names = names.map(|name| CAPABILITY + COPIES * name.len());
         names.sum::<usize>() + settings.profiles.correction()
     };
-    // Of a pod with more containers none is corrected.
+    // A pod with more containers is not corrected.
     let containers = pod.containers().take(conflicts::CONTAINERS);
     containers
         .map(|(_, container)| of_container(container))
         .sum()
 }
 
-/// What a capability takes in the patch of its list, and how often its name is
-/// there: as JSON, as base64, and within the answer.
+/// The bytes that a capability takes in the patch of its list, and the number of
+/// copies of its name: as JSON, as base64, and within the answer.
 const CAPABILITY: usize = 256;
 const COPIES: usize = 10;
 
 /// Decides how the pod that `request` creates is corrected.
 ///
-/// Pure: the same arguments give the same decision, and the request with its
-/// patch applied gives [`Allowed::AlreadyRight`].
+/// Pure: the same arguments result in the same decision, and the request with its
+/// patch applied results in [`Allowed::AlreadyRight`].
 pub fn mutate<'a>(
     mut request: Request<'a>,
     namespace: &'a Namespace,
@@ -59,18 +57,12 @@ pub fn mutate<'a>(
         let job = request.object.as_ref().and_then(Job::from_pod);
         return Decision::allow(None, job, without_policy(namespace, settings));
     };
-    // Before anything whose cost grows with the pod.
-    if let Some(impossible) = Impossible::of(&request) {
-        if impossible.is_refused_by_kubernetes() {
-            return Decision::allow(Some(policy), None, Allowed::RefusedByKubernetes);
-        }
-        let rejection = Rejection {
-            namespace,
-            policy: &policy,
-            uid: &request.uid,
+    if let Some((impossible, denial)) = impossible(&request, namespace, &policy) {
+        let outcome = match impossible.is_refused_by_kubernetes() {
+            true => Outcome::Allow(Allowed::RefusedByKubernetes),
+            false => Outcome::Deny(denial),
         };
-        let denial = rejection.of_impossible(&impossible);
-        return Decision::new(Some(policy), None, Outcome::Deny(denial));
+        return Decision::new(Some(policy), None, outcome);
     }
     let Some(mut pod) = request.object.take() else {
         return Decision::allow(Some(policy), None, Allowed::NotAPod);
@@ -78,15 +70,15 @@ pub fn mutate<'a>(
     match Claim::of(&pod, &request, &policy) {
         Claim::None => Decision::allow(Some(policy), None, Allowed::NotAJob),
         Claim::Unfounded => {
-            let told = passed_over(&policy);
+            let notice = Notice::to_creator(not_the_runner(&policy));
             let mut decision = Decision::allow(Some(policy), None, Allowed::NotTheRunner);
-            decision.notices.push(Notice::to_creator(told));
+            decision.notices.push(notice);
             decision
         }
         Claim::Job(job) => {
             let applicable = applicable(&policy, namespace, settings, &request.uid);
-            let adjusted = match applicable {
-                Ok(adjusted) => adjusted,
+            let profile = match applicable {
+                Ok(profile) => profile,
                 Err(denial) => {
                     return Decision::new(Some(policy), Some(job), Outcome::Deny(denial));
                 }
@@ -94,7 +86,7 @@ pub fn mutate<'a>(
             if pod.is_windows() {
                 return Decision::allow(Some(policy), Some(job), Allowed::Windows);
             }
-            match steps::correct(&mut pod, &adjusted, policy.level) {
+            match steps::correct(&mut pod, &profile, policy.level) {
                 Err(refusal) => {
                     let denial = refusal.into_denial(namespace, &policy, &request.uid);
                     Decision::new(Some(policy), Some(job), Outcome::Deny(denial))
@@ -104,11 +96,11 @@ pub fn mutate<'a>(
                         true => Outcome::Allow(Allowed::AlreadyRight),
                         false => Outcome::Mutate(Patch(patch)),
                     };
-                    let cautions = runner_features::cautions(&pod, adjusted.profile);
+                    let warnings = runner_features::warnings(&pod, &profile);
                     let mut decision = Decision::new(Some(policy), Some(job), outcome);
                     decision
                         .notices
-                        .extend(cautions.into_iter().map(Notice::to_creator));
+                        .extend(warnings.into_iter().map(Notice::to_creator));
                     Decision {
                         changes,
                         ..decision

@@ -1,4 +1,4 @@
-//! The answer to a review, in the API server's words.
+//! The response to a review, as the API server reads it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,7 +11,7 @@ use crate::decision::{Answer, Decision, Outcome};
 use crate::request::API_VERSION;
 use crate::text::bounded;
 
-/// How many bytes of sentences an audit annotation holds.
+/// How many bytes of changes an audit annotation lists.
 const ANNOTATION_LIMIT: usize = 1024;
 
 #[derive(Serialize)]
@@ -57,15 +57,15 @@ struct Details {
 
 /// The `AdmissionReview` that answers the review called `uid`.
 ///
-/// A denial is an answer like any other: HTTP 200 with `allowed: false`. An
-/// HTTP error would be a failed call to the API server, whose message nobody
-/// can use.
+/// A denial is an answer like any other: HTTP 200 with `allowed: false`. To the API
+/// server, an HTTP error would be a failed call, and the user would not see the
+/// reason.
 pub fn encode(uid: &str, decision: &Decision<'_>) -> Vec<u8> {
     let mut response = Response {
         uid,
         allowed: true,
         audit_annotations: audit_annotations(uid, decision),
-        warnings: decision.told(),
+        warnings: decision.warnings_for_creator(),
         ..Response::default()
     };
     match decision.answer() {
@@ -98,36 +98,37 @@ pub fn encode(uid: &str, decision: &Decision<'_>) -> Vec<u8> {
     json(&review)
 }
 
-/// The `AdmissionReview` that sheds the review called `uid`.
+/// The `AdmissionReview` that rejects the review called `uid` because of overload.
 pub fn shed(uid: &str, why: &str) -> Vec<u8> {
     let message = format!("podseal is busy: {why}");
-    turned_away(uid, 429, "TooManyRequests", &message, 1)
+    retry_later(uid, 429, "TooManyRequests", &message, 1)
 }
 
-/// How soon a client comes back that met a replica with other namespace rules.
+/// The seconds after which a client retries that reached a replica with other
+/// namespace rules.
 ///
-/// client-go tries ten times again, so it goes on for 300 seconds: as long as
-/// `helm upgrade --wait` waits by default. An upgrade that succeeds with Helm's
-/// default has no client give up.
+/// client-go retries ten times, so for 300 seconds: as long as `helm upgrade
+/// --wait` waits by default. In an upgrade that succeeds within Helm's default, no
+/// client gives up.
 pub const OTHER_RULES_RETRY: u32 = 30;
 
 /// The `AdmissionReview` that answers the review called `uid` where the webhook's
-/// entry is for the rules `asked` and this replica holds others, `held`.
-pub fn other_rules(uid: &str, asked: &str, held: Option<&str>) -> Vec<u8> {
-    let held = held.unwrap_or("none");
+/// entry is for the rules `expected` and this replica has `actual`.
+pub fn other_rules(uid: &str, expected: &str, actual: Option<&str>) -> Vec<u8> {
+    let actual = actual.unwrap_or("none");
     let message = format!(
-        "this webhook is for the namespace rules {asked}, and the replica of podseal that was \
-         called has {held}, so it admits no pod; the request is retried while replicas with the \
+        "this webhook is for the namespace rules {expected}, and the replica of podseal that was \
+         called has {actual}, so it admits no pod; the request is retried while replicas with the \
          new rules roll out; if this persists, ask a cluster administrator to check podseal's \
          rollout"
     );
-    turned_away(uid, 503, "ServiceUnavailable", &message, OTHER_RULES_RETRY)
+    retry_later(uid, 503, "ServiceUnavailable", &message, OTHER_RULES_RETRY)
 }
 
-/// The `AdmissionReview` that turns the review called `uid` away for now. The API
-/// server hands the number of seconds on as `Retry-After`, and client-go, which
-/// kubectl, controllers and GitLab Runner use, then tries again by itself.
-fn turned_away(uid: &str, code: u16, reason: &str, message: &str, seconds: u32) -> Vec<u8> {
+/// The `AdmissionReview` that rejects the review called `uid` for now. The API
+/// server passes the number of seconds on as `Retry-After`, and client-go, which
+/// kubectl, controllers and GitLab Runner use, then retries by itself.
+fn retry_later(uid: &str, code: u16, reason: &str, message: &str, seconds: u32) -> Vec<u8> {
     let review = Review {
         api_version: API_VERSION,
         kind: "AdmissionReview",
@@ -149,7 +150,7 @@ fn turned_away(uid: &str, code: u16, reason: &str, message: &str, seconds: u32) 
     json(&review)
 }
 
-/// Where most answers and patches end; they grow beyond it.
+/// The initial capacity, enough for most responses and patches.
 const USUAL: usize = 4096;
 
 fn json(value: &impl Serialize) -> Vec<u8> {
@@ -163,7 +164,7 @@ fn json(value: &impl Serialize) -> Vec<u8> {
 fn audit_annotations(uid: &str, decision: &Decision<'_>) -> BTreeMap<&'static str, String> {
     let mut annotations = BTreeMap::from([
         ("uid", bounded(uid).into_owned()),
-        ("decision", decision.outcome.word().to_owned()),
+        ("decision", decision.outcome.name().to_owned()),
     ]);
     if let Some(policy) = &decision.policy {
         annotations.insert("profile", bounded(policy.name).into_owned());
@@ -197,14 +198,14 @@ fn audit_annotations(uid: &str, decision: &Decision<'_>) -> BTreeMap<&'static st
 /// `changes` as one line of at most about `limit` bytes.
 pub fn sentences<T: std::fmt::Display>(changes: &[T], limit: usize) -> String {
     let mut line = String::with_capacity(limit);
-    for (told, change) in changes.iter().enumerate() {
-        let separator = if told == 0 { "" } else { "; " };
+    for (index, change) in changes.iter().enumerate() {
+        let separator = if index == 0 { "" } else { "; " };
         if line.len() > limit {
-            let more = changes.len() - told;
+            let more = changes.len() - index;
             let _ = write!(line, "{separator}and {more} more");
             break;
         }
-        // A string takes whatever is written to it.
+        // Writing to a string cannot fail.
         let _ = write!(line, "{separator}{change}");
     }
     line

@@ -1,13 +1,13 @@
-//! The judgement: whether a pod may be, as it is in the end.
+//! The webhook `/validate`: whether a pod is allowed as it would be stored.
 //!
-//! The API server asks after every mutation, so nothing that another webhook
-//! did later goes unseen. What is judged is every pod of an opted-in namespace;
-//! a job's pod with what its profile grants, and everything else without.
+//! The API server calls it after all mutations, so it sees what other webhooks
+//! changed. It validates every pod of an opted-in namespace: a job's pod with what
+//! its profile grants, and every other pod without.
 
 use std::collections::HashMap;
 
 use crate::correct::{marker, missing_limits, steps};
-use crate::decision::claim::{Claim, applicable, without_policy};
+use crate::decision::claim::{Claim, applicable, impossible, without_policy};
 use crate::decision::denial::{NewImage, Rejection};
 use crate::decision::{Allowed, Decision, Outcome};
 use crate::namespace::policy::{Policy, Settings};
@@ -15,12 +15,11 @@ use crate::namespace::{Mode, Namespace};
 use crate::pod::place::{ContainerRef, List, Place};
 use crate::pod::{Container, Pod};
 use crate::profile::grants::Violations;
-use crate::request::impossible::Impossible;
 use crate::request::{Act, Request};
 use crate::standards::for_each_new_violation;
 use crate::text::beginning;
 
-/// Decides whether what `request` makes of a pod may be.
+/// Decides whether the pod that `request` creates or updates is allowed.
 pub fn validate<'a>(
     mut request: Request<'a>,
     namespace: &'a Namespace,
@@ -35,14 +34,7 @@ pub fn validate<'a>(
     let Some(policy) = policy else {
         return Decision::allow(None, None, without_policy(namespace, settings));
     };
-    // Before anything whose cost grows with the pod.
-    if let Some(impossible) = Impossible::of(&request) {
-        let rejection = Rejection {
-            namespace,
-            policy: &policy,
-            uid: &request.uid,
-        };
-        let denial = rejection.of_impossible(&impossible);
+    if let Some((_, denial)) = impossible(&request, namespace, &policy) {
         return Decision::new(Some(policy), None, Outcome::Deny(denial));
     }
     let Some(mut pod) = request.object.take() else {
@@ -74,29 +66,30 @@ fn validate_creation<'a>(
         uid: &request.uid,
     };
     let mut changes = Vec::new();
-    let (job, adjusted) = match Claim::of(&pod, request, &policy) {
+    let (job, profile) = match Claim::of(&pod, request, &policy) {
         Claim::None | Claim::Unfounded => (None, None),
         Claim::Job(job) => match applicable(&policy, namespace, settings, &request.uid) {
-            Ok(adjusted) => (Some(job), Some(adjusted)),
+            Ok(profile) => (Some(job), Some(profile)),
             Err(denial) => {
                 return Decision::new(Some(policy), Some(job), Outcome::Deny(denial));
             }
         },
     };
-    let adjusted = adjusted.filter(|_| !pod.is_windows());
-    let profile = adjusted.map(|adjusted| adjusted.profile);
-    // In mode audit nobody corrected it, and a mark is its author's.
-    let by_another = adjusted.filter(|adjusted| {
-        policy.mode != Mode::Audit && marker::is_of_another(&pod, adjusted, policy.level)
+    let profile = profile.filter(|_| !pod.is_windows());
+    // In mode audit podseal did not correct the pod, so a mark is the author's
+    // own.
+    let by_another = profile.filter(|profile| {
+        policy.mode != Mode::Audit && marker::is_of_another(&pod, profile, policy.level)
     });
-    if let (Some(adjusted), None) = (&adjusted, by_another) {
-        match steps::correct(&mut pod, adjusted, policy.level) {
+    if let (Some(profile), None) = (&profile, by_another) {
+        match steps::correct(&mut pod, profile, policy.level) {
             Err(refusal) => {
                 let denial = refusal.into_denial(namespace, &policy, &request.uid);
                 return Decision::new(Some(policy), job, Outcome::Deny(denial));
             }
-            // In mode audit nobody corrected the pod, and the correction is
-            // what would have happened before this judgement.
+            // In mode audit podseal did not correct the pod, and these
+            // changes are what it would have done before this
+            // validation.
             Ok((undone, _)) if policy.mode == Mode::Audit => changes = undone,
             Ok((undone, _)) if undone.is_empty() => {}
             Ok((undone, _)) => {
@@ -109,9 +102,10 @@ fn validate_creation<'a>(
             }
         }
     }
-    // Who wrote the mark may have left out the limits that come with a grant.
+    // If the mark is forged, the pod may lack the limits that come with a
+    // grant.
     let lacking = match &by_another {
-        Some(adjusted) => missing_limits::lacking(&pod, adjusted, policy.level),
+        Some(profile) => missing_limits::lacking(&pod, profile, policy.level),
         None => Ok(Vec::new()),
     };
     let is_complete = lacking.as_ref().is_ok_and(Vec::is_empty);
@@ -119,7 +113,7 @@ fn validate_creation<'a>(
     let is_ignored = settings.ignore_user_namespaces && ignore_user_namespace(&mut pod);
     let violations = Violations {
         user_namespace_ignored: is_ignored,
-        ..Violations::of(&pod, policy.level, granting)
+        ..Violations::of(&pod, policy.level, granting.as_ref())
     };
     let outcome = match (violations.is_empty(), lacking) {
         (true, _) if by_another.is_some() => Outcome::Allow(Allowed::OtherVersion),
@@ -139,22 +133,20 @@ fn validate_creation<'a>(
     }
 }
 
-/// Has `pod` judged as one without a user namespace of its own, and says whether
-/// it asks for one.
+/// Removes the pod's own user namespace, and returns whether it requested one.
 fn ignore_user_namespace(pod: &mut Pod<'_>) -> bool {
     pod.spec.host_users.take() == Some(false)
 }
 
-/// An update is a controller's or an administrator's, so who asks says nothing
-/// about the job, and grants are not evaluated: what was there may stay, and
-/// what is new may not violate.
+/// Updates come from controllers and administrators, so their user does not
+/// identify a job, and grants are not evaluated: existing violations may stay, and
+/// new ones are denied.
 ///
-/// A container shares more with the others of its pod than the Standards speak
-/// of: volumes, a user, often processes. So a pod that violates the level takes
-/// no new image and no new container at all, whichever container it is that
-/// violates: whoever may patch pods, and not exec, would otherwise be in the
-/// privileged container by way of its neighbour, and the kubelet would start
-/// what they put there.
+/// The containers of a pod share more than the Standards cover: volumes, a user,
+/// often processes. So no new image and no new container is allowed in a pod that
+/// violates its level, whichever container violates it. Otherwise a user who may
+/// patch pods, but not exec into them, could reach the privileged container through
+/// another one that runs their image.
 fn validate_update<'a>(
     pod: &Pod<'a>,
     request: &Request<'a>,
@@ -206,7 +198,7 @@ impl NewImage {
     }
 }
 
-/// A list by its name: an index may move.
+/// The list without the index, which an update may change.
 fn list_of(place: Place) -> Option<List> {
     match place {
         Place::Pod => None,

@@ -1,16 +1,15 @@
-//! How to reach the cluster: by `KUBECONFIG`, or by the pod's service account.
+//! The configuration of the Kubernetes client: from `KUBECONFIG`, or the pod's service account.
 
 use anyhow::anyhow;
 
-/// How to reach the cluster, which is needed for `what`.
+/// The configuration of the client. `what` and `otherwise` complete the error message.
 pub(in crate::cli) async fn cluster_config(
     what: &str,
     otherwise: &str,
 ) -> anyhow::Result<kube::Config> {
-    // kube takes the process's default provider; two are compiled in nowhere.
+    // kube uses the process's default provider. An error means that there is one already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    // The errors name their causes themselves. What follows the first line shows
-    // the file, which holds a token.
+    // The first line names the cause. Later lines quote the file, which contains a token.
     let first_line = |error: String| error.lines().next().unwrap_or_default().to_owned();
     if let Some(path) = std::env::var_os("KUBECONFIG").filter(|path| !path.is_empty()) {
         let config = kube::Config::from_kubeconfig(&Default::default()).await;

@@ -1,11 +1,11 @@
-//! Arguments that several commands share, and what is made of them.
+//! Arguments that several commands share.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `policy` | profiles and namespace rules |
-//! | `namespaces` | the file of namespaces |
-//! | `kubeconfig` | how to reach the cluster |
-//! | `time` | a length of time |
+//! | `namespaces` | the file of `--namespaces` |
+//! | `kubeconfig` | the configuration of the Kubernetes client |
+//! | `time` | a duration |
 
 pub(super) mod kubeconfig;
 pub(super) mod namespaces;

@@ -1,4 +1,4 @@
-//! The file of namespaces that `--namespaces` names.
+//! The file that `--namespaces` names.
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use admission::namespace::rules::NamespaceRules;
 /// Reads the file that `--namespaces` names.
 pub(in crate::cli) fn read_namespaces(
     path: &Path,
-    defaults: &NamespaceRules,
+    namespace_rules: &NamespaceRules,
 ) -> anyhow::Result<NamespaceFile> {
     let in_file = || format!("--namespaces {}", path.display());
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", in_file()))?;
-    NamespaceFile::keeping(&text, &defaults.label_keys()).with_context(in_file)
+    NamespaceFile::keeping(&text, &namespace_rules.label_keys()).with_context(in_file)
 }

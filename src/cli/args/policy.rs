@@ -1,4 +1,4 @@
-//! The arguments that say what holds for namespaces, besides their labels.
+//! The arguments for profiles and namespace rules.
 
 use std::path::{Path, PathBuf};
 
@@ -11,34 +11,38 @@ use admission::lint::files::ProfileFile;
 use admission::namespace::rules::NamespaceRules;
 use admission::profile::Profiles;
 
-/// What there is to say of a command with `--defaults`.
-pub(in crate::cli) const DEFAULTS_DEPRECATED: &str =
-    "--defaults is deprecated; its name is --namespace-rules now";
+/// The warning about `--defaults`.
+pub(in crate::cli) const DEPRECATED_FLAG: &str =
+    "--defaults is deprecated; use --namespace-rules instead";
 
-/// Profiles, namespace rules, and what they are trusted with.
+/// Profiles, namespace rules, and which pods to trust.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Policy")]
 #[group(skip)]
 pub(in crate::cli) struct PolicyArgs {
-    /// A folder of profiles of your own, a YAML file each (`podseal profiles root-fuse` prints one
-    /// to start from), beside the built-in ones
+    /// Folder of your own profiles, one YAML file each, in addition to the built-in ones
+    ///
+    /// `podseal profiles root-fuse` prints a profile to start from.
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) profiles: Option<PathBuf>,
-    /// What holds for namespaces that have no label podseal.io/profile: a YAML file of rules, of
-    /// which the first that matches counts; read once
+    /// YAML file of rules for namespaces without the label podseal.io/profile
+    ///
+    /// The first rule that matches a namespace applies. The file is read once, at startup.
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) namespace_rules: Option<PathBuf>,
-    /// The old name of --namespace-rules
+    /// Deprecated name of --namespace-rules
     #[arg(
-        long,
+        long = "defaults",
         value_name = "FILE",
         hide = true,
         conflicts_with = "namespace_rules"
     )]
-    pub(in crate::cli) defaults: Option<PathBuf>,
-    /// Deny jobs that are known by their labels alone where their profile grants more than the
-    /// baseline, until the namespace names its runner in the annotation podseal.io/runner; with
-    /// =false anyone who can create pods there gets what the profile grants
+    pub(in crate::cli) deprecated_flag: Option<PathBuf>,
+    /// Deny jobs if their profile grants more than baseline and no runner is named
+    ///
+    /// Without a runner, podseal recognizes jobs only by pod labels, which anyone can set. Name the
+    /// runner's user in the namespace's annotation podseal.io/runner, or in `runner` of a namespace
+    /// rule. With =false, anyone who can create pods in the namespace gets what the profile grants.
     #[arg(
         long,
         value_name = "true|false",
@@ -50,22 +54,21 @@ pub(in crate::cli) struct PolicyArgs {
         action = clap::ArgAction::Set
     )]
     pub(in crate::cli) require_runner: bool,
-    /// Hold a pod with a user namespace of its own (hostUsers: false) to what every other pod is
-    /// held to: for clusters with kubelets before 1.30, which run it without one
+    /// Apply the same checks to pods with hostUsers: false as to other pods
+    ///
+    /// Set this for clusters with kubelets before 1.30, which run such pods without a user namespace.
     #[arg(long)]
     pub(in crate::cli) ignore_user_namespaces: bool,
 }
 
-/// Profiles as they were read from a folder.
+/// A folder of profiles, and the files that were read from it.
 pub(in crate::cli) struct LoadedFolder {
-    /// The folder.
     pub(in crate::cli) folder: ProfileFolder,
-    /// The files they were read from.
     pub(in crate::cli) files: Vec<ProfileFile>,
 }
 
 impl PolicyArgs {
-    /// What they say, for a podseal that runs in the namespace `own`.
+    /// The configuration they set, for a podseal that runs in the namespace `own`.
     pub(in crate::cli) fn rules(
         &self,
         own: Option<&str>,
@@ -77,10 +80,13 @@ impl PolicyArgs {
                 (profiles, Some(read))
             }
         };
-        if self.defaults.is_some() {
-            tracing::warn!("{DEFAULTS_DEPRECATED}");
+        if self.deprecated_flag.is_some() {
+            tracing::warn!("{DEPRECATED_FLAG}");
         }
-        let file = self.namespace_rules.as_ref().or(self.defaults.as_ref());
+        let file = self
+            .namespace_rules
+            .as_ref()
+            .or(self.deprecated_flag.as_ref());
         let (namespace_rules, digest) = match file {
             None => (NamespaceRules::none(own), None),
             Some(path) => {
@@ -116,12 +122,12 @@ pub(in crate::cli) fn profiles_of(path: &Path) -> anyhow::Result<(Profiles, Load
     log_warnings(remarks);
     if files.is_empty() {
         let path = path.display();
-        tracing::warn!(%path, "no profile found in --profiles");
+        tracing::warn!(%path, "the folder of --profiles has no profile");
     }
     Ok((profiles, LoadedFolder { folder, files }))
 }
 
-/// The namespace rules of a file, which errors call `named`, and which they are.
+/// The namespace rules of a file, and their digest. Errors call the file `named`.
 pub(in crate::cli) fn namespace_rules_of(
     path: &Path,
     named: &str,

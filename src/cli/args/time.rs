@@ -1,14 +1,14 @@
-//! A length of time, with its unit.
+//! A duration with its unit.
 
 use std::time::Duration;
 
-/// Reads `90s`, `10m` or `1h 30m`; `0s` for none.
+/// Parses `90s`, `10m` or `1h 30m`.
 pub(in crate::cli) fn time(text: &str) -> Result<Duration, String> {
-    let expected = "a time is a number with its unit, such as 10s, 500ms, 2m or 1h";
+    let expected = "must be a number with a unit, such as 500ms, 10s, 2m or 1h";
     let time: jiff::SignedDuration = text.parse().map_err(|_| expected)?;
-    let time = Duration::try_from(time).map_err(|_| "a time cannot be negative")?;
+    let time = Duration::try_from(time).map_err(|_| "must not be negative")?;
     match time > Duration::from_secs(24 * 60 * 60) {
-        true => Err("more than a day is no limit".to_owned()),
+        true => Err("the maximum is 24h".to_owned()),
         false => Ok(time),
     }
 }

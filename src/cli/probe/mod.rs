@@ -1,4 +1,4 @@
-//! `podseal probe`: does a podseal answer there?
+//! `podseal probe`: checks whether a podseal answers at a URL.
 
 use std::fmt::Write;
 use std::fs::File;
@@ -22,48 +22,51 @@ use crate::probe::trust::Authorities;
 use admission::request::is_namespace;
 
 pub(super) const LONG_ABOUT: &str = "\
-Asks a podseal as an API server would, and tells whether it answers.
+Check that a running podseal answers as an API server requires.
 
-It looks the host up, connects, verifies the certificate by --ca-file and the host's name, \
-and has both webhooks review a harmless pod of --namespace, as a dry run. While a podseal \
-starts, and cannot be reached yet, it is tried again until --timeout.
+The probe resolves the host, connects, verifies the certificate with --ca-file and the host name, \
+and sends a review of a harmless pod in --namespace to both webhooks, as a dry run. It creates \
+nothing. It retries until --timeout while podseal cannot be reached, for example because it is starting.
 
---ca-file stands for the caBundle of the two webhook configurations: what is refused with \
-the one, API servers refuse with the other. They are not asked, and nothing is created.
+Use the caBundle of the two webhook configurations as --ca-file: an API server rejects the \
+certificates that the probe rejects with it. The probe does not read these configurations.
 
-In podseal's log it is a record of the pod podseal-probe, dry_run, by the user podseal:probe.";
+podseal logs the probe as a record with pod podseal-probe, user podseal:probe and dry_run true.";
 
 const EXAMPLES: &str = "\
 Examples:
+  # Probe from a pod of the cluster
   podseal probe https://podseal.podseal.svc --ca-file /etc/podseal/ca/ca.crt
-  podseal probe https://podseal.podseal.svc --ca-file ca.crt --namespace ci --output json
 
-Exit code: 0 when podseal answers as it should, 1 when it does not, 2 when an argument cannot be
+  # Try once, with the labels of the namespace ci, and print JSON
+  podseal probe https://podseal.podseal.svc --ca-file ca.crt --namespace ci --timeout 0s -o json
+
+Exit code: 0 when podseal answers as required, 1 when it does not, 2 when an argument cannot be
 used.";
 
-/// The most bytes that are read of `--ca-file`.
+/// The maximum size of `--ca-file`.
 const LARGEST: u64 = 1 << 20;
 
 /// Arguments of `podseal probe`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ProbeArgs {
-    // No comment of rustdoc's, which would have it a link.
+    // Not a doc comment: rustdoc requires URLs there to be links.
     #[arg(
         value_name = "URL",
-        help = "Where podseal is: https://SERVICE.NAMESPACE.svc, with the port unless it is 443"
+        help = "URL of podseal: https://SERVICE.NAMESPACE.svc, with the port if it is not 443"
     )]
     url: Target,
-    /// The authorities that may have issued podseal's certificate, as PEM
+    /// PEM file with the CAs to verify podseal's certificate with
     #[arg(long, value_name = "FILE")]
     ca_file: PathBuf,
-    /// The namespace of the pod that is reviewed
+    /// Namespace of the reviewed pod
     #[arg(long, value_name = "NAME", default_value = "default", value_parser = namespace)]
     namespace: String,
-    /// How long to try until there is an answer, such as 30s or 2m; 0s tries once
+    /// Time to retry until there is an answer, such as 30s or 2m; 0s tries once
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     timeout: Duration,
-    /// What to print: text for people, or one JSON object
+    /// Output format: text or one JSON object
     #[arg(short, long, value_enum, default_value = "text")]
     output: OutputFormat,
 }
@@ -77,7 +80,7 @@ enum OutputFormat {
 fn namespace(text: &str) -> Result<String, &'static str> {
     match is_namespace(text) && !text.is_empty() {
         true => Ok(text.to_owned()),
-        false => Err("a namespace's name has at most 63 letters a-z, digits and dashes"),
+        false => Err("must be at most 63 lowercase letters, digits and dashes"),
     }
 }
 
@@ -103,7 +106,7 @@ pub fn run(args: ProbeArgs) -> anyhow::Result<ExitCode> {
         .context("cannot start the runtime")?;
     let mut progress = Progress::default();
     let report = runtime.block_on(probe(&config, |failure, left| progress.show(failure, left)));
-    // A resolver that does not answer is not waited for.
+    // Does not wait for a resolver that does not answer.
     runtime.shutdown_background();
     match args.output {
         OutputFormat::Text => output::print(&text_of(&url, &report))?,
@@ -116,8 +119,8 @@ pub fn run(args: ProbeArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(report.failure.is_some())))
 }
 
-/// A file's content; nothing where it is longer than any `caBundle`, which etcd
-/// would not take. A device has no length and no end.
+/// The content of a file; none if it is larger than etcd would accept for a
+/// `caBundle`. Reading stops there, since a device may have no end.
 fn bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let mut content = Vec::new();
     let mut file = File::open(path)?.take(LARGEST + 1);
@@ -126,7 +129,7 @@ fn bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(fits.then_some(content))
 }
 
-/// What is printed while it takes long: each failure once, and that it goes on.
+/// The output while the probe retries: each new failure, and a line every few seconds.
 #[derive(Default)]
 struct Progress {
     last_shown: Option<(&'static str, Duration)>,
@@ -178,8 +181,8 @@ fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 10_000.0).round() / 10.0
 }
 
-/// What `-o json` prints. These names are an interface: `docs/probe.md` describes
-/// them.
+/// The output of `-o json`. Its names are an interface, described in
+/// `docs/probe.md`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ProbeOutput<'r> {

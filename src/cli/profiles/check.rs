@@ -1,5 +1,5 @@
-//! `podseal profiles --check`: what is wrong with a folder of profiles, and what
-//! each of them costs.
+//! `podseal profiles --check`: errors and warnings of a folder of profiles, and what
+//! each profile sets and grants beyond the Pod Security Standards.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -11,12 +11,12 @@ use serde::Serialize;
 use crate::cli::output::{self, CHANGED, DENIED, QUIET, WARNED};
 use crate::live_config::profile_folder::ProfileFolder;
 use admission::lint::Severity;
-use admission::lint::exposure::{beyond, denied, gives, grants};
+use admission::lint::exposure::{additions, beyond, denied, grants};
 use admission::lint::files::Remark;
 use admission::profile::{Profile, Setting};
 use admission::standards::Level;
 
-/// What `-o json` prints. These names are an interface.
+/// The output of `-o json`. Its names are an interface.
 #[derive(Serialize)]
 struct CheckOutput {
     ok: bool,
@@ -44,7 +44,7 @@ struct ProfileCost {
     settings: Vec<&'static str>,
 }
 
-/// What a plain job would be denied for, at each level.
+/// Why a job that sets nothing itself would be denied, at each level.
 #[derive(Serialize)]
 struct Denied {
     baseline: Vec<String>,
@@ -138,7 +138,7 @@ impl ProfileCost {
                 baseline: denied(profile, Level::Baseline),
                 restricted: denied(profile, Level::Restricted),
             },
-            gives: gives(profile),
+            gives: additions(profile),
             settings: profile.settings.iter().map(|s| s.name()).collect(),
         }
     }
@@ -169,7 +169,7 @@ impl CheckOutput {
             cost.write(&mut text);
         }
         if !self.ok {
-            text.push_str("No profile of this folder is used until its errors are fixed.\n");
+            text.push_str("podseal uses no profile of this folder until you fix the errors.\n");
         }
         text
     }
@@ -232,21 +232,21 @@ impl ProfileCost {
         }
         if !self.gives.is_empty() {
             let gives = output::visible(&self.gives.join("; ")).into_owned();
-            let _ = writeln!(text, "  gives {gives}");
+            let _ = writeln!(text, "  sets {gives}");
         }
-        // All of them is the default, which is not printed.
+        // The default, all settings, is not printed.
         if self.settings.len() < Setting::ALL.len() {
             let settings = match self.settings[..] {
                 [] => "nothing".to_owned(),
-                ref settings => format!("{} alone", settings.join(", ")),
+                ref settings => format!("only {}", settings.join(", ")),
             };
             let _ = writeln!(text, "  a namespace may change {settings}");
         }
     }
 }
 
-/// `field: value` each, as a reader takes them in: one field once, and without the
-/// object that nearly all are in.
+/// The entries, each `field: value`, with the values of a field together, and without
+/// the prefix `securityContext.` that most have.
 fn grouped(what: &[String]) -> String {
     let mut fields: Vec<(&str, Vec<&str>)> = Vec::new();
     for one in what {

@@ -1,4 +1,4 @@
-//! `podseal profiles`: what there is to choose from.
+//! `podseal profiles`: lists, prints and checks profiles.
 
 mod check;
 
@@ -15,26 +15,29 @@ use admission::lint::files::ProfileFile;
 use admission::profile::{BUILT_IN, Profiles, Written};
 
 pub(super) const LONG_ABOUT: &str = "\
-Lists the profiles with a line on when to use which, or prints one as YAML, in the \
-format in which profiles are written; and checks those of your own.";
+List the profiles and when to use each, or print one as YAML. With --check, check your own profiles.";
 
 /// Arguments of `podseal profiles`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ProfilesArgs {
-    /// The profile to print
+    /// Name of the profile to print
     name: Option<String>,
-    /// A folder of profiles of your own, beside the built-in ones
+    /// Folder of your own profiles, in addition to the built-in ones
     #[arg(long, value_name = "DIR")]
     profiles: Option<PathBuf>,
-    /// Check the profiles of a folder: what is wrong with them, and what each gives a job beyond the
-    /// Pod Security Standards
+    /// Check the profiles of a folder
+    ///
+    /// Shows errors and warnings, and what each profile sets and grants beyond the Pod Security
+    /// Standards.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["name", "profiles"])]
     check: Option<PathBuf>,
-    /// Print the JSON Schema of a profile, for editors: save it as profile.schema.json beside yours
+    /// Print the JSON Schema of profiles, for editors
+    ///
+    /// Save it as profile.schema.json in the folder of your profiles.
     #[arg(long, conflicts_with_all = ["name", "profiles", "check"])]
     schema: bool,
-    /// What --check prints: text for people, or a JSON object
+    /// Output format of --check: text or one JSON object
     #[arg(short, long, value_enum, default_value = "text", requires = "check")]
     output: OutputFormat,
 }
@@ -49,13 +52,20 @@ const SCHEMA: &str = include_str!("../../../docs/profile.schema.json");
 
 const EXAMPLES: &str = "\
 Examples:
+  # List the profiles
   podseal profiles
+
+  # Start your own profile from a built-in one; then change its name
   podseal profiles root-fuse > profiles/mine.yaml
-                                 to start one of your own: give it another name
+
+  # Check your own profiles
   podseal profiles --check profiles
+
+  # Let editors check and complete your profiles
   podseal profiles --schema > profiles/profile.schema.json
 
-Exit code: 0; with --check 1 when a profile cannot be used; 2 when an input cannot be read.";
+Exit code: 0 on success, 1 when --check finds a profile that cannot be used, 2 when an input cannot
+be read.";
 
 const NAME: Style = AnsiColor::Cyan.on_default().bold();
 
@@ -109,8 +119,11 @@ fn list(profiles: &Profiles) -> anyhow::Result<()> {
         writeln!(text, "{NAME}{name:width$}{NAME:#}  {summary}")?;
     }
     text.push_str(
-        "\nThe least privileged comes first. A namespace chooses one by its label:\n  \
-         kubectl label namespace NAMESPACE podseal.io/profile=PROFILE\n",
+        "\nThe least privileged profile is first. To choose a profile, label the namespace:\n  \
+         kubectl label namespace NAMESPACE podseal.io/profile=PROFILE\n\n\
+         On nodes with AppArmor (such as Ubuntu, Debian and GKE) or a default seccomp profile, Podman \
+         fails\nwith every profile except privileged until you change that for job containers.\n\
+         docs/nodes.md explains how to check your nodes, and what to change.\n",
     );
     output::print(&text)
 }

@@ -1,7 +1,7 @@
-//! What a file given to `podseal review` holds.
+//! Reads the files of `podseal review`.
 //!
-//! Each pod or review is kept as the JSON text it would arrive as, so that the
-//! same bytes go the same way here as in the webhook.
+//! Each pod or review is kept as JSON text, so that it takes the same path as a
+//! request to the webhook.
 
 use std::io::Read;
 
@@ -20,13 +20,13 @@ pub enum Item {
 }
 
 impl Item {
-    /// Whether it is a pod by itself.
+    /// Whether it is a pod, not a review.
     pub fn is_pod(&self) -> bool {
         matches!(self, Item::Pod(_))
     }
 
-    /// The item as an `AdmissionReview`, which it is, or which `operation` on
-    /// the pod would send, from `namespace` or the one that it says.
+    /// The item as an `AdmissionReview`. A pod becomes the review of `operation` on
+    /// it, in `namespace` or else its own.
     pub fn review(
         &self,
         operation: &str,
@@ -58,8 +58,8 @@ impl Item {
                 "operation": operation,
             },
         });
-        // The pod goes in as it was written: a repeated field is an error to
-        // the webhook, and has to be one here.
+        // Inserts the pod as written: a repeated field is an error in the webhook,
+        // and must be one here.
         let mut review = review.to_string();
         let end = review.rfind("}}").expect("the request ends the review");
         review.insert_str(end, &format!(",\"object\":{}", pod.get()));
@@ -71,12 +71,12 @@ impl Item {
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
     /// It could not be read.
-    #[error("cannot read it: {0}")]
+    #[error("cannot read the file: {0}")]
     Read(#[from] std::io::Error),
     /// Neither JSON nor YAML.
     #[error("not YAML: {0}")]
     Yaml(#[from] serde_saphyr::Error),
-    /// It begins as JSON, and is broken.
+    /// It begins as JSON, but is not.
     #[error("not JSON: {0}")]
     Json(#[from] serde_json::Error),
     /// A document of another kind.
@@ -86,11 +86,11 @@ pub enum InputError {
     Kind {
         /// Which document, counted from 1.
         index: usize,
-        /// What it says it is.
+        /// Its `kind`.
         kind: String,
     },
-    /// Nothing stands in it.
-    #[error("it contains no pod")]
+    /// It has no document.
+    #[error("the file contains no pod")]
     Empty,
 }
 
@@ -128,11 +128,9 @@ fn documents(text: &str) -> Result<Vec<Box<RawValue>>, InputError> {
 }
 
 fn yaml_documents(text: &str) -> Result<Vec<Box<RawValue>>, InputError> {
-    // The budget guards services against strangers' YAML; here the user reads
-    // their own, and a list of every pod of a cluster is large.
-    // Numbers are read as kubectl reads them: 0644 is octal.
-    // An error quotes no line of it: a pod's variables may be secrets, and what is
-    // printed is pasted.
+    // No budget: users read their own files, and a list of all pods of a cluster is
+    // large. Numbers are read as by kubectl: 0644 is octal. Errors quote no line of
+    // the file: a pod's variables may be secrets, and people share the output.
     let options = serde_saphyr::options! {
         budget: None,
         legacy_octal_numbers: true,
@@ -184,8 +182,7 @@ fn collect(document: Box<RawValue>, index: usize, into: &mut Vec<Item>) -> Resul
     Ok(())
 }
 
-/// The API gives the items of a typed list without their kind, and kubectl
-/// takes no pod without it.
+/// Adds `kind`, which items of a typed list do not have and kubectl requires.
 fn pod_of_a_typed_list(item: &RawValue) -> Result<Box<RawValue>, serde_json::Error> {
     let head: Head<'_> = serde_json::from_str(item.get())?;
     let inner = item.get().trim_start_matches('{').trim_start();

@@ -1,10 +1,10 @@
-//! `podseal review`: the webhook's answers, without a cluster.
+//! `podseal review`: the webhook's decisions, without a cluster.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `input` | what a file holds |
-//! | `result` | a reviewed pod, and the three ways of printing it |
-//! | `explain` | where each value came from, and which rule asked for each change |
+//! | `input` | reads pods and reviews from a file |
+//! | `result` | a reviewed pod, and its three output formats |
+//! | `explain` | the source of each value and each change |
 
 mod explain;
 pub mod input;
@@ -40,22 +40,31 @@ use admission::text::bounded;
 use admission::validate::validate;
 
 pub(super) const LONG_ABOUT: &str = "\
-Shows what the webhook would answer for pods in files, without a cluster.
+Show what the webhook would decide about pods in files, without a cluster.
 
-A file holds a Pod, an AdmissionReview, or a List of pods, as JSON or YAML, in one \
-or more documents; - is standard input. Which profile applies comes from the labels \
-of the pod's namespace (--namespaces), from namespace rules (--namespace-rules), or is said \
-outright (--profile, --label).";
+A file contains Pods, Lists of pods, or AdmissionReviews, as JSON or YAML, in one or more \
+documents. Use - for standard input. The profile comes from the labels of the pod's namespace \
+(--namespaces), from namespace rules (--namespace-rules), or from the command line (--profile, \
+--label).";
 
 const USAGE: &str = "podseal review [OPTIONS] \
     <--namespaces FILE|--profile NAME|--label KEY=VALUE|\n       --namespace-rules FILE> FILE...";
 
 const EXAMPLES: &str = "\
 Examples:
+  # Show what a profile changes in a pod
   podseal review --profile rootless pod.yaml
+
+  # Create the changed pod
   podseal review --profile userns -o yaml pod.yaml | kubectl apply -f -
+
+  # Review all pods of a cluster, with the labels of their namespaces
   kubectl get pods -A -o json | podseal review --namespaces <(kubectl get ns -o yaml) -
+
+  # Explain the decision about a pod of the namespace ci
   podseal review --explain --namespaces <(kubectl get ns ci -o yaml) -n ci pod.yaml
+
+  # Explain which namespace rule applies to the namespace ci-job-17
   podseal review --explain --namespace-rules rules.yaml -n ci-job-17 pod.yaml
 
 Exit code: 0 when every pod is allowed, 1 when one is denied, 2 when an input cannot be used.";
@@ -68,54 +77,55 @@ Exit code: 0 when every pod is allowed, 1 when one is denied, 2 when an input ca
     group = clap::ArgGroup::new("source")
         .required(true)
         .multiple(true)
-        .args(["namespaces", "profile", "labels", "namespace_rules", "defaults"]),
+        .args(["namespaces", "profile", "labels", "namespace_rules", "deprecated_flag"]),
 )]
 pub struct ReviewArgs {
-    /// Pods to review; - is standard input
+    /// Files of pods to review, or - for standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
-    /// Namespaces with their labels, as `kubectl get ns -o yaml` prints them
+    /// File of namespaces, as `kubectl get namespaces -o yaml` or `-o json` prints them
     #[arg(long, value_name = "FILE", conflicts_with = "profile")]
     namespaces: Option<PathBuf>,
-    /// Review as if every namespace had this profile
+    /// Use this profile for every namespace
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
-    /// Review pods as if they were of this namespace; an AdmissionReview says its own
+    /// Namespace of the pods, instead of their own; an AdmissionReview keeps its own
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
-    /// Review as if every namespace had this label; may be repeated
+    /// Add this label to every namespace; can be repeated
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_pair)]
     labels: Vec<(String, String)>,
-    /// Review as if every namespace had this annotation, such as podseal.io/home=/work; may be
-    /// repeated
+    /// Add this annotation to every namespace, such as podseal.io/home=/work; can be repeated
     #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = parse_pair)]
     annotations: Vec<(String, String)>,
-    /// Review as if every namespace with a profile had this level
+    /// Use this level for every namespace that has a profile
     #[arg(long, value_parser = PossibleValuesParser::new(["privileged", "baseline", "restricted"]))]
     level: Option<String>,
-    /// Review as if every namespace with a profile had this mode
+    /// Use this mode for every namespace that has a profile
     #[arg(long, value_parser = PossibleValuesParser::new(["enforce", "warn", "audit"]))]
     mode: Option<String>,
-    /// Who creates the pods; by default whom the namespace names in podseal.io/runner
+    /// User who creates the pods [default: the runner of the namespace, if it names one]
     #[arg(long = "as", value_name = "USER")]
     user: Option<String>,
-    /// What is done to the pods; an AdmissionReview says so itself
+    /// Operation on the pods; an AdmissionReview keeps its own
     #[arg(long, value_parser = PossibleValuesParser::new(["CREATE", "UPDATE"]), default_value = "CREATE")]
     operation: String,
-    #[command(flatten)]
-    rules: policy::PolicyArgs,
-    /// Say where each value came from (label, annotation, namespace rule, profile) and which rule asked
-    /// for each change, in place of the pod: fit to be pasted where you ask for help
+    /// Show the source of each value and each change instead of the changed pod
+    ///
+    /// Sources are labels, annotations, namespace rules and fields of profiles. The output contains
+    /// no variables except those that the profile sets, so that you can share it to ask for help.
     #[arg(long)]
     explain: bool,
-    /// What to print: text for people, the patched pods, or a JSON object a line
+    /// Output format: text, the changed pods as YAML, or one JSON object per line
     #[arg(short, long, value_enum, default_value = "text")]
     output: ReviewFormat,
+    #[command(flatten)]
+    rules: policy::PolicyArgs,
 }
 
-/// Where the namespace of a pod comes from.
+/// The source of a pod's namespace.
 struct NamespaceSource {
-    /// Those of a file; else all there are, without labels.
+    /// The namespaces of a file; without one, every name is a namespace without labels.
     file: Option<NamespaceFile>,
     labels: Vec<(String, String)>,
     annotations: Vec<(String, String)>,
@@ -125,17 +135,17 @@ struct NamespaceSource {
 fn parse_pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("it is not KEY=VALUE".to_owned()),
+        _ => Err("must be KEY=VALUE".to_owned()),
     }
 }
 
 /// Runs the command.
 pub fn run(args: &ReviewArgs) -> anyhow::Result<ExitCode> {
     if args.explain && args.output == ReviewFormat::Yaml {
-        bail!("--explain: YAML output cannot contain it; remove -o yaml, or use -o json");
+        bail!("--explain cannot be used with -o yaml; use -o text or -o json");
     }
-    if args.rules.defaults.is_some() {
-        anstream::eprintln!("warning: {}", policy::DEFAULTS_DEPRECATED);
+    if args.rules.deprecated_flag.is_some() {
+        anstream::eprintln!("warning: {}", policy::DEPRECATED_FLAG);
     }
     let (rules, read) = args.rules.rules(None)?;
     let source = NamespaceSource::of(args, &rules)?;
@@ -175,7 +185,7 @@ fn print_error(file: &str, error: &dyn std::fmt::Display) {
     } else {
         output::visible(file)
     };
-    // A parser shows the lines it could not read, as they are.
+    // A parser quotes lines of the file unescaped.
     let error = error.to_string();
     let error: Vec<_> = error.lines().map(output::visible).collect();
     let error = error.join("\n");
@@ -191,7 +201,7 @@ impl NamespaceSource {
             let profiles = rules.profiles();
             if profiles.get(profile).is_none() {
                 bail!(
-                    "--profile: there is no {profile:?}; there are {}",
+                    "--profile: there is no profile {profile:?}; there are {}",
                     profiles.names()
                 );
             }
@@ -211,9 +221,9 @@ impl NamespaceSource {
                 arguments.insert(key.to_owned(), argument);
             }
         }
-        let defaults = rules.defaults();
+        let namespace_rules = rules.namespace_rules();
         let file = args.namespaces.as_ref();
-        let file = file.map(|path| read_namespaces(path, defaults));
+        let file = file.map(|path| read_namespaces(path, namespace_rules));
         Ok(NamespaceSource {
             file: file.transpose()?,
             labels,
@@ -234,8 +244,7 @@ impl NamespaceSource {
                 let namespace = namespaces.get(name).with_context(|| {
                     let name = bounded(name);
                     format!(
-                        "namespace {name} is not in the file that --namespaces names; -n says \
-                         another"
+                        "namespace {name} is not in the file of --namespaces; use -n to set another"
                     )
                 })?;
                 Namespace::clone(&namespace)
@@ -246,10 +255,11 @@ impl NamespaceSource {
             name,
             own(&namespace.labels).chain(self.labels.clone()),
             own(&namespace.annotations).chain(self.annotations.clone()),
-            &rules.defaults().label_keys(),
+            &rules.namespace_rules().label_keys(),
         );
         for (label, value) in [(LEVEL, &args.level), (MODE, &args.mode)] {
-            let has_policy = namespace.opts_in() || rules.defaults().rule_for(&namespace).is_some();
+            let has_policy =
+                namespace.opts_in() || rules.namespace_rules().rule_for(&namespace).is_some();
             if let Some(value) = value.as_ref().filter(|_| has_policy) {
                 Arc::make_mut(&mut namespace.labels).insert(label.to_owned(), value.clone());
             }
@@ -258,8 +268,8 @@ impl NamespaceSource {
     }
 }
 
-/// Reviews one item as the API server would have it reviewed: corrected first,
-/// and then, as it is in the end, judged.
+/// Reviews one item in the API server's order: first the mutating webhook, then the
+/// validating one, on the mutated pod.
 fn review(
     args: &ReviewArgs,
     (rules, read): (&LiveConfig, Option<&LoadedFolder>),
@@ -269,8 +279,8 @@ fn review(
 ) -> anyhow::Result<ReviewedPod> {
     let text = item.review(&args.operation, args.namespace.as_deref())?;
     if let Item::Pod(pod) = item {
-        // By itself, so that the place of an error is a place in the pod.
-        serde_json::from_str::<Pod<'_>>(pod.get()).context("it is no valid pod")?;
+        // Separately, so that an error's position is one in the pod.
+        serde_json::from_str::<Pod<'_>>(pod.get()).context("not a valid pod")?;
     }
     let mut request = Request::from_review(text.as_bytes())?;
     let name = request.namespace.as_deref().unwrap_or_default().to_owned();
@@ -300,11 +310,11 @@ fn review(
     let corrected = mutate(request.clone(), &namespace, &settings);
     let mut after = before.clone();
     if let Answer::Patch(patch) = corrected.answer() {
-        json_patch::patch(&mut after, patch).context("the patch does not fit the pod")?;
+        json_patch::patch(&mut after, patch).context("the patch does not apply to the pod")?;
     }
     let after_text = after.to_string();
     if !after.is_null() {
-        request.object = Some(serde_json::from_str(&after_text).context("it is no valid pod")?);
+        request.object = Some(serde_json::from_str(&after_text).context("not a valid pod")?);
     }
     let judged = match &corrected.outcome {
         Outcome::Deny(_) => None,
@@ -334,13 +344,13 @@ fn review(
         reviewed.warnings.extend(
             ineffective.map(|label| format!("label {label} has no effect without {PROFILE}")),
         );
-        let unread = unknown_keys::warnings(&namespace, settings.defaults);
+        let unread = unknown_keys::warnings(&namespace, settings.namespace_rules);
         reviewed.warnings.extend(unread);
     }
     Ok(reviewed)
 }
 
-/// `request.object` of a review, as it stands.
+/// `request.object` of a review, unchanged.
 fn object_of(review: &str) -> anyhow::Result<Value> {
     #[derive(serde::Deserialize)]
     struct PodInReview {

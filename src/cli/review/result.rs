@@ -1,4 +1,4 @@
-//! A reviewed pod, and the three ways of printing it.
+//! A reviewed pod, and its three output formats.
 
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -20,8 +20,8 @@ pub(super) enum ReviewFormat {
     Json,
 }
 
-/// One reviewed pod, as `-o json` prints it. These names are an interface:
-/// `docs/review.md` describes them.
+/// One reviewed pod, and the output of `-o json`. Its names are an interface,
+/// described in `docs/review.md`.
 #[derive(Serialize)]
 pub(super) struct ReviewedPod {
     file: String,
@@ -33,8 +33,8 @@ pub(super) struct ReviewedPod {
     /// Whether it was reviewed as if podseal served with `--require-runner`.
     #[serde(rename = "requireRunner")]
     require_runner: bool,
-    /// Whether that matters here: the profile grants more than the baseline, and no
-    /// runner is named.
+    /// Whether `require_runner` matters here: the profile grants more than the
+    /// baseline, and no runner is named.
     #[serde(skip)]
     trusts_labels: bool,
     job: Option<ReviewedJob>,
@@ -46,8 +46,8 @@ pub(super) struct ReviewedPod {
     violations: Vec<Violated>,
     changes: Vec<String>,
     patch: Option<json_patch::Patch>,
-    /// Left out with an explanation, which people paste for others: a pod has its
-    /// job's variables in it.
+    /// Omitted with an explanation, which people share: a pod contains its job's
+    /// variables.
     #[serde(skip_serializing_if = "Option::is_none")]
     object: Option<Option<Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,7 +64,7 @@ struct ReviewedJob {
     project: Option<String>,
 }
 
-/// Why a pod is left as it is; and, where it was judged, that it passed.
+/// Why a pod is unchanged, and that the validating webhook allows it, if it does.
 fn also_judged(reason: &str, judged: Option<&Decision<'_>>) -> String {
     match judged.map(|judged| &judged.outcome) {
         Some(Outcome::Allow(why @ Allowed::Complies)) => {
@@ -85,8 +85,7 @@ impl ReviewedPod {
         judged: Option<&Decision<'_>>,
     ) -> ReviewedPod {
         let denied = |decision: &&Decision<'_>| matches!(decision.outcome, Outcome::Deny(_));
-        // The one that says more: a denial, else the correction, unless there
-        // was none to make.
+        // The more informative decision: a denial, otherwise the correction, if any.
         let has_more = |judged: &&Decision<'_>| {
             denied(judged) || corrected.outcome == Outcome::Allow(Allowed::NotAPod)
         };
@@ -105,7 +104,7 @@ impl ReviewedPod {
             Answer::Patch(patch) if allowed => Some(patch.clone()),
             _ => None,
         };
-        let mut warnings = decisive.told();
+        let mut warnings = decisive.warnings_for_creator();
         warnings.extend(decisive.warnings().map(str::to_owned));
         let mut seen = std::collections::HashSet::new();
         warnings.retain(|warning| seen.insert(warning.clone()));
@@ -124,13 +123,13 @@ impl ReviewedPod {
                 project: job.project.clone(),
             }),
             allowed,
-            decision: decisive.outcome.word(),
+            decision: decisive.outcome.name(),
             code,
             message,
             warnings,
             violations: judged_or
                 .violations
-                .told
+                .listed
                 .iter()
                 .map(Violated::from)
                 .collect(),
@@ -142,21 +141,21 @@ impl ReviewedPod {
         }
     }
 
-    /// Says whether it was reviewed with `--require-runner`.
+    /// Sets whether it was reviewed with `--require-runner`.
     pub(super) fn assume(&mut self, require_runner: bool) {
         self.require_runner = require_runner;
     }
 
-    /// What was assumed of `podseal serve`, where the answer depends on it.
+    /// The assumption about `podseal serve`, if the decision depends on it.
     fn assumption(&self) -> Option<&'static str> {
         self.trusts_labels.then_some(if self.require_runner {
-            "--require-runner (the default of serve): jobs need a named runner"
+            "--require-runner (the default of serve): jobs require a named runner"
         } else {
             "--require-runner=false: anyone who creates pods gets the grants"
         })
     }
 
-    /// Adds `explanation`, in place of the pod.
+    /// Adds `explanation` and removes the pod.
     pub(super) fn explain(&mut self, explanation: Explanation) {
         self.explain = Some(explanation);
         self.object = None;
@@ -173,7 +172,7 @@ impl ReviewedPod {
             true if self.decision == "deny" => {
                 writeln!(
                     text,
-                    "{WARNED}admitted{WARNED:#}   {name}, since the mode is {mode}; enforce would deny it:\n  {message}"
+                    "{WARNED}admitted{WARNED:#}   {name}, because the mode is {mode}; enforce would deny it:\n  {message}"
                 )
             }
             true if self.changes.is_empty() => {
@@ -182,7 +181,7 @@ impl ReviewedPod {
             true if self.patch.is_none() => {
                 writeln!(
                     text,
-                    "{WARNED}unchanged{WARNED:#}  {name}, since the mode is {mode}; else corrected by the profile {profile}:"
+                    "{WARNED}unchanged{WARNED:#}  {name}, because the mode is {mode}; enforce would correct it by the profile {profile}:"
                 )
             }
             true => writeln!(

@@ -1,4 +1,4 @@
-//! `podseal rules`: what to register for a file of namespace rules.
+//! `podseal rules`: the webhook paths to register for a file of namespace rules.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,29 +8,33 @@ use super::output;
 use admission::profile::Profiles;
 
 pub(super) const LONG_ABOUT: &str = "\
-Checks a file of namespace rules as `podseal serve --namespace-rules` does, and prints the two paths \
-that an entry for them in the webhook configurations has. The chart registers these by itself.
+Check a file of namespace rules as `podseal serve --namespace-rules` does, and print the two \
+webhook paths for it. Use these paths in the entries for namespace rules of the webhook \
+configurations. The chart does this itself.
 
-Only a replica that holds exactly this file decides by such a path, byte for byte; any other \
-denies the review with code 503 and has the client come back. So no pod passes a replica that \
-does not know a new rule yet. The plain paths /mutate and /validate stay as they are: each \
-replica decides there by the rules that it holds.";
+The paths contain a digest of the file. Only a replica that loaded the same file, byte for byte, \
+decides reviews on these paths. Any other replica denies them with code 503, and clients retry. So \
+a replica that has not loaded a new rule yet admits no pod without it. On /mutate and /validate, \
+each replica decides with the rules that it loaded.";
 
 const EXAMPLES: &str = "\
 Examples:
+  # Check rules, and print their paths
   podseal rules rules.yaml
+
+  # Check rules that name your own profiles
   podseal rules rules.yaml --profiles profiles
 
-Exit code: 0; 2 when a rule cannot be used.";
+Exit code: 0 on success, 2 when the rules cannot be used.";
 
 /// Arguments of `podseal rules`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RulesArgs {
-    /// The file of rules, as --namespace-rules of `podseal serve` has it
+    /// File of namespace rules, as for `podseal serve --namespace-rules`
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// A folder of profiles of your own, which the rules may name
+    /// Folder of your own profiles, which the rules may name
     #[arg(long, value_name = "DIR")]
     profiles: Option<PathBuf>,
 }

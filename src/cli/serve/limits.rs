@@ -1,4 +1,4 @@
-//! The arguments of `podseal serve` that bound what clients may hold.
+//! The arguments of `podseal serve` that limit connections, requests and memory.
 
 use std::time::Duration;
 
@@ -6,58 +6,66 @@ use crate::cli::args::time::time;
 use crate::server::limits::ConnectionLimits;
 use crate::webhook::limits::ReviewLimits;
 
-/// A review of a job pod takes most of this, with what is read from it.
+/// Deciding a review of a job pod takes nearly this much memory.
 const LEAST_MEMORY: usize = 1 << 20;
 
-/// Bounds. The defaults suit a cluster of any size: an API server keeps a handful
+/// Limits. The defaults suit clusters of any size: an API server keeps a handful
 /// of connections, and a review takes well under a millisecond.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]
-// Its default is the name of the struct, as that of `serve`.
+// The default is the name of the struct, which `serve` has too.
 #[group(id = "limits")]
 pub(super) struct LimitArgs {
-    /// How long serving goes on after SIGTERM, such as 10s, while endpoints that name this replica go away;
-    /// every answer then tells its client to connect elsewhere
+    /// Time to continue serving after SIGTERM, such as 10s
+    ///
+    /// This gives clients time to notice that the replica left the Service. Each response tells its
+    /// client to reconnect.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
     drain: Duration,
-    /// How many connections are open at once; over it, one of the address that has the most makes
-    /// room
+    /// Maximum number of open connections
+    ///
+    /// Above it, podseal closes a connection of the client address that has the most.
     #[arg(long, value_name = "COUNT", default_value = "512", value_parser = count)]
     max_connections: usize,
-    /// After how long a connection is closed in good order, so that clients spread over replicas
-    /// that came later; a tenth more or less
+    /// Time after which a connection is closed gracefully, plus or minus a tenth
+    ///
+    /// Clients then reconnect, and spread over new replicas.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = some_time)]
     max_connection_age: Duration,
-    /// How many reviews are decided at once; more are shed with 429, which clients try again
+    /// Maximum number of reviews in progress; more are rejected with code 429, and clients retry
     #[arg(long, value_name = "COUNT", default_value = "256", value_parser = count)]
     max_reviews: usize,
-    /// How many bytes are held at once of request bodies and of what answering them takes, such as
-    /// 64MiB; more are shed with 429. A review takes a small multiple of its body; that of a job pod
-    /// about 700KiB
+    /// Maximum memory for request bodies and for deciding them, such as 64MiB
+    ///
+    /// Above it, reviews are rejected with code 429, and clients retry. A review takes a small
+    /// multiple of its body; the review of a job pod takes about 700KiB. Units: KiB, MiB, GiB, or
+    /// none for bytes.
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = bytes)]
     max_body_memory: usize,
-    /// How long a client may take for the TLS handshake, and over HTTP/2 then for its first request
+    /// Timeout of the TLS handshake, and of the first request of an HTTP/2 connection
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = some_time)]
     handshake_timeout: Duration,
-    /// How long a request's header may take
+    /// Timeout of reading a request's header
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = some_time)]
     header_timeout: Duration,
-    /// How long a request's body may take, where the API server waits that long
+    /// Timeout of reading a request's body, or the API server's own timeout if that is shorter
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = some_time)]
     body_timeout: Duration,
-    /// How long a connection may be idle. API servers close theirs after 90s; closing before them
-    /// fails an admission now and then
+    /// Time after which an idle connection is closed
+    ///
+    /// API servers close idle connections after 90s. A shorter time here makes admission requests
+    /// fail occasionally.
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = some_time)]
     idle_timeout: Duration,
 }
 
 impl LimitArgs {
-    /// How long serving goes on after the signal.
+    /// How long to serve after the signal.
     pub(super) fn drain(&self) -> Duration {
         self.drain
     }
 
-    /// The limits of connections that they ask for.
+    /// The limits of connections.
     pub(super) fn connections(&self) -> ConnectionLimits {
         ConnectionLimits {
             connections: self.max_connections,
@@ -70,7 +78,7 @@ impl LimitArgs {
         }
     }
 
-    /// The limits of reviews that they ask for.
+    /// The limits of reviews.
     pub(super) fn reviews(&self) -> ReviewLimits {
         ReviewLimits {
             body: self.body_timeout,
@@ -81,12 +89,10 @@ impl LimitArgs {
     }
 }
 
-/// A time that is no moment.
+/// A time of at least 100ms.
 fn some_time(text: &str) -> Result<Duration, String> {
     match time(text)? {
-        time if time < Duration::from_millis(100) => {
-            Err("less than 100ms is too short for any client".to_owned())
-        }
+        time if time < Duration::from_millis(100) => Err("the minimum is 100ms".to_owned()),
         time => Ok(time),
     }
 }
@@ -94,12 +100,12 @@ fn some_time(text: &str) -> Result<Duration, String> {
 fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count @ 1..=1_000_000) => Ok(count),
-        _ => Err("a count is a number from 1 to 1000000".to_owned()),
+        _ => Err("must be a number from 1 to 1000000".to_owned()),
     }
 }
 
 fn bytes(text: &str) -> Result<usize, String> {
-    let expected = "bytes are a number, or one with KiB, MiB or GiB";
+    let expected = "must be a number of bytes, or a number with KiB, MiB or GiB, such as 64MiB";
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let unit: usize = match &text[digits.len()..] {
         "" => 1,
@@ -111,7 +117,7 @@ fn bytes(text: &str) -> Result<usize, String> {
     let number: usize = digits.parse().map_err(|_| expected)?;
     match number.checked_mul(unit).ok_or(expected)? {
         bytes if bytes < LEAST_MEMORY => {
-            Err("less than 1MiB may be too small for a review".to_owned())
+            Err("the minimum is 1MiB, which a review may require".to_owned())
         }
         bytes => Ok(bytes),
     }

@@ -8,25 +8,25 @@ use tokio::net::TcpListener;
 
 /// Reads the value of `--listen` and `--status-listen`.
 pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
-    let expected = "an address is an IP and a port, such as 0.0.0.0:8443 or [::]:8443; names are \
-                not looked up";
+    let expected = "must be an IP address and a port, such as 0.0.0.0:8443 or [::]:8443; host names are \
+                    not resolved";
     text.parse().map_err(|_| expected)
 }
 
-/// Listens at the `address` that `flag` gives.
+/// Listens at the `address` of `flag`.
 ///
-/// `[::]` stands for all there is, IPv4 included, and is the default; so where
-/// the kernel has no IPv6, all there is is IPv4.
+/// The default, `[::]`, means all addresses, IPv4 included. So if the kernel has no
+/// IPv6, it means all IPv4 addresses.
 pub(super) async fn listen(
     address: SocketAddr,
     flag: &str,
 ) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let everywhere = address.is_ipv6() && address.ip().is_unspecified();
     let listener = match TcpListener::bind(address).await {
-        Err(error) if everywhere && may_be_for_want_of_ipv6(&error) => {
+        Err(error) if everywhere && may_lack_ipv6(&error) => {
             let instead = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
             let listener = TcpListener::bind(instead).await;
-            // If that is not the cause, the first error says more.
+            // If a missing IPv6 is not the cause, the first error is more useful.
             let listener = listener.map_err(|_| refused(&error, address, flag))?;
             tracing::info!(flag, %error, %instead, "IPv6 is not available; listening on IPv4 only");
             listener
@@ -37,9 +37,8 @@ pub(super) async fn listen(
     Ok((listener, address))
 }
 
-/// The kernel says it in more than one way, by how IPv6 was switched off; but
-/// never by these.
-fn may_be_for_want_of_ipv6(error: &io::Error) -> bool {
+/// The error depends on how IPv6 was disabled, but is never one of these.
+fn may_lack_ipv6(error: &io::Error) -> bool {
     use io::ErrorKind::{AddrInUse, PermissionDenied};
     !matches!(error.kind(), AddrInUse | PermissionDenied)
 }

@@ -2,10 +2,10 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `listen` | the ports |
-//! | `signals` | the signals to stop |
-//! | `tls` | arguments: where the certificate is from |
-//! | `limits` | arguments: what clients may hold |
+//! | `listen` | opens the ports |
+//! | `signals` | waits for SIGTERM and SIGINT |
+//! | `tls` | arguments: the serving certificate |
+//! | `limits` | arguments: limits for clients |
 
 mod limits;
 mod listen;
@@ -42,64 +42,74 @@ use admission::namespace::rules::NamespaceRules;
 use admission::namespace::unnamed_runners::UnnamedRunners;
 
 pub(super) const LONG_ABOUT: &str = "\
-Serves the admission webhooks over TLS: POST /mutate and POST /validate, \
-admission.k8s.io/v1; and \
-for entries of namespace rules /mutate/rules-DIGEST and /validate/rules-DIGEST, see \
-`podseal rules --help`.
+Serve the admission webhook over TLS: POST /mutate and POST /validate (admission.k8s.io/v1), and \
+/mutate/rules-DIGEST and /validate/rules-DIGEST for namespace rules (see `podseal rules --help`).
 
-The labels of namespaces come from the cluster that the pod's service account, or \
-KUBECONFIG, points at; podseal watches namespaces and needs the verbs get, list and \
-watch on them. With --namespaces they come from a file, and no cluster is asked for them.
+Namespaces: podseal watches the namespaces of the cluster that KUBECONFIG, or the pod's service \
+account, points to. It requires the verbs get, list and watch on namespaces. With --namespaces, it \
+reads them from a file instead.
 
-The certificate comes from two files, which are read again when they change; or with \
---tls-mode self-managed podseal makes and renews it, shares it with its other replicas in a \
-Secret, and keeps the caBundle of its two webhook configurations right. It needs get, list, \
-watch and update on that Secret then, create where nobody made an empty one, and get, list, watch and patch on these \
-configurations.
+Certificate: with --tls-mode files, podseal reads the serving certificate from two files, and again \
+when they change. With --tls-mode self-managed, podseal creates and renews it, shares it between \
+replicas in a Secret, and updates the caBundle of both webhook configurations. This requires get, \
+list, watch and update on the Secret, create if the Secret does not exist, and get, list, watch and \
+patch on the configurations.
 
-/livez, /readyz (?verbose lists its checks) and /metrics are on a port of their own, \
-plain HTTP.
+Status: /livez, /readyz (/readyz?verbose lists its checks) and /metrics are served over plain HTTP \
+on a separate port.
 
-Every decision is one event in the log on standard error.
+Log: podseal writes one event for each decision to standard error.
 
-SIGTERM or Ctrl-C stops the server in good order: it serves on for --drain while every \
-answer sends its client elsewhere, then what is in flight finishes. A second one, a second \
-or more later, stops it at once.
+Shutdown: after SIGTERM or SIGINT (Ctrl-C), podseal continues to serve for --drain while it closes \
+connections, then completes the requests in flight and exits. A second signal, at least one second \
+later, stops it immediately.
 
-Exit codes: 0 after a stop in good order, 1 after one at once, 2 for arguments or files \
-that cannot be used.";
+Exit code: 0 after a graceful shutdown, 1 after an immediate one, 2 when an argument or a file \
+cannot be used.";
 
 const EXAMPLES: &str = "\
 Examples:
+  # Serve with a certificate from files
   podseal serve --tls-cert-file tls.crt --tls-private-key-file tls.key
+
+  # Serve on this machine only, without a cluster
   podseal serve --tls-cert-file tls.crt --tls-private-key-file tls.key \\
       --listen 127.0.0.1:8443 --namespaces namespaces.yaml
+
+  # Let podseal create and renew its certificate
   podseal serve --tls-mode self-managed
+
+  # List the readiness checks
   curl 'http://localhost:8080/readyz?verbose'";
 
 /// Arguments of `podseal serve`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ServeArgs {
-    /// Address and port to listen on; the default is all there is, IPv4 included, and IPv4 alone
-    /// where there is no IPv6; port 0 takes a free one and logs it
+    /// Address and port that the webhook listens on
+    ///
+    /// The default is all addresses, IPv4 and IPv6; only IPv4 if the kernel has no IPv6. Port 0
+    /// selects a free port and logs it.
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:8443", value_parser = address)]
     listen: SocketAddr,
-    /// Address and port of /livez, /readyz and /metrics, which are plain HTTP; port 0 takes a free
-    /// one and logs it
+    /// Address and port of /livez, /readyz and /metrics, over plain HTTP
+    ///
+    /// Port 0 selects a free port and logs it.
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:8080", value_parser = address)]
     status_listen: SocketAddr,
     #[command(flatten)]
     tls: tls::TlsArgs,
-    /// Take namespaces from this file, as `kubectl get ns -o yaml` prints them (JSON does too), and
-    /// ask no cluster; read once
+    /// Read namespaces from this file instead of the cluster
+    ///
+    /// The format is the output of `kubectl get namespaces -o yaml` or `-o json`. The file is read
+    /// once, at startup.
     #[arg(long, value_name = "FILE", help_heading = "Policy")]
     namespaces: Option<PathBuf>,
     #[command(flatten)]
     rules: policy::PolicyArgs,
     #[command(flatten)]
     limits: limits::LimitArgs,
-    /// The log's form: auto is text on a terminal and JSON elsewhere
+    /// Log format; auto selects text on a terminal, otherwise JSON
     #[arg(
         long,
         value_enum,
@@ -108,7 +118,7 @@ pub struct ServeArgs {
         help_heading = "Log"
     )]
     log_format: LogFormat,
-    /// The least severe events that are logged; decisions always are
+    /// Minimum severity of the events to log; decisions are logged at every level
     #[arg(long, value_name = "LEVEL", default_value = "info", help_heading = "Log",
           value_parser = clap::builder::PossibleValuesParser::new(["error", "warn", "info", "debug", "trace"]))]
     log_level: String,
@@ -121,10 +131,10 @@ enum LogFormat {
     Text,
 }
 
-/// Where the kubelet puts a pod's namespace, next to the service account's token.
+/// Where the kubelet writes the pod's namespace, next to the service account's token.
 const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
-/// How often the profiles are read again though no change was seen.
+/// How often the profiles are read again, even without a file event.
 const PROFILES_REREAD: Duration = Duration::from_secs(60);
 
 /// Runs the command.
@@ -133,7 +143,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     start_logging(args.log_format, &args.log_level);
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let ended = runtime.block_on(serve(args, start));
-    // Waits for nothing: what had to finish has.
+    // Everything that has to finish has finished.
     runtime.shutdown_background();
     ended
 }
@@ -141,7 +151,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
 async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(
         args.listen != args.status_listen || args.listen.port() == 0,
-        "--listen and --status-listen are the same address; give two"
+        "--listen and --status-listen have the same address; set different ones"
     );
     let mounted = std::fs::read_to_string(OWN_NAMESPACE).ok();
     let own = args.tls.namespace().or(mounted.as_deref().map(str::trim));
@@ -153,10 +163,10 @@ async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
         .start(&serving, &metrics.certificates, stop_writing.clone())
         .await?;
     let namespaces = match &args.namespaces {
-        Some(path) => Namespaces::File(Arc::new(read_namespaces(path, rules.defaults())?)),
+        Some(path) => Namespaces::File(Arc::new(read_namespaces(path, rules.namespace_rules())?)),
         None => {
             let most_waiting = args.limits.reviews().look_ups_waiting();
-            namespaces_from_cluster(rules.defaults(), most_waiting, &metrics).await?
+            namespaces_from_cluster(rules.namespace_rules(), most_waiting, &metrics).await?
         }
     };
     let of_cache = namespaces.clone();
@@ -174,7 +184,7 @@ async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
         "serving"
     );
     if let Some(digest) = rules.digest() {
-        tracing::info!(rules = %digest, "holding namespace rules");
+        tracing::info!(rules = %digest, "loaded the namespace rules");
     }
     if let Some(read) = read {
         let (rules, figures) = (rules.clone(), metrics.profiles.clone());
@@ -210,13 +220,13 @@ async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
         metrics: metrics.connections.clone(),
     };
     let served = server.serve(listener, router(webhook), async {
-        // The other end is only ever dropped with us.
+        // An error means that the sender was dropped, which ends the process anyway.
         let _ = stop.await;
     });
     let signalled = async {
         let signal = signals.next().await;
         readiness.stopping();
-        // What it remembers of the Secret must not overrule a new installation's.
+        // A stale copy of the Secret must not overwrite that of a new installation.
         stop_writing.cancel();
         let drain = format!("{:?}", args.limits.drain());
         tracing::info!(drain, "received {signal}; draining for {drain}");
@@ -233,8 +243,8 @@ async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Says once, when the first list is there, whose jobs are denied because no runner
-/// is named; or, where that is not required, who gets more than the baseline.
+/// Warns once, after the first list of namespaces, of namespaces and rules that name
+/// no runner although their profile grants more than the baseline.
 async fn warn_of_unnamed_runners(namespaces: Namespaces, rules: LiveConfig) {
     namespaces.wait_synced().await;
     let profiles = rules.profiles();
@@ -251,8 +261,8 @@ async fn warn_of_unnamed_runners(namespaces: Namespaces, rules: LiveConfig) {
     tracing::warn!(
         namespaces = %found.namespaces,
         namespace_count = found.namespaces.count(),
-        default_rules = %found.rules,
-        default_rule_count = found.rules.count(),
+        namespace_rules = %found.rules,
+        namespace_rule_count = found.rules.count(),
         require_runner = settings.require_runner,
         "the profile of these namespaces and namespace rules grants more than the baseline, and no \
          runner is named: {consequence}; to fix this, set the annotation podseal.io/runner on each \
@@ -261,13 +271,13 @@ async fn warn_of_unnamed_runners(namespaces: Namespaces, rules: LiveConfig) {
 }
 
 async fn namespaces_from_cluster(
-    defaults: &NamespaceRules,
+    namespace_rules: &NamespaceRules,
     most_waiting: usize,
     metrics: &Metrics,
 ) -> anyhow::Result<Namespaces> {
-    let config = cluster_config("ask for namespaces", ", or give --namespaces FILE").await?;
+    let config = cluster_config("read namespaces from", ", or set --namespaces FILE").await?;
     let look_ups = metrics.look_ups.clone();
-    Namespaces::from_cluster(config, defaults.label_keys(), most_waiting, look_ups)
+    Namespaces::from_cluster(config, namespace_rules.label_keys(), most_waiting, look_ups)
         .context("cannot create a client for the cluster")
 }
 

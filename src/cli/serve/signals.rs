@@ -1,18 +1,18 @@
-//! The signals to stop.
+//! The signals that stop the server.
 
 use std::io;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM and Ctrl-C, each time one comes.
+/// SIGTERM and SIGINT (Ctrl-C), each time one arrives.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    /// From now on they come here, and no longer end the process by themselves.
+    /// Handles the signals, which then no longer end the process by themselves.
     pub(super) fn listen() -> io::Result<Signals> {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
@@ -20,7 +20,7 @@ impl Signals {
         })
     }
 
-    /// One that comes a second or more later: some tools send the same one twice,
+    /// Waits for a signal a second or more from now: some tools send a signal twice,
     /// to the process and to its group.
     pub(super) async fn another(&mut self) {
         let at_once = tokio::time::sleep(Duration::from_secs(1));
@@ -34,7 +34,7 @@ impl Signals {
         self.next().await;
     }
 
-    /// The name of the next one.
+    /// Waits for the next signal, and returns its name.
     pub(super) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",

@@ -1,4 +1,4 @@
-//! The arguments of `podseal serve` that say where its certificate is from.
+//! The arguments of `podseal serve` for its certificate.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,33 +16,33 @@ use crate::cli::args::kubeconfig::cluster_config;
 use crate::cli::args::time::time;
 use crate::metrics::certificates::CertificateMetrics;
 
-/// Where the serving certificate is from.
+/// Source of the serving certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum TlsMode {
     /// From --tls-cert-file and --tls-private-key-file
     Files,
-    /// Made by podseal, with an authority of its own, and kept in a Secret that all replicas share
+    /// Created and renewed by podseal, with its own CA, in a Secret that all replicas share
     SelfManaged,
 }
 
-/// Where the certificate is from, and who may call.
+/// The certificate, and which clients are accepted.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "TLS")]
 #[group(id = "tls")]
 pub(super) struct TlsArgs {
-    /// Where the serving certificate is from
+    /// Source of the serving certificate
     #[arg(long, value_enum, value_name = "MODE", default_value = "files")]
     tls_mode: TlsMode,
-    /// The serving certificate, with its chain, as PEM; read again when it changes
+    /// PEM file with the serving certificate and its chain; read again when it changes
     #[arg(long, value_name = "FILE")]
     tls_cert_file: Option<PathBuf>,
-    /// The certificate's private key, as PEM
+    /// PEM file with the private key of the certificate; read again when it changes
     #[arg(long, value_name = "FILE")]
     tls_private_key_file: Option<PathBuf>,
-    /// Answer only clients that show a certificate of one of these authorities, as PEM
+    /// PEM file with CAs; accept only clients with a certificate from one of them
     #[arg(long, value_name = "FILE")]
     client_ca: Option<PathBuf>,
-    /// Read these files again after so many seconds, even if no change was seen
+    /// Interval, in seconds, to read these files again even if no change was detected
     #[arg(long, value_name = "SECONDS", default_value = "60",
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     tls_reread_interval: u64,
@@ -50,35 +50,36 @@ pub(super) struct TlsArgs {
     self_managed: SelfManagedArgs,
 }
 
-/// What is kept with `--tls-mode self-managed`.
+/// The objects that `--tls-mode self-managed` maintains.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Options of --tls-mode self-managed")]
 pub(super) struct SelfManagedArgs {
-    /// The Secret that holds the certificates; where there is none, podseal creates it if it may
+    /// Secret for the certificates; created if it does not exist and RBAC permits
     #[arg(long, value_name = "NAME", default_value = "podseal-tls")]
     tls_secret: String,
-    /// The namespace podseal runs in [default: that of its service account, or of KUBECONFIG]
+    /// Namespace that podseal runs in [default: that of its service account or of KUBECONFIG]
     #[arg(long, value_name = "NAME")]
     namespace: Option<String>,
-    /// The Service by which the API server calls podseal
+    /// Service through which the API server calls podseal
     #[arg(long, value_name = "NAME", default_value = "podseal")]
     service_name: String,
-    /// The MutatingWebhookConfiguration whose caBundle is kept right; it is never created
+    /// MutatingWebhookConfiguration whose caBundle podseal updates; must exist
     #[arg(long, value_name = "NAME", default_value = "podseal")]
     mutating_webhook_configuration: String,
-    /// The ValidatingWebhookConfiguration, likewise
+    /// ValidatingWebhookConfiguration whose caBundle podseal updates; must exist
     #[arg(long, value_name = "NAME", default_value = "podseal")]
     validating_webhook_configuration: String,
-    /// How long both configurations trust a new authority before it is used, and the old one
-    /// afterwards: more than an API server may take to see a change
+    /// Time for which both webhook configurations trust the old and the new CA
+    ///
+    /// This applies before podseal uses a new CA and again afterwards. It must be longer than an API
+    /// server takes to see a change of its webhook configurations.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time)]
     ca_overlap: Duration,
 }
 
 impl TlsArgs {
-    /// Starts to serve a certificate, and to follow its changes: in tasks that
-    /// end with the process. Nothing is left half done then, since every write
-    /// stands for itself.
+    /// Starts to serve a certificate and to follow its changes, in tasks that end
+    /// with the process. That is safe at any time: every write is complete by itself.
     pub(super) async fn start(
         self,
         serving: &Serving,
@@ -88,7 +89,7 @@ impl TlsArgs {
         let pair = self
             .tls_mode
             .pair(self.tls_cert_file, self.tls_private_key_file)?;
-        // The authorities first: not one handshake is to go unchecked.
+        // Client CAs first, so that every handshake is checked.
         let authorities = self.client_ca.map(CertificateFiles::client_ca);
         let is_self_managed = pair.is_none();
         let renewal = CertificateReload::start(
@@ -109,8 +110,8 @@ impl TlsArgs {
     }
 }
 
-/// Keeps the certificates until `stop` is cancelled, and goes on after a panic:
-/// they would otherwise run out in silence, weeks later.
+/// Maintains the certificates until `stop` is cancelled, and restarts after a panic:
+/// otherwise they would expire weeks later, without a warning.
 async fn keep_until(
     stop: CancellationToken,
     client: kube::Client,
@@ -134,12 +135,12 @@ async fn keep_until(
 }
 
 async fn client() -> anyhow::Result<kube::Client> {
-    let config = cluster_config("keep the certificate in", "").await?;
+    let config = cluster_config("store the certificate in", "").await?;
     kube::Client::try_from(config).context("cannot create a client for the cluster")
 }
 
 impl TlsMode {
-    /// The files of the certificate, where it is from files.
+    /// The files of the certificate, in the mode `files`.
     fn pair(
         self,
         certificate: Option<PathBuf>,
@@ -149,9 +150,9 @@ impl TlsMode {
             (TlsMode::Files, Some(certificate), Some(key)) => {
                 Ok(Some(CertificateFiles::pair(certificate, key)))
             }
-            (TlsMode::Files, ..) => bail!(
-                "--tls-cert-file and --tls-private-key-file are needed, or --tls-mode self-managed"
-            ),
+            (TlsMode::Files, ..) => {
+                bail!("set --tls-cert-file and --tls-private-key-file, or --tls-mode self-managed")
+            }
             (TlsMode::SelfManaged, None, None) => Ok(None),
             (TlsMode::SelfManaged, ..) => bail!(
                 "with --tls-mode self-managed, --tls-cert-file and --tls-private-key-file cannot \
@@ -162,14 +163,14 @@ impl TlsMode {
 }
 
 impl TlsArgs {
-    /// The namespace podseal runs in, where an argument says so.
+    /// The namespace that podseal runs in, if an argument sets it.
     pub(super) fn namespace(&self) -> Option<&str> {
         self.self_managed.namespace.as_deref()
     }
 }
 
 impl SelfManagedArgs {
-    /// What is kept, in `default_namespace` if the arguments name none.
+    /// The objects to maintain, in `default_namespace` if the arguments name none.
     pub(super) fn settings(&self, default_namespace: &str) -> Settings {
         let namespace = self.namespace.as_deref().unwrap_or(default_namespace);
         let names = Names {

@@ -341,7 +341,7 @@ fn as_many_annotations_as_there_can_be_do_not_keep_the_api_server_busy() {
 /// A namespace rule may ask for a label that only sealers may set, and the notes of
 /// the chart advise it.
 #[test]
-fn very_many_keys_are_no_way_to_a_label_that_a_default_rule_asks_for() {
+fn very_many_keys_are_no_way_to_a_label_that_a_namespace_rule_requires() {
     let plane = guarded();
     let mut object = json!({"apiVersion": "v1", "kind": "Namespace"});
     object["metadata"] = json!({"name": "decoy", "annotations": short_keys(4001)});

@@ -178,11 +178,12 @@ fn written<'o>(objects: &'o [Value], key: &str) -> &'o str {
 fn podseal_reads_the_rules_and_profiles_of_a_rendering_as_they_were_given() {
     let values = everything();
     let objects = PODSEAL.objects(&values);
-    let defaults = NamespaceRules::from_yaml(written(&objects, "defaults.yaml"), Some("podseal"));
-    let defaults = defaults.expect("rules");
+    let namespace_rules =
+        NamespaceRules::from_yaml(written(&objects, "defaults.yaml"), Some("podseal"));
+    let namespace_rules = namespace_rules.expect("rules");
     let given = values["namespaceRules"].as_array().expect("rules");
-    assert_eq!(defaults.rules().len(), given.len());
-    for (rule, given) in defaults.rules().iter().zip(given) {
+    assert_eq!(namespace_rules.rules().len(), given.len());
+    for (rule, given) in namespace_rules.rules().iter().zip(given) {
         let settings = rule.settings.iter().map(|(setting, value)| {
             let annotation = setting.annotation().replace("podseal.io/", "");
             (annotation, json!(value))

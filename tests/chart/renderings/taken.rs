@@ -24,7 +24,7 @@ fn label(key: &str, value: &str) -> Value {
 fn problem(rule: &Value) -> Option<String> {
     let rules = json!({"rules": [rule]}).to_string();
     match NamespaceRules::from_yaml(&rules, Some("podseal")) {
-        Ok(defaults) => defaults.problem_with(Profiles::built_in()),
+        Ok(namespace_rules) => namespace_rules.problem_with(Profiles::built_in()),
         Err(error) => Some(error.to_string()),
     }
 }

@@ -65,14 +65,14 @@ impl Cluster {
         let plane = &*PLANE;
         let folder = plane.folder().join("fleet");
         std::fs::create_dir(&folder).expect("the folder can be written");
-        let defaults = folder.join("defaults.yaml");
-        std::fs::write(&defaults, rules::RULES).expect("the folder can be written");
+        let namespace_rules = folder.join("namespace-rules.yaml");
+        std::fs::write(&namespace_rules, rules::RULES).expect("the folder can be written");
         let folder = folder.join("profiles");
         pairs::write(&folder);
         let podseal = Podseal::start(|command| {
             command.env("KUBECONFIG", plane.kubeconfig(PODSEAL));
             command.arg("--profiles").arg(folder);
-            command.arg("--namespace-rules").arg(defaults);
+            command.arg("--namespace-rules").arg(namespace_rules);
             command.args(["--namespace", "podseal"]);
         });
         let is_ready = || podseal.status("/readyz").0 == 200;

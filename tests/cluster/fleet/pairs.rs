@@ -130,7 +130,7 @@ fn what_may_fail_together_is_stored_with_a_warning_and_what_cannot_without() {
         (
             "rootless",
             "umask-collector",
-            "makes helper give the job's files",
+            "makes helper change the owner of the job's files",
         ),
         (
             "helper-home",

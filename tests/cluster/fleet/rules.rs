@@ -74,7 +74,7 @@ pub(crate) fn registered(podseal: &Podseal) -> String {
         let entries = [entry("unlabelled", &unlabelled), entry("baited", &baited)];
         configuration["webhooks"] = json!(entries);
         restrict(&mut configuration, "fleet");
-        configuration["metadata"]["name"] = "podseal-fleet-defaults".into();
+        configuration["metadata"]["name"] = "podseal-fleet-namespace-rules".into();
         configuration
     });
     manifests(&all)
@@ -213,7 +213,7 @@ fn a_wrong_setting_of_a_rules_namespace_is_a_denial_that_names_rule_and_annotati
     CLUSTER.namespace(&name, &json!({}), &json!({"podseal.io/run-as-user": "0"}));
     let told = denied(&name, &job("legacy-exec", "x"));
     let expected = format!(
-        "namespace \"{name}\" has by the namespace rule jobs the profile \"rootless-apparmor\", and \
+        "namespace \"{name}\" has the profile \"rootless-apparmor\" from the namespace rule jobs, and \
          the annotation podseal.io/run-as-user cannot be applied: \"0\" is not a user ID from 1 to \
          65535; to fix this, ask a cluster administrator to correct or remove that"
     );

@@ -317,7 +317,7 @@ fn the_creator_of_a_pod_is_warned_of_what_may_fail_at_run_time() {
         assert!(output.status.success(), "{stderr}");
         stderr
     };
-    let told = "Warning: FF_DISABLE_UMASK_FOR_KUBERNETES_EXECUTOR makes helper give the job's files";
+    let told = "Warning: FF_DISABLE_UMASK_FOR_KUBERNETES_EXECUTOR makes helper change the owner";
     let stderr = warned("umask-collector");
     assert!(stderr.contains(told), "{stderr}");
     let record = CLUSTER

@@ -30,7 +30,7 @@ fn write(folder: &Path, name: &str) {
 }
 
 #[test]
-fn a_folder_without_the_profile_of_a_default_rule_is_not_taken_up() {
+fn a_folder_without_the_profile_of_a_namespace_rule_is_not_taken_up() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let podseal = serve(folder.path());
     std::fs::remove_file(folder.path().join("mine.yaml")).expect("it was there");

@@ -15,9 +15,9 @@ fn said(labels: &[(&str, &str)], annotations: &[(&str, &str)], tell: impl FnOnce
             .map(|(key, value)| (key.to_string(), value.to_string()));
         owned.collect()
     };
-    let defaults = NamespaceRules::from_yaml(JOBS, None).expect("rules");
+    let namespace_rules = NamespaceRules::from_yaml(JOBS, None).expect("rules");
     let settings = Settings {
-        defaults: &defaults,
+        namespace_rules: &namespace_rules,
         ..Settings::built_in()
     };
     let namespace = Namespace::new("ci-job-1", owned(labels), owned(annotations));
@@ -74,8 +74,12 @@ fn no_rule_is_for_a_namespace_of_the_cluster_or_podseals_own() {
     let text = "rules:\n- {name: a, namespaces: {prefix: k}, profile: none}\n\
                 - {name: b, namespaces: {prefix: open}, profile: none}\n\
                 - {name: c, namespaces: {prefix: pod}, profile: none}\n";
-    let defaults = NamespaceRules::from_yaml(text, Some("podseal")).expect("rules");
-    let has_rule = |name: &str| defaults.rule_for(&Namespace::new(name, [], [])).is_some();
+    let namespace_rules = NamespaceRules::from_yaml(text, Some("podseal")).expect("rules");
+    let has_rule = |name: &str| {
+        namespace_rules
+            .rule_for(&Namespace::new(name, [], []))
+            .is_some()
+    };
     for name in ["kube-system", "kube-", "openshift-ci", "podseal"] {
         assert!(!has_rule(name), "{name}");
     }

@@ -131,7 +131,7 @@ fn a_watch_that_breaks_in_whatever_way_is_not_believed_a_moment_longer() {
         ("cannot be read", {
             Box::new(|| Reply::Lines(vec!["<html>".to_owned()], Then::Silence))
         }),
-        ("lacks a resource version", {
+        ("has no resource version", {
             let line = line("BOOKMARK", &unversioned);
             Box::new(move || Reply::Lines(vec![line.clone()], Then::Silence))
         }),

@@ -249,13 +249,13 @@ fn what_cannot_be_used_is_told_and_exits_with_2() {
             good,
             ca.path(),
             &["--namespace", "a/b"],
-            "a namespace's name has at most",
+            "must be at most 63 lowercase letters",
         ),
         (
             good,
             ca.path(),
             &["--timeout", "10"],
-            "a time is a number with its unit",
+            "must be a number with a unit",
         ),
     ];
     for (url, ca, more, expected) in cases {

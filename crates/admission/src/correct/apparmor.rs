@@ -1,4 +1,4 @@
-//! AppArmor's field, and the older annotation that says the same.
+//! AppArmor's field, and the older annotation for the same.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,22 +8,22 @@ use crate::pod::Pod;
 use crate::pod::effective::effective;
 use crate::pod::field::{Field, Scalar};
 use crate::pod::place::{ContainerRef, Place};
-use crate::profile::security_context::SecurityContext;
+use crate::profile::effective::EffectiveSecurityContext;
 
 pub(super) const APPARMOR_ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
 
-/// Before it was a field, AppArmor was an annotation. The API server refuses a
-/// pod in which both stand and differ, so a profile that sets the one sets the
-/// other where it is used.
-pub(super) fn agree_on_apparmor(
+/// Before it was a field, AppArmor was an annotation. The API server rejects a pod
+/// that has both with different values, so a profile that sets the field also sets
+/// the annotation, if there is one.
+pub(super) fn sync_apparmor_annotation(
     corrector: &mut Corrector<'_, '_>,
     at: ContainerRef,
-    set: [&SecurityContext; 2],
+    set: [EffectiveSecurityContext<'_>; 2],
 ) {
-    let is_set = set
+    if !set
         .iter()
-        .any(|context| context.app_armor_profile.is_some());
-    if !is_set {
+        .any(|context| context.has(Field::AppArmorProfile))
+    {
         return;
     }
     let pod = corrector.pod();
@@ -35,7 +35,7 @@ pub(super) fn agree_on_apparmor(
     }
 }
 
-/// The containers that the older annotation speaks of.
+/// The containers that have the older annotation.
 pub(super) struct Annotated(HashSet<ContainerRef>);
 
 impl Annotated {

@@ -5,15 +5,15 @@ use super::editor::Corrector;
 use crate::pod::Pod;
 use crate::pod::capability::same_capability;
 use crate::pod::place::Place;
-use crate::profile::Rules;
+use crate::profile::effective::EffectiveRules;
 use crate::text::Text;
 
 pub(super) fn merge_capabilities<'a>(
     corrector: &mut Corrector<'a, '_>,
     place: Place,
-    rules: &'a Rules,
+    rules: &EffectiveRules<'a>,
 ) {
-    let wanted = &rules.capabilities;
+    let wanted = rules.capabilities();
     if wanted.add.is_empty() && wanted.drop.is_empty() {
         return;
     }
@@ -21,7 +21,7 @@ pub(super) fn merge_capabilities<'a>(
     let drops = |name: &str| wanted.drop.iter().any(|drop| same_capability(drop, name));
     let drops_all = drops("ALL");
 
-    // `ALL` in `drop` stays: what is added comes back on top of it.
+    // `ALL` in `drop` stays: capabilities in `add` apply on top of it.
     corrector.remove_capabilities(place, CapabilityList::Drop, |name| {
         adds(name) && !same_capability(name, "ALL")
     });

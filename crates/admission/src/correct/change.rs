@@ -1,4 +1,4 @@
-//! One change to a pod, as a sentence for people.
+//! One change to a pod, shown as a sentence.
 //!
 //! A new kind of change is one variant of `Kind`; the exhaustive matches find
 //! the rest.
@@ -9,34 +9,34 @@ use std::fmt;
 use crate::gitlab::role::Role;
 use crate::pod::field::{Field, Scalar};
 use crate::pod::place::Place;
-use crate::profile::Home;
-use crate::text::{Text, word};
+use crate::profile::effective::HomeVolume;
+use crate::text::{Text, unquoted};
 
-/// What is changed, as a person would say it.
+/// A change to a field of a pod.
 #[derive(Debug, Clone)]
 pub struct Change<'a> {
     pub(crate) place: Place,
-    /// Who asks for it.
+    /// Which rule makes it.
     pub by: By,
     /// The container's name; empty for the pod.
     pub(crate) name: Text<'a>,
     pub(crate) kind: Kind<'a>,
 }
 
-/// Which rule asks for a change.
+/// Which rule makes a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
-    /// What the profile says of the pod itself.
+    /// The profile's rules for the pod itself.
     Pod(Part),
-    /// What it says of a role's containers.
+    /// Its rules for a role's containers.
     Container(Role, Part),
     /// The HOME rule, with the profile's path.
     Home,
-    /// The HOME rule, with the path that the job itself says.
+    /// The HOME rule, with the path that the job itself sets.
     JobsHome,
     /// The level `restricted`.
     Restricted,
-    /// The user collector, which is to be as `build` is.
+    /// The uid collector runs as the same user as `build`.
     Collector,
     /// podseal itself, which marks what it corrected.
     Mark,
@@ -45,9 +45,9 @@ pub enum By {
 /// Which part of a profile's rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// What wins over the pod.
+    /// What overrides the pod's values.
     Set,
-    /// What fills in where the pod says nothing.
+    /// What applies if the pod has no value.
     IfUnset,
     /// Capabilities, merged.
     Capabilities,
@@ -64,7 +64,7 @@ impl Part {
 }
 
 impl By {
-    /// The place in the profile, from its top; nothing, where no profile says it.
+    /// The path in the profile; none, if the change is not from a profile.
     pub fn path(self) -> Option<Vec<&'static str>> {
         match self {
             By::Pod(part) => Some(vec!["pod", part.key()]),
@@ -123,7 +123,7 @@ pub(crate) enum Kind<'a> {
     },
     Volume {
         name: Text<'a>,
-        home: &'a Home,
+        home: HomeVolume<'a>,
     },
     Mount {
         volume: Text<'a>,
@@ -167,13 +167,13 @@ impl fmt::Display for Change<'_> {
     }
 }
 
-/// What a variable was, for others to read. Only of HOME is it told: any other may
-/// be a secret of the job's.
+/// The old value of a variable, as messages show it. Only that of HOME is shown:
+/// any other may be a secret of the job's.
 pub(crate) fn old_value<'t>(var: &str, old: Option<&'t Text<'_>>) -> Cow<'t, str> {
     match old {
-        Some(value) if var == "HOME" => word(value),
-        Some(_) => "something else".into(),
-        None => "from elsewhere".into(),
+        Some(value) if var == "HOME" => unquoted(value),
+        Some(_) => "another value".into(),
+        None => "not a literal value".into(),
     }
 }
 
@@ -187,7 +187,7 @@ impl fmt::Display for Names<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, name) in self.0.iter().take(NAMES).enumerate() {
             let separator = if index == 0 { "" } else { ", " };
-            write!(f, "{separator}{}", word(name))?;
+            write!(f, "{separator}{}", unquoted(name))?;
         }
         match self.0.len().checked_sub(NAMES) {
             Some(more @ 1..) => write!(f, " and {more} more"),

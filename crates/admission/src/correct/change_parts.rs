@@ -1,4 +1,4 @@
-//! A change in its parts, for whoever shows many of them in a table.
+//! A change in its parts, for a table.
 
 use std::borrow::Cow;
 
@@ -6,11 +6,10 @@ use super::change::{By, Change, Kind, Names, old_value};
 use crate::gitlab::role::Role;
 use crate::pod::field::{Field, Scalar};
 use crate::pod::place::{ContainerRef, Place};
-use crate::profile::overrides::Adjusted;
-use crate::profile::{Medium, Setting};
-use crate::text::{Text, word};
+use crate::profile::{EffectiveProfile, Medium, Setting};
+use crate::text::{Text, unquoted};
 
-/// A change, taken apart. All texts are escaped and bounded.
+/// The parts of a change. All texts are escaped and bounded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parts {
     /// `pod`, `container` or `init container`.
@@ -19,15 +18,15 @@ pub struct Parts {
     pub container: Option<String>,
     /// The field, as in the sentence.
     pub field: String,
-    /// What a sentence calls the field, if it is not that.
+    /// The field's name in the sentence, if it differs.
     pub(crate) subject: Option<String>,
     /// What is done to it.
     pub action: Action,
-    /// That as words, between the field and the value.
+    /// The action in words, between the field and the value.
     pub(crate) verb: &'static str,
     /// What it becomes, gains or loses.
     pub value: Option<String>,
-    /// What it was; of a variable but HOME, that it was something.
+    /// The old value; for a variable other than HOME, only that there was one.
     pub was: Option<String>,
 }
 
@@ -39,9 +38,9 @@ const SET: (Action, &str) = (Action::Set, " set to ");
 pub enum Action {
     /// It gets a value.
     Set,
-    /// It gains what was not there.
+    /// Something is added to it.
     Add,
-    /// It loses something, or goes.
+    /// It loses something, or is removed.
     Remove,
 }
 
@@ -49,12 +48,12 @@ impl Change<'_> {
     /// Its parts.
     pub fn parts(&self) -> Parts {
         use Action::{Add, Remove};
-        let text = |text: &Text<'_>| word(text).into_owned();
+        let text = |text: &Text<'_>| unquoted(text).into_owned();
         let scalar = |scalar: &Scalar<'_>| scalar.to_string();
         let mut subject = None;
         let (field, (action, verb), value, was) = match &self.kind {
             Kind::Annotation { key, value, was } => {
-                let field = format!("annotation {}", word(key));
+                let field = format!("annotation {}", unquoted(key));
                 (field, SET, Some(text(value)), was.as_ref().map(text))
             }
             Kind::HostUsers { value, was } => {
@@ -98,35 +97,39 @@ impl Change<'_> {
             Kind::Env { var, value, was } => {
                 let was = was.as_ref().map(|old| old_value(var, old.as_ref()));
                 let was = was.map(Cow::into_owned);
-                (format!("env {}", word(var)), SET, Some(text(value)), was)
+                (
+                    format!("env {}", unquoted(var)),
+                    SET,
+                    Some(text(value)),
+                    was,
+                )
             }
             Kind::Limit {
                 resource,
                 value,
                 was,
             } => {
-                let field = format!("resources.limits {}", word(resource));
+                let field = format!("resources.limits {}", unquoted(resource));
                 (field, SET, Some(text(value)), was.as_ref().map(text))
             }
             Kind::Volume { name, home } => {
-                subject = Some(format!("volume {}", word(name)));
+                subject = Some(format!("volume {}", unquoted(name)));
                 let memory = home.medium.map(|Medium::Memory| " in memory");
-                let limit = home.size_limit.as_deref();
-                let limit = limit.map(|limit| format!(" of at most {limit}"));
+                let limit = home.size_limit.map(|limit| format!(" of at most {limit}"));
                 let (memory, limit) = (memory.unwrap_or_default(), limit.unwrap_or_default());
                 let value = format!("emptyDir{memory}{limit}");
-                let field = format!("volumes {}", word(name));
+                let field = format!("volumes {}", unquoted(name));
                 (field, (Add, " added, an "), Some(value), None)
             }
             Kind::Mount { volume, path } => {
-                subject = Some(format!("volume {}", word(volume)));
-                let field = format!("volumeMounts {}", word(volume));
+                subject = Some(format!("volume {}", unquoted(volume)));
+                let field = format!("volumeMounts {}", unquoted(volume));
                 (field, (Add, " mounted at "), Some(text(path)), None)
             }
         };
         Parts {
             place: self.place.to_string(),
-            container: (self.place != Place::Pod).then(|| word(&self.name).into_owned()),
+            container: (self.place != Place::Pod).then(|| unquoted(&self.name).into_owned()),
             field,
             subject,
             action,
@@ -136,9 +139,9 @@ impl Change<'_> {
         }
     }
 
-    /// Where a profile says what asks for it, from the profile's top; nothing,
-    /// where no profile does. A limit has the name that `resource` makes of its own.
-    pub fn path<'c>(&'c self, resource: impl Fn(&'c str) -> &'c str) -> Option<Vec<&'c str>> {
+    /// The path of the field in `profile` that requires the change; none where no
+    /// field does. A limit is in the path by the name that the profile has for it.
+    pub fn path<'c>(&'c self, profile: &EffectiveProfile<'c>) -> Option<Vec<&'c str>> {
         let mut path = self.by.path()?;
         match &self.kind {
             Kind::Annotation { key, .. } => path.extend(["annotations", key]),
@@ -149,7 +152,7 @@ impl Change<'_> {
                 path.extend(parent.into_iter().chain([key]));
             }
             Kind::CapabilitiesAdded { list, .. } => path.push(list.key()),
-            // What one list gains, the other loses.
+            // It is removed from one list because it is in the other.
             Kind::CapabilitiesRemoved { .. } => {}
             Kind::Env { .. } | Kind::Mount { .. } if self.by == By::Home => {
                 if let Place::Container(ContainerRef { list, .. }) = self.place {
@@ -159,32 +162,29 @@ impl Change<'_> {
             }
             Kind::Env { var, .. } => path.extend(["env", var]),
             Kind::Limit { resource: name, .. } => {
-                path.extend(["resources", "limits", resource(name)]);
+                let name = profile.original_limit(name).unwrap_or(name);
+                path.extend(["resources", "limits", name]);
             }
             Kind::Volume { .. } | Kind::Mount { .. } => {}
         }
         Some(path)
     }
-}
 
-impl Adjusted<'_> {
-    /// The setting without which `change` would have another value.
-    pub fn setting_behind(&self, change: &Change<'_>) -> Option<Setting> {
-        let by_profile = matches!(change.by, By::Pod(_) | By::Container(..));
-        match &change.kind {
+    /// The setting of the namespace that determines the value of the change.
+    pub fn setting(&self, profile: &EffectiveProfile<'_>) -> Option<Setting> {
+        let by_profile = matches!(self.by, By::Pod(_) | By::Container(..));
+        let setting = match &self.kind {
             Kind::SecurityContext {
                 field: Field::RunAsUser,
                 value: Some(Scalar::Int(1..)),
                 ..
-            } if by_profile => self.run_as_user.map(|_| Setting::RunAsUser),
-            Kind::Env { .. } | Kind::Mount { .. } if change.by == By::Home => {
-                self.home.map(|_| Setting::Home)
+            } if by_profile => Setting::RunAsUser,
+            Kind::Env { .. } | Kind::Mount { .. } if self.by == By::Home => Setting::Home,
+            Kind::Limit { resource, .. } if profile.original_limit(resource).is_some() => {
+                Setting::FuseResource
             }
-            Kind::Limit { resource, .. } => {
-                let (_, theirs) = self.fuse?;
-                (theirs == &**resource).then_some(Setting::FuseResource)
-            }
-            _ => None,
-        }
+            _ => return None,
+        };
+        profile.is_overridden(setting).then_some(setting)
     }
 }

@@ -1,9 +1,9 @@
-//! What a pod and a profile cannot be together.
+//! Which pods a profile cannot be applied to.
 //!
-//! A patch that the API server then refuses is the worst outcome: the job fails
-//! with an error that speaks of fields its author never wrote. So every rule of
-//! the API server's that a profile can run into is checked here first, and told
-//! in the author's terms.
+//! The worst outcome is a patch that the API server then rejects: the job fails
+//! with an error about fields that its author never wrote. So every rule of the API
+//! server's that a profile can violate is checked here first, with an error in the
+//! author's terms.
 
 use std::collections::HashSet;
 
@@ -14,10 +14,10 @@ use crate::pod::limits::{ANNOTATIONS as ANNOTATIONS_LENGTH, LAST_MAPPED_ID};
 use crate::pod::place::{ContainerRef, Place};
 use crate::pod::security_context::SecurityContext;
 use crate::pod::{Container, Pod, VolumeMount};
-use crate::text::{Text, quoted, word};
+use crate::text::{Text, quoted, unquoted};
 
-/// More than any job has. What is told and patched grows with the containers,
-/// and a stranger may post a pod with a hundred thousand of them.
+/// More than any job has. The work and the patch grow with the containers, and a
+/// user may create a pod with a hundred thousand of them.
 pub(crate) const CONTAINERS: usize = 256;
 
 /// More than any job has. Volumes and annotations are looked up by name for each
@@ -25,11 +25,11 @@ pub(crate) const CONTAINERS: usize = 256;
 const VOLUMES: usize = 1024;
 const ANNOTATIONS: usize = 4096;
 
-/// The longest text of the pod's `securityContext`, which each container
-/// inherits: that of a container is patched with it.
+/// The longest text in the pod's `securityContext`, which is patched into each
+/// container.
 const INHERITED: usize = 1024;
 
-/// What there is too much of: a correction is made and told for each container.
+/// Rejects a pod with too many containers, volumes or annotations to correct.
 pub(crate) fn find_in_size(pod: &Pod<'_>) -> Result<(), Refusal> {
     let volumes = pod.spec.volumes.as_ref().map_or(0, Vec::len);
     let annotations = pod.metadata.annotations.as_ref();
@@ -38,26 +38,26 @@ pub(crate) fn find_in_size(pod: &Pod<'_>) -> Result<(), Refusal> {
             "containers",
             pod.containers().count(),
             CONTAINERS,
-            "give the job fewer services",
+            "use fewer services in the job",
         ),
         (
             "volumes",
             volumes,
             VOLUMES,
-            "give the runner's config.toml fewer volumes",
+            "remove volumes from the runner's config.toml",
         ),
         (
             "metadata.annotations",
             annotations.map_or(0, |annotations| annotations.0.len()),
             ANNOTATIONS,
-            "give the job's pod fewer annotations",
+            "remove annotations from the job's pod",
         ),
     ] {
         if count > most {
             return Err(Refusal {
                 place: "pod".to_owned(),
                 field: field.to_owned(),
-                problem: format!("{count} are more than the {most} that podseal corrects"),
+                problem: format!("{count} are more than podseal's limit of {most}"),
                 remedy: remedy.to_owned(),
             });
         }
@@ -92,15 +92,13 @@ fn inherited_texts_are_short(pod: &Pod<'_>) -> Result<(), Refusal> {
         Some((field, _)) => Err(Refusal {
             place: "pod".to_owned(),
             field: format!("securityContext.{field}"),
-            problem: format!(
-                "a value in it is longer than the {INHERITED} bytes that podseal corrects"
-            ),
+            problem: format!("a value in it is longer than podseal's limit of {INHERITED} bytes"),
             remedy: "shorten it in pod_security_context in the runner's config.toml".to_owned(),
         }),
     }
 }
 
-/// What stands in the way of telling a pod's containers apart.
+/// Rejects a pod in which two containers have the same name.
 pub(crate) fn find_in_names(pod: &Pod<'_>) -> Result<(), Refusal> {
     let mut names = HashSet::new();
     match pod
@@ -112,13 +110,13 @@ pub(crate) fn find_in_names(pod: &Pod<'_>) -> Result<(), Refusal> {
             place: format!("{place} {}", quoted(&container.name)),
             field: "name".to_owned(),
             problem: "another container has the same name, which Kubernetes rejects".to_owned(),
-            remedy: "give the service another alias".to_owned(),
+            remedy: "use another alias for the service".to_owned(),
         }),
     }
 }
 
-/// What the API server would refuse, or the kubelet never start, in the pod as
-/// it would be patched (Kubernetes 1.37, `pkg/apis/core/validation`).
+/// Rejects a patched pod that the API server would reject, or the kubelet never
+/// start (Kubernetes 1.37, `pkg/apis/core/validation`).
 pub(crate) fn find(pod: &Pod<'_>, annotates: bool) -> Result<(), Refusal> {
     let own_ids = pod.spec.host_users == Some(false);
     for (place, container) in pod.containers() {
@@ -154,8 +152,9 @@ pub(crate) fn find(pod: &Pod<'_>, annotates: bool) -> Result<(), Refusal> {
     }
 }
 
-/// Of a container that must not be root and is, the API server takes the pod and
-/// the kubelet never starts it: the job waits until it times out.
+/// Rejects a container that runs as root and must not. The API server accepts such
+/// a pod, but the kubelet never starts the container, and the job waits until it
+/// times out.
 pub(crate) fn root_can_start(pod: &Pod<'_>, at: ContainerRef) -> Result<(), Refusal> {
     let place = Place::Container(at);
     let is_root = effective(pod, place, Field::RunAsUser) == Some(Scalar::Int(0));
@@ -240,7 +239,7 @@ fn propagation_fits(container: &Container<'_>, who: impl Fn() -> String) -> Resu
         None => Ok(()),
         Some(mount) => Err(Refusal {
             place: who(),
-            field: format!("volumeMounts[{}].mountPropagation", word(&mount.name)),
+            field: format!("volumeMounts[{}].mountPropagation", unquoted(&mount.name)),
             problem: "Kubernetes rejects Bidirectional in a container that is not privileged"
                 .to_owned(),
             remedy: "remove mount_propagation from the volume in the runner's config.toml"
@@ -249,8 +248,8 @@ fn propagation_fits(container: &Container<'_>, who: impl Fn() -> String) -> Resu
     }
 }
 
-/// The namespaces of the host that Kubernetes refuses beside a user namespace,
-/// and the groups that one does not have.
+/// Rejects host namespaces together with a user namespace, and groups that do not
+/// exist in one.
 fn namespaces_fit(pod: &Pod<'_>) -> Result<(), Refusal> {
     let spec = &pod.spec;
     for (host, field) in [
@@ -316,6 +315,6 @@ fn annotations_fit(pod: &Pod<'_>) -> Result<(), Refusal> {
             "would have {size} bytes with the profile's own, and Kubernetes allows \
              {ANNOTATIONS_LENGTH}"
         ),
-        remedy: "give the job's pod fewer or shorter annotations".to_owned(),
+        remedy: "remove or shorten annotations of the job's pod".to_owned(),
     })
 }

@@ -1,9 +1,9 @@
-//! Makes changes, in three forms at once: the sentence for people, the JSON
-//! Patch for the API server, and the corrected pod for the rules that follow.
+//! Makes each change in three forms: the sentence for people, the JSON Patch for
+//! the API server, and the corrected pod for the rules that follow.
 //!
-//! Made together they cannot drift apart: a rule that reads the pod after a
-//! change sees what the API server will see. Nothing happens where the pod is
-//! already right, which is what makes every patch idempotent.
+//! So they cannot differ: a rule that reads the pod after a change sees what the
+//! API server will see. If the pod is already right, nothing changes, which makes
+//! every patch idempotent.
 
 use json_patch::PatchOperation;
 use serde_json::{Value, json};
@@ -14,14 +14,15 @@ use crate::pod::field::{Confinement, Field, Scalar};
 use crate::pod::place::{ContainerRef, Place};
 use crate::pod::security_context::SeLinuxOptions;
 use crate::pod::{EnvVar, Pod, Volume, VolumeMount};
-use crate::profile::{Home, Medium};
+use crate::profile::Medium;
+use crate::profile::effective::HomeVolume;
 use crate::text::{Quantity, Text};
 
-/// The older annotations that say a seccomp profile.
+/// The older annotations for a seccomp profile.
 const SECCOMP_OF_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
 const SECCOMP_OF_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
 
-/// Changes a pod, and keeps account.
+/// Changes a pod, and records the changes.
 pub(crate) struct Corrector<'a, 'p> {
     pod: &'p mut Pod<'a>,
     by: By,
@@ -39,7 +40,7 @@ impl<'a, 'p> Corrector<'a, 'p> {
         }
     }
 
-    /// Who asks for the changes from here on.
+    /// Sets the rule that makes the changes from here on.
     pub(crate) fn by(&mut self, by: By) {
         self.by = by;
     }
@@ -72,7 +73,7 @@ impl<'a, 'p> Corrector<'a, 'p> {
         annotations
             .get_or_insert_default()
             .set(key.clone(), value.clone());
-        self.tell(Place::Pod, Kind::Annotation { key, value, was });
+        self.record(Place::Pod, Kind::Annotation { key, value, was });
     }
 
     pub(crate) fn set_host_users(&mut self, value: bool) {
@@ -84,12 +85,12 @@ impl<'a, 'p> Corrector<'a, 'p> {
         self.patch
             .push(path.put("hostUsers", was.is_some(), json!(value)));
         self.pod.spec.host_users = Some(value);
-        self.tell(Place::Pod, Kind::HostUsers { value, was });
+        self.record(Place::Pod, Kind::HostUsers { value, was });
     }
 
     pub(crate) fn set_security_context(&mut self, place: Place, field: Field, value: Scalar<'a>) {
         if let (Field::SeccompProfile, Scalar::Confinement(profile)) = (field, &value) {
-            self.agree_on_seccomp(place, profile);
+            self.sync_seccomp_annotation(place, profile);
         }
         let context = self.pod.security_context(place);
         let was = context.and_then(|context| context.get(field));
@@ -104,7 +105,7 @@ impl<'a, 'p> Corrector<'a, 'p> {
             self.pod
                 .security_context_mut(place)
                 .set(field, Some(value.clone()));
-            return self.tell(
+            return self.record(
                 place,
                 Kind::SecurityContext {
                     field,
@@ -114,7 +115,8 @@ impl<'a, 'p> Corrector<'a, 'p> {
             );
         };
         // Only SELinux options nest. A container's replace the pod's as a
-        // whole, so where there are none yet the pod's level comes along.
+        // whole, so if the container has none yet, it gets the pod's
+        // others, too.
         let own = context.and_then(|context| context.se_linux_options.clone());
         match &own {
             Some(_) => {
@@ -136,7 +138,7 @@ impl<'a, 'p> Corrector<'a, 'p> {
         let context = self.pod.security_context_mut(place);
         context.se_linux_options = options;
         context.set(field, Some(value.clone()));
-        self.tell(
+        self.record(
             place,
             Kind::SecurityContext {
                 field,
@@ -146,10 +148,10 @@ impl<'a, 'p> Corrector<'a, 'p> {
         );
     }
 
-    /// Before it was a field, seccomp was an annotation. It does nothing since
-    /// Kubernetes 1.27, but the API server still refuses a pod in which both
-    /// stand and differ, so the one follows the other where it is used.
-    fn agree_on_seccomp(&mut self, place: Place, profile: &Confinement<'a>) {
+    /// Before it was a field, seccomp was an annotation. It has no effect since
+    /// Kubernetes 1.27, but the API server still rejects a pod that has both
+    /// with different values, so the annotation is set too, if there is one.
+    fn sync_seccomp_annotation(&mut self, place: Place, profile: &Confinement<'a>) {
         let Some(annotations) = &self.pod.metadata.annotations else {
             return;
         };
@@ -165,9 +167,10 @@ impl<'a, 'p> Corrector<'a, 'p> {
             ("Unconfined", _) => "unconfined".to_owned(),
             _ => "runtime/default".to_owned(),
         };
-        let agrees =
-            |said: &str| said == wanted || wanted == "runtime/default" && said == "docker/default";
-        if annotations.get(&key).is_some_and(|said| !agrees(said)) {
+        let agrees = |value: &str| {
+            value == wanted || wanted == "runtime/default" && value == "docker/default"
+        };
+        if annotations.get(&key).is_some_and(|value| !agrees(value)) {
             self.set_annotation(key, wanted.into());
         }
     }
@@ -193,7 +196,7 @@ impl<'a, 'p> Corrector<'a, 'p> {
         }
         self.patch.push(path.remove(key));
         self.pod.security_context_mut(place).set(field, None);
-        self.tell(
+        self.record(
             place,
             Kind::SecurityContext {
                 field,
@@ -228,10 +231,10 @@ impl<'a, 'p> Corrector<'a, 'p> {
         }
         let capabilities = self.capabilities_mut(place, list);
         capabilities.extend(names.iter().cloned());
-        self.tell(place, Kind::CapabilitiesAdded { list, names });
+        self.record(place, Kind::CapabilitiesAdded { list, names });
     }
 
-    /// Takes out of `capabilities.add` or `.drop` whatever `unwanted` says.
+    /// Removes from `capabilities.add` or `.drop` what `unwanted` selects.
     pub(crate) fn remove_capabilities(
         &mut self,
         place: Place,
@@ -248,7 +251,7 @@ impl<'a, 'p> Corrector<'a, 'p> {
         self.patch
             .push(path.put(list.key(), true, json!(strings(&kept))));
         *self.capabilities_mut(place, list) = kept;
-        self.tell(place, Kind::CapabilitiesRemoved { list, names });
+        self.record(place, Kind::CapabilitiesRemoved { list, names });
     }
 
     fn capabilities(&self, place: Place, list: CapabilityList) -> (Path, Option<&[Text<'a>]>) {
@@ -278,7 +281,8 @@ impl<'a, 'p> Corrector<'a, 'p> {
         let container = self.pod.container(at);
         let env = Path::new(place).object("env", container.env.is_some());
         let was = match container.env(var) {
-            // The API server drops an empty value, and none means the same.
+            // The API server drops an empty value, and a missing one
+            // means the same.
             Some((_, old))
                 if old.value_from.is_none()
                     && old.value.as_deref().unwrap_or_default() == &*value =>
@@ -286,8 +290,9 @@ impl<'a, 'p> Corrector<'a, 'p> {
                 return;
             }
             Some((at, old)) => {
-                // Of a repeated name the last counts, and its place in the
-                // list matters to `$(VAR)` references, so it stays there.
+                // If a name is repeated, the last entry applies,
+                // and its position matters to `$(VAR)` references,
+                // so it stays there.
                 let entry = env.object(&at.to_string(), true);
                 if old.value_from.is_some() {
                     self.patch.push(entry.clone().remove("valueFrom"));
@@ -313,7 +318,7 @@ impl<'a, 'p> Corrector<'a, 'p> {
             None => vars.push(entry),
         }
         let was = was.map(|(_, value)| value);
-        self.tell(
+        self.record(
             place,
             Kind::Env {
                 var: var.into(),
@@ -323,8 +328,8 @@ impl<'a, 'p> Corrector<'a, 'p> {
         );
     }
 
-    /// Sets the limit of an extended resource, and its request where one
-    /// stands: the API server refuses a request that is not the limit.
+    /// Sets the limit of an extended resource, and its request if there is one:
+    /// the API server rejects a request that differs from the limit.
     pub(crate) fn set_limit(&mut self, at: ContainerRef, resource: &'a str, to: &'a str) {
         let place = Place::Container(at);
         let resources = self.pod.container(at).resources.as_ref();
@@ -354,7 +359,7 @@ impl<'a, 'p> Corrector<'a, 'p> {
             requests.set(resource.into(), quantity);
         }
         let was = limit.map(|quantity| quantity.0);
-        self.tell(
+        self.record(
             place,
             Kind::Limit {
                 resource: resource.into(),
@@ -364,11 +369,11 @@ impl<'a, 'p> Corrector<'a, 'p> {
         );
     }
 
-    pub(crate) fn add_empty_dir(&mut self, name: Text<'a>, home: &'a Home) {
+    pub(crate) fn add_empty_dir(&mut self, name: Text<'a>, home: HomeVolume<'a>) {
         let volumes = &mut self.pod.spec.volumes;
         let mut source = json!({});
-        if let Some(limit) = &home.size_limit {
-            source["sizeLimit"] = limit.as_str().into();
+        if let Some(limit) = home.size_limit {
+            source["sizeLimit"] = limit.into();
         }
         if let Some(Medium::Memory) = home.medium {
             source["medium"] = "Memory".into();
@@ -379,7 +384,7 @@ impl<'a, 'p> Corrector<'a, 'p> {
         volumes
             .get_or_insert_default()
             .push(Volume::empty_dir(name.clone()));
-        self.tell(Place::Pod, Kind::Volume { name, home });
+        self.record(Place::Pod, Kind::Volume { name, home });
     }
 
     pub(crate) fn add_mount(&mut self, at: ContainerRef, volume: Text<'a>, path: Text<'a>) {
@@ -394,10 +399,10 @@ impl<'a, 'p> Corrector<'a, 'p> {
             mount_propagation: None,
             read_only: false,
         });
-        self.tell(place, Kind::Mount { volume, path });
+        self.record(place, Kind::Mount { volume, path });
     }
 
-    fn tell(&mut self, place: Place, kind: Kind<'a>) {
+    fn record(&mut self, place: Place, kind: Kind<'a>) {
         let name = match place {
             Place::Pod => Text::default(),
             Place::Container(at) => self.pod.container(at).name.clone(),
@@ -418,10 +423,10 @@ fn se_linux_json(options: &SeLinuxOptions<'_>) -> serde_json::Map<String, Value>
         ("role", &options.role),
         ("level", &options.level),
     ];
-    let said = fields
+    let set = fields
         .into_iter()
         .filter_map(|(key, value)| Some((key, value.as_deref()?)));
-    said.map(|(key, value)| (key.to_owned(), json!(value)))
+    set.map(|(key, value)| (key.to_owned(), json!(value)))
         .collect()
 }
 

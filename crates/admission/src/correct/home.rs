@@ -1,13 +1,13 @@
 //! The HOME rule.
 //!
-//! A job whose user has no passwd entry gets `HOME=/`, and dies with `could
-//! not lock config file //.gitconfig`. The rule gives `build` and `helper` a
-//! HOME they can write to: the path that `build` already names, or the
-//! profile's, with an `emptyDir` mounted there.
+//! A job whose user has no passwd entry gets `HOME=/`, and fails with `could not
+//! lock config file //.gitconfig`. The rule sets a writable HOME for `build` and
+//! `helper`: the path that `build` already has, or the profile's, with an
+//! `emptyDir` mounted there.
 //!
-//! The job's author chooses that path (a CI variable called `HOME` arrives in
-//! `build`'s `env`), and the API server accepts any string for it. So it is
-//! checked here, and a volume is never mounted inside or around another.
+//! The job's author can choose that path (a CI variable called `HOME` ends up in
+//! `build`'s `env`), and the API server accepts any string. So it is checked here,
+//! and a volume is never mounted inside or around another.
 
 use std::collections::HashSet;
 
@@ -17,20 +17,18 @@ use super::refusal::Refusal;
 use crate::gitlab::role::{BUILD, Role};
 use crate::pod::place::{ContainerRef, Place};
 use crate::pod::{Container, Pod, Volume, VolumeMount};
-use crate::profile::Profile;
+use crate::profile::EffectiveProfile;
 use crate::profile::home_path::{HomePath, is_at_or_under, normalised};
-use crate::profile::overrides::Adjusted;
 use crate::text::{Text, quoted};
 
 /// Name of the volume mounted at HOME, unless the pod already uses it.
 pub const VOLUME: &str = "podseal-home";
 
-/// Applies the rule to every container whose role the profile asks it for.
-pub(crate) fn give_home<'a>(
+/// Applies the rule to every container whose role has `home: true` in the profile.
+pub(crate) fn set_home<'a>(
     corrector: &mut Corrector<'a, '_>,
-    adjusted: &Adjusted<'a>,
+    profile: &EffectiveProfile<'a>,
 ) -> Result<(), Refusal> {
-    let profile = adjusted.profile;
     let mut targets: Vec<_> = targets(corrector.pod(), profile).collect();
     if targets.is_empty() {
         return Ok(());
@@ -47,9 +45,9 @@ pub(crate) fn give_home<'a>(
         Some((value, HomePath::Mountable(path))) => (value, path),
         Some((_, HomePath::OfPodmanImage)) => {
             targets.retain(|&(role, ..)| role != Role::Build);
-            profile_home(adjusted)
+            profile_home(profile)
         }
-        None => profile_home(adjusted),
+        None => profile_home(profile),
     };
     corrector.by(match is_jobs {
         true => By::JobsHome,
@@ -63,22 +61,25 @@ pub(crate) fn give_home<'a>(
 
 type Target = (Role, ContainerRef);
 
-fn targets<'s>(pod: &'s Pod<'_>, profile: &'s Profile) -> impl Iterator<Item = Target> + 's {
+fn targets<'s>(
+    pod: &'s Pod<'_>,
+    profile: &'s EffectiveProfile<'_>,
+) -> impl Iterator<Item = Target> + 's {
     pod.containers().filter_map(|(place, container)| {
         let Place::Container(at) = place else {
             return None;
         };
         let role = Role::of(at.list, &container.name);
-        profile.containers.role(role).home.then_some((role, at))
+        profile.role(role).home().then_some((role, at))
     })
 }
 
-fn profile_home<'a>(adjusted: &Adjusted<'a>) -> (Text<'a>, String) {
-    let path = adjusted.home();
+fn profile_home<'a>(profile: &EffectiveProfile<'a>) -> (Text<'a>, String) {
+    let path = profile.home_path();
     (path.into(), path.trim_end_matches('/').to_owned())
 }
 
-/// The HOME that `build` has by itself, as written and as a path.
+/// The HOME that `build` already has, as written and as a path.
 fn home_of<'a>(build: &Container<'a>) -> Result<Option<(Text<'a>, HomePath)>, Refusal> {
     let Some((_, var)) = build.env("HOME") else {
         return Ok(None);
@@ -101,7 +102,7 @@ fn home_of<'a>(build: &Container<'a>) -> Result<Option<(Text<'a>, HomePath)>, Re
     }
 }
 
-/// The HOME that the pod's job says itself, if podseal takes it for the profile's.
+/// The HOME that the job itself sets, if podseal uses it instead of the profile's.
 pub fn of_job(pod: &Pod<'_>) -> Option<String> {
     let mut containers = pod.spec.containers.iter();
     let build = containers.find(|container| &*container.name == BUILD)?;
@@ -115,7 +116,7 @@ fn mount<'a>(
     corrector: &mut Corrector<'a, '_>,
     targets: &[Target],
     path: &str,
-    profile: &'a Profile,
+    profile: &EffectiveProfile<'a>,
 ) -> Result<(), Refusal> {
     let mut uncovered = Vec::new();
     let mut volume = None;
@@ -132,7 +133,7 @@ fn mount<'a>(
     }
     let volume = volume.unwrap_or_else(|| {
         let name = Text::from(free_volume_name(corrector.pod()));
-        corrector.add_empty_dir(name.clone(), &profile.home);
+        corrector.add_empty_dir(name.clone(), profile.home_volume());
         name
     });
     for at in uncovered {
@@ -142,7 +143,7 @@ fn mount<'a>(
 }
 
 enum Cover {
-    /// HOME is, or lies in, something that is mounted already.
+    /// HOME is, or is inside, an existing mount.
     Mounted,
     Bare,
 }
@@ -156,7 +157,7 @@ fn cover(pod: &Pod<'_>, container: &Container<'_>, path: &str) -> Result<Cover, 
             remedy: format!("set the job variable HOME to {remedy}"),
         })
     };
-    // The innermost counts: it hides what is mounted around it.
+    // The innermost mount applies: it hides the outer ones.
     let around = container
         .mount_paths()
         .map(|mounted| (normalised(mounted), mounted))
@@ -185,7 +186,7 @@ fn cover(pod: &Pod<'_>, container: &Container<'_>, path: &str) -> Result<Cover, 
     }
 }
 
-/// Why nothing can be written to what is mounted at `path`.
+/// Why the mount at `path` is not writable.
 fn unwritable(pod: &Pod<'_>, container: &Container<'_>, path: &str) -> Option<&'static str> {
     let mounts = container.volume_mounts.as_deref().unwrap_or_default();
     let mount = mounts
@@ -200,9 +201,9 @@ fn unwritable(pod: &Pod<'_>, container: &Container<'_>, path: &str) -> Option<&'
     is_read_only.then_some("which is mounted read-only, and git and Podman write to HOME")
 }
 
-/// The volume of an earlier correction, which a container that another webhook
-/// replaced since has lost. Only a volume that podseal could have added: its
-/// name alone says little.
+/// The volume of an earlier correction, which is missing in a container that
+/// another webhook has replaced since. Only a volume that podseal could have added:
+/// the name alone is not enough.
 fn our_volume_at<'a>(pod: &Pod<'a>, container: &Container<'a>, path: &str) -> Option<Text<'a>> {
     let mounts = container.volume_mounts.as_deref().unwrap_or_default();
     let at_home = |mount: &&VolumeMount<'_>| normalised(&mount.mount_path) == path;

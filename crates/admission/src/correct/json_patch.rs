@@ -1,4 +1,4 @@
-//! JSON Patch operations that create whatever parents they need.
+//! JSON Patch operations that create missing parents.
 
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation};
@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::pod::place::{List, Place};
 
-/// A JSON Pointer under construction that remembers where the document ends:
-/// the first parent that is missing is the one the operation has to create.
+/// A JSON Pointer under construction, with the parents that the document does not
+/// have: the operation creates the first of them.
 #[derive(Clone)]
 pub(crate) struct Path {
     there: PointerBuf,
@@ -32,7 +32,8 @@ impl Path {
         }
     }
 
-    /// To an object or list below `metadata`, which the document has or has not.
+    /// The path to an object or list in `metadata`; `there` is whether the
+    /// document has it.
     pub(crate) fn metadata(key: &str, there: bool) -> Path {
         let mut metadata = PointerBuf::new();
         metadata.push_back("metadata");
@@ -43,7 +44,8 @@ impl Path {
         path.object(key, there)
     }
 
-    /// Down into the object or list `key`, which the document has or has not.
+    /// The path to the object or list `key` in this one; `there` is whether the
+    /// document has it.
     pub(crate) fn object(mut self, key: &str, there: bool) -> Path {
         if there && self.missing.is_empty() {
             self.there.push_back(key);
@@ -77,7 +79,7 @@ impl Path {
         }
     }
 
-    /// Appends to the list, creating it where it is missing.
+    /// Appends to the list, creating it if it is missing.
     pub(crate) fn append(mut self, there: bool, item: Value) -> PatchOperation {
         if there {
             self.put("-", false, item)
@@ -87,7 +89,7 @@ impl Path {
         }
     }
 
-    /// Takes `key` out of the object.
+    /// Removes `key` from the object.
     pub(crate) fn remove(self, key: &str) -> PatchOperation {
         let Path { there, missing } = self;
         let mut path = there;

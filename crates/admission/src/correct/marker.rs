@@ -1,39 +1,40 @@
 //! Which version of its profile corrected a pod.
 //!
-//! Replicas do not take a changed profile up at the same moment: a kubelet brings
-//! a ConfigMap to its node within some minutes (Kubernetes, "ConfigMaps", v1.37).
-//! Meanwhile the one that corrects a pod and the one that judges it may differ,
-//! and the judge would take a correct pod for one that somebody tampered with.
-//! So the correction leaves a mark, by which the judge tells the two apart.
+//! Replicas do not load a changed profile at the same time: a kubelet updates a
+//! mounted ConfigMap within some minutes (Kubernetes, "ConfigMaps", v1.37). Until
+//! then the replica that corrects a pod and the one that validates it may have
+//! different versions, and the second would take a corrected pod for one that was
+//! changed later. So the correction adds an annotation that identifies its version.
 //!
 //! The mark proves nothing: anyone who creates pods, or changes them after
-//! podseal's mutating webhook, could write one. It spares a pod the comparison
-//! with its profile and nothing else; the namespace's level is asked for as ever,
-//! and what the profile grants counts only beside its limits
-//! (`narrowing`).
+//! podseal's mutating webhook, could write one. With it, a pod is not compared with
+//! its profile, and nothing else changes: the namespace's level still applies, and
+//! the profile's grants apply only together with its limits (`missing_limits`).
 
 use crate::pod::Pod;
-use crate::profile::overrides::Adjusted;
+use crate::profile::EffectiveProfile;
 use crate::profile::revision::digest;
 use crate::standards::Level;
 
-/// The pod's annotation with the mark: the profile's name and what it said.
+/// The pod's annotation with the mark: the profile's name and a digest of its
+/// version.
 pub const CORRECTED_AS: &str = "podseal.io/corrected-as";
 
-/// What stands on a pod that this profile corrects in a namespace at `level`.
-pub(crate) fn of(adjusted: &Adjusted<'_>, level: Level) -> String {
-    let version = (adjusted.profile.revision, adjusted.values(), level.name());
+/// The mark of a pod that this profile corrects in a namespace at `level`.
+pub(crate) fn of(profile: &EffectiveProfile<'_>, level: Level) -> String {
+    let version = (profile.revision(), profile.overrides(), level.name());
     let text = serde_json::to_string(&version).expect("numbers and texts can be written");
-    // Enough to tell a version from the one before.
+    // Enough digits to distinguish a version from the previous one.
     let digits = digest(&text) >> 32;
-    format!("{}@{digits:08x}", adjusted.profile.name)
+    format!("{}@{digits:08x}", profile.name())
 }
 
-/// Whether another version corrected `pod` than `adjusted` is at `level`.
-pub(crate) fn is_of_another(pod: &Pod<'_>, adjusted: &Adjusted<'_>, level: Level) -> bool {
+/// Whether `pod` was corrected by another version of its profile than `profile` at
+/// `level`.
+pub(crate) fn is_of_another(pod: &Pod<'_>, profile: &EffectiveProfile<'_>, level: Level) -> bool {
     let annotations = pod.metadata.annotations.as_ref();
     let mark = annotations.and_then(|annotations| annotations.get(CORRECTED_AS));
-    adjusted.is_marked() && mark.is_some_and(|mark| **mark != *of(adjusted, level))
+    profile.is_marked() && mark.is_some_and(|mark| **mark != *of(profile, level))
 }
 
 #[cfg(test)]
@@ -50,15 +51,16 @@ mod tests {
     }
 
     #[test]
-    fn another_profile_setting_or_level_is_another_mark() {
+    fn each_profile_setting_and_level_has_its_own_mark() {
         let [rootless, userns] = ["rootless", "userns"]
             .map(|name| Profiles::built_in().get(name).expect("it is built in"));
-        let user = |user| Adjusted::new(rootless, [(Setting::RunAsUser, user)]).expect("a user");
+        let user =
+            |user| EffectiveProfile::new(rootless, [(Setting::RunAsUser, user)]).expect("a user");
         let baseline = Level::Baseline;
         let marks = [
-            of(&Adjusted::unchanged(rootless), baseline),
-            of(&Adjusted::unchanged(rootless), Level::Restricted),
-            of(&Adjusted::unchanged(userns), baseline),
+            of(&EffectiveProfile::unchanged(rootless), baseline),
+            of(&EffectiveProfile::unchanged(rootless), Level::Restricted),
+            of(&EffectiveProfile::unchanged(userns), baseline),
             of(&user("2000"), baseline),
             of(&user("2001"), baseline),
         ];

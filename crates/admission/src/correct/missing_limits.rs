@@ -1,14 +1,13 @@
-//! What a job's pod lacks of the limits that its profile sets.
+//! The limits of a profile that a job's pod lacks.
 //!
-//! A pod with the mark of another version of its profile is not compared with
-//! its profile, and anyone who creates pods can write such a mark. So what the
-//! profile grants beyond the level counts only where the limits that come with
-//! it are there, such as the user namespace within which a container is
-//! privileged.
+//! A pod with the mark of another version of its profile is not compared with its
+//! profile, and anyone who creates pods can write such a mark. So the profile's
+//! grants apply only if the pod has the limits that come with them, such as the
+//! user namespace in which a container is privileged.
 //!
-//! A limit that differs between two versions without being weaker, such as
-//! another user that is not root either, is taken for the same: a change of a
-//! profile reaches one replica after the other, and no job may fail by that.
+//! A limit that differs between two versions without being weaker, such as another
+//! user that is not root either, counts as the same: a change of a profile reaches
+//! one replica after the other, and no job may fail because of that.
 
 use super::change::{By, CapabilityList, Change, Kind, Part};
 use super::refusal::Refusal;
@@ -17,22 +16,21 @@ use crate::gitlab::role::Role;
 use crate::pod::Pod;
 use crate::pod::field::{Field, Scalar};
 use crate::pod::place::{ContainerRef, Place};
-use crate::profile::overrides::Adjusted;
+use crate::profile::EffectiveProfile;
 use crate::standards::Level;
 
-/// The changes that would limit `pod`, or a container to which the profile
-/// grants anything at `level`, as the profile says. None where nothing is
-/// granted.
+/// The changes that the profile would make to limit `pod`, or a container to which
+/// it grants anything at `level`. None if it grants nothing.
 ///
 /// # Errors
-/// Where the profile cannot be applied to the pod at all.
+/// If the profile cannot be applied to the pod at all.
 pub(crate) fn lacking<'a>(
     pod: &Pod<'a>,
-    adjusted: &Adjusted<'a>,
+    profile: &EffectiveProfile<'a>,
     level: Level,
 ) -> Result<Vec<Change<'a>>, Refusal> {
     let is_granted = |role| {
-        let grants = &adjusted.profile.containers.role(role).grants;
+        let grants = profile.role(role).grants();
         match level {
             Level::Privileged => false,
             Level::Baseline => !grants.baseline.is_empty(),
@@ -42,9 +40,9 @@ pub(crate) fn lacking<'a>(
     if !Role::ALL.into_iter().any(is_granted) {
         return Ok(Vec::new());
     }
-    // A pod that is refused for its size is not copied first.
+    // Do not copy a pod that is rejected for its size.
     conflicts::find_in_names(pod)?;
-    let (mut changes, _) = steps::correct(&mut pod.clone(), adjusted, level)?;
+    let (mut changes, _) = steps::correct(&mut pod.clone(), profile, level)?;
     changes.retain(|change| {
         let concerns_a_grant = match change.place {
             Place::Pod => true,
@@ -55,15 +53,15 @@ pub(crate) fn lacking<'a>(
     Ok(changes)
 }
 
-/// Whether the pod may do less after `change` than before.
+/// Whether `change` restricts the pod.
 fn narrows(change: &Change<'_>) -> bool {
-    // A default is no promise: the pod's own value would stand.
+    // A value under `ifUnset` is not a limit: the pod may have its own.
     if let By::Mark | By::Pod(Part::IfUnset) | By::Container(_, Part::IfUnset) = change.by {
         return false;
     }
     match &change.kind {
-        // What an annotation does is up to others: CRI-O takes user namespaces
-        // from one.
+        // An annotation may be a limit: CRI-O reads user namespaces from
+        // one.
         Kind::Annotation { .. } => true,
         Kind::HostUsers { value, .. } => !value,
         Kind::SecurityContext {
@@ -82,10 +80,10 @@ fn narrows(change: &Change<'_>) -> bool {
 }
 
 fn narrows_field(field: Field, value: &Scalar<'_>, was: Option<&Scalar<'_>>) -> bool {
-    let is = |said: bool| *value == Scalar::Bool(said);
+    let is = |flag: bool| *value == Scalar::Bool(flag);
     match field {
         Field::Privileged => is(false) && was.is_some(),
-        // Without a word the container may.
+        // If it is not set, escalation is allowed.
         Field::AllowPrivilegeEscalation => is(false),
         Field::RunAsNonRoot | Field::ReadOnlyRootFilesystem => is(true),
         Field::RunAsUser | Field::RunAsGroup => {
@@ -95,9 +93,9 @@ fn narrows_field(field: Field, value: &Scalar<'_>, was: Option<&Scalar<'_>>) -> 
         Field::ProcMount => {
             matches!(value, Scalar::Text(kind) if &**kind == "Default") && was.is_some()
         }
-        // Types have no order that could be known here.
+        // Types have no known order of strictness.
         Field::SeLinuxType => true,
-        // Neither have profiles of the node's: `Localhost` can be anything.
+        // Nor do the node's profiles: `Localhost` can be anything.
         Field::SeccompProfile | Field::AppArmorProfile => {
             matches!(value, Scalar::Confinement(profile) if profile.confines())
         }

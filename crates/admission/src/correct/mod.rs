@@ -5,8 +5,8 @@
 //! | pod and profile | `steps`, which calls the others in order | the corrected pod, [`change::Change`]s and a JSON Patch |
 //! | one change | `editor` | the pod in memory, the change, and its operation by `json_patch` |
 //! | capabilities, AppArmor, HOME, the uid collector, level restricted | `capabilities`, `apparmor`, [`home`], `uid_collector`, `restricted` | changes |
-//! | corrected pod | `conflicts`, `runner_features` | nothing, or a [`refusal::Refusal`]; cautions |
-//! | profile and settings | [`marker`] | the annotation that says by which version a pod was corrected |
+//! | corrected pod | `conflicts`, `runner_features` | nothing, or a [`refusal::Refusal`]; warnings |
+//! | profile and settings | [`marker`] | the annotation that identifies the version that corrected a pod |
 //! | pod with another version's mark | `missing_limits` | the limits that it lacks |
 
 mod apparmor;

@@ -1,11 +1,11 @@
 //! Why a pod cannot be corrected, as data. `decision::denial` has the sentence.
 
-/// Why a pod and its profile cannot be brought together.
+/// Why a profile cannot be applied to a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// What is concerned: `pod`, or a container.
+    /// The place: `pod`, or a container.
     pub place: String,
-    /// The field that stands in the way.
+    /// The field that prevents it.
     pub field: String,
     /// What is wrong with it, as the rest of a sentence.
     pub problem: String,

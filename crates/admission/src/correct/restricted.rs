@@ -1,10 +1,10 @@
-//! Brings a job's own containers to the level `restricted`, as far as their
-//! profile lets them.
+//! Makes a job's own containers meet the level `restricted`, as far as their
+//! profile allows.
 //!
-//! A job pod as GitLab Runner makes it never meets `restricted`, so a namespace
-//! at that level would be one no job can use. Only what the Standards ask of
-//! every container is set, and nothing that the profile sets otherwise: such a
-//! clash is told as a violation. Services must comply by themselves.
+//! A job pod as GitLab Runner creates it never meets `restricted`, so no job could
+//! run in a namespace at that level. Only what the Standards require of every
+//! container is set, and nothing that the profile sets differently: that is
+//! reported as a violation. Services must comply by themselves.
 
 use super::change::CapabilityList;
 use super::editor::Corrector;
@@ -14,7 +14,7 @@ use crate::pod::capability::same_capability;
 use crate::pod::effective::effective;
 use crate::pod::field::{Confinement, Field, Scalar};
 use crate::pod::place::{ContainerRef, List, Place};
-use crate::profile::Rules;
+use crate::profile::effective::EffectiveRules;
 use crate::standards::Family;
 use crate::text::quoted;
 
@@ -23,9 +23,9 @@ pub(crate) fn restrict<'a>(
     corrector: &mut Corrector<'a, '_>,
     at: ContainerRef,
     role: Role,
-    rules: &'a Rules,
+    rules: &EffectiveRules<'a>,
 ) {
-    if role == Role::Services || *rules == Rules::default() {
+    if role == Role::Services || rules.is_empty() {
         return;
     }
     let place = Place::Container(at);
@@ -53,21 +53,21 @@ pub(crate) fn restrict<'a>(
     }
 }
 
-/// Says of a container that runs as somebody else than root that it does.
+/// Sets `runAsNonRoot` in a container that runs as a user other than root.
 pub(crate) fn restrict_user<'a>(
     corrector: &mut Corrector<'a, '_>,
     place: Place,
     role: Role,
-    rules: &'a Rules,
+    rules: &EffectiveRules<'a>,
 ) {
-    if role == Role::Services || *rules == Rules::default() {
+    if role == Role::Services || rules.is_empty() {
         return;
     }
     let user = effective(corrector.pod(), place, Field::RunAsUser);
-    let is_somebody = matches!(user, Some(Scalar::Int(1..)));
+    let is_non_root = matches!(user, Some(Scalar::Int(1..)));
     let in_user_namespace = corrector.pod().spec.host_users == Some(false);
     if is_free(rules, Family::RunAsNonRoot, Field::RunAsNonRoot)
-        && is_somebody
+        && is_non_root
         && !in_user_namespace
     {
         corrector.set_security_context(place, Field::RunAsNonRoot, Scalar::Bool(true));
@@ -75,17 +75,17 @@ pub(crate) fn restrict_user<'a>(
 }
 
 /// Whether the profile neither sets `field` nor was granted its control.
-fn is_free(rules: &Rules, family: Family, field: Field) -> bool {
-    !rules.grants.restricted.contains(&family) && rules.set.security_context.get(field).is_none()
+fn is_free(rules: &EffectiveRules<'_>, family: Family, field: Field) -> bool {
+    !rules.grants().restricted.contains(&family) && !rules.set().security_context().has(field)
 }
 
-/// Drops `ALL`, and takes back what the profile does not add. That holds where
-/// capabilities are granted too: the grant is for what the profile adds.
-fn drop_all<'a>(corrector: &mut Corrector<'a, '_>, place: Place, rules: &'a Rules) {
+/// Drops `ALL`, and removes what the profile does not add. This applies to granted
+/// capabilities too: a grant is for those that the profile adds.
+fn drop_all<'a>(corrector: &mut Corrector<'a, '_>, place: Place, rules: &EffectiveRules<'a>) {
     let kept = |name: &str| {
         same_capability(name, "NET_BIND_SERVICE")
             || rules
-                .capabilities
+                .capabilities()
                 .add
                 .iter()
                 .any(|added| same_capability(added, name))
@@ -105,13 +105,13 @@ fn drop_all<'a>(corrector: &mut Corrector<'a, '_>, place: Place, rules: &'a Rule
 }
 
 /// Podman clones a user namespace, which the runtime's default seccomp profile
-/// forbids without SYS_ADMIN. At `restricted` a profile may ask to be spared
-/// that profile; then the pod must not bring it in by itself.
+/// forbids without SYS_ADMIN. A grant at `restricted` exempts `build` from that
+/// profile; then the pod must not set it either.
 pub(crate) fn seccomp_lets_podman_clone(
     corrector: &Corrector<'_, '_>,
-    build: &Rules,
+    build: &EffectiveRules<'_>,
 ) -> Result<(), Refusal> {
-    if !build.grants.restricted.contains(&Family::SeccompProfile) {
+    if !build.grants().restricted.contains(&Family::SeccompProfile) {
         return Ok(());
     }
     let pod = corrector.pod();

@@ -1,9 +1,9 @@
-//! What a kind of runner needs of its pods, and a profile may take away.
+//! What GitLab Runner's features need in job pods, and a profile may remove.
 //!
-//! Such a pod is valid, starts, and fails at its first step with a riddle. Read
-//! from GitLab Runner 19.4, `executors/kubernetes`:
+//! Without it, the pod is valid and starts, and fails at its first step with an
+//! unclear error. Read from GitLab Runner 19.4, `executors/kubernetes`:
 //!
-//! | kind | told by | needs |
+//! | feature | recognised by | needs |
 //! |---|---|---|
 //! | suspendable | the volume `gl-runner-overlay-init` | root with `SYS_ADMIN` in a user namespace, to mount an overlay and pivot into it |
 //! | umask disabled | the init container `init-build-uid-gid-collector` | a `helper` that may give files to the group of `build` |
@@ -17,27 +17,26 @@ use crate::pod::effective::effective;
 use crate::pod::field::{Field, Scalar};
 use crate::pod::place::{ContainerRef, List, Place};
 use crate::pod::{Container, Pod, VolumeMount};
-use crate::profile::{PodRules, Profile, Rules};
+use crate::profile::EffectiveProfile;
 use crate::text::quoted;
 
 /// The script that mounts the overlay, in each container that runs it.
 const OVERLAY: &str = "gl-runner-overlay-init";
-/// What mounting takes.
+/// The capability that mounting requires.
 const MOUNT: &str = "SYS_ADMIN";
 
-/// What the pod's kind of runner cannot do in the pod as it would be patched.
+/// Rejects a patched pod in which a feature of its runner cannot work.
 ///
-/// Only what the profile has a say in: of its own contradictions the runner
-/// tells before it makes the pod.
-pub(crate) fn find(pod: &Pod<'_>, profile: &Profile) -> Result<(), Refusal> {
+/// Only where the profile has rules: the runner reports its own contradictions
+/// before it creates the pod.
+pub(crate) fn find(pod: &Pod<'_>, profile: &EffectiveProfile<'_>) -> Result<(), Refusal> {
     for (place, container) in pod.containers() {
         let Place::Container(at) = place else {
             continue;
         };
         let role = Role::of(at.list, &container.name);
-        let rules = profile.containers.role(role);
-        let is_spoken_of = *rules != Rules::default() || profile.pod != PodRules::default();
-        if at.list == List::Regular && is_spoken_of && mounts_overlay(container) {
+        let has_rules = !profile.role(role).is_empty() || !profile.pod().is_empty();
+        if at.list == List::Regular && has_rules && mounts_overlay(container) {
             can_mount(pod, at)?;
         }
     }
@@ -103,28 +102,28 @@ fn can_mount(pod: &Pod<'_>, at: ContainerRef) -> Result<(), Refusal> {
     })
 }
 
-const UMASK: &str = "FF_DISABLE_UMASK_FOR_KUBERNETES_EXECUTOR makes helper give the job's files to \
-    build's user and group, which fails unless helper is root or in that group; turn the flag off, \
+const UMASK: &str = "FF_DISABLE_UMASK_FOR_KUBERNETES_EXECUTOR makes helper change the owner of the job's \
+    files to build's, which fails unless helper is root or in build's group; turn the flag off, \
     or set run_as_user = 0 in helper_container_security_context";
 
 const NO_HELPER: &str = "this pod has no helper (native steps), so build clones, and the profile \
-    gives HOME only to helper; a user without an entry in the image's passwd then has HOME=/, \
+    sets HOME only for helper; a user without an entry in the image's passwd then has HOME=/, \
     where git fails; set home: true for build in the profile";
 
 const HIDDEN_HOME: &str = "the overlay of a suspendable environment hides the volume at HOME, so \
     Podman's images are in the overlay, where a second overlay fails; set the job variable HOME to \
     a path in the builds directory";
 
-/// What may fail in the pod as it would be patched, and what to do; each of a
-/// length that the API server takes for a warning.
-pub(crate) fn cautions(pod: &Pod<'_>, profile: &Profile) -> Vec<String> {
+/// What may fail in the patched pod, and what to do; each of a length that the API
+/// server does not truncate.
+pub(crate) fn warnings(pod: &Pod<'_>, profile: &EffectiveProfile<'_>) -> Vec<String> {
     let found = [
-        (gives_files_away(pod, profile), UMASK),
+        (changes_owner_to_foreign_group(pod, profile), UMASK),
         (lacks_helper(pod, profile), NO_HELPER),
         (hides_home(pod), HIDDEN_HOME),
     ];
     let found = found.into_iter().filter(|(is_so, _)| *is_so);
-    found.map(|(_, told)| told.to_owned()).collect()
+    found.map(|(_, warning)| warning.to_owned()).collect()
 }
 
 fn regular(pod: &Pod<'_>, name: &str) -> Option<usize> {
@@ -132,10 +131,10 @@ fn regular(pod: &Pod<'_>, name: &str) -> Option<usize> {
     containers.position(|container| &*container.name == name)
 }
 
-/// Whether `helper` has to give files to a group that nothing puts it in, and
-/// the profile said who it is. The group of `build`, where nobody says one, is
+/// Whether `helper` has to change the owner of files to a group that it is not in,
+/// and the profile has rules for `helper`. If no group is set for `build`, it is
 /// the image's.
-fn gives_files_away(pod: &Pod<'_>, profile: &Profile) -> bool {
+fn changes_owner_to_foreign_group(pod: &Pod<'_>, profile: &EffectiveProfile<'_>) -> bool {
     let mut inits = pod.spec.init_containers.iter();
     let collects = inits.any(|container| &*container.name == UID_COLLECTOR);
     let (Some(build), Some(helper)) = (regular(pod, BUILD), regular(pod, HELPER)) else {
@@ -147,11 +146,11 @@ fn gives_files_away(pod: &Pod<'_>, profile: &Profile) -> bool {
             index,
         })
     };
-    let is_somebody = matches!(
+    let is_non_root = matches!(
         effective(pod, at(helper), Field::RunAsUser),
         Some(Scalar::Int(1..))
     );
-    if !collects || !is_somebody || profile.containers.helper == Rules::default() {
+    if !collects || !is_non_root || profile.role(Role::Helper).is_empty() {
         return false;
     }
     let group = |index| effective(pod, at(index), Field::RunAsGroup).and_then(|group| group.int());
@@ -165,15 +164,18 @@ fn gives_files_away(pod: &Pod<'_>, profile: &Profile) -> bool {
     !is_in && fs_group != Some(wanted) && group(helper) != Some(wanted)
 }
 
-/// Whether what the profile does for cloning misses the container that clones.
-fn lacks_helper(pod: &Pod<'_>, profile: &Profile) -> bool {
+/// Whether the profile sets HOME only for `helper`, and `build` clones instead.
+fn lacks_helper(pod: &Pod<'_>, profile: &EffectiveProfile<'_>) -> bool {
     let build = regular(pod, BUILD).map(|build| &pod.spec.containers[build]);
     let has_home = build.is_some_and(|build| build.env("HOME").is_some());
-    let rules = &profile.containers;
-    regular(pod, HELPER).is_none() && rules.helper.home && !rules.build.home && !has_home
+    let gets_home = |role| profile.role(role).home();
+    regular(pod, HELPER).is_none()
+        && gets_home(Role::Helper)
+        && !gets_home(Role::Build)
+        && !has_home
 }
 
-/// Whether the overlay is mounted without the volume that HOME is on.
+/// Whether the overlay hides the volume at HOME.
 fn hides_home(pod: &Pod<'_>) -> bool {
     let is_ours = |mount: &VolumeMount<'_>| mount.name.starts_with(home::VOLUME);
     pod.spec.containers.iter().any(|container| {
@@ -185,6 +187,7 @@ fn hides_home(pod: &Pod<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::Profile;
 
     /// A suspendable job's pod, with this `securityContext` on `build`.
     fn suspendable(host_users: bool, context: &str) -> String {
@@ -202,12 +205,12 @@ mod tests {
 
     fn refusal(pod: &str, profile: &Profile) -> Option<Refusal> {
         let pod: Pod<'_> = serde_json::from_str(pod).expect("a pod");
-        find(&pod, profile).err()
+        find(&pod, &EffectiveProfile::unchanged(profile)).err()
     }
 
-    fn told(pod: &str, rules: &str) -> Vec<String> {
+    fn warnings_for(pod: &str, rules: &str) -> Vec<String> {
         let pod: Pod<'_> = serde_json::from_str(pod).expect("a pod");
-        cautions(&pod, &profile(rules))
+        warnings(&pod, &EffectiveProfile::unchanged(&profile(rules)))
     }
 
     #[test]
@@ -240,13 +243,13 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_that_says_nothing_leaves_the_runners_own_contradictions_to_it() {
+    fn a_profile_without_rules_leaves_the_runners_own_contradictions_to_it() {
         let pod = suspendable(true, r#"{"runAsUser": 7}"#);
         assert_eq!(refusal(&pod, &profile("")), None);
     }
 
     #[test]
-    fn helper_may_give_files_to_a_group_that_it_is_in() {
+    fn helper_may_change_the_group_of_files_to_one_that_it_is_in() {
         let pod = |pod: &str, build: &str| {
             format!(
                 r#"{{"spec": {{"securityContext": {pod},
@@ -256,39 +259,42 @@ mod tests {
             )
         };
         let rules = "containers: {helper: {ifUnset: {securityContext: {runAsUser: 5}}}}";
-        assert_eq!(told(&pod("{}", "{}"), rules), [UMASK]);
-        assert_eq!(told(&pod("{}", r#"{"runAsGroup": 5}"#), rules), [UMASK]);
+        assert_eq!(warnings_for(&pod("{}", "{}"), rules), [UMASK]);
+        assert_eq!(
+            warnings_for(&pod("{}", r#"{"runAsGroup": 5}"#), rules),
+            [UMASK]
+        );
         for of_pod in [
             r#"{"runAsGroup": 5}"#,
             r#"{"fsGroup": 5}"#,
             r#"{"supplementalGroups": [4, 5]}"#,
         ] {
             let pod = pod(of_pod, r#"{"runAsGroup": 5}"#);
-            assert!(told(&pod, rules).is_empty(), "{of_pod}");
+            assert!(warnings_for(&pod, rules).is_empty(), "{of_pod}");
         }
         let other = "containers: {build: {home: true}}";
         assert!(
-            told(&pod("{}", "{}"), other).is_empty(),
-            "none of its doing"
+            warnings_for(&pod("{}", "{}"), other).is_empty(),
+            "not because of the profile"
         );
     }
 
     #[test]
-    fn a_home_for_helper_alone_is_told_where_there_is_no_helper() {
+    fn a_home_for_helper_alone_is_warned_of_if_there_is_no_helper() {
         let pod =
             |env: &str| format!(r#"{{"spec": {{"containers": [{{"name": "build"{env}}}]}}}}"#);
         let helper = "containers: {helper: {home: true}}";
-        assert_eq!(told(&pod(""), helper), [NO_HELPER]);
+        assert_eq!(warnings_for(&pod(""), helper), [NO_HELPER]);
         let own = pod(r#", "env": [{"name": "HOME", "value": "/builds"}]"#);
-        assert!(told(&own, helper).is_empty());
+        assert!(warnings_for(&own, helper).is_empty());
         let both = "containers: {helper: {home: true}, build: {home: true}}";
-        assert!(told(&pod(""), both).is_empty());
+        assert!(warnings_for(&pod(""), both).is_empty());
     }
 
     #[test]
-    fn a_caution_has_a_length_that_the_api_server_takes() {
-        for told in [UMASK, NO_HELPER, HIDDEN_HOME] {
-            assert!(told.len() <= 256, "{}: {told}", told.len());
+    fn a_warning_has_a_length_that_the_api_server_does_not_truncate() {
+        for warning in [UMASK, NO_HELPER, HIDDEN_HOME] {
+            assert!(warning.len() <= 256, "{}: {warning}", warning.len());
         }
     }
 }

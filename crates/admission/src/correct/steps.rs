@@ -1,12 +1,12 @@
-//! The changes a job pod needs to become what its profile says.
+//! The changes that make a job pod match its profile.
 //!
-//! The rules run in a fixed order, each reading the pod as the one before left
-//! it. Last comes [`conflicts::find`]: what the API server would refuse, or could
-//! never run, is denied here with a reason its reader can use.
+//! The rules run in a fixed order, each on the pod as the previous one left it.
+//! [`conflicts::find`] is last: a pod that the API server would reject, or that
+//! could never run, is denied here with a reason that its author understands.
 
 use json_patch::PatchOperation;
 
-use super::apparmor::{Annotated, agree_on_apparmor};
+use super::apparmor::{Annotated, sync_apparmor_annotation};
 use super::capabilities::merge_capabilities;
 use super::change::{By, Change, Part};
 use super::editor::Corrector;
@@ -18,123 +18,113 @@ use crate::pod::Pod;
 use crate::pod::effective::effective;
 use crate::pod::field::Field;
 use crate::pod::place::{ContainerRef, Place};
-use crate::profile::overrides::Adjusted;
-use crate::profile::{PodFields, Profile, Rules};
+use crate::profile::EffectiveProfile;
+use crate::profile::effective::EffectiveRules;
 use crate::standards::Level;
 
-/// Brings `pod` to what the profile says in a namespace at `level`, and tells
-/// what that took.
+/// Makes `pod` match the profile in a namespace at `level`, and returns the
+/// changes.
 pub(crate) fn correct<'a>(
     pod: &mut Pod<'a>,
-    adjusted: &Adjusted<'a>,
+    profile: &EffectiveProfile<'a>,
     level: Level,
 ) -> Result<(Vec<Change<'a>>, Vec<PatchOperation>), Refusal> {
     conflicts::find_in_size(pod)?;
     conflicts::find_in_names(pod)?;
-    let profile = adjusted.profile;
     let mut corrector = Corrector::new(pod);
-    correct_pod(&mut corrector, adjusted);
+    correct_pod(&mut corrector, profile);
     let annotated = Annotated::of(corrector.pod());
     let mirror = Mirror::of(corrector.pod(), profile);
     for (at, role) in containers(corrector.pod()) {
-        let rules = profile.containers.role(role);
+        let rules = &profile.role(role);
         let place = Place::Container(at);
         let follows = mirror.as_ref().is_some_and(|m| m.collector == place);
-        let speaks_of = |field: &Field| !(follows && MIRRORED.contains(field));
-        let asks = |part| By::Container(role, part);
+        let applies_to = |field: &Field| !(follows && MIRRORED.contains(field));
+        let rule = |part| By::Container(role, part);
         correct_container(
             &mut corrector,
             at,
             rules,
-            adjusted,
+            profile,
             annotated.names(at),
-            asks,
-            speaks_of,
+            rule,
+            applies_to,
         );
         if level == Level::Restricted {
             corrector.by(By::Restricted);
             restricted::restrict(&mut corrector, at, role, rules);
-            if speaks_of(&Field::RunAsNonRoot) {
+            if applies_to(&Field::RunAsNonRoot) {
                 restricted::restrict_user(&mut corrector, place, role, rules);
             }
         }
     }
     if level == Level::Restricted {
-        restricted::seccomp_lets_podman_clone(&corrector, &profile.containers.build)?;
+        restricted::seccomp_lets_podman_clone(&corrector, &profile.role(Role::Build))?;
     }
     if let Some(mirror) = mirror {
         corrector.by(By::Collector);
         mirror.follow(&mut corrector);
     }
-    home::give_home(&mut corrector, adjusted)?;
+    home::set_home(&mut corrector, profile)?;
     runner_features::find(corrector.pod(), profile)?;
     for (at, role) in containers(corrector.pod()) {
-        if speaks_of_root(profile, role) {
+        if sets_root(profile, role) {
             conflicts::root_can_start(corrector.pod(), at)?;
         }
     }
-    if adjusted.is_marked() {
+    if profile.is_marked() {
         corrector.by(By::Mark);
-        let mark = marker::of(adjusted, level);
+        let mark = marker::of(profile, level);
         corrector.set_annotation(marker::CORRECTED_AS.into(), mark.into());
     }
     conflicts::find(corrector.pod(), corrector.annotates())?;
     Ok(corrector.finish())
 }
 
-/// Whether the profile has a say in who the containers of `role` are.
-fn speaks_of_root(profile: &Profile, role: Role) -> bool {
-    let (rules, pod) = (profile.containers.role(role), &profile.pod);
+/// Whether the profile sets the user of the containers of `role`.
+fn sets_root(profile: &EffectiveProfile<'_>, role: Role) -> bool {
+    let (rules, pod) = (profile.role(role), profile.pod());
     let contexts = [
-        &rules.set.security_context,
-        &rules.if_unset.security_context,
-        &pod.set.security_context,
-        &pod.if_unset.security_context,
+        rules.set().security_context(),
+        rules.if_unset().security_context(),
+        pod.set().security_context(),
+        pod.if_unset().security_context(),
     ];
     let fields = [Field::RunAsUser, Field::RunAsNonRoot];
     fields
         .iter()
-        .any(|field| contexts.iter().any(|context| context.get(*field).is_some()))
+        .any(|field| contexts.iter().any(|context| context.has(*field)))
 }
 
-fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, adjusted: &Adjusted<'a>) {
-    let profile = adjusted.profile;
+fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, profile: &EffectiveProfile<'a>) {
     corrector.by(By::Pod(Part::Set));
-    let PodFields {
-        annotations,
-        host_users,
-        security_context,
-    } = &profile.pod.set;
-    for (key, value) in annotations {
+    let set = profile.pod().set();
+    for (key, value) in set.annotations() {
         corrector.set_annotation(key.as_str().into(), value.as_str().into());
     }
-    if let Some(host_users) = *host_users {
+    if let Some(host_users) = set.host_users() {
         corrector.set_host_users(host_users);
     }
-    for (field, value) in security_context.fields() {
-        corrector.set_security_context(Place::Pod, field, adjusted.value(field, value));
+    for (field, value) in set.security_context().fields() {
+        corrector.set_security_context(Place::Pod, field, value);
     }
 
     corrector.by(By::Pod(Part::IfUnset));
-    let PodFields {
-        annotations,
-        host_users,
-        security_context,
-    } = &profile.pod.if_unset;
-    for (key, value) in annotations {
+    let if_unset = profile.pod().if_unset();
+    for (key, value) in if_unset.annotations() {
         let there = corrector.pod().metadata.annotations.as_ref();
         if there.is_none_or(|annotations| annotations.get(key).is_none()) {
             corrector.set_annotation(key.as_str().into(), value.as_str().into());
         }
     }
-    if let (Some(host_users), None) = (*host_users, corrector.pod().spec.host_users) {
+    if let (Some(host_users), None) = (if_unset.host_users(), corrector.pod().spec.host_users) {
         corrector.set_host_users(host_users);
     }
-    for (field, value) in security_context.fields() {
-        let is_said = effective(corrector.pod(), Place::Pod, field).is_some()
+    for (field, value) in if_unset.security_context().fields() {
+        let is_set = effective(corrector.pod(), Place::Pod, field).is_some()
             || field == Field::AppArmorProfile && Annotated::of(corrector.pod()).names_any();
-        if !is_said {
-            corrector.set_security_context(Place::Pod, field, adjusted.value(field, value));
+        if !is_set {
+            corrector.set_security_context(Place::Pod, field, value);
         }
     }
 }
@@ -142,53 +132,53 @@ fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, adjusted: &Adjusted<'a>) {
 fn correct_container<'a>(
     corrector: &mut Corrector<'a, '_>,
     at: ContainerRef,
-    rules: &'a Rules,
-    adjusted: &Adjusted<'a>,
+    rules: &EffectiveRules<'a>,
+    profile: &EffectiveProfile<'a>,
     annotated: bool,
-    asks: impl Fn(Part) -> By,
-    speaks_of: impl Fn(&Field) -> bool,
+    rule: impl Fn(Part) -> By,
+    applies_to: impl Fn(&Field) -> bool,
 ) {
-    corrector.by(asks(Part::Set));
+    let (set, if_unset) = (rules.set(), rules.if_unset());
+    corrector.by(rule(Part::Set));
     let place = Place::Container(at);
-    for (field, value) in rules.set.security_context.fields() {
-        if speaks_of(&field) {
-            corrector.set_security_context(place, field, adjusted.value(field, value));
+    for (field, value) in set.security_context().fields() {
+        if applies_to(&field) {
+            corrector.set_security_context(place, field, value);
         }
     }
-    corrector.by(asks(Part::IfUnset));
-    for (field, value) in rules.if_unset.security_context.fields() {
-        // Before it was a field it was an annotation, which says as much.
-        let is_said = field == Field::AppArmorProfile && annotated
+    corrector.by(rule(Part::IfUnset));
+    for (field, value) in if_unset.security_context().fields() {
+        // Before it was a field, it was an annotation, which counts as set,
+        // too.
+        let is_set = field == Field::AppArmorProfile && annotated
             || effective(corrector.pod(), place, field).is_some();
-        if speaks_of(&field) && !is_said {
-            corrector.set_security_context(place, field, adjusted.value(field, value));
+        if applies_to(&field) && !is_set {
+            corrector.set_security_context(place, field, value);
         }
     }
-    corrector.by(asks(Part::Set));
-    let of_pod = &adjusted.profile.pod.set.security_context;
+    corrector.by(rule(Part::Set));
     if annotated {
-        let set = [&rules.set.security_context, of_pod];
-        agree_on_apparmor(corrector, at, set);
+        let of_pod = profile.pod().set().security_context();
+        sync_apparmor_annotation(corrector, at, [set.security_context(), of_pod]);
     }
-    corrector.by(asks(Part::Capabilities));
+    corrector.by(rule(Part::Capabilities));
     merge_capabilities(corrector, place, rules);
-    corrector.by(asks(Part::Set));
-    for (name, value) in &rules.set.env {
+    corrector.by(rule(Part::Set));
+    for (name, value) in set.env() {
         corrector.set_env(at, name, value.as_str().into());
     }
-    corrector.by(asks(Part::IfUnset));
-    for (name, value) in &rules.if_unset.env {
+    corrector.by(rule(Part::IfUnset));
+    for (name, value) in if_unset.env() {
         if corrector.pod().container(at).env(name).is_none() {
             corrector.set_env(at, name, value.as_str().into());
         }
     }
-    corrector.by(asks(Part::Set));
-    for (resource, limit) in &rules.set.resources.limits {
-        corrector.set_limit(at, adjusted.resource(resource), limit);
+    corrector.by(rule(Part::Set));
+    for (resource, limit) in set.limits() {
+        corrector.set_limit(at, resource, limit);
     }
-    corrector.by(asks(Part::IfUnset));
-    for (resource, limit) in &rules.if_unset.resources.limits {
-        let resource = adjusted.resource(resource);
+    corrector.by(rule(Part::IfUnset));
+    for (resource, limit) in if_unset.limits() {
         let resources = corrector.pod().container(at).resources.as_ref();
         let limits = resources.and_then(|resources| resources.limits.as_ref());
         if limits.is_none_or(|limits| limits.get(resource).is_none()) {

@@ -1,42 +1,41 @@
 //! Keeps `build` and the runner's uid collector the same user.
 
 use super::editor::Corrector;
-use crate::gitlab::role::{BUILD, UID_COLLECTOR};
+use crate::gitlab::role::{BUILD, Role, UID_COLLECTOR};
 use crate::pod::effective::effective;
 use crate::pod::field::Field;
 use crate::pod::place::{ContainerRef, List, Place};
 use crate::pod::{Container, Pod};
-use crate::profile::Profile;
+use crate::profile::EffectiveProfile;
 
-/// The runner asks the build image, in an init container, which user `build`
-/// will run as, and hands the job's files to that user. The answer is only
-/// right if both run as the same.
+/// The runner runs the build image in an init container to find out as which user
+/// `build` will run, and makes that user the owner of the job's files. This is only
+/// right if both run as the same user.
 ///
-/// So of these fields the rules for init containers say nothing there: what
-/// they set would be taken back, and once more at every correction.
+/// So the rules for init containers do not apply to these fields of it: what they
+/// set would be reverted, in every correction.
 pub(super) struct Mirror {
     build: Place,
     pub(super) collector: Place,
 }
 
-/// The fields that say which user a container runs as.
+/// The fields that determine the user of a container.
 pub(super) const MIRRORED: [Field; 3] = [Field::RunAsUser, Field::RunAsGroup, Field::RunAsNonRoot];
 
 impl Mirror {
-    /// The two containers, where `profile` speaks of `build` at all, or of who
-    /// either of them is: a profile that changes one would part them.
-    pub(super) fn of(pod: &Pod<'_>, profile: &Profile) -> Option<Mirror> {
-        let (build, init) = (&profile.containers.build, &profile.containers.init);
-        let speaks_of_build =
-            build.set != Default::default() || build.if_unset != Default::default();
+    /// The two containers, if `profile` has rules for `build`, or sets the user
+    /// of either: a profile that changes only one would make them differ.
+    pub(super) fn of(pod: &Pod<'_>, profile: &EffectiveProfile<'_>) -> Option<Mirror> {
+        let [build, init] = [Role::Build, Role::Init].map(|role| profile.role(role));
+        let has_rules_for_build = !build.set().is_empty() || !build.if_unset().is_empty();
         let of_users = [
-            &init.set.security_context,
-            &init.if_unset.security_context,
-            &profile.pod.set.security_context,
-            &profile.pod.if_unset.security_context,
+            init.set().security_context(),
+            init.if_unset().security_context(),
+            profile.pod().set().security_context(),
+            profile.pod().if_unset().security_context(),
         ];
-        let says = |field: &Field| of_users.iter().any(|context| context.get(*field).is_some());
-        if !speaks_of_build && !MIRRORED.iter().any(says) {
+        let sets = |field: &Field| of_users.iter().any(|context| context.has(*field));
+        if !has_rules_for_build && !MIRRORED.iter().any(sets) {
             return None;
         }
         let named = |containers: &[Box<Container<'_>>], name| {

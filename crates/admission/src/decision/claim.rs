@@ -1,30 +1,49 @@
-//! Whose pod it is, and which profile is applied to it: what both webhooks ask first.
+//! Whether a pod is a job's, and which profile applies to it: what both webhooks
+//! decide first.
 
 use super::Allowed;
-use super::denial::Denial;
+use super::denial::{Denial, Rejection};
 use crate::gitlab::job::Job;
-use crate::namespace::policy::{Policy, Settings, Source};
-use crate::namespace::{Label, Namespace};
+use crate::namespace::Namespace;
+use crate::namespace::policy::{Policy, Settings};
 use crate::pod::Pod;
-use crate::profile::overrides::Adjusted;
+use crate::profile::EffectiveProfile;
 use crate::request::Request;
+use crate::request::impossible::Impossible;
 
-/// Why nothing holds for a namespace.
+/// Why no policy applies to a namespace.
 pub(crate) fn without_policy(namespace: &Namespace, settings: &Settings<'_>) -> Allowed {
-    match settings.defaults {
-        defaults if defaults.leaves_alone(&namespace.name) => Allowed::LeftAlone,
-        defaults if defaults.is_empty() => Allowed::NotOptedIn,
+    match settings.namespace_rules {
+        rules if rules.leaves_alone(&namespace.name) => Allowed::LeftAlone,
+        rules if rules.is_empty() => Allowed::NotOptedIn,
         _ => Allowed::NoRule,
     }
 }
 
-/// Whose pod it is, as far as its creation tells.
+/// Why the pod of `request` cannot be created, and its denial. Both webhooks check
+/// this before they do anything whose cost grows with the pod.
+pub(crate) fn impossible(
+    request: &Request<'_>,
+    namespace: &Namespace,
+    policy: &Policy<'_>,
+) -> Option<(Impossible, Denial)> {
+    let impossible = Impossible::of(request)?;
+    let rejection = Rejection {
+        namespace,
+        policy,
+        uid: &request.uid,
+    };
+    let denial = rejection.of_impossible(&impossible);
+    Some((impossible, denial))
+}
+
+/// Whether a pod is a job's, by its labels and its creator.
 pub(crate) enum Claim<'a> {
-    /// No job's.
+    /// It is not a job's.
     None,
-    /// It says a job's, and was created by nobody who runs jobs here.
+    /// It has a job's labels, and its creator is not a runner of the namespace.
     Unfounded,
-    /// A job's.
+    /// It is a job's.
     Job(Job<'a>),
 }
 
@@ -38,23 +57,20 @@ impl<'a> Claim<'a> {
     }
 }
 
-/// What is applied to the jobs of the namespace; or why none can pass, whatever
-/// it looks like.
+/// The profile that applies to the jobs of the namespace, with its settings; or why
+/// every job is denied.
 pub(crate) fn applicable<'a>(
     policy: &Policy<'a>,
     namespace: &Namespace,
     settings: &Settings<'_>,
     uid: &str,
-) -> Result<Adjusted<'a>, Denial> {
-    let Some(profile) = policy.profile else {
+) -> Result<EffectiveProfile<'a>, Denial> {
+    let Some(effective) = policy.effective_profile() else {
         let known = settings.profiles;
         return Err(Denial::unknown_profile(namespace, policy, known, uid));
     };
     if settings.require_runner && policy.trusts_labels() {
         return Err(Denial::runner_unnamed(namespace, policy, uid));
     }
-    let by_rule = matches!(policy.source_of_label(Label::Profile), Source::Rule(_));
-    Adjusted::new(profile, policy.settings())
-        .map(|adjusted| adjusted.by_rule(by_rule))
-        .map_err(|wrong| Denial::setting(namespace, policy, wrong, uid))
+    effective.map_err(|wrong| Denial::setting(namespace, policy, wrong, uid))
 }

@@ -18,16 +18,16 @@ use crate::profile::{Profiles, Setting};
 use crate::request::NO_UID;
 use crate::request::impossible::Impossible;
 use crate::standards::{Level, Violation};
-use crate::text::{quoted, word};
+use crate::text::{quoted, unquoted};
 
-/// How many bytes of violations or changes one denial tells.
-const TOLD: usize = 1000;
-/// How many bytes of each, where it tells both.
-const TOLD_OF_TWO: usize = 300;
-/// How many bytes of them one takes.
+/// How many bytes of violations or changes one denial lists.
+const LISTED: usize = 1000;
+/// How many bytes of each, if it lists both.
+const LISTED_OF_TWO: usize = 300;
+/// How many bytes of a single one.
 const ITEM: usize = 520;
-/// The length the API server asks of a warning (Kubernetes, "Dynamic Admission
-/// Control", v1.37).
+/// The length up to which the API server does not truncate a warning (Kubernetes,
+/// "Dynamic Admission Control", v1.37).
 const WARNING: usize = 256;
 /// How many violations become a warning each.
 const WARNINGS: usize = 8;
@@ -39,8 +39,8 @@ pub struct Denial {
     pub code: u16,
     /// `status.message`
     pub message: String,
-    /// `status.details.retryAfterSeconds`. Its presence makes client-go try
-    /// again, so it is right for an outage and wrong for a decision.
+    /// `status.details.retryAfterSeconds`. It makes client-go retry, so it is
+    /// right for an outage and wrong for a decision.
     pub retry_after_seconds: Option<u32>,
 }
 
@@ -85,8 +85,8 @@ impl Denial {
         ))
     }
 
-    /// The denial of a job whose profile may only be given to runners, in a
-    /// namespace that names none.
+    /// The denial of a job whose profile is only for runners, in a namespace
+    /// that names none.
     pub fn runner_unnamed(namespace: &Namespace, policy: &Policy<'_>, uid: &str) -> Denial {
         Denial::forbidden(format!(
             "namespace {namespace} has {origin}, which grants more than the baseline, and does not \
@@ -106,8 +106,7 @@ impl Denial {
         ))
     }
 
-    /// The denial of a job whose namespace changes its profile in a way that
-    /// cannot be.
+    /// The denial of a job whose namespace has an invalid setting.
     pub(crate) fn setting(
         namespace: &Namespace,
         policy: &Policy<'_>,
@@ -152,7 +151,7 @@ impl Denial {
         }
     }
 
-    /// `status.reason`, the machine's word for the code.
+    /// `status.reason`, the machine-readable name of the code.
     pub fn reason(&self) -> &'static str {
         match self.code {
             403 => "Forbidden",
@@ -164,11 +163,11 @@ impl Denial {
 /// A container with an image that it did not have before, or that was not there.
 pub(crate) struct NewImage {
     pub(crate) place: Place,
-    /// Its name, as far as it is shown.
+    /// The beginning of its name, as much as messages show.
     pub(crate) container: String,
 }
 
-/// The denials of the judgement.
+/// Denials of pods that violate the namespace's level or differ from their profile.
 pub(crate) struct Rejection<'r, 'a> {
     pub(crate) namespace: &'r Namespace,
     pub(crate) policy: &'r Policy<'a>,
@@ -178,7 +177,7 @@ pub(crate) struct Rejection<'r, 'a> {
 impl Rejection<'_, '_> {
     /// The denial of a pod that violates the namespace's level.
     pub(crate) fn of_violations(&self, violations: &Violations, is_job: bool) -> Denial {
-        let told = listed(violations.told.iter().map(Told), violations.count);
+        let listed = listed(violations.listed.iter().map(Clause), violations.count);
         let granted = match is_job {
             true => ", beyond what its profile grants",
             false => "",
@@ -190,8 +189,8 @@ impl Rejection<'_, '_> {
             }
             false => "",
         };
-        // A profile that needs a grant at restricted and has none cannot meet
-        // it, whatever the job and its runner look like.
+        // A profile that needs a grant at restricted and has none cannot
+        // meet that level, whatever the job and its runner.
         let cannot = self.policy.level == Level::Restricted
             && self
                 .policy
@@ -203,9 +202,9 @@ impl Rejection<'_, '_> {
             (false, _) => "change the pod",
         };
         Denial::forbidden(format!(
-            "{told}; {held}{granted}{ignored}; to fix this, {remedy}, or ask a cluster \
+            "{listed}; {required}{granted}{ignored};  to fix this, {remedy}, or ask a cluster \
              administrator for another profile or level{audit}",
-            held = self.held(),
+            required = self.required_level(),
             audit = audit_id(self.uid),
         ))
     }
@@ -214,19 +213,19 @@ impl Rejection<'_, '_> {
     /// which needs a grant and lacks limits that come with it.
     pub(crate) fn of_ungranted(&self, violations: &Violations, lacking: &[Change<'_>]) -> Denial {
         Denial::forbidden(format!(
-            "{told}; namespace {namespace} has {origin}, which grants this only together with what \
+            "{listed}; namespace {namespace} has {origin}, which grants this only together with what \
              it sets, and the pod, which its annotation {CORRECTED_AS} says was corrected by \
              another version of the profile, lacks {lacking}; to fix this, retry the job once all \
              replicas of podseal have the new version, or ask a cluster administrator who wrote \
              that annotation{audit}",
-            told = listed_within(
-                TOLD_OF_TWO,
-                violations.told.iter().map(Told),
+            listed = listed_within(
+                LISTED_OF_TWO,
+                violations.listed.iter().map(Clause),
                 violations.count
             ),
             namespace = quoted(&self.namespace.name),
             origin = self.policy.origin(),
-            lacking = listed_within(TOLD_OF_TWO, lacking.iter(), lacking.len()),
+            lacking = listed_within(LISTED_OF_TWO, lacking.iter(), lacking.len()),
             audit = audit_id(self.uid),
         ))
     }
@@ -235,44 +234,44 @@ impl Rejection<'_, '_> {
     /// violates the namespace's level.
     pub(crate) fn of_new_image(&self, new: &NewImage, violations: &Violations) -> Denial {
         let NewImage { place, container } = new;
-        let (container, told) = (
+        let (container, listed) = (
             quoted(container),
-            listed(violations.told.iter().map(Told), violations.count),
+            listed(violations.listed.iter().map(Clause), violations.count),
         );
-        let held = self.held();
+        let required = self.required_level();
         Denial::forbidden(format!(
             "{place} {container}, image: a new image or container is not allowed in a pod that \
-             violates its level, since it could use what the pod has ({told}); {held}; to fix \
+             violates its level, since it could use what the pod has ({listed}); {required}; to fix \
              this, create another pod with that image, such as by retrying the job, or ask a \
              cluster administrator for another profile or level{audit}",
             audit = audit_id(self.uid),
         ))
     }
 
-    /// The denial of a pod that Kubernetes refuses, or that is more than podseal
-    /// reads.
+    /// The denial of a pod that Kubernetes rejects, or that has more than
+    /// podseal reads.
     pub(crate) fn of_impossible(&self, impossible: &Impossible) -> Denial {
         Denial::forbidden(format!(
-            "{impossible}; {held}, which podseal does not check for such a pod; to fix this, \
+            "{impossible}; {required}, which podseal does not check for such a pod; to fix this, \
              {remedy}{audit}",
-            held = self.held(),
+            required = self.required_level(),
             remedy = impossible.remedy(),
             audit = audit_id(self.uid),
         ))
     }
 
-    /// What the namespace holds its pods to, and by which labels.
-    fn held(&self) -> String {
+    /// The level that the namespace requires, and by which labels.
+    fn required_level(&self) -> String {
         let by = match self.policy.source_of_label(Label::Level) {
             Source::Label => format!("label {LEVEL}"),
-            Source::Rule(rule) => format!("namespace rule {}", word(rule)),
+            Source::Rule(rule) => format!("namespace rule {}", unquoted(rule)),
             _ => format!("default of label {LEVEL}"),
         };
         let profile = match self.policy.source_of_label(Label::Profile) {
             Source::Rule(rule) => format!(
-                "profile {} by the namespace rule {}",
+                "profile {} from the namespace rule {}",
                 quoted(self.policy.name),
-                word(rule)
+                unquoted(rule)
             ),
             _ => format!("{PROFILE}: {}", quoted(self.policy.name)),
         };
@@ -283,7 +282,7 @@ impl Rejection<'_, '_> {
         )
     }
 
-    /// The denial of a job's pod that is not what its profile made of it.
+    /// The denial of a job's pod that does not match its profile.
     pub(crate) fn of_undone(&self, undone: &[Change<'_>]) -> Denial {
         Denial::forbidden(format!(
             "the pod lacks what its profile sets: {undone}; namespace {namespace} has {origin}, \
@@ -299,8 +298,8 @@ impl Rejection<'_, '_> {
     }
 }
 
-/// What is said of a denial that does not leave podseal, each of a length that
-/// the API server takes.
+/// The warnings about a denial that the mode does not enforce, each of a length
+/// that the API server does not truncate.
 pub(crate) fn warning(denial: &Denial, violations: &Violations) -> Vec<String> {
     if violations.is_empty() {
         return vec![shortened(format!(
@@ -309,10 +308,10 @@ pub(crate) fn warning(denial: &Denial, violations: &Violations) -> Vec<String> {
         ))];
     }
     let mut warnings: Vec<_> = violations
-        .told
+        .listed
         .iter()
         .take(WARNINGS)
-        .map(|violation| shortened(format!("podseal would deny this: {}", Told(violation))))
+        .map(|violation| shortened(format!("podseal would deny this: {}", Clause(violation))))
         .collect();
     if violations.count > WARNINGS {
         warnings.push(format!(
@@ -335,10 +334,10 @@ fn shortened(mut text: String) -> String {
     text
 }
 
-/// `items` in one line, at most about [`TOLD`] bytes of it, and how many more
+/// `items` in one line, at most about [`LISTED`] bytes of it, and how many more
 /// there are of `count`.
 fn listed<T: fmt::Display>(items: impl Iterator<Item = T>, count: usize) -> String {
-    listed_within(TOLD, items, count)
+    listed_within(LISTED, items, count)
 }
 
 /// The same, at most about `bytes` of it.
@@ -348,28 +347,28 @@ fn listed_within<T: fmt::Display>(
     count: usize,
 ) -> String {
     let mut line = String::new();
-    let mut told = 0;
+    let mut count_listed = 0;
     for item in items {
         if line.len() > bytes {
             break;
         }
-        let separator = if told == 0 { "" } else { "; " };
+        let separator = if count_listed == 0 { "" } else { "; " };
         let item = item.to_string();
         let end = item.floor_char_boundary(ITEM);
         let cut = if end < item.len() { "…" } else { "" };
         let _ = write!(line, "{separator}{}{cut}", &item[..end]);
-        told += 1;
+        count_listed += 1;
     }
-    if told < count {
-        let _ = write!(line, "; and {} more", count - told);
+    if count_listed < count {
+        let _ = write!(line, "; and {} more", count - count_listed);
     }
     line
 }
 
 /// A violation as a clause.
-struct Told<'v, 'a>(&'v Violation<'a>);
+struct Clause<'v, 'a>(&'v Violation<'a>);
 
-impl fmt::Display for Told<'_, '_> {
+impl fmt::Display for Clause<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Violation {
             control,
@@ -386,7 +385,7 @@ impl fmt::Display for Told<'_, '_> {
         write!(
             f,
             ", {field}: {} is forbidden by the control {name}",
-            word(&value.text())
+            unquoted(&value.text())
         )
     }
 }

@@ -1,7 +1,7 @@
-//! What podseal says to a request.
+//! The decision on a request.
 //!
-//! Both webhooks say what the policy says; [`Decision::answer`] is what leaves
-//! podseal, which in the modes `warn` and `audit` is milder.
+//! [`Decision::outcome`] is what the policy requires. [`Decision::answer`] is what
+//! podseal responds, which is less strict in the modes `warn` and `audit`.
 
 pub mod claim;
 pub mod denial;
@@ -18,26 +18,26 @@ use crate::namespace::Mode;
 use crate::namespace::policy::{Policy, Source};
 use crate::profile::grants::Violations;
 use crate::request::Request;
-use crate::text::word;
+use crate::text::unquoted;
 
-/// What podseal says to a request, and everything a record of it needs.
+/// The decision on a request, with everything that its record needs.
 #[derive(Debug, Clone)]
 pub struct Decision<'a> {
-    /// What the namespace asks for, if it opts in.
+    /// What the namespace requires, if it opts in.
     pub policy: Option<Policy<'a>>,
     /// The job the pod runs, if it is a job pod.
     pub job: Option<Job<'a>>,
-    /// What the policy says.
+    /// What the policy requires.
     pub outcome: Outcome,
     /// What the correction changes; in mode `audit`, what it would change.
     pub changes: Vec<Change<'a>>,
     /// What the pod violates of the namespace's level.
     pub violations: Violations,
-    /// What there is to say besides: the record has all of it.
+    /// Notices, all of which are in the record.
     pub notices: Vec<Notice>,
 }
 
-/// Something to say besides the outcome.
+/// A message in addition to the outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     /// In a sentence without a full stop.
@@ -49,60 +49,60 @@ pub struct Notice {
 /// Who reads a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
-    /// Who reads the record.
+    /// The readers of the record.
     Record,
-    /// They, and who creates the pod.
+    /// They and the creator of the pod.
     Creator,
 }
 
-/// What the policy says.
+/// What the policy requires.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// The pod may pass as it is.
+    /// The pod is allowed as it is.
     Allow(Allowed),
-    /// The pod may pass with this patch.
+    /// The pod is allowed with this patch.
     Mutate(Patch),
-    /// The pod may not pass.
+    /// The pod is denied.
     Deny(Denial),
 }
 
-/// Why a pod may pass as it is.
+/// Why a pod is allowed as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Allowed {
     /// The request neither creates nor changes a pod.
     NotAPod,
     /// The namespace has no profile label, and there are no namespace rules.
     NotOptedIn,
-    /// The namespace has no profile label, and none of the namespace rules is for it.
+    /// The namespace has no profile label, and no namespace rule matches it.
     NoRule,
     /// The namespace is the cluster's own, or podseal's.
     LeftAlone,
-    /// The pod runs no job.
+    /// The pod is not a job's.
     NotAJob,
-    /// The pod has a job's labels and was created by somebody else than those
-    /// that the namespace names as runners.
+    /// The pod has a job's labels, and its creator is not one of the runners
+    /// that the namespace names.
     NotTheRunner,
-    /// The job runs on Windows, where Podman's needs mean nothing.
+    /// The job runs on Windows, which no profile supports.
     Windows,
-    /// The API server refuses the pod by itself, and says why.
+    /// The API server itself rejects the pod, with its own message.
     RefusedByKubernetes,
-    /// The pod is what its profile says already.
+    /// The pod already matches its profile.
     AlreadyRight,
     /// The pod meets the namespace's level, with what its profile grants.
     Complies,
-    /// So does this one, which another version of its profile corrected.
+    /// The same, and another version of its profile corrected the pod.
     OtherVersion,
     /// The change adds no violation.
     NothingNew,
 }
 
 impl Allowed {
-    /// The reason as a clause, where `policy` holds.
+    /// The reason as a clause, under `policy`.
     pub fn reason(self, policy: Option<&Policy<'_>>) -> Cow<'static, str> {
         match policy.map(Policy::source_of_runner) {
             Some(Source::Rule(rule)) if self == Allowed::NotTheRunner => Cow::Owned(format!(
                 "the pod has a job's labels, but its creator is not the runner of namespace rule {}",
-                word(rule)
+                unquoted(rule)
             )),
             _ => Cow::Borrowed(self.clause()),
         }
@@ -113,7 +113,7 @@ impl Allowed {
             Allowed::NotAPod => "the request neither creates nor changes a pod",
             Allowed::NotOptedIn => "the namespace has no label podseal.io/profile",
             Allowed::NoRule => {
-                "the namespace has no label podseal.io/profile, and no namespace rule is for it"
+                "the namespace has no label podseal.io/profile, and no namespace rule matches it"
             }
             Allowed::LeftAlone => {
                 "the namespace is the cluster's own or podseal's, which podseal ignores \
@@ -139,7 +139,7 @@ impl Allowed {
     }
 }
 
-/// What leaves podseal.
+/// What podseal responds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Answer<'d> {
     /// Allowed as it is.
@@ -151,8 +151,8 @@ pub enum Answer<'d> {
 }
 
 impl Outcome {
-    /// The outcome in a word, for records.
-    pub fn word(&self) -> &'static str {
+    /// The outcome's name in records.
+    pub fn name(&self) -> &'static str {
         match self {
             Outcome::Allow(_) => "allow",
             Outcome::Mutate(_) => "mutate",
@@ -184,8 +184,8 @@ impl<'a> Decision<'a> {
         Decision::new(policy, job, Outcome::Allow(why))
     }
 
-    /// The decision on a pod whose namespace nobody could tell us about. It
-    /// leaves podseal as a denial whatever the mode, which is not known either.
+    /// The decision on a pod whose namespace cannot be looked up: a denial in
+    /// any case, since the mode is not known either.
     pub fn unavailable(request: &Request<'a>, cause: &str) -> Decision<'a> {
         let namespace = request.namespace.as_deref().unwrap_or_default();
         let denial = Denial::namespace_unavailable(namespace, cause, &request.uid);
@@ -193,14 +193,14 @@ impl<'a> Decision<'a> {
         Decision::new(None, job, Outcome::Deny(denial))
     }
 
-    /// The namespace's mode; `enforce`, where there is none.
+    /// The namespace's mode; `enforce`, if it has none.
     pub fn mode(&self) -> Mode {
         self.policy
             .as_ref()
             .map_or(Mode::Enforce, |policy| policy.mode)
     }
 
-    /// What leaves podseal, in the namespace's mode.
+    /// What podseal responds in the namespace's mode.
     pub fn answer(&self) -> Answer<'_> {
         match (&self.outcome, self.mode()) {
             (Outcome::Deny(denial), Mode::Enforce) => Answer::Deny(denial),
@@ -214,9 +214,10 @@ impl<'a> Decision<'a> {
         self.notices.iter().map(|notice| notice.text.as_str())
     }
 
-    /// What the creator of the pod is warned of: nothing with a denial, which
-    /// says it all, and nothing in mode `audit`, which changes nothing for creators.
-    pub fn told(&self) -> Vec<String> {
+    /// The warnings for the creator of the pod. There are none with a denial,
+    /// which is complete by itself, and none in mode `audit`, which changes
+    /// nothing for creators.
+    pub fn warnings_for_creator(&self) -> Vec<String> {
         let to_creator = |notice: &&Notice| notice.audience == Audience::Creator;
         let notices = self.notices.iter().filter(to_creator);
         let notices = notices.map(|notice| notice.text.clone());
@@ -231,18 +232,18 @@ impl<'a> Decision<'a> {
 }
 
 impl Notice {
-    /// A notice that the pod's creator reads, too.
+    /// A notice for the creator of the pod, too.
     pub(crate) fn to_creator(text: String) -> Notice {
         let audience = Audience::Creator;
         Notice { text, audience }
     }
 }
 
-/// Told to the creator, too: of a mistyped annotation nothing else is seen but
-/// jobs that fail as if there were no podseal.
-pub(crate) fn passed_over(policy: &Policy<'_>) -> String {
+/// The creator sees it too. Otherwise a mistyped annotation would only be seen by
+/// jobs that fail as they do without podseal.
+pub(crate) fn not_the_runner(policy: &Policy<'_>) -> String {
     let named = match policy.source_of_runner() {
-        Source::Rule(rule) => format!("whom the namespace rule {} names as runner", word(rule)),
+        Source::Rule(rule) => format!("that the namespace rule {} names as runner", unquoted(rule)),
         _ => "in the namespace's annotation podseal.io/runner".to_owned(),
     };
     format!(
@@ -253,7 +254,7 @@ pub(crate) fn passed_over(policy: &Policy<'_>) -> String {
 
 fn labels_trusted(policy: &Policy<'_>) -> String {
     let who = match policy.rule() {
-        Some(rule) => format!("the namespace rule {} names no runner", word(rule)),
+        Some(rule) => format!("the namespace rule {} names no runner", unquoted(rule)),
         None => "the namespace has no annotation podseal.io/runner".to_owned(),
     };
     format!(

@@ -1,9 +1,9 @@
 //! The record of a decision: one JSON object a decision, complete by itself.
 //!
-//! Its fields are an interface; `docs/audit-log.md` and the JSON Schema beside
-//! it describe them. Every string that came with the request is escaped and
-//! bounded on its way in, and the whole as well, so that nobody who can create a
-//! pod can forge a line, flood the log, or hide in a line that is cut.
+//! Its fields are an interface; `docs/audit-log.md` and the JSON Schema next to it
+//! describe them. Every string from the request is escaped and bounded, and so is
+//! the whole record, so that a user who can create pods cannot forge a line, flood
+//! the log, or hide in a truncated line.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -27,10 +27,10 @@ pub const SCHEMA: &str = "podseal.io/decision/v1";
 
 /// How many changes are recorded.
 const CHANGES: usize = 64;
-/// The length of a record in bytes, with the end of its line. Docker and
-/// containerd cut longer lines in two, and half a record is none.
+/// The length of a record in bytes, with the end of its line. Docker and containerd
+/// split longer lines, and half a record cannot be parsed.
 const LINE: usize = 16 * 1024;
-/// Where most records end.
+/// The initial capacity, enough for most records.
 const USUAL: usize = 4096;
 
 /// Which of the webhooks decided.
@@ -43,7 +43,7 @@ pub enum Webhook {
     Validate,
 }
 
-/// What the record says of the request, kept while the decision consumes it.
+/// The part of the record about the request, kept while the decision consumes it.
 #[derive(Debug, Clone, Serialize)]
 pub struct About {
     #[serde(skip)]
@@ -68,7 +68,7 @@ pub struct About {
     job: JobShown,
 }
 
-/// The job, as the record tells it.
+/// The job, as the record shows it.
 #[derive(Debug, Clone, Default, Serialize)]
 struct JobShown {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,7 +112,7 @@ struct Record<'r> {
     duration_us: u64,
 }
 
-/// A violation, as records and `podseal review -o json` tell it.
+/// A violation, as records and `podseal review -o json` show it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Violated {
     /// The control's name.
@@ -121,7 +121,7 @@ pub struct Violated {
     pub container: Option<String>,
     /// The field.
     pub field: String,
-    /// What stands there.
+    /// The field's value.
     pub value: String,
 }
 
@@ -137,7 +137,7 @@ impl From<&Violation<'_>> for Violated {
     }
 }
 
-/// What the namespace, or its rule, changes of the profile.
+/// The settings by which the namespace, or its rule, changes the profile.
 fn settings(policy: &Policy<'_>) -> BTreeMap<&'static str, String> {
     let settings = policy.settings();
     settings
@@ -194,9 +194,9 @@ impl JobShown {
         }
     }
 
-    /// Who updates a pod says nothing about its job, so the decision knows
-    /// none; whoever reads of a debug container wants to know in which all the
-    /// same.
+    /// The job of the pod that is updated. The user of an update does not
+    /// identify a job, so the decision has none, but the reader of a record
+    /// about a debug container needs to know in which job it is.
     fn of_update(request: &Request<'_>) -> JobShown {
         let before = request.old_object.as_ref();
         let pod = before.filter(|_| request.act() == Act::Update);
@@ -215,12 +215,12 @@ fn owner(pod: &Pod<'_>) -> Option<String> {
     Some(format!("{}/{}", bounded(&owner.kind), bounded(&owner.name)))
 }
 
-/// A change as a sentence, most of which are no longer than this.
-fn told(change: &Change<'_>) -> String {
-    let mut told = String::with_capacity(SHOWN);
-    // A string takes whatever is written to it.
-    let _ = write!(told, "{change}");
-    told
+/// The change as a sentence.
+fn sentence(change: &Change<'_>) -> String {
+    let mut sentence = String::with_capacity(SHOWN);
+    // Writing to a string cannot fail.
+    let _ = write!(sentence, "{change}");
+    sentence
 }
 
 /// The record of a `decision` at `time` (RFC 3339) that took `duration`: JSON in one
@@ -234,12 +234,12 @@ pub fn line(
 ) -> String {
     let (code, message) = match &decision.outcome {
         Outcome::Allow(why) => (200, why.reason(decision.policy.as_ref())),
-        Outcome::Mutate(_) => (200, "corrected as the profile says".into()),
+        Outcome::Mutate(_) => (200, "corrected to match the profile".into()),
         Outcome::Deny(denial) => (denial.code, denial.message.as_str().into()),
     };
     let policy = decision.policy.as_ref();
     let job = decision.job.as_ref().map(JobShown::of);
-    let violations = decision.violations.told.iter().map(Violated::from);
+    let violations = decision.violations.listed.iter().map(Violated::from);
     let changes = decision.changes.iter().take(CHANGES);
     let record = Record {
         schema: SCHEMA,
@@ -254,7 +254,7 @@ pub fn line(
         settings: policy.map(settings).unwrap_or_default(),
         level: policy.map(|policy| policy.level.name()),
         mode: decision.mode().name(),
-        decision: decision.outcome.word(),
+        decision: decision.outcome.name(),
         code,
         message: &message,
         warnings: decision.warnings().collect(),
@@ -266,7 +266,7 @@ pub fn line(
             .iter()
             .map(|family| family.name())
             .collect(),
-        changes: changes.map(told).collect(),
+        changes: changes.map(sentence).collect(),
         change_count: decision.changes.len(),
         duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
     };
@@ -274,8 +274,8 @@ pub fn line(
 }
 
 impl Record<'_> {
-    /// The record as JSON, shorter than [`LINE`]. Where it is not, the longer
-    /// list is cut in half until it is; its count tells how many there were.
+    /// The record as JSON, shorter than [`LINE`]. If it is longer, the longer
+    /// list is cut in half until it fits; the counts are of all.
     fn into_line(mut self) -> String {
         loop {
             let mut line = Vec::with_capacity(USUAL);

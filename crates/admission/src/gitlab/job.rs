@@ -1,15 +1,15 @@
-//! Is this pod a CI job, and which one.
+//! Whether a pod is a CI job's, and which job's.
 //!
 //! Read from GitLab Runner 19.4, `executors/kubernetes`. A job pod carries the
 //! label [`JOB_POD`] and a container named `build`. The older label `pod` and
-//! `manager.runner.gitlab.com/id-short` are on other pods too (the
-//! autoscaler's pause pods among them) and prove nothing.
+//! `manager.runner.gitlab.com/id-short` are on other pods too (the autoscaler's
+//! pause pods, for example) and prove nothing.
 
 use super::role::BUILD;
 use crate::pod::Pod;
 use crate::text::Text;
 
-/// Set on every job pod since GitLab Runner 17.9.
+/// The label of every job pod since GitLab Runner 17.9.
 pub const JOB_POD: &str = "job.runner.gitlab.com/pod";
 /// The project's number: a label, which a job author cannot change.
 pub const PROJECT_ID: &str = "project.runner.gitlab.com/id";
@@ -20,10 +20,11 @@ pub const PROJECT_NAMESPACE: &str = "project.runner.gitlab.com/namespace";
 /// The job's number: an annotation, informative only.
 pub const JOB_ID: &str = "job.runner.gitlab.com/id";
 
-/// Marks the image of a static pod, which the kubelet runs whatever is decided.
+/// The annotation of a mirror pod: its static pod runs on the node, whatever
+/// podseal decides.
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
-/// A GitLab job, as its pod tells it.
+/// A GitLab job, as far as its pod identifies it.
 #[derive(Debug, Clone)]
 pub struct Job<'a> {
     /// The job's number, from an annotation that its author may have changed.
@@ -79,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_autoscalers_pause_pod_is_no_job() {
+    fn the_autoscalers_pause_pod_is_not_a_job() {
         assert!(!job(
             r#"{"metadata":{"labels":{"runner.gitlab.com/pause-pod":"true","manager.runner.gitlab.com/id-short":"a","pod":"p"}},
                 "spec":{"containers":[{"name":"pause"}]}}"#
@@ -87,14 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_from_before_runner_17_9_is_no_job_since_its_author_controls_annotations() {
+    fn a_pod_from_before_runner_17_9_is_not_a_job_since_its_author_controls_annotations() {
         assert!(!job(
             r#"{"metadata":{"annotations":{"job.runner.gitlab.com/id":"1"}},"spec":{"containers":[{"name":"build"}]}}"#
         ));
     }
 
     #[test]
-    fn a_build_init_container_alone_makes_no_job() {
+    fn a_pod_with_build_only_as_an_init_container_is_not_a_job() {
         assert!(!job(
             r#"{"metadata":{"labels":{"job.runner.gitlab.com/pod":"x"}},"spec":{"initContainers":[{"name":"build"}],"containers":[{"name":"app"}]}}"#
         ));

@@ -1,4 +1,4 @@
-//! All that podseal knows of GitLab Runner.
+//! What podseal knows about GitLab Runner.
 
 pub mod job;
 pub mod role;

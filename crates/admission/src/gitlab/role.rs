@@ -21,7 +21,7 @@ pub enum Role {
     Helper,
     /// One of the runner's own init containers.
     Init,
-    /// A service of the job, or whatever else somebody put into the pod.
+    /// A service of the job, or any other container in the pod.
     Services,
 }
 
@@ -39,7 +39,7 @@ impl Role {
         }
     }
 
-    /// The role of the container `name`. Both name and list count: a service's
+    /// The role of the container `name`. Both name and list matter: a service's
     /// name is its author's alias, so `init-x` among the regular containers is
     /// a service, and so is `build` among the init containers.
     pub fn of(list: List, name: &str) -> Role {
@@ -52,8 +52,8 @@ impl Role {
     }
 }
 
-/// Every container with its role; the regular ones first, so that a reader of
-/// the changes meets `build` first.
+/// Every container with its role; the regular ones first, so that changes to
+/// `build` are listed first.
 pub(crate) fn containers(pod: &Pod<'_>) -> Vec<(ContainerRef, Role)> {
     let of = |list, containers: &[Box<Container<'_>>]| -> Vec<_> {
         let roles = containers
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_alias_gives_a_service_no_other_role() {
+    fn a_services_alias_does_not_change_its_role() {
         assert_eq!(Role::of(List::Regular, "init-permissions"), Role::Services);
         assert_eq!(Role::of(List::Init, "build"), Role::Services);
         assert_eq!(Role::of(List::Init, "istio-init"), Role::Services);

@@ -1,5 +1,5 @@
-//! What a profile costs in security: what it makes of a plain job's containers,
-//! against the Pod Security Standards.
+//! What a profile exposes: what a plain job's containers have with it beyond the
+//! Pod Security Standards.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,11 @@ use crate::correct::steps;
 use crate::gitlab::role::Role;
 use crate::pod::Pod;
 use crate::pod::place::{ContainerRef, Place};
-use crate::profile::Profile;
 use crate::profile::grants::Violations;
-use crate::profile::overrides::Adjusted;
+use crate::profile::{EffectiveProfile, Profile};
 use crate::standards::{Family, Level, Violation, violations};
 
-/// What one container, or the pod, has beyond the levels.
+/// What a container, or the pod, has beyond the levels.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Beyond {
     /// What the level `baseline` forbids, each as `field: value`.
@@ -22,8 +21,7 @@ pub struct Beyond {
     pub restricted: Vec<String>,
 }
 
-/// A job as its author writes it and the runner makes it, with a service and
-/// nothing said of security.
+/// A job with a service, as the runner creates it, without any security settings.
 const JOB: &str = r#"{"metadata": {"name": "job", "labels": {"job.runner.gitlab.com/pod": "job"}},
   "spec": {
     "initContainers": [{"name": "init-permissions", "image": "helper"}],
@@ -34,36 +32,36 @@ fn plain_job() -> Pod<'static> {
     serde_json::from_str(JOB).expect("the job is a pod")
 }
 
-/// What `profile` makes of the job in a namespace at `level`.
+/// The plain job, corrected by `profile` in a namespace at `level`.
 pub(crate) fn job_of(profile: &Profile, level: Level) -> Result<Pod<'_>, Refusal> {
     let mut job = plain_job();
-    steps::correct(&mut job, &Adjusted::unchanged(profile), level)?;
+    steps::correct(&mut job, &EffectiveProfile::unchanged(profile), level)?;
     Ok(job)
 }
 
 /// What `profile` sets beyond each level, by container; `pod` is the pod itself.
 ///
-/// What the job has anyway is left out: it is no doing of the profile's.
+/// Without what the job already has, which is not due to the profile.
 pub fn beyond(profile: &Profile) -> BTreeMap<String, Beyond> {
     let before = plain_job();
     let Ok(after) = job_of(profile, Level::Privileged) else {
-        // A profile that no job can have is refused before it is asked about.
+        // A profile that cannot be applied to any job is rejected earlier.
         return BTreeMap::new();
     };
-    let told = |pod: &Pod<'_>, level| -> Vec<(String, String)> {
-        let tell = |violation: &Violation<'_>| {
+    let list = |pod: &Pod<'_>, level| -> Vec<(String, String)> {
+        let line = |violation: &Violation<'_>| {
             let container = place_of(violation).to_owned();
             (
                 container,
                 format!("{}: {}", violation.field, violation.value.text()),
             )
         };
-        violations(pod, level).iter().map(tell).collect()
+        violations(pod, level).iter().map(line).collect()
     };
     let mut beyond: BTreeMap<String, Beyond> = BTreeMap::new();
     let new_at = |level| {
-        let known = told(&before, level);
-        let mut new = told(&after, level);
+        let known = list(&before, level);
+        let mut new = list(&after, level);
         new.retain(|violation| !known.contains(violation));
         new
     };
@@ -81,7 +79,7 @@ pub fn beyond(profile: &Profile) -> BTreeMap<String, Beyond> {
     beyond
 }
 
-/// Who violates: a role of the profile, or the pod.
+/// The place of a violation: a role of the profile, or the pod.
 fn place_of(violation: &Violation<'_>) -> &'static str {
     match violation.place {
         Place::Pod => "pod",
@@ -89,26 +87,31 @@ fn place_of(violation: &Violation<'_>) -> &'static str {
     }
 }
 
-/// What a plain job would be denied for in a namespace at `level`, each as `who
-/// field: value`. A service is as its author writes it, and no doing of the profile's.
+/// The violations for which a plain job would be denied in a namespace at `level`,
+/// each as `place field: value`. Without services, which are not due to the
+/// profile.
 pub fn denied(profile: &Profile, level: Level) -> Vec<String> {
     let pod = match job_of(profile, level) {
         Ok(pod) => pod,
         Err(Refusal { field, problem, .. }) => return vec![format!("{field}: {problem}")],
     };
-    let violations = Violations::of(&pod, level, Some(profile)).told.into_iter();
-    let told = violations.map(|violation| (place_of(&violation), violation));
-    let told = told.filter(|(place, _)| *place != Role::Services.key());
-    told.map(|(place, violation)| {
-        format!("{place} {}: {}", violation.field, violation.value.text())
-    })
-    .collect()
+    let effective = EffectiveProfile::unchanged(profile);
+    let violations = Violations::of(&pod, level, Some(&effective))
+        .listed
+        .into_iter();
+    let placed = violations.map(|violation| (place_of(&violation), violation));
+    let placed = placed.filter(|(place, _)| *place != Role::Services.key());
+    placed
+        .map(|(place, violation)| {
+            format!("{place} {}: {}", violation.field, violation.value.text())
+        })
+        .collect()
 }
 
-/// What `profile` gives jobs that no level speaks of: devices, annotations, and
-/// variables, whose values are left out. Each says who gets it.
-pub fn gives(profile: &Profile) -> Vec<String> {
-    let mut gives = Vec::new();
+/// What `profile` adds to jobs that no level covers: devices, annotations, and the
+/// names of variables, each with the role that it is for.
+pub fn additions(profile: &Profile) -> Vec<String> {
+    let mut added = Vec::new();
     for role in Role::ALL {
         let rules = profile.containers.role(role);
         for fields in [&rules.set, &rules.if_unset] {
@@ -116,18 +119,18 @@ pub fn gives(profile: &Profile) -> Vec<String> {
             let limits = limits.map(|(name, amount)| format!("device {name}: {amount}"));
             let variables = fields.env.keys().map(|name| format!("variable {name}"));
             let to_role = |what: String| format!("{what} to {}", role.key());
-            gives.extend(limits.chain(variables).map(to_role));
+            added.extend(limits.chain(variables).map(to_role));
         }
     }
     for fields in [&profile.pod.set, &profile.pod.if_unset] {
         let annotations = fields.annotations.iter();
-        gives.extend(annotations.map(|(key, value)| format!("annotation {key}: {value}")));
+        added.extend(annotations.map(|(key, value)| format!("annotation {key}: {value}")));
     }
-    gives
+    added
 }
 
-/// The grants at `baseline` that admit nothing, since the profile sets no such value:
-/// role and control.
+/// The grants at `baseline` that have no effect, since the profile sets no such
+/// value: role and control.
 pub(crate) fn idle_grants(profile: &Profile) -> Vec<(Role, Family)> {
     let set = match job_of(profile, Level::Privileged) {
         Ok(pod) => violations(&pod, Level::Baseline)
@@ -140,7 +143,8 @@ pub(crate) fn idle_grants(profile: &Profile) -> Vec<(Role, Family)> {
         let granted = profile.containers.role(role).grants.baseline.iter();
         granted.map(move |family| (role, *family))
     });
-    // The runner's global flag marks services, which the grant of it is for.
+    // The runner's global `privileged` flag applies to services, which is what
+    // this grant is for.
     idle.filter(|(role, family)| {
         !set.contains(&(role.key(), *family))
             && (*role, *family) != (Role::Services, Family::Privileged)

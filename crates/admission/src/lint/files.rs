@@ -8,34 +8,34 @@ use super::{Severity, check};
 use crate::profile::{Profile, ProfileError, Profiles, Written};
 use crate::text::{quoted, remark as escaped};
 
-/// How many profiles there may be beside the built-in ones. Each is a value of a
-/// metric's label.
+/// How many profiles there may be in addition to the built-in ones. Each is a value
+/// of a metric's label.
 const MOST: usize = 100;
-/// How many bytes of a file's name are told.
+/// How many bytes of a file's name are shown.
 const FILE: usize = 400;
 
-/// A file, as it was read.
+/// A file of a profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfileFile {
     /// Its name, for messages.
     pub name: String,
-    /// What it holds.
+    /// Its content.
     pub text: String,
 }
 
-/// Something to say of a file.
+/// A message about a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
     /// The file's name.
     pub file: String,
-    /// Whether its profile is taken.
+    /// Whether its profile can be used.
     pub severity: Severity,
     /// Where, and what.
     pub error: ProfileError,
 }
 
 impl fmt::Display for Remark {
-    /// `mine.yaml:6:7: …`, which editors and terminals know.
+    /// `mine.yaml:6:7: …`, which editors and terminals can link to.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", escaped(&self.file, FILE))?;
         if let Some(position) = self.error.position {
@@ -45,17 +45,17 @@ impl fmt::Display for Remark {
     }
 }
 
-/// All profiles, and what there is to say of them; or why they cannot be used:
-/// one wrong file, and none is, since a namespace that named it would have its
-/// jobs denied.
+/// All profiles, with warnings; or why they cannot be used. One invalid file is
+/// enough for that, since all jobs would be denied in a namespace with that
+/// profile.
 pub fn read(files: &[ProfileFile]) -> Result<(Profiles, Vec<Remark>), Vec<Remark>> {
     if files.len() > MOST {
-        let told = format!(
+        let message = format!(
             "{} profiles are more than the {MOST} there may be",
             files.len()
         );
         let position = None;
-        let error = ProfileError { position, told };
+        let error = ProfileError { position, message };
         return Err(vec![remark(&files[MOST].name, Severity::Error, error)]);
     }
     let mut remarks = Vec::new();
@@ -69,9 +69,10 @@ pub fn read(files: &[ProfileFile]) -> Result<(Profiles, Vec<Remark>), Vec<Remark
                 None => Ok(profile),
                 Some(other) => {
                     let name = quoted(&profile.name);
-                    let told = format!("name: {name} is already used by {other}; use another name");
+                    let message =
+                        format!("name: {name} is already used by {other}; use another name");
                     let position = profile.position(&["name"]);
-                    Err(ProfileError { position, told })
+                    Err(ProfileError { position, message })
                 }
             }
         });
@@ -118,14 +119,14 @@ fn remark(file: &str, severity: Severity, error: ProfileError) -> Remark {
 
 struct Resolver<'w> {
     written: &'w BTreeMap<String, (&'w str, Written)>,
-    /// Nothing, for one that cannot be used.
+    /// None, for one that cannot be used.
     resolved: BTreeMap<&'w str, Option<Profile>>,
     remarks: Vec<Remark>,
 }
 
 impl<'w> Resolver<'w> {
-    /// Resolves the profile `name`, and before it those it stands on. Not by calls
-    /// within calls, of which a long chain would have many.
+    /// Resolves the profile `name` after those that it extends. Not
+    /// recursively, since a chain may be long.
     fn resolve_chain(&mut self, name: &'w str) {
         let mut chain = vec![name];
         while let Some((base, _)) = chain.last().and_then(|name| {
@@ -152,23 +153,27 @@ impl<'w> Resolver<'w> {
                 Ok(profile) => {
                     let remarks = check(&profile).into_iter().map(|finding| {
                         let position = written.position(&finding.path);
-                        let told = finding.to_string();
-                        remark(file, finding.severity, ProfileError { position, told })
+                        let message = finding.to_string();
+                        remark(file, finding.severity, ProfileError { position, message })
                     });
                     let old_names = written.deprecated.iter().map(|object| {
                         let position = written.position(&[&object[..], &["ifUnset"]].concat());
-                        let told = format!(
+                        let message = format!(
                             "{}.default: is deprecated; its name is ifUnset now",
                             object.join(".")
                         );
-                        remark(file, Severity::Deprecation, ProfileError { position, told })
+                        remark(
+                            file,
+                            Severity::Deprecation,
+                            ProfileError { position, message },
+                        )
                     });
                     let remarks = remarks.chain(old_names).collect();
                     (Some(profile), remarks)
                 }
                 Err(error) => (None, vec![remark(file, Severity::Error, error)]),
             },
-            // What it extends was told already.
+            // The error of its base is already reported.
             Err(None) => (None, Vec::new()),
             Err(Some(error)) => (None, vec![remark(file, Severity::Error, error)]),
         };
@@ -176,7 +181,8 @@ impl<'w> Resolver<'w> {
         self.resolved.insert(name, profile);
     }
 
-    /// What it extends, if anything; or why that cannot be, unless it was told.
+    /// Its base, if any; or why it cannot be used, unless that is already
+    /// reported.
     fn base(&self, written: &Written) -> Result<Option<Profile>, Option<ProfileError>> {
         let Some(base) = written.extends.as_deref() else {
             return Ok(None);
@@ -188,9 +194,9 @@ impl<'w> Resolver<'w> {
             return resolved.clone().map(Some).ok_or(None);
         }
         if self.written.contains_key(base) {
-            let told = format!("extends: {} extends this profile in turn", quoted(base));
+            let message = format!("extends: {} extends this profile in turn", quoted(base));
             let position = written.position(&["extends"]);
-            return Err(Some(ProfileError { position, told }));
+            return Err(Some(ProfileError { position, message }));
         }
         let built_in = Profiles::built_in().iter();
         let built_in = built_in.map(|profile| profile.name.as_str());
@@ -205,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn default_is_read_as_if_unset_and_announced_as_deprecated() {
+    fn default_is_read_as_if_unset_and_reported_as_deprecated() {
         let profile = |name: &str, base: &str, key: &str| {
             format!(
                 "name: {name}\nsummary: x\nextends: {base}\npod:\n  {key}: {{hostUsers: false}}\n\
@@ -261,12 +267,12 @@ mod tests {
         let one = |yaml: &str| errors(&[file("x.yaml", &format!("name: x\nsummary: y\n{yaml}"))]);
         assert_eq!(
             one("pod:\n  ifUnset: {}\n  default: {}\n"),
-            ["x.yaml:5:3: pod: both ifUnset and default, its old name; give ifUnset only"]
+            ["x.yaml:5:3: pod: both ifUnset and default, its old name, are set; use only ifUnset"]
         );
         assert_eq!(
             one("containers:\n  init:\n    default: {}\n    ifUnset: {}\n"),
             [
-                "x.yaml:5:5: containers.init: both ifUnset and default, its old name; give ifUnset only"
+                "x.yaml:5:5: containers.init: both ifUnset and default, its old name, are set; use only ifUnset"
             ]
         );
     }

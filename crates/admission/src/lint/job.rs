@@ -1,10 +1,10 @@
-//! What becomes of a job that says nothing itself.
+//! What happens to a job that sets nothing itself.
 
 use super::{Findings, exposure};
 use crate::gitlab::role::Role;
 use crate::pod::place::{ContainerRef, Place};
-use crate::profile::Profile;
 use crate::profile::grants::Violations;
+use crate::profile::{EffectiveProfile, Profile};
 use crate::standards::Level;
 
 impl Findings {
@@ -30,8 +30,9 @@ impl Findings {
                 ),
             );
         }
-        let violations = Violations::of(&pod, Level::Baseline, Some(profile));
-        let Some(first) = violations.told.first() else {
+        let effective = EffectiveProfile::unchanged(profile);
+        let violations = Violations::of(&pod, Level::Baseline, Some(&effective));
+        let Some(first) = violations.listed.first() else {
             return;
         };
         let role = match first.place {
@@ -59,7 +60,7 @@ mod tests {
     use crate::profile::Profile;
 
     #[test]
-    fn what_the_level_of_most_namespaces_forbids_is_warned_of_unless_it_is_granted() {
+    fn what_the_default_level_forbids_is_warned_of_unless_it_is_granted() {
         let profile = |grants: &str| {
             let yaml = format!(
                 "name: x\nsummary: y\ncontainers: {{build: {{home: true, set: {{securityContext: \
@@ -71,10 +72,10 @@ mod tests {
         let found = profile("");
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].severity, Severity::Warning);
-        let told = found[0].to_string();
+        let finding = found[0].to_string();
         assert!(
-            told.contains("grant appArmorProfile under grants.baseline"),
-            "{told}"
+            finding.contains("grant appArmorProfile under grants.baseline"),
+            "{finding}"
         );
     }
 
@@ -84,15 +85,15 @@ mod tests {
                     [privileged]}}, services: {grants: {baseline: [privileged]}}}\n";
         let found = check(&Profile::from_yaml(yaml).expect("a profile"));
         assert_eq!(found.len(), 1, "{found:?}");
-        let told = found[0].to_string();
+        let finding = found[0].to_string();
         assert!(
-            told.starts_with("containers.build.grants.baseline: privileged"),
-            "{told}"
+            finding.starts_with("containers.build.grants.baseline: privileged"),
+            "{finding}"
         );
     }
 
     #[test]
-    fn what_every_job_would_be_denied_for_is_an_error() {
+    fn a_value_with_which_every_job_would_be_denied_is_an_error() {
         let yaml = "name: x\nsummary: y\npod: {set: {hostUsers: false, securityContext: \
                     {runAsUser: 70000}}}\n";
         assert!(Profile::from_yaml(yaml).is_err());

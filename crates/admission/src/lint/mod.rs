@@ -1,9 +1,9 @@
-//! What can be known of a profile before any job meets it.
+//! Checks a profile before any job uses it.
 //!
 //! | severity | when |
 //! |---|---|
-//! | error | the API server would refuse the pod, the kubelet never start it, or the profile contradicts itself |
-//! | warning | Podman fails in it, as it was measured to (`docs/which-profile.md`) |
+//! | error | the API server would reject the pod, the kubelet would never start it, or the profile contradicts itself |
+//! | warning | Podman is known to fail with it (measured in `docs/which-profile.md`) |
 
 use std::fmt;
 
@@ -22,15 +22,15 @@ mod values;
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// The profile is not taken.
+    /// The profile cannot be used.
     Error,
-    /// It is, and will likely disappoint.
+    /// It can be used, and will probably not work as intended.
     Warning,
-    /// It is, and says something by its old name.
+    /// It can be used, and uses an old name.
     Deprecation,
 }
 
-/// Something that is wrong with a profile.
+/// A problem of a profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// How bad it is.
@@ -38,12 +38,12 @@ pub struct Finding {
     /// The field, from the top.
     pub path: Vec<&'static str>,
     /// Why, as a clause.
-    pub told: String,
+    pub problem: String,
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.join("."), self.told)
+        write!(f, "{}: {}", self.path.join("."), self.problem)
     }
 }
 
@@ -72,32 +72,32 @@ pub fn check(profile: &Profile) -> Vec<Finding> {
 struct Findings(Vec<Finding>);
 
 impl Findings {
-    fn error(&mut self, path: &[&'static str], told: impl Into<String>) {
-        let (severity, path, told) = (Severity::Error, path.to_vec(), told.into());
+    fn error(&mut self, path: &[&'static str], problem: impl Into<String>) {
+        let (severity, path, problem) = (Severity::Error, path.to_vec(), problem.into());
         self.0.push(Finding {
             severity,
             path,
-            told,
+            problem,
         });
     }
 
-    fn warning(&mut self, path: &[&'static str], told: impl Into<String>) {
-        let (severity, path, told) = (Severity::Warning, path.to_vec(), told.into());
+    fn warning(&mut self, path: &[&'static str], problem: impl Into<String>) {
+        let (severity, path, problem) = (Severity::Warning, path.to_vec(), problem.into());
         self.0.push(Finding {
             severity,
             path,
-            told,
+            problem,
         });
     }
 }
 
-/// A value, and the field that says it.
-struct Said<'p> {
+/// A value, and the field that sets it.
+struct SetValue<'p> {
     value: Scalar<'p>,
     path: Vec<&'static str>,
 }
 
-impl Said<'_> {
+impl SetValue<'_> {
     fn is(&self, value: bool) -> bool {
         self.value.clone().bool() == Some(value)
     }
@@ -106,8 +106,8 @@ impl Said<'_> {
         self.value.clone().int()
     }
 
-    /// Its words: the type, of a profile of seccomp or AppArmor.
-    fn word(&self) -> Option<String> {
+    /// The value as text; for a seccomp or AppArmor profile, its type.
+    fn text(&self) -> Option<String> {
         match self.value.clone() {
             Scalar::Confinement(profile) => Some(profile.type_.to_string()),
             value => value.text().map(|text| text.to_string()),
@@ -115,8 +115,9 @@ impl Said<'_> {
     }
 }
 
-/// What holds in a container of this role, in a pod that says nothing itself.
-fn said(profile: &Profile, role: Role, field: Field) -> Option<Said<'_>> {
+/// What `profile` sets for a container of this role, in a pod that sets nothing
+/// itself.
+fn set_value(profile: &Profile, role: Role, field: Field) -> Option<SetValue<'_>> {
     let rules = profile.containers.role(role);
     let in_containers = |kind| vec!["containers", role.key(), kind];
     let contexts = [
@@ -126,12 +127,12 @@ fn said(profile: &Profile, role: Role, field: Field) -> Option<Said<'_>> {
             vec!["pod", "ifUnset"],
             &profile.pod.if_unset.security_context,
         ),
-        // It fills in where neither container nor pod say anything.
+        // It applies if neither the container nor the pod has a value.
         (in_containers("ifUnset"), &rules.if_unset.security_context),
     ];
     contexts.into_iter().find_map(|(mut path, context)| {
         let value = context.get(field)?;
         path.extend(["securityContext", field.key().1]);
-        Some(Said { value, path })
+        Some(SetValue { value, path })
     })
 }

@@ -2,42 +2,42 @@
 
 use std::collections::BTreeSet;
 
-use super::{Findings, Said, said};
+use super::{Findings, SetValue, set_value};
 use crate::gitlab::role::Role;
 use crate::pod::capability::same_capability;
 use crate::pod::field::{Field, Scalar};
 use crate::profile::{Medium, Profile, Rules};
 
-/// The annotation by which CRI-O gives a container devices.
+/// The annotation by which CRI-O adds devices to a container.
 const CRI_O_DEVICES: &str = "io.kubernetes.cri-o.Devices";
 
-/// What a profile makes of a container that says nothing itself.
+/// What a profile sets in a container that sets nothing itself.
 struct Made<'p> {
     rules: &'p Rules,
     user: Option<i64>,
     non_root: bool,
     privileged: bool,
-    escalation: Option<Said<'p>>,
-    seccomp: Option<Said<'p>>,
-    app_armor: Option<Said<'p>>,
+    escalation: Option<SetValue<'p>>,
+    seccomp: Option<SetValue<'p>>,
+    app_armor: Option<SetValue<'p>>,
 }
 
 impl<'p> Made<'p> {
     fn of(profile: &'p Profile, role: Role) -> Made<'p> {
-        let said = |field| said(profile, role, field);
-        let privileged = said(Field::Privileged).is_some_and(|said| said.is(true));
+        let value = |field| set_value(profile, role, field);
+        let privileged = value(Field::Privileged).is_some_and(|value| value.is(true));
         Made {
             rules: profile.containers.role(role),
-            user: said(Field::RunAsUser).and_then(|said| said.id()),
-            non_root: said(Field::RunAsNonRoot).is_some_and(|said| said.is(true)),
+            user: value(Field::RunAsUser).and_then(|value| value.id()),
+            non_root: value(Field::RunAsNonRoot).is_some_and(|value| value.is(true)),
             privileged,
-            escalation: said(Field::AllowPrivilegeEscalation),
-            seccomp: said(Field::SeccompProfile),
-            app_armor: said(Field::AppArmorProfile),
+            escalation: value(Field::AllowPrivilegeEscalation),
+            seccomp: value(Field::SeccompProfile),
+            app_armor: value(Field::AppArmorProfile),
         }
     }
 
-    fn is_somebody(&self) -> bool {
+    fn is_non_root(&self) -> bool {
         self.user.map_or(self.non_root, |user| user > 0)
     }
 
@@ -56,7 +56,7 @@ impl<'p> Made<'p> {
         self.rules.home || fields.iter().any(|fields| fields.env.contains_key("HOME"))
     }
 
-    /// Whether it asks for a device that may be /dev/fuse.
+    /// Whether it requests a device that may be /dev/fuse.
     fn has_fuse(&self) -> bool {
         let fields = [&self.rules.set, &self.rules.if_unset];
         let mut limits = fields.iter().flat_map(|fields| &fields.resources.limits);
@@ -75,7 +75,7 @@ impl Findings {
         }
         for role in [Role::Build, Role::Helper] {
             let made = Made::of(profile, role);
-            if made.is_somebody() && !made.has_home() {
+            if made.is_non_root() && !made.has_home() {
                 self.warning(
                     &["containers", role.key()],
                     "a user without an entry in the image's passwd has HOME=/: \"could not lock \
@@ -85,22 +85,22 @@ impl Findings {
         }
         let build = Made::of(profile, Role::Build);
         if !build.privileged {
-            self.ids(&build);
-            self.kernel(&build);
+            self.ids_can_be_mapped(&build);
+            self.confinement_allows_podman(&build);
             self.device(profile, &build);
         }
     }
 
-    /// Podman maps a range of ids by newuidmap, unless it is root.
-    fn ids(&mut self, build: &Made<'_>) {
-        if !build.is_somebody() {
+    /// Podman uses newuidmap to map a range of ids, unless it is root.
+    fn ids_can_be_mapped(&mut self, build: &Made<'_>) {
+        if !build.is_non_root() {
             return;
         }
-        if let Some(said) = &build.escalation
-            && said.is(false)
+        if let Some(escalation) = &build.escalation
+            && escalation.is(false)
         {
             self.warning(
-                &said.path,
+                &escalation.path,
                 "newuidmap gains no capability from its file: \"newuidmap: write to uid_map \
                  failed: Operation not permitted\"; set it to true, or run as 0",
             );
@@ -119,30 +119,30 @@ impl Findings {
         }
     }
 
-    /// What the kernel lets the container call.
-    fn kernel(&mut self, build: &Made<'_>) {
-        if let Some(said) = default_of_the_runtime(&build.seccomp)
+    /// Whether seccomp and AppArmor allow what Podman needs.
+    fn confinement_allows_podman(&mut self, build: &Made<'_>) {
+        if let Some(seccomp) = runtime_default(&build.seccomp)
             && !build.adds("SYS_ADMIN")
         {
             self.warning(
-                &said.path,
-                "under RuntimeDefault without SYS_ADMIN Podman says \"cannot clone: Operation not \
+                &seccomp.path,
+                "under RuntimeDefault without SYS_ADMIN Podman fails with \"cannot clone: Operation not \
                  permitted\"; remove it, or use Unconfined or Localhost",
             );
         }
-        if let Some(said) = &build.app_armor
-            && let Scalar::Confinement(profile) = &said.value
+        if let Some(app_armor) = &build.app_armor
+            && let Scalar::Confinement(profile) = &app_armor.value
             && profile.localhost_profile.as_deref() == Some("podman")
         {
             self.warning(
-                &said.path,
-                "Ubuntu has an AppArmor profile called podman, which confines nothing; give yours \
-                 another name, such as podman-build",
+                &app_armor.path,
+                "Ubuntu has an AppArmor profile called podman, which confines nothing; use \
+                 another name for yours, such as podman-build",
             );
         }
-        if let Some(said) = default_of_the_runtime(&build.app_armor) {
+        if let Some(app_armor) = runtime_default(&build.app_armor) {
             self.warning(
-                &said.path,
+                &app_armor.path,
                 "on nodes with AppArmor its default denies mount, which Podman needs; use \
                  Unconfined or Localhost",
             );
@@ -159,8 +159,8 @@ impl Findings {
             self.warning(
                 &["containers", "build", "set", "resources", "limits"],
                 format!(
-                    "asks for {one} and for {other}, and a node has to offer both; remove one, for \
-                     example with {one}: null"
+                    "requests both {one} and {other}, and a node must offer both; remove one, for example \
+                     with {one}: null"
                 ),
             );
         }
@@ -169,8 +169,9 @@ impl Findings {
             || pod
                 .iter()
                 .any(|fields| fields.annotations.contains_key(CRI_O_DEVICES));
-        // In a user namespace of its own the kernel mounts overlays by itself.
-        if build.user == Some(0) && !has_device && !profile.has_own_ids() {
+        // In the pod's own user namespace, the kernel mounts overlays
+        // itself.
+        if build.user == Some(0) && !has_device && !profile.has_own_user_namespace() {
             self.warning(
                 &["containers", "build", "set"],
                 "root without a device: \"fuse: device not found\"; set a limit such as \
@@ -180,10 +181,10 @@ impl Findings {
     }
 }
 
-/// Where a profile of seccomp or AppArmor is said to be the runtime's.
-fn default_of_the_runtime<'s, 'p>(said: &'s Option<Said<'p>>) -> Option<&'s Said<'p>> {
-    let said = said.as_ref()?;
-    (said.word()? == "RuntimeDefault").then_some(said)
+/// The seccomp or AppArmor profile, if it is set to RuntimeDefault.
+fn runtime_default<'s, 'p>(value: &'s Option<SetValue<'p>>) -> Option<&'s SetValue<'p>> {
+    let value = value.as_ref()?;
+    (value.text()? == "RuntimeDefault").then_some(value)
 }
 
 #[cfg(test)]
@@ -191,7 +192,7 @@ mod tests {
     use super::super::{Severity, check};
     use crate::profile::{Profile, Profiles};
 
-    /// What is warned of in a profile that has `rest`.
+    /// The warnings about a profile with `rest`.
     fn warnings(rest: &str) -> Vec<String> {
         let yaml = format!("name: x\nsummary: y\n{rest}\n");
         let profile = Profile::from_yaml(&yaml).expect("a profile");
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_to_fail_is_warned_of_with_its_symptom() {
+    fn what_is_known_to_fail_is_warned_of_with_its_symptom() {
         for (rest, symptom) in [
             (
                 build(
@@ -225,7 +226,7 @@ mod tests {
             (
                 build("{set: {securityContext: {seccompProfile: {type: RuntimeDefault}}}}"),
                 "securityContext.seccompProfile: under RuntimeDefault without SYS_ADMIN Podman \
-                 says \"cannot clone: Operation not permitted\"",
+                 fails with \"cannot clone: Operation not permitted\"",
             ),
             (
                 build("{set: {securityContext: {appArmorProfile: {type: RuntimeDefault}}}}"),
@@ -265,7 +266,7 @@ mod tests {
             ),
             (
                 "extends: root-fuse\ncontainers: {build: {set: {resources: {limits: {a.test/fuse: 1}}}}}".to_owned(),
-                "limits: asks for a.test/fuse and for github.com/fuse, and a node has to offer \
+                "limits: requests both a.test/fuse and github.com/fuse, and a node must offer \
                  both",
             ),
             (
@@ -284,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_to_work_is_not_warned_of() {
+    fn what_is_known_to_work_is_not_warned_of() {
         for rest in [
             build("{home: true, set: {securityContext: {runAsUser: 1000}}, capabilities: {drop: [ALL], add: [SETUID, SETGID]}}"),
             build("{home: true, set: {securityContext: {runAsUser: 1000, privileged: true}}, grants: {baseline: [privileged]}}"),
@@ -301,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn no_built_in_profile_is_warned_of() {
+    fn built_in_profiles_have_no_warnings() {
         for profile in Profiles::built_in().iter() {
             assert_eq!(check(profile), [], "{}", profile.name);
         }

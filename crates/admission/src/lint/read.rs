@@ -1,4 +1,4 @@
-//! Reads one profile, and refuses it for what is wrong with it.
+//! Reads one profile, and rejects it if it has errors.
 
 use super::{Severity, check};
 use crate::profile::{Profile, ProfileError, Profiles, Written};
@@ -38,7 +38,7 @@ mod tests {
     use crate::profile::BUILT_IN;
 
     #[test]
-    fn every_built_in_profile_is_one_a_user_could_have_written() {
+    fn users_could_write_every_built_in_profile() {
         for (name, yaml) in BUILT_IN {
             let read = Profile::from_yaml(yaml).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(Some(&read), Profiles::built_in().get(name));
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_field_is_refused_with_its_place() {
+    fn a_misspelt_field_is_rejected_with_its_place() {
         let yaml =
             "name: x\nsummary: y\ncontainers:\n  build:\n    set:\n      securtyContext: {}\n";
         let error = Profile::from_yaml(yaml).expect_err("refused").to_string();
@@ -57,8 +57,8 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_the_wrong_type_is_told_by_its_field_and_place_in_plain_words() {
-        for (value, told) in [
+    fn a_value_of_the_wrong_type_is_reported_with_its_field_and_place_in_plain_words() {
+        for (value, problem) in [
             (
                 "runAsUser: \"2000\"",
                 "runAsUser: invalid type: string \"2000\", expected a whole number, without quotes",
@@ -79,7 +79,7 @@ mod tests {
             );
             let error = Profile::from_yaml(&yaml).expect_err(value).to_string();
             let at = "line 7 column ";
-            assert!(error.starts_with(at) && error.contains(told), "{error}");
+            assert!(error.starts_with(at) && error.contains(problem), "{error}");
             assert!(
                 error.contains("containers.build.set.securityContext."),
                 "{error}"
@@ -94,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_on_memory_is_refused_since_it_could_fall_below_the_request() {
+    fn a_memory_limit_is_rejected_since_it_could_be_below_the_request() {
         let yaml = "name: x\nsummary: y\ncontainers: {build: {set: {resources: {limits: {memory: 1Gi}}}}}\n";
         let error = Profile::from_yaml(yaml).expect_err("refused").to_string();
         assert!(error.contains("config.toml"), "{error}");
     }
 
     #[test]
-    fn a_home_that_the_rule_would_refuse_in_a_job_is_refused_in_a_profile() {
+    fn a_home_that_is_rejected_in_a_job_is_rejected_in_a_profile() {
         for path in ["/", "home", "/etc/podman", "/home/podman"] {
             let yaml = format!("name: x\nsummary: y\nhome: {{path: {path}}}\n");
             assert!(Profile::from_yaml(&yaml).is_err(), "{path}");
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_that_contradicts_itself_is_refused_since_no_pod_would_ever_be_right() {
+    fn a_profile_that_contradicts_itself_is_rejected_since_no_pod_could_match_it() {
         for (rules, why) in [
             (
                 "{capabilities: {add: [SETUID], drop: [cap_setuid]}}",

@@ -1,6 +1,6 @@
-//! What two fields cannot be together, in one container.
+//! Values of two fields that exclude each other in one container.
 
-use super::{Findings, said};
+use super::{Findings, set_value};
 use crate::gitlab::role::Role;
 use crate::pod::field::Field;
 use crate::pod::limits::LAST_MAPPED_ID;
@@ -8,17 +8,17 @@ use crate::profile::Profile;
 
 impl Findings {
     pub(crate) fn together(&mut self, profile: &Profile, role: Role) {
-        let said = |field| said(profile, role, field);
-        let said_to_be = |field, value: bool| said(field).filter(|said| said.is(value));
-        if let Some(escalation) = said_to_be(Field::AllowPrivilegeEscalation, false) {
+        let value = |field| set_value(profile, role, field);
+        let is_set_to = |field, flag: bool| value(field).filter(|value| value.is(flag));
+        if let Some(escalation) = is_set_to(Field::AllowPrivilegeEscalation, false) {
             let added = &profile.containers.role(role).capabilities.add;
-            if said_to_be(Field::Privileged, true).is_some() {
+            if is_set_to(Field::Privileged, true).is_some() {
                 self.error(
                     &escalation.path,
                     "false together with privileged: true, which the API server rejects; set true",
                 );
             }
-            // It compares the very name: beside SYS_ADMIN it takes the pod.
+            // It compares the exact name: it accepts SYS_ADMIN.
             if added.iter().any(|name| name == "CAP_SYS_ADMIN") {
                 self.error(
                     &escalation.path,
@@ -27,28 +27,28 @@ impl Findings {
                 );
             }
         }
-        let user = said(Field::RunAsUser);
+        let user = value(Field::RunAsUser);
         let is_root = user.as_ref().and_then(|user| user.id()) == Some(0);
-        if let Some(non_root) = said_to_be(Field::RunAsNonRoot, true).filter(|_| is_root) {
+        if let Some(non_root) = is_set_to(Field::RunAsNonRoot, true).filter(|_| is_root) {
             self.error(
                 &non_root.path,
                 "true together with runAsUser: 0: the kubelet never starts such a container",
             );
         }
-        let has_own_ids = profile.has_own_ids();
-        if let Some(mount) = said(Field::ProcMount)
-            && mount.word().as_deref() == Some("Unmasked")
-            && !has_own_ids
+        let has_own_user_namespace = profile.has_own_user_namespace();
+        if let Some(mount) = value(Field::ProcMount)
+            && mount.text().as_deref() == Some("Unmasked")
+            && !has_own_user_namespace
         {
             self.error(
                 &mount.path,
                 "Unmasked without pod.set.hostUsers: false, which the API server rejects",
             );
         }
-        for id in [user, said(Field::RunAsGroup)].into_iter().flatten() {
-            if has_own_ids && id.id().is_some_and(|id| id > LAST_MAPPED_ID) {
-                let told = format!("a pod with hostUsers: false has ids up to {LAST_MAPPED_ID}");
-                self.error(&id.path, told);
+        for id in [user, value(Field::RunAsGroup)].into_iter().flatten() {
+            if has_own_user_namespace && id.id().is_some_and(|id| id > LAST_MAPPED_ID) {
+                let problem = format!("a pod with hostUsers: false has ids up to {LAST_MAPPED_ID}");
+                self.error(&id.path, problem);
             }
         }
     }
@@ -59,7 +59,7 @@ mod tests {
     use crate::profile::Profile;
 
     #[test]
-    fn what_cannot_be_together_is_refused_where_it_is_said() {
+    fn values_that_exclude_each_other_are_rejected_where_they_are_set() {
         for (rest, refusal) in [
             (
                 "containers: {build: {set: {securityContext: {privileged: true, \
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_api_server_takes_is_taken() {
+    fn values_that_the_api_server_accepts_are_accepted() {
         for rest in [
             "containers: {build: {capabilities: {add: [SYS_ADMIN]}, set: {securityContext: \
              {allowPrivilegeEscalation: false}}}}",

@@ -1,4 +1,4 @@
-//! What a field may say, whatever the others do.
+//! Which values a field may have by itself.
 
 use super::Findings;
 use crate::gitlab::role::Role;
@@ -13,9 +13,10 @@ use crate::profile::{ContainerFields, PodFields, Profile, grants};
 use crate::text::quoted;
 use crate::text::spelling::nearest;
 
-/// Annotations that no profile has, by how they begin.
+/// Annotations that no profile may have, by their prefixes.
 const REFUSED_ANNOTATIONS: [(&str, &str); 7] = [
-    // The field would not follow, and the API server refuses two that differ.
+    // The field would not change with it, and the API server rejects a
+    // difference.
     (
         "container.apparmor.security.beta.kubernetes.io",
         "use appArmorProfile under containers instead",
@@ -70,8 +71,8 @@ impl Findings {
         if let Some(limit) = &profile.home.size_limit
             && !is_quantity(limit)
         {
-            let told = format!("{} is not a quantity, such as 10Gi", quoted(limit));
-            self.error(&["home", "sizeLimit"], told);
+            let problem = format!("{} is not a quantity, such as 10Gi", quoted(limit));
+            self.error(&["home", "sizeLimit"], problem);
         }
     }
 
@@ -83,12 +84,13 @@ impl Findings {
             .map(|(k, v)| k.len() + v.len())
             .sum();
         if size > ANNOTATIONS {
-            let told = format!("{size} bytes are more than the {ANNOTATIONS} that a pod may have");
-            self.error(&at("annotations"), told);
+            let problem =
+                format!("{size} bytes are more than the {ANNOTATIONS} that a pod may have");
+            self.error(&at("annotations"), problem);
         }
         if let Some(key) = fields.annotations.keys().find(|key| !is_qualified(key)) {
-            let told = format!("{} is not a valid annotation key", quoted(key));
-            self.error(&at("annotations"), told);
+            let problem = format!("{} is not a valid annotation key", quoted(key));
+            self.error(&at("annotations"), problem);
         }
         for (begin, why) in REFUSED_ANNOTATIONS {
             let mut keys = fields.annotations.keys();
@@ -130,8 +132,8 @@ impl Findings {
             }
         }
         if let Some(name) = rules.capabilities.in_both() {
-            let told = format!("{} is in both add and drop", quoted(name));
-            self.error(&at(&["capabilities"]), told);
+            let problem = format!("{} is in both add and drop", quoted(name));
+            self.error(&at(&["capabilities"]), problem);
         }
         for (kind, fields) in [("set", &rules.set), ("ifUnset", &rules.if_unset)] {
             let Some(home) = fields.env.get("HOME") else {
@@ -147,14 +149,14 @@ impl Findings {
                 self.error(&path, format!("HOME {refusal}"));
             }
         }
-        // What no profile can set has no value that could be admitted.
+        // A control whose field no profile can set has no value to admit.
         let mut baseline = rules.grants.baseline.iter();
         if let Some(family) = baseline.find(|family| !grants::is_settable(**family)) {
-            let told = format!(
+            let problem = format!(
                 "{} is not a field that a profile sets, so there is no value to admit",
                 family.name()
             );
-            self.error(&at(&["grants", "baseline"]), told);
+            self.error(&at(&["grants", "baseline"]), problem);
         }
         self.together(profile, role);
     }
@@ -164,42 +166,43 @@ impl Findings {
         for (resource, amount) in &fields.resources.limits {
             let path = [path, &["resources", "limits"]].concat();
             if !is_extended_resource(resource) {
-                let told = format!(
+                let problem = format!(
                     "{} is not an extended resource (a qualified name such as github.com/fuse, \
                      outside kubernetes.io); leave cpu and memory to the runner's config.toml",
                     quoted(resource)
                 );
-                self.error(&path, told);
+                self.error(&path, problem);
             }
-            // Beyond it the API server writes 1000 as 1k.
+            // The API server writes 1000 as 1k, and then it would
+            // differ.
             if !amount.parse().is_ok_and(|amount: u16| amount < 1000)
                 || amount.len() > 1 && amount.starts_with(['0', '+'])
             {
-                let told = format!(
+                let problem = format!(
                     "{} is not a whole number from 0 to 999, as the number of devices must be",
                     quoted(amount)
                 );
-                self.error(&path, told);
+                self.error(&path, problem);
             }
         }
         for name in fields.env.keys() {
             let is_printable = |c: char| (' '..='~').contains(&c) && c != '=';
             if name.is_empty() || !name.chars().all(is_printable) {
-                let told = format!(
+                let problem = format!(
                     "{} is not a valid name of an environment variable",
                     quoted(name)
                 );
-                self.error(&at("env"), told);
+                self.error(&at("env"), problem);
             }
         }
         if let Some(name) = fields.env.iter().find(|(_, value)| value.contains('\0')) {
-            let told = format!("{} has a zero byte in its value", quoted(name.0));
-            self.error(&at("env"), told);
+            let problem = format!("{} has a zero byte in its value", quoted(name.0));
+            self.error(&at("env"), problem);
         }
         self.confinement(&at("securityContext"), &fields.security_context);
     }
 
-    /// What a securityContext says by itself, of a pod or of a container.
+    /// Checks the values of a securityContext, of a pod or of a container.
     fn confinement(&mut self, path: &[&'static str], context: &SecurityContext) {
         let at = |key: &'static str| [path, &[key]].concat();
         for (key, id) in [
@@ -220,8 +223,8 @@ impl Findings {
         if let Some(options) = &context.se_linux_options
             && (options.type_.is_empty() || options.type_.contains(char::is_control))
         {
-            let told = format!("{} is not an SELinux type", quoted(&options.type_));
-            self.error(&at("seLinuxOptions"), told);
+            let problem = format!("{} is not an SELinux type", quoted(&options.type_));
+            self.error(&at("seLinuxOptions"), problem);
         }
         for (key, profile) in [
             ("seccompProfile", &context.seccomp_profile),
@@ -242,12 +245,12 @@ impl Findings {
             let nearest = nearest
                 .map(|name| format!("; did you mean {name}?"))
                 .unwrap_or_default();
-            let told = format!(
+            let problem = format!(
                 "{} is not one of {}{nearest}",
                 quoted(&profile.type_),
                 types.join(", ")
             );
-            self.error(&[path, &["type"]].concat(), told);
+            self.error(&[path, &["type"]].concat(), problem);
         } else if is_local && name.is_none_or(|name| name.trim().is_empty()) {
             self.error(
                 path,
@@ -257,7 +260,7 @@ impl Findings {
             self.error(
                 path,
                 format!(
-                    "localhostProfile goes with Localhost, not with {}",
+                    "localhostProfile is only for the type Localhost, not for {}",
                     profile.type_
                 ),
             );
@@ -271,8 +274,8 @@ impl Findings {
                 );
             }
             if name.trim() != name || name.len() > 4095 || name.contains(char::is_control) {
-                let told = format!("localhostProfile {} is not a valid name", quoted(name));
-                self.error(path, told);
+                let problem = format!("localhostProfile {} is not a valid name", quoted(name));
+                self.error(path, problem);
             }
         }
     }
@@ -298,7 +301,7 @@ mod tests {
     use crate::profile::Profile;
 
     #[test]
-    fn annotations_that_would_have_the_pod_refused_or_corrected_for_ever_are_refused() {
+    fn annotations_are_rejected_that_would_make_the_pod_invalid_or_never_right() {
         for key in [
             "container.apparmor.security.beta.kubernetes.io/build",
             "kubernetes.io/config.mirror",

@@ -2,9 +2,10 @@
 
 /// The namespace label that opts in, and names the profile.
 pub const PROFILE: &str = "podseal.io/profile";
-/// The namespace label that says what every pod is held to.
+/// The namespace label with the level that every pod must meet.
 pub const LEVEL: &str = "podseal.io/level";
-/// The namespace label that says what becomes of a violation.
+/// The namespace label with the mode: what happens to a pod that violates the
+/// level.
 pub const MODE: &str = "podseal.io/mode";
 
 /// A label of a namespace that podseal reads.

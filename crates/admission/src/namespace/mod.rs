@@ -1,5 +1,4 @@
-//! What a namespace says: its labels, annotations, or the rule for namespaces
-//! without labels.
+//! What applies to a namespace: its labels and annotations, or a namespace rule.
 
 pub mod label;
 pub mod policy;
@@ -12,21 +11,21 @@ use std::sync::Arc;
 
 pub use self::label::{LEVEL, Label, MODE, PROFILE};
 
-/// The namespace annotation that names who creates job pods. Not a label: a
-/// user's name is no label value.
+/// The namespace annotation with the users that create job pods. Not a label, since
+/// a user's name is not a valid label value.
 pub const RUNNER: &str = "podseal.io/runner";
 
-/// How the names of namespaces begin that are the cluster's own. The chart has no
-/// API server call podseal for them, whatever their labels.
+/// The prefixes of the cluster's own namespaces. The chart registers podseal so
+/// that the API server never calls it for them, whatever their labels.
 pub const CLUSTERS_OWN: [&str; 2] = ["kube-", "openshift-"];
-/// What is to be told where such a namespace opts in.
+/// The warning for such a namespace that opts in.
 pub const NEVER_CALLED: &str =
     "podseal's webhooks are never called for namespaces that begin with kube- or openshift-";
 
-/// Labels, or annotations. Shared, since thousands of namespaces say the same.
+/// Labels, or annotations. Shared, since thousands of namespaces have the same.
 pub type Pairs = Arc<BTreeMap<String, String>>;
 
-/// A namespace: its name, and what podseal reads of it.
+/// A namespace: its name, and the labels and annotations that podseal reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Namespace {
     /// `metadata.name`
@@ -48,8 +47,8 @@ impl Namespace {
         Namespace::keeping(name, labels, annotations, &BTreeSet::new())
     }
 
-    /// One of which the labels of these keys are kept as well, since default
-    /// rules ask for them.
+    /// The same, with the labels of these keys as well, since namespace rules
+    /// match them.
     pub fn keeping<L, A>(
         name: impl Into<String>,
         labels: L,
@@ -74,8 +73,8 @@ impl Namespace {
         key.starts_with("podseal.io/")
     }
 
-    /// Whether the namespace opts in. A cached namespace that does not cannot
-    /// explain why the API server called, and so must be looked up again.
+    /// Whether the namespace opts in. If a cached namespace does not, it does
+    /// not explain why the API server called, and is looked up again.
     pub fn opts_in(&self) -> bool {
         self.labels.contains_key(PROFILE)
     }
@@ -86,14 +85,14 @@ pub fn is_clusters_own(name: &str) -> bool {
     CLUSTERS_OWN.iter().any(|begin| name.starts_with(begin))
 }
 
-/// What becomes of a pod that may not pass.
+/// What happens to a pod that violates the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// It is rejected.
     Enforce,
-    /// It passes, and its creator is warned.
+    /// It is admitted, and its creator is warned.
     Warn,
-    /// It passes unchanged, and the record says what would have happened.
+    /// It is admitted unchanged, and the record has what would have happened.
     Audit,
 }
 
@@ -123,7 +122,7 @@ mod tests {
         for name in ["kube", "kubernetes", "ci-kube-", "openshift", ""] {
             assert!(!is_clusters_own(name), "{name}");
         }
-        let told: Vec<_> = NEVER_CALLED.split(' ').collect();
-        assert!(CLUSTERS_OWN.iter().all(|begin| told.contains(begin)));
+        let words: Vec<_> = NEVER_CALLED.split(' ').collect();
+        assert!(CLUSTERS_OWN.iter().all(|begin| words.contains(begin)));
     }
 }

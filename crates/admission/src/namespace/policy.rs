@@ -1,64 +1,64 @@
-//! What the namespace says: its labels, and one annotation.
+//! The policy of a namespace, from its labels, its annotations and the namespace
+//! rule for it.
 
 use crate::namespace::Label;
 use std::sync::LazyLock;
 
 use super::rules::{NamespaceRules, Rule};
 use super::{Mode, Namespace, PROFILE, RUNNER, unknown_keys};
-use crate::profile::overrides::Adjusted;
-use crate::profile::{Profile, Profiles, Setting};
+use crate::profile::{EffectiveProfile, Profile, Profiles, Setting};
 use crate::standards::Level;
-use crate::text::{quoted, word};
+use crate::text::{quoted, unquoted};
 
-/// What podseal is told once, for all namespaces.
+/// podseal's own settings, for all namespaces.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings<'a> {
     /// The profiles a namespace can name.
     pub profiles: &'a Profiles,
-    /// What holds for namespaces without a profile's label.
-    pub defaults: &'a NamespaceRules,
-    /// Whether a profile that grants something beyond the baseline needs the
+    /// The rules for namespaces without the label [`PROFILE`].
+    pub namespace_rules: &'a NamespaceRules,
+    /// Whether a profile that grants more than the baseline requires the
     /// annotation [`RUNNER`].
     pub require_runner: bool,
-    /// Whether a user namespace of a pod's own (`hostUsers: false`) relaxes no
+    /// Whether a pod's own user namespace (`hostUsers: false`) relaxes no
     /// control, since kubelets before 1.30 run the pod without one.
     pub ignore_user_namespaces: bool,
 }
 
-static NO_DEFAULTS: LazyLock<NamespaceRules> = LazyLock::new(NamespaceRules::default);
+static NO_RULES: LazyLock<NamespaceRules> = LazyLock::new(NamespaceRules::default);
 
 impl Settings<'static> {
-    /// The built-in profiles, no defaults, and labels trusted.
+    /// The built-in profiles, no namespace rules, and labels trusted.
     pub fn built_in() -> Settings<'static> {
         Settings {
             profiles: Profiles::built_in(),
-            defaults: &NO_DEFAULTS,
+            namespace_rules: &NO_RULES,
             require_runner: false,
             ignore_user_namespaces: false,
         }
     }
 }
 
-/// What an opted-in namespace asks of podseal.
+/// What an opted-in namespace requires.
 #[derive(Debug, Clone)]
 pub struct Policy<'a> {
-    /// The profile's name: the value of the label [`PROFILE`], or a default
-    /// rule's.
+    /// The profile's name: the value of the label [`PROFILE`], or the namespace
+    /// rule's profile.
     pub name: &'a str,
     /// The profile of that name, if there is one.
     pub profile: Option<&'a Profile>,
-    /// What every pod is held to.
+    /// The level that every pod must meet.
     pub level: Level,
-    /// What becomes of a violation.
+    /// What happens to a pod that violates it.
     pub mode: Mode,
-    /// Who creates job pods; anybody, where the namespace does not say.
+    /// The users that create job pods; anyone, if the namespace names none.
     runners: Option<Vec<&'a str>>,
     /// What is wrong with the labels and annotations.
     pub warnings: Vec<String>,
-    said: Said<'a>,
+    values: Values<'a>,
 }
 
-/// Who says a value.
+/// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source<'a> {
     /// A label of the namespace.
@@ -67,21 +67,22 @@ pub enum Source<'a> {
     Annotation,
     /// The namespace rule of this name.
     Rule(&'a str),
-    /// Nobody, so the default of podseal or of the profile holds.
-    Nobody,
+    /// Neither, so the default of podseal or of the profile applies.
+    Default,
 }
 
-/// What a namespace says, and the rule that speaks where it does not.
+/// The values that a namespace sets, and the rule for those that it does not.
 #[derive(Debug, Clone, Copy)]
-struct Said<'a> {
+struct Values<'a> {
     namespace: &'a Namespace,
     rule: Option<&'a Rule>,
 }
 
-impl<'a> Said<'a> {
-    /// What the label says, or the rule: of the two, the stricter. Who may label a
-    /// namespace that has no profile's label of its own has not sealed it, and the
-    /// rule is the cluster administrator's word.
+impl<'a> Values<'a> {
+    /// The value of the label or of the rule, whichever is stricter. A
+    /// namespace without a profile's label may still have these labels from
+    /// users who may label it, and the rule comes from the cluster
+    /// administrator.
     fn label(&self, label: Label) -> (Option<&'a str>, Source<'a>) {
         let own = self.own(label);
         let of_rule = |rule: &'a Rule| match label {
@@ -90,7 +91,7 @@ impl<'a> Said<'a> {
             Label::Mode => rule.mode.as_deref(),
         };
         match (own, self.rule) {
-            // What the rule leaves unsaid is its word, too: the default holds.
+            // A rule without a value requires the default.
             (Some(own), Some(rule)) if self.is_milder(label, own) => {
                 (of_rule(rule), Source::Rule(&rule.name))
             }
@@ -102,7 +103,7 @@ impl<'a> Said<'a> {
         self.namespace.labels.get(label.key()).map(String::as_str)
     }
 
-    /// Whether the rule, where one speaks, asks for more than `own`.
+    /// Whether there is a rule and it is stricter than `own`.
     fn is_milder(&self, label: Label, own: &str) -> bool {
         let Some(rule) = self.rule else {
             return false;
@@ -123,8 +124,8 @@ impl<'a> Said<'a> {
         }
     }
 
-    /// Who creates job pods; the rule's word, where it has one, since a profile that
-    /// grants much is given to nobody else.
+    /// The users that create job pods. The rule's value comes first, so that no
+    /// one else can get a profile that grants a lot.
     fn runner(&self) -> (Option<&'a str>, Source<'a>) {
         if let Some(rule) = self.rule
             && let Some(runner) = rule.runner.as_deref()
@@ -153,49 +154,52 @@ impl<'a> Said<'a> {
         };
         match own.map(|own| (own, source)).or_else(by_rule) {
             Some((value, source)) => (Some(value), source),
-            None => (None, Source::Nobody),
+            None => (None, Source::Default),
         }
     }
 }
 
-/// How strict a value is among `known`, the mildest first; one that is none of
-/// them is read as the strictest.
+/// How strict a value is among `known`, the least strict first. Any other value
+/// counts as the strictest.
 fn strictness(known: &[&str], value: &str) -> usize {
     let position = known.iter().position(|known| *known == value);
     position.unwrap_or(known.len() - 1)
 }
 
 impl<'a> Policy<'a> {
-    /// Reads the namespace; nothing, where it does not opt in.
+    /// The policy of the namespace; none, if it does not opt in.
     pub fn from_namespace(namespace: &'a Namespace, settings: &Settings<'a>) -> Option<Policy<'a>> {
-        if settings.defaults.leaves_alone(&namespace.name) {
+        if settings.namespace_rules.leaves_alone(&namespace.name) {
             return None;
         }
-        // Who says a profile says everything.
+        // Rules do not apply to a namespace that sets a profile.
         let rule = match namespace.opts_in() {
             true => None,
-            false => settings.defaults.rule_for(namespace),
+            false => settings.namespace_rules.rule_for(namespace),
         };
-        let said = Said { namespace, rule };
-        let name = said.label(Label::Profile).0?;
+        let values = Values { namespace, rule };
+        let name = values.label(Label::Profile).0?;
         let mut warnings = Vec::new();
         for label in [Label::Level, Label::Mode] {
-            let milder = said.own(label).filter(|own| said.is_milder(label, own));
+            let milder = values.own(label).filter(|own| values.is_milder(label, own));
             if let (Some(own), Some(rule)) = (milder, rule) {
                 warnings.push(format!(
                     "label {}: {} is less strict than the namespace rule {}, so the rule applies",
                     label.key(),
                     quoted(own),
-                    word(&rule.name)
+                    unquoted(&rule.name)
                 ));
             }
         }
         let levels = Level::ALL.map(|level| (level.name(), level));
-        let level = read(said, Label::Level, &levels, &mut warnings);
+        let level = read(values, Label::Level, &levels, &mut warnings);
         let modes = Mode::ALL.map(|mode| (mode.name(), mode));
-        let mode = read(said, Label::Mode, &modes, &mut warnings);
-        warnings.append(&mut unknown_keys::warnings(namespace, settings.defaults));
-        let runners = said.runner().0.map(|users| {
+        let mode = read(values, Label::Mode, &modes, &mut warnings);
+        warnings.append(&mut unknown_keys::warnings(
+            namespace,
+            settings.namespace_rules,
+        ));
+        let runners = values.runner().0.map(|users| {
             let users: Vec<_> = users
                 .split(',')
                 .map(str::trim)
@@ -223,58 +227,60 @@ impl<'a> Policy<'a> {
             },
             runners,
             warnings,
-            said,
+            values,
         })
     }
 
-    /// The value that a setting has in the namespace, if it changes it.
+    /// The value of a setting, if the namespace or its rule sets it.
     pub fn setting(&self, setting: Setting) -> Option<&'a str> {
-        self.said.setting(setting).0
+        self.values.setting(setting).0
     }
 
-    /// Who says a setting.
+    /// Where a setting comes from.
     pub fn source_of(&self, setting: Setting) -> Source<'a> {
-        self.said.setting(setting).1
+        self.values.setting(setting).1
     }
 
-    /// Who says the label's value.
+    /// Where the label's value comes from.
     pub fn source_of_label(&self, label: Label) -> Source<'a> {
-        self.said.label(label).1
+        self.values.label(label).1
     }
 
-    /// Who says which users are runners.
+    /// Where the runners come from.
     pub fn source_of_runner(&self) -> Source<'a> {
-        self.said.runner().1
+        self.values.runner().1
     }
 
-    /// The namespace rule that speaks where the namespace does not.
+    /// The name of the namespace rule that applies, if any.
     pub fn rule(&self) -> Option<&'a str> {
-        self.said.rule.map(|rule| rule.name.as_str())
+        self.values.rule.map(|rule| rule.name.as_str())
     }
 
-    /// The settings that are said, and their values.
+    /// The settings that have a value, with it.
     pub fn settings(&self) -> impl Iterator<Item = (Setting, &'a str)> {
-        let said = self.said;
-        let value = move |setting: Setting| Some((setting, said.setting(setting).0?));
+        let values = self.values;
+        let value = move |setting: Setting| Some((setting, values.setting(setting).0?));
         Setting::ALL.into_iter().filter_map(value)
     }
 
-    /// The profile as the namespace changes it, where there is one.
+    /// The profile with the values that the namespace overrides, where there is one.
     ///
     /// # Errors
-    /// As [`Adjusted::new`].
-    pub fn adjusted(&self) -> Option<Result<Adjusted<'a>, (Setting, String)>> {
-        Some(Adjusted::new(self.profile?, self.settings()))
+    /// As [`EffectiveProfile::new`].
+    pub fn effective_profile(&self) -> Option<Result<EffectiveProfile<'a>, (Setting, String)>> {
+        let by_rule = matches!(self.source_of_label(Label::Profile), Source::Rule(_));
+        let effective = EffectiveProfile::new(self.profile?, self.settings());
+        Some(effective.map(|profile| profile.by_rule(by_rule)))
     }
 
-    /// The namespace's profile, and by whose word, as what it *has*.
+    /// The namespace's profile and where it comes from, as the object of "has".
     pub fn origin(&self) -> String {
-        match self.said.rule {
+        match self.values.rule {
             None => format!("the label {PROFILE}: {}", quoted(self.name)),
             Some(rule) => format!(
-                "by the namespace rule {} the profile {}",
-                word(&rule.name),
-                quoted(self.name)
+                "the profile {} from the namespace rule {}",
+                quoted(self.name),
+                unquoted(&rule.name)
             ),
         }
     }
@@ -293,15 +299,16 @@ impl<'a> Policy<'a> {
 
     /// The users that create job pods, as they are written.
     pub fn runners(&self) -> Option<&'a str> {
-        self.said.runner().0
+        self.values.runner().0
     }
 
-    /// Whether the profile grants something beyond the baseline to whoever puts
-    /// a runner's labels on a pod.
+    /// Whether the profile grants more than the baseline to anyone who puts a
+    /// runner's labels on a pod.
     pub fn trusts_labels(&self) -> bool {
         let grants = |profile: &Profile| profile.grants_beyond_baseline(self.level);
-        // Under a rule the annotation is the word of whoever made the namespace.
-        let is_sealed = match self.said.rule {
+        // Where a rule applies, the annotation may come from any user who
+        // can create namespaces.
+        let is_sealed = match self.values.rule {
             Some(rule) => rule.runner.is_some(),
             None => self.runners.is_some(),
         };
@@ -309,24 +316,24 @@ impl<'a> Policy<'a> {
     }
 }
 
-/// What is stated of a value.
+/// A value as it is set.
 enum Stated<T> {
     /// Nothing.
     Unset,
     /// One of the known values.
     Valid(T),
-    /// Something that is none of them.
+    /// Anything else.
     Invalid,
 }
 
 /// The value of a label among `known`, with a warning if it is invalid.
 fn read<T: Copy>(
-    said: Said<'_>,
+    values: Values<'_>,
     label: Label,
     known: &[(&str, T)],
     warnings: &mut Vec<String>,
 ) -> Stated<T> {
-    let (value, source) = said.label(label);
+    let (value, source) = values.label(label);
     let Some(value) = value else {
         return Stated::Unset;
     };
@@ -363,19 +370,19 @@ mod tests {
     }
 
     #[test]
-    fn without_the_profile_label_level_and_mode_mean_nothing() {
+    fn level_and_mode_have_no_effect_without_the_profile_label() {
         let namespace = namespace(&[(LEVEL, "restricted"), (MODE, "audit")], &[]);
         assert!(Policy::from_namespace(&namespace, &Settings::built_in()).is_none());
     }
 
     #[test]
-    fn a_label_means_nothing_on_a_namespace_of_the_clusters_or_of_podseals_own() {
-        let defaults = NamespaceRules::none(Some("podseal"));
+    fn a_label_has_no_effect_on_the_clusters_own_namespaces_and_on_podseals() {
+        let namespace_rules = NamespaceRules::none(Some("podseal"));
         let settings = Settings {
-            defaults: &defaults,
+            namespace_rules: &namespace_rules,
             ..Settings::built_in()
         };
-        for (name, holds) in [
+        for (name, has_policy) in [
             ("kube-system", false),
             ("openshift-ci", false),
             ("podseal", false),
@@ -387,7 +394,7 @@ mod tests {
                 ..namespace(&[(PROFILE, "rootless")], &[])
             };
             let policy = Policy::from_namespace(&namespace, &settings);
-            assert_eq!(policy.is_some(), holds, "{name}");
+            assert_eq!(policy.is_some(), has_policy, "{name}");
         }
     }
 
@@ -400,11 +407,11 @@ mod tests {
             (Level::Baseline, Mode::Enforce)
         );
         assert!(policy.warnings.is_empty());
-        assert!(policy.is_runner("anybody"));
+        assert!(policy.is_runner("anyone"));
     }
 
     #[test]
-    fn an_invalid_value_is_read_as_the_strictest_and_told_with_the_known_ones() {
+    fn an_invalid_value_is_read_as_the_strictest_and_warned_of_with_the_valid_ones() {
         let labels = [(PROFILE, "rootless"), (LEVEL, "Privileged"), (MODE, "")];
         let namespace = namespace(&labels, &[]);
         let policy = Policy::from_namespace(&namespace, &Settings::built_in()).expect("a policy");
@@ -424,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_named_runner_creates_jobs_and_an_empty_name_is_nobody() {
+    fn only_a_named_runner_creates_jobs_and_an_empty_annotation_names_no_one() {
         let named = namespace(&[(PROFILE, "none")], &[(RUNNER, "a:b:c, d")]);
         let policy = Policy::from_namespace(&named, &Settings::built_in()).expect("a policy");
         assert!(policy.is_runner("a:b:c") && policy.is_runner("d") && !policy.is_runner("a"));

@@ -1,24 +1,25 @@
-//! Labels and annotations that say they are podseal's and that nothing reads.
+//! Labels and annotations under `podseal.io/` that podseal does not read.
 //!
-//! Who writes `podseal.io/levle: restricted` means to have a stricter namespace
-//! and has a milder one, and nothing fails. So it is told, with what was meant.
+//! With a mistyped label such as `podseal.io/levle: restricted`, the namespace is
+//! less strict than intended, and nothing fails. So podseal warns of it, with the
+//! key that was probably meant.
 
 use super::rules::NamespaceRules;
 use super::{Namespace, RUNNER};
 use crate::namespace::Label;
 use crate::profile::Setting;
 use crate::text::spelling::nearest;
-use crate::text::word;
+use crate::text::unquoted;
 
-/// How many are told, in an API warning each.
-const TOLD: usize = 3;
+/// How many get a warning each.
+const WARNED: usize = 3;
 
-/// How many labels, and how many annotations, that nothing reads are kept of a
-/// namespace in the cluster: who may edit it may add thousands. One more than are
-/// named, so that there is a word on the rest.
-pub const KEPT: usize = TOLD + 1;
+/// How many unknown labels, and how many unknown annotations, are kept of each
+/// namespace: users who can edit it may add thousands. One more than are named, so
+/// that a warning can say that there are more.
+pub const KEPT: usize = WARNED + 1;
 
-/// What of a namespace has keys.
+/// What a key is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `metadata.labels`
@@ -54,22 +55,23 @@ const KNOWN: [(Kind, &str); 7] = [
     (Kind::Annotation, Setting::ALL[2].annotation()),
 ];
 
-/// Whether podseal reads a label or an annotation of this key, whatever the default
-/// rules are.
+/// Whether podseal reads a label or an annotation of this key, whatever the
+/// namespace rules are.
 pub fn is_known(kind: Kind, key: &str) -> bool {
     KNOWN.contains(&(kind, key))
 }
 
-/// The keys of `namespace` that begin with `podseal.io/` and mean nothing there,
-/// whether or not it opts in: labels first. What a namespace rule asks for is read.
+/// The keys of `namespace` that begin with `podseal.io/` and have no effect there,
+/// whether or not it opts in: labels first. Labels that namespace rules match have
+/// an effect.
 pub fn unread<'n>(
     namespace: &'n Namespace,
-    defaults: &NamespaceRules,
+    namespace_rules: &NamespaceRules,
 ) -> impl Iterator<Item = (Kind, &'n str)> {
-    let rules = defaults.rules();
-    let is_asked_for = move |key: &str| {
-        let mut asked = rules.iter().map(|rule| &rule.namespaces.match_labels);
-        asked.any(|labels| labels.contains_key(key))
+    let rules = namespace_rules.rules();
+    let is_matched = move |key: &str| {
+        let mut matched = rules.iter().map(|rule| &rule.namespaces.match_labels);
+        matched.any(|labels| labels.contains_key(key))
     };
     let labels = namespace.labels.keys().map(|key| (Kind::Label, key));
     let annotations = namespace.annotations.keys();
@@ -78,17 +80,17 @@ pub fn unread<'n>(
         .map(|(kind, key)| (kind, key.as_str()))
         .filter(|(_, key)| Namespace::reads(key))
         .filter(|(kind, key)| !is_known(*kind, key))
-        .filter(move |(kind, key)| *kind == Kind::Annotation || !is_asked_for(key))
+        .filter(move |(kind, key)| *kind == Kind::Annotation || !is_matched(key))
 }
 
 /// A warning for each of them, and one for those that are too many.
-pub fn warnings(namespace: &Namespace, defaults: &NamespaceRules) -> Vec<String> {
-    let unread: Vec<_> = unread(namespace, defaults).collect();
-    let told = unread.iter().take(TOLD).map(|(kind, key)| told(*kind, key));
-    let mut warnings: Vec<_> = told.collect();
+pub fn warnings(namespace: &Namespace, namespace_rules: &NamespaceRules) -> Vec<String> {
+    let unread: Vec<_> = unread(namespace, namespace_rules).collect();
+    let named = unread.iter().take(WARNED);
+    let mut warnings: Vec<_> = named.map(|(kind, key)| warning(*kind, key)).collect();
     let of_kind = |kind| unread.iter().filter(|(of, _)| *of == kind).count();
     let is_all = [Kind::Label, Kind::Annotation].map(|kind| of_kind(kind) < KEPT) == [true; 2];
-    match unread.len().saturating_sub(TOLD) {
+    match unread.len().saturating_sub(WARNED) {
         0 => {}
         more => warnings.push(format!(
             "and {}{more} more of the namespace's labels and annotations under podseal.io/ \
@@ -99,21 +101,22 @@ pub fn warnings(namespace: &Namespace, defaults: &NamespaceRules) -> Vec<String>
     warnings
 }
 
-fn told(kind: Kind, key: &str) -> String {
-    let said = format!("{} {} has no effect", kind.name(), word(key));
+fn warning(kind: Kind, key: &str) -> String {
+    let warning = format!("{} {} has no effect", kind.name(), unquoted(key));
     match meant(kind, key) {
-        None => said,
+        None => warning,
         Some((meant, known)) if known == key => {
-            format!("{said}, since it is {}", meant.with_article())
+            format!("{warning}, since it is {}", meant.with_article())
         }
-        Some((meant, known)) if meant == kind => format!("{said}; did you mean {known}?"),
-        Some((meant, known)) => format!("{said}; did you mean the {} {known}?", meant.name()),
+        Some((meant, known)) if meant == kind => format!("{warning}; did you mean {known}?"),
+        Some((meant, known)) => format!("{warning}; did you mean the {} {known}?", meant.name()),
     }
 }
 
-/// What it most likely is to be: of two that are as near, the one of its kind.
+/// The known key that was most likely meant: of two that are as near, the one of
+/// the same kind.
 fn meant(kind: Kind, key: &str) -> Option<(Kind, &'static str)> {
-    // What all have in common would make any two of them alike.
+    // Without the prefix, which would make all keys similar.
     let own = |key: &'static str| key.rsplit('/').next().unwrap_or(key);
     let (_, name) = key.split_once('/')?;
     let of_kind = |wanted: bool| {
@@ -142,18 +145,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_is_not_told_and_each_of_the_rest_with_what_was_meant() {
+    fn known_keys_are_not_warned_of_and_the_others_are_with_a_suggestion() {
         let labels = ["profile", "level", "mode"];
         let annotations = ["runner", "run-as-user", "home", "fuse-resource"];
         assert_eq!(of(&labels, &annotations), [""; 0]);
         for label in labels {
-            let told = format!("annotation podseal.io/{label} has no effect, since it is a label");
-            assert_eq!(of(&[], &[label]), [told]);
+            let warning =
+                format!("annotation podseal.io/{label} has no effect, since it is a label");
+            assert_eq!(of(&[], &[label]), [warning]);
         }
         for annotation in annotations {
-            let told =
+            let warning =
                 format!("label podseal.io/{annotation} has no effect, since it is an annotation");
-            assert_eq!(of(&[annotation], &[]), [told]);
+            assert_eq!(of(&[annotation], &[]), [warning]);
         }
         for (misspelt, meant) in [
             ("levle", "; did you mean podseal.io/level?"),
@@ -168,45 +172,45 @@ mod tests {
             ("x", ""),
             ("", ""),
         ] {
-            let told = format!("label podseal.io/{misspelt} has no effect{meant}");
-            assert_eq!(of(&[misspelt], &[]), [told]);
+            let warning = format!("label podseal.io/{misspelt} has no effect{meant}");
+            assert_eq!(of(&[misspelt], &[]), [warning]);
         }
     }
 
     #[test]
-    fn a_label_that_a_default_rule_asks_for_is_read_and_an_annotation_of_its_name_is_not() {
+    fn a_label_that_a_namespace_rule_requires_is_read_and_an_annotation_of_its_name_is_not() {
         let rules = "rules: [{name: a, namespaces: {matchLabels: {podseal.io/team: x}}, \
                      profile: none}]";
-        let defaults = NamespaceRules::from_yaml(rules, None).expect("rules");
-        let told = |labels: &[&str], annotations: &[&str]| {
+        let namespace_rules = NamespaceRules::from_yaml(rules, None).expect("rules");
+        let count = |labels: &[&str], annotations: &[&str]| {
             let namespace = Namespace::new("ci", pairs(labels), pairs(annotations));
-            warnings(&namespace, &defaults).len()
+            warnings(&namespace, &namespace_rules).len()
         };
-        assert_eq!((told(&["team"], &[]), told(&[], &["team"])), (0, 1));
+        assert_eq!((count(&["team"], &[]), count(&[], &["team"])), (0, 1));
         assert_eq!(of(&["team"], &[]).len(), 1, "without the rule");
     }
 
     #[test]
-    fn thousands_are_told_in_four_lines_that_break_no_log() {
+    fn thousands_of_unknown_keys_are_four_warnings_of_one_short_line_each() {
         let mut keys: Vec<_> = (0..3000)
             .map(|n| format!("{n}{}", "x".repeat(9000)))
             .collect();
         keys.push("\u{1b}[2J\nbroken pipe".to_owned());
         let keys: Vec<_> = keys.iter().map(String::as_str).collect();
-        let told = of(&keys, &keys);
-        assert_eq!(told.len(), TOLD + 1);
+        let warnings = of(&keys, &keys);
+        assert_eq!(warnings.len(), WARNED + 1);
         let more = "and at least 5999 more of";
-        assert!(told[TOLD].starts_with(more), "{}", told[TOLD]);
+        assert!(warnings[WARNED].starts_with(more), "{}", warnings[WARNED]);
         let few = of(&keys[..3], &keys[..2]);
-        assert!(few[TOLD].starts_with("and 2 more of"), "{few:?}");
+        assert!(few[WARNED].starts_with("and 2 more of"), "{few:?}");
         assert!(
-            told.iter().all(|line| line.chars().count() <= 256),
-            "{told:?}"
+            warnings.iter().all(|line| line.chars().count() <= 256),
+            "{warnings:?}"
         );
-        let told = of(&keys[3000..], &[]);
+        let warnings = of(&keys[3000..], &[]);
         assert!(
-            !told[0].contains(['\u{1b}', '\n']) && !told[0].contains("broken pipe"),
-            "{told:?}"
+            !warnings[0].contains(['\u{1b}', '\n']) && !warnings[0].contains("broken pipe"),
+            "{warnings:?}"
         );
     }
 }

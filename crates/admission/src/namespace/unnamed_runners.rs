@@ -9,7 +9,7 @@ use super::Namespace;
 use super::policy::{Policy, Settings};
 use super::rules::Rule;
 use crate::standards::Level;
-use crate::text::word;
+use crate::text::unquoted;
 
 /// How many names a line of the log lists.
 const LISTED: usize = 10;
@@ -39,12 +39,12 @@ impl UnnamedRunners {
         let mut found = UnnamedRunners::default();
         for namespace in namespaces {
             let namespace = namespace.borrow();
-            // What a rule is for is listed by the rule.
+            // Where a rule applies, the rule is listed.
             if namespace.opts_in() && trusts_labels(namespace, settings) {
                 found.namespaces.add(&namespace.name);
             }
         }
-        for rule in settings.defaults.rules() {
+        for rule in settings.namespace_rules.rules() {
             if rule.trusts_labels(settings) {
                 found.rules.add(&rule.name);
             }
@@ -64,7 +64,8 @@ fn trusts_labels(namespace: &Namespace, settings: &Settings<'_>) -> bool {
 }
 
 impl Rule {
-    /// Whether its namespaces trust labels, as far as they say nothing themselves.
+    /// Whether its namespaces trust labels, unless they set values of their
+    /// own.
     fn trusts_labels(&self, settings: &Settings<'_>) -> bool {
         let level = self.level.as_deref().unwrap_or(Level::Baseline.name());
         let profile = settings.profiles.get(&self.profile);
@@ -77,7 +78,7 @@ impl Rule {
 impl Names {
     fn add(&mut self, name: &str) {
         self.count += 1;
-        self.first.insert(word(name).into_owned());
+        self.first.insert(unquoted(name).into_owned());
         if self.first.len() > LISTED {
             self.first.pop_last();
         }
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_are_found_by_profiles_of_ones_own_too() {
+    fn rules_with_custom_profiles_are_found_too() {
         let wide = "name: wide\nextends: privileged\n";
         let narrow = "name: narrow\nextends: privileged\ncontainers:\n  \
                       build: {set: {securityContext: {privileged: false}}, grants: {baseline: []}}\n  \
@@ -158,13 +159,13 @@ mod tests {
             rule("at-baseline", "profile: privileged, level: baseline"),
         ];
         let rules = format!("rules:\n{}", rules.concat());
-        let defaults = NamespaceRules::from_yaml(&rules, None).expect("rules");
+        let namespace_rules = NamespaceRules::from_yaml(&rules, None).expect("rules");
         let settings = Settings {
             profiles: &profiles,
-            defaults: &defaults,
+            namespace_rules: &namespace_rules,
             ..Settings::built_in()
         };
-        // The rule's word, and so not the namespace's.
+        // The rule is listed, and so the namespace is not.
         let namespaces = [namespace("wide-1", &[], None)];
         let found = UnnamedRunners::among(&namespaces, &settings);
         assert_eq!(found.rules.to_string(), "at-baseline, wide");

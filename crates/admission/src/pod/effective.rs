@@ -1,11 +1,11 @@
-//! What holds in a container, of its own fields and of the pod's.
+//! The effective value of a field, from the container's fields and the pod's.
 
 use super::Pod;
 use super::field::{Field, Scalar};
 use super::place::Place;
 use super::security_context::SecurityContext;
 
-/// What holds for `field` at `place`: the container's own word, or the pod's.
+/// The effective value of `field` at `place`: the container's own, or the pod's.
 pub(crate) fn effective<'a>(pod: &Pod<'a>, place: Place, field: Field) -> Option<Scalar<'a>> {
     let get = |context: &SecurityContext<'a>| context.get(field);
     let context = pod.security_context(place);

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 
 use super::object::absent;
-use crate::text::{Text, quoted, word};
+use crate::text::{Text, quoted, unquoted};
 
 /// `seccompProfile` and `appArmorProfile`: one shape, two mechanisms.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -18,7 +18,7 @@ pub struct Confinement<'a> {
 }
 
 impl Confinement<'_> {
-    /// Whether it confines at all, by whatever profile.
+    /// Whether it confines the container, by any profile.
     pub fn confines(&self) -> bool {
         matches!(&*self.type_, "RuntimeDefault" | "Localhost")
     }
@@ -42,7 +42,7 @@ pub enum Field {
 
 /// The value of a [`Field`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs, reason = "named for what they hold")]
+#[allow(missing_docs, reason = "named for the type of the value")]
 pub enum Scalar<'a> {
     Bool(bool),
     Int(i64),
@@ -51,7 +51,7 @@ pub enum Scalar<'a> {
 }
 
 impl Field {
-    /// Every field, in the order changes are made and told.
+    /// Every field, in the order of changes.
     pub const ALL: [Field; 10] = [
         Field::Privileged,
         Field::AllowPrivilegeEscalation,
@@ -65,7 +65,7 @@ impl Field {
         Field::AppArmorProfile,
     ];
 
-    /// The object within `securityContext` that holds the field, if not
+    /// The object within `securityContext` that has the field, if not
     /// `securityContext` itself, and the field's key.
     pub fn key(self) -> (Option<&'static str>, &'static str) {
         match self {
@@ -122,9 +122,9 @@ impl fmt::Display for Scalar<'_> {
         match self {
             Scalar::Bool(value) => value.fmt(f),
             Scalar::Int(value) => value.fmt(f),
-            Scalar::Text(value) => f.write_str(&word(value)),
+            Scalar::Text(value) => f.write_str(&unquoted(value)),
             Scalar::Confinement(value) => {
-                f.write_str(&word(&value.type_))?;
+                f.write_str(&unquoted(&value.type_))?;
                 match &value.localhost_profile {
                     Some(profile) => write!(f, " {}", quoted(profile)),
                     None => Ok(()),

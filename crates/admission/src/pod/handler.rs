@@ -1,7 +1,7 @@
-//! What the kubelet calls on a container's behalf: probes and lifecycle hooks.
+//! Probes and lifecycle hooks, which the kubelet calls.
 //!
-//! Only where they go is read: a host that is not the pod itself makes the
-//! kubelet send requests elsewhere from the node's network.
+//! Only the host is read: with a host other than the pod, the kubelet sends
+//! requests to it from the node's network.
 
 #![allow(
     missing_docs,
@@ -13,8 +13,7 @@ use serde::Deserialize;
 use super::object::{absent, object};
 use crate::text::Text;
 
-/// A probe, or one hook of [`Lifecycle`]: both say where to call in the same
-/// fields.
+/// A probe, or one hook of [`Lifecycle`]: both have the same fields.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Handler<'a> {

@@ -1,4 +1,4 @@
-//! What Kubernetes bounds in a pod.
+//! Limits of Kubernetes for pods.
 
 /// The longest name of a container: a DNS label (Kubernetes 1.37,
 /// `ValidateDNS1123Label` in `pkg/apis/core/validation`).
@@ -8,10 +8,9 @@ pub(crate) const CONTAINER_NAME: usize = 63;
 /// (`TotalAnnotationSizeLimitB`).
 pub(crate) const ANNOTATIONS: usize = 256 * 1024;
 
-/// The last id in a pod with a user namespace of its own: the kubelet maps 65,536 ids
-/// (Kubernetes 1.37, "User Namespaces"). Beyond it are ids that clusters hand out
-/// themselves.
+/// The last id in a pod with a user namespace of its own: the kubelet maps 65,536
+/// ids (Kubernetes 1.37, "User Namespaces"). Clusters assign higher ids themselves.
 pub(crate) const LAST_MAPPED_ID: i64 = 65_535;
 
-/// The last id that the API server takes (`IsValidUserID`).
+/// The last id that the API server accepts (`IsValidUserID`).
 pub(crate) const LAST_ID: i64 = 2_147_483_647;

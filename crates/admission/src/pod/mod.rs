@@ -1,9 +1,9 @@
 //! The part of a pod that podseal reads, borrowed from the request's bytes.
 //!
 //! A job pod is about 14 kB of JSON, most of it variables. Parsing it into a
-//! `serde_json::Value` allocates for every one of them; these types allocate
-//! for the lists only. Whatever is not named here is skipped, and therefore
-//! survives: a patch speaks of the fields below and of nothing else.
+//! `serde_json::Value` allocates for every one of them; these types allocate for
+//! the lists only. Other fields are skipped, and so they stay as they are: a patch
+//! changes only the fields below.
 //!
 //! `null` means absent, as it does for the API server; in a list it is an
 //! element without fields, and among strings the empty one.
@@ -47,8 +47,7 @@ pub struct Pod<'a> {
     pub spec: Spec<'a>,
 }
 
-/// The pod's own `metadata`. Its namespace is not to be trusted: the request's
-/// is.
+/// The pod's own `metadata`. Its namespace is not reliable; the request's is.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Metadata<'a> {
@@ -81,7 +80,7 @@ pub struct OwnerReference<'a> {
 /// A list of containers.
 #[allow(
     clippy::vec_box,
-    reason = "three bytes of JSON are a container, and a list that grows holds them thrice"
+    reason = "three bytes of JSON are a container, and a growing list takes three times their size"
 )]
 pub type Containers<'a> = Vec<Box<Container<'a>>>;
 
@@ -89,7 +88,7 @@ pub type Containers<'a> = Vec<Box<Container<'a>>>;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Spec<'a> {
-    // Boxed, since a list that grows would take three times their size.
+    // Boxed, since a growing list would take three times their size.
     #[serde(borrow, deserialize_with = "objects_or_none")]
     pub init_containers: Containers<'a>,
     #[serde(borrow, deserialize_with = "objects_or_none")]
@@ -122,8 +121,8 @@ pub struct Os<'a> {
     pub name: Text<'a>,
 }
 
-/// A container of any of the pod's lists: as far as podseal reads them, they
-/// have the same fields.
+/// A container of any of the pod's lists, which have the same fields as far as
+/// podseal reads them.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Container<'a> {
@@ -143,7 +142,7 @@ pub struct Container<'a> {
     pub volume_devices: Vec<VolumeDevice<'a>>,
     #[serde(deserialize_with = "objects_or_none")]
     pub ports: Vec<ContainerPort>,
-    // Boxed, since few containers have them and all would pay for the space.
+    // Boxed, since few containers have them and all would take the space.
     #[serde(borrow, deserialize_with = "object")]
     pub liveness_probe: Option<Box<Handler<'a>>>,
     #[serde(borrow, deserialize_with = "object")]
@@ -302,7 +301,7 @@ impl<'a> Pod<'a> {
 }
 
 impl<'a> Container<'a> {
-    /// The entry of `env` that counts for `name`, which is the last.
+    /// The entry of `env` that applies to `name`: the last.
     pub fn env(&self, name: &str) -> Option<(usize, &EnvVar<'a>)> {
         let env = self.env.as_deref().unwrap_or_default();
         env.iter()

@@ -1,4 +1,4 @@
-//! Whether a word is a name, an amount or a capability, as Kubernetes takes them.
+//! Names, quantities and capabilities that Kubernetes accepts.
 
 /// The capabilities that Linux 6.18 has (`capabilities(7)`), without `CAP_`.
 pub(crate) const CAPABILITIES: [&str; 41] = [
@@ -45,7 +45,7 @@ pub(crate) const CAPABILITIES: [&str; 41] = [
     "WAKE_ALARM",
 ];
 
-/// Whether `text` can be a label's value, and not the empty one.
+/// Whether `text` is a valid label value that is not empty.
 pub(crate) fn is_label_value(text: &str) -> bool {
     is_name(text) && text.len() <= 63
 }
@@ -79,9 +79,9 @@ fn is_subdomain(domain: &str) -> bool {
 }
 
 /// Whether `name` is an extended resource (Kubernetes, "Resource Management for
-/// Pods and Containers", v1.37): qualified, and outside `kubernetes.io`, for which
-/// the API server takes any domain that ends so. A quota puts `requests.` before
-/// it, for which there has to be room.
+/// Pods and Containers", v1.37): qualified, and outside `kubernetes.io`, which for
+/// the API server is any domain that ends with it. A quota prefixes it with
+/// `requests.`, and must stay within the length.
 pub(crate) fn is_extended_resource(name: &str) -> bool {
     let outside = |(domain, _): (&str, &str)| {
         !domain.ends_with("kubernetes.io")
@@ -91,8 +91,8 @@ pub(crate) fn is_extended_resource(name: &str) -> bool {
     name.split_once('/').is_some_and(outside) && is_qualified(name)
 }
 
-/// Whether `text` is a quantity that a size can have: a number, at least 1, and
-/// one of the suffixes.
+/// Whether `text` is a quantity for a size: a number of at least 1, with one of the
+/// suffixes.
 pub(crate) fn is_quantity(text: &str) -> bool {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let suffixes = [
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_extended_resource_is_what_the_api_server_takes_for_one() {
+    fn an_extended_resource_is_what_the_api_server_accepts_as_one() {
         let domain = |length: usize| "a.".repeat(length / 2 - 1) + "aa";
         let longest = format!("{}/fuse", domain(244));
         for name in ["github.com/fuse", "a/b", longest.as_str()] {

@@ -1,10 +1,10 @@
-//! How Kubernetes' objects are read: more strictly than serde does by itself,
-//! and as leniently as the API server.
+//! Reads Kubernetes' objects more strictly than serde, and as leniently as the API
+//! server.
 //!
-//! A derived `Deserialize` takes a list for a struct, field by field in the
-//! order of the source; no other reader of these objects does, so here only an
-//! object is one. `null` is absent as a field, and an element without fields in
-//! a list, where it keeps its place: an index means the same to the API server.
+//! A derived `Deserialize` accepts a list as a struct, field by field in the order
+//! of the source. The API server does not, so here only an object is accepted. A
+//! `null` field is absent. A `null` element of a list is an object without fields
+//! and keeps its index, which patches use.
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -1,8 +1,8 @@
-//! Where in a pod something stands.
+//! Places in a pod.
 
 use std::fmt;
 
-/// Which of the pod's lists a container stands in.
+/// The pod's list that a container is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum List {
     /// `spec.initContainers`
@@ -13,7 +13,7 @@ pub enum List {
     Ephemeral,
 }
 
-/// Where in the pod something stands: what a change or a denial speaks of.
+/// The place of a change or a violation in a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Place {
     /// The pod itself.
@@ -25,14 +25,14 @@ pub enum Place {
 /// A container of a pod, by its list and its index there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContainerRef {
-    /// The list it stands in.
+    /// The list that it is in.
     pub list: List,
-    /// Its place in that list.
+    /// Its index in that list.
     pub index: usize,
 }
 
 impl fmt::Display for Place {
-    /// The word for the place; the container's name follows it.
+    /// The kind of the place, which messages show before the container's name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Place::Pod => "pod",

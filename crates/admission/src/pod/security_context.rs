@@ -14,7 +14,7 @@ use crate::text::Text;
 /// `securityContext`, of the pod or of a container.
 ///
 /// One type for both, so a field may be read where Kubernetes has none:
-/// `privileged` means nothing on the pod, nor `sysctls` on a container.
+/// `privileged` has no effect on the pod, nor `sysctls` on a container.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SecurityContext<'a> {
@@ -91,7 +91,7 @@ pub struct SeLinuxOptions<'a> {
 }
 
 impl<'a> SecurityContext<'a> {
-    /// The value of `field`, if the pod says anything.
+    /// The value of `field`, if it is set.
     pub fn get(&self, field: Field) -> Option<Scalar<'a>> {
         match field {
             Field::Privileged => self.privileged.map(Scalar::Bool),
@@ -113,7 +113,7 @@ impl<'a> SecurityContext<'a> {
     }
 
     /// Sets or removes `field`. The value's kind is the field's own, as
-    /// [`SecurityContext::get`] gives it.
+    /// [`SecurityContext::get`] returns it.
     pub(crate) fn set(&mut self, field: Field, value: Option<Scalar<'a>>) {
         match field {
             Field::Privileged => self.privileged = value.and_then(Scalar::bool),

@@ -1,8 +1,8 @@
-//! A volume, and where it comes from.
+//! A volume, and its source.
 //!
-//! `VolumeSource` is a union of some thirty keys, inlined into the volume. Read
-//! as fields they would cost every volume thirty slots to tell that one of
-//! them is filled, so the keys themselves are kept.
+//! `VolumeSource` is a union of some thirty keys, inlined into the volume. As
+//! fields they would take thirty slots in every volume, of which one is used, so
+//! the keys themselves are kept.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor
 use super::object::{absent, object};
 use crate::text::{Text, quoted, wrong_type};
 
-/// More than Kubernetes knows, and few enough to compare each with each.
+/// More than Kubernetes has, and few enough to compare each with each.
 const MOST_SOURCES: usize = 64;
 
 /// One entry of `volumes`.
@@ -19,11 +19,11 @@ const MOST_SOURCES: usize = 64;
 pub struct Volume<'a> {
     /// `name`
     pub name: Text<'a>,
-    /// Every key but `name` that holds something, known to podseal or not: a
-    /// source that a newer API server knows is no reason to take the volume
-    /// for an emptyDir. Without any it is one, as the API server has it.
+    /// Every key but `name` that has a value, known to podseal or not: a volume
+    /// with a source of a newer API server is not an emptyDir. A volume without
+    /// any source is one, as for the API server.
     pub sources: Vec<Text<'a>>,
-    /// `hostPath`, which stands among the sources too.
+    /// `hostPath`, which is one of the sources, too.
     pub host_path: Option<HostPath<'a>>,
 }
 
@@ -54,8 +54,8 @@ impl<'a> Volume<'a> {
         self.sources.push(source);
     }
 
-    /// Whether nobody can write to it, however it is mounted (Kubernetes,
-    /// "Volumes", v1.37).
+    /// Whether it is read-only, however it is mounted (Kubernetes, "Volumes",
+    /// v1.37).
     pub fn is_read_only(&self) -> bool {
         let read_only = ["configMap", "secret", "downwardAPI", "projected", "image"];
         self.sources
@@ -91,7 +91,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
                         // them that is must not be a matter of opinion here.
                         source if volume.sources.iter().any(|known| &**known == source) => {
                             return Err(A::Error::custom(format_args!(
-                                "the volume source {} stands there twice",
+                                "the volume source {} is set twice",
                                 quoted(source)
                             )));
                         }
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_nobody_knows_yet_is_a_source() {
+    fn an_unknown_source_is_a_source() {
         let volume = volume(r#"{"name":"v","quantumDisk":{"spin":[1]}}"#).expect("a volume");
         assert_eq!(volume.sources, [Text::from("quantumDisk")]);
     }

@@ -1,15 +1,16 @@
-//! The profile: what a namespace's job pods are given.
+//! The profile: what podseal changes and allows in the job pods of a namespace.
 //!
 //! A profile is data. The built-ins are the YAML files in `built_in`,
-//! compiled in, and written in the same format a user would write.
+//! compiled in, in the same format that users write.
 //!
 //! | from | by | to |
 //! |---|---|---|
-//! | YAML | `parse` | a [`Written`], and with the profile that it extends a [`Profile`] |
-//! | a profile and a namespace's settings | [`overrides`] | the profile as it holds there |
+//! | YAML | `parse` | a [`Written`], which with the profile that it extends becomes a [`Profile`] |
+//! | a profile and a namespace's settings | [`overrides`] | an [`EffectiveProfile`] |
 //! | a pod, a level and a profile | [`grants`] | the violations that the profile does not grant |
 
 mod built_in;
+pub(crate) mod effective;
 pub(crate) mod error;
 pub mod grants;
 pub mod home_path;
@@ -26,6 +27,7 @@ pub mod security_context;
 mod types;
 
 pub use self::built_in::BUILT_IN;
+pub use self::effective::EffectiveProfile;
 pub use self::error::ProfileError;
 pub use self::parse::Written;
 pub use self::place::Position;

@@ -1,14 +1,13 @@
-//! A profile with the few values that its namespace changes.
+//! The values of a profile that a namespace can override.
 //!
-//! | annotation | changes | bounds |
+//! | annotation | overrides | bounds |
 //! |---|---|---|
-//! | `podseal.io/run-as-user` | every `runAsUser` of the profile but 0 | 1 to 65535 |
-//! | `podseal.io/home` | `home.path` | as the profile's own |
+//! | `podseal.io/run-as-user` | every `runAsUser` of the profile except 0 | 1 to 65535 |
+//! | `podseal.io/home` | `home.path` | the same as in a profile |
 //! | `podseal.io/fuse-resource` | the name of the limit that ends in `/fuse`, or of the only one | an extended resource |
 //!
-//! None of them can widen what the profile grants: a user stays somebody, a HOME
-//! stays a volume of the pod's own, a device stays one of the resources that the
-//! cluster's administrator offers by name.
+//! None of them can extend what the profile grants: a user never becomes root, HOME
+//! stays a volume of the pod, and the device keeps the part of its name after the slash.
 
 use std::collections::BTreeMap;
 
@@ -17,20 +16,19 @@ use serde::Serialize;
 use super::home_path::HomePath;
 use super::{Profile, Setting};
 use crate::gitlab::role::Role;
-use crate::pod::field::{Field, Scalar};
 use crate::pod::limits::LAST_MAPPED_ID;
 use crate::pod::names::is_extended_resource;
 use crate::text::quoted;
 
-/// The annotation that changes the user.
+/// The annotation that overrides the user.
 pub const RUN_AS_USER: &str = "podseal.io/run-as-user";
-/// The annotation that changes HOME.
+/// The annotation that overrides HOME.
 pub const HOME: &str = "podseal.io/home";
-/// The annotation that changes the device's name.
+/// The annotation that overrides the name of the FUSE device.
 pub const FUSE_RESOURCE: &str = "podseal.io/fuse-resource";
 
 impl Setting {
-    /// What it is called in a profile and in a namespace rule.
+    /// Its name in a profile and in a namespace rule.
     pub fn name(self) -> &'static str {
         match self {
             Setting::RunAsUser => "run-as-user",
@@ -39,7 +37,7 @@ impl Setting {
         }
     }
 
-    /// The annotation of a namespace.
+    /// Its annotation on a namespace.
     pub const fn annotation(self) -> &'static str {
         match self {
             Setting::RunAsUser => RUN_AS_USER,
@@ -49,52 +47,49 @@ impl Setting {
     }
 }
 
-/// A profile as it holds in one namespace.
-#[derive(Debug, Clone, Copy)]
-pub struct Adjusted<'a> {
-    /// The profile itself.
-    pub profile: &'a Profile,
-    pub(crate) run_as_user: Option<i64>,
-    pub(crate) home: Option<&'a str>,
-    /// The limit's name in the profile, and the one that holds.
-    pub(crate) fuse: Option<(&'a str, &'a str)>,
-    /// Whether a namespace rule names it, which the next podseal may not have.
-    by_rule: bool,
+/// The values that a namespace overrides, checked against its profile.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Overrides<'a> {
+    pub(super) run_as_user: Option<i64>,
+    pub(super) home: Option<&'a str>,
+    pub(super) fuse: Option<FuseName<'a>>,
 }
 
-impl<'a> Adjusted<'a> {
-    /// The profile as it is written.
-    pub fn unchanged(profile: &'a Profile) -> Adjusted<'a> {
-        Adjusted {
-            profile,
-            run_as_user: None,
-            home: None,
-            fuse: None,
-            by_rule: false,
-        }
-    }
+/// The name of the limit that is the FUSE device.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FuseName<'a> {
+    pub(super) original: &'a str,
+    pub(super) effective: &'a str,
+}
 
-    /// The profile as these values change it.
-    ///
-    /// # Errors
-    /// With what is wrong with one of them, and its setting: as a clause that
-    /// follows its name.
-    pub fn new(
+impl<'a> Overrides<'a> {
+    pub(super) fn new(
         profile: &'a Profile,
         values: impl IntoIterator<Item = (Setting, &'a str)>,
-    ) -> Result<Adjusted<'a>, (Setting, String)> {
-        let mut adjusted = Adjusted::unchanged(profile);
+    ) -> Result<Overrides<'a>, (Setting, String)> {
+        let mut overrides = Overrides::default();
         for (setting, value) in values {
-            adjusted
-                .adjust(setting, value)
+            overrides
+                .set(profile, setting, value)
                 .map_err(|why| (setting, why))?;
         }
-        Ok(adjusted)
+        Ok(overrides)
     }
 
-    fn adjust(&mut self, setting: Setting, value: &'a str) -> Result<(), String> {
-        if !self.profile.settings.contains(&setting) {
-            return Err("the profile does not let a namespace change it".to_owned());
+    /// As it is part of a mark on pods: replicas of two versions have to agree on it.
+    pub(super) fn serializable(&self) -> impl Serialize {
+        let fuse = self.fuse.map(|fuse| (fuse.original, fuse.effective));
+        (self.run_as_user, self.home, fuse)
+    }
+
+    fn set(
+        &mut self,
+        profile: &'a Profile,
+        setting: Setting,
+        value: &'a str,
+    ) -> Result<(), String> {
+        if !profile.settings.contains(&setting) {
+            return Err("the profile does not allow a namespace to override it".to_owned());
         }
         match setting {
             Setting::RunAsUser => {
@@ -102,18 +97,15 @@ impl<'a> Adjusted<'a> {
                     .parse()
                     .ok()
                     .filter(|user| (1..=LAST_MAPPED_ID).contains(user));
-                // As people write it: 010 is eight to some.
-                let is_plain = |user: &i64| user.to_string() == value;
-                let user = user.filter(is_plain);
+                // Without a leading zero: some read 010 as 8.
+                let is_canonical = |user: &i64| user.to_string() == value;
+                let user = user.filter(is_canonical);
                 let user = user.ok_or(format!(
                     "{} is not a user ID from 1 to {LAST_MAPPED_ID}",
                     quoted(value)
                 ))?;
-                if !self.profile.names_a_user() {
-                    return Err(
-                        "the profile names no user, or only root, so there is none to change"
-                            .to_owned(),
-                    );
+                if !profile.sets_a_user() {
+                    return Err("the profile sets no user other than root".to_owned());
                 }
                 self.run_as_user = Some(user);
             }
@@ -121,28 +113,27 @@ impl<'a> Adjusted<'a> {
                 match HomePath::parse(value) {
                     Ok(HomePath::Mountable(_)) => {}
                     Ok(HomePath::OfPodmanImage) => {
-                        return Err("/home/podman has the image's own configuration, which a \
-                                    volume would hide"
+                        return Err("a volume at /home/podman would hide the image's own \
+                                    configuration"
                             .to_owned());
                     }
                     Err(refusal) => return Err(format!("{} {refusal}", quoted(value))),
                 }
-                if !self.profile.gives_home() {
-                    return Err("the profile gives no container a HOME".to_owned());
+                if !profile.sets_home() {
+                    return Err("the profile sets no HOME".to_owned());
                 }
                 self.home = Some(value);
             }
             Setting::FuseResource => {
                 if !is_extended_resource(value) {
-                    let told = format!(
+                    return Err(format!(
                         "{} is not an extended resource, such as github.com/fuse",
                         quoted(value)
-                    );
-                    return Err(told);
+                    ));
                 }
-                let fuse = self.profile.fuse_resource();
-                let fuse = fuse.ok_or("the profile asks for no fuse device".to_owned())?;
-                // Not any device: a GPU is none of what the profile gives.
+                let fuse = profile.fuse_resource();
+                let fuse = fuse.ok_or("the profile requests no fuse device".to_owned())?;
+                // Not any device: the profile does not allow a GPU.
                 let device = |name: &str| name.rsplit('/').next().map(str::to_owned);
                 if device(value) != device(fuse) {
                     return Err(format!(
@@ -152,74 +143,29 @@ impl<'a> Adjusted<'a> {
                         quoted(fuse)
                     ));
                 }
-                // Two limits of one name would be corrected for ever.
-                if value != fuse && self.profile.limits().any(|name| name == value) {
+                // Each review would change one of two limits with the same name.
+                if value != fuse && profile.limits().any(|name| name == value) {
                     return Err(format!(
-                        "{} is already another device of the profile",
+                        "{} is already the name of another device in the profile",
                         quoted(value)
                     ));
                 }
-                self.fuse = Some((fuse, value));
+                self.fuse = Some(FuseName {
+                    original: fuse,
+                    effective: value,
+                });
             }
         }
         Ok(())
     }
-
-    /// The same, by the word of a namespace rule where `by_rule`.
-    pub(crate) fn by_rule(self, by_rule: bool) -> Adjusted<'a> {
-        Adjusted { by_rule, ..self }
-    }
-
-    /// Whether pods are marked with its version: where it can change while podseal
-    /// stays the same.
-    pub(crate) fn is_marked(&self) -> bool {
-        self.by_rule || !self.profile.is_built_in()
-    }
-
-    /// What the namespace changes.
-    pub(crate) fn values(&self) -> impl Serialize {
-        (self.run_as_user, self.home, self.fuse)
-    }
-
-    /// What the profile says of `field`, in this namespace.
-    pub(crate) fn value(&self, field: Field, value: Scalar<'a>) -> Scalar<'a> {
-        match (field, &value, self.run_as_user) {
-            (Field::RunAsUser, Scalar::Int(1..), Some(user)) => Scalar::Int(user),
-            _ => value,
-        }
-    }
-
-    /// What the limit called `name` in the profile is called in this namespace.
-    pub(crate) fn resource(&self, name: &'a str) -> &'a str {
-        match self.fuse {
-            Some((ours, theirs)) if ours == name => theirs,
-            _ => name,
-        }
-    }
-
-    /// What the limit called `name` in this namespace is called in the profile.
-    pub fn written<'n>(&self, name: &'n str) -> &'n str
-    where
-        'a: 'n,
-    {
-        match self.fuse {
-            Some((ours, theirs)) if theirs == name => ours,
-            _ => name,
-        }
-    }
-
-    /// Where HOME is put when the job does not say.
-    pub(crate) fn home(&self) -> &'a str {
-        self.home.unwrap_or(&self.profile.home.path)
-    }
 }
 
 impl Profile {
-    fn names_a_user(&self) -> bool {
+    fn sets_a_user(&self) -> bool {
         !self.users().is_empty()
     }
 
-    /// The users it names beside root, and where each is said first.
+    /// The users other than root that it sets, and the first path of each.
     pub fn users(&self) -> BTreeMap<i64, Vec<&'static str>> {
         let parts = [("set", &self.pod.set), ("ifUnset", &self.pod.if_unset)];
         let of_pod = parts.map(|(part, fields)| (vec!["pod", part], &fields.security_context));
@@ -243,22 +189,22 @@ impl Profile {
         users
     }
 
-    /// Whether it gives any container a HOME.
-    pub fn gives_home(&self) -> bool {
+    /// Whether it sets HOME for any container.
+    pub fn sets_home(&self) -> bool {
         let mut roles = Role::ALL.into_iter();
         roles.any(|role| self.containers.role(role).home)
     }
 
-    /// Where the fuse device's limit is said first.
-    pub fn path_of_fuse(&self) -> Option<Vec<&str>> {
+    /// The first path of the limit that is the FUSE device.
+    pub fn fuse_resource_path(&self) -> Option<Vec<&str>> {
         let name = self.fuse_resource()?;
         let of_role = |role: Role| {
             let rules = self.containers.role(role);
-            [("set", &rules.set), ("ifUnset", &rules.if_unset)].map(|said| (role, said))
+            [("set", &rules.set), ("ifUnset", &rules.if_unset)].map(|part| (role, part))
         };
-        let mut said = Role::ALL.into_iter().flat_map(of_role);
+        let mut parts = Role::ALL.into_iter().flat_map(of_role);
         let (role, (part, _)) =
-            said.find(|(_, (_, fields))| fields.resources.limits.contains_key(name))?;
+            parts.find(|(_, (_, fields))| fields.resources.limits.contains_key(name))?;
         Some(vec![
             "containers",
             role.key(),
@@ -278,7 +224,7 @@ impl Profile {
         })
     }
 
-    /// The limit that is the fuse device: the one called so, or the only one.
+    /// The limit that is the FUSE device: the one whose name ends so, or the only one.
     pub fn fuse_resource(&self) -> Option<&str> {
         let mut names: Vec<&str> = self.limits().collect();
         names.sort_unstable();
@@ -295,19 +241,19 @@ mod tests {
     use super::super::Profiles;
     use super::*;
 
-    fn adjusted(profile: &str, setting: Setting, value: &str) -> Result<(), String> {
+    fn overridden(profile: &str, setting: Setting, value: &str) -> Result<(), String> {
         let profile = Profiles::built_in().get(profile).expect("a profile");
-        let adjusted = Adjusted::new(profile, [(setting, value)]);
-        adjusted.map(|_| ()).map_err(|(of, why)| {
+        let overrides = Overrides::new(profile, [(setting, value)]);
+        overrides.map(|_| ()).map_err(|(of, why)| {
             assert_eq!(of, setting);
             why
         })
     }
 
     #[test]
-    fn a_user_is_a_plain_number_of_somebody() {
+    fn a_user_is_a_plain_number_and_not_root() {
         for value in ["1", "2000", "65535"] {
-            assert_eq!(adjusted("rootless", Setting::RunAsUser, value), Ok(()));
+            assert_eq!(overridden("rootless", Setting::RunAsUser, value), Ok(()));
         }
         for value in [
             "0",
@@ -321,20 +267,17 @@ mod tests {
             "١",
             "99999999999999999999",
         ] {
-            let why = adjusted("rootless", Setting::RunAsUser, value).expect_err(value);
+            let why = overridden("rootless", Setting::RunAsUser, value).expect_err(value);
             assert!(why.ends_with(" is not a user ID from 1 to 65535"), "{why}");
         }
-        let why = adjusted("root-fuse", Setting::RunAsUser, "1").expect_err("root stays root");
-        assert_eq!(
-            why,
-            "the profile names no user, or only root, so there is none to change"
-        );
+        let why = overridden("root-fuse", Setting::RunAsUser, "1").expect_err("root stays root");
+        assert_eq!(why, "the profile sets no user other than root");
     }
 
     #[test]
     fn a_home_is_a_path_that_a_volume_can_be_mounted_at() {
         for value in ["/work/home", "/builds/", "/home/me"] {
-            assert_eq!(adjusted("rootless", Setting::Home, value), Ok(()));
+            assert_eq!(overridden("rootless", Setting::Home, value), Ok(()));
         }
         for value in [
             "",
@@ -347,18 +290,21 @@ mod tests {
             "/a:b",
         ] {
             assert!(
-                adjusted("rootless", Setting::Home, value).is_err(),
+                overridden("rootless", Setting::Home, value).is_err(),
                 "{value}"
             );
         }
-        let why = adjusted("root-fuse", Setting::Home, "/work").expect_err("no HOME");
-        assert_eq!(why, "the profile gives no container a HOME");
+        let why = overridden("root-fuse", Setting::Home, "/work").expect_err("no HOME");
+        assert_eq!(why, "the profile sets no HOME");
     }
 
     #[test]
-    fn a_device_is_an_extended_resource_and_no_quota_of_the_clusters() {
+    fn a_device_is_an_extended_resource_and_not_a_quota() {
         for value in ["example.com/fuse", "github.com/fuse", "a.b/fuse"] {
-            assert_eq!(adjusted("root-fuse", Setting::FuseResource, value), Ok(()));
+            assert_eq!(
+                overridden("root-fuse", Setting::FuseResource, value),
+                Ok(())
+            );
         }
         for value in [
             "cpu",
@@ -369,29 +315,29 @@ mod tests {
             "requests.a/b",
             "Example.com/fuse",
             "a/b/c",
-            // Another device than the profile gives.
+            // Another device than the profile's.
             "nvidia.com/gpu",
             "",
         ] {
             assert!(
-                adjusted("root-fuse", Setting::FuseResource, value).is_err(),
+                overridden("root-fuse", Setting::FuseResource, value).is_err(),
                 "{value}"
             );
         }
-        let why = adjusted("rootless", Setting::FuseResource, "a.b/fuse").expect_err("no device");
-        assert_eq!(why, "the profile asks for no fuse device");
+        let why = overridden("rootless", Setting::FuseResource, "a.b/fuse").expect_err("no device");
+        assert_eq!(why, "the profile requests no fuse device");
     }
 
     #[test]
-    fn a_setting_that_the_profile_does_not_let_a_namespace_change_changes_nothing() {
+    fn a_setting_that_the_profile_does_not_allow_is_rejected() {
         let mut profile = Profiles::built_in()
             .get("rootless")
             .expect("a profile")
             .clone();
         profile.settings = vec![Setting::Home];
-        assert!(Adjusted::new(&profile, [(Setting::Home, "/work")]).is_ok());
-        let refused = Adjusted::new(&profile, [(Setting::RunAsUser, "2000")]);
-        let (_, why) = refused.expect_err("refused");
-        assert_eq!(why, "the profile does not let a namespace change it");
+        assert!(Overrides::new(&profile, [(Setting::Home, "/work")]).is_ok());
+        let rejected = Overrides::new(&profile, [(Setting::RunAsUser, "2000")]);
+        let (_, why) = rejected.expect_err("rejected");
+        assert_eq!(why, "the profile does not allow a namespace to override it");
     }
 }

@@ -1,18 +1,18 @@
-//! Pods that cannot be, found before anything else is done about them.
+//! Pods that cannot be created, found before podseal does anything else with them.
 //!
-//! What podseal does for a pod grows with its containers, its annotations and
-//! its lists. The API server bounds some of these, but it validates a pod only
-//! after the mutating webhooks (and before the validating ones), and whoever
-//! reaches podseal's port bounds nothing.
+//! What podseal does for a pod grows with its containers, its annotations and its
+//! lists. The API server bounds some of these, but it validates a pod only after
+//! the mutating webhooks (and before the validating ones), and a client that calls
+//! podseal directly is not bound by it.
 //!
-//! | what | who refuses it | `/mutate` | `/validate` |
+//! | what | who rejects it | `/mutate` | `/validate` |
 //! |---|---|---|---|
 //! | a container's name of more than 63 bytes | the API server | allowed, unchanged | denied |
 //! | annotations of more than 256 KiB | the API server | allowed, unchanged | denied |
 //! | more containers or entries than are read: [`Excess`] | podseal | denied | denied |
 //!
-//! Allowing what the API server refuses opens nothing: `/validate` denies the
-//! same pod. It has the API server's own message reach the pod's author.
+//! Allowing what the API server rejects is safe: `/validate` denies the same pod.
+//! It lets the pod's author see the API server's own message.
 
 use std::fmt;
 
@@ -23,12 +23,12 @@ use crate::pod::limits::{ANNOTATIONS, CONTAINER_NAME as NAME};
 use crate::pod::place::Place;
 use crate::text::{beginning, quoted};
 
-/// Why a pod cannot be.
+/// Why a pod cannot be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Impossible {
     /// A container's name is too long for Kubernetes.
     Name {
-        /// The list it stands in.
+        /// The container's place.
         place: Place,
         /// The beginning of the name.
         name: String,
@@ -37,7 +37,7 @@ pub(crate) enum Impossible {
     },
     /// The annotations are too long for Kubernetes.
     Annotations(usize),
-    /// There is more of something than podseal reads.
+    /// The pod has more of something than podseal reads.
     Excess(Excess),
 }
 
@@ -51,7 +51,7 @@ impl Impossible {
         excess.or_else(|| pods.find_map(Impossible::of_pod))
     }
 
-    /// What Kubernetes refuses about `pod`.
+    /// Why Kubernetes rejects `pod`.
     fn of_pod(pod: &Pod<'_>) -> Option<Impossible> {
         let mut containers = pod.all_containers();
         let long = containers.find(|(_, container)| container.name.len() > NAME);
@@ -69,7 +69,7 @@ impl Impossible {
         (length > ANNOTATIONS).then_some(Impossible::Annotations(length))
     }
 
-    /// Whether the API server refuses the pod by itself.
+    /// Whether the API server itself rejects the pod.
     pub(crate) fn is_refused_by_kubernetes(&self) -> bool {
         !matches!(self, Impossible::Excess(_))
     }
@@ -77,12 +77,12 @@ impl Impossible {
     /// What to do about it, as an imperative.
     pub(crate) fn remedy(&self) -> &'static str {
         match self {
-            Impossible::Name { .. } => "give the container a shorter name",
-            Impossible::Annotations(_) => "give the pod fewer or shorter annotations",
+            Impossible::Name { .. } => "shorten the container's name",
+            Impossible::Annotations(_) => "remove or shorten annotations of the pod",
             Impossible::Excess(Excess::Uncountable) => "check what sent the review",
-            Impossible::Excess(Excess::Containers(_)) => "give the pod fewer containers",
+            Impossible::Excess(Excess::Containers(_)) => "remove containers from the pod",
             Impossible::Excess(Excess::Entries { .. }) => {
-                "give the pod fewer variables, volumes and other entries of lists"
+                "remove variables, volumes or other list entries from the pod"
             }
         }
     }

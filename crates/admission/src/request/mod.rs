@@ -1,4 +1,4 @@
-//! From bytes to a request: what an `AdmissionReview` asks.
+//! Reads a request from the bytes of an `AdmissionReview`.
 
 pub(crate) mod impossible;
 pub mod size;
@@ -12,10 +12,10 @@ use crate::pod::Pod;
 use crate::pod::object::{Object, flag, object, object_or_default};
 use crate::text::{Text, beginning, wrong_type};
 
-/// The version of the API podseal speaks.
+/// The version of the API that podseal implements.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
 
-/// The uid of a review that nobody sent: a denial then shows no audit id.
+/// The uid of a review that no API server sent: a denial then shows no audit id.
 pub const NO_UID: &str = "-";
 
 /// What the API server asks of a webhook, borrowed from the request's bytes
@@ -35,10 +35,10 @@ pub struct Request<'a> {
     /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
     #[serde(borrow)]
     pub operation: Text<'a>,
-    /// The namespace of the pod. The pod's own `metadata.namespace` may lie.
+    /// The namespace of the pod. The pod's own `metadata.namespace` may differ.
     #[serde(borrow)]
     pub namespace: Option<Text<'a>>,
-    /// Who asks.
+    /// The user that makes the request.
     #[serde(borrow, deserialize_with = "object_or_default")]
     pub user_info: UserInfo<'a>,
     /// The pod as it would be stored.
@@ -47,10 +47,11 @@ pub struct Request<'a> {
     /// The pod as it is stored, of an update.
     #[serde(borrow, deserialize_with = "object")]
     pub old_object: Option<Pod<'a>>,
-    /// Whether nothing will be stored.
+    /// Whether the request is a dry run: nothing is stored.
     #[serde(deserialize_with = "flag")]
     pub dry_run: Option<bool>,
-    /// Why the two pods were not read, if there is too much of something in them.
+    /// Why the two pods were not read, if they have too many containers or
+    /// entries.
     #[serde(skip)]
     pub excess: Option<Excess>,
 }
@@ -83,8 +84,8 @@ pub struct UserInfo<'a> {
 /// How many of a user's groups are kept.
 const GROUPS: usize = 16;
 
-/// The groups of a user. A stranger can name millions of them in a review, of which
-/// the record shows the first and counts the others.
+/// The groups of a user. A client can put millions of them into a review; the
+/// record shows the first and the number of all.
 #[derive(Debug, Clone, Default)]
 pub struct Groups<'a> {
     /// The first 16.
@@ -122,7 +123,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Groups<'a> {
     }
 }
 
-/// Why bytes are no review podseal can answer.
+/// Why podseal cannot answer a review.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// Not JSON, or a field of the wrong type.
@@ -134,13 +135,13 @@ pub enum RequestError {
     /// Another version, or another kind.
     #[error("the body is {found}; podseal answers {API_VERSION}, kind AdmissionReview")]
     Version {
-        /// What it says it is.
+        /// The version and kind in the body.
         found: String,
     },
-    /// A uid that is no uid.
+    /// A uid that is too long.
     #[error("request.uid is longer than {UID_LENGTH} bytes")]
     TooLong,
-    /// A name that no namespace has, and that might be a path to something else.
+    /// An invalid namespace name, which might be a path to something else.
     #[error("request.namespace is not a valid namespace name")]
     Namespace,
     /// No `request`, or one without an essential field.
@@ -210,14 +211,14 @@ impl<'a> From<Head<'a>> for Request<'a> {
 impl<'a> Request<'a> {
     /// Reads an `AdmissionReview` of `admission.k8s.io/v1`.
     ///
-    /// A field of a wrong type is an error and not a guess: the API server
-    /// decodes every pod before it asks, so it never sends one.
+    /// A field of a wrong type is an error: the API server decodes every pod
+    /// before it calls a webhook, so it never sends one.
     pub fn from_review(body: &'a [u8]) -> Result<Request<'a>, RequestError> {
         Request::of_size(body, Size::of(body))
     }
 
-    /// The same of a review whose size is known. Pods of which there is too much
-    /// are not read.
+    /// The same for a review whose size is known. Pods with too many containers
+    /// or entries are not read.
     pub fn of_size(body: &'a [u8], size: Size) -> Result<Request<'a>, RequestError> {
         match size.excess {
             None => Request::checked(read::<Request<'a>>(body)?),
@@ -268,7 +269,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// What this does to a pod.
+    /// What the request does to a pod.
     pub fn act(&self) -> Act {
         let Kind {
             group,
@@ -293,7 +294,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// What stands in the envelope.
+/// Reads the `request` of an `AdmissionReview`.
 fn read<'a, R: Deserialize<'a>>(body: &'a [u8]) -> Result<R, RequestError> {
     // Checked once as a whole, which is faster than string by string.
     let text = std::str::from_utf8(body).map_err(RequestError::Utf8)?;
@@ -318,6 +319,6 @@ pub enum Act {
     /// Changes its spec or its metadata, adds an ephemeral container, or
     /// resizes it.
     Update,
-    /// Nothing that could change what it may do.
+    /// Neither.
     Other,
 }

@@ -1,71 +1,71 @@
-//! What a review takes to be answered, before it is.
+//! How much memory answering a review takes, before it is read.
 //!
-//! Three bytes of JSON can be a container of half a kilobyte, and what is made
-//! of a pod grows with its lists. So the entries of all lists are counted in the
-//! bytes, without reading them into anything, and a review is refused if they are
-//! more than any pod has. The memory for what is left is a small multiple of the
-//! body, and is taken before anything is read.
+//! Three bytes of JSON can be a container of half a kilobyte in memory, and the
+//! memory for a decision grows with the pod's lists. So the entries of all lists
+//! are counted in the bytes, without storing them, and the pods of a review are not
+//! read if they have more than any real pod. The memory for all others is a small
+//! multiple of the body, and is reserved before anything is read.
 //!
-//! Ordinary reviews are not worth counting: the braces and commas in them bound
-//! their entries, and are found much faster.
+//! Most reviews need no such count: the number of braces and commas is an upper
+//! bound, and much faster to find.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// The most containers of a pod, in all lists. Kubernetes has no bound of its own
-/// but the size of an object.
+/// The most containers of a pod, in all lists. Kubernetes has no limit but the size
+/// of an object.
 const CONTAINERS: usize = 1024;
-/// The most entries of a pod's lists, however short they are: more are read if the
-/// body has this many bytes for each of them.
+/// The most entries of a pod's lists. More are read if the body has
+/// [`BYTES_AN_ENTRY`] bytes for each further one.
 ///
-/// Each pod of a review is held to these by itself. Otherwise a pod that may be
-/// created could not be changed any more, since the review of a change has it
-/// twice: no controller could remove a finalizer from it.
+/// These limits apply to each pod of a review. Otherwise a pod that may be created
+/// could not be updated, since the review of an update has it twice: no controller
+/// could remove a finalizer from it.
 const ENTRIES: usize = 4096;
 const BYTES_AN_ENTRY: usize = 32;
 
-/// What an answer and its record take, whatever the review.
+/// What a response and its record take, whatever the review.
 const ANSWER: usize = 128 * 1024;
-/// What a text takes beside the body: a copy if it holds an escape, the parser's
-/// own buffer, and what is shown of it.
+/// What a text takes for each of its bytes: a copy if it contains an escape, the
+/// parser's own buffer, and the part that messages show.
 const TEXT: usize = 4;
-/// What a container takes, and what is remembered of it while it is judged.
+/// What a container takes, with what is kept of it during validation.
 const CONTAINER: usize = 1024;
-/// The same of any other object in a list, while the list grows.
+/// The same for any other object in a list, while the list grows.
 const OBJECT: usize = 512;
-/// The same of anything else in a list, and of an entry of a map.
+/// The same for anything else in a list, and for an entry of a map.
 const ENTRY: usize = 192;
 
-/// Up to here nothing is gained by counting.
+/// Below this bound, counting is not worth it.
 const SMALL: usize = 1024 * 1024;
 
 /// How deep the fields of `request` are.
 const IN_REQUEST: usize = 1;
-/// How deep podseal reads: nothing below is in a list that it knows.
+/// How deep podseal reads: no list that it reads is deeper.
 const DEPTH: usize = 12;
 
-/// What a review takes.
+/// The size of a review in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
     /// The bytes of memory that reading it, deciding on it and writing the answer
     /// and the record take at most, without the body itself, and without what a
     /// profile adds to each container.
     pub bytes: usize,
-    /// What there is too much of, if anything.
+    /// What the review has too many of, if anything.
     pub excess: Option<Excess>,
 }
 
-/// What there is too much of.
+/// What a review has too many of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Excess {
-    /// It is not known of what: a number or a text in it cannot be read.
+    /// Not known, since a number or a text in it cannot be read.
     Uncountable,
     /// This many containers.
     Containers(usize),
-    /// Entries of lists: how many there are, and how many are read.
+    /// This many entries of lists.
     Entries {
-        /// All there are.
+        /// How many there are.
         count: usize,
         /// How many may be in a body of this length.
         most: usize,
@@ -78,20 +78,20 @@ impl fmt::Display for Excess {
             Excess::Uncountable => f.write_str("a number or a text in the review cannot be read"),
             Excess::Containers(count) => write!(
                 f,
-                "containers: {count} are more than the {CONTAINERS} that podseal reads"
+                "containers: {count} are more than podseal's limit of {CONTAINERS}"
             ),
             Excess::Entries { count, most } => write!(
                 f,
-                "entries of lists: {count} are more than the {most} that podseal reads in a \
-                 review of this length"
+                "list entries: {count} are more than podseal's limit of {most} for a review of \
+                 this length"
             ),
         }
     }
 }
 
 impl Size {
-    /// The size of the review in `body`. Takes no memory but the parser's own,
-    /// and time that grows with the body alone.
+    /// The size of the review in `body`. Takes only the parser's own memory,
+    /// and time in proportion to the body.
     pub fn of(body: &[u8]) -> Size {
         let bound = Size::bound(body);
         if bound.bytes <= SMALL {
@@ -107,8 +107,8 @@ impl Size {
         };
         match review.deserialize(&mut json) {
             Ok(()) => count.size(body.len()),
-            // It could be read further than it was counted, since what is skipped
-            // may be any number.
+            // A reader may get further than this count, since it skips
+            // some values unread.
             Err(_) => Size {
                 bytes: ANSWER + TEXT * body.len(),
                 excess: Some(Excess::Uncountable),
@@ -116,10 +116,10 @@ impl Size {
         }
     }
 
-    /// Whether nothing smaller has to be looked for.
+    /// An upper bound that is fast to compute.
     fn bound(body: &[u8]) -> Size {
         let count = |wanted| memchr::memchr_iter(wanted, body).count();
-        // In a list of objects, null is one without fields.
+        // In a list of objects, null is an object without fields.
         let nulls = memchr::memmem::find_iter(body, b"null").count();
         let containers = CONTAINER * (count(b'{') + nulls);
         Size {
@@ -129,10 +129,10 @@ impl Size {
     }
 }
 
-/// What was counted.
+/// The counts of a review.
 #[derive(Debug, Default)]
 struct Count {
-    /// In the pod as it was.
+    /// In `oldObject`.
     old: Counted,
     /// Everywhere else.
     rest: Counted,
@@ -175,7 +175,7 @@ impl Count {
     fn size(&self, length: usize) -> Size {
         let both = [self.rest, self.old];
         let excess = both.into_iter().find_map(|pod| pod.excess(length));
-        // What is too much is not read.
+        // A pod over the limits is not read.
         let lists = match excess {
             None => both.into_iter().map(Counted::bytes).sum(),
             Some(_) => 0,
@@ -192,7 +192,7 @@ impl Count {
 enum Kind {
     /// A field of an object, which is part of the object.
     Field,
-    /// The same, of the pod as it was, where it is a field of the request.
+    /// The field `oldObject` of the request.
     Old,
     /// An object whose keys are entries.
     Map,
@@ -204,7 +204,7 @@ enum Kind {
     Object,
 }
 
-/// A value that is counted.
+/// A visitor that counts a value.
 struct Value<'c> {
     count: &'c mut Count,
     kind: Kind,
@@ -311,8 +311,8 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 }
 
-/// What the value of a key is, and the entries of its list. Nothing of the value
-/// of some is ever read.
+/// What the value of a key is, and what the entries of its list are; none, if
+/// podseal does not read the value.
 struct Key;
 
 impl<'de> DeserializeSeed<'de> for Key {
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_containers_objects_and_entries_wherever_they_stand() {
+    fn containers_objects_and_entries_are_counted_wherever_they_are() {
         let body = r#"{"request":{"object":{"metadata":{"labels":{"a":"b","status":"c"},
             "managedFields":[{"a":[1,2,3]}]},"status":{"x":[1,2]},
             "spec":{"containers":[{"env":[{"name":"x"},null]},null],
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_may_be_created_may_be_changed_and_not_to_one_that_may_not() {
+    fn a_pod_within_the_limits_can_be_updated_but_not_to_one_beyond_them() {
         let names: Vec<_> = (0..5000).map(|n| format!(r#""a{n}":"""#)).collect();
         let annotated = format!(
             r#"{{"metadata":{{"annotations":{{{}}}}}}}"#,
@@ -400,7 +400,7 @@ mod tests {
             assert_eq!(excess(&more, old), of_containers);
         }
         assert_eq!(excess("null", &more), of_containers);
-        // A key of that name means nothing elsewhere.
+        // A key of that name has no meaning anywhere else.
         let within = format!(r#"{{"a":{{"oldObject":{more}}}}}"#);
         assert_eq!(excess(&within, "null"), of_containers);
     }
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn more_of_something_than_any_pod_has_is_an_excess_and_takes_no_memory() {
+    fn a_pod_beyond_the_limits_is_not_read_and_takes_no_memory() {
         let pod = |list: &str, element: &str, count: usize| {
             let elements = vec![element; count].join(",");
             format!(r#"{{"request":{{"object":{{"spec":{{"{list}":[{elements}]}}}}}}}}"#)

@@ -1,4 +1,4 @@
-//! The annotations by which AppArmor was chosen before there was a field.
+//! AppArmor's annotations, from before there was a field.
 
 use crate::pod::{Container, Pod};
 
@@ -33,9 +33,9 @@ impl<'p> Annotations<'p> {
             let entries = entries.unwrap_or_default().iter();
             entries.filter(|(key, _)| key.starts_with(ANNOTATION))
         };
-        // Of a repeated key the last counts: turned round it is the first, and
-        // the sort keeps it so. Counted first, so that it takes no more memory
-        // than the annotations need.
+        // If a key is repeated, the last one applies: reversed it is the
+        // first, and the sort is stable. Counted first, to take no more
+        // memory than needed.
         let mut found = Vec::with_capacity(named().count());
         found.extend(named().rev().map(|(key, value)| Annotation {
             key,

@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a pod is held to. Each level asks for more than the one before.
+/// A level of the Standards. Each requires more than the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     /// Everything is allowed.
     Privileged,
-    /// Known ways out of the container are closed.
+    /// Known privilege escalations are prevented.
     Baseline,
-    /// Hardened as current practice has it.
+    /// Hardened by current best practices.
     Restricted,
 }
 
@@ -31,7 +31,7 @@ impl Level {
         Level::ALL.into_iter().find(|level| level.name() == name)
     }
 
-    /// The level below, at which a control is its weaker twin.
+    /// The level below, with the less strict control of the same family.
     pub fn lowered(self) -> Level {
         match self {
             Level::Restricted => Level::Baseline,
@@ -40,12 +40,12 @@ impl Level {
     }
 }
 
-/// Controls that ask for one thing at different levels. What is granted is a
+/// Controls that restrict the same thing at different levels. A grant is for a
 /// family: its restricted control, its baseline one, or both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "named as the controls they hold")]
+#[allow(missing_docs, reason = "named as the controls in them")]
 pub enum Family {
     WindowsHostProcess,
     HostNamespaces,
@@ -148,12 +148,12 @@ impl Control {
         self.facts().name
     }
 
-    /// The lowest level that asks for it.
+    /// The lowest level that requires it.
     pub fn level(self) -> Level {
         self.facts().level
     }
 
-    /// What is granted where this control is in the way.
+    /// The family to grant where this control prevents something.
     pub fn family(self) -> Family {
         self.facts().family
     }
@@ -163,7 +163,7 @@ impl Control {
     }
 }
 
-/// What there is to know of a control.
+/// The facts about a control.
 struct Facts {
     control: Control,
     id: &'static str,

@@ -1,10 +1,10 @@
-//! What a change of a pod adds to its violations.
+//! The violations that an update adds to a pod.
 //!
 //! A violation is recognised in the pod's other state by the control, the
 //! container's name (an index may move), the field and the value. The two states
-//! are compared control by control and container by container. So what is
-//! remembered of the old state at any time is one list of references, and no
-//! violation is looked for in a list that is not sorted.
+//! are compared control by control and container by container. So only one list of
+//! references to the old state is kept at any time, and every search is in a sorted
+//! list.
 
 use std::collections::HashMap;
 
@@ -27,22 +27,23 @@ pub fn for_each_new_violation<'p>(
     let before = State::of(old);
     let pairs = before.pairs(new);
     let annotations = Annotations::of(new);
-    for rule in STANDARDS.iter().filter(|rule| rule.holds_at(level)) {
+    for rule in STANDARDS.iter().filter(|rule| rule.applies_at(level)) {
         for Pair {
             place,
             container,
             was,
         } in &pairs
         {
-            // Most places violate nothing, and then there is nothing to compare.
+            // Most places violate nothing, so nothing needs to be
+            // compared.
             let mut is_violated = false;
-            let ask = |found: &mut dyn FnMut(Violation<'p>)| {
-                rule.ask(new, &annotations, *place, *container, found);
+            let check = |found: &mut dyn FnMut(Violation<'p>)| {
+                rule.check_at(new, &annotations, *place, *container, found);
             };
-            ask(&mut |_| is_violated = true);
+            check(&mut |_| is_violated = true);
             if is_violated {
                 let known = before.known(rule, *was);
-                ask(&mut |violation| {
+                check(&mut |violation| {
                     if !known.contains(&violation) {
                         found(violation);
                     }
@@ -75,7 +76,8 @@ impl<'p, 'a> State<'p, 'a> {
 
     /// The places of `new`. A container of the old pod was one container of the
     /// new one at most: of several with its name, which the API server refuses,
-    /// the first. Else each of them would be compared with all that it violated.
+    /// the first. Otherwise each of them would be compared with all of its
+    /// violations.
     fn pairs<'n, 'b>(&self, new: &'n Pod<'b>) -> Vec<Pair<'n, 'b>> {
         let mut containers = HashMap::with_capacity(self.pod.all_containers().count());
         for (place, container) in self.pod.all_containers() {
@@ -97,7 +99,7 @@ impl<'p, 'a> State<'p, 'a> {
         pairs
     }
 
-    /// What violated this control at the place that this one was.
+    /// The violations of this control at the place where this one was.
     fn known(&self, rule: &Rule, was: Option<Place>) -> Known<'p> {
         let Some(place) = was else {
             return Known(Vec::new());
@@ -106,14 +108,14 @@ impl<'p, 'a> State<'p, 'a> {
             Place::Container(at) => Some(self.pod.container(at)),
             Place::Pod => None,
         };
-        let ask = |found: &mut dyn FnMut(Violation<'p>)| {
-            rule.ask(self.pod, &self.annotations, place, container, found);
+        let check = |found: &mut dyn FnMut(Violation<'p>)| {
+            rule.check_at(self.pod, &self.annotations, place, container, found);
         };
-        // Counted first, so that it takes no more memory than there are.
+        // Counted first, to take no more memory than needed.
         let mut count = 0;
-        ask(&mut |_| count += 1);
+        check(&mut |_| count += 1);
         let mut known = Vec::with_capacity(count);
-        ask(&mut |violation| known.push((violation.field, violation.value)));
+        check(&mut |violation| known.push((violation.field, violation.value)));
         known.sort_unstable();
         Known(known)
     }

@@ -1,4 +1,4 @@
-//! Asks the controls about a pod.
+//! Evaluates the controls for a pod.
 
 use super::apparmor_annotations::Annotations;
 use super::control::{Family, Level};
@@ -16,16 +16,16 @@ pub fn violations<'p>(pod: &'p Pod<'_>, level: Level) -> Vec<Violation<'p>> {
     violations_with(pod, |_, _| level)
 }
 
-/// Every violation in `pod`, where `level_of` says what a family of controls
-/// holds a place to.
+/// Every violation in `pod`, where `level_of` is the level of a family of controls
+/// at a place.
 ///
-/// A restricted control *replaces* its baseline twin, so an exemption from the
-/// restricted one alone would exempt from both. Lowering the level of the
-/// family for one container instead falls back to the twin there, or to nothing
-/// where there is none.
+/// A restricted control *replaces* the baseline control of its family, so an
+/// exemption from the restricted one alone would exempt from both. Lowering the
+/// level of the family for one container instead applies the baseline control
+/// there, if there is one.
 ///
-/// A place that is lowered is only that place: whoever lowers [`Place::Pod`]
-/// lets the pod say what its containers inherit.
+/// Only that place is lowered: if it is [`Place::Pod`], the pod may still set
+/// values that its containers inherit.
 pub fn violations_with<'p>(
     pod: &'p Pod<'_>,
     level_of: impl Fn(Family, Place) -> Level,
@@ -37,9 +37,9 @@ pub fn violations_with<'p>(
 
 /// [`violations_with`], one by one.
 ///
-/// A hostile pod can hold as many violations as it holds bytes. Who filters
-/// and counts here needs no memory for them; who cuts the list first and
-/// filters it afterwards lets an attacker choose what is cut.
+/// A hostile pod can have as many violations as it has bytes. Filtering and
+/// counting them here needs no memory for them. Truncating the list before
+/// filtering it would let an attacker choose what is truncated.
 pub fn for_each_violation<'p>(
     pod: &'p Pod<'_>,
     level_of: impl Fn(Family, Place) -> Level,
@@ -48,8 +48,8 @@ pub fn for_each_violation<'p>(
     let annotations = Annotations::of(pod);
     for rule in &STANDARDS {
         for (place, container) in places(pod) {
-            if rule.holds_at(level_of(rule.control.family(), place)) {
-                rule.ask(pod, &annotations, place, container, &mut found);
+            if rule.applies_at(level_of(rule.control.family(), place)) {
+                rule.check_at(pod, &annotations, place, container, &mut found);
             }
         }
     }
@@ -65,8 +65,8 @@ pub(crate) fn places<'p, 'a>(
 }
 
 impl Rule {
-    /// Asks the control about one place.
-    pub(super) fn ask<'p, 'a>(
+    /// Evaluates the control at one place.
+    pub(super) fn check_at<'p, 'a>(
         &self,
         pod: &'p Pod<'a>,
         annotations: &Annotations<'p>,
@@ -84,9 +84,9 @@ impl Rule {
         });
     }
 
-    /// Whether the rule is asked at `level`: those of restricted take the
-    /// place of their twins.
-    pub(super) fn holds_at(&self, level: Level) -> bool {
+    /// Whether the rule applies at `level`: restricted controls replace the
+    /// baseline ones of their families.
+    pub(super) fn applies_at(&self, level: Level) -> bool {
         self.control.level() <= level && !(self.replaced && level == Level::Restricted)
     }
 }

@@ -6,9 +6,9 @@
 //! pod by pod (`tests/offline/pod_security.rs`). Their names are those of the page
 //! "Pod Security Standards" of the Kubernetes documentation.
 //!
-//! The reference gives one sentence a control. Here every violation is told by
-//! itself, with the container and the value: what a profile grants is a value
-//! in a container, and nothing beside it.
+//! The reference reports one sentence for each control. Here each violation is
+//! reported with its container and value, since a profile grants a value in a
+//! container, and nothing else.
 //!
 //! A new control is one file and one line of the table in `control.rs` and one in `table.rs`.
 

@@ -1,4 +1,4 @@
-//! What a control looks at, and what it says of it.
+//! What a control evaluates, and the violations that it reports.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,14 +10,14 @@ use crate::pod::security_context::SecurityContext;
 use crate::pod::{Container, Pod};
 use crate::text::{SHOWN, Text, beginning, quoted};
 
-/// What a [`Violation`] shows of a field that is missing and must not be.
+/// The value that a [`Violation`] shows for a required field that is missing.
 pub(super) const UNDEFINED: &str = "undefined";
 
 /// One value at one place that a control forbids, borrowed from the pod.
 ///
-/// A hostile pod holds as many violations as it holds bytes, and every one of
-/// them passes through here. So nothing of the pod is copied and no path is put
-/// together before somebody keeps a violation: [`Violation::kept`].
+/// A hostile pod can have as many violations as it has bytes, and all of them are
+/// created here. So nothing of the pod is copied and no path is put together until
+/// a violation is kept: [`Violation::kept`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation<'p> {
     /// The control.
@@ -29,15 +29,14 @@ pub struct Violation<'p> {
     /// The field: within the container, as `securityContext.procMount`, or from
     /// the pod's root, as `spec.hostPID`.
     pub field: FieldPath<'p>,
-    /// What stands there, as it was written, so that two values are equal only
-    /// if they are the same. It is the author's text: [`quoted`] and
-    /// [`bounded`](crate::text::bounded) show it. `undefined` is
-    /// what stands where nothing does.
+    /// The field's value, as it was written, so that two values are equal only
+    /// if they are the same. It is untrusted text: show it with [`quoted`] or
+    /// [`bounded`](crate::text::bounded). `undefined`, if the field is missing.
     pub value: Value<'p>,
 }
 
 impl Violation<'_> {
-    /// The violation by itself, with as much of each text as is ever shown.
+    /// An owned copy, with as much of each text as is ever shown.
     pub fn kept(&self) -> Violation<'static> {
         let kept = |text: &str| Cow::Owned(beginning(text).to_owned());
         Violation {
@@ -76,7 +75,7 @@ impl fmt::Display for FieldPath<'_> {
 /// The value of a field.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Value<'p> {
-    /// A text, or a word for it.
+    /// A text.
     Text(Cow<'p, str>),
     /// A port.
     Port(i32),
@@ -84,7 +83,7 @@ pub enum Value<'p> {
     Names(&'p [Text<'p>]),
 }
 
-/// How many bytes of a list of names are put together to be shown.
+/// How many bytes of a list of names are joined to be shown.
 const NAMES: usize = 2 * SHOWN;
 
 impl Value<'_> {
@@ -116,7 +115,7 @@ impl<'p> From<&'p str> for Value<'p> {
     }
 }
 
-/// One place of a pod, as a control of the Standards is asked about it.
+/// One place of a pod, for which a control of the Standards is evaluated.
 pub(super) struct Subject<'s, 'p, 'a> {
     pub(super) pod: &'p Pod<'a>,
     pub(super) place: Place,
@@ -152,22 +151,23 @@ impl<'p, 'a> Subject<'_, 'p, 'a> {
         self.container?.security_context.as_ref()
     }
 
-    /// Whether the pod says that it is for Windows, where most of the
-    /// restricted fields may not be set. What the node selector says does not
-    /// count: it moves a pod to a node and changes nothing of what it may do.
+    /// Whether the pod's `os` is Windows, for which most of the restricted
+    /// fields may not be set. The node selector does not matter: it selects a
+    /// node, and does not change what the pod may do.
     pub(super) fn is_windows(&self) -> bool {
         let os = self.pod.spec.os.as_ref();
         os.is_some_and(|os| &*os.name == "windows")
     }
 
-    /// Whether root in the pod is nobody on the node.
+    /// Whether the pod has its own user namespace, in which root is an
+    /// unprivileged user on the node.
     pub(super) fn in_user_namespace(&self) -> bool {
         self.pod.spec.host_users == Some(false)
     }
 
-    /// Tells that the control forbids `value` in `field`.
+    /// Reports that the control forbids `value` in `field`.
     pub(super) fn forbid(&mut self, field: &'static str, value: impl Into<Value<'p>>) {
-        self.tell(field, None, value.into());
+        self.report(field, None, value.into());
     }
 
     /// The same for an entry of a list: the field has `[]` where its name is put.
@@ -177,18 +177,18 @@ impl<'p, 'a> Subject<'_, 'p, 'a> {
         key: &'p str,
         value: impl Into<Value<'p>>,
     ) {
-        self.tell(field, Some(Cow::Borrowed(key)), value.into());
+        self.report(field, Some(Cow::Borrowed(key)), value.into());
     }
 
-    /// The same for a field of this place's `securityContext`, which is given
-    /// as the pod has it.
+    /// The same for a field of this place's `securityContext`, given as a path
+    /// of the pod's.
     pub(super) fn forbid_in_context(&mut self, field: &'static str, value: impl Into<Value<'p>>) {
         let of_container = field.strip_prefix("spec.").unwrap_or(field);
         let field = if self.is_pod() { field } else { of_container };
         self.forbid(field, value);
     }
 
-    fn tell(&mut self, pattern: &'static str, key: Option<Cow<'p, str>>, value: Value<'p>) {
+    fn report(&mut self, pattern: &'static str, key: Option<Cow<'p, str>>, value: Value<'p>) {
         let container = self.container.map(|container| &*container.name);
         (self.found)(Violation {
             control: self.control,

@@ -11,7 +11,7 @@ use super::subject::Subject;
 /// A line of the table.
 pub(super) struct Rule {
     pub(super) control: Control,
-    /// Whether a restricted control of the family takes its place there.
+    /// Whether a restricted control of the family replaces it at that level.
     pub(super) replaced: bool,
     pub(super) check: fn(&mut Subject<'_, '_, '_>),
 }
@@ -47,22 +47,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_control_stands_at_its_own_line_of_the_table() {
+    fn every_control_is_at_its_own_index_of_the_table() {
         for (line, rule) in STANDARDS.iter().enumerate() {
             assert_eq!(rule.control as usize, line, "{}", rule.control.id());
         }
     }
 
     #[test]
-    fn exactly_the_baseline_controls_with_a_restricted_twin_are_replaced() {
+    fn exactly_the_baseline_controls_with_a_restricted_one_in_their_family_are_replaced() {
         for rule in &STANDARDS {
-            let is_twin = |other: &Rule| {
+            let is_restricted_one = |other: &Rule| {
                 other.control.family() == rule.control.family()
                     && other.control.level() == Level::Restricted
                     && rule.control.level() == Level::Baseline
             };
             assert_eq!(
-                STANDARDS.iter().any(is_twin),
+                STANDARDS.iter().any(is_restricted_one),
                 rule.replaced,
                 "{}",
                 rule.control.id()

@@ -1,5 +1,5 @@
-//! What a violation tells, and what a level lowered for one container leaves.
-//! Whether there is one at all is for `tests/offline/pod_security.rs` to say.
+//! What a violation shows, and the effect of a level that is lowered for one
+//! container. `tests/offline/pod_security.rs` tests which values are violations.
 
 use super::*;
 use crate::pod::Pod;
@@ -14,12 +14,12 @@ fn pod(json: &str) -> Pod<'_> {
     serde_json::from_str(json).expect("a pod")
 }
 
-fn told(violations: &[Violation<'_>]) -> Vec<String> {
-    let tell = |v: &Violation<'_>| {
+fn lines_of(violations: &[Violation<'_>]) -> Vec<String> {
+    let line = |v: &Violation<'_>| {
         let (id, container, value) = (v.control.id(), &*v.container, v.value.text());
         format!("{id} {container} {} {value}", v.field)
     };
-    violations.iter().map(tell).collect()
+    violations.iter().map(line).collect()
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn violations_come_control_by_control_and_then_in_the_order_of_the_pod() {
 }
 
 #[test]
-fn a_container_lowered_to_baseline_is_held_to_the_baseline_twin() {
+fn a_container_lowered_to_baseline_must_meet_the_baseline_control() {
     let pod = pod(r#"{"spec":{"containers":[
         {"name":"build","securityContext":{"capabilities":{"add":["SETUID","SYS_ADMIN"]}}},
         {"name":"helper","securityContext":{"capabilities":{"add":["SETUID"]}}}]}}"#);
@@ -65,7 +65,7 @@ fn a_container_lowered_to_baseline_is_held_to_the_baseline_twin() {
         _ => Level::Privileged,
     });
     assert_eq!(
-        told(&found),
+        lines_of(&found),
         [
             "capabilities_baseline build securityContext.capabilities.add SYS_ADMIN",
             "capabilities_restricted helper securityContext.capabilities.drop undefined",
@@ -75,7 +75,7 @@ fn a_container_lowered_to_baseline_is_held_to_the_baseline_twin() {
 }
 
 #[test]
-fn a_control_without_a_baseline_twin_is_satisfied_where_it_is_lowered() {
+fn a_control_without_a_baseline_one_is_met_where_it_is_lowered() {
     let pod = pod(r#"{"spec":{"containers":[{"name":"build"},{"name":"helper"}]}}"#);
     let found = violations_with(&pod, |family, place| match (family, place) {
         (Family::AllowPrivilegeEscalation, BUILD) => Level::Restricted.lowered(),
@@ -86,8 +86,8 @@ fn a_control_without_a_baseline_twin_is_satisfied_where_it_is_lowered() {
     assert_eq!(&*found[0].container, "helper");
 }
 
-/// One pod in which everything is wrong, told as control, container, field and
-/// value.
+/// One pod that violates every control, each violation as control, container, field
+/// and value.
 #[test]
 fn a_violation_tells_the_container_the_field_and_the_value() {
     let pod = pod(r#"{
@@ -118,7 +118,10 @@ fn a_violation_tells_the_container_the_field_and_the_value() {
         procMount b securityContext.procMount Unmasked
         seccompProfile_baseline  spec.securityContext.seccompProfile.type Unconfined
         sysctls  spec.securityContext.sysctls kernel.msgmax";
-    assert_eq!(told(&violations(&pod, Level::Baseline)), lines(baseline));
+    assert_eq!(
+        lines_of(&violations(&pod, Level::Baseline)),
+        lines(baseline)
+    );
 
     let restricted = "\
         restrictedVolumes  spec.volumes[v].hostPath.path /
@@ -135,7 +138,7 @@ fn a_violation_tells_the_container_the_field_and_the_value() {
         capabilities_restricted b securityContext.capabilities.add CHOWN";
     let mut found = violations(&pod, Level::Restricted);
     found.retain(|violation| violation.control.level() == Level::Restricted);
-    assert_eq!(told(&found), lines(restricted));
+    assert_eq!(lines_of(&found), lines(restricted));
 }
 
 fn lines(text: &str) -> Vec<&str> {

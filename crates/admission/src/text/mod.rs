@@ -1,9 +1,9 @@
 //! Text that came from a request: borrowed where JSON allows it, and never
 //! shown raw.
 //!
-//! Everything in a review except a few enumerations was written by somebody
-//! podseal does not trust. [`Text`] carries it without copying; it gets out again
-//! by [`quoted`] and [`word`] into sentences, and by [`bounded`] into records.
+//! Everything in a review except a few enumerations was written by users whom
+//! podseal does not trust. [`Text`] holds it without copying. [`quoted`] and
+//! [`unquoted`] escape it for messages, and [`bounded`] for records.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ use std::ops::Deref;
 
 use serde::de::{Deserialize, Deserializer, Error, Expected, MapAccess, Unexpected, Visitor};
 
-/// A string of the request, borrowed from its bytes unless it holds an escape.
+/// A string of the request, borrowed from its bytes unless it contains an escape.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text<'a>(pub Cow<'a, str>);
 
@@ -56,13 +56,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
                 Ok(Text::default())
             }
         }
-        // Any, since a reader that is asked for a string refuses `null`.
+        // Any, since `deserialize_str` rejects `null`.
         deserializer.deserialize_any(TextVisitor)
     }
 }
 
-/// A resource quantity as written. The API takes a number for one as well
-/// (`github.com/fuse: 1` in hand-written YAML), and so does this.
+/// A resource quantity as written. The API accepts a number, too (`github.com/fuse:
+/// 1` in hand-written YAML), and so does this.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Quantity<'a>(pub Text<'a>);
 
@@ -90,7 +90,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Quantity<'a> {
                 Ok(Quantity::default())
             }
             fn visit_f64<E>(self, number: f64) -> Result<Quantity<'de>, E> {
-                // As many digits as are said: a number of five bytes may have
+                // Not all digits: a number of five bytes may have
                 // three hundred.
                 let is_short = number == 0.0 || (1e-5..1e15).contains(&number.abs());
                 let text = if is_short {
@@ -119,7 +119,7 @@ impl<V> Default for Map<'_, V> {
 }
 
 impl<'a, V> Map<'a, V> {
-    /// The value of `key`. Of a repeated key the last counts, as it does for
+    /// The value of `key`. If a key is repeated, the last one applies, as for
     /// the API server.
     pub fn get(&self, key: &str) -> Option<&V> {
         let found = self.0.iter().rev().find(|(name, _)| &**name == key);
@@ -159,11 +159,11 @@ impl<'de: 'a, 'a, V: Default + Deserialize<'de>> Deserialize<'de> for Map<'a, V>
     }
 }
 
-/// How many bytes of a foreign value, escaped, a message or record shows.
+/// How many bytes of an untrusted value, escaped, a message or record shows.
 pub const SHOWN: usize = 128;
 
-/// The beginning of `text`: more than is ever shown of it, so that it is shown
-/// as the whole would be, and cut where the whole would be.
+/// The beginning of `text`, longer than what is ever shown, so that it is shown and
+/// truncated exactly as the whole text would be.
 pub(crate) fn beginning(text: &str) -> &str {
     &text[..text.floor_char_boundary(2 * SHOWN)]
 }
@@ -173,10 +173,10 @@ pub(crate) fn beginning(text: &str) -> &str {
 /// everything escaped that could break a line, forge a second field, or spell
 /// one of the phrases GitLab Runner retries on.
 ///
-/// The runner decides by substring whether a failed pod creation is worth a
-/// retry (`connection refused`, `broken pipe`, …). Each of those phrases holds
-/// a space, so escaping the space inside foreign values is enough to keep an
-/// author from turning a denial into a retry loop.
+/// The runner decides by substring whether a failed pod creation is worth a retry
+/// (`connection refused`, `broken pipe`, …). Each of those phrases contains a
+/// space, so escaping spaces in untrusted values is enough to keep an author from
+/// turning a denial into a retry loop.
 pub fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len().min(SHOWN) + 2);
     out.push('"');
@@ -186,7 +186,7 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// `text` for a log field: bounded and escaped as [`quoted`] does, without the
-/// quotes, and borrowed when there was nothing to change.
+/// quotes, and borrowed if nothing has to be escaped.
 pub fn bounded(text: &str) -> Cow<'_, str> {
     let plain = text.len() <= SHOWN && text.chars().all(|c| is_plain(c) || c == ' ');
     if plain {
@@ -217,9 +217,9 @@ pub fn remark(text: &str, most: usize) -> String {
     out
 }
 
-/// `text` within a sentence, as one word: as [`quoted`] without the quotes, so
-/// that it cannot spell a phrase the runner retries on either.
-pub fn word(text: &str) -> Cow<'_, str> {
+/// `text` for a message, as [`quoted`] escapes it but without the quotes: it has no
+/// spaces, so it cannot spell a phrase that the runner retries on either.
+pub fn unquoted(text: &str) -> Cow<'_, str> {
     if text.len() <= SHOWN && text.chars().all(is_plain) {
         return Cow::Borrowed(text);
     }
@@ -244,15 +244,15 @@ fn escape_into(out: &mut String, text: &str, spaces: bool) {
             ' ' if !spaces => out.push(' '),
             c if is_plain(c) => out.push(c),
             c => {
-                // `\u{1b}` is how Rust and JSON readers alike spell it.
+                // `\u{1b}`, as Rust writes it.
                 let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
             }
         }
     }
 }
 
-/// The error of a text where something else is expected. serde quotes all of the
-/// text, several times; what is shown of it is its beginning.
+/// The error for a text where something else is expected. serde quotes all of the
+/// text, several times, so it gets only the beginning.
 pub(crate) fn wrong_type<E: Error>(text: &str, expected: &dyn Expected) -> E {
     E::invalid_type(Unexpected::Str(beginning(text)), expected)
 }
@@ -285,6 +285,6 @@ mod tests {
     fn a_plain_value_is_shown_as_it_is() {
         assert_eq!(quoted("/my_custom_dir"), "\"/my_custom_dir\"");
         assert_eq!(bounded("platform images"), "platform images");
-        assert_eq!(word("/broken pipe"), "/broken\\u{20}pipe");
+        assert_eq!(unquoted("/broken pipe"), "/broken\\u{20}pipe");
     }
 }

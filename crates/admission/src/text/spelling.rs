@@ -1,11 +1,11 @@
-//! The nearest valid spelling of a word that is none.
+//! The nearest valid spelling of an unknown word.
 
 /// How many letters may differ, be added or be missing.
 const DISTANCE: usize = 3;
-/// A word longer than this is nobody's misspelling.
+/// A word longer than this is not a misspelling.
 const LENGTH: usize = 64;
 
-/// The word of `known` that `word` is most likely meant to be.
+/// The word in `known` that was most likely meant by `word`.
 pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     if word.len() > LENGTH {
         return None;
@@ -24,8 +24,8 @@ pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
         .map(|(_, known)| known)
 }
 
-/// What to add to an error that tells an unknown word between backticks, and
-/// those that were expected, as serde's and serde-saphyr's do.
+/// A suggestion for an error that has an unknown word between backticks, and the
+/// expected ones, as serde's and serde-saphyr's do.
 pub(crate) fn suggestion(error: &str) -> Option<String> {
     let line = error.lines().find(|line| line.contains("unknown "))?;
     let word = line.split('`').nth(1)?;
@@ -38,7 +38,7 @@ pub(crate) fn suggestion(error: &str) -> Option<String> {
 }
 
 #[test]
-fn a_misspelt_word_is_told_the_nearest_one() {
+fn a_misspelt_word_gets_the_nearest_one_as_a_suggestion() {
     let error = "unknown field `securtyContext`, expected one of env, securityContext";
     assert_eq!(
         suggestion(error).as_deref(),

@@ -1,4 +1,4 @@
-//! What changed, and which rule asked for it.
+//! Each change, and the rule behind it.
 
 use serde::Serialize;
 
@@ -6,9 +6,9 @@ use super::profile_sources::{FieldSource, ProfileSources};
 use admission::correct::change::{By, Change};
 use admission::correct::change_parts::{Action, Parts};
 use admission::gitlab::role::Role;
-use admission::profile::overrides::Adjusted;
+use admission::profile::{EffectiveProfile, Profile};
 
-/// A change, and what asks for it.
+/// A change and its source.
 #[derive(Serialize)]
 pub(super) struct ExplainedChange {
     /// `pod`, `container` or `init container`.
@@ -19,9 +19,9 @@ pub(super) struct ExplainedChange {
     pub(super) action: &'static str,
     pub(super) value: Option<String>,
     pub(super) was: Option<String>,
-    /// The part of the profile, or what else asks.
+    /// The part of the profile that requires it, or another rule.
     pub(super) rule: String,
-    /// Where the profile says it.
+    /// The field of the profile.
     pub(super) profile: Option<FieldSource>,
     /// The annotation that changed the profile's value.
     pub(super) setting: Option<&'static str>,
@@ -30,7 +30,7 @@ pub(super) struct ExplainedChange {
 impl ExplainedChange {
     pub(super) fn of(
         change: &Change<'_>,
-        adjusted: Option<&Adjusted<'_>>,
+        profiles: Option<(&Profile, EffectiveProfile<'_>)>,
         sources: &ProfileSources<'_>,
     ) -> ExplainedChange {
         let Parts {
@@ -42,19 +42,20 @@ impl ExplainedChange {
             was,
             ..
         } = change.parts();
-        let path = adjusted.and_then(|adjusted| change.path(|name| adjusted.written(name)));
-        let profile = adjusted.zip(path).map(|(adjusted, path)| {
-            let profile = adjusted.profile;
-            // A volume without a word on it is there for a container's sake.
+        let profile = profiles.and_then(|(profile, effective)| {
+            let path = change.path(&effective)?;
+            // Without a field for it, the volume exists because a container has a HOME.
             let mut roles = Role::ALL.into_iter();
-            match roles.find(|role| profile.containers.role(*role).home) {
-                Some(role) if path == ["home"] && !sources.says(profile, &path) => {
-                    sources.at(profile, &["containers", role.key(), "home"])
-                }
-                _ => sources.at(profile, &path),
-            }
+            Some(
+                match roles.find(|role| profile.containers.role(*role).home) {
+                    Some(role) if path == ["home"] && !sources.says(profile, &path) => {
+                        sources.at(profile, &["containers", role.key(), "home"])
+                    }
+                    _ => sources.at(profile, &path),
+                },
+            )
         });
-        let setting = adjusted.and_then(|adjusted| adjusted.setting_behind(change));
+        let setting = profiles.and_then(|(_, effective)| change.setting(&effective));
         ExplainedChange {
             place,
             container,

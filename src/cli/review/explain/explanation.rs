@@ -11,8 +11,8 @@ use admission::lint::exposure::grants;
 use admission::standards::Level;
 use admission::text::bounded;
 
-/// As `-o json` prints it, within a reviewed pod. These names are an interface:
-/// `docs/review.md` describes them.
+/// The field `explain` of `-o json`. Its names are an interface, described in
+/// `docs/review.md`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::cli) struct Explanation {
@@ -31,7 +31,7 @@ pub(in crate::cli) struct Explanation {
     pub(super) level: Option<Level>,
 }
 
-/// A control that the profile has out of its way, at the namespace's level.
+/// A control that the profile grants at the namespace's level.
 #[derive(Serialize)]
 pub(super) struct Granted {
     pub(super) role: &'static str,
@@ -39,16 +39,17 @@ pub(super) struct Granted {
 }
 
 impl Explanation {
-    /// Of a pod whose correction was `corrected`.
+    /// The explanation of the decision `corrected` of the mutating webhook.
     pub(in crate::cli) fn of(corrected: &Decision<'_>, inputs: &Inputs<'_>) -> Explanation {
         let sources = ProfileSources::of(inputs.settings.profiles, inputs.read);
         let policy = corrected.policy.as_ref();
         let profile = policy.and_then(|policy| policy.profile);
-        let adjusted = policy.and_then(|policy| policy.adjusted()?.ok());
+        let effective = policy.and_then(|policy| policy.effective_profile()?.ok());
+        let profiles = profile.zip(effective);
         let changes = corrected
             .changes
             .iter()
-            .map(|change| ExplainedChange::of(change, adjusted.as_ref(), &sources));
+            .map(|change| ExplainedChange::of(change, profiles, &sources));
         let is_job = corrected.job.is_some();
         let granted = profile
             .zip(policy)

@@ -1,4 +1,4 @@
-//! What an explanation is made of, besides the decision.
+//! What an explanation requires in addition to the decision.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,19 @@ use crate::cli::args::policy::LoadedFolder;
 use admission::namespace::Namespace;
 use admission::namespace::policy::Settings;
 
-/// What of the namespace the command line says: key, and argument.
+/// Labels and annotations from the command line: the key, and the argument that sets it.
 pub(in crate::cli) type Arguments = BTreeMap<String, &'static str>;
 
-/// What an explanation is made of, besides the decision.
+/// What an explanation requires in addition to the decision.
 pub(in crate::cli) struct Inputs<'q> {
     pub(in crate::cli) namespace: &'q Namespace,
     pub(in crate::cli) settings: &'q Settings<'q>,
-    /// The files of profiles.
+    /// The folder of profiles, if one was read.
     pub(in crate::cli) read: Option<&'q LoadedFolder>,
-    /// What of the namespace the command line says.
+    /// Labels and annotations from the command line.
     pub(in crate::cli) arguments: &'q Arguments,
     pub(in crate::cli) operation: &'q str,
     pub(in crate::cli) user: &'q str,
-    /// The HOME that the job says itself, if it has one.
+    /// The HOME that the job sets itself, if it does.
     pub(in crate::cli) jobs_home: Option<&'q str>,
 }

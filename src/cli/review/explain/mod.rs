@@ -1,14 +1,14 @@
-//! `podseal review --explain`: where each value came from, and which rule asked
-//! for each change. It is what support asks people to paste, so nothing of a pod
-//! is in it but what was judged or changed: no variable that no profile sets.
+//! `podseal review --explain`: the source of each value and each change. People
+//! share this output to get help, so it contains of a pod only what was checked or
+//! changed: no variable except those that a profile sets.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`inputs`] | what an explanation is made of |
-//! | [`explanation`] | the explanation, as `-o json` prints it |
-//! | `values` | what holds in the namespace, and who says so |
-//! | `changes` | what changed, and which rule asked for it |
-//! | `profile_sources` | where the profiles say what they say |
+//! | [`inputs`] | what an explanation requires |
+//! | [`explanation`] | the explanation, and its JSON form |
+//! | `values` | the values that apply in the namespace, and their sources |
+//! | `changes` | each change, and the rule behind it |
+//! | `profile_sources` | which profile sets a field, and its position |
 //! | `table` | the explanation as a table |
 
 mod changes;

@@ -1,4 +1,4 @@
-//! Where the profiles say what they say.
+//! Which profile sets a field, and where in its file.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,20 @@ use serde::Serialize;
 use crate::cli::args::policy::LoadedFolder;
 use admission::profile::{BUILT_IN, Profile, Profiles, Written};
 
-/// Who says a field, and where.
+/// The profile that sets a field, and where.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct FieldSource {
-    /// The profile whose word it is: the namespace's, or one that it extends.
+    /// The profile that sets it: the namespace's, or one that it extends.
     pub(super) profile: String,
-    /// The field, from the profile's top; empty for the profile itself.
+    /// The path of the field in the profile; empty for the profile itself.
     pub(super) field: String,
-    /// The profile's file; none for a built-in one.
+    /// The profile's file; none if it is built in.
     pub(super) file: Option<String>,
     pub(super) line: Option<u64>,
     pub(super) column: Option<u64>,
 }
 
-/// The profiles, as they were written, and the files they were read from.
+/// The profiles as written, and their files.
 pub(super) struct ProfileSources<'q> {
     profiles: &'q Profiles,
     written: BTreeMap<String, (Option<&'q str>, Written)>,
@@ -43,9 +43,9 @@ impl<'q> ProfileSources<'q> {
         }
     }
 
-    /// Who of `profile` and those it extends says what is at `path`.
+    /// Which of `profile` and those it extends sets `path`.
     pub(super) fn at(&self, profile: &Profile, path: &[&str]) -> FieldSource {
-        let origin = match self.speaker(profile, path) {
+        let origin = match self.setter(profile, path) {
             Some(profile) => &profile.name,
             None => self.profiles.origin(profile, path),
         };
@@ -60,17 +60,17 @@ impl<'q> ProfileSources<'q> {
         }
     }
 
-    /// Whether `profile` says what is at `path`, or one it extends does; else podseal
-    /// has a default.
+    /// Whether `profile` or one it extends sets `path`; otherwise podseal's default
+    /// applies.
     pub(super) fn says(&self, profile: &Profile, path: &[&str]) -> bool {
-        self.speaker(profile, path).is_some()
+        self.setter(profile, path).is_some()
     }
 
-    /// The nearest of `profile` and those it extends that says what is at `path`.
-    fn speaker<'p>(&'p self, profile: &'p Profile, path: &[&str]) -> Option<&'p Profile> {
+    /// The first of `profile` and those it extends that sets `path`.
+    fn setter<'p>(&'p self, profile: &'p Profile, path: &[&str]) -> Option<&'p Profile> {
         self.bases(profile).find_map(|profile| {
             let (_, written) = self.written.get(&profile.name)?;
-            written.says(path).then_some(profile)
+            written.has(path).then_some(profile)
         })
     }
 
@@ -81,7 +81,7 @@ impl<'q> ProfileSources<'q> {
         })
     }
 
-    /// The file of the profile called `name`; none for a built-in one.
+    /// The file of the profile `name`; none if it is built in.
     fn file(&self, name: &str) -> Option<(&'q str, &Written)> {
         let (file, written) = self.written.get(name)?;
         Some(((*file)?, written))

@@ -1,5 +1,4 @@
-//! The explanation as a table: for a terminal of 80 columns where the names allow
-//! it, and for a paste of any width.
+//! The explanation as a table, 80 columns wide if the names are short enough.
 
 use std::fmt::Write;
 
@@ -11,29 +10,29 @@ use crate::cli::output::{DENIED, HEADING, QUIET, visible};
 use admission::decision::record::Violated;
 use admission::standards::Level;
 
-/// The first cell of a row, the second, and lines of the third.
+/// Two cells, and the lines of the third.
 type Row = [String; 3];
 
-/// No column is wider than this for the sake of one long cell.
+/// The maximum widths of the columns, which longer cells exceed alone.
 const WIDEST: [usize; 2] = [44, 24];
-/// Where a terminal ends, most of the time.
+/// The usual width of a terminal.
 const COLUMNS: usize = 80;
-/// What the third column has at least; where it has not, it is on the next line.
+/// The minimum width of the third column. If less is left, it starts on the next line.
 const NARROWEST: usize = 24;
 const NEXT: usize = 4;
 
 impl Explanation {
-    /// As a table for people. `violations` are those of the level.
+    /// The table. `violations` are those of the level.
     pub(in crate::cli) fn text(&self, violations: &[Violated]) -> String {
         let mut text = String::new();
         self.about(&mut text);
-        heading(&mut text, "value, and who says it");
+        heading(&mut text, "value, and its source");
         rows(
             &mut text,
             &self.values.iter().map(value).collect::<Vec<_>>(),
         );
         for key in &self.unread {
-            let _ = writeln!(text, "  {QUIET}nothing reads the {}{QUIET:#}", visible(key));
+            let _ = writeln!(text, "  {QUIET}ignored: {}{QUIET:#}", visible(key));
         }
         let mut headings: Vec<String> = Vec::new();
         for place in self.changes.iter().map(at) {
@@ -75,7 +74,7 @@ impl Explanation {
         }
     }
 
-    /// What is wrong with the pod as it would be, and what may be all the same.
+    /// What violates the level in the changed pod, and what the profile grants.
     fn judgement(&self, text: &mut String, violations: &[Violated]) {
         let Some(level) = self.level else { return };
         if !violations.is_empty() {
@@ -116,7 +115,7 @@ fn heading(text: &mut String, what: &str) {
     let _ = writeln!(text, "\n{HEADING}{}{HEADING:#}", visible(what));
 }
 
-/// The container of a change, and the part of the profile that is for it.
+/// The container of a change, or `pod`.
 fn at(change: &ExplainedChange) -> String {
     match &change.container {
         Some(container) => format!("{} {container}", change.place),
@@ -130,7 +129,7 @@ fn value(said: &ExplainedValue) -> Row {
         ("argument", _, Some(argument)) => format!("argument {argument}"),
         ("rule", Some(rule), _) => format!("namespace rule {rule}"),
         ("label" | "annotation", ..) => format!("{} {}", said.source, said.key),
-        // Each of them has a line of its own.
+        // Each source in the profile has its own line.
         ("profile", ..) => String::new(),
         _ if said.remark.is_some() => String::new(),
         _ => format!("podseal's default, without {}", said.key),
@@ -147,7 +146,7 @@ fn value(said: &ExplainedValue) -> Row {
         lines.push(match (is_profiles, said.in_profile.len()) {
             (true, 1) => place,
             (true, _) => format!("{value}: {place}"),
-            (false, _) => format!("over {value}: {place}"),
+            (false, _) => format!("overrides {value}: {place}"),
         });
     }
     [said.name.to_owned(), shown, lines.join("\n")]
@@ -180,19 +179,19 @@ impl Explanation {
                 _ => write!(rule, "\nchanged by {setting}"),
             };
         }
-        // As most are; it does not fit into 80 columns.
+        // Most fields have this prefix, which would exceed 80 columns.
         let field = change.field.strip_prefix("securityContext.");
         [field.unwrap_or(&change.field).to_owned(), value, rule]
     }
 }
 
-/// `containers.build` and `set`, of a rule for containers.
+/// `containers.build` and `set`, for a rule of containers.
 fn part_of_role(change: &ExplainedChange) -> Option<(&str, &str)> {
     let is_of_role = change.container.is_some() && change.rule.starts_with("containers.");
     is_of_role.then(|| change.rule.rsplit_once('.')).flatten()
 }
 
-/// `containers.build.set` of a field in it; of another the field.
+/// `containers.build.set` for a field in it; otherwise the field.
 fn part(field: &str) -> String {
     let parts = match field.split_once('.') {
         Some(("containers", _)) => 3,
@@ -240,7 +239,7 @@ fn write_row(text: &mut String, row: &Row, [first, second]: [usize; 2]) {
     let (name, value) = (visible(name), visible(value));
     let mut line = format!("  {name:<first$}  {value:<second$}");
     if line.trim_end().chars().count() > COLUMNS {
-        // The value for itself, which may then be as long as it is.
+        // A long value has its own line, of any length.
         let _ = writeln!(text, "  {name}");
         line = format!("    {value}");
     }
@@ -254,11 +253,11 @@ fn write_row(text: &mut String, row: &Row, [first, second]: [usize; 2]) {
     for (number, told) in lines.lines().enumerate() {
         let told = visible(told);
         let fits = end + 2 + told.chars().count() <= COLUMNS;
-        let is_beside = number == 0 && (fits || end == margin);
-        let start = if is_beside { end } else { margin };
+        let is_same_line = number == 0 && (fits || end == margin);
+        let start = if is_same_line { end } else { margin };
         for (part, told) in wrapped(&told, COLUMNS - start - 2).iter().enumerate() {
             let margin = match part {
-                0 if is_beside => end - line.trim_end().chars().count(),
+                0 if is_same_line => end - line.trim_end().chars().count(),
                 _ => {
                     text.push('\n');
                     margin
@@ -270,21 +269,21 @@ fn write_row(text: &mut String, row: &Row, [first, second]: [usize; 2]) {
     text.push('\n');
 }
 
-/// `text` in lines of `width` and no more, but for a word that is longer.
+/// `text` in lines of at most `width`, except for longer words.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    let mut room = 0;
+    let mut left = 0;
     for word in text.split(' ') {
         let length = word.chars().count();
         match lines.last_mut() {
-            Some(line) if length < room => {
+            Some(line) if length < left => {
                 line.push(' ');
                 line.push_str(word);
-                room -= length + 1;
+                left -= length + 1;
             }
             _ => {
                 lines.push(word.to_owned());
-                room = width.saturating_sub(length);
+                left = width.saturating_sub(length);
             }
         }
     }

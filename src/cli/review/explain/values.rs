@@ -1,4 +1,4 @@
-//! What holds in the namespace, and who says so.
+//! The values that apply in the namespace, and their sources.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use admission::namespace::{LEVEL, Label, MODE, PROFILE, RUNNER, is_clusters_own}
 use admission::profile::{Profile, Setting};
 use admission::text::bounded;
 
-/// A value, and who says it.
+/// A value and its source.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ExplainedValue {
@@ -21,15 +21,15 @@ pub(super) struct ExplainedValue {
     pub(super) source: &'static str,
     /// The label or annotation, whether or not the namespace has it.
     pub(super) key: &'static str,
-    /// The namespace rule, where it is a rule's.
+    /// The namespace rule that sets it, if one does.
     pub(super) rule: Option<String>,
-    /// The argument of the command line, where it is one's.
+    /// The command-line argument that sets it, if one does.
     pub(super) argument: Option<&'static str>,
     /// Why the value is not used in this pod, as a clause.
     pub(super) unused: Option<String>,
-    /// What the profile says, and where; more than one where it says several.
+    /// The profile's values and their positions; several if containers differ.
     pub(super) in_profile: Vec<ProfileValue>,
-    /// For people: what there is to know where nothing sets the value.
+    /// For the table: an explanation if nothing sets the value.
     #[serde(skip)]
     pub(super) remark: Option<String>,
 }
@@ -42,7 +42,7 @@ pub(super) struct ProfileValue {
     pub(super) place: FieldSource,
 }
 
-/// Every value of the namespace; of one that does not opt in, why.
+/// Every value of the namespace; if it has no profile, the reason.
 pub(super) fn values(
     policy: Option<&Policy<'_>>,
     inputs: &Inputs<'_>,
@@ -61,7 +61,7 @@ pub(super) fn values(
     let mode = value_from(inputs, "mode", MODE, policy.source_of_label(Label::Mode));
     let runner = value_from(inputs, "runner", RUNNER, policy.source_of_runner());
     let shown = |text: &str| Some(bounded(text).into_owned());
-    let runners = policy.source_of_runner() != Source::Nobody;
+    let runners = policy.source_of_runner() != Source::Default;
     let mut values = vec![
         ExplainedValue {
             value: shown(policy.name),
@@ -129,20 +129,20 @@ fn of_setting(
         Err(why) if is_unset => explained.remark = Some(why.to_owned()),
         Err(_) => {}
     }
-    let profile = policy.profile.filter(|profile| profile.gives_home());
+    let profile = policy.profile.filter(|profile| profile.sets_home());
     if let (Setting::Home, Some(profile)) = (setting, profile) {
         let path = &profile.home.path;
         if !is_unset && explained.in_profile.is_empty() {
-            explained.remark = Some(format!("over {path}: podseal's default"));
+            explained.remark = Some(format!("overrides {path}: podseal's default"));
         }
         explained.value = Some(explained.value.unwrap_or_else(|| path.clone()));
         let home = inputs.jobs_home.map(bounded);
-        explained.unused = home.map(|home| format!("build has the HOME {home} of its own"));
+        explained.unused = home.map(|home| format!("build sets its own HOME, {home}"));
     }
     explained
 }
 
-/// What the profile says of a setting, or why it says nothing.
+/// The profile's values of a setting, or why it has none.
 fn in_profile(
     setting: Setting,
     profile: &Profile,
@@ -158,20 +158,20 @@ fn in_profile(
             let all = users.iter().map(|(user, path)| at(user.to_string(), path));
             let all: Vec<_> = all.collect();
             match all.is_empty() {
-                true => Err("the profile names no user, or only root"),
+                true => Err("the profile sets no user other than root"),
                 false => Ok(all),
             }
         }
-        Setting::Home if profile.gives_home() => {
+        Setting::Home if profile.sets_home() => {
             let path = ["home", "path"];
             let explained = sources.says(profile, &path);
             let explained = explained.then(|| at(profile.home.path.clone(), &path));
             Ok(explained.into_iter().collect())
         }
-        Setting::Home => Err("the profile gives no container a HOME"),
+        Setting::Home => Err("the profile sets no HOME"),
         Setting::FuseResource => {
-            let named = profile.fuse_resource().zip(profile.path_of_fuse());
-            let (name, path) = named.ok_or("the profile asks for no fuse device")?;
+            let named = profile.fuse_resource().zip(profile.fuse_resource_path());
+            let (name, path) = named.ok_or("the profile requests no fuse device")?;
             Ok(vec![at(name.to_owned(), &path)])
         }
     }
@@ -179,18 +179,18 @@ fn in_profile(
 
 /// The value of a namespace without a profile.
 fn value_without_profile(inputs: &Inputs<'_>) -> ExplainedValue {
-    let rules = inputs.settings.defaults.rules().len();
+    let rules = inputs.settings.namespace_rules.rules().len();
     let remark = match rules {
         _ if is_clusters_own(&inputs.namespace.name) => {
-            "the namespace is the cluster's own, which no namespace rule is for".to_owned()
+            "namespace rules do not apply to the cluster's own namespaces".to_owned()
         }
-        0 => format!("no label {PROFILE}, and there are no namespace rules"),
-        1 => format!("no label {PROFILE}, and the one namespace rule is for others"),
-        rules => format!("no label {PROFILE}, and the {rules} namespace rules are for others"),
+        0 => format!("no label {PROFILE}, and no namespace rules"),
+        1 => format!("no label {PROFILE}, and the only namespace rule does not match"),
+        rules => format!("no label {PROFILE}, and none of the {rules} namespace rules matches"),
     };
     ExplainedValue {
         remark: Some(remark),
-        ..value_from(inputs, "profile", PROFILE, Source::Nobody)
+        ..value_from(inputs, "profile", PROFILE, Source::Default)
     }
 }
 
@@ -202,7 +202,7 @@ fn value_from(
 ) -> ExplainedValue {
     let argument = match source {
         Source::Label | Source::Annotation => inputs.arguments.get(key).copied(),
-        Source::Rule(_) | Source::Nobody => None,
+        Source::Rule(_) | Source::Default => None,
     };
     ExplainedValue {
         name,
@@ -212,7 +212,7 @@ fn value_from(
             (Source::Label, _) => "label",
             (Source::Annotation, _) => "annotation",
             (Source::Rule(_), _) => "rule",
-            (Source::Nobody, _) => "podseal",
+            (Source::Default, _) => "podseal",
         },
         key,
         rule: match source {
@@ -226,14 +226,14 @@ fn value_from(
     }
 }
 
-/// The keys of the namespace that begin with `podseal.io/` and mean nothing
-/// there: misspelt, a label for an annotation, or of a namespace without a profile.
+/// The keys of the namespace with the prefix `podseal.io/` that have no effect: for
+/// example misspelt ones, labels that must be annotations, or without a profile.
 pub(super) fn unread(inputs: &Inputs<'_>, opts_in: bool) -> Vec<String> {
-    let (namespace, defaults) = (inputs.namespace, inputs.settings.defaults);
+    let (namespace, namespace_rules) = (inputs.namespace, inputs.settings.namespace_rules);
     let shown = |(kind, key): (Kind, &str)| format!("{} {}", kind.name(), bounded(key));
     let annotations = namespace.annotations.keys().map(String::as_str);
-    // Of a level or mode without a profile there is a warning.
-    let mut unread: Vec<_> = unknown_keys::unread(namespace, defaults).collect();
+    // A level or mode without a profile has its own warning.
+    let mut unread: Vec<_> = unknown_keys::unread(namespace, namespace_rules).collect();
     if !opts_in {
         unread.retain(|(kind, _)| *kind == Kind::Label);
         unread.extend(annotations.map(|key| (Kind::Annotation, key)));

@@ -1,4 +1,5 @@
-//! Reads namespace rules, and refuses what could match nothing, or everything.
+//! Reads namespace rules, and rejects those that could match no namespace, or every
+//! one.
 
 use std::collections::BTreeSet;
 
@@ -20,10 +21,10 @@ struct File {
 /// Why the rules cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum NamespaceRulesError {
-    /// Not YAML, or not rules. The whole of it is told here, and no cause after it.
+    /// Not YAML, or not rules. The message is complete, without a source.
     #[error("{0}")]
     Yaml(ProfileError),
-    /// A rule that is wrong by itself.
+    /// An invalid rule.
     #[error("rule {}: {why}", quoted(name))]
     Rule {
         /// Its name.
@@ -42,13 +43,14 @@ impl NamespaceRules {
     /// Reads the rules, for a podseal that runs in the namespace `own`.
     ///
     /// # Errors
-    /// When they are none, or one of them could match nothing, or everything.
+    /// If they cannot be read, or one of them could match no namespace, or
+    /// every one.
     pub fn from_yaml(yaml: &str, own: Option<&str>) -> Result<NamespaceRules, NamespaceRulesError> {
         let File { rules } = serde_saphyr::from_str(yaml).map_err(|error| {
             let mut error = ProfileError::of_yaml(&error);
             for value in ["namespaceRules", "defaults"] {
-                if error.told.contains(&format!("field `{value}`")) {
-                    error.told +=
+                if error.message.contains(&format!("field `{value}`")) {
+                    error.message +=
                         &format!("; in a file it is rules, and {value} is the chart's value");
                 }
             }
@@ -74,7 +76,7 @@ impl NamespaceRules {
 }
 
 impl Rule {
-    /// What is wrong with it by itself, as a clause.
+    /// Why it is invalid, as a clause.
     fn problem(&self, own: Option<&str>) -> Result<(), String> {
         let is_name = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
         if self.name.is_empty() || self.name.len() > NAME || !self.name.bytes().all(is_name) {
@@ -135,7 +137,7 @@ impl Matches {
     }
 }
 
-/// Whether the name of a namespace can begin so.
+/// Whether a namespace's name can begin with `text`.
 fn is_prefix(text: &str) -> bool {
     let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     text.len() <= 63 && !text.starts_with('-') && text.bytes().all(is_inner)

@@ -1,9 +1,9 @@
-//! What holds for namespaces that carry no label of podseal's.
+//! Namespace rules: what applies to namespaces without podseal's labels.
 //!
-//! GitLab Runner's `namespace_per_job` makes a namespace `ci-job-ID` for each
-//! job, and nobody labels it. A cluster's administrator says in a file what such
-//! namespaces get: rules, of which the first that matches counts, for every
-//! value that the namespace itself does not say.
+//! GitLab Runner's `namespace_per_job` creates a namespace `ci-job-ID` for each
+//! job, and nothing labels it. For such namespaces a cluster administrator writes a
+//! file of rules. The first rule that matches applies, for every value that the
+//! namespace itself does not set.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +13,7 @@ mod file;
 
 pub use self::file::NamespaceRulesError;
 use crate::namespace::{Namespace, is_clusters_own};
-use crate::profile::overrides::Adjusted;
-use crate::profile::{Profiles, Setting};
+use crate::profile::{EffectiveProfile, Profiles, Setting};
 use crate::text::quoted;
 
 /// The rules, in their order.
@@ -25,13 +24,13 @@ pub struct NamespaceRules {
     own: Option<String>,
 }
 
-/// What namespaces of some kind get.
+/// A rule: which namespaces it matches, and their values.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Rule {
-    /// What it is called in denials and records.
+    /// Its name in denials and records.
     pub name: String,
-    /// Which namespaces it is for.
+    /// The namespaces that it matches.
     pub namespaces: Matches,
     /// As the label `podseal.io/profile`.
     pub profile: String,
@@ -47,13 +46,13 @@ pub struct Rule {
     pub settings: BTreeMap<Setting, String>,
 }
 
-/// Which namespaces; all that is said has to hold.
+/// Which namespaces match; all conditions must be met.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Matches {
-    /// What the name begins with.
+    /// The prefix of the name.
     pub prefix: Option<String>,
-    /// Labels they have, with these values.
+    /// Their labels, with these values.
     pub match_labels: BTreeMap<String, String>,
 }
 
@@ -64,10 +63,10 @@ impl NamespaceRules {
         NamespaceRules { rules, own }
     }
 
-    /// Whether nothing holds for the namespace called `name`, neither a rule nor
-    /// a label of its own: it is the cluster's, or podseal's. The chart has the
-    /// API server never call for these. Who registers podseal otherwise must not
-    /// stop the cluster by it.
+    /// Whether podseal ignores the namespace called `name`, its labels and the
+    /// rules for it: it is the cluster's own, or podseal's. The chart registers
+    /// podseal so that the API server never calls it for these, and no other
+    /// registration must stop the cluster.
     pub fn leaves_alone(&self, name: &str) -> bool {
         is_clusters_own(name) || self.own.as_deref() == Some(name)
     }
@@ -82,10 +81,10 @@ impl NamespaceRules {
             .find(|rule| rule.namespaces.matches(namespace))
     }
 
-    /// The rules that never hold, since one before them has all of their namespaces,
-    /// each as a sentence without a full stop.
+    /// The rules that never apply, since one before them matches all of their
+    /// namespaces, each as a sentence without a full stop.
     pub fn idle(&self) -> Vec<String> {
-        let told = self.rules.iter().enumerate().filter_map(|(index, rule)| {
+        let idle = self.rules.iter().enumerate().filter_map(|(index, rule)| {
             let before = self.rules[..index].iter();
             let mut covering = before.filter(|other| other.namespaces.covers(&rule.namespaces));
             let other = covering.next()?;
@@ -96,7 +95,7 @@ impl NamespaceRules {
                 quoted(&other.name)
             ))
         });
-        told.collect()
+        idle.collect()
     }
 
     /// Whether there are none.
@@ -109,7 +108,7 @@ impl NamespaceRules {
         &self.rules
     }
 
-    /// The keys of the labels that rules ask for.
+    /// The keys of the labels that rules match.
     pub fn label_keys(&self) -> BTreeSet<String> {
         let labels = self
             .rules
@@ -118,14 +117,14 @@ impl NamespaceRules {
         labels.cloned().collect()
     }
 
-    /// Why a rule cannot be used with these profiles, as a sentence without a full
-    /// stop: its namespaces would have all their jobs denied.
+    /// Why a rule cannot be used with these profiles, as a sentence without a
+    /// full stop. With it, every job in its namespaces would be denied.
     pub fn problem_with(&self, profiles: &Profiles) -> Option<String> {
         self.rules.iter().find_map(|rule| {
             let name = quoted(&rule.name);
             let Some(profile) = profiles.get(&rule.profile) else {
                 return Some(format!(
-                    "namespace rule {name} asks for the profile {}, and there are only {}",
+                    "namespace rule {name} names the profile {}, and there are only {}",
                     quoted(&rule.profile),
                     profiles.names_near(&rule.profile)
                 ));
@@ -134,7 +133,7 @@ impl NamespaceRules {
                 .settings
                 .iter()
                 .map(|(key, value)| (*key, value.as_str()));
-            let (setting, why) = Adjusted::new(profile, settings).err()?;
+            let (setting, why) = EffectiveProfile::new(profile, settings).err()?;
             let setting = setting.name();
             Some(format!("namespace rule {name}: settings.{setting}: {why}"))
         })
@@ -145,8 +144,9 @@ impl Matches {
     /// Whether all that `other` matches is matched.
     fn covers(&self, other: &Matches) -> bool {
         let [own, others] = [self, other].map(|all| all.prefix.as_deref().unwrap_or_default());
-        let asks = |(key, value): (&String, &String)| other.match_labels.get(key) == Some(value);
-        others.starts_with(own) && self.match_labels.iter().all(asks)
+        let is_required =
+            |(key, value): (&String, &String)| other.match_labels.get(key) == Some(value);
+        others.starts_with(own) && self.match_labels.iter().all(is_required)
     }
 
     fn matches(&self, namespace: &Namespace) -> bool {
@@ -171,8 +171,8 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rule_counts_of_which_all_that_is_said_holds() {
-        let defaults = rules(
+    fn the_first_rule_applies_whose_conditions_are_all_met() {
+        let namespace_rules = rules(
             "{name: both, namespaces: {prefix: ci-, matchLabels: {team: a}}, profile: none}, \
              {name: prefix, namespaces: {prefix: ci-job-}, profile: none}, \
              {name: label, namespaces: {matchLabels: {team: a}}, profile: none}",
@@ -180,7 +180,9 @@ mod tests {
         .expect("rules");
         let name = |name, team| {
             let namespace = namespace(name, team);
-            defaults.rule_for(&namespace).map(|rule| rule.name.clone())
+            namespace_rules
+                .rule_for(&namespace)
+                .map(|rule| rule.name.clone())
         };
         assert_eq!(name("ci-job-1", "a").as_deref(), Some("both"));
         assert_eq!(name("ci-job-1", "b").as_deref(), Some("prefix"));
@@ -194,20 +196,27 @@ mod tests {
     }
 
     #[test]
-    fn no_rule_is_for_a_namespace_of_the_clusters_own_or_for_podseals() {
+    fn no_rule_matches_the_clusters_own_namespaces_or_podseals() {
         let all = "{name: all, namespaces: {matchLabels: {team: a}}, profile: none}, \
                    {name: k, namespaces: {prefix: k}, profile: none}";
-        let defaults = rules(all).expect("rules");
+        let namespace_rules = rules(all).expect("rules");
         for name in ["kube-system", "kube-ci-job", "openshift-ci", "podseal"] {
-            assert_eq!(defaults.rule_for(&namespace(name, "a")), None, "{name}");
+            assert_eq!(
+                namespace_rules.rule_for(&namespace(name, "a")),
+                None,
+                "{name}"
+            );
         }
         for name in ["podseal-ci", "kubernetes", "openshift"] {
-            assert!(defaults.rule_for(&namespace(name, "a")).is_some(), "{name}");
+            assert!(
+                namespace_rules.rule_for(&namespace(name, "a")).is_some(),
+                "{name}"
+            );
         }
     }
 
     #[test]
-    fn a_rule_that_could_not_be_meant_is_refused_with_its_name_and_why() {
+    fn an_invalid_rule_is_rejected_with_its_name_and_the_reason() {
         for (rule, why) in [
             (
                 "{name: a, namespaces: {}, profile: none}",
@@ -258,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_one_before_it_leaves_nothing_to_is_told() {
+    fn a_rule_that_an_earlier_one_covers_is_reported() {
         let idle = |rules: &str| {
             let rules = format!("rules:\n{rules}");
             NamespaceRules::from_yaml(&rules, None)
@@ -279,20 +288,21 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_file_is_told_once_with_its_place() {
-        let told = |yaml: &str| {
+    fn an_error_in_the_file_is_reported_once_with_its_place() {
+        let error_of = |yaml: &str| {
             NamespaceRules::from_yaml(yaml, None)
                 .expect_err("refused")
                 .to_string()
         };
-        let prefix = told("rules:\n- name: jobs\n  namespaces: {prefx: ci-}\n  profile: none\n");
+        let prefix =
+            error_of("rules:\n- name: jobs\n  namespaces: {prefx: ci-}\n  profile: none\n");
         assert!(
             prefix.starts_with("line 3 column 16: did you mean `prefix`? unknown field"),
             "{prefix}"
         );
         assert!(!prefix.contains('\n'), "{prefix}");
         for value in ["namespaceRules", "defaults"] {
-            let error = told(&format!("{value}: []\n"));
+            let error = error_of(&format!("{value}: []\n"));
             let end = format!("in a file it is rules, and {value} is the chart's value");
             assert!(error.ends_with(&end), "{error}");
         }

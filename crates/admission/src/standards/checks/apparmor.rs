@@ -1,6 +1,6 @@
-//! AppArmor (baseline): no profile but the runtime's default or one of the
-//! node's own, in the field, on the pod or a container, or in the annotation
-//! that was there before the field.
+//! AppArmor (baseline): no profile but the runtime's default or one of the node's
+//! own, in the field, on the pod or a container, or in the annotation from before
+//! the field.
 //!
 //! Source: "Pod Security Standards", Kubernetes v1.37, as the module
 //! `k8s.io/pod-security-admission` v0.37.1 has them.
@@ -28,13 +28,13 @@ mod tests {
     use crate::standards::apparmor_annotations::ANNOTATION;
     use crate::standards::{Level, violations};
 
-    fn told(json: &str) -> Vec<(String, String)> {
+    fn found(json: &str) -> Vec<(String, String)> {
         let pod: Pod<'_> = serde_json::from_str(json).expect("a pod");
         let found = violations(&pod, Level::Baseline);
-        let tell = |v: &crate::standards::Violation<'_>| {
+        let line = |v: &crate::standards::Violation<'_>| {
             (v.container.to_string(), v.value.text().into_owned())
         };
-        found.iter().map(tell).collect()
+        found.iter().map(line).collect()
     }
 
     #[test]
@@ -45,7 +45,7 @@ mod tests {
                 "container.apparmor.security.beta.kubernetes.io/build":"unconfined"}},
             "spec":{"containers":[{"name":"helper"},{"name":"build"}]}}"#;
         assert_eq!(
-            told(pod),
+            found(pod),
             [
                 (String::new(), "unconfined".to_owned()),
                 ("build".to_owned(), "unconfined".to_owned())
@@ -62,14 +62,14 @@ mod tests {
                     "spec":{{"containers":[{{"name":"build"}}]}}}}"#
             )
         };
-        assert_eq!(told(&pod("unconfined", "runtime/default")), []);
-        assert_eq!(told(&pod("runtime/default", "unconfined")).len(), 1);
+        assert_eq!(found(&pod("unconfined", "runtime/default")), []);
+        assert_eq!(found(&pod("runtime/default", "unconfined")).len(), 1);
     }
 
     #[test]
     fn an_annotation_counts_against_each_container_of_its_name() {
         let pod = r#"{"metadata":{"annotations":{"container.apparmor.security.beta.kubernetes.io/build":"unconfined"}},
             "spec":{"initContainers":[{"name":"build"}],"containers":[{"name":"build"}]}}"#;
-        assert_eq!(told(pod).len(), 2);
+        assert_eq!(found(pod).len(), 2);
     }
 }

@@ -1,10 +1,10 @@
-//! Capabilities. Baseline: none is added beyond the usual set. Restricted:
-//! `ALL` are dropped, and only `NET_BIND_SERVICE` comes back; a pod that says
-//! it is for Windows has none to drop.
+//! Capabilities. Baseline: none is added beyond the default set. Restricted: `ALL`
+//! are dropped, and only `NET_BIND_SERVICE` may be added; a pod whose `os` is
+//! Windows has none to drop.
 //!
-//! Names are compared as they are written. A runtime takes `CAP_CHOWN` and
-//! `chown` for `CHOWN`; the Standards do not, and neither may this: one name
-//! too many forbidden is a sentence to read, one too few is a hole.
+//! Names are compared as they are written. A runtime accepts `CAP_CHOWN` and
+//! `chown` as `CHOWN`. The Standards do not, and neither does this check: to forbid
+//! one name too many costs a message, one too few is a security hole.
 //!
 //! Source: "Pod Security Standards", Kubernetes v1.37, as the module
 //! `k8s.io/pod-security-admission` v0.37.1 has them.

@@ -1,4 +1,4 @@
-//! Host Ports (baseline): no container takes a port of the node.
+//! Host Ports (baseline): no container uses a port of the node.
 //!
 //! Source: "Pod Security Standards", Kubernetes v1.37, as the module
 //! `k8s.io/pod-security-admission` v0.37.1 has them.

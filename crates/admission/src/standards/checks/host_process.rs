@@ -1,5 +1,5 @@
-//! HostProcess (baseline): no Windows container that is a process of the node,
-//! said by the pod or by a container.
+//! HostProcess (baseline): no Windows container that is a process of the node, set
+//! by the pod or by a container.
 //!
 //! Source: "Pod Security Standards", Kubernetes v1.37, as the module
 //! `k8s.io/pod-security-admission` v0.37.1 has them.

@@ -1,4 +1,4 @@
-//! The controls, a file each: its head says what it forbids.
+//! The controls, one file each, which begins with what it forbids.
 
 pub(super) mod apparmor;
 pub(super) mod capabilities;

@@ -1,5 +1,5 @@
-//! Privilege Escalation (restricted): every container says
-//! `allowPrivilegeEscalation: false`, unless the pod says it is for Windows.
+//! Privilege Escalation (restricted): every container has
+//! `allowPrivilegeEscalation: false`, unless the pod's `os` is Windows.
 //!
 //! Source: "Pod Security Standards", Kubernetes v1.37, as the module
 //! `k8s.io/pod-security-admission` v0.37.1 has them.

@@ -1,6 +1,6 @@
-//! Running as Non-root (restricted): every container says `runAsNonRoot: true`,
-//! itself or by the pod, and neither takes it back. A pod in a user namespace
-//! of its own need not (since v1.35): its root is nobody on the node.
+//! Running as Non-root (restricted): every container has `runAsNonRoot: true`, its
+//! own or the pod's, and neither sets it to false. Not required in a pod with its
+//! own user namespace (since v1.35): its root is an unprivileged user on the node.
 //!
 //! Source: "Pod Security Standards", Kubernetes v1.37, as the module
 //! `k8s.io/pod-security-admission` v0.37.1 has them.

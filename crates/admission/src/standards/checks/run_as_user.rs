@@ -1,5 +1,5 @@
-//! Running as Non-root user (restricted): neither the pod nor a container says
-//! `runAsUser: 0`. A pod in a user namespace of its own may (since v1.35).
+//! Running as Non-root user (restricted): neither the pod nor a container sets
+//! `runAsUser: 0`. Allowed in a pod with its own user namespace (since v1.35).
 //!
 //! Source: "Pod Security Standards", Kubernetes v1.37, as the module
 //! `k8s.io/pod-security-admission` v0.37.1 has them.

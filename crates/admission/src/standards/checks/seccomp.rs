@@ -1,9 +1,8 @@
 //! Seccomp. Baseline: no profile but the runtime's default or one of the node's
-//! own, on the pod or a container. Restricted: and every container has one, its
-//! own or the pod's, unless the pod says it is for Windows.
+//! own, on the pod or a container. Restricted: and every container has one, its own
+//! or the pod's, unless the pod's `os` is Windows.
 //!
-//! The annotations that were there before the field count for nothing since
-//! policy version v1.19.
+//! The annotations from before the field have no effect since policy version v1.19.
 //!
 //! Source: "Pod Security Standards", Kubernetes v1.37, as the module
 //! `k8s.io/pod-security-admission` v0.37.1 has them.
@@ -25,8 +24,8 @@ pub(in crate::standards) fn restricted(at: &mut Subject<'_, '_, '_>) {
         return;
     }
     baseline(at);
-    // A container that inherits a forbidden profile is told besides the pod:
-    // taking the pod's away would leave it with none.
+    // A container that inherits a forbidden profile is reported in addition to
+    // the pod: without the pod's profile, it would have none.
     let inherits = !at.is_pod() && profile(at.context()).is_none();
     if inherits && !profile(at.pod_context()).is_some_and(is_allowed) {
         at.forbid_in_context("spec.securityContext.seccompProfile.type", UNDEFINED);

@@ -1,7 +1,7 @@
 //! Sysctls (baseline): only those that stay within the pod.
 //!
-//! Names are compared as they are written: the API server takes slashes for
-//! dots, the Standards do not.
+//! Names are compared as they are written: the API server treats slashes as dots,
+//! the Standards do not.
 //!
 //! Source: "Pod Security Standards", Kubernetes v1.37, as the module
 //! `k8s.io/pod-security-admission` v0.37.1 has them.

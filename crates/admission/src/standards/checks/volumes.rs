@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_path_is_told_with_its_path() {
+    fn a_host_path_volume_is_reported_with_its_path() {
         let pod: Pod<'_> = serde_json::from_str(
             r#"{"spec":{"volumes":[{"name":"socket dir","hostPath":{"path":"/run","type":""}}]}}"#,
         )

@@ -10,8 +10,7 @@
 use admission::namespace::policy::{Policy, Settings};
 use admission::namespace::rules::{NamespaceRules, Rule};
 use admission::namespace::{Namespace, PROFILE, is_clusters_own};
-use admission::profile::Profiles;
-use admission::profile::overrides::Adjusted;
+use admission::profile::{EffectiveProfile, Profiles};
 use cases::job_log::strange;
 use libfuzzer_sys::{Corpus, fuzz_target};
 
@@ -27,8 +26,8 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
     let mut parts = text.split('\0');
     let file = parts.next().unwrap_or_default();
     let (name, team) = (parts.next().unwrap_or("ci-job-1"), parts.next());
-    let defaults = match NamespaceRules::from_yaml(file, Some(OWN)) {
-        Ok(defaults) => defaults,
+    let namespace_rules = match NamespaceRules::from_yaml(file, Some(OWN)) {
+        Ok(namespace_rules) => namespace_rules,
         Err(error) => {
             let error = error.to_string();
             assert!(error.len() < LONGEST, "{} bytes: {error}", error.len());
@@ -38,12 +37,12 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
             return Corpus::Keep;
         }
     };
-    let problem = defaults.problem_with(Profiles::built_in());
-    let told = problem.iter().cloned().chain(defaults.idle());
+    let problem = namespace_rules.problem_with(Profiles::built_in());
+    let told = problem.iter().cloned().chain(namespace_rules.idle());
     for told in told {
         assert!(told.len() < LONGEST && strange(&told).is_none(), "{told:?}");
     }
-    for rule in defaults.rules() {
+    for rule in namespace_rules.rules() {
         assert_eq!(strange(&rule.name), None, "{}", rule.name);
         assert!(!rule.name.is_empty() && rule.name.len() < 64);
         let is_unknown = Profiles::built_in().get(&rule.profile).is_none();
@@ -59,18 +58,18 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
         "a",
         "",
     ] {
-        let keys = defaults.label_keys();
+        let keys = namespace_rules.label_keys();
         let namespace = Namespace::keeping(name, labels.clone(), [], &keys);
-        let rule = defaults.rule_for(&namespace);
+        let rule = namespace_rules.rule_for(&namespace);
         if is_clusters_own(name) || name == OWN {
             assert_eq!(rule, None, "{name}");
         }
-        let first = defaults
+        let first = namespace_rules
             .rules()
             .iter()
             .find(|rule| matches(rule, &namespace));
         assert!(rule.is_none() || rule == first, "the first that matches");
-        is_what_the_rule_says(rule, &namespace, &defaults);
+        is_what_the_rule_says(rule, &namespace, &namespace_rules);
     }
     Corpus::Keep
 });
@@ -88,9 +87,13 @@ fn matches(rule: &Rule, namespace: &Namespace) -> bool {
             .all(|(key, value)| namespace.labels.get(key) == Some(value))
 }
 
-fn is_what_the_rule_says(rule: Option<&Rule>, namespace: &Namespace, defaults: &NamespaceRules) {
+fn is_what_the_rule_says(
+    rule: Option<&Rule>,
+    namespace: &Namespace,
+    namespace_rules: &NamespaceRules,
+) {
     let settings = Settings {
-        defaults,
+        namespace_rules,
         ..Settings::built_in()
     };
     let policy = Policy::from_namespace(namespace, &settings);
@@ -113,7 +116,7 @@ fn is_what_the_rule_says(rule: Option<&Rule>, namespace: &Namespace, defaults: &
             .settings
             .iter()
             .map(|(setting, value)| (*setting, value.as_str()));
-        if let Err((_, why)) = Adjusted::new(profile, values) {
+        if let Err((_, why)) = EffectiveProfile::new(profile, values) {
             assert_eq!(strange(&why), None, "{why}");
         }
     }

@@ -1,0 +1,72 @@
+//! What each mode enforces and reports.
+
+use admission::namespace::{MODE, PROFILE};
+use cases::fixture;
+use cases::view::container_mut;
+use serde_json::json;
+
+use super::{fate, plain_job};
+
+#[test]
+fn warn_corrects_and_admits_and_tells_what_it_would_have_denied() {
+    let pod = fixture("privileged-with-service");
+    let fate = fate(&pod, &[(PROFILE, "rootless"), (MODE, "warn")]);
+    assert!(fate.allowed && fate.message.is_some() && fate.pod != pod);
+    assert_eq!(
+        fate.told,
+        [
+            "podseal would deny this: container \"docker\", securityContext.privileged: true is \
+          forbidden by the control privileged"
+        ]
+    );
+}
+
+#[test]
+fn audit_changes_nothing_and_judges_the_pod_as_it_would_have_been_corrected() {
+    let pod = fixture("privileged-with-service");
+    let fate = fate(&pod, &[(PROFILE, "rootless"), (MODE, "audit")]);
+    assert!(fate.allowed && fate.pod == pod && fate.told.is_empty());
+    assert_eq!(
+        fate.violations,
+        ["privileged docker true"],
+        "not those the correction mends"
+    );
+    assert!(fate.changes > 5, "and the correction is recorded too");
+}
+
+#[test]
+fn no_policy_denial_leaves_podseal_in_warn_or_audit() {
+    let mut dangerous = plain_job();
+    let env = container_mut(&mut dangerous, "build")["env"]
+        .as_array_mut()
+        .expect("env");
+    env.push(json!({"name": "HOME", "value": "/etc"}));
+    for mode in ["warn", "audit"] {
+        for (pod, profile) in [(&dangerous, "rootless"), (&plain_job(), "no-such-profile")] {
+            let fate = fate(pod, &[(PROFILE, profile), (MODE, mode)]);
+            assert!(fate.allowed && fate.message.is_some(), "{profile} {mode}");
+            assert_eq!(fate.told.is_empty(), mode == "audit", "{:?}", fate.told);
+        }
+    }
+}
+
+#[test]
+fn a_misspelt_label_is_told_to_the_creator_and_in_the_record_and_in_audit_in_the_record_alone() {
+    let pod = fixture("default-with-service");
+    let warning = "label podseal.io/levle has no effect; did you mean podseal.io/level?";
+    for mode in ["enforce", "warn", "audit"] {
+        let labels = [
+            (PROFILE, "rootless"),
+            (MODE, mode),
+            ("podseal.io/levle", "restricted"),
+        ];
+        let fate = fate(&pod, &labels);
+        assert_eq!(fate.warnings, [warning], "{mode}");
+        let told = if mode == "audit" { 0 } else { 2 };
+        assert_eq!(
+            fate.told.iter().filter(|told| *told == warning).count(),
+            told,
+            "{mode}: by each webhook"
+        );
+    }
+}
