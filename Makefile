@@ -7,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TESTS := $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)) \
   $(basename $(notdir $(wildcard tests/*.rs crates/*/tests/*.rs)))
 
-.PHONY: help demo test soak build image image-test bench fuzz lint deny advisories controlplane promtool clean
+.PHONY: help demo test test-all-but-chart test-chart soak build image image-test bench fuzz lint deny advisories controlplane promtool clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,9 +16,13 @@ demo: ## See podseal correct and deny real job pods; needs Rust, no cluster
 	$(CARGO) build --locked --package podseal --package podseal-demo
 	@$(TARGET)/debug/podseal-demo
 
-test: controlplane promtool ## Run every test, against a real API server; needs Rust and Go
+test: test-all-but-chart test-chart ## Run every test, against a real API server; needs Rust and Go
+
+test-all-but-chart: controlplane promtool
 	$(CARGO) test --locked --workspace --lib --bins $(addprefix --test ,$(filter-out chart,$(TESTS)))
-	@# Its tests wait for a cluster more than they compute.
+
+# Its tests wait for a cluster more than they compute.
+test-chart: controlplane promtool
 	$(CARGO) test --locked --workspace --test chart -- --test-threads 4
 
 soak: controlplane ## Run the faults for long: restarts, floods and an outage of a minute
