@@ -63,22 +63,23 @@ impl ProfileError {
         ProfileError::at(position, message)
     }
 
-    /// An error in a field, with its position, which the YAML parser often lacks.
+    /// An error in a field.
     pub(super) fn of_field(
         outline: &Outline,
-        in_field: &serde_path_to_error::Error<serde_json::Error>,
-        in_yaml: &serde_saphyr::Error,
+        error: &serde_path_to_error::Error<serde_json::Error>,
     ) -> ProfileError {
-        let mut error = ProfileError::of_yaml(in_yaml);
-        let path = keys(in_field.path());
+        let path = keys(error.path());
         let path: Vec<_> = path.iter().map(String::as_str).collect();
         let around = (1..=path.len()).rev().map(|end| &path[..end]);
-        let place = around.into_iter().find_map(|path| outline.find(path));
-        error.position = error.position.or(place);
-        if !error.message.contains("unknown ") && !path.is_empty() {
-            error = ProfileError::at(error.position, of_type(&path, in_field.inner()));
-        }
-        error
+        let position = around.into_iter().find_map(|path| outline.find(path));
+        let message = error.inner().to_string();
+        // The unknown field is in the message already.
+        let message = match suggestion(&message) {
+            Some(suggestion) => format!("{suggestion} {message}"),
+            None if message.starts_with("unknown ") || path.is_empty() => message,
+            None => of_type(&path, error.inner()),
+        };
+        ProfileError::at(position, message)
     }
 }
 
