@@ -1,5 +1,5 @@
-//! The routes: one for each webhook, and for each with the namespace rules that a
-//! replica has to hold.
+//! The routes: for each webhook one, and one with the namespace rules that the replica
+//! must have loaded.
 
 use std::sync::Arc;
 
@@ -72,7 +72,7 @@ async fn validate_by_rules(
     answer_by_rules(&handler, validate, &method, &caller, &uri, body).await
 }
 
-/// Answers where the path's last segment should name namespace rules.
+/// Answers a request whose last path segment must be the digest of namespace rules.
 async fn answer_by_rules(
     handler: &Arc<ReviewHandler>,
     webhook: Webhook,
