@@ -208,7 +208,7 @@ fn the_pods_command_finds_podseal_by_the_services_name_and_its_authority() {
         let stdout = text(&output.stdout);
         assert_eq!(output.status.code(), Some(1), "{stdout}");
         assert!(
-            stdout.contains("an authority that --ca-file does not hold"),
+            stdout.contains("an authority that is not in --ca-file"),
             "{stdout}"
         );
     }
