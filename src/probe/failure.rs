@@ -209,7 +209,7 @@ impl Failure {
             ),
             Failure::Http { code: 500.., .. } => (
                 "HTTPError",
-                "podseal never gives this answer: it comes from a proxy or another server",
+                "podseal never sends this response: it is from a proxy or another server",
             ),
             Failure::Http { .. } => (
                 "HTTPError",
@@ -218,7 +218,7 @@ impl Failure {
             ),
             Failure::Busy(_) => (
                 "Busy",
-                "podseal sheds load (podseal_shed_total); give it more replicas or more CPU",
+                "podseal sheds load (podseal_shed_total); add replicas or CPU",
             ),
             Failure::Unavailable(_) => (
                 "NamespaceUnavailable",

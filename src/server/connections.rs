@@ -370,7 +370,7 @@ mod tests {
         ] {
             let activity = Arc::new(Activity::new());
             activity.handshake_done(is_http2);
-            // One stream after the other, none of which is old.
+            // One stream after another, none of which is old.
             let _request = activity.request();
             assert_eq!(
                 closing_due(&activity, age, Some(while_after), &limits),
@@ -414,7 +414,7 @@ mod tests {
     async fn a_peer_that_fills_all_places_with_requests_waits_for_its_next_and_others_do_not() {
         let connections = connections(8);
         let mut flood: Vec<_> = (0..8).map(|_| busy(&connections, 1)).collect();
-        // Two may wait, and do so for themselves.
+        // Two may wait, independently.
         let mut waiting = Box::pin(connections.admit(peer(1)).expect("two may wait"));
         assert!(waiting.as_mut().now_or_never().is_none());
         let second = connections.admit(peer(1)).expect("two may wait");
@@ -424,7 +424,7 @@ mod tests {
         let slot_freed = flood.iter().filter(|(slot, _)| is_open(slot)).count();
         assert_eq!(slot_freed, 4);
         drop(second);
-        // Its own request ends, and its own newcomer has the slot.
+        // Its own request ends, and its own new connection gets the slot.
         let (slot, request) = flood
             .iter()
             .position(|(slot, _)| is_open(slot))
@@ -440,7 +440,7 @@ mod tests {
     fn a_peer_has_no_new_share_by_a_new_connection_while_anything_is_held() {
         let connections = connections(8);
         let (slot, _request) = busy(&connections, 1);
-        // As a review holds it that is being decided.
+        // Like a review in progress.
         let held_by = Arc::clone(&slot.caller);
         drop(slot);
         let (slot, _request) = busy(&connections, 1);

@@ -285,7 +285,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// The guarantees that the head of this file gives.
+        /// The guarantees of the module documentation.
         #[test]
         fn the_peer_that_pays_has_more_than_its_share_and_is_left_with_no_fewer(
             newcomer in 0..6_u8,
@@ -329,8 +329,8 @@ mod tests {
             }
         }
 
-        /// A peer with at most its share of each kind loses nothing, and always
-        /// finds a slot at once, whatever three others do.
+        /// A peer within its share of each kind loses no connection, and always gets a slot
+        /// immediately, whatever three others do.
         #[test]
         fn a_peer_within_its_share_is_never_touched_and_never_waits(
             events in prop::collection::vec((0..4_u8, 0..3_u8, any::<prop::sample::Index>(), state()), 1..400),
@@ -345,7 +345,7 @@ mod tests {
             for (number, (host, what, index, state)) in (0..).zip(events) {
                 let is_own = host == 0;
                 match what {
-                    // A newcomer.
+                    // A new connection.
                     0 if !is_own || held(&open, false) < SHARE => {
                         if open.len() == PLACES {
                             let victim = choose_victim(peer(host), PLACES, &open);
@@ -357,7 +357,7 @@ mod tests {
                         }
                         open.push(Candidate { number, peer: peer(host), has_served: false, state });
                     }
-                    // A review is answered, or something else happens.
+                    // A review is answered, or the state changes.
                     1 if !open.is_empty() => {
                         let has_room = held(&open, true) < SHARE;
                         let one = index.get(&open).number;
@@ -366,7 +366,7 @@ mod tests {
                         one.has_served |= one.peer != peer(0) || has_room;
                         one.state = state;
                     }
-                    // One leaves by itself, now and then.
+                    // Sometimes a connection closes by itself.
                     2 if number % 8 == 0 && !open.is_empty() => {
                         open.remove(index.index(open.len()));
                     }
