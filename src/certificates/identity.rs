@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pair_that_is_none_is_told_in_words_that_help() {
+    fn an_invalid_pair_has_an_error_that_names_the_cause() {
         let made = || {
             let made = rcgen::generate_simple_self_signed(["x".to_owned()]).expect("a certificate");
             (made.cert.pem(), made.signing_key.serialize_pem())

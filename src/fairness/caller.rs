@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn an_only_place_is_for_whoever_comes() {
+    fn a_single_slot_goes_to_any_caller() {
         let places = Budget::new(1);
         let (first, second) = (CallerShare::default(), CallerShare::default());
         let place = first.acquire(&places).expect("there is one");

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_refusal_the_message_and_the_code_are_told_however_it_is_wrapped() {
+    fn a_denial_has_its_message_and_code_however_it_is_wrapped() {
         let told = format!("{MESSAGE} (code 403)");
         assert_eq!(core_of(&kube::Error::Api(refusal())), told);
         let wrapped = watcher::Error::WatchStartFailed(kube::Error::Api(refusal()));
@@ -75,14 +75,14 @@ mod tests {
     }
 
     #[test]
-    fn of_a_connection_the_innermost_cause_is_told() {
+    fn a_connection_error_has_the_innermost_cause() {
         let cause = io::Error::other("refused\n");
         let error = kube::Error::Service(Box::new(kube::Error::ReadEvents(cause)));
         assert_eq!(core_of(&error), "refused\\u{a}");
     }
 
     #[test]
-    fn what_is_told_is_bounded() {
+    fn the_length_is_bounded() {
         let mut status = refusal();
         status.message = "x".repeat(10_000);
         assert!(core_of(&kube::Error::Api(status)).len() < SHOWN + 10);

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_is_told_by_its_hosts_its_issuer_and_its_end() {
+    fn a_summary_has_the_hosts_the_issuer_and_the_expiry() {
         let names = ["a.b.svc", "127.0.0.1", "::1"].map(str::to_owned);
         let mut params = rcgen::CertificateParams::new(names).expect("names");
         params.not_before = rcgen::date_time_ymd(2001, 1, 1);

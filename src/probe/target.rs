@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_url_is_told_why() {
+    fn an_invalid_url_is_rejected_with_the_reason() {
         let wrong = |url: &str| Target::from_str(url).expect_err(url);
         for url in [
             "podseal.podseal.svc",
@@ -100,6 +100,6 @@ mod tests {
         assert!(wrong("http://a").contains("https:// only"));
         assert!(wrong("https://a/mutate").contains("remove the path"));
         assert!(wrong("https://a/?x").contains("remove the path"));
-        assert!(wrong("https://me:secret@a").contains("no user"));
+        assert!(wrong("https://me:secret@a").contains("remove the user"));
     }
 }
