@@ -34,11 +34,11 @@ RUN set -eu; \
     if [ "${TARGET:=$fits}" != "$fits" ]; then \
       echo "TARGET=${TARGET} is not for ${TARGETARCH}: give the --platform that it is for" >&2; exit 1; \
     fi; \
-    # Static, so that no base has to bring a libc; and with paths that are the same
-    # wherever this was built.
+    # Static, so that no base has to bring a libc; with paths that are the same
+    # wherever this was built; and with relocations that take half a MiB less.
     mkdir .cargo; \
     { printf '[build]\ntarget = "%s"\n' "$TARGET"; \
-      printf 'rustflags = ["-Ctarget-feature=+crt-static", "--remap-path-prefix=%s=/cargo"]\n' \
+      printf 'rustflags = ["-Ctarget-feature=+crt-static", "-Clink-arg=-Wl,-z,pack-relative-relocs", "--remap-path-prefix=%s=/cargo"]\n' \
         "${CARGO_HOME:-$HOME/.cargo}"; \
     } >.cargo/config.toml; \
     if [ "$TARGET" != "$host" ]; then \

@@ -97,7 +97,7 @@ mod tests {
         let second = all(&callers[1], &places);
         let third = all(&callers[2], &places);
         assert_eq!((first.len(), second.len(), third.len()), (60, 30, 15));
-        // Those who come later are not worse off once the first gave some back.
+        // Later callers keep their shares after the first returns its slots.
         drop(first);
         let again = all(&callers[0], &places);
         assert_eq!(again.len(), 38);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn an_only_place_is_for_whoever_comes() {
+    fn a_single_slot_goes_to_any_caller() {
         let places = Budget::new(1);
         let (first, second) = (CallerShare::default(), CallerShare::default());
         let place = first.acquire(&places).expect("there is one");

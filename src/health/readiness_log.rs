@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_change_is_told_once_with_its_reason_and_the_stop_is_not() {
+    async fn each_change_is_reported_once_with_its_reason_and_the_shutdown_is_not() {
         let file = NamespaceFile::from_text("{kind: Namespace, metadata: {name: ci}}");
         let namespaces = Namespaces::File(Arc::new(file.expect("namespaces")));
         let serving = Serving::default();
@@ -154,7 +154,7 @@ mod tests {
         readiness.probed(SelfProbeResult::Passed);
         assert_eq!(next(&mut changes).await, Some(ReadinessChange::Ready));
 
-        // Nothing but the time says so.
+        // Only the time has changed.
         *time.lock().expect("the time") = first.not_after();
         let expired = ReadinessChange::NoLonger(Check::Certificate, EXPIRED.into());
         assert_eq!(next(&mut changes).await, Some(expired));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_ready_is_not_told_to_be_ready_no_longer() {
+    fn a_podseal_that_was_never_ready_is_not_reported_as_no_longer_ready() {
         let failed = || Some((Check::Certificate, Reason::from(EXPIRED)));
         let mut logged = ReadinessLog::default();
         assert_eq!(logged.change(failed()), None);

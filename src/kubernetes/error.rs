@@ -1,7 +1,7 @@
-//! What an API server, or the way to it, says is wrong: the part that matters.
+//! The relevant part of an error of the API server or of the connection to it.
 //!
-//! kube wraps a cause in a few layers that each quote it, and prints an answer
-//! of the API server as the structure it is. What helps is at the core.
+//! kube wraps a cause in several layers that each quote it, and prints a `Status` as a
+//! structure. The useful part is the innermost one.
 
 use std::error::Error;
 
@@ -9,11 +9,11 @@ use kube::core::Status;
 
 use admission::text::remark;
 
-/// How much is returned: an API server's refusal names user, verb and object.
+/// The maximum length: a denial of the API server names the user, verb and object.
 const SHOWN: usize = 400;
 
-/// What is at the core of `error`: the words of the API server, or else the
-/// innermost cause. Fit for a field of the log.
+/// The message of the API server in `error`, or else the innermost cause. Escaped for
+/// the log.
 pub(crate) fn core_of(error: &(dyn Error + 'static)) -> String {
     let mut innermost = error;
     loop {
@@ -31,7 +31,7 @@ pub(crate) fn core_of(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-/// The same, with what `error` itself says before it.
+/// [`core_of`] the source, after the message of `error` itself.
 pub(crate) fn with_core(error: &(dyn Error + 'static)) -> String {
     match error.source() {
         Some(source) => format!("{error}: {}", core_of(source)),
@@ -39,7 +39,7 @@ pub(crate) fn with_core(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-/// The API server's answer, if it is one.
+/// The API server's `Status`, if there is one.
 fn status<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e Status> {
     let boxed = || error.downcast_ref::<Box<Status>>().map(|status| &**status);
     let own = match error.downcast_ref::<kube::Error>() {
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_refusal_the_message_and_the_code_are_told_however_it_is_wrapped() {
+    fn a_denial_has_its_message_and_code_however_it_is_wrapped() {
         let told = format!("{MESSAGE} (code 403)");
         assert_eq!(core_of(&kube::Error::Api(refusal())), told);
         let wrapped = watcher::Error::WatchStartFailed(kube::Error::Api(refusal()));
@@ -75,14 +75,14 @@ mod tests {
     }
 
     #[test]
-    fn of_a_connection_the_innermost_cause_is_told() {
+    fn a_connection_error_has_the_innermost_cause() {
         let cause = io::Error::other("refused\n");
         let error = kube::Error::Service(Box::new(kube::Error::ReadEvents(cause)));
         assert_eq!(core_of(&error), "refused\\u{a}");
     }
 
     #[test]
-    fn what_is_told_is_bounded() {
+    fn the_length_is_bounded() {
         let mut status = refusal();
         status.message = "x".repeat(10_000);
         assert!(core_of(&kube::Error::Api(status)).len() < SHOWN + 10);

@@ -1,5 +1,5 @@
-//! The routes: one for each webhook, and one for each webhook with the namespace rules
-//! that a replica has to have.
+//! The routes: for each webhook one, and one with the namespace rules that the replica
+//! must have loaded.
 
 use std::sync::Arc;
 

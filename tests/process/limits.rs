@@ -286,7 +286,7 @@ fn one_address_cannot_hold_all_memory_for_bodies() {
             let mut wire = wire.expect("a handshake");
             let answer = wire.post("/mutate", &as_sent(&large)).await;
             let body = answer.expect("an answer").body;
-            String::from_utf8_lossy(&body).contains("too many bytes")
+            String::from_utf8_lossy(&body).contains("too much memory at once")
         };
         while !is_full().await {}
         for _ in 0..20 {
@@ -372,7 +372,9 @@ fn one_address_cannot_hold_all_memory_by_one_review_after_the_other() {
             while !is_over.load(Ordering::Relaxed) {
                 let answer = wire.post("/mutate", &small).await.expect("an answer");
                 let answer = String::from_utf8_lossy(&answer.body).into_owned();
-                shed.extend(Some(answer).filter(|answer| answer.contains("too many bytes")));
+                shed.extend(
+                    Some(answer).filter(|answer| answer.contains("too much memory at once")),
+                );
             }
             shed
         }));

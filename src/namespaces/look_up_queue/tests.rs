@@ -122,7 +122,7 @@ fn peers_take_turns_however_much_one_asks() {
 }
 
 #[test]
-fn what_a_peer_asked_for_in_vain_comes_last_for_it_and_for_no_other() {
+fn a_missing_name_comes_last_for_the_peer_that_asked_and_for_no_other() {
     for from in [1, 2] {
         let mut queue = Queue::new(1000);
         queue.ask(1, "job", 0).expect("room");
@@ -156,7 +156,7 @@ fn what_a_peer_asked_for_in_vain_comes_last_for_it_and_for_no_other() {
 }
 
 #[test]
-fn a_name_that_is_found_is_in_vain_no_more() {
+fn a_name_that_is_found_is_no_longer_low_priority() {
     let mut queue = Queue::new(10);
     for (exists, is_low_priority) in [(Some(false), true), (None, true), (Some(true), false)] {
         queue.ask(1, "job", 0).expect("room");

@@ -206,10 +206,10 @@ fn refuses_files_beside_a_certificate_of_its_own_and_names_that_make_no_certific
         assert!(told.contains(said), "{told}");
     };
     let managed = ["--tls-mode", "self-managed"];
-    refused(&[], "--tls-cert-file and --tls-private-key-file are needed");
+    refused(&[], "set --tls-cert-file and --tls-private-key-file");
     refused(
         &["--tls-cert-file", "x"],
-        "--tls-private-key-file are needed",
+        "--tls-private-key-file, or --tls-mode",
     );
     refused(
         &[&managed[..], &["--tls-cert-file", "x"]].concat(),
@@ -219,6 +219,6 @@ fn refuses_files_beside_a_certificate_of_its_own_and_names_that_make_no_certific
         &[&managed[..], &["--service-name", "a_b/c"]].concat(),
         "--service-name",
     );
-    refused(&["--ca-overlap", "soon"], "such as 10s, 500ms, 2m or 1h");
-    refused(&["--ca-overlap=-3s"], "cannot be negative");
+    refused(&["--ca-overlap", "soon"], "such as 500ms, 10s, 2m or 1h");
+    refused(&["--ca-overlap=-3s"], "must not be negative");
 }

@@ -243,7 +243,7 @@ fn what_cannot_be_used_is_told_and_exits_with_2() {
             good,
             key.path(),
             &[],
-            "it holds a private key and no certificate",
+            "it contains a private key and no certificate",
         ),
         (
             good,
