@@ -111,7 +111,7 @@ fn warm_up() {
 }
 
 #[test]
-fn no_attack_takes_more_memory_than_was_taken_for_it_before() {
+fn no_attack_takes_more_memory_than_was_reserved_for_it() {
     let _alone = MEASURING.lock();
     warm_up();
     for scale in [1, 30, 1000] {
@@ -122,7 +122,7 @@ fn no_attack_takes_more_memory_than_was_taken_for_it_before() {
 }
 
 #[test]
-fn groups_without_end_take_no_more_memory_than_was_taken_for_them_before() {
+fn millions_of_groups_take_no_more_memory_than_was_reserved_for_them() {
     let _alone = MEASURING.lock();
     warm_up();
     for group in [r#""""#, r#""\n""#, "null"] {
@@ -165,7 +165,7 @@ fn rich_profiles() -> Profiles {
 }
 
 #[test]
-fn a_made_up_mark_takes_no_more_memory_than_was_taken_for_it_before() {
+fn a_forged_mark_takes_no_more_memory_than_was_reserved_for_it() {
     let _alone = MEASURING.lock();
     warm_up();
     let profiles = rich_profiles();
@@ -192,7 +192,7 @@ fn a_made_up_mark_takes_no_more_memory_than_was_taken_for_it_before() {
 }
 
 #[test]
-fn no_review_takes_more_memory_than_was_taken_for_it_before() {
+fn no_review_takes_more_memory_than_was_reserved_for_it() {
     let _alone = MEASURING.lock();
     warm_up();
     let mut runner = TestRunner::new(Config {

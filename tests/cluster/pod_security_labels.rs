@@ -115,7 +115,7 @@ fn told() -> Vec<(String, Vec<bool>)> {
 }
 
 #[test]
-fn the_enforce_label_must_stand_as_the_page_says() {
+fn the_enforce_label_must_be_as_documented() {
     let told = told();
     let profiles: Vec<_> = told.iter().map(|(profile, _)| profile.as_str()).collect();
     assert_eq!(

@@ -180,7 +180,7 @@ impl Drop for Crowd {
 }
 
 #[test]
-fn every_pod_is_created_while_a_neighbour_has_requests_in_flight_on_every_connection() {
+fn every_pod_is_created_while_another_client_has_requests_in_flight_on_every_connection() {
     let cluster = cluster();
     let crowd = Crowd::of(CROWD, Attack::Reviews, &cluster.podseal);
     let is_crowded = || crowd.answered.load(Ordering::Relaxed) >= 2 * CROWD;
@@ -195,7 +195,7 @@ fn every_pod_is_created_while_a_neighbour_has_requests_in_flight_on_every_connec
 }
 
 #[test]
-fn every_pod_is_created_while_a_neighbour_holds_as_many_requests_as_it_gets() {
+fn every_pod_is_created_while_another_client_keeps_as_many_requests_open_as_it_can() {
     let cluster = cluster();
     // As many streams as a connection may have: 4160 in all.
     let crowd = Crowd::of(130, Attack::Streams, &cluster.podseal);

@@ -192,7 +192,7 @@ fn a_replica_that_is_killed_loses_only_what_it_had_in_flight() {
 }
 
 #[test]
-fn kubectl_creates_a_pod_by_itself_after_its_review_was_shed() {
+fn kubectl_retries_by_itself_after_its_review_was_shed() {
     let cluster = Replicated::start();
     let podseal = cluster.replica(&["--max-body-memory", "1200KiB"]);
     cluster.is_ready();

@@ -136,7 +136,7 @@ struct Fixture {
 }
 
 #[test]
-fn the_references_own_fixtures_come_out_as_their_folders_say() {
+fn the_references_own_fixtures_pass_and_fail_as_expected() {
     let module = go(&[
         "list",
         "-m",
@@ -176,7 +176,7 @@ fn the_references_own_fixtures_come_out_as_their_folders_say() {
 }
 
 #[test]
-fn every_door_by_itself_is_judged_as_the_reference_judges_it() {
+fn every_violation_by_itself_is_found_as_by_the_reference() {
     let mut pods = security_pods::starts();
     for start in security_pods::starts() {
         for door in security_pods::doors() {
@@ -200,7 +200,7 @@ fn every_door_by_itself_is_judged_as_the_reference_judges_it() {
 }
 
 #[test]
-fn several_doors_at_once_are_judged_as_the_reference_judges_them() {
+fn several_violations_at_once_are_found_as_by_the_reference() {
     let mut runner = TestRunner::default();
     let strategy = security_pods::pods();
     let mut trees: Vec<_> = (0..RANDOM_PODS)

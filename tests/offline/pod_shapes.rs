@@ -8,7 +8,7 @@ use cases::refusals::refusals;
 use cases::view::containers;
 
 #[test]
-fn every_shape_of_a_job_pod_fits_every_profile() {
+fn every_shape_of_a_job_pod_works_with_every_profile() {
     for name in [
         "default-with-service",
         "honor-entrypoint",
@@ -29,7 +29,7 @@ fn every_shape_of_a_job_pod_fits_every_profile() {
 }
 
 #[test]
-fn a_suspendable_job_fits_profiles_that_leave_it_root_and_no_other() {
+fn a_suspendable_job_works_only_with_profiles_that_leave_it_root() {
     let pod = fixture("suspendable");
     for profile in ["none", "root-fuse"] {
         assert_eq!(refusals(&corrected(&pod, profile)), [""; 0], "{profile}");
@@ -47,7 +47,7 @@ fn a_suspendable_job_fits_profiles_that_leave_it_root_and_no_other() {
 }
 
 #[test]
-fn pods_that_are_no_linux_job_of_a_supported_runner_are_left_alone() {
+fn pods_that_are_not_linux_jobs_of_a_supported_runner_are_not_changed() {
     for (name, why) in [
         ("windows", Allowed::Windows),
         ("pause-pod", Allowed::NotAJob),

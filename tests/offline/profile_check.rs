@@ -67,7 +67,7 @@ fn the_old_name_of_if_unset_is_a_warning_and_both_names_are_an_error() {
 }
 
 #[test]
-fn an_error_is_what_the_api_server_refuses_or_the_kubelet_never_starts() {
+fn an_error_is_what_the_api_server_rejects_or_the_kubelet_never_starts() {
     let own_ids = "pod: {set: {hostUsers: false}}\n";
     let both = |a: &str, b: &str| format!("        {a}\n        {b}\n");
     let cases = [
@@ -150,7 +150,7 @@ fn a_warning_has_the_symptom_and_leaves_the_profile_in_use() {
 }
 
 #[test]
-fn every_wrong_file_is_told_at_once_and_no_cost_of_any_then() {
+fn all_invalid_files_are_reported_together_and_then_no_exposure() {
     let files = [
         ("a.yaml", "name: a\nsummary: x\n"),
         ("b.yaml", "name: ["),
@@ -169,7 +169,7 @@ fn every_wrong_file_is_told_at_once_and_no_cost_of_any_then() {
 }
 
 #[test]
-fn the_cost_is_told_per_container_against_both_levels() {
+fn the_exposure_is_shown_per_container_for_both_levels() {
     let mine = "name: mine\nsummary: x\nextends: rootless\ncontainers:\n  build:\n    set:\n      \
                 securityContext: {appArmorProfile: {type: Unconfined}}\n    grants:\n      \
                 baseline: [appArmorProfile]\n";
@@ -198,7 +198,7 @@ mine, extends rootless
 }
 
 #[test]
-fn a_folder_that_cannot_be_used_is_told_with_its_path() {
+fn a_folder_that_cannot_be_used_is_reported_with_its_path() {
     for (make, why) in [
         ((|_| {}) as fn(&Path), "cannot read profiles: No such file"),
         (
@@ -233,7 +233,7 @@ fn a_folder_that_cannot_be_used_is_told_with_its_path() {
 }
 
 #[test]
-fn a_configmaps_volume_is_read_once_and_what_is_too_large_is_refused() {
+fn a_configmaps_volume_is_read_once_and_a_file_that_is_too_large_is_rejected() {
     let folder = folder(&[]);
     let profiles = folder.path().join("profiles");
     std::fs::create_dir(profiles.join("..2026")).expect("a folder");
@@ -264,7 +264,7 @@ fn a_configmaps_volume_is_read_once_and_what_is_too_large_is_refused() {
 }
 
 #[test]
-fn no_name_of_a_file_and_nothing_in_one_speaks_to_the_terminal() {
+fn no_file_name_and_no_content_reaches_the_terminal_unescaped() {
     let folder = folder(&[]);
     let profiles = folder.path().join("profiles");
     let hostile = OsStr::from_bytes(b"x\x1b[31m\n\xe2\x80\xae\xff.yaml");

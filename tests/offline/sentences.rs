@@ -88,7 +88,7 @@ fn said_by_rule(name: &str, annotations: &[(&str, &str)], pod: &Value) -> String
 }
 
 #[test]
-fn a_denial_by_a_namespace_rule_names_the_rule_and_no_label_that_nobody_set() {
+fn a_denial_by_a_namespace_rule_names_the_rule_and_no_label() {
     let job = fixture("default-with-service");
     let uid = format!(" (audit id \"{UID}\")");
     for (name, annotations, pod, expected) in [
@@ -219,7 +219,7 @@ const REFUSED: [(&str, &str, &str, &str); 20] = [
 ];
 
 #[test]
-fn a_profile_that_cannot_be_applied_is_told_in_one_line_nobody_retries_on() {
+fn a_profile_that_cannot_be_applied_is_denied_in_one_line_that_no_runner_retries_on() {
     let refused = |pod: &Value, profile: &str, part| {
         let (profile, level) = profile.split_once(" at ").unwrap_or((profile, "baseline"));
         let sentences = said(&review_of(pod), profile, level, false);
@@ -257,7 +257,7 @@ fn a_profile_that_cannot_be_applied_is_told_in_one_line_nobody_retries_on() {
 }
 
 #[test]
-fn a_pod_that_nobody_can_have_is_told_in_one_line_nobody_retries_on() {
+fn a_pod_that_cannot_be_created_is_denied_in_one_line_that_no_runner_retries_on() {
     let refused = |pod: &Value, part: &str| {
         let mut update = review_of(pod);
         update["request"]["operation"] = "UPDATE".into();
@@ -284,7 +284,7 @@ fn a_pod_that_nobody_can_have_is_told_in_one_line_nobody_retries_on() {
 }
 
 #[test]
-fn a_namespace_that_admits_no_job_is_told_in_one_line_nobody_retries_on() {
+fn a_namespace_that_admits_no_job_denies_in_one_line_that_no_runner_retries_on() {
     let review = review_of(&job());
     for text in hostile() {
         assert_said(
@@ -316,7 +316,7 @@ fn a_namespace_that_admits_no_job_is_told_in_one_line_nobody_retries_on() {
 }
 
 #[test]
-fn a_violation_of_any_control_is_told_in_one_line_nobody_retries_on() {
+fn a_violation_of_any_control_is_denied_in_one_line_that_no_runner_retries_on() {
     let mut sentences = Vec::new();
     for start in security_pods::starts().iter().take(3) {
         for door in security_pods::doors() {
@@ -341,7 +341,7 @@ fn a_violation_of_any_control_is_told_in_one_line_nobody_retries_on() {
 }
 
 #[test]
-fn text_of_a_stranger_in_a_violation_is_no_phrase_to_retry_on() {
+fn untrusted_text_in_a_violation_is_no_phrase_to_retry_on() {
     for text in hostile() {
         // Right for the profile, so that what is told are its violations.
         let pod = corrected(&with_text(&text, 1), "rootless");
@@ -358,7 +358,7 @@ fn text_of_a_stranger_in_a_violation_is_no_phrase_to_retry_on() {
 }
 
 #[test]
-fn text_of_a_stranger_in_what_was_undone_is_no_phrase_to_retry_on() {
+fn untrusted_text_in_a_reverted_change_is_no_phrase_to_retry_on() {
     for text in hostile() {
         for many in [1, 40] {
             for level in ["baseline", "restricted"] {
@@ -372,7 +372,7 @@ fn text_of_a_stranger_in_what_was_undone_is_no_phrase_to_retry_on() {
 }
 
 #[test]
-fn a_pod_with_hundreds_of_violations_is_told_the_first_and_the_number_of_the_rest() {
+fn a_denial_for_hundreds_of_violations_lists_the_first_and_counts_the_rest() {
     for text in ["a", "x y z"] {
         let pod = corrected(&with_text(text, 200), "rootless");
         let sentences = said(&review_of(&pod), "rootless", "baseline", false);

@@ -128,7 +128,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn settings_widen_nothing_of_what_a_profile_grants(
+    fn settings_do_not_widen_what_a_profile_grants(
         pod in job_pod(),
         profile in any_profile(),
         level in select(LEVELS.to_vec()),
@@ -155,7 +155,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_settings_say_no_container_is_root_that_would_not_be(
+    fn no_setting_makes_a_container_root_that_would_not_be(
         pod in job_pod(),
         profile in any_profile(),
         user in prop_oneof![any::<i64>().prop_map(|n| n.to_string()), "[-+0 ]{0,3}[0-9]{1,6}", ".{0,8}"],
@@ -179,7 +179,7 @@ proptest! {
     }
 
     #[test]
-    fn a_namespace_rule_decides_as_the_namespace_that_says_the_same_itself(
+    fn a_namespace_rule_has_the_same_effect_as_the_same_values_on_the_namespace(
         pod in job_pod(),
         profile in any_profile(),
         level in select(LEVELS.to_vec()),
@@ -221,7 +221,7 @@ proptest! {
 }
 
 #[test]
-fn settings_that_are_in_order_do_change_the_pod() {
+fn valid_settings_do_change_the_pod() {
     let pod = fixture("default-with-service");
     let said = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
         pairs

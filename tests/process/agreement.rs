@@ -151,7 +151,7 @@ fn served(podseal: &Podseal, client: &reqwest::Client, review: &Value) -> Served
 }
 
 #[test]
-fn review_gives_what_serve_gives_for_every_fixture_in_every_namespace() {
+fn review_and_serve_decide_the_same_for_every_fixture_in_every_namespace() {
     // The default, and its opposite.
     agree(&[]);
     agree(&["--require-runner=false"]);

@@ -42,7 +42,7 @@ async fn known(podseal: &Podseal) -> Wire {
 }
 
 #[test]
-fn a_client_that_does_not_shake_hands_is_dropped() {
+fn a_client_that_sends_no_tls_handshake_is_dropped() {
     let podseal = podseal(&["--handshake-timeout", "300ms"]);
     block_on(async {
         let stream = tokio::net::TcpStream::connect(address(&podseal)).await;
@@ -87,7 +87,7 @@ fn a_client_that_sends_no_request_is_dropped_in_either_protocol() {
 }
 
 #[test]
-fn a_connection_that_is_dialled_and_never_used_is_closed_in_the_end() {
+fn a_connection_that_is_never_used_is_closed_in_the_end() {
     let podseal = podseal(&["--idle-timeout", "300ms"]);
     block_on(async {
         assert_eq!(Wire::http1(&podseal).await.closed().await, b"");
@@ -96,7 +96,7 @@ fn a_connection_that_is_dialled_and_never_used_is_closed_in_the_end() {
 }
 
 #[test]
-fn clients_that_hold_unfinished_requests_make_room_when_all_places_are_taken() {
+fn clients_with_unfinished_requests_are_dropped_at_the_connection_limit() {
     let podseal = podseal(&["--max-connections", "8", "--body-timeout", "30s"]);
     block_on(async {
         let request = post("/mutate?timeout=30s", &job_review("u", "ci"));
@@ -119,7 +119,7 @@ fn clients_that_hold_unfinished_requests_make_room_when_all_places_are_taken() {
 }
 
 #[test]
-fn half_a_header_does_not_stay_while_an_idle_connection_does() {
+fn a_connection_with_half_a_header_is_dropped_before_an_idle_one() {
     let podseal = podseal(&["--header-timeout", "300ms"]);
     block_on(async {
         let mut idle = known(&podseal).await;
@@ -139,7 +139,7 @@ fn half_a_header_does_not_stay_while_an_idle_connection_does() {
 }
 
 #[test]
-fn a_body_that_does_not_come_is_given_up_with_408() {
+fn a_body_that_does_not_arrive_is_answered_with_408() {
     let podseal = podseal(&["--body-timeout", "300ms"]);
     block_on(async {
         let request = post("/mutate", &job_review("u", "ci"));
@@ -185,7 +185,7 @@ fn an_idle_connection_is_closed_in_the_end() {
 }
 
 #[test]
-fn a_client_that_reads_no_answers_is_dropped_and_holds_little() {
+fn a_client_that_reads_no_responses_is_dropped_and_takes_little_memory() {
     let podseal = podseal(&["--idle-timeout", "500ms", "--header-timeout", "500ms"]);
     block_on(async {
         let mut wire = known(&podseal).await;
@@ -203,7 +203,7 @@ fn a_client_that_reads_no_answers_is_dropped_and_holds_little() {
 }
 
 #[test]
-fn at_the_cap_a_connection_without_a_request_makes_room_before_one_that_had_some() {
+fn at_the_limit_a_connection_without_a_request_is_dropped_before_one_that_had_some() {
     let podseal = podseal(&["--max-connections", "8"]);
     block_on(async {
         let mut known = known(&podseal).await;
@@ -264,7 +264,7 @@ fn a_review_over_the_memory_for_bodies_is_shed_with_a_429_to_retry() {
 }
 
 #[test]
-fn one_address_cannot_hold_all_memory_for_bodies() {
+fn one_address_cannot_take_all_memory_for_bodies() {
     let podseal = podseal(&["--max-body-memory", "8MiB"]);
     let shed = r#"podseal_shed_total{reason="memory"}"#;
     block_on(async {
@@ -343,7 +343,7 @@ fn of_size(most: usize) -> String {
 }
 
 #[test]
-fn one_address_cannot_hold_all_memory_by_one_review_after_the_other() {
+fn one_address_cannot_take_all_memory_with_one_review_after_the_other() {
     const MOST: usize = 64 << 20;
     let (podseal, _silent, _kubeconfig) = podseal_of_a_silent_api_server(&[]);
     let attacker = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));

@@ -94,7 +94,7 @@ fn refused(address: &str, prepare: impl FnOnce(&mut Command)) -> String {
 }
 
 #[test]
-fn an_address_of_ipv6_that_is_meant_is_not_replaced() {
+fn an_explicit_ipv6_address_is_not_replaced() {
     let library = library();
     let stderr = refused("[::1]:0", |command| without_ipv6(command, &library));
     let expected = "cannot listen on --listen [::1]:0: Address family not supported by protocol";
@@ -102,7 +102,7 @@ fn an_address_of_ipv6_that_is_meant_is_not_replaced() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_told_and_not_shared() {
+fn a_port_in_use_is_an_error_and_not_shared() {
     let taken = std::net::TcpListener::bind("[::]:0").or_else(|_| {
         // A machine without IPv6 shows the same by IPv4.
         std::net::TcpListener::bind("0.0.0.0:0")

@@ -124,7 +124,7 @@ impl Serving {
 }
 
 #[test]
-fn profiles_are_taken_up_as_their_volume_changes_and_no_review_is_dropped() {
+fn profiles_are_reloaded_as_their_volume_changes_and_no_review_is_dropped() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     swap(folder.path(), "1", &profile(1001));
     let serving = Serving::start(folder.path(), &[]);
@@ -168,7 +168,7 @@ fn the_old_name_of_if_unset_is_read_and_logged_as_deprecated_when_profiles_are_r
 }
 
 #[test]
-fn a_broken_file_keeps_the_last_good_set_and_is_told_with_its_place() {
+fn a_broken_file_keeps_the_last_good_set_and_is_logged_with_its_place() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     swap(folder.path(), "1", &profile(1001));
     let serving = Serving::start(folder.path(), &[]);
@@ -199,7 +199,7 @@ fn a_broken_file_keeps_the_last_good_set_and_is_told_with_its_place() {
 }
 
 #[test]
-fn a_namespace_changes_what_the_profile_lets_it_and_nothing_else() {
+fn a_namespace_changes_what_the_profile_allows_and_nothing_else() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     swap(folder.path(), "1", &profile(1001));
     let serving = Serving::start(folder.path(), &[]);
@@ -226,7 +226,7 @@ fn a_namespace_changes_what_the_profile_lets_it_and_nothing_else() {
 }
 
 #[test]
-fn a_rule_speaks_for_namespaces_without_a_label_but_never_for_the_clusters_own() {
+fn a_rule_applies_to_namespaces_without_a_label_but_never_to_the_clusters_own() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     swap(folder.path(), "1", &profile(1001));
     let rules = folder.path().join("rules.txt");
@@ -266,7 +266,7 @@ fn the_old_flag_for_namespace_rules_is_read_and_logged_as_deprecated() {
 }
 
 #[test]
-fn a_profile_that_a_rule_asks_for_cannot_be_taken_away() {
+fn a_profile_that_a_rule_names_cannot_be_removed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     swap(folder.path(), "1", &profile(1001));
     let rules = folder.path().join("rules.txt");
@@ -313,7 +313,7 @@ fn a_folder_that_cannot_be_used_at_the_start_ends_podseal_with_every_error() {
 }
 
 #[test]
-fn a_rule_that_no_job_could_pass_by_ends_podseal_at_the_start() {
+fn a_rule_with_which_every_job_is_denied_ends_podseal_at_the_start() {
     for (rule, why) in [
         (
             "profile: rootles",
@@ -380,7 +380,7 @@ fn answer((code, text): (u16, String)) -> (bool, Value, bool) {
 }
 
 #[test]
-fn a_replica_decides_by_the_rules_in_a_path_only_if_it_holds_exactly_these() {
+fn a_replica_answers_a_path_with_rules_only_if_it_has_exactly_these() {
     // A line's end is enough of a difference.
     let (held, other) = (file(JOBS), file(&format!("{JOBS}\n")));
     let path = |file: &tempfile::NamedTempFile| file.path().display().to_string();
@@ -440,7 +440,7 @@ fn a_replica_decides_by_the_rules_in_a_path_only_if_it_holds_exactly_these() {
 }
 
 #[test]
-fn a_connection_on_which_other_rules_were_asked_for_ends_with_the_answer() {
+fn a_connection_that_was_used_for_other_rules_is_closed_with_the_response() {
     let [mutate, _] = paths(&[&file(JOBS).path().display().to_string()]);
     let replica = Podseal::for_namespaces(NAMESPACES);
     let client = replica.client().http1_only().build().expect("a client");
@@ -460,7 +460,7 @@ fn a_connection_on_which_other_rules_were_asked_for_ends_with_the_answer() {
 }
 
 #[test]
-fn a_path_that_names_no_rules_is_unknown_and_leaves_no_trace_of_itself() {
+fn a_path_that_names_no_rules_is_unknown_and_not_logged() {
     let [mutate, _] = paths(&[&file(JOBS).path().display().to_string()]);
     let replica = Podseal::for_namespaces(NAMESPACES);
     let client = replica.client().build().expect("a client");
@@ -520,7 +520,7 @@ fn a_path_that_names_no_rules_is_unknown_and_leaves_no_trace_of_itself() {
 }
 
 #[test]
-fn a_file_of_rules_is_checked_before_its_paths_are_told() {
+fn a_file_of_rules_is_checked_before_its_paths_are_printed() {
     let ours = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(ours.path().join("mine.yaml"), profile(1001)).expect("it can be written");
     let rules = file(RULES);

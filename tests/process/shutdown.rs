@@ -28,7 +28,7 @@ fn terminate(podseal: &Podseal) {
 }
 
 #[test]
-fn keep_alive_connections_are_answered_while_endpoints_drain_and_told_to_go() {
+fn keep_alive_connections_are_answered_and_closed_while_endpoints_drain() {
     let mut podseal = podseal(&["--drain", "2s"]);
     let review = job_review("u", "ci");
     block_on(async {
@@ -60,7 +60,7 @@ fn keep_alive_connections_are_answered_while_endpoints_drain_and_told_to_go() {
 }
 
 #[test]
-fn an_http_2_connection_is_told_goaway_and_its_streams_are_answered() {
+fn an_http_2_connection_gets_goaway_and_its_streams_are_answered() {
     let podseal = podseal(&["--drain", "1s"]);
     let review = job_review("u", "ci");
     block_on(async {
@@ -148,7 +148,7 @@ fn a_second_signal_stops_it_at_once_but_not_the_same_one_sent_twice() {
 }
 
 #[test]
-fn an_old_connection_is_told_to_go_with_an_answer_and_never_before_one() {
+fn an_old_connection_is_closed_with_a_response_and_never_before_one() {
     let podseal = podseal(&["--max-connection-age", "1s"]);
     let review = job_review("u", "ci");
     block_on(async {

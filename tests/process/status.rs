@@ -49,7 +49,7 @@ fn no_cluster() -> tempfile::NamedTempFile {
 }
 
 #[test]
-fn certificates_that_cannot_be_kept_are_told_by_cause_and_object_and_not_all_the_time() {
+fn certificates_that_cannot_be_stored_are_logged_with_cause_and_object_and_not_all_the_time() {
     let kubeconfig = no_cluster();
     let podseal = Podseal::start(|command| {
         command.env("KUBECONFIG", kubeconfig.path());
@@ -76,7 +76,7 @@ fn certificates_that_cannot_be_kept_are_told_by_cause_and_object_and_not_all_the
 }
 
 #[test]
-fn a_podseal_that_never_reached_its_cluster_lives_but_is_not_ready_and_says_why() {
+fn a_podseal_that_never_reached_its_cluster_is_alive_but_not_ready_and_reports_why() {
     let kubeconfig = no_cluster();
     let podseal = Podseal::start(|command| {
         command.env("KUBECONFIG", kubeconfig.path());
@@ -133,7 +133,7 @@ fn an_expired_certificate_is_served_but_not_ready() {
 }
 
 #[test]
-fn what_nobody_offers_is_told_what_is() {
+fn an_unknown_path_of_the_status_port_is_answered_with_the_known_ones() {
     let podseal = ready();
     for path in ["/", "/mutate", "/metrics/x"] {
         let (code, body) = podseal.status(path);
@@ -150,7 +150,7 @@ fn what_nobody_offers_is_told_what_is() {
 }
 
 #[test]
-fn whoever_holds_all_connections_keeps_nobody_out() {
+fn a_client_with_all_connections_of_the_status_port_does_not_block_others() {
     let podseal = ready();
     let mut held: Vec<_> = (0..200).map(|_| connect(&podseal)).collect();
     let (first, last) = (0, held.len() - 1);
@@ -173,7 +173,7 @@ fn whoever_holds_all_connections_keeps_nobody_out() {
 }
 
 #[test]
-fn a_header_beyond_all_bounds_is_refused() {
+fn a_header_over_the_limit_is_rejected() {
     let podseal = ready();
     let mut stream = connect(&podseal);
     let header = format!("GET /livez HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(1 << 20));
@@ -185,7 +185,7 @@ fn a_header_beyond_all_bounds_is_refused() {
 }
 
 #[test]
-fn from_the_signal_to_stop_until_the_end_it_is_not_ready() {
+fn it_is_not_ready_from_the_signal_to_stop_until_it_ends() {
     let mut podseal = ready();
     // A request that has begun holds podseal back until it has ended.
     let client = tls::client(&podseal.ca, rustls::DEFAULT_VERSIONS, None);

@@ -214,7 +214,7 @@ fn assert_valid(plain: &str, what: &str, pod: &Value) {
 }
 
 #[test]
-fn whatever_the_author_or_runner_wrote_the_api_server_takes_the_patch_or_podseal_denies_it() {
+fn whatever_is_in_the_pod_the_api_server_accepts_the_patch_or_podseal_denies_it() {
     let plain = CLUSTER.namespace(None);
     let namespaces: Vec<_> = ALL
         .iter()
@@ -244,7 +244,7 @@ fn whatever_the_author_or_runner_wrote_the_api_server_takes_the_patch_or_podseal
 }
 
 #[test]
-fn older_seccomp_annotations_do_not_stand_in_the_way_of_the_level_restricted() {
+fn older_seccomp_annotations_do_not_prevent_the_level_restricted() {
     let plain = CLUSTER.namespace(None);
     let keys = [
         "container.seccomp.security.alpha.kubernetes.io/build",

@@ -137,17 +137,17 @@ fn every_door_of_containers_is_shut_at(level: &str) {
 }
 
 #[test]
-fn every_door_of_a_container_is_shut_at_baseline() {
+fn every_violation_in_a_container_is_rejected_at_baseline() {
     every_door_of_containers_is_shut_at("baseline");
 }
 
 #[test]
-fn every_door_of_a_container_is_shut_at_restricted() {
+fn every_violation_in_a_container_is_rejected_at_restricted() {
     every_door_of_containers_is_shut_at("restricted");
 }
 
 #[test]
-fn every_door_of_the_pod_itself_is_shut_at_both_levels() {
+fn every_violation_of_the_pod_itself_is_rejected_at_both_levels() {
     let unlabelled = CLUSTER.namespace(None);
     for level in ["baseline", "restricted"] {
         let namespace = namespace_at(level);
@@ -164,7 +164,7 @@ fn every_door_of_the_pod_itself_is_shut_at_both_levels() {
 }
 
 #[test]
-fn every_control_is_told_as_kubectl_prints_it() {
+fn every_control_is_named_in_what_kubectl_prints() {
     let level = "restricted";
     let namespace = namespace_at(level);
     let mut seen = HashSet::new();

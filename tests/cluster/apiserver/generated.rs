@@ -21,7 +21,7 @@ fn message(answer: &Value) -> &str {
 }
 
 #[test]
-fn a_pod_the_api_server_takes_is_stored_corrected_or_denied_by_podseal_with_a_reason() {
+fn a_pod_that_the_api_server_accepts_is_stored_corrected_or_denied_by_podseal_with_a_reason() {
     let plain = CLUSTER.namespace(None);
     let labelled = PROFILES.map(|profile| (profile, CLUSTER.unjudged(profile)));
     let config = Config {

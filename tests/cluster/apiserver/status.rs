@@ -5,7 +5,7 @@ use support::podseal::Podseal;
 use crate::PLANE;
 
 #[test]
-fn podseal_is_ready_once_it_has_listed_the_namespaces_and_reached_itself() {
+fn podseal_is_ready_once_it_has_listed_the_namespaces_and_its_self_probe_has_passed() {
     let podseal = Podseal::for_cluster(&PLANE);
     podseal.await_event(|event| event["message"] == "ready");
     let checks = "[+]certificate ok\n[+]namespaces ok\n[+]self-probe ok\n[+]shutdown ok\n\

@@ -15,7 +15,7 @@ fn stranger() -> String {
 }
 
 #[test]
-fn a_configuration_that_is_not_installed_stays_away() {
+fn a_configuration_that_is_not_installed_is_not_created() {
     let site = Site::new("away");
     let replica = site.replica();
     let leaf = replica.await_leaf();
@@ -60,7 +60,7 @@ fn another_authority_in_a_configuration_is_removed_after_a_while_and_ours_is_the
 }
 
 #[test]
-fn a_bundle_that_is_none_is_replaced() {
+fn an_invalid_bundle_is_replaced() {
     let site = Site::new("garbage");
     site.install();
     let replica = site.replica();
@@ -79,7 +79,7 @@ fn a_bundle_that_is_none_is_replaced() {
 }
 
 #[test]
-fn nothing_else_of_a_configuration_is_touched() {
+fn nothing_else_of_a_configuration_is_changed() {
     let site = Site::new("touched");
     site.install();
     let strip = |kind| {

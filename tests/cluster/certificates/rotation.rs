@@ -195,7 +195,7 @@ fn a_replica_that_drains_does_not_overrule_a_new_installation() {
 }
 
 #[test]
-fn refuses_files_beside_a_certificate_of_its_own_and_names_that_make_no_certificate() {
+fn rejects_files_together_with_self_managed_certificates_and_names_that_are_invalid_in_one() {
     let refused = |args: &[&str], said: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
         command.arg("serve").args(args);

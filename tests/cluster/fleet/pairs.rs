@@ -66,7 +66,7 @@ fn with_spec(mut pod: Value, key: &str, value: Value) -> Value {
 }
 
 #[test]
-fn what_a_kind_of_job_and_a_profile_cannot_be_together_is_denied_with_the_reason() {
+fn a_job_that_cannot_work_with_its_profile_is_denied_with_the_reason() {
     let suspendable = || job("suspendable", "x");
     let cases = [
         (
@@ -125,7 +125,7 @@ fn what_a_kind_of_job_and_a_profile_cannot_be_together_is_denied_with_the_reason
 }
 
 #[test]
-fn what_may_fail_together_is_stored_with_a_warning_and_what_cannot_without() {
+fn a_job_that_may_fail_with_its_profile_is_stored_with_a_warning_and_others_without() {
     let cases = [
         (
             "rootless",
@@ -163,7 +163,7 @@ fn what_may_fail_together_is_stored_with_a_warning_and_what_cannot_without() {
 }
 
 #[test]
-fn a_home_in_a_volume_of_the_runners_kind_needs_none_of_its_own() {
+fn a_home_in_a_volume_of_the_runner_needs_no_volume_of_its_own() {
     let cases = [
         ("rootless", at_home("native-steps", "/cache"), "cache"),
         ("rootless", at_home("legacy-exec", "/builds/me"), "repo"),

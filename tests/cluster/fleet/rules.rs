@@ -102,7 +102,7 @@ fn denied(namespace: &str, pod: &Value) -> String {
 }
 
 #[test]
-fn the_first_rule_that_matches_says_profile_level_runner_and_settings() {
+fn the_first_rule_that_matches_sets_profile_level_runner_and_settings() {
     let namespace = namespace("ci-job-123", &json!({"team": "payments"}));
     let pod = created(&namespace, &job("native-steps", "by-rule"));
     assert_eq!(pod.uid("build"), Some(1500));
@@ -129,7 +129,7 @@ fn the_first_rule_that_matches_says_profile_level_runner_and_settings() {
 }
 
 #[test]
-fn a_rule_asks_for_prefix_and_labels_and_is_passed_over_where_one_is_missing() {
+fn a_rule_requires_prefix_and_labels_and_does_not_apply_if_one_is_missing() {
     let by_label = namespace("anywhere", &json!({"team": "payments"}));
     let pod = created(&by_label, &job("default-with-service", "x"));
     assert_eq!(pod.0["spec"]["hostUsers"], false, "the second rule");
@@ -148,7 +148,7 @@ fn a_rule_asks_for_prefix_and_labels_and_is_passed_over_where_one_is_missing() {
 }
 
 #[test]
-fn the_modes_of_rules_are_those_of_labels() {
+fn the_modes_of_rules_work_like_those_of_labels() {
     let privileged = |name: &str| job("privileged-with-service", name);
     let warned = namespace("tried", &json!({"tier": "gold"}));
     let args = ["create", "-n", &warned, "-f", "-"];
@@ -172,7 +172,7 @@ fn the_modes_of_rules_are_those_of_labels() {
 }
 
 #[test]
-fn a_profiles_label_wins_entirely_and_without_it_a_namespace_can_only_be_stricter() {
+fn a_profile_label_overrides_all_rules_and_without_it_a_namespace_can_only_be_stricter() {
     let labelled = namespace("ci-job-5", &json!({"podseal.io/profile": "rootless"}));
     let pod = created(&labelled, &job("default-with-service", "x"));
     assert_eq!(pod.uid("build"), Some(1000), "no setting of the rule's");
@@ -208,7 +208,7 @@ fn a_profiles_label_wins_entirely_and_without_it_a_namespace_can_only_be_stricte
 }
 
 #[test]
-fn a_wrong_setting_of_a_rules_namespace_is_a_denial_that_names_rule_and_annotation() {
+fn an_invalid_setting_of_a_namespace_under_a_rule_is_denied_with_rule_and_annotation() {
     let name = CLUSTER.free_name("ci-job-7");
     CLUSTER.namespace(&name, &json!({}), &json!({"podseal.io/run-as-user": "0"}));
     let told = denied(&name, &job("legacy-exec", "x"));
@@ -221,7 +221,7 @@ fn a_wrong_setting_of_a_rules_namespace_is_a_denial_that_names_rule_and_annotati
 }
 
 #[test]
-fn namespaces_of_the_cluster_and_of_podseal_are_left_alone_whatever_they_are_labelled() {
+fn namespaces_of_the_cluster_and_of_podseal_are_ignored_whatever_their_labels() {
     // With a label of podseal's own, as well: nothing that runs the cluster may
     // come to depend on podseal.
     let labels = json!({
@@ -281,7 +281,7 @@ fn namespaces_of_the_cluster_and_of_podseal_are_left_alone_whatever_they_are_lab
 }
 
 #[test]
-fn fifty_namespaces_made_for_a_job_each_are_corrected_the_moment_they_exist() {
+fn jobs_in_fifty_new_namespaces_are_corrected_at_once() {
     let (corrected, busy) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..50 {
@@ -308,7 +308,7 @@ fn fifty_namespaces_made_for_a_job_each_are_corrected_the_moment_they_exist() {
 }
 
 #[test]
-fn a_namespace_that_goes_while_a_job_is_admitted_lets_no_pod_through_uncorrected() {
+fn a_namespace_that_is_deleted_while_a_job_is_admitted_admits_no_uncorrected_pod() {
     let pods = AtomicUsize::new(0);
     for _ in 0..10 {
         let namespace = namespace("ci-job-going", &json!({}));

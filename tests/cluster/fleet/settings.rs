@@ -42,7 +42,7 @@ const NO_HOME: &str = "the profile gives no container a HOME";
 const NO_DEVICE: &str = "the profile asks for no fuse device";
 
 #[test]
-fn each_setting_changes_each_profile_that_can_take_it_and_is_denied_by_the_others() {
+fn each_setting_changes_each_profile_that_supports_it_and_is_denied_with_the_others() {
     assert_eq!(CAN.len(), profiles().iter().count(), "every profile");
     let values = [
         (USER, "2345"),
@@ -122,7 +122,7 @@ fn assert_right_when_created_anew(namespace: &str, what: &str) {
 }
 
 #[test]
-fn every_wrong_value_is_denied_with_the_value_bounded_and_escaped() {
+fn every_invalid_value_is_denied_with_the_value_bounded_and_escaped() {
     let long = "9".repeat(3000);
     let users = [
         "",
@@ -225,7 +225,7 @@ fn every_wrong_value_is_denied_with_the_value_bounded_and_escaped() {
 }
 
 #[test]
-fn a_wrong_value_is_warned_of_or_recorded_where_the_mode_is_milder() {
+fn an_invalid_value_is_warned_of_or_recorded_where_the_mode_is_less_strict() {
     let pod = |name: &str| job("default-with-service", name).to_string();
     let create = |mode: &str, pod: &str| {
         let namespace = namespace("rootless", mode, USER, "0");
@@ -257,7 +257,7 @@ fn a_wrong_value_is_warned_of_or_recorded_where_the_mode_is_milder() {
 }
 
 #[test]
-fn the_jobs_own_home_wins_over_the_namespaces() {
+fn the_jobs_own_home_overrides_the_namespaces() {
     let namespace = namespace("rootless", "enforce", HOME, "/work/home");
     let mut pod = job("default-with-service", "own-home");
     let env = pod["spec"]["containers"][0]["env"]
@@ -284,7 +284,7 @@ fn judged(namespace: &str, pod: &Value) -> Value {
 }
 
 #[test]
-fn a_setting_that_changes_between_correction_and_judgement_passes_nothing_it_would_not() {
+fn a_setting_that_changes_between_correction_and_validation_admits_nothing_more() {
     // A profile of one's own leaves a mark, by which the judge knows the change.
     for (profile, passes) in [("rootless", false), ("buildah-chroot", true)] {
         let namespace = namespace(profile, "enforce", USER, "2000");

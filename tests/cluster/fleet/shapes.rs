@@ -16,7 +16,7 @@ use crate::fleet::{CLUSTER, job, profiles};
 const LEVELS: [&str; 3] = ["privileged", "baseline", "restricted"];
 
 #[test]
-fn every_job_with_every_profile_at_every_level_is_what_the_table_says() {
+fn every_job_with_every_profile_at_every_level_has_the_outcome_in_the_table() {
     let mut pairs = BTreeSet::new();
     let mut block: Vec<(&str, [String; 3])> = Vec::new();
     for line in TABLE.lines().filter(|line| !line.is_empty()) {
@@ -273,7 +273,7 @@ fn assert_untouched(pod: &View, shape: &str, what: &str) {
 }
 
 #[test]
-fn a_windows_job_is_left_alone_with_the_reason_in_record_and_review_whatever_the_profile() {
+fn a_windows_job_is_not_changed_with_the_reason_in_record_and_review_whatever_the_profile() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/profiles");
     let why = "the job runs on Windows, which no profile supports";
     for profile in profiles().iter().map(|profile| profile.name.as_str()) {

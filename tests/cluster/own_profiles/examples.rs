@@ -26,7 +26,7 @@ fn container<'p>(pod: &'p Value, name: &str) -> &'p Value {
 }
 
 #[test]
-fn every_example_is_accepted_without_a_remark() {
+fn every_example_is_accepted_without_a_warning() {
     let files = ProfileFolder::new(FOLDER).files().expect("the folder");
     let (profiles, remarks) = read(&files).expect("profiles");
     assert!(remarks.is_empty(), "{remarks:#?}");
@@ -68,7 +68,7 @@ fn a_docker_dind_service_keeps_the_privilege_that_build_loses() {
 }
 
 #[test]
-fn seccomp_isolation_and_home_are_as_their_profiles_say() {
+fn seccomp_isolation_and_home_are_set_by_their_profiles() {
     let pod = created("rootless-seccomp", "default-with-service");
     let said = &container(&pod, "build")["securityContext"]["seccompProfile"];
     assert_eq!(said["localhostProfile"], "profiles/podman.json");
@@ -90,7 +90,7 @@ fn seccomp_isolation_and_home_are_as_their_profiles_say() {
 }
 
 #[test]
-fn userns_goes_with_openshifts_nested_container() {
+fn userns_works_with_openshifts_nested_container() {
     let pod = created("openshift-nested", "default-with-service");
     assert_eq!(pod["spec"]["hostUsers"], false);
     let annotations = &pod["metadata"]["annotations"];

@@ -33,7 +33,7 @@ fn settings() -> impl Strategy<Value = Value> {
 }
 
 #[test]
-fn the_api_server_takes_what_an_accepted_profile_makes_of_a_pod_or_podseal_says_why_not() {
+fn the_api_server_accepts_a_pod_that_a_valid_profile_corrects_or_podseal_denies_it() {
     let plain = CLUSTER.namespace(None, "");
     let mut runner = TestRunner::default();
     let strategy = job_pod();

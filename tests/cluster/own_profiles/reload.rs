@@ -35,7 +35,7 @@ fn user(namespace: &str) -> Result<i64, String> {
 }
 
 #[test]
-fn profiles_that_change_under_load_fail_no_job_and_decide_each_by_one_of_them() {
+fn profiles_that_change_under_load_fail_no_job_and_each_job_gets_one_of_them() {
     const FIRST: i64 = 2000;
     const CHANGES: i64 = 20;
     write(&profile(FIRST));

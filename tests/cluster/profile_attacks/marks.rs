@@ -73,7 +73,7 @@ fn job(build: &Value, service: &Value, mark: &str) -> Value {
 }
 
 #[test]
-fn a_made_up_mark_makes_no_pod_privileged_outside_the_limits_of_its_profile() {
+fn a_forged_mark_makes_no_pod_privileged_outside_the_limits_of_its_profile() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let _podseal = judged_alone(folder.path());
     let (nothing, privileged) = (json!({}), json!({"privileged": true}));

@@ -25,7 +25,7 @@ fn said(labels: &[(&str, &str)], annotations: &[(&str, &str)], tell: impl FnOnce
 }
 
 #[test]
-fn a_rules_runner_is_not_replaced_by_who_may_annotate_the_namespace() {
+fn a_rules_runner_is_not_replaced_by_an_annotation_of_the_namespace() {
     said(&[], &[("podseal.io/runner", "mallory")], |policy| {
         assert!(
             !policy.is_runner("mallory"),
@@ -52,7 +52,7 @@ fn a_namespace_without_the_profiles_label_does_not_lower_its_rules_level_or_mode
 }
 
 #[test]
-fn a_rule_that_can_match_no_namespace_or_ends_its_expression_is_refused() {
+fn a_rule_that_can_match_no_namespace_or_ends_its_expression_is_rejected() {
     for namespaces in [
         "{prefix: \"ci-') || true || ('\"}",
         "{prefix: CI_JOB}",
@@ -70,7 +70,7 @@ fn a_rule_that_can_match_no_namespace_or_ends_its_expression_is_refused() {
 }
 
 #[test]
-fn no_rule_is_for_a_namespace_of_the_cluster_or_podseals_own() {
+fn no_rule_matches_a_namespace_of_the_cluster_or_podseals_own() {
     let text = "rules:\n- {name: a, namespaces: {prefix: k}, profile: none}\n\
                 - {name: b, namespaces: {prefix: open}, profile: none}\n\
                 - {name: c, namespaces: {prefix: pod}, profile: none}\n";

@@ -41,7 +41,7 @@ const RULES: [&str; 19] = [
 ];
 
 #[test]
-fn what_the_check_accepts_the_api_server_takes_and_stores_as_it_was_sent() {
+fn values_that_the_check_accepts_are_stored_by_the_api_server_unchanged() {
     let namespace_at = namespace(&json!({}));
     let labels = [(PROFILE, "mine"), (LEVEL, "privileged")];
     let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
@@ -88,7 +88,7 @@ fn without_status(mut pod: Value) -> Value {
 }
 
 #[test]
-fn the_api_server_takes_sys_admin_by_its_bare_name_beside_no_escalation() {
+fn the_api_server_accepts_sys_admin_without_its_prefix_together_with_no_escalation() {
     let mut pod = plain_job();
     let context =
         json!({"allowPrivilegeEscalation": false, "capabilities": {"add": ["SYS_ADMIN"]}});

@@ -18,7 +18,7 @@ fn outage() -> Duration {
 }
 
 #[test]
-fn while_the_api_server_is_gone_jobs_are_denied_and_labels_changed_meanwhile_hold_after() {
+fn while_the_api_server_is_down_jobs_are_denied_and_labels_changed_then_apply_after() {
     let _machine = crate::shared();
     let plane = ControlPlane::start();
     create(&plane, "ci", "rootless");
@@ -78,7 +78,7 @@ fn while_the_api_server_is_gone_jobs_are_denied_and_labels_changed_meanwhile_hol
 }
 
 #[test]
-fn a_watch_that_expired_begins_anew_with_everything_that_happened() {
+fn a_watch_that_expired_restarts_with_everything_that_happened() {
     let _machine = crate::shared();
     // Without its watch cache the API server knows only what etcd remembers,
     // and sends no bookmarks.

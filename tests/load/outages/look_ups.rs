@@ -100,7 +100,7 @@ fn attack(asker: &Asker, next: &Mutex<String>, stop: &AtomicBool) {
 }
 
 #[test]
-fn an_attacker_who_asks_for_namespaces_that_are_not_there_starves_no_job() {
+fn an_attacker_who_requests_missing_namespaces_starves_no_job() {
     let _machine = crate::shared();
     let api_server = Slow::start(Duration::from_millis(300));
     let podseal = api_server.podseal();
@@ -161,7 +161,7 @@ fn many_reviews_of_one_namespace_at_once_cost_a_look_up_or_two() {
 
 // Each takes 1.3 MiB to be read, and the address has 32.
 #[test]
-fn large_reviews_hold_no_more_than_their_bodies_while_they_wait() {
+fn large_reviews_take_no_more_than_their_bodies_while_they_wait() {
     let _machine = crate::shared();
     let api_server = Slow::start(Duration::from_secs(1));
     api_server.create("ci-job-1");
@@ -175,7 +175,7 @@ fn large_reviews_hold_no_more_than_their_bodies_while_they_wait() {
 }
 
 #[test]
-fn a_review_is_never_answered_by_what_was_so_before_it_came() {
+fn a_review_is_never_answered_with_labels_from_before_it_arrived() {
     let _machine = crate::shared();
     let api_server = Slow::start(Duration::from_millis(200));
     let podseal = api_server.podseal();

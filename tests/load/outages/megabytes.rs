@@ -130,7 +130,7 @@ fn two_thousand_namespaces_of_megabytes_are_listed_in_the_memory_of_small_ones()
 }
 
 #[test]
-fn a_page_that_breaks_on_its_way_is_asked_for_again_and_the_list_completes() {
+fn a_truncated_page_is_requested_again_and_the_list_completes() {
     let _machine = crate::shared();
     let server = Scripted::start(|question| match question {
         Question::List(_) => Reply::Json(
@@ -201,7 +201,7 @@ fn await_profile(asker: &Asker, was: &str, is: &str, within: Duration) {
 }
 
 #[test]
-fn events_of_megabytes_break_no_watch_and_no_label_of_others_is_old_behind_them() {
+fn events_of_megabytes_break_no_watch_and_make_no_other_label_stale() {
     let _machine = crate::shared();
     let truth = Truth::new();
     let events = Arc::new(AtomicUsize::new(0));
@@ -256,7 +256,7 @@ fn events_of_megabytes_break_no_watch_and_no_label_of_others_is_old_behind_them(
 }
 
 #[test]
-fn behind_an_event_that_arrives_slowly_nothing_old_is_believed_and_nothing_is_listed_again() {
+fn while_an_event_arrives_slowly_no_stale_label_is_used_and_nothing_is_listed_again() {
     let _machine = crate::shared();
     let truth = Truth::new();
     let done = Arc::new(AtomicBool::new(false));
@@ -326,7 +326,7 @@ fn write_owners(plane: &ControlPlane, name: &str, round: usize) {
 }
 
 #[test]
-fn twenty_such_namespaces_in_a_real_api_server_cost_no_memory_and_no_label_of_others() {
+fn twenty_such_namespaces_in_a_real_api_server_take_no_memory_and_make_no_other_label_stale() {
     let _machine = crate::shared();
     let plane = ControlPlane::start();
     create(&plane, "ci", "rootless");

@@ -69,7 +69,7 @@ fn await_answer(
 }
 
 #[test]
-fn a_connection_lost_in_silence_costs_some_seconds_of_an_old_label_and_no_more() {
+fn a_silently_lost_connection_causes_stale_labels_for_some_seconds_and_no_more() {
     let _machine = crate::shared();
     let (proxy, podseal, asker) = behind_a_proxy("lost");
     proxy.lose_connections();
@@ -84,7 +84,7 @@ fn a_connection_lost_in_silence_costs_some_seconds_of_an_old_label_and_no_more()
 }
 
 #[test]
-fn an_api_server_that_never_answers_is_told_as_such_until_it_does() {
+fn an_api_server_that_never_answers_is_reported_as_such_until_it_does() {
     let _machine = crate::shared();
     let (proxy, podseal, asker) = behind_a_proxy("silent");
     proxy.go_silent();
@@ -103,7 +103,7 @@ fn an_api_server_that_never_answers_is_told_as_such_until_it_does() {
 }
 
 #[test]
-fn cut_connections_are_noticed_at_once_and_nothing_old_is_said_after() {
+fn cut_connections_are_noticed_at_once_and_no_stale_label_is_used_after() {
     let _machine = crate::shared();
     let (proxy, podseal, asker) = behind_a_proxy("cut");
     proxy.cut();

@@ -45,7 +45,7 @@ fn failure() -> Reply {
 }
 
 #[test]
-fn headers_and_then_nothing_are_no_sign_of_life() {
+fn headers_without_a_body_do_not_count_as_a_working_watch() {
     let _machine = crate::shared();
     let label = Label::new("rootless");
     let says = label.clone();
@@ -78,7 +78,7 @@ fn headers_and_then_nothing_are_no_sign_of_life() {
 }
 
 #[test]
-fn a_quiet_watch_that_ends_in_due_time_is_believed_without_asking() {
+fn a_quiet_watch_that_ends_at_its_timeout_is_trusted_without_a_check() {
     let _machine = crate::shared();
     let bookmark = line("BOOKMARK", &json!({"metadata": {"resourceVersion": "2"}}));
     let server = Scripted::start(move |question| match question {
@@ -103,7 +103,7 @@ fn a_quiet_watch_that_ends_in_due_time_is_believed_without_asking() {
 }
 
 #[test]
-fn a_watch_that_breaks_in_whatever_way_is_not_believed_a_moment_longer() {
+fn a_watch_that_breaks_in_any_way_is_not_trusted_any_longer() {
     let _machine = crate::shared();
     let gone = json!({"kind": "Status", "code": 410, "message": "too old resource version"});
     let (as_event, as_answer) = (gone.clone(), gone);
@@ -154,7 +154,7 @@ fn a_watch_that_breaks_in_whatever_way_is_not_believed_a_moment_longer() {
 }
 
 #[test]
-fn a_kept_connection_that_ends_under_a_question_costs_nobody_a_denial() {
+fn a_reused_connection_that_is_closed_during_a_look_up_causes_no_denial() {
     let _machine = crate::shared();
     let asked = AtomicUsize::new(0);
     let server = Scripted::start(move |question| match question {
@@ -177,7 +177,7 @@ fn a_kept_connection_that_ends_under_a_question_costs_nobody_a_denial() {
 }
 
 #[test]
-fn a_server_that_ends_every_watch_at_once_is_not_asked_in_a_loop() {
+fn a_server_that_ends_every_watch_at_once_is_not_called_in_a_loop() {
     let _machine = crate::shared();
     let server = Scripted::start(|question| match question {
         Question::List(_) | Question::Page(_) => list(&[]),
@@ -192,7 +192,7 @@ fn a_server_that_ends_every_watch_at_once_is_not_asked_in_a_loop() {
 }
 
 #[test]
-fn a_hanging_server_is_asked_for_a_bounded_number_at_once_and_the_others_are_told() {
+fn a_hanging_server_gets_a_bounded_number_of_look_ups_and_the_others_are_denied() {
     let _machine = crate::shared();
     let (asked, most) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
     let (now, at_once) = (Arc::clone(&asked), Arc::clone(&most));

@@ -47,7 +47,7 @@ fn a_change_names_profile_file_line_and_what_changed_its_value() {
 }
 
 #[test]
-fn the_jobs_own_home_the_level_and_the_collector_are_rules_of_no_profile() {
+fn the_jobs_own_home_the_level_and_the_uid_collector_are_not_rules_of_a_profile() {
     let mut pod = cases::fixture("umask-collector");
     let build = pod["spec"]["containers"]
         .as_array_mut()
@@ -104,7 +104,7 @@ fn the_jobs_own_home_the_level_and_the_collector_are_rules_of_no_profile() {
 }
 
 #[test]
-fn a_home_is_whose_file_asks_for_it_and_its_path_is_podseals_where_no_file_says_one() {
+fn the_source_of_home_is_the_file_that_sets_it_and_the_default_path_is_podseals() {
     let arguments = |profile| ["--profiles", "profiles", "--profile", profile];
     let explained = &json_of(&arguments("homes"), &job())["explain"];
     let home = value(explained, "home");

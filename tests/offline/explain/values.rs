@@ -8,7 +8,7 @@ use support::text;
 use super::{BY_RULE, IN_CI, explain, job, json_of, value};
 
 #[test]
-fn a_value_is_a_labels_an_annotations_a_rules_an_arguments_a_profiles_or_podseals() {
+fn the_source_of_a_value_is_a_label_annotation_rule_argument_profile_or_podseal() {
     let explained = &json_of(&IN_CI, &job())["explain"];
     let source = |name: &str| value(explained, name)["source"].clone();
     assert_eq!(source("profile"), "label");
@@ -95,7 +95,7 @@ fn without_a_profile_the_table_shows_why() {
 }
 
 #[test]
-fn where_no_runner_is_named_the_row_says_whose_pods_are_jobs() {
+fn without_a_named_runner_the_row_shows_whose_pods_are_jobs() {
     let ours = ["--profiles", "profiles", "--profile", "ours"];
     let rootless = ["--profile", "rootless"];
     let anyone = "anyone who creates a pod with a job's labels\n";

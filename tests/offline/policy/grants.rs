@@ -29,7 +29,7 @@ fn at_baseline_every_profiles_own_pod_passes() {
 }
 
 #[test]
-fn at_restricted_rootless_and_userns_pass_and_the_others_say_what_stands_in_the_way() {
+fn at_restricted_rootless_and_userns_pass_and_the_others_are_denied_with_the_violation() {
     for profile in ["rootless", "userns"] {
         let fate = fate(&plain_job(), &[(PROFILE, profile), (LEVEL, "restricted")]);
         assert!(fate.allowed, "{profile}: {:?}", fate.message);

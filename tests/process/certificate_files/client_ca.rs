@@ -99,7 +99,7 @@ fn await_metric(podseal: &Podseal, series: &str, value: f64) {
 }
 
 #[test]
-fn a_client_that_refuses_the_certificate_is_told_in_the_log_but_not_each_time() {
+fn a_client_that_rejects_the_certificate_is_logged_but_not_each_time() {
     let folder = tempfile::tempdir().expect("a folder");
     let ca = Authority::new("servers");
     write(folder.path(), &ca.issue());

@@ -199,7 +199,7 @@ impl Drop for EndOf<'_> {
 }
 
 #[test]
-fn a_pair_that_cannot_be_served_leaves_the_old_one_and_is_told_once_until_it_is_mended() {
+fn a_pair_that_cannot_be_served_leaves_the_old_one_and_is_logged_once_until_it_is_fixed() {
     let folder = tempfile::tempdir().expect("a folder");
     let ca = Authority::new("one");
     let (first, second, third) = (ca.issue(), ca.issue(), ca.issue());
@@ -268,7 +268,7 @@ fn files_that_are_written_over_one_after_the_other_are_a_pair_in_the_end() {
 }
 
 #[test]
-fn a_pair_whose_halves_come_one_after_the_other_is_no_problem() {
+fn a_pair_whose_files_are_written_one_after_the_other_is_accepted() {
     let folder = tempfile::tempdir().expect("a folder");
     let ca = Authority::new("one");
     write(folder.path(), &ca.issue());
@@ -284,7 +284,7 @@ fn a_pair_whose_halves_come_one_after_the_other_is_no_problem() {
 }
 
 #[test]
-fn a_folder_that_is_replaced_as_a_whole_is_still_watched() {
+fn a_folder_that_is_replaced_is_still_watched() {
     let parent = tempfile::tempdir().expect("a folder");
     let folder = parent.path().join("tls");
     let ca = Authority::new("one");
@@ -313,7 +313,7 @@ fn a_folder_that_is_replaced_as_a_whole_is_still_watched() {
 }
 
 #[test]
-fn a_change_that_no_watch_sees_is_found_by_the_next_reading() {
+fn a_change_that_the_watch_misses_is_found_by_the_next_read() {
     let (folder, elsewhere) = (
         tempfile::tempdir().expect("a folder"),
         tempfile::tempdir().expect("a folder"),

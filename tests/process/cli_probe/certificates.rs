@@ -13,7 +13,7 @@ fn served(host: &str, issued: &Issued) -> String {
 }
 
 #[test]
-fn what_an_api_server_would_not_verify_is_told_by_its_cause() {
+fn a_certificate_that_an_api_server_would_not_verify_is_reported_with_the_cause() {
     let (authority, other) = (Authority::new("ours"), Authority::new("theirs\u{1b}[2J"));
     let good = authority.issue();
     // Of another authority: made anew, say, while the caBundle is the old one.
@@ -100,7 +100,7 @@ fn a_certificate_that_is_itself_in_the_file_is_trusted_even_if_it_is_marked_as_a
 }
 
 #[test]
-fn a_server_that_wants_a_clients_certificate_is_told_so_with_each_version_of_tls() {
+fn a_server_that_requires_a_client_certificate_is_reported_as_such_with_each_version_of_tls() {
     let clients = Authority::new("clients");
     let (ca, namespaces) = (file(&clients.pem), file(NAMESPACES));
     let podseal = Podseal::start(|command| {

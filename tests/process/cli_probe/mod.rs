@@ -58,7 +58,7 @@ fn https(address: SocketAddr) -> String {
 }
 
 #[test]
-fn a_podseal_that_answers_is_told_with_its_certificate_and_every_step() {
+fn a_podseal_that_answers_is_reported_with_its_certificate_and_every_step() {
     let podseal = Podseal::for_namespaces(NAMESPACES);
     for namespace in ["default", "ci"] {
         let output = probe(&podseal.url, &podseal.ca, &["--namespace", namespace]);
@@ -152,7 +152,7 @@ fn json_output_has_the_documented_fields_and_reasons() {
 }
 
 #[test]
-fn what_does_not_answer_at_all_is_told_by_how() {
+fn a_server_that_does_not_answer_is_reported_with_how_it_failed() {
     let ca = Authority::new("ours").pem;
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let nobody = https(free.local_addr().expect("an address"));
@@ -174,7 +174,7 @@ fn what_does_not_answer_at_all_is_told_by_how() {
 }
 
 #[test]
-fn a_replica_that_stops_answers_still() {
+fn a_replica_that_is_stopping_still_answers() {
     let podseal = Podseal::with_namespaces(NAMESPACES, &["--drain", "60s"]);
     podseal.await_event(|event| event["message"] == "ready");
     podseal.process.signal("TERM");
@@ -195,7 +195,7 @@ fn soon() -> SocketAddr {
 }
 
 #[test]
-fn a_podseal_that_comes_later_is_waited_for_and_the_wait_is_told() {
+fn a_podseal_that_starts_later_is_waited_for_and_the_wait_is_reported() {
     let address = soon();
     let certificate = Certificate::new();
     let ca: PathBuf = certificate.folder.path().join("tls.crt");
@@ -220,7 +220,7 @@ fn a_podseal_that_comes_later_is_waited_for_and_the_wait_is_told() {
 }
 
 #[test]
-fn what_cannot_be_used_is_told_and_exits_with_2() {
+fn invalid_arguments_are_reported_and_exit_with_2() {
     let authority = Authority::new("ours");
     let (ca, key) = (file(&authority.pem), file(&authority.issue().key));
     let good = "https://127.0.0.1:1";

@@ -28,7 +28,7 @@ fn pod_label_alone_grants_nothing_when_runner_is_named() {
 }
 
 #[test]
-fn somebody_else_with_a_jobs_labels_gets_no_correction() {
+fn a_pod_with_a_jobs_labels_by_another_user_gets_no_correction() {
     let namespace = namespace_for("rootless", "baseline");
     let (code, answer) = create_as(ADMIN, &namespace, &job("uncorrected"));
     assert_eq!(code, 201, "{answer:#}");
@@ -41,7 +41,7 @@ fn somebody_else_with_a_jobs_labels_gets_no_correction() {
 }
 
 #[test]
-fn a_runner_annotation_that_names_nobody_or_a_pattern_makes_no_job() {
+fn with_an_empty_runner_annotation_or_a_pattern_no_pod_is_a_job() {
     for runner in [
         "",
         " , ",
@@ -236,7 +236,7 @@ fn a_grant_at_restricted_lowers_a_control_and_does_not_switch_it_off() {
 }
 
 #[test]
-fn a_mirror_pod_is_judged_and_gets_no_grant() {
+fn a_mirror_pod_is_validated_and_gets_no_grant() {
     let namespace = namespace_for("privileged", "baseline");
     for value in ["", "a-hash"] {
         let mut pod = job("mirrored");
@@ -253,7 +253,7 @@ fn a_mirror_pod_is_judged_and_gets_no_grant() {
 }
 
 #[test]
-fn a_job_that_says_it_is_for_windows_gets_no_grant() {
+fn a_job_with_the_os_windows_gets_no_grant() {
     for (profile, level) in [("privileged", "baseline"), ("rootless", "restricted")] {
         let namespace = namespace_for(profile, level);
         let mut pod = job("windows");

@@ -9,7 +9,7 @@ use crate::PLANE;
 use crate::apiserver::{Cluster, complying_pod, set_labels};
 
 #[test]
-fn a_pod_being_deleted_loses_its_finalizers_even_while_podseal_is_down() {
+fn finalizers_of_a_pod_can_be_removed_even_while_podseal_is_down() {
     // A podseal of its own: that of the others goes on.
     let cluster = Cluster::start(&PLANE, "outage");
     let namespace = cluster.namespace_with(&[("profile", "none"), ("level", "privileged")], &[]);
