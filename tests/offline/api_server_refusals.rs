@@ -155,7 +155,7 @@ fn no_volume_or_mount_path_comes_twice() {
 }
 
 #[test]
-fn apparmors_annotation_and_field_stay_equal() {
+fn an_apparmor_annotation_and_field_that_agree_are_not_changed() {
     let context = json!({"appArmorProfile": {"type": "Localhost", "localhostProfile": "podman"}});
     let mut pod = job_with("build", context.clone());
     pod["metadata"]["annotations"][APPARMOR_OF_BUILD] = json!("localhost/podman");

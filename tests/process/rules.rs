@@ -460,7 +460,7 @@ fn a_connection_that_was_used_for_other_rules_is_closed_with_the_response() {
 }
 
 #[test]
-fn a_path_that_names_no_rules_is_unknown_and_not_logged() {
+fn a_path_that_names_no_rules_is_unknown_and_adds_no_time_series() {
     let [mutate, _] = paths(&[&file(JOBS).path().display().to_string()]);
     let replica = Podseal::for_namespaces(NAMESPACES);
     let client = replica.client().build().expect("a client");

@@ -209,7 +209,7 @@ fn pods_of_a_newly_labelled_namespace_are_validated_from_the_first_call() {
 }
 
 #[test]
-fn a_jobs_own_variables_and_names_grant_nothing() {
+fn a_jobs_own_annotation_grants_nothing() {
     let namespace = namespace_for("rootless", "baseline");
     let mut pod = job("asks");
     secure(&mut pod, "svc-0", "privileged", json!(true));
