@@ -182,7 +182,7 @@ fn job() -> Value {
 /// `pod` with `value` at the JSON Pointer `path` under `spec`.
 fn with(mut pod: Value, path: &str, value: Value) -> Value {
     let path = format!("/spec/{path}");
-    security_pods::open(&mut pod, &(path, value));
+    security_pods::set(&mut pod, &(path, value));
     pod
 }
 
@@ -319,9 +319,9 @@ fn a_namespace_that_admits_no_job_denies_in_one_line_that_no_runner_retries_on()
 fn a_violation_of_any_control_is_denied_in_one_line_that_no_runner_retries_on() {
     let mut sentences = Vec::new();
     for start in security_pods::starts().iter().take(3) {
-        for door in security_pods::doors() {
+        for edit in security_pods::field_values() {
             let mut pod = start.clone();
-            security_pods::open(&mut pod, &door);
+            security_pods::set(&mut pod, &edit);
             let body = review_of(&pod).to_string();
             for level in ["baseline", "restricted"] {
                 let namespace = namespace("rootless", level, "warn");

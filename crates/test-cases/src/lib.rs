@@ -7,7 +7,7 @@ pub mod fixtures;
 pub mod job_log;
 pub mod refusals;
 pub mod review;
-pub mod security_doors;
+pub mod security_fields;
 pub mod strangers;
 pub mod survival;
 pub mod view;

@@ -1,10 +1,10 @@
-//! The doors' table: every field that a control of the Pod Security Standards
-//! reads, some that look like one, and the values to try there.
+//! A table of every field that a control of the Pod Security Standards reads, some
+//! that look like one, and the values to try there.
 
 use serde_json::{Value, json};
 
 /// The fields of `securityContext`. Some exist only on the pod or only on a
-/// container, and must mean nothing elsewhere.
+/// container, and must have no effect elsewhere.
 pub fn context_fields() -> Vec<(&'static str, Value)> {
     let flag = json!([true, false, null]);
     let confinement = json!([null, {}, {"type": null}, {"type": ""}, {"type": "RuntimeDefault"},

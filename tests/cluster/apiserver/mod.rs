@@ -16,7 +16,6 @@ use crate::PLANE;
 mod audit;
 mod bypass;
 mod clashes;
-mod doors;
 mod generated;
 mod levels;
 mod namespaces;
@@ -24,6 +23,7 @@ mod outages;
 mod profiles;
 mod shapes;
 mod status;
+mod violations;
 
 /// A cluster that podseal serves.
 struct Cluster<'p> {

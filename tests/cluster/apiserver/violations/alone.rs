@@ -1,4 +1,4 @@
-//! Doors that want a pod of their own.
+//! Violations that need a pod of their own.
 
 use serde_json::{Value, json};
 use support::controlplane::{ADMIN, RUNNER};
@@ -7,8 +7,8 @@ use support::text;
 use super::{PLACES, namespace_at};
 use crate::apiserver::{CLUSTER, complying_pod, ephemeral, rejection, set_labels};
 
-/// A pod that is a process of a Windows node. The API server takes it only on
-/// the node's network, and only as a whole.
+/// A HostProcess pod of a Windows node. The API server accepts it only in the
+/// node's network, and only for all containers.
 fn host_process(on: &str) -> Value {
     let options =
         json!({"windowsOptions": {"hostProcess": true, "runAsUserName": "NT AUTHORITY\\SYSTEM"}});
