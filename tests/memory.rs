@@ -42,7 +42,8 @@ fn namespace(profile: &str, level: &str) -> Namespace {
     Namespace::new("ci", [label(PROFILE, profile), label(LEVEL, level)], [])
 }
 
-/// Answers `body` as the webhook does, and says what that was allowed to take.
+/// Answers `body` as the webhook does, and returns the memory that was reserved for
+/// it.
 fn answer(webhook: Webhook, body: &[u8], namespace: &Namespace, settings: &Settings<'_>) -> usize {
     let size = Size::of(body);
     let request = match Request::of_size(body, size) {
@@ -144,7 +145,7 @@ fn millions_of_groups_take_no_more_memory_than_was_reserved_for_them() {
     }
 }
 
-/// A profile of one's own that says much, and grants.
+/// A custom profile with many rules, and grants.
 fn rich_profiles() -> Profiles {
     let env: Vec<_> = (0..150)
         .map(|n| format!("V{n}: {}", "x".repeat(n)))

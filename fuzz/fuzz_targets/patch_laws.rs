@@ -1,4 +1,4 @@
-//! The laws of a correction, for pods that nobody would think of.
+//! The laws of a correction, for generated pods.
 //!
 //! Two bytes choose the profile and the level. What follows is a pod as JSON,
 //! or, where it does not begin with a brace, edits of a real one.
@@ -59,7 +59,7 @@ fn hold(pod: &Value, profile: &str, level: Option<&str>) -> Corpus {
             let after = patched(pod, patch);
             is_right(&after, &namespace, profile);
             assert_eq!(strangers(pod, &after), None, "{profile}, {pod}");
-            // At restricted podseal speaks of more, and of every container.
+            // At restricted podseal changes more, and every container.
             if level != Some("restricted") {
                 let (before, after) = unspoken(pod, &after, profile);
                 assert_eq!(before, after, "{profile}, {pod}");

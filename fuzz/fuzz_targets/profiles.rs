@@ -83,7 +83,7 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-/// By itself: what its base says is in it.
+/// By itself: it contains the values of its base.
 fn can_be_written_and_read(profile: &Profile) {
     let mut profile = profile.clone();
     profile.extends = None;

@@ -1,8 +1,7 @@
 //! From the bytes of an `AdmissionReview` to what leaves podseal: the response,
 //! the record, or a refusal.
 //!
-//! Two bytes choose the namespace and what podseal was told at its start; the
-//! rest is the body.
+//! Two bytes select the namespace and podseal's settings; the rest is the body.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! How a namespace's own PodSecurity label must stand for each profile: the
-//! table of `docs/comparison.md` is what the real API server answers.
+//! The PodSecurity label that a namespace needs for each profile: the table of
+//! `docs/comparison.md` is what the real API server answers.
 //!
 //! PodSecurity is in the API server and judges after every webhook has mutated,
 //! so what it sees is the pod as podseal left it.
@@ -16,7 +16,7 @@ use crate::PLANE;
 const PAGE: &str = include_str!("../../docs/comparison.md");
 const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
 
-/// The labels that a column of the table stands for.
+/// The labels of a column of the table.
 const COLUMNS: [&[(&str, &str)]; 4] = [
     &[(ENFORCE, "privileged")],
     &[(ENFORCE, "baseline")],
@@ -45,9 +45,9 @@ impl Cluster {
         Cluster { plane, podseal }
     }
 
-    /// The namespace, from when the API server asks podseal about its pods. Its
-    /// labels are there from the start, so no view of them is ever an old one. It
-    /// names its runner, as a profile that grants needs it.
+    /// The namespace, once the API server calls podseal for its pods. Its
+    /// labels are there from the start, so no view of them is ever an old one.
+    /// It names its runner, as a profile that grants needs it.
     fn namespace(&self, name: &str, labels: &[(&str, &str)]) {
         let site = [(SITE, "labels")];
         let labels: serde_json::Map<String, Value> = labels
@@ -70,7 +70,7 @@ impl Cluster {
         await_condition("the API server calls podseal", is_called, String::new);
     }
 
-    /// Whether PodSecurity admits a job pod there; nobody else may refuse it.
+    /// Whether PodSecurity admits a job pod there; nothing else may reject it.
     fn admits_jobs(&self, namespace: &str) -> bool {
         let (code, answer) = self.plane.try_pod(namespace, &job());
         let message = answer["message"].as_str().unwrap_or_default();
@@ -133,7 +133,8 @@ fn the_enforce_label_must_be_as_documented() {
     let mut seen = Vec::new();
     for profile in &profiles {
         let admitted = COLUMNS.iter().enumerate().map(|(column, labels)| {
-            // Not the profile first: what begins with openshift- is never asked about.
+            // Not the profile first: podseal is never called for
+            // namespaces that begin with openshift-.
             let name = format!("with-{profile}-{column}");
             let ours = [("podseal.io/profile", *profile)];
             CLUSTER.namespace(&name, &[&ours[..], labels].concat());

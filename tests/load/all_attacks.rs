@@ -20,7 +20,8 @@ use support::wire::{Wire, post, post_headers};
 use support::{block_on, spawn};
 use tokio::task::JoinHandle;
 
-/// What somebody who edits namespaces puts into each: as much as etcd takes.
+/// What an attacker who can edit namespaces puts into each: as much as etcd
+/// accepts.
 const IN_ETCD: usize = 1_250_000;
 const LARGE_NAMESPACES: usize = 20;
 
@@ -82,8 +83,8 @@ fn write_large(body: &mut Body<'_>, name: &str) -> io::Result<()> {
     body.write(br#""}],"labels":{"podseal.io/profile":"rootless"}}}"#)
 }
 
-/// An API server with large namespaces, whose events come without a pause, and
-/// with none of those that an attacker asks for.
+/// An API server with large namespaces, whose events come without a pause, and with
+/// none of those that an attacker requests.
 fn api_server() -> Scripted {
     Scripted::start(|question| match question {
         Question::List(_) | Question::Page(_) => Reply::Body(Box::new(|body| {
@@ -258,7 +259,7 @@ impl Drop for Attackers {
 }
 
 /// Asks about a job as client-go does: on a kept connection, again where podseal
-/// says so. Returns how often it had to ask.
+/// confirms it. Returns the number of requests.
 async fn ask(podseal: &Podseal, wire: &mut Option<Wire>, namespace: &str) -> usize {
     let review = job_review("u", namespace);
     for tries in 1..=TRIES {

@@ -2,7 +2,7 @@
 //! pods meanwhile: none fails.
 //!
 //! The caller is at 127.0.0.2, the API server calls from 127.0.0.1, through a
-//! Service and thus by HTTP/1.1.
+//! Service, and so by HTTP/1.1.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};

@@ -187,7 +187,7 @@ fn a_replica_that_is_killed_loses_only_what_it_had_in_flight() {
         load.goes_on(some());
     });
     println!("{} of {pods} pods failed with a replica", failures.len());
-    // Each of the pods under way asks twice, one webhook after the other.
+    // Each of the pods in flight makes two calls, one webhook after the other.
     assert!(failures.len() <= AT_ONCE, "{failures:#?}");
 }
 
@@ -198,7 +198,7 @@ fn kubectl_retries_by_itself_after_its_review_was_shed() {
     cluster.is_ready();
     let mut pod = cluster.pod.clone();
     pod["metadata"]["name"] = "shed".into();
-    // Takes so much of it that no other review of its address finds room. A body
+    // Takes so much of it that no other review of its address has space. A body
     // that grows beyond takes more than there is, and would be shed itself.
     let filler = "x".repeat(500_000);
     let large = review("large", "ci", &serde_json::json!({"spec": {"x": filler}}));

@@ -58,7 +58,7 @@ fn survives_http_2_rapid_reset() {
                 frames.extend(post_headers(stream, 4));
                 frames.extend(frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]));
             }
-            // The server says goodbye on the way, and takes no more.
+            // The server sends GOAWAY meanwhile, and accepts no more.
             let _ = wire.send(&frames).await;
             wire.closed().await;
         }

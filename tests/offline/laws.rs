@@ -1,7 +1,7 @@
 //! What holds for every job pod and every built-in profile.
 //!
-//! A failure that proptest finds becomes an example test beside the code that
-//! is mended, so no seeds are kept.
+//! A failure that proptest finds becomes an example test next to the code that is
+//! fixed, so no seeds are kept.
 
 use admission::decision::Allowed;
 use admission::profile::Profiles;

@@ -7,8 +7,8 @@ use cases::fixture;
 use cases::view::{container, container_mut, effective, home};
 use serde_json::{Value, json};
 
-/// What somebody reading the pod sees of a container: the effective user, what
-/// it may do, what it is given.
+/// What the pod has for a container: the effective user, what it may do, what it is
+/// given.
 fn seen(pod: &Value, name: &str) -> String {
     let container = container(pod, name);
     let mut seen = Vec::new();

@@ -1,5 +1,5 @@
-//! Every sentence podseal can say to the author of a pod: one line that GitLab
-//! Runner can put into a job's log, and that never makes it try again.
+//! Every message of podseal's to the author of a pod: one line that GitLab Runner
+//! can put into a job's log, and that never makes it try again.
 
 use admission::decision::{Allowed, Answer, Decision, Outcome};
 use admission::mutate::mutate;
@@ -24,7 +24,7 @@ fn namespace(profile: &str, level: &str, mode: &str) -> Namespace {
     Namespace::new("gitlab-ci", labels, [])
 }
 
-/// What is said of `review` by both webhooks: the denials, and the warnings in
+/// The messages of both webhooks about `review`: the denials, and the warnings in
 /// the mode that turns them into warnings.
 fn said(review: &Value, profile: &str, level: &str, require_runner: bool) -> Vec<String> {
     let settings = Settings {
@@ -59,7 +59,7 @@ rules:
 - {name: others, namespaces: {prefix: others-}, profile: rootless, runner: somebody}
 ";
 
-/// What is said of a job in a namespace of this name, which has no label.
+/// The message about a job in a namespace of this name, which has no label.
 fn said_by_rule(name: &str, annotations: &[(&str, &str)], pod: &Value) -> String {
     let namespace_rules = NamespaceRules::from_yaml(RULES, None).expect("rules");
     let settings = Settings {
@@ -153,7 +153,7 @@ fn a_denial_by_a_namespace_rule_names_the_rule_and_no_label() {
     assert!(passed_over.ends_with(whom), "{passed_over}");
 }
 
-/// What every sentence is, whatever was asked.
+/// Checks what every message must be.
 fn check(sentence: &str) {
     assert_eq!(unfit(sentence), None, "{sentence}");
     assert!(
@@ -191,8 +191,7 @@ fn assert_said(sentences: &[String], part: &str) {
     assert!(found, "nothing says {part:?}: {sentences:#?}");
 }
 
-/// What stands in a job pod, under which profile and level, and a part of what
-/// is said of it.
+/// A job pod, its profile and level, and a part of the message about it.
 // One refusal a line, so that it reads as the table it is.
 #[rustfmt::skip]
 const REFUSED: [(&str, &str, &str, &str); 20] = [
@@ -343,7 +342,7 @@ fn a_violation_of_any_control_is_denied_in_one_line_that_no_runner_retries_on() 
 #[test]
 fn untrusted_text_in_a_violation_is_no_phrase_to_retry_on() {
     for text in hostile() {
-        // Right for the profile, so that what is told are its violations.
+        // Right for the profile, so that only its violations are reported.
         let pod = corrected(&with_text(&text, 1), "rootless");
         let sentences = said(&review_of(&pod), "rootless", "baseline", false);
         assert_said(&sentences, "requires every pod to meet baseline");

@@ -27,7 +27,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
-/// How many profiles nobody wrote.
+/// How many generated profiles.
 const GENERATED: usize = 60;
 const LEVELS: [&str; 3] = ["privileged", "baseline", "restricted"];
 /// A device's name that no profile here has.
@@ -89,7 +89,7 @@ fn settings(namespace_rules: &NamespaceRules) -> Settings<'_> {
     }
 }
 
-/// The pod as it is stored and what is said of it then, unless its correction is
+/// The pod as it is stored and the messages about it, unless its correction is
 /// denied.
 fn stored(pod: &Value, namespace: &Namespace) -> Result<(Value, Vec<String>), String> {
     let namespace_rules = NamespaceRules::default();

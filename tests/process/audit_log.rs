@@ -1,5 +1,5 @@
 //! The record of a decision, as `podseal serve` writes it: complete, of the
-//! documented schema, and of one bounded line whoever wrote what is in it.
+//! documented schema, and is one bounded line, whatever untrusted text is in it.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -34,7 +34,7 @@ static COMPILED: LazyLock<(Schemas, SchemaIndex)> = LazyLock::new(|| {
     (schemas, index)
 });
 
-/// What every record is, whatever is in it.
+/// Checks what every record must be.
 fn check(record: &Value, line: &str) {
     let (schemas, index) = &*COMPILED;
     if let Err(error) = schemas.validate(record, *index) {

@@ -297,7 +297,7 @@ fn one_address_cannot_take_all_memory_for_bodies() {
     podseal.await_metric(shed, 1.0);
 }
 
-/// An API server that takes connections and says nothing, so that each look-up
+/// An API server that accepts connections and never responds, so that each look-up
 /// takes as long as one may.
 fn podseal_of_a_silent_api_server(
     arguments: &[&str],

@@ -67,7 +67,7 @@ fn both_ports_listen_on_ipv4_instead_and_the_log_says_so() {
     assert_eq!(podseal.status("/readyz"), (200, "ok".to_owned()));
 }
 
-/// What `podseal serve` says of `--listen ADDRESS` before it ends.
+/// What `podseal serve --listen ADDRESS` prints before it ends.
 fn refused(address: &str, prepare: impl FnOnce(&mut Command)) -> String {
     let certificate = Certificate::new();
     let file = |name: &str| certificate.folder.path().join(name);

@@ -416,7 +416,7 @@ fn a_replica_answers_a_path_with_rules_only_if_it_has_exactly_these() {
         assert!(!allowed && !patched, "{path}");
         assert_eq!(status["code"], 503, "{path}");
         let seconds = status["details"]["retryAfterSeconds"].as_u64();
-        // As long as Helm waits for a rollout, where nothing else is said.
+        // As long as Helm waits for a rollout by default.
         assert!(10 * seconds.expect("a time to retry") >= 300, "{path}");
         let message = status["message"].as_str().expect("a message");
         let asked = path.rsplit('/').next().expect("a segment");
@@ -432,7 +432,7 @@ fn a_replica_answers_a_path_with_rules_only_if_it_has_exactly_these() {
         strangers[2].1.rsplit('/').next().expect("a segment")
     );
 
-    // The plain paths are for whoever registers podseal by hand.
+    // The plain paths are for administrators who register podseal by hand.
     let (allowed, _, patched) = answer(with_rules.post("/mutate", "ci-job-17"));
     assert!(allowed && patched);
     let (allowed, _, patched) = answer(without.post("/mutate", "ci-job-17"));
@@ -504,7 +504,7 @@ fn a_path_that_names_no_rules_is_unknown_and_adds_no_time_series() {
         serving.podseal.metric(count),
         Some(2.0 * wrong.len() as f64)
     );
-    // And one of the right form, which anybody can make up.
+    // And one of the right form, which anyone can make up.
     for forged in 0..100 {
         let path = format!("/mutate/rules-{forged:016x}");
         let (allowed, status, _) = answer(serving.post(&path, "ci-job-17"));

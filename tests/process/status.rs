@@ -1,4 +1,4 @@
-//! The status port as the kubelet, a scraper and a stranger meet it.
+//! The status port, as the kubelet, Prometheus and other clients call it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -207,7 +207,7 @@ fn it_is_not_ready_from_the_signal_to_stop_until_it_ends() {
     assert_eq!(podseal.status("/livez").0, 200);
     stream.write_all(b" more").expect("the other half");
     let mut answer = Vec::new();
-    // Some close without the farewell of TLS.
+    // Some close without TLS's close_notify.
     let _ = stream.read_to_end(&mut answer);
     assert!(text(&answer).starts_with("HTTP/1.1 400"), "it is no review");
     assert_eq!(podseal.process.end(), Some(0));

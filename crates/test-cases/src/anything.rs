@@ -1,4 +1,4 @@
-//! Anything JSON can say, and ways to put it anywhere.
+//! Any JSON value, and ways to put it anywhere.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -32,7 +32,7 @@ pub fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// How many values stand in `value`, itself included.
+/// How many values are in `value`, including itself.
 pub fn size(value: &Value) -> usize {
     1 + match value {
         Value::Array(items) => items.iter().map(size).sum(),

@@ -1,5 +1,5 @@
-//! What the tests ask about: pods, reviews and profiles, and what every answer
-//! must keep. Fuzz targets and benches use it too. It starts no process.
+//! Test cases: pods, reviews and profiles, and what every response must keep. Fuzz
+//! targets and benches use it too. It starts no process.
 
 pub mod answer;
 pub mod costly;

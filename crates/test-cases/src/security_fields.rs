@@ -117,7 +117,7 @@ fn sysctls() -> Value {
     Value::Array(values)
 }
 
-/// The fields of a container beside its `securityContext`.
+/// The fields of a container other than its `securityContext`.
 pub fn container_fields() -> Vec<(&'static str, Value)> {
     vec![
         (
@@ -143,7 +143,7 @@ pub fn handlers() -> Value {
         {"httpGet": {"host": ""}, "tcpSocket": {"host": " "}}])
 }
 
-/// The fields of the pod beside its `securityContext`.
+/// The fields of the pod other than its `securityContext`.
 pub fn pod_fields() -> Vec<(&'static str, Value)> {
     let flag = json!([true, false, null]);
     let profile = json!([

@@ -15,10 +15,10 @@ pub fn unspoken(before: &Value, after: &Value, profile: &str) -> (Value, Value) 
     (was, is)
 }
 
-/// The first field of `before` that nobody knows (its name begins with an `x`)
-/// and that `after` has not as it was, if there is one. Lists only grow at their
-/// end, so it stands in the same place. A confinement is replaced as a whole,
-/// since what is beside its `type` belongs to that.
+/// The first unknown field of `before` (its name begins with an `x`) and that
+/// `after` has not as it was, if there is one. Lists only grow at their end, so it
+/// has the same index. A confinement is replaced as a whole, since what is beside
+/// its `type` belongs to that.
 pub fn strangers(before: &Value, after: &Value) -> Option<String> {
     match before {
         Value::Object(fields) => fields.iter().find_map(|(key, value)| {
@@ -80,7 +80,7 @@ const SERVICE: Spoken = Spoken {
     home: false,
 };
 
-/// Roles are told by list and name, as the handbook has them.
+/// Roles are determined by list and name.
 fn spoken(list: &str, name: &Value) -> Spoken {
     match (list, name.as_str().unwrap_or_default()) {
         ("containers", "build") => BUILD,
@@ -160,7 +160,7 @@ fn each_container(spec: &mut Value, mut each: impl FnMut(&str, usize, &mut Value
     }
 }
 
-/// Takes out of a pod what a profile speaks of.
+/// Removes from a pod what a profile sets.
 fn forget_pod(pod: &mut Value, profile: &str) {
     if profile == "openshift" {
         let keys = ["io.kubernetes.cri-o.Devices", "openshift.io/required-scc"];

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-/// A pod to ask.
+/// A pod to read from.
 pub struct View(pub Value);
 
 impl View {
@@ -22,7 +22,7 @@ impl View {
         &self.container(container)["securityContext"][field]
     }
 
-    /// What holds in the container for a field that the pod can say as well.
+    /// The container's effective value of a field that the pod can set, too.
     pub fn effective(&self, container: &str, field: &str) -> Value {
         effective(&self.0, self.container(container), field).clone()
     }

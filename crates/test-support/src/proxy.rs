@@ -100,7 +100,7 @@ fn accept(shared: &Arc<Mutex<State>>, client: TcpStream, to: u16) {
             return;
         }
         (_, Ok(server)) => server,
-        // Dropped, and so closed: nobody is behind.
+        // Dropped, and so closed: nothing is behind it.
         (_, Err(_)) => return,
     };
     let copy = |stream: &TcpStream| stream.try_clone().expect("a socket can be shared");

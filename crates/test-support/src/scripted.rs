@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// What is asked.
+/// A request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Question {
     /// The list of namespaces, for the how-manieth time, counted from 0.
     List(usize),
-    /// The page of the list that this token stands for.
+    /// The page of the list with this token.
     Page(String),
-    /// A watch, counted likewise.
+    /// A watch, with its number.
     Watch(usize),
     /// One namespace.
     Get(String),
@@ -26,7 +26,7 @@ pub enum Question {
 pub enum Reply {
     /// A whole answer.
     Json(u16, Value),
-    /// The headers of a watch, these lines, and what `Then` says.
+    /// The headers of a watch, these lines, and then `Then`.
     Lines(Vec<String>, Then),
     /// The header of an answer, and what this writes into its body.
     Body(WriteBody),
@@ -42,7 +42,7 @@ pub type WriteBody = Box<dyn FnOnce(&mut Body) -> std::io::Result<()>>;
 /// The body of an answer that is being written.
 pub struct Body<'s> {
     stream: &'s TcpStream,
-    /// How long the client asked for it to last at most.
+    /// The timeout that the client requested.
     pub timeout: Option<Duration>,
 }
 
@@ -81,7 +81,7 @@ pub struct Scripted {
 }
 
 impl Scripted {
-    /// Starts one that answers as `script` says.
+    /// Starts one that responds with `script`.
     pub fn start(script: impl Fn(&Question) -> Reply + Send + Sync + 'static) -> Scripted {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
@@ -98,7 +98,7 @@ impl Scripted {
         Scripted { port, asked }
     }
 
-    /// How many questions there were that `which` says.
+    /// How many requests `which` selects.
     pub fn asked(&self, which: impl Fn(&Question) -> bool) -> usize {
         let asked = self.asked.lock().expect("nobody panics with it");
         asked.iter().filter(|question| which(question)).count()
@@ -193,7 +193,7 @@ fn serve(
 /// The end of a chunked answer.
 const END: &[u8] = b"0\r\n\r\n";
 
-/// How long the API server is asked to keep the watch.
+/// The timeout that the client requests for the watch.
 fn seconds_asked(request: &str) -> Duration {
     let (_, rest) = request.split_once("timeoutSeconds=").expect("a watch");
     let digits = rest.split(|c: char| !c.is_ascii_digit()).next();

@@ -1,5 +1,5 @@
-//! A client that speaks TLS, HTTP/1.1 and HTTP/2 by hand, so that it can do what
-//! a well-behaved library would not.
+//! A client with its own TLS, HTTP/1.1 and HTTP/2, so that it can do what a
+//! well-behaved library would not.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -37,7 +37,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Whether it says that the connection ends with it.
+    /// Whether it announces the end of the connection.
     pub fn is_last(&self) -> bool {
         self.header.contains("\r\nconnection: close")
     }

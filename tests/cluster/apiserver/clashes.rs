@@ -1,8 +1,8 @@
 //! Every rule of the API server's validation of pods that a field which podseal
-//! sets could break, beside something that a job's author or runner may have
-//! written: read through from `ValidatePodCreate` in Kubernetes 1.37's
+//! sets could violate, together with something that a job's author or runner may
+//! have written: read through from `ValidatePodCreate` in Kubernetes 1.37's
 //! `pkg/apis/core/validation`. Each pod is valid without podseal. With it, it is
-//! stored, or podseal says why not; the API server never refuses it.
+//! stored, or podseal denies it with the reason; the API server never rejects it.
 
 use serde_json::{Value, json};
 
@@ -207,7 +207,7 @@ const CLASHES: &[Clash] = &[
     ),
 ];
 
-/// What the API server says to `pod`, in a namespace without podseal.
+/// The API server's response to `pod`, in a namespace without podseal.
 fn assert_valid(plain: &str, what: &str, pod: &Value) {
     let (code, answer) = CLUSTER.plane.try_pod(plain, pod);
     assert_eq!(code, 201, "{what}, without podseal: {answer:#}");
@@ -269,7 +269,8 @@ fn older_seccomp_annotations_do_not_prevent_the_level_restricted() {
             assert_valid(&plain, said, &pod);
             let (code, answer) = CLUSTER.plane.try_pod(&namespace, &pod);
             let message = answer["message"].as_str().unwrap_or_default();
-            // `root-fuse` cannot meet the level, which podseal says and nobody else.
+            // `root-fuse` cannot meet the level, so podseal denies it,
+            // and not the API server.
             let ours = "admission webhook \"validate.podseal.io\" denied the request: ";
             let is_answered = match profile {
                 "root-fuse" => code == 403 && message.starts_with(ours),

@@ -1,4 +1,4 @@
-//! Pods nobody wrote, through the real API server: it never refuses a patch of
+//! Generated pods, through the real API server: it never rejects a patch of
 //! podseal's.
 
 use std::cell::Cell;

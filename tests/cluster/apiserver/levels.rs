@@ -158,7 +158,7 @@ fn only_the_named_runners_pods_are_jobs() {
     let stored = create(&namespace, &pod);
     assert_eq!(stored.security("docker", "privileged"), &json!(true));
     assert_eq!(stored.uid("build"), Some(1000));
-    // An administrator is no runner, whatever labels the pod has.
+    // An administrator is not a runner, whatever labels the pod has.
     let path = format!("/api/v1/namespaces/{namespace}/pods");
     let mut pod = pod;
     pod["metadata"]["name"] = "impostor".into();

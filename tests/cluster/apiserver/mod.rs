@@ -59,7 +59,7 @@ impl Cluster<'_> {
         self.namespace_with(&labels, &[])
     }
 
-    /// A new namespace for what a profile does, whatever a level would say.
+    /// A new namespace for a profile, without a level.
     fn unjudged(&self, profile: &str) -> String {
         self.namespace_with(&[("profile", profile), ("level", "privileged")], &[])
     }

@@ -8,7 +8,8 @@ use crate::apiserver::stored;
 
 const HOME: &str = "/my_custom_dir";
 
-/// `build` and `helper` have a HOME on a volume of its own, and nobody else.
+/// `build` and `helper` have a HOME on a volume of its own, and no other container
+/// has.
 fn assert_home_on_a_volume(pod: &View) {
     for container in ["build", "helper"] {
         assert_eq!(
@@ -31,7 +32,7 @@ fn assert_home_untouched(pod: &View) {
     }
 }
 
-/// The service is as it came: the profile speaks of the runner's containers.
+/// The service is unchanged: the profile is for the runner's containers.
 fn assert_service_untouched(pod: &View, service: &str) {
     assert_eq!(pod.uid(service), None);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! How podseal is, beside a real API server.
+//! The status of podseal with a real API server.
 
 use support::podseal::Podseal;
 

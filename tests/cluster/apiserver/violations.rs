@@ -1,5 +1,5 @@
 //! Every violation of the Pod Security Standards, one at a time, through the API
-//! server: what a rejection says, in a namespace of either level.
+//! server: what a rejection reports, in a namespace of either level.
 //!
 //! `tests/offline/pod_security.rs` compares with the reference which values are
 //! violations. This tests that the API server calls podseal for every list of

@@ -1,4 +1,4 @@
-//! Another authority takes over, and nobody is turned away meanwhile.
+//! A rotation to another authority, during which no client fails.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

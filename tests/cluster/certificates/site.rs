@@ -182,7 +182,7 @@ impl Site {
         self.expect(200, Method::DELETE, &self.secret_path(), None);
     }
 
-    /// Changes the Secret, whoever else is writing it.
+    /// Changes the Secret, even while others write it.
     pub(crate) fn edit_secret(&self, edit: impl Fn(&mut Value)) {
         let is_done = || {
             let mut secret = self.secret().expect("there is a Secret");
@@ -201,7 +201,7 @@ impl Site {
         self.kubectl(&["annotate", "secret", "-n", namespace, "podseal-tls", wish]);
     }
 
-    /// Waits until the Secret says that everything is trusted.
+    /// Waits until the Secret records that everything is trusted.
     pub(crate) fn await_note(&self) {
         let is_noted = || {
             let secret = self.secret().expect("there is a Secret");

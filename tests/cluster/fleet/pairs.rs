@@ -1,5 +1,5 @@
-//! Kinds of runners beside profiles that nobody ships, where the two exclude each
-//! other, or may fail together.
+//! Kinds of runners with custom profiles, where the two exclude each other, or may
+//! fail together.
 
 use std::path::Path;
 
@@ -32,7 +32,7 @@ const ODD: [(&str, &str); 5] = [
     ),
 ];
 
-/// Writes them into a new folder, beside the examples.
+/// Writes them into a new folder, next to the examples.
 pub(crate) fn write(folder: &Path) {
     std::fs::create_dir(folder).expect("the folder is new");
     for example in std::fs::read_dir(PROFILES).expect("the examples") {
@@ -138,7 +138,8 @@ fn a_job_that_may_fail_with_its_profile_is_stored_with_a_warning_and_others_with
             "this pod has no helper (native steps)",
         ),
         ("root-home", "suspendable", "hides the volume at HOME"),
-        // As root helper may give files to anybody, and in the group to that.
+        // As root, helper may change the owner of files to any, and in the
+        // group to that.
         ("root-fuse", "umask-collector", ""),
         ("in-group", "umask-collector", ""),
         ("root-home", "native-steps", ""),

@@ -116,7 +116,7 @@ fn the_first_rule_that_matches_sets_profile_level_runner_and_settings() {
     let record = CLUSTER.podseal.decision_on("mutate", "by-rule");
     assert_eq!(record["profile"], "rootless-apparmor", "{record:#}");
     assert_eq!(record["level"], "restricted");
-    // What somebody else creates is no job, and is held to the rule's level.
+    // A pod of another user is not a job's, and must meet the rule's level.
     let path = format!("/api/v1/namespaces/{namespace}/pods");
     let other = job("native-steps", "by-another");
     let (code, answer) = CLUSTER
@@ -201,7 +201,7 @@ fn a_profile_label_overrides_all_rules_and_without_it_a_namespace_can_only_be_st
         warnings.contains("is less strict than the namespace rule jobs, so the rule applies"),
         "{warnings}"
     );
-    // Where the rule only watches, a namespace may ask for more.
+    // If the rule's mode is audit, a namespace may require more.
     let stricter = namespace("watched", &json!({"podseal.io/mode": "enforce"}));
     let told = denied(&stricter, &job("privileged-with-service", "x"));
     assert!(told.contains("\"docker\""), "{told}");
@@ -272,7 +272,7 @@ fn namespaces_of_the_cluster_and_of_podseal_are_ignored_whatever_their_labels() 
             assert_eq!(record["profile"], Value::Null, "{name}");
         }
     }
-    // The same labels elsewhere do hold.
+    // The same labels apply in other namespaces.
     let elsewhere = namespace("ci-kube", &labels);
     denied(&elsewhere, &job("privileged-with-service", "x"));
     let elsewhere = namespace("podseal-jobs", &unlabelled);
@@ -288,7 +288,7 @@ fn jobs_in_fifty_new_namespaces_are_corrected_at_once() {
             scope.spawn(|| {
                 let namespace = namespace("ci-job-burst", &json!({}));
                 let pod = job("native-steps", "x");
-                // As client-go does when it is told to.
+                // As client-go does with Retry-After.
                 let answer = loop {
                     let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
                     if code != 503 {
@@ -329,7 +329,8 @@ fn a_namespace_that_is_deleted_while_a_job_is_admitted_admits_no_uncorrected_pod
                         // The API server's own words, once it knows.
                         404 => return,
                         403 if message.contains("because it is being terminated") => {}
-                        // podseal's, where it was asked just before.
+                        // podseal's, if it was called just
+                        // before.
                         503 => {
                             let why = "the API server has no such namespace";
                             assert!(message.contains(why), "{message}");

@@ -271,7 +271,7 @@ fn the_jobs_own_home_overrides_the_namespaces() {
     assert!(pod.mounted_at("build", "/work/home").is_none());
 }
 
-/// What `/validate` says of `pod`, as the API server would ask.
+/// What `/validate` decides on `pod`, called as the API server would.
 fn judged(namespace: &str, pod: &Value) -> Value {
     let review = review("u", namespace, pod);
     let client = CLUSTER.podseal.client().build().expect("a client");

@@ -1,4 +1,4 @@
-//! Every kind of runner with every profile at every level, as [`TABLE`] says.
+//! Every kind of runner with every profile at every level, as in [`TABLE`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -201,8 +201,8 @@ fn assert_given(pod: &View, gives: &Gives, shape: &str, level: &str, what: &str)
     }
 }
 
-/// A device's request is its limit, or the API server would have refused it; and
-/// nobody gets one that the profile does not ask for but whose runner does.
+/// A device's request is its limit, or the API server would have refused it; and no
+/// container gets one that the profile does not set, unless the runner does.
 fn assert_device(pod: &View, gives: &Gives, what: &str) {
     let Some(device) = gives.device else { return };
     let resources = &pod.container("build")["resources"];

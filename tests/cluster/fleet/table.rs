@@ -1,8 +1,8 @@
 //! What becomes of every kind of job with every profile at every level.
 //!
-//! | cell | says |
+//! | cell | meaning |
 //! |---|---|
-//! | `stored` | the pod is stored, and is what the profile says |
+//! | `stored` | the pod is stored, and matches the profile |
 //! | `build/runAsUser` | denied: the profile and the job exclude each other in this field of `build` |
 //! | `build:EC svc-0:P` | denied: the level forbids these controls in these containers, and nothing else |
 //!
@@ -16,7 +16,7 @@
 //! | S | `seccompProfile` |
 //! | U | `runAsUser` |
 
-/// The control that a letter stands for.
+/// The control of a letter.
 pub(crate) const LETTERS: [(&str, char); 7] = [
     ("appArmorProfile", 'A'),
     ("capabilities", 'C'),

@@ -1,5 +1,5 @@
 //! Any profile that is accepted, on any job's pod: a pod that the API server
-//! takes, or a denial that says why.
+//! accepts, or a denial with the reason.
 
 use cases::pods::job_pod;
 use cases::profiles;
@@ -67,7 +67,8 @@ fn the_api_server_accepts_a_pod_that_a_valid_profile_corrects_or_podseal_denies_
             });
             let text =
                 std::fs::read_to_string(CLUSTER.folder.path().join(format!("{profile}.yaml")));
-            // What podseal corrected it never takes for what somebody changed.
+            // podseal never takes its own correction for a later
+            // change.
             assert!(
                 is_ours && !message.contains("lacks what its profile sets"),
                 "{message}\n{}\n{pod}",

@@ -60,7 +60,7 @@ impl Cluster {
         cluster
     }
 
-    /// Waits until the API server asks podseal.
+    /// Waits until the API server calls podseal.
     fn await_call(&self) {
         let namespace = self.namespace(Some("no-such-profile"), "privileged");
         let pod = without_namespace(cases::fixture("default-with-service"));

@@ -83,7 +83,7 @@ fn profiles_that_change_under_load_fail_no_job_and_each_job_gets_one_of_them() {
     });
     println!("{jobs} jobs, {CHANGES} changes");
     assert!(i64::from(jobs) > CHANGES, "{jobs} jobs");
-    // Whoever takes a profile away denies its jobs, and is told so.
+    // Removing a profile denies its jobs, and is logged.
     let folder = CLUSTER.folder.path();
     std::fs::remove_file(folder.join("changing.yaml")).expect("the file is there");
     let is_told = || {

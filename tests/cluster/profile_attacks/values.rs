@@ -33,7 +33,7 @@ const RULES: [&str; 19] = [
     "pod: {set: {annotations: {controller.kubernetes.io/pod-deletion-cost: x}}}",
     "pod: {set: {annotations: {seccomp.security.alpha.kubernetes.io/pod: x}}}",
     "pod: {set: {annotations: {container.seccomp.security.alpha.kubernetes.io/build: x}}}",
-    // Its own words deny every job, whatever the job is.
+    // Its own values deny every job, whatever the job is.
     "containers: {build: {set: {env: {HOME: /}}}, helper: {home: true}}",
     "pod: {set: {hostUsers: true}, ifUnset: {hostUsers: false}}\ncontainers: {build: {set: {securityContext: {procMount: Unmasked}}}}",
     "pod: {set: {hostUsers: false, securityContext: {runAsUser: 70000}}}\ncontainers: {build: {ifUnset: {securityContext: {runAsUser: 1}}}, helper: {ifUnset: {securityContext: {runAsUser: 1}}}, init: {ifUnset: {securityContext: {runAsUser: 1}}}, services: {ifUnset: {securityContext: {runAsUser: 1}}}}",

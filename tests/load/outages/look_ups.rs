@@ -1,5 +1,5 @@
-//! Namespaces without a label are asked for live, and anyone who reaches the port
-//! can have the API server asked: that must not keep jobs from their answers.
+//! Namespaces without a label are looked up for each review, and anyone who reaches
+//! the port can cause look-ups: that must not delay the responses for jobs.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -33,7 +33,8 @@ impl Slow {
             Question::List(_) | Question::Page(_) => list(&[]),
             Question::Watch(_) => Reply::Lines(vec![], Then::EndInTime),
             Question::Get(name) => {
-                // As it is when it is asked, which the answer's way makes old.
+                // As it is at the request; it may change before the
+                // response arrives.
                 let is_there = known.lock().expect("nobody panics with it").contains(name);
                 thread::sleep(time);
                 let status = json!({"kind": "Status", "status": "Failure", "code": 404,
@@ -115,7 +116,8 @@ fn an_attacker_who_requests_missing_namespaces_starves_no_job() {
             let jobs = (0..20).map(|number| {
                 let name = format!("ci-job-{number}");
                 *next.lock().expect("nobody panics with it") = name.clone();
-                // The attacker has been told that there is none, and goes on asking.
+                // The attacker got the response that there is none,
+                // and continues.
                 let is_known = || api_server.gets(&name) >= 2;
                 await_condition("the attacker asks for it", is_known, String::new);
                 api_server.create(&name);

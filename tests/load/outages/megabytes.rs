@@ -93,8 +93,8 @@ fn two_thousand(count: usize) -> Scripted {
     })
 }
 
-/// Waits until podseal is ready, asks about a job, and says how much memory it had
-/// at most.
+/// Waits until podseal is ready, sends a review of a job, and returns how much
+/// memory it had at most.
 fn peak_when_ready(podseal: &Podseal, namespace: &str) -> u64 {
     let asker = Asker::of(podseal);
     let is_ready = || podseal.status("/readyz").0 == 200;
@@ -288,7 +288,7 @@ fn while_an_event_arrives_slowly_no_stale_label_is_used_and_nothing_is_listed_ag
     assert_eq!(asker.ask("ci"), Said::profile("rootless"));
     let watches = || server.asked(|asked| matches!(asked, Question::Watch(_)));
     await_condition("it watches", || watches() == 1, String::new);
-    // What the watch would say of it comes after those megabytes.
+    // Its event in the watch comes after those megabytes.
     truth.set("root-fuse");
     await_profile(&asker, "rootless", "root-fuse", Duration::from_secs(15));
     assert_eq!(podseal.metric("podseal_namespace_cache_fresh"), Some(0.0));
@@ -361,7 +361,7 @@ fn twenty_such_namespaces_in_a_real_api_server_take_no_memory_and_make_no_other_
     );
     let cached = another.metric("podseal_namespaces_cached");
     assert_eq!(cached, Some(21.0));
-    // One that is asked for live is read as they are.
+    // One that is looked up is read in the same way.
     let path = "/api/v1/namespaces/large-0";
     let (_, mut namespace) = plane.request(ADMIN, Method::GET, path, None);
     namespace["metadata"]["labels"] = json!({});

@@ -12,7 +12,7 @@ mod megabytes;
 mod network;
 mod protocol;
 
-/// What podseal says to a job in a namespace.
+/// podseal's response for a job in a namespace.
 #[derive(Debug, Clone, PartialEq)]
 enum Said {
     /// It was corrected by this profile.
@@ -31,7 +31,7 @@ impl Said {
     }
 }
 
-/// Somebody who asks podseal as the API server does, on kept connections.
+/// A client that calls podseal as the API server does, with keep-alive.
 struct Asker {
     client: reqwest::Client,
     url: String,

@@ -1,5 +1,5 @@
-//! The way to the API server breaks, and the API server lives on: somebody
-//! relabels namespaces meanwhile.
+//! The connection to the API server breaks, and the API server keeps running:
+//! somebody relabels namespaces meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -49,7 +49,7 @@ pub(crate) fn relabel(plane: &ControlPlane, name: &str, profile: &str) {
 }
 
 /// Asks until the answer is `wanted`, and until then takes only what `meanwhile`
-/// says for an answer.
+/// sends as a response.
 fn await_answer(
     asker: &Asker,
     name: &str,

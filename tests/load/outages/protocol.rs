@@ -11,7 +11,7 @@ use support::scripted::{Question, Reply, Scripted, Then, line, list, namespace};
 
 use crate::outages::{Asker, Said, lists};
 
-/// What the scripted server says of the one namespace there is.
+/// The scripted server's data for the only namespace.
 #[derive(Clone)]
 struct Label(Arc<Mutex<&'static str>>);
 

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::{OLD, decided, decided_at, job};
 
-/// Privileged, but only in a user namespace, as nobody and without a file to write.
+/// Privileged, but only in a user namespace, as an unprivileged user and with a
+/// read-only root file system.
 const WITHIN_LIMITS: &str = "pod:
   set: {hostUsers: false, annotations: {example.com/limit: low}}
 containers:
@@ -173,7 +174,7 @@ fn at_restricted_a_forged_mark_keeps_no_capability_that_neither_level_nor_profil
 #[test]
 fn a_pod_that_its_profile_cannot_be_applied_to_gets_no_grant_by_a_forged_mark() {
     let mut pod = within_limits_of_another_version();
-    // A user namespace beside the host's network is nothing that can be corrected.
+    // A user namespace together with the host's network cannot be corrected.
     pod["spec"]["hostNetwork"] = true.into();
     let (_, judged) = decided(&pod, WITHIN_LIMITS);
     assert!(matches!(judged, Outcome::Deny(_)), "{judged:?}");
@@ -202,7 +203,7 @@ fn a_changed_profile_with_grants_loses_no_job_while_replicas_differ_unless_limit
             assert_eq!(judged, passes, "{corrects}, {judges}");
         }
     }
-    // Of an added limit nobody can say whether the pod's author left it out.
+    // It cannot be known whether the pod's author left out an added limit.
     let after = context("readOnlyRootFilesystem: true");
     let (pod, _) = decided(&job(), &before);
     assert!(matches!(decided(&pod, &after).1, Outcome::Deny(_)));

@@ -79,7 +79,7 @@ fn a_container_that_could_never_start_is_denied_if_the_profile_sets_its_user() {
     assert!(message.starts_with(why), "{message}");
     let both = "containers: {build: {set: {securityContext: {runAsUser: 0, runAsNonRoot: false}}}}";
     assert_eq!(denied(&pod, both), None);
-    // What the profile does not speak of is the runner's own business.
+    // What the profile does not set is left to the runner.
     pod["spec"]["securityContext"]["runAsUser"] = json!(0);
     assert_eq!(denied(&pod, "containers: {helper: {home: true}}"), None);
 }

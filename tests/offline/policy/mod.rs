@@ -30,7 +30,7 @@ fn namespace(labels: &[(&str, &str)], runner: Option<&str>) -> Namespace {
 struct Fate {
     allowed: bool,
     pod: Value,
-    /// The policy's word, whatever the mode made of it.
+    /// The policy's denial, in any mode.
     message: Option<String>,
     violations: Vec<String>,
     told: Vec<String>,

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{fate_with, namespace, plain_job};
 
-/// What `/validate` says to an update from `old` to `new`.
+/// What `/validate` decides on an update from `old` to `new`.
 fn update(old: &Value, new: &Value) -> Outcome {
     let mut review = review_of(new);
     review["request"]["operation"] = "UPDATE".into();
@@ -89,7 +89,7 @@ fn where_nodes_may_ignore_user_namespaces_a_pod_with_one_is_validated_like_any_o
         context[key] = value;
         context
     };
-    // What a user namespace relaxes, at the level that asks for it otherwise.
+    // What a user namespace relaxes, at the level that requires it otherwise.
     let relaxed = [
         ("baseline", json!({"procMount": "Unmasked"})),
         ("restricted", with("runAsUser", json!(0))),

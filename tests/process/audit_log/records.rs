@@ -120,8 +120,7 @@ pub(crate) fn with_home(home: &str) -> Value {
     pod
 }
 
-/// A job pod in which `text` stands wherever somebody can put text, `many`
-/// times where there is room.
+/// A job pod with `text` in every place for text, `many` times in every list.
 pub(crate) fn hostile(text: &str, many: usize) -> Value {
     let mut pod = job();
     let metadata = &mut pod["metadata"];

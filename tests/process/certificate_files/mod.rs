@@ -204,7 +204,7 @@ fn a_pair_that_cannot_be_served_leaves_the_old_one_and_is_logged_once_until_it_i
     let ca = Authority::new("one");
     let (first, second, third) = (ca.issue(), ca.issue(), ca.issue());
     let mut volume = Volume::new(folder.path().to_owned(), &pair(&first));
-    // Read again every second: what is told once stays told once.
+    // Read again every second, but logged only once.
     let podseal = serve(folder.path(), &ca, &["--tls-reread-interval", "1"]);
     let failing = "podseal_certificate_reload_failing{certificate=\"serving\"}";
     let failed = "podseal_certificate_reloads_total{certificate=\"serving\",result=\"failed\"}";
@@ -298,7 +298,8 @@ fn a_folder_that_is_replaced_is_still_watched() {
         write(&new, &next);
         if round == 1 {
             fs::remove_dir_all(&folder).expect("the old folder");
-            // It stays away for so long that nobody looks for it any more.
+            // It is missing for so long that podseal no longer waits
+            // for it.
             podseal.await_event(|event| is_told(event, &["No such file"]));
         } else {
             fs::rename(&folder, parent.path().join(format!("old-{round}"))).expect("moved away");

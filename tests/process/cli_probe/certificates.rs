@@ -6,7 +6,7 @@ use support::tls::{Authority, Issued};
 
 use crate::cli_probe::{NAMESPACES, failure, file, https, server};
 
-/// A server of the certificate `issued`, asked at `host`.
+/// A server with the certificate `issued`, called at `host`.
 fn served(host: &str, issued: &Issued) -> String {
     let config = server::config(issued, rustls::ALL_VERSIONS, None);
     https(server::tls(host, config, |_| ()))
@@ -16,7 +16,8 @@ fn served(host: &str, issued: &Issued) -> String {
 fn a_certificate_that_an_api_server_would_not_verify_is_reported_with_the_cause() {
     let (authority, other) = (Authority::new("ours"), Authority::new("theirs\u{1b}[2J"));
     let good = authority.issue();
-    // Of another authority: made anew, say, while the caBundle is the old one.
+    // Of another authority: a new one, for example, while the caBundle has the
+    // old one.
     let told = failure(&served("127.0.0.1", &other.issue()), &authority.pem);
     assert_eq!(told["reason"], "UnknownAuthority");
     let message = told["message"].as_str().expect("a message");
@@ -26,7 +27,8 @@ fn a_certificate_that_an_api_server_would_not_verify_is_reported_with_the_cause(
         told["certificate"]["names"], names,
         "it is shown, though it is refused"
     );
-    // Of another one of the same name: self-managed authorities are called alike.
+    // Of another one of the same name: all self-managed authorities have the
+    // same name.
     let alike = Authority::new("ours").issue();
     let told = failure(&served("127.0.0.1", &alike), &authority.pem);
     assert_eq!(told["reason"], "UnknownAuthority");

@@ -1,4 +1,4 @@
-//! `podseal probe` against podseal, and against what may stand in its place.
+//! `podseal probe` against podseal, and against other servers in its place.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -33,7 +33,7 @@ fn command(url: &str, ca: &std::path::Path, more: &[&str]) -> Command {
     command
 }
 
-/// Probes `url` once, unless `more` says otherwise.
+/// Probes `url` once, unless `more` has another number.
 fn probe(url: &str, ca: &str, more: &[&str]) -> Output {
     let ca = file(ca);
     let more = match more.contains(&"--timeout") {
@@ -43,7 +43,7 @@ fn probe(url: &str, ca: &str, more: &[&str]) -> Output {
     support::run(command(url, ca.path(), &more), "")
 }
 
-/// What `-o json` tells of a probe that fails.
+/// The output of `-o json` for a probe that fails.
 fn failure(url: &str, ca: &str) -> Value {
     let output = probe(url, ca, &["-o", "json"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));

@@ -1,4 +1,4 @@
-//! Servers that speak TLS as they should, and then do as a test says.
+//! Servers that complete the TLS handshake, and then do what a test requires.
 #![allow(
     unreachable_pub,
     reason = "a module of a test binary, where nothing is reachable"

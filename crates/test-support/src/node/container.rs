@@ -1,4 +1,4 @@
-//! What a pod says of its container, made into a command.
+//! Makes a command of a pod's container.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -165,7 +165,7 @@ fn way() -> &'static Way {
     })
 }
 
-/// What the container says of itself, or else its pod.
+/// The container's own value, or its pod's.
 pub(super) fn security<'p>(spec: &'p Value, container: &'p Value, field: &str) -> &'p Value {
     match &container["securityContext"][field] {
         Value::Null => &spec["securityContext"][field],

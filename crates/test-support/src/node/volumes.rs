@@ -68,7 +68,8 @@ impl Volumes {
         Ok(Some(volumes))
     }
 
-    /// Brings them up to what their Secrets say now. What is gone stays as it was.
+    /// Updates them from their Secrets. A volume whose Secret is gone stays as
+    /// it was.
     pub(super) fn refresh(&mut self, api: &Api) -> Result<(), Trouble> {
         for volume in &mut self.all {
             if let Some(files) = files(api, &volume.source)?

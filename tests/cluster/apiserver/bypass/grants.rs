@@ -1,4 +1,4 @@
-//! What a profile grants reaches nobody else.
+//! A profile grants nothing to pods of other users.
 
 use cases::view::View;
 use serde_json::json;

@@ -125,7 +125,8 @@ fn a_container_name_can_be_in_a_pod_only_once() {
         let told = answer["message"].as_str().unwrap_or_default();
         let twice = "container \"build\", name: another container has the same name";
         assert!(code == 403 && told.contains(twice), "{list}: {answer:#}");
-        // Where it is no job's, nobody is asked before the API server refuses.
+        // If it is not a job's, the API server rejects it before it calls a
+        // webhook.
         pod["metadata"]["labels"] = json!({});
         let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
         assert_eq!(code, 422, "{list}: {answer:#}");

@@ -275,7 +275,7 @@ fn no_update_makes_a_container_privileged() {
 
 #[test]
 fn an_apparmor_annotation_cannot_be_added_later() {
-    // The spec stays as it is, so podseal is not even asked.
+    // The spec stays as it is, so podseal is not even called.
     let namespace = namespace_for("none", "baseline");
     let (code, answer) = CLUSTER
         .plane
@@ -297,7 +297,7 @@ fn an_apparmor_annotation_cannot_be_added_later() {
 
 /// A limit, and not podseal's to close: `pods/binding` must not depend on a
 /// webhook. Whoever may bind pods is the scheduler, or trusted as much; and the
-/// kubelet heeds the annotation only where the field says nothing.
+/// kubelet reads the annotation only if the field is not set.
 #[test]
 fn a_binding_can_still_add_an_apparmor_annotation_to_a_pod() {
     let namespace = namespace_for("none", "baseline");
