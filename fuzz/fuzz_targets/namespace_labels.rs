@@ -131,8 +131,8 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(namespace.labels.keys().all(kept) && namespace.annotations.keys().all(ours));
     let rule = rule_for(&namespace);
     let of_rule = |key: &str| {
-        let mut said = rule?.iter();
-        said.find(|(name, _)| *name == key).map(|(_, value)| *value)
+        let mut values = rule?.iter();
+        values.find(|(name, _)| *name == key).map(|(_, value)| *value)
     };
     // Where a rule applies, level and mode can only be stricter than its own.
     let label = |key: &str| {
@@ -289,8 +289,8 @@ fn check_runners(policy: &Policy<'_>, named: Option<&str>, user: &str) {
 }
 
 fn check(decision: &Decision<'_>) {
-    let told = decision.warnings_for_creator();
-    for warning in told.iter().map(String::as_str).chain(decision.warnings()) {
+    let for_creator = decision.warnings_for_creator();
+    for warning in for_creator.iter().map(String::as_str).chain(decision.warnings()) {
         check_warning(warning);
     }
     if let Outcome::Deny(denial) = &decision.outcome {

@@ -202,9 +202,9 @@ fn check_record(line: &str) {
         ("changes", "change_count"),
         ("groups", "group_count"),
     ] {
-        let told = record[list].as_array().expect("a list").len() as u64;
+        let listed = record[list].as_array().expect("a list").len() as u64;
         let count = record[count].as_u64().expect("a count");
-        assert!(told <= count, "{told} of {count} {list}");
+        assert!(listed <= count, "{listed} of {count} {list}");
     }
 }
 

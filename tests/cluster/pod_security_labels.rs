@@ -92,7 +92,7 @@ fn job() -> Value {
 
 /// The rows below the page's heading on the label: a profile, and for each
 /// column whether its jobs are admitted.
-fn told() -> Vec<(String, Vec<bool>)> {
+fn documented() -> Vec<(String, Vec<bool>)> {
     let (_, section) = PAGE
         .split_once("## The label `pod-security.kubernetes.io/enforce`")
         .expect("the section");
@@ -116,8 +116,11 @@ fn told() -> Vec<(String, Vec<bool>)> {
 
 #[test]
 fn the_enforce_label_must_be_as_documented() {
-    let told = told();
-    let profiles: Vec<_> = told.iter().map(|(profile, _)| profile.as_str()).collect();
+    let documented = documented();
+    let profiles: Vec<_> = documented
+        .iter()
+        .map(|(profile, _)| profile.as_str())
+        .collect();
     assert_eq!(
         profiles,
         [
@@ -142,7 +145,10 @@ fn the_enforce_label_must_be_as_documented() {
         });
         seen.push(((*profile).to_owned(), admitted.collect::<Vec<bool>>()));
     }
-    assert_eq!(seen, told, "what is, and what docs/comparison.md says");
+    assert_eq!(
+        seen, documented,
+        "what is, and what docs/comparison.md says"
+    );
 }
 
 #[test]

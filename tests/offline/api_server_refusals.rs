@@ -172,10 +172,10 @@ fn older_seccomp_annotations_follow_the_fields_that_a_correction_sets() {
     let of_helper = "container.seccomp.security.alpha.kubernetes.io/helper";
     let of_service = "container.seccomp.security.alpha.kubernetes.io/svc-0";
     for profile in ["userns", "rootless", "root-fuse", "openshift", "privileged"] {
-        for said in ["unconfined", "localhost/podman", "docker/default"] {
+        for old in ["unconfined", "localhost/podman", "docker/default"] {
             let mut pod = fixture("default-with-service");
             for key in [of_build, of_helper, of_service] {
-                pod["metadata"]["annotations"][key] = json!(said);
+                pod["metadata"]["annotations"][key] = json!(old);
             }
             accepted(&pod, profile);
             // At this level podseal sets the field by itself.
@@ -185,7 +185,7 @@ fn older_seccomp_annotations_follow_the_fields_that_a_correction_sets() {
             };
             assert_eq!(refusals(&after), [""; 0], "{profile}: {after}");
             let annotations = &after["metadata"]["annotations"];
-            assert_eq!(annotations[of_service], said, "services are left alone");
+            assert_eq!(annotations[of_service], old, "services are left alone");
             let field = &container(&after, "helper")["securityContext"]["seccompProfile"]["type"];
             assert_eq!(field, "RuntimeDefault", "{profile}");
             let is_right = ["runtime/default", "docker/default"].map(Value::from);

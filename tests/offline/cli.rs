@@ -122,9 +122,9 @@ fn review_reads_a_list_from_kubectl_on_standard_input_and_namespaces_from_a_file
     let output = podseal(&args, &list.to_string());
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let lines = json_lines(&output);
-    let said: Vec<_> = lines.iter().map(|line| line["message"].as_str()).collect();
+    let messages: Vec<_> = lines.iter().map(|line| line["message"].as_str()).collect();
     assert_eq!(
-        said,
+        messages,
         [
             None,
             Some("the pod is not a GitLab Runner job pod, and the pod meets the namespace's level"),
@@ -163,8 +163,8 @@ fn review_warns_of_namespaces_that_the_webhooks_are_never_called_for() {
         let warnings = line["warnings"].as_array().expect("warnings");
         assert_eq!(warnings.contains(&warning.into()), warned, "{line:#}");
         let stdout = text(&review("text").stdout);
-        let told = stdout.contains(&format!("\n  warning: {warning}\n"));
-        assert_eq!(told, warned, "{stdout}");
+        let is_shown = stdout.contains(&format!("\n  warning: {warning}\n"));
+        assert_eq!(is_shown, warned, "{stdout}");
     }
 }
 

@@ -116,12 +116,12 @@ fn a_runner_is_required_unless_that_is_turned_off_and_the_review_shows_what_it_a
         let message = line["message"].as_str().unwrap_or_default();
         let is_unnamed = message.contains("does not name the user that creates its job pods");
         assert_eq!(is_unnamed, required, "{line:#}");
-        let said = shown(&args);
+        let printed = shown(&args);
         let assumed = match required {
             true => "assumed: --require-runner (the default of serve): jobs require a named runner",
             false => "assumed: --require-runner=false: anyone who creates pods gets the grants",
         };
-        assert!(said.contains(assumed), "{said}");
+        assert!(printed.contains(assumed), "{printed}");
     }
 }
 
@@ -133,8 +133,8 @@ fn the_required_runner_is_not_mentioned_if_the_decision_does_not_depend_on_it() 
         &["--profile", "privileged", "--level", "restricted"],
         &["--profile", "privileged", "--annotation", runner],
     ] {
-        let said = shown(args);
-        assert!(!said.contains("assumed:"), "{said}");
+        let printed = shown(args);
+        assert!(!printed.contains("assumed:"), "{printed}");
     }
     let args = ["--profile", "privileged", "--annotation", runner];
     let (output, line) = review(&args, &privileged_service());
@@ -175,8 +175,8 @@ fn user_namespaces_can_be_ignored() {
             "containers": [{"name": "app", "image": "x", "securityContext": {"procMount": "Unmasked"}}],
         },
     });
-    let passes = |said: &[&str]| {
-        let args = [&["--profile", "none"], said].concat();
+    let passes = |more: &[&str]| {
+        let args = [&["--profile", "none"], more].concat();
         let (output, line) = review(&args, &pod);
         let is_said = line["message"].as_str().is_some_and(|message| {
             message.contains("procMount: Unmasked is forbidden")
@@ -233,12 +233,12 @@ fn where_a_namespace_rule_applies_messages_name_it_and_no_label() {
         "the namespace has no label podseal.io/profile, and no namespace rule matches it"
     );
     let line = of(&["named-1", "--as", "mallory"], "default-with-service");
-    let told =
+    let reported =
         "the pod has a job's labels, but its creator is not the runner of namespace rule named";
     assert!(
         line["message"]
             .as_str()
-            .is_some_and(|said| said.starts_with(told)),
+            .is_some_and(|message| message.starts_with(reported)),
         "{line:#}"
     );
     let line = of(&["trusting-1"], "default-with-service");
@@ -271,9 +271,9 @@ fn the_old_flag_for_namespace_rules_warns_and_both_flags_are_an_error() {
     assert!(text(&old.stderr).contains(warning), "{old:?}");
     let both = review(&["--namespace-rules", "--defaults"]);
     assert_eq!(both.status.code(), Some(2));
-    let told = text(&both.stderr);
+    let reported = text(&both.stderr);
     for name in ["--namespace-rules", "--defaults"] {
-        assert!(told.contains(name), "{told}");
+        assert!(reported.contains(name), "{reported}");
     }
     let help = Command::new(env!("CARGO_BIN_EXE_podseal"))
         .args(["serve", "--help"])
@@ -287,10 +287,10 @@ fn the_old_flag_for_namespace_rules_warns_and_both_flags_are_an_error() {
 fn the_usage_names_every_way_to_set_a_profile() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
     command.args(["review", "pod.yaml"]);
-    let told = text(&support::run(command, "").stderr);
-    let (_, usage) = told.split_once("Usage: ").expect("a usage");
+    let reported = text(&support::run(command, "").stderr);
+    let (_, usage) = reported.split_once("Usage: ").expect("a usage");
     for argument in ["--namespaces", "--profile", "--label", "--namespace-rules"] {
-        assert!(usage.contains(argument), "{argument}: {told}");
+        assert!(usage.contains(argument), "{argument}: {reported}");
     }
 }
 

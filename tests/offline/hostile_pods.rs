@@ -59,12 +59,12 @@ fn a_change_of_very_many_capabilities_is_a_short_sentence() {
     for change in &decision.changes {
         assert!(change.to_string().len() < 500, "{change}");
     }
-    let told = decision
+    let is_listed = decision
         .changes
         .iter()
         .any(|c| c.to_string().ends_with("SETUID and 2984 more"));
     assert!(
-        told,
+        is_listed,
         "{:?}",
         decision
             .changes

@@ -88,8 +88,8 @@ fn go(arguments: &[&str]) -> String {
                  implementation of the Pod Security Standards, which is a Go module: install Go"
             )
         });
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "go {arguments:?}: {told}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "go {arguments:?}: {errors}");
     String::from_utf8(output.stdout).expect("text")
 }
 
@@ -119,7 +119,7 @@ fn first_difference(pods: &[Value]) -> Option<usize> {
     (0..pods.len()).find(|&index| verdicts[index] != Verdict::of_podseal(&pods[index]))
 }
 
-fn tell_difference(pod: &Value) -> ! {
+fn report_difference(pod: &Value) -> ! {
     panic!(
         "podseal and the reference disagree on {pod:#}\npodseal:   {:?}\nreference: {:?}",
         Verdict::of_podseal(pod),
@@ -186,7 +186,7 @@ fn every_violation_by_itself_is_found_as_by_the_reference() {
         }
     }
     if let Some(index) = first_difference(&pods) {
-        tell_difference(&pods[index]);
+        report_difference(&pods[index]);
     }
     // The test proves nothing unless each control is violated.
     let verdicts = pods.iter().map(Verdict::of_podseal);
@@ -218,5 +218,5 @@ fn several_violations_at_once_are_found_as_by_the_reference() {
     } else {
         tree.complicate()
     } {}
-    tell_difference(&smallest);
+    report_difference(&smallest);
 }

@@ -35,13 +35,13 @@ fn a_suspendable_job_works_only_with_profiles_that_leave_it_root() {
         assert_eq!(refusals(&corrected(&pod, profile)), [""; 0], "{profile}");
     }
     for profile in ["rootless", "openshift", "userns", "privileged"] {
-        let told = denial(&pod, profile);
+        let message = denial(&pod, profile);
         let why = "container \"build\", securityContext.runAsUser: 1000 is not root, and a \
                    suspendable environment mounts its overlay as root with SYS_ADMIN; ";
-        assert!(told.starts_with(why), "{profile}: {told}");
+        assert!(message.starts_with(why), "{profile}: {message}");
         assert!(
-            told.contains("FF_SUSPENDABLE_ENVIRONMENTS to false"),
-            "{told}"
+            message.contains("FF_SUSPENDABLE_ENVIRONMENTS to false"),
+            "{message}"
         );
     }
 }

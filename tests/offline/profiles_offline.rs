@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 fn seen(pod: &Value, name: &str) -> String {
     let container = container(pod, name);
     let mut seen = Vec::new();
-    let mut tell = |word: &str, value: &Value| match value {
+    let mut put = |word: &str, value: &Value| match value {
         Value::Null => {}
         Value::String(text) => seen.push(format!("{word}{text}")),
         value => seen.push(format!("{word}{value}")),
@@ -22,25 +22,22 @@ fn seen(pod: &Value, name: &str) -> String {
         ("gid=", "runAsGroup"),
         ("nonRoot=", "runAsNonRoot"),
     ] {
-        tell(word, effective(pod, container, field));
+        put(word, effective(pod, container, field));
     }
     let context = &container["securityContext"];
-    tell("privileged=", &context["privileged"]);
-    tell("escalation=", &context["allowPrivilegeEscalation"]);
-    tell("procMount=", &context["procMount"]);
-    tell("selinux=", &context["seLinuxOptions"]["type"]);
+    put("privileged=", &context["privileged"]);
+    put("escalation=", &context["allowPrivilegeEscalation"]);
+    put("procMount=", &context["procMount"]);
+    put("selinux=", &context["seLinuxOptions"]["type"]);
     for (sign, list) in [("+", "add"), ("-", "drop")] {
         let names = context["capabilities"][list].as_array();
-        names
-            .into_iter()
-            .flatten()
-            .for_each(|name| tell(sign, name));
+        names.into_iter().flatten().for_each(|name| put(sign, name));
     }
-    tell(
+    put(
         "fuse=",
         &container["resources"]["limits"]["github.com/fuse"],
     );
-    tell("HOME=", &json!(home(container)));
+    put("HOME=", &json!(home(container)));
     seen.join(" ")
 }
 

@@ -111,17 +111,18 @@ fn stored(pod: &Value, namespace: &Namespace) -> Result<(Value, Vec<String>), St
 }
 
 fn violations(judged: &Decision<'_>) -> Vec<String> {
-    let told = judged.violations.told.iter();
-    told.map(|v| {
-        format!(
-            "{} {} {}: {}",
-            v.control.family().name(),
-            &*v.container,
-            v.field,
-            v.value.text()
-        )
-    })
-    .collect()
+    let listed = judged.violations.told.iter();
+    listed
+        .map(|v| {
+            format!(
+                "{} {} {}: {}",
+                v.control.family().name(),
+                &*v.container,
+                v.field,
+                v.value.text()
+            )
+        })
+        .collect()
 }
 
 proptest! {
@@ -185,15 +186,15 @@ proptest! {
         level in select(LEVELS.to_vec()),
         annotations in annotations(),
     ) {
-        let said = annotations.iter().map(|(key, value)| {
+        let values = annotations.iter().map(|(key, value)| {
             let name = key.strip_prefix("podseal.io/").expect("a key of podseal's");
             (name.to_owned(), value.clone())
         });
-        let said: std::collections::BTreeMap<_, _> = said.collect();
+        let values: std::collections::BTreeMap<_, _> = values.collect();
         let rules = json!({"rules": [
             {"name": "others", "namespaces": {"prefix": "other-"}, "profile": "none"},
             {"name": "jobs", "namespaces": {"prefix": "ci-job-"}, "profile": profile.name,
-             "level": level, "settings": said},
+             "level": level, "settings": values},
         ]});
         let namespace_rules = NamespaceRules::from_yaml(&rules.to_string(), None).expect("rules");
         let none = NamespaceRules::default();
@@ -223,19 +224,19 @@ proptest! {
 #[test]
 fn valid_settings_do_change_the_pod() {
     let pod = fixture("default-with-service");
-    let said = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+    let values = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
         pairs
             .iter()
             .map(|(key, value)| (key.to_string(), value.to_string()))
             .collect()
     };
-    let changed = said(&[(RUN_AS_USER, "2000"), (HOME, "/work/home")]);
+    let changed = values(&[(RUN_AS_USER, "2000"), (HOME, "/work/home")]);
     let (after, _) = stored(&pod, &namespace("rootless", "baseline", &changed)).expect("a pod");
     let build = view::container(&after, "build");
     assert_eq!(build["securityContext"]["runAsUser"], 2000);
     assert_eq!(view::home(build), Some("/work/home"));
     assert!(view::volume_at(build, "/work/home").is_some());
-    let renamed = said(&[(FUSE_RESOURCE, DEVICE)]);
+    let renamed = values(&[(FUSE_RESOURCE, DEVICE)]);
     let (after, _) = stored(&pod, &namespace("root-fuse", "baseline", &renamed)).expect("a pod");
     let limits = &view::container(&after, "build")["resources"]["limits"];
     assert_eq!(

@@ -54,9 +54,9 @@ fn check(record: &Value, line: &str) {
         ("groups", "group_count"),
     ];
     for (list, count) in counts {
-        let told = record[list].as_array().expect("a list").len();
+        let listed = record[list].as_array().expect("a list").len();
         let count = record[count].as_u64().expect("a count");
-        assert!(told as u64 <= count, "{list}: {told} of {count}");
+        assert!(listed as u64 <= count, "{list}: {listed} of {count}");
     }
 }
 
@@ -122,8 +122,8 @@ fn hundreds_of_violations_are_counted_and_the_first_are_listed() {
             let (record, line) = record_of("validate", update_in(namespace, &job(), &pod));
             check(&record, &line);
             assert!(record["violation_count"].as_u64() > Some(600), "{record:#}");
-            let told = record["violations"].as_array().expect("a list");
-            assert!(!told.is_empty(), "{record:#}");
+            let listed = record["violations"].as_array().expect("a list");
+            assert!(!listed.is_empty(), "{record:#}");
             let (record, line) = record_of("mutate", review_in(namespace, &pod));
             check(&record, &line);
             assert_eq!(record["decision"], "mutate");

@@ -52,10 +52,10 @@ fn both_ports_listen_on_ipv4_instead_and_the_log_says_so() {
         command.arg("--namespaces").arg(namespaces.path());
     });
     for flag in ["--listen", "--status-listen"] {
-        let told = podseal.await_event(|event| event["flag"] == flag);
-        let message = told["message"].as_str().expect("a message");
-        assert!(message.starts_with("IPv6 is not available"), "{told}");
-        assert_eq!(told["instead"], "0.0.0.0:0");
+        let logged = podseal.await_event(|event| event["flag"] == flag);
+        let message = logged["message"].as_str().expect("a message");
+        assert!(message.starts_with("IPv6 is not available"), "{logged}");
+        assert_eq!(logged["instead"], "0.0.0.0:0");
     }
     assert!(
         podseal.url.starts_with("https://0.0.0.0:"),

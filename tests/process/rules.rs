@@ -159,10 +159,10 @@ fn the_old_name_of_if_unset_is_read_and_logged_as_deprecated_when_profiles_are_r
     let old = "pod:\n  default: {hostUsers: true}\n";
     swap(folder.path(), "2", &format!("{}{old}", profile(1002)));
     serving.await_uid(1002);
-    let told = serving
+    let reported = serving
         .podseal
         .await_event(|event| event["message"] == "a profile has a deprecated field");
-    let warning = told["warning"].as_str().expect("a warning");
+    let warning = reported["warning"].as_str().expect("a warning");
     let expected = "pod.default: is deprecated; its name is ifUnset now";
     assert!(warning.contains(expected), "{warning}");
 }
@@ -179,10 +179,10 @@ fn a_broken_file_keeps_the_last_good_set_and_is_logged_with_its_place() {
     serving.podseal.await_metric(failing, 1.0);
     assert_eq!(serving.uid("ci"), Some(1001), "the last good set decides");
     let place = "mine.yaml:4:3: did you mean `build`? unknown field `biuld`";
-    let told = serving
+    let reported = serving
         .podseal
         .await_event(|event| event["message"] == "reload failed; keeping the previous profiles");
-    let problem = told["problem"].as_str().expect("a problem");
+    let problem = reported["problem"].as_str().expect("a problem");
     assert!(problem.contains(place), "{problem}");
     let (code, page) = serving.podseal.status("/readyz?verbose");
     assert_eq!(code, 200, "it serves: {page}");
@@ -281,8 +281,8 @@ fn a_profile_that_a_rule_names_cannot_be_removed() {
     let failing = "podseal_profiles_reload_failing";
     serving.podseal.await_metric(failing, 1.0);
     let (_, page) = serving.podseal.status("/readyz?verbose");
-    let told = "profiles reload failed; keeping the previous profiles: namespace rule \"jobs\" names the profile \"mine\"";
-    assert!(page.contains(told), "{page}");
+    let reported = "profiles reload failed; keeping the previous profiles: namespace rule \"jobs\" names the profile \"mine\"";
+    assert!(page.contains(reported), "{page}");
     assert_eq!(serving.uid("ci-job-17"), Some(1500));
     assert_eq!(serving.uid("ci"), Some(1001));
 }
@@ -514,9 +514,9 @@ fn a_path_that_names_no_rules_is_unknown_and_adds_no_time_series() {
     let answer = block_on(async { serving.client.get(url).send().await.expect("an answer") });
     assert_eq!(answer.status(), 405);
     assert_eq!(series(), before, "a label is never made of a path");
-    let told = serving.podseal.lines();
-    let told = told.iter().filter(|line| line.contains("rules-"));
-    assert!(told.count() <= 10, "the log is not theirs to fill");
+    let reported = serving.podseal.lines();
+    let reported = reported.iter().filter(|line| line.contains("rules-"));
+    assert!(reported.count() <= 10, "the log is not theirs to fill");
 }
 
 #[test]
@@ -534,6 +534,6 @@ fn a_file_of_rules_is_checked_before_its_paths_are_printed() {
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(text(&output.stdout), "");
     let why = "namespace rule \"jobs\" names the profile \"mine\"";
-    let told = text(&output.stderr);
-    assert!(told.contains(why), "{told}");
+    let reported = text(&output.stderr);
+    assert!(reported.contains(why), "{reported}");
 }

@@ -20,11 +20,11 @@ fn podseal(arguments: &[&str]) -> Podseal {
 
 fn terminate(podseal: &Podseal) {
     podseal.process.signal("TERM");
-    let told = |event: &Value| {
+    let is_logged = |event: &Value| {
         let message = event["message"].as_str().unwrap_or_default();
         message.starts_with("received SIGTERM")
     };
-    block_in_place(|| podseal.await_event(told));
+    block_in_place(|| podseal.await_event(is_logged));
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_second_signal_stops_it_at_once_but_not_the_same_one_sent_twice() {
         terminate(&podseal);
         wire
     });
-    let told = std::time::Instant::now();
+    let is_logged = std::time::Instant::now();
     // As `timeout` does, which signals the process and its group.
     podseal.process.signal("TERM");
     while block_on(wire.is_open()) {
@@ -141,7 +141,7 @@ fn a_second_signal_stops_it_at_once_but_not_the_same_one_sent_twice() {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert!(
-        told.elapsed() >= Duration::from_millis(900),
+        is_logged.elapsed() >= Duration::from_millis(900),
         "it was the same"
     );
     assert_eq!(podseal.process.end(), Some(1));

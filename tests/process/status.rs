@@ -67,11 +67,11 @@ fn certificates_that_cannot_be_stored_are_logged_with_cause_and_object_and_not_a
     }
     let is_failure = |line: &&String| line.contains("certificate reconciliation failed");
     let lines = podseal.lines();
-    let told: Vec<_> = lines.iter().filter(is_failure).collect();
-    assert!(told.len() < 4, "{told:#?}");
+    let logged: Vec<_> = lines.iter().filter(is_failure).collect();
+    assert!(logged.len() < 4, "{logged:#?}");
     assert!(
-        told[0].contains("\"Connection refused (os error 111)\""),
-        "{told:#?}"
+        logged[0].contains("\"Connection refused (os error 111)\""),
+        "{logged:#?}"
     );
 }
 

@@ -136,10 +136,10 @@ fn settled(mut pod: Value) -> Value {
         spec.remove("hostNetwork");
     }
     // A field of the container or the pod may differ from such an annotation.
-    let mut said_by_field = Vec::new();
+    let mut with_field = Vec::new();
     let context = spec.get("securityContext");
     if context.is_some_and(|context| !context["seccompProfile"].is_null()) {
-        said_by_field.push(SECCOMP_OF_POD.to_owned());
+        with_field.push(SECCOMP_OF_POD.to_owned());
     }
     let mut confined_helper = false;
     let lists = spec
@@ -152,7 +152,7 @@ fn settled(mut pod: Value) -> Value {
             container["name"].as_str(),
             container["securityContext"]["seccompProfile"].is_null(),
         ) {
-            said_by_field.push(format!("{SECCOMP_OF}{name}"));
+            with_field.push(format!("{SECCOMP_OF}{name}"));
         }
         let Some(context) = container.get_mut("securityContext") else {
             continue;
@@ -167,9 +167,7 @@ fn settled(mut pod: Value) -> Value {
         }
     }
     if let Some(annotations) = pod.pointer_mut("/metadata/annotations") {
-        said_by_field
-            .iter()
-            .for_each(|key| remove(annotations, key));
+        with_field.iter().for_each(|key| remove(annotations, key));
     }
     if let (false, Some(annotations)) = (confined_helper, pod.pointer_mut("/metadata/annotations"))
     {

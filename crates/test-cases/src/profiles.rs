@@ -188,8 +188,8 @@ fn capabilities() -> impl Strategy<Value = Value> {
 }
 
 fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
-    let said = fields
+    let fields_set = fields
         .into_iter()
         .filter_map(|(key, value)| Some((key.to_owned(), value?)));
-    Value::Object(said.collect())
+    Value::Object(fields_set.collect())
 }

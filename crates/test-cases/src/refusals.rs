@@ -39,8 +39,8 @@ pub fn refusals(pod: &Value) -> Vec<String> {
             apparmor(pod, container),
             seccomp(pod, container),
         ];
-        let told = |problem| format!("container {}: {problem}", container["name"]);
-        problems.extend(rules.into_iter().flatten().map(told));
+        let message = |problem| format!("container {}: {problem}", container["name"]);
+        problems.extend(rules.into_iter().flatten().map(message));
     }
     problems
 }

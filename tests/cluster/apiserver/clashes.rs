@@ -256,7 +256,7 @@ fn older_seccomp_annotations_do_not_prevent_the_level_restricted() {
     for profile in ["userns", "rootless", "root-fuse"] {
         let labels = [("profile", profile), ("level", "restricted")];
         let namespace = CLUSTER.namespace_with(&labels, &[]);
-        for said in [
+        for old in [
             "unconfined",
             "runtime/default",
             "docker/default",
@@ -264,9 +264,9 @@ fn older_seccomp_annotations_do_not_prevent_the_level_restricted() {
         ] {
             let mut pod = job();
             for key in keys {
-                pod["metadata"]["annotations"][key] = json!(said);
+                pod["metadata"]["annotations"][key] = json!(old);
             }
-            assert_valid(&plain, said, &pod);
+            assert_valid(&plain, old, &pod);
             let (code, answer) = CLUSTER.plane.try_pod(&namespace, &pod);
             let message = answer["message"].as_str().unwrap_or_default();
             // `root-fuse` cannot meet the level, so podseal denies it,
@@ -276,7 +276,7 @@ fn older_seccomp_annotations_do_not_prevent_the_level_restricted() {
                 "root-fuse" => code == 403 && message.starts_with(ours),
                 _ => code == 201,
             };
-            assert!(is_answered, "{said}, {profile}: {message}");
+            assert!(is_answered, "{old}, {profile}: {message}");
         }
     }
 }

@@ -48,8 +48,8 @@ fn a_pod_that_the_api_server_accepts_is_stored_corrected_or_denied_by_podseal_wi
             } else {
                 count(&denied);
                 let ours = "admission webhook \"mutate.podseal.io\" denied the request: ";
-                let said = message(&answer);
-                prop_assert!(said.starts_with(ours), "{}: {}\n{}", profile, said, pod);
+                let text = message(&answer);
+                prop_assert!(text.starts_with(ours), "{}: {}\n{}", profile, text, pod);
             }
         }
         Ok(())

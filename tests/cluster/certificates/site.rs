@@ -156,7 +156,7 @@ impl Site {
                     .iter()
                     .all(|trusted| trusted.len() == count && alike(trusted))
         };
-        let told = || {
+        let otherwise = || {
             format!(
                 "{:#?}",
                 self.secret().map(|secret| secret["metadata"].clone())
@@ -165,7 +165,7 @@ impl Site {
         await_condition(
             "the configurations trust the Secret's authorities",
             is_so,
-            told,
+            otherwise,
         );
     }
 
@@ -288,8 +288,8 @@ impl Site {
 
     fn kubectl(&self, args: &[&str]) {
         let output = PLANE.kubectl(ADMIN, args, "");
-        let told = support::text(&output.stderr);
-        assert!(output.status.success(), "{told}");
+        let stderr = support::text(&output.stderr);
+        assert!(output.status.success(), "{stderr}");
     }
 }
 

@@ -115,9 +115,9 @@ fn a_job_that_cannot_work_with_its_profile_is_denied_with_the_reason() {
         let namespace = CLUSTER.namespace_of(profile, "privileged");
         let (code, answer) = CLUSTER.create_pod(&namespace, &pod);
         let message = answer["message"].as_str().unwrap_or_default();
-        let told = format!("admission webhook \"mutate.podseal.io\" denied the request: {why}");
+        let reported = format!("admission webhook \"mutate.podseal.io\" denied the request: {why}");
         assert!(
-            code == 403 && message.starts_with(&told),
+            code == 403 && message.starts_with(&reported),
             "{profile}: {message}"
         );
         assert!(message.contains("; to fix this, "), "{message}");
@@ -146,7 +146,7 @@ fn a_job_that_may_fail_with_its_profile_is_stored_with_a_warning_and_others_with
         ("none", "suspendable", ""),
         ("rootless", "legacy-exec", ""),
     ];
-    for (profile, shape, told) in cases {
+    for (profile, shape, reported) in cases {
         let namespace = CLUSTER.namespace_of(profile, "privileged");
         let args = ["create", "-n", &namespace, "-f", "-"];
         let name = format!("{profile}-{shape}-together");
@@ -156,10 +156,13 @@ fn a_job_that_may_fail_with_its_profile_is_stored_with_a_warning_and_others_with
         let stderr = text(&output.stderr);
         assert!(output.status.success(), "{name}: {stderr}");
         let is_warned = stderr.contains("Warning: ");
-        assert_eq!(is_warned, !told.is_empty(), "{name}: {stderr}");
-        assert!(stderr.contains(told), "{name}: {stderr}");
+        assert_eq!(is_warned, !reported.is_empty(), "{name}: {stderr}");
+        assert!(stderr.contains(reported), "{name}: {stderr}");
         let record = CLUSTER.podseal.decision_on("mutate", &name);
-        assert!(record["warnings"].to_string().contains(told), "{record:#}");
+        assert!(
+            record["warnings"].to_string().contains(reported),
+            "{record:#}"
+        );
     }
 }
 

@@ -95,10 +95,10 @@ fn created(namespace: &str, pod: &Value) -> View {
 fn denied(namespace: &str, pod: &Value) -> String {
     let (code, answer) = CLUSTER.create_pod(namespace, pod);
     let message = answer["message"].as_str().unwrap_or_default();
-    let told = message.split_once(".io\" denied the request: ");
-    let (_, told) = told.unwrap_or_else(|| panic!("{namespace}, {code}: {answer:#}"));
+    let reported = message.split_once(".io\" denied the request: ");
+    let (_, reported) = reported.unwrap_or_else(|| panic!("{namespace}, {code}: {answer:#}"));
     assert_eq!(code, 403, "{message}");
-    told.to_owned()
+    reported.to_owned()
 }
 
 #[test]
@@ -203,21 +203,21 @@ fn a_profile_label_overrides_all_rules_and_without_it_a_namespace_can_only_be_st
     );
     // If the rule's mode is audit, a namespace may require more.
     let stricter = namespace("watched", &json!({"podseal.io/mode": "enforce"}));
-    let told = denied(&stricter, &job("privileged-with-service", "x"));
-    assert!(told.contains("\"docker\""), "{told}");
+    let reported = denied(&stricter, &job("privileged-with-service", "x"));
+    assert!(reported.contains("\"docker\""), "{reported}");
 }
 
 #[test]
 fn an_invalid_setting_of_a_namespace_under_a_rule_is_denied_with_rule_and_annotation() {
     let name = CLUSTER.free_name("ci-job-7");
     CLUSTER.namespace(&name, &json!({}), &json!({"podseal.io/run-as-user": "0"}));
-    let told = denied(&name, &job("legacy-exec", "x"));
+    let reported = denied(&name, &job("legacy-exec", "x"));
     let expected = format!(
         "namespace \"{name}\" has the profile \"rootless-apparmor\" from the namespace rule jobs, and \
          the annotation podseal.io/run-as-user cannot be applied: \"0\" is not a user ID from 1 to \
          65535; to fix this, ask a cluster administrator to correct or remove that"
     );
-    assert!(told.starts_with(&expected), "{told}");
+    assert!(reported.starts_with(&expected), "{reported}");
 }
 
 #[test]
@@ -276,8 +276,8 @@ fn namespaces_of_the_cluster_and_of_podseal_are_ignored_whatever_their_labels() 
     let elsewhere = namespace("ci-kube", &labels);
     denied(&elsewhere, &job("privileged-with-service", "x"));
     let elsewhere = namespace("podseal-jobs", &unlabelled);
-    let told = denied(&elsewhere, &job("privileged-with-service", "x"));
-    assert!(told.contains("\"docker\""), "{told}");
+    let reported = denied(&elsewhere, &job("privileged-with-service", "x"));
+    assert!(reported.contains("\"docker\""), "{reported}");
 }
 
 #[test]

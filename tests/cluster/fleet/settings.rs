@@ -57,9 +57,12 @@ fn each_setting_changes_each_profile_that_supports_it_and_is_denied_with_the_oth
             let (code, answer) = CLUSTER.create_pod(&namespace, &pod);
             if !why_not.is_empty() {
                 let message = answer["message"].as_str().expect("a message");
-                let told =
+                let reported =
                     format!("and the annotation {annotation} cannot be applied: {why_not}; ");
-                assert!(code == 403 && message.contains(&told), "{what}: {message}");
+                assert!(
+                    code == 403 && message.contains(&reported),
+                    "{what}: {message}"
+                );
                 continue;
             }
             assert_eq!(code, 201, "{what}: {answer:#}");
@@ -207,13 +210,13 @@ fn every_invalid_value_is_denied_with_the_value_bounded_and_escaped() {
             let pod = job("default-with-service", "wrong");
             let (code, status) = CLUSTER.create_pod(&namespace, &pod);
             let message = status["message"].as_str().expect("a message");
-            let told = format!(
+            let reported = format!(
                 "admission webhook \"mutate.podseal.io\" denied the request: namespace \
                  \"{namespace}\" has the label podseal.io/profile: \"{profile}\", and the \
                  annotation {annotation} cannot be applied: "
             );
             assert!(
-                code == 403 && message.starts_with(&told),
+                code == 403 && message.starts_with(&reported),
                 "{value:?}: {message}"
             );
             assert!(message.contains("; to fix this, "), "{message}");

@@ -53,15 +53,15 @@ fn assert_cell(shape: &str, profile: &str, level: &str, namespace: &str, cell: &
     }
     assert_eq!(code, 403, "{what}: {answer:#}");
     let message = answer["message"].as_str().expect("a message");
-    let told = message
+    let reported = message
         .strip_prefix("admission webhook \"")
         .and_then(|rest| rest.split_once(".podseal.io\" denied the request: "));
-    let Some((webhook, told)) = told else {
+    let Some((webhook, reported)) = reported else {
         panic!("{what}: not podseal's words: {message}")
     };
     let found = match webhook {
-        "mutate" => refused(told),
-        _ => forbidden(told, &what.replace(' ', "-")),
+        "mutate" => refused(reported),
+        _ => forbidden(reported, &what.replace(' ', "-")),
     };
     assert_eq!(found, cell, "{what}: {message}");
     let by = match webhook {
@@ -75,14 +75,14 @@ fn assert_cell(shape: &str, profile: &str, level: &str, namespace: &str, cell: &
         ),
     };
     assert!(
-        told.contains(&by) && told.contains("; to fix this, "),
-        "{what}: {told}"
+        reported.contains(&by) && reported.contains("; to fix this, "),
+        "{what}: {reported}"
     );
 }
 
 /// `CONTAINER/FIELD` of a denial by the correction.
-fn refused(told: &str) -> String {
-    let (place, rest) = told.split_once(", ").expect("a place");
+fn refused(reported: &str) -> String {
+    let (place, rest) = reported.split_once(", ").expect("a place");
     let (field, _) = rest.split_once(": ").expect("a field");
     let name = place.split('"').nth(1).unwrap_or(place);
     let field = field.strip_prefix("securityContext.").unwrap_or(field);
@@ -91,14 +91,14 @@ fn refused(told: &str) -> String {
 
 /// `CONTAINER:LETTERS …` of a denial by the judgement, as its record has it. Its
 /// sentence names the first of them, with container, field and value.
-fn forbidden(told: &str, pod: &str) -> String {
+fn forbidden(reported: &str, pod: &str) -> String {
     let record = CLUSTER.podseal.decision_on("validate", pod);
     let violations = record["violations"].as_array().expect("violations");
     let text = |violation: &Value, key: &str| violation[key].as_str().map(str::to_owned);
     let first = &violations[0];
     let container = text(first, "container").unwrap_or_default();
     for part in [&container, &text(first, "field").expect("a field")] {
-        assert!(told.contains(part.as_str()), "{part} in {told}");
+        assert!(reported.contains(part.as_str()), "{part} in {reported}");
     }
     let mut cells: BTreeMap<String, BTreeSet<char>> = BTreeMap::new();
     for violation in violations {
@@ -317,9 +317,10 @@ fn the_creator_of_a_pod_is_warned_of_what_may_fail_at_run_time() {
         assert!(output.status.success(), "{stderr}");
         stderr
     };
-    let told = "Warning: FF_DISABLE_UMASK_FOR_KUBERNETES_EXECUTOR makes helper change the owner";
+    let reported =
+        "Warning: FF_DISABLE_UMASK_FOR_KUBERNETES_EXECUTOR makes helper change the owner";
     let stderr = warned("umask-collector");
-    assert!(stderr.contains(told), "{stderr}");
+    assert!(stderr.contains(reported), "{stderr}");
     let record = CLUSTER
         .podseal
         .decision_on("mutate", "warned-umask-collector");

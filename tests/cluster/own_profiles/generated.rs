@@ -18,17 +18,17 @@ fn settings() -> impl Strategy<Value = Value> {
     let user = prop::sample::select(vec!["1", "1000", "65535"]);
     let home = prop::sample::select(vec!["/work/home", "/builds", "/home/x"]);
     let fuse = prop::sample::select(vec!["github.com/fuse", "a.test/device", "b.test/fuse"]);
-    let said = |value| prop::option::weighted(0.2, value);
-    (said(user), said(home), said(fuse)).prop_map(|(user, home, fuse)| {
+    let maybe = |value| prop::option::weighted(0.2, value);
+    (maybe(user), maybe(home), maybe(fuse)).prop_map(|(user, home, fuse)| {
         let settings = [
             ("run-as-user", user),
             ("home", home),
             ("fuse-resource", fuse),
         ];
-        let said = settings
+        let annotations = settings
             .into_iter()
             .filter_map(|(key, value)| Some((format!("podseal.io/{key}"), value?.into())));
-        Value::Object(said.collect())
+        Value::Object(annotations.collect())
     })
 }
 

@@ -8,7 +8,11 @@ use admission::namespace::{Mode, Namespace};
 const JOBS: &str = "rules:\n- name: jobs\n  namespaces: {prefix: ci-job-}\n  profile: privileged\n  \
                     level: baseline\n  mode: enforce\n  runner: system:serviceaccount:gitlab:gitlab-runner\n";
 
-fn said(labels: &[(&str, &str)], annotations: &[(&str, &str)], tell: impl FnOnce(&Policy<'_>)) {
+fn with_policy(
+    labels: &[(&str, &str)],
+    annotations: &[(&str, &str)],
+    check: impl FnOnce(&Policy<'_>),
+) {
     let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
         let owned = pairs
             .iter()
@@ -21,12 +25,12 @@ fn said(labels: &[(&str, &str)], annotations: &[(&str, &str)], tell: impl FnOnce
         ..Settings::built_in()
     };
     let namespace = Namespace::new("ci-job-1", owned(labels), owned(annotations));
-    tell(&Policy::from_namespace(&namespace, &settings).expect("the rule speaks for it"));
+    check(&Policy::from_namespace(&namespace, &settings).expect("the rule speaks for it"));
 }
 
 #[test]
 fn a_rules_runner_is_not_replaced_by_an_annotation_of_the_namespace() {
-    said(&[], &[("podseal.io/runner", "mallory")], |policy| {
+    with_policy(&[], &[("podseal.io/runner", "mallory")], |policy| {
         assert!(
             !policy.is_runner("mallory"),
             "mallory's pods would be privileged"
@@ -36,7 +40,7 @@ fn a_rules_runner_is_not_replaced_by_an_annotation_of_the_namespace() {
 
 #[test]
 fn a_namespace_without_the_profiles_label_does_not_lower_its_rules_level_or_mode() {
-    said(
+    with_policy(
         &[
             ("podseal.io/mode", "audit"),
             ("podseal.io/level", "privileged"),

@@ -137,9 +137,9 @@ fn a_seccomp_profile_is_set_in_the_older_annotations_too_where_the_pod_has_them(
                 (of_build, format!("containers: {{build: {{{context}}}}}")),
                 (of_pod, format!("pod: {{{context}}}")),
             ] {
-                for said in ["unconfined", "runtime/default", "localhost/other.json"] {
+                for old in ["unconfined", "runtime/default", "localhost/other.json"] {
                     let mut pod = job();
-                    pod["metadata"]["annotations"][key] = said.into();
+                    pod["metadata"]["annotations"][key] = old.into();
                     let pod = corrected(&pod, &rules);
                     let annotations = &pod.0["metadata"]["annotations"];
                     assert_eq!(annotations[key], annotation, "{rules}");

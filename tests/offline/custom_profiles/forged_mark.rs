@@ -160,14 +160,14 @@ fn at_restricted_a_forged_mark_keeps_no_capability_that_neither_level_nor_profil
     pod["metadata"]["annotations"][CORRECTED_AS] = "custom@00000000".into();
     let (_, judged) = decided_at("restricted", &pod, OLD);
     assert_eq!(judged, Outcome::Allow(Allowed::OtherVersion));
-    for said in [
+    for changed in [
         json!({"add": ["SETUID", "SETGID"]}),
         json!({"add": ["SETUID", "SETGID", "CHOWN"], "drop": ["ALL"]}),
     ] {
         let mut pod = pod.clone();
-        container_mut(&mut pod, "build")["securityContext"]["capabilities"] = said.clone();
+        container_mut(&mut pod, "build")["securityContext"]["capabilities"] = changed.clone();
         let (_, judged) = decided_at("restricted", &pod, OLD);
-        assert!(matches!(judged, Outcome::Deny(_)), "{said}: {judged:?}");
+        assert!(matches!(judged, Outcome::Deny(_)), "{changed}: {judged:?}");
     }
 }
 

@@ -171,8 +171,8 @@ fn every_key_of_the_json_is_documented_and_every_documented_key_is_in_the_json()
     let (_, section) = section.split_once("a field `explain`").expect("its fields");
     let (section, _) = section.split_once("\n## ").expect("another one");
     let first = |row: &str| Some(row.strip_prefix("| `")?.split_once('`')?.0.to_owned());
-    let told: BTreeSet<_> = section.lines().filter_map(first).collect();
-    assert_eq!(told, keys);
+    let documented: BTreeSet<_> = section.lines().filter_map(first).collect();
+    assert_eq!(documented, keys);
 }
 
 #[test]

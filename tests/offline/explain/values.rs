@@ -35,25 +35,25 @@ fn the_source_of_a_value_is_a_label_annotation_rule_argument_profile_or_podseal(
         ],
     ];
     let explained = &json_of(&arguments.concat(), &job())["explain"];
-    let said = |name: &str| {
-        let said = value(explained, name);
+    let source_of = |name: &str| {
+        let found = value(explained, name);
         (
-            said["value"].clone(),
-            said["source"].clone(),
-            said["argument"].clone(),
+            found["value"].clone(),
+            found["source"].clone(),
+            found["argument"].clone(),
         )
     };
     assert_eq!(
-        said("level"),
+        source_of("level"),
         (json!("restricted"), json!("argument"), json!("--level"))
     );
     assert_eq!(
-        said("home"),
+        source_of("home"),
         (json!("/w"), json!("argument"), json!("--annotation"))
     );
 
     let explained = &json_of(&BY_RULE, &job())["explain"];
-    for (name, said) in [
+    for (name, expected) in [
         ("profile", "ours"),
         ("mode", "audit"),
         ("runner", "system:serviceaccount:gitlab:runner"),
@@ -62,7 +62,7 @@ fn the_source_of_a_value_is_a_label_annotation_rule_argument_profile_or_podseal(
         let found = value(explained, name);
         assert_eq!(
             (&found["value"], &found["source"]),
-            (&json!(said), &json!("rule")),
+            (&json!(expected), &json!("rule")),
             "{name}"
         );
         assert_eq!(found["rule"], "jobs");
@@ -139,11 +139,14 @@ fn a_label_that_a_namespace_rule_requires_is_read() {
         .args(["review", "--explain", "--namespace-rules"])
         .arg(rules);
     command.arg("--namespaces").arg(namespaces).arg(pod);
-    let told = text(&support::run(command, "").stdout);
-    assert!(told.contains("namespace rule paid"), "{told}");
-    assert!(!told.contains("ignored: label podseal.io/team"), "{told}");
+    let printed = text(&support::run(command, "").stdout);
+    assert!(printed.contains("namespace rule paid"), "{printed}");
     assert!(
-        !told.contains("without podseal.io/mode"),
-        "it has one, which the rule overrules: {told}"
+        !printed.contains("ignored: label podseal.io/team"),
+        "{printed}"
+    );
+    assert!(
+        !printed.contains("without podseal.io/mode"),
+        "it has one, which the rule overrules: {printed}"
     );
 }

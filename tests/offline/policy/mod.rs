@@ -33,7 +33,7 @@ struct Fate {
     /// The policy's denial, in any mode.
     message: Option<String>,
     violations: Vec<String>,
-    told: Vec<String>,
+    warnings_for_creator: Vec<String>,
     warnings: Vec<String>,
     changes: usize,
 }
@@ -54,7 +54,7 @@ fn fate_with(review: &Value, namespace: &Namespace, settings: &Settings<'_>) -> 
         _ => None,
     };
     let is_denied = |answer| matches!(answer, Answer::Deny(_));
-    let told = |v: &admission::standards::Violation<'_>| {
+    let line = |v: &admission::standards::Violation<'_>| {
         format!(
             "{} {} {}",
             v.control.family().name(),
@@ -66,8 +66,8 @@ fn fate_with(review: &Value, namespace: &Namespace, settings: &Settings<'_>) -> 
         allowed: !is_denied(corrected.answer()) && !is_denied(judged.answer()),
         pod: review["request"]["object"].clone(),
         message: denies(&corrected.outcome).or(denies(&judged.outcome)),
-        violations: judged.violations.told.iter().map(told).collect(),
-        told: [
+        violations: judged.violations.told.iter().map(line).collect(),
+        warnings_for_creator: [
             corrected.warnings_for_creator(),
             judged.warnings_for_creator(),
         ]

@@ -13,7 +13,7 @@ fn warn_corrects_and_admits_and_warns_of_what_enforce_would_deny() {
     let fate = fate(&pod, &[(PROFILE, "rootless"), (MODE, "warn")]);
     assert!(fate.allowed && fate.message.is_some() && fate.pod != pod);
     assert_eq!(
-        fate.told,
+        fate.warnings_for_creator,
         [
             "podseal would deny this: container \"docker\", securityContext.privileged: true is \
           forbidden by the control privileged"
@@ -25,7 +25,7 @@ fn warn_corrects_and_admits_and_warns_of_what_enforce_would_deny() {
 fn audit_changes_nothing_and_validates_the_pod_as_it_would_have_been_corrected() {
     let pod = fixture("privileged-with-service");
     let fate = fate(&pod, &[(PROFILE, "rootless"), (MODE, "audit")]);
-    assert!(fate.allowed && fate.pod == pod && fate.told.is_empty());
+    assert!(fate.allowed && fate.pod == pod && fate.warnings_for_creator.is_empty());
     assert_eq!(
         fate.violations,
         ["privileged docker true"],
@@ -45,7 +45,12 @@ fn no_policy_denial_is_enforced_in_warn_or_audit() {
         for (pod, profile) in [(&dangerous, "rootless"), (&plain_job(), "no-such-profile")] {
             let fate = fate(pod, &[(PROFILE, profile), (MODE, mode)]);
             assert!(fate.allowed && fate.message.is_some(), "{profile} {mode}");
-            assert_eq!(fate.told.is_empty(), mode == "audit", "{:?}", fate.told);
+            assert_eq!(
+                fate.warnings_for_creator.is_empty(),
+                mode == "audit",
+                "{:?}",
+                fate.warnings_for_creator
+            );
         }
     }
 }
@@ -62,10 +67,13 @@ fn a_misspelt_label_is_in_a_warning_and_the_record_and_in_audit_only_in_the_reco
         ];
         let fate = fate(&pod, &labels);
         assert_eq!(fate.warnings, [warning], "{mode}");
-        let told = if mode == "audit" { 0 } else { 2 };
+        let expected = if mode == "audit" { 0 } else { 2 };
         assert_eq!(
-            fate.told.iter().filter(|told| *told == warning).count(),
-            told,
+            fate.warnings_for_creator
+                .iter()
+                .filter(|shown| *shown == warning)
+                .count(),
+            expected,
             "{mode}: by each webhook"
         );
     }

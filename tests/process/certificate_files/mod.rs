@@ -242,16 +242,16 @@ fn a_pair_that_cannot_be_served_leaves_the_old_one_and_is_logged_once_until_it_i
     await_served(&podseal, &third);
     assert_eq!(podseal.metric(failing), Some(0.0));
     // Each problem once, however often the files were read meanwhile.
-    let told: Vec<_> = podseal
+    let errors: Vec<_> = podseal
         .lines()
         .into_iter()
         .filter(|line| line.contains("\"problem\""))
         .collect();
-    let distinct: std::collections::BTreeSet<_> = told
+    let distinct: std::collections::BTreeSet<_> = errors
         .iter()
         .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["problem"].to_string())
         .collect();
-    assert_eq!(told.len(), distinct.len(), "{told:#?}");
+    assert_eq!(errors.len(), distinct.len(), "{errors:#?}");
 }
 
 #[test]

@@ -109,9 +109,9 @@ fn responses_that_no_api_server_could_use_are_distinguished() {
     for (reason, words, answer) in cases {
         let answer = *answer;
         let address = server::answering(config.clone(), move |_, uid| answer(uid));
-        let told = failure(&https(address), &authority.pem);
-        assert_eq!(told["reason"], *reason, "{told:#}");
-        let message = told["message"].as_str().expect("a message");
+        let report = failure(&https(address), &authority.pem);
+        assert_eq!(report["reason"], *reason, "{report:#}");
+        let message = report["message"].as_str().expect("a message");
         assert!(message.contains(words), "{words}: {message}");
         assert!(message.len() < 2000, "{message}");
         // For people, nothing that a terminal obeys.
@@ -156,10 +156,10 @@ fn a_validating_webhook_that_patches_is_an_error_and_a_null_patch_is_not() {
             };
         })
     });
-    let told = failure(&https(address), &authority.pem);
-    assert_eq!(told["reason"], "NotPodseal", "{told:#}");
-    assert_eq!(told["steps"][3]["ok"], true, "{told:#}");
-    assert_eq!(told["steps"][4]["step"], "validate", "{told:#}");
+    let report = failure(&https(address), &authority.pem);
+    assert_eq!(report["reason"], "NotPodseal", "{report:#}");
+    assert_eq!(report["steps"][3]["ok"], true, "{report:#}");
+    assert_eq!(report["steps"][4]["step"], "validate", "{report:#}");
 }
 
 #[test]
@@ -174,8 +174,8 @@ fn a_response_that_arrives_too_slowly_is_not_waited_for() {
         }
     });
     let start = Instant::now();
-    let told = failure(&https(address), &authority.pem);
-    assert_eq!(told["reason"], "AnswerTimedOut");
+    let report = failure(&https(address), &authority.pem);
+    assert_eq!(report["reason"], "AnswerTimedOut");
     assert!(
         start.elapsed() < Duration::from_secs(30),
         "{:?}",

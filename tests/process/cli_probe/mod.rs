@@ -47,10 +47,10 @@ fn probe(url: &str, ca: &str, more: &[&str]) -> Output {
 fn failure(url: &str, ca: &str) -> Value {
     let output = probe(url, ca, &["-o", "json"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
-    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(told["ok"], false);
-    assert!(told["cure"].as_str().is_some_and(|cure| cure.len() > 20));
-    told
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["ok"], false);
+    assert!(report["cure"].as_str().is_some_and(|cure| cure.len() > 20));
+    report
 }
 
 fn https(address: SocketAddr) -> String {
@@ -100,13 +100,13 @@ fn json_output_has_the_documented_fields_and_reasons() {
     let podseal = Podseal::for_namespaces(NAMESPACES);
     let output = probe(&podseal.url, &podseal.ca, &["-o", "json"]);
     assert_eq!(output.status.code(), Some(0));
-    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(told["ok"], true);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["ok"], true);
     let mut fields = Vec::new();
     for (prefix, object) in [
-        ("", &told),
-        ("certificate.", &told["certificate"]),
-        ("steps[].", &told["steps"][0]),
+        ("", &report),
+        ("certificate.", &report["certificate"]),
+        ("steps[].", &report["steps"][0]),
     ] {
         let keys = object.as_object().expect("an object").keys();
         fields.extend(keys.map(|key| format!("| `{prefix}{key}` |")));
@@ -158,8 +158,8 @@ fn a_server_that_does_not_answer_is_reported_with_how_it_failed() {
     let nobody = https(free.local_addr().expect("an address"));
     drop(free);
     assert_eq!(failure(&nobody, &ca)["reason"], "ConnectionRefused");
-    let told = failure("https://podseal.nowhere.invalid", &ca);
-    assert_eq!(told["reason"], "NameNotFound", "{told}");
+    let report = failure("https://podseal.nowhere.invalid", &ca);
+    assert_eq!(report["reason"], "NameNotFound", "{report}");
     let plain = server::listen("127.0.0.1", |mut stream| {
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
         let _ = std::io::copy(&mut stream, &mut std::io::sink());

@@ -170,9 +170,9 @@ fn grant_does_not_reach_init_container_named_build() {
             .expect("a list");
         inits.last_mut().expect("it was added")["name"] = json!("build");
         let (code, answer) = CLUSTER.plane.try_pod(&namespace, &pod);
-        let told = answer["message"].as_str().unwrap_or_default();
+        let reported = answer["message"].as_str().unwrap_or_default();
         let twice = "container \"build\", name: another container has the same name";
-        assert!(code == 403 && told.contains(twice), "{answer:#}");
+        assert!(code == 403 && reported.contains(twice), "{answer:#}");
         // Without a regular `build` the pod is no job's at all.
         super::container(&mut pod, "helper")["name"] = json!("other");
         pod["spec"]["containers"][0]["name"] = json!("app");

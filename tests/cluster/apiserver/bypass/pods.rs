@@ -122,9 +122,12 @@ fn a_container_name_can_be_in_a_pod_only_once() {
         let mut pod = job("twins");
         super::add(&mut pod, list, "build", &json!({"privileged": true}));
         let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
-        let told = answer["message"].as_str().unwrap_or_default();
+        let reported = answer["message"].as_str().unwrap_or_default();
         let twice = "container \"build\", name: another container has the same name";
-        assert!(code == 403 && told.contains(twice), "{list}: {answer:#}");
+        assert!(
+            code == 403 && reported.contains(twice),
+            "{list}: {answer:#}"
+        );
         // If it is not a job's, the API server rejects it before it calls a
         // webhook.
         pod["metadata"]["labels"] = json!({});
