@@ -15,7 +15,7 @@ use cases::review::{as_sent, job_review, review};
 use serde_json::{Value, json};
 use support::controlplane::await_condition;
 use support::podseal::Podseal;
-use support::scripted::{Body, Question, Reply, Scripted, namespace};
+use support::scripted::{Body, Reply, Request, Scripted, namespace};
 use support::wire::{Wire, post, post_headers};
 use support::{block_on, spawn};
 use tokio::task::JoinHandle;
@@ -86,8 +86,8 @@ fn write_large(body: &mut Body<'_>, name: &str) -> io::Result<()> {
 /// An API server with large namespaces, whose events come without a pause, and with
 /// none of those that an attacker requests.
 fn api_server() -> Scripted {
-    Scripted::start(|question| match question {
-        Question::List(_) | Question::Page(_) => Reply::Body(Box::new(|body| {
+    Scripted::start(|request| match request {
+        Request::List(_) | Request::Page(_) => Reply::Body(Box::new(|body| {
             body.write(br#"{"metadata":{"resourceVersion":"1"},"items":["#)?;
             for number in 0..LARGE_NAMESPACES {
                 write_large(body, &format!("large-{number}"))?;
@@ -96,7 +96,7 @@ fn api_server() -> Scripted {
             body.write(namespace("ci", "rootless", "1").to_string().as_bytes())?;
             body.write(b"]}")
         })),
-        Question::Watch(_) => Reply::Body(Box::new(|body| {
+        Request::Watch(_) => Reply::Body(Box::new(|body| {
             let end = Instant::now() + body.timeout.expect("podseal says how long");
             while Instant::now() < end {
                 body.write(br#"{"type":"MODIFIED","object":"#)?;
@@ -107,10 +107,10 @@ fn api_server() -> Scripted {
             }
             Ok(())
         })),
-        Question::Get(name) if name == "ci" || name.starts_with("job-") => {
+        Request::Get(name) if name == "ci" || name.starts_with("job-") => {
             Reply::Json(200, namespace(name, "rootless", "1"))
         }
-        Question::Get(_) => Reply::Json(
+        Request::Get(_) => Reply::Json(
             404,
             json!({"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound",
                 "message": "x"}),
