@@ -139,13 +139,13 @@ pub fn log_warnings(remarks: Vec<Remark>) {
 }
 
 /// An error of a whole file.
-fn whole(file: String, told: String) -> Remark {
+fn whole(file: String, message: String) -> Remark {
     Remark {
         file,
         severity: Severity::Error,
         error: ProfileError {
             position: None,
-            told,
+            message,
         },
     }
 }
@@ -174,7 +174,7 @@ impl ProfileFolderError {
             ProfileFolderError::Unreadable { path, error } => {
                 vec![whole(path, format!("cannot be read: {error}"))]
             }
-            ProfileFolderError::Missing(told) => vec![whole("the folder".to_owned(), told)],
+            ProfileFolderError::Missing(message) => vec![whole("the folder".to_owned(), message)],
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Certificates: when they expire, and whether their files are in order.
+//! Certificates: when they expire, and whether their files are usable.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -8,40 +8,40 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::label::{Label, label};
-use super::series::{Counters, Timestamps, unix_seconds};
+use super::label::label;
+use super::series::{Counters, Series, Timestamp, registered, unix_seconds};
 
 label! {
-    /// An authority whose certificate can expire.
+    /// A CA whose certificate can expire.
     Authority = "ca" {
-        /// It issues the serving certificate.
+        /// Issues the serving certificate.
         Current = "current",
-        /// It will, once every API server trusts it.
+        /// Will issue it, once every API server trusts this CA.
         Next = "next",
-        /// It did, and is still trusted.
+        /// Issued it before, and is still trusted.
         Previous = "previous",
-        /// It issues the clients' certificates: of `--client-ca`, the first that
-        /// expires.
+        /// Issues client certificates: of those in `--client-ca`, the first to
+        /// expire.
         Client = "client",
     }
 }
 
 label! {
-    /// What is read from files.
+    /// What a file contains.
     Material = "certificate" {
         /// The serving certificate and its key.
         Serving = "serving",
-        /// The authorities of clients.
+        /// The CAs of clients.
         ClientCa = "client_ca",
     }
 }
 
 label! {
-    /// What became of a change of the files.
+    /// The result of a change of the files.
     Reload = "result" {
-        /// It is in use.
+        /// The new content is in use.
         Success = "success",
-        /// It cannot be used, and what was in use still is.
+        /// The new content is unusable; the previous content stays in use.
         Failed = "failed",
     }
 }
@@ -49,31 +49,28 @@ label! {
 label! {
     /// What the upkeep of a self-managed certificate does.
     Upkeep = "what" {
-        /// The Secret and the configurations were read, and found or set right.
+        /// The Secret and the configurations were read, and are correct now.
         Round = "round",
         /// One of them could not be read or written.
         Failure = "failure",
-        /// The Secret was put right.
+        /// The Secret was repaired.
         Repair = "repair",
         /// A configuration's `caBundle` was changed.
         Correction = "correction",
     }
 }
 
-/// The figures of certificates.
+/// The metrics of certificates.
 #[derive(Debug, Clone, Default)]
 pub struct CertificateMetrics {
-    authorities: Timestamps<(Authority,)>,
+    authorities: Series<Authority, Timestamp>,
     reloads: Counters<(Material, Reload)>,
-    failing: ReloadFailing,
-    upkeep: Counters<(Upkeep,)>,
+    failing: Series<Material, Gauge>,
+    upkeep: Counters<Upkeep>,
 }
 
-#[derive(Debug, Clone, Default)]
-struct ReloadFailing([Gauge; Material::ALL.len()]);
-
-/// Reads when the serving certificate expires, so that there is no copy to keep
-/// in step.
+/// Reads the expiry of the serving certificate at each scrape, so that no copy
+/// can become stale.
 struct Expiry<F>(F);
 
 impl<F> fmt::Debug for Expiry<F> {
@@ -87,79 +84,65 @@ impl CertificateMetrics {
         registry: &mut Registry,
         expiry: impl Fn() -> Option<SystemTime> + Send + Sync + 'static,
     ) -> CertificateMetrics {
-        let certificates = CertificateMetrics::default();
         registry.register(
             "certificate_expiry_timestamp_seconds",
-            "When the serving certificate expires; absent while there is none",
+            "Expiry of the serving certificate; absent while there is none",
             Expiry(expiry),
         );
-        registry.register(
-            "ca_expiry_timestamp_seconds",
-            "When an authority's certificate expires; absent where there is none",
-            certificates.authorities.clone(),
-        );
-        registry.register(
-            "certificate_reloads",
-            "Changes of the certificates' files",
-            certificates.reloads.clone(),
-        );
-        registry.register(
-            "certificate_reload_failing",
-            "1 while the files cannot be used and what they held before is in use",
-            certificates.failing.clone(),
-        );
-        registry.register(
-            "certificate_upkeep",
-            "What the upkeep of a self-managed certificate has done",
-            certificates.upkeep.clone(),
-        );
-        certificates
-    }
-
-    /// An authority's certificate expires then; or there is none.
-    pub fn authority_expires(&self, authority: Authority, when: Option<SystemTime>) {
-        self.authorities.set((authority,), when);
-    }
-
-    /// The upkeep of a self-managed certificate did this.
-    pub fn count_upkeep(&self, what: Upkeep) {
-        self.upkeep.count((what,));
-    }
-
-    /// How often it did.
-    pub fn upkeep_count(&self, what: Upkeep) -> u64 {
-        self.upkeep.get((what,))
-    }
-
-    /// The files changed, and what they hold is in use.
-    pub fn reloaded(&self, what: Material) {
-        self.reloads.count((what, Reload::Success));
-    }
-
-    /// The files cannot be used: one problem, counted once, however often they
-    /// are read again.
-    pub fn reload_failed(&self, what: Material) {
-        self.reloads.count((what, Reload::Failed));
-        self.failing.0[what.index()].set(1);
-    }
-
-    /// The files can be used.
-    pub fn in_order(&self, what: Material) {
-        self.failing.0[what.index()].set(0);
-    }
-}
-
-impl EncodeMetric for ReloadFailing {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        for (material, gauge) in Material::ALL.iter().zip(&self.0) {
-            let labels = [(Material::NAME, material.value())];
-            encoder.encode_family(&labels)?.encode_gauge(&gauge.get())?;
+        CertificateMetrics {
+            authorities: registered(
+                registry,
+                "ca_expiry_timestamp_seconds",
+                "Expiry of a CA certificate; absent if there is none",
+            ),
+            reloads: registered(
+                registry,
+                "certificate_reloads",
+                "Changes of the certificate files",
+            ),
+            failing: registered(
+                registry,
+                "certificate_reload_failing",
+                "1 while the files are unusable and their previous content is in use",
+            ),
+            upkeep: registered(
+                registry,
+                "certificate_upkeep",
+                "Work of podseal on a self-managed certificate",
+            ),
         }
-        Ok(())
     }
 
-    fn metric_type(&self) -> MetricType {
-        MetricType::Gauge
+    /// Sets when the certificate of a CA expires, if there is one.
+    pub fn authority_expires(&self, authority: Authority, when: Option<SystemTime>) {
+        self.authorities.of(authority).set(when);
+    }
+
+    /// Counts work on a self-managed certificate.
+    pub fn count_upkeep(&self, what: Upkeep) {
+        self.upkeep.of(what).inc();
+    }
+
+    /// How often this was done.
+    pub fn upkeep_count(&self, what: Upkeep) -> u64 {
+        self.upkeep.of(what).get()
+    }
+
+    /// Counts a change of the files whose new content is in use.
+    pub fn reloaded(&self, what: Material) {
+        self.reloads.of((what, Reload::Success)).inc();
+    }
+
+    /// Counts a problem with the files; call it once for each problem, not for each
+    /// time that they are read.
+    pub fn reload_failed(&self, what: Material) {
+        self.reloads.of((what, Reload::Failed)).inc();
+        self.failing.of(what).set(1);
+    }
+
+    /// Shows that the files are usable.
+    pub fn in_order(&self, what: Material) {
+        self.failing.of(what).set(0);
     }
 }
 

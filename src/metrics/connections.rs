@@ -7,28 +7,28 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::label::label;
-use super::series::Counters;
+use super::series::{Counters, registered};
 
 label! {
     /// Why a connection ended.
     CloseReason = "reason" {
         /// The client closed it, or the network did.
         Peer = "peer",
-        /// It was as old as a connection may get.
+        /// It reached the maximum age.
         Age = "age",
-        /// No request came for long.
+        /// No request arrived for too long.
         Idle = "idle",
-        /// Its handshake failed, or was not done in time.
+        /// The handshake failed or took too long.
         Handshake = "handshake",
         /// No first request arrived in time.
         NoRequest = "no_request",
-        /// The header of a request did not arrive in time.
+        /// The headers of a request did not arrive in time.
         HeaderTimeout = "header_timeout",
-        /// Its place was needed for another, or there was none for it.
+        /// The limit of connections was reached.
         Evicted = "evicted",
-        /// podseal stops.
+        /// podseal is shutting down.
         Drain = "drain",
-        /// A request, or the reading of its answer, took too long.
+        /// A request took too long, or the client read the response too slowly.
         Stuck = "stuck",
     }
 }
@@ -38,32 +38,32 @@ label! {
     HandshakeFailure = "reason" {
         /// It did not finish in time.
         Timeout = "timeout",
-        /// What came was not TLS.
+        /// The client did not send TLS.
         NotTls = "not_tls",
         /// No version, cipher suite, key exchange or protocol in common.
         Incompatible = "incompatible",
-        /// The client showed no certificate, or one of no trusted authority.
+        /// The client sent no certificate, or one that no trusted CA issued.
         ClientCertificate = "client_certificate",
-        /// The client broke off with an alert: most often, it does not trust
-        /// our certificate.
+        /// The client sent an alert; most often, it does not trust podseal's
+        /// certificate.
         PeerAlert = "peer_alert",
-        /// The connection ended or broke.
+        /// The connection was closed or reset.
         Io = "io",
         /// Anything else.
         Other = "other",
     }
 }
 
-/// The figures of connections.
+/// The metrics of connections.
 #[derive(Debug, Clone)]
 pub struct ConnectionMetrics {
     open: Gauge,
     opened: Counter,
-    closed: Counters<(CloseReason,)>,
-    handshake_failures: Counters<(HandshakeFailure,)>,
+    closed: Counters<CloseReason>,
+    handshake_failures: Counters<HandshakeFailure>,
 }
 
-/// An open connection, until it is dropped.
+/// An open connection. Dropping it counts it as closed.
 #[derive(Debug)]
 pub struct OpenConnection {
     connections: ConnectionMetrics,
@@ -71,7 +71,7 @@ pub struct OpenConnection {
 }
 
 impl HandshakeFailure {
-    /// What `error`, of an acceptor, says.
+    /// The reason in an error of the TLS acceptor.
     pub fn of(error: &io::Error) -> HandshakeFailure {
         use rustls::Error;
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
@@ -95,36 +95,31 @@ impl HandshakeFailure {
 
 impl ConnectionMetrics {
     pub(super) fn register(registry: &mut Registry) -> ConnectionMetrics {
-        let connections = ConnectionMetrics {
-            open: Gauge::default(),
-            opened: Counter::default(),
-            closed: Counters::default(),
-            handshake_failures: Counters::default(),
-        };
-        registry.register(
-            "open_connections",
-            "Connections to the webhooks' port that are open",
-            connections.open.clone(),
-        );
-        registry.register(
-            "connections",
-            "Connections to the webhooks' port that were accepted",
-            connections.opened.clone(),
-        );
-        registry.register(
-            "connections_closed",
-            "Connections to the webhooks' port that ended, by reason",
-            connections.closed.clone(),
-        );
-        registry.register(
-            "tls_handshake_failures",
-            "TLS handshakes that failed, by reason",
-            connections.handshake_failures.clone(),
-        );
-        connections
+        ConnectionMetrics {
+            open: registered(
+                registry,
+                "open_connections",
+                "Open connections to the webhook port",
+            ),
+            opened: registered(
+                registry,
+                "connections",
+                "Connections accepted on the webhook port",
+            ),
+            closed: registered(
+                registry,
+                "connections_closed",
+                "Connections to the webhook port that ended, by reason",
+            ),
+            handshake_failures: registered(
+                registry,
+                "tls_handshake_failures",
+                "TLS handshakes that failed, by reason",
+            ),
+        }
     }
 
-    /// A connection was accepted; it is open until what this returns is dropped.
+    /// Counts an accepted connection, which is open until the result is dropped.
     pub fn opened(&self) -> OpenConnection {
         self.open.inc();
         self.opened.inc();
@@ -134,15 +129,15 @@ impl ConnectionMetrics {
         }
     }
 
-    /// A handshake failed.
+    /// Counts a handshake that failed.
     pub fn handshake_failed(&self, why: HandshakeFailure) {
-        self.handshake_failures.count((why,));
+        self.handshake_failures.of(why).inc();
     }
 }
 
 impl OpenConnection {
-    /// The connection ends, or is about to, and this is why. By default
-    /// the peer ended it.
+    /// Sets the reason for which the connection ends. Without one, the peer
+    /// closed it.
     pub fn closes(&mut self, why: CloseReason) {
         self.reason = why;
     }
@@ -151,7 +146,7 @@ impl OpenConnection {
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.connections.open.dec();
-        self.connections.closed.count((self.reason,));
+        self.connections.closed.of(self.reason).inc();
     }
 }
 
@@ -162,14 +157,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_is_open_until_it_is_dropped_and_then_counted_with_its_reason() {
+    fn a_dropped_connection_is_counted_as_closed_with_its_reason() {
         let connections = ConnectionMetrics::register(&mut Registry::default());
         let (peer, mut aged) = (connections.opened(), connections.opened());
         assert_eq!((connections.open.get(), connections.opened.get()), (2, 2));
         aged.closes(CloseReason::Age);
         drop((peer, aged));
         assert_eq!((connections.open.get(), connections.opened.get()), (0, 2));
-        let closed = |why| connections.closed.get((why,));
+        let closed = |why| connections.closed.of(why).get();
         assert_eq!(
             (
                 closed(CloseReason::Peer),
@@ -181,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_handshake_is_told_by_what_rustls_says() {
+    fn the_error_of_rustls_decides_the_reason_of_a_failed_handshake() {
         let tls = |error: Error| io::Error::new(io::ErrorKind::InvalidData, error);
         let cases = [
             (

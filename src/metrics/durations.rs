@@ -1,18 +1,18 @@
 //! Durations, in buckets that fit microseconds.
+//!
+//! The histogram of `prometheus_client` locks a mutex for each observation; this
+//! one does not, because nothing in a review may wait for a lock.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
-use prometheus_client::metrics::MetricType;
-
-use super::label::Labels;
+use prometheus_client::metrics::{MetricType, TypedMetric};
 
 /// The upper bounds of the buckets, in nanoseconds. A review takes tens of
-/// microseconds; one that waits for a live look-up takes up to seconds.
+/// microseconds; one that waits for a look-up at the API server takes up to seconds.
 const BOUNDS: [u64; 18] = {
     let microseconds = [
         10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000,
@@ -27,71 +27,58 @@ const BOUNDS: [u64; 18] = {
     bounds
 };
 
-/// Durations by labels. The crate's own histogram takes a lock for each.
-#[derive(Debug)]
-pub struct Durations<L>(Arc<[Histogram]>, PhantomData<fn(L)>);
+/// A histogram of durations. Clones share their buckets.
+#[derive(Debug, Clone, Default)]
+pub struct Durations(Arc<Cells>);
 
 #[derive(Debug, Default)]
-struct Histogram {
+struct Cells {
     buckets: [AtomicU64; BOUNDS.len() + 1],
     nanoseconds: AtomicU64,
 }
 
-impl<L> Clone for Durations<L> {
-    fn clone(&self) -> Self {
-        Durations(Arc::clone(&self.0), PhantomData)
-    }
-}
-
-impl<L: Labels> Default for Durations<L> {
-    fn default() -> Self {
-        let histograms = L::all().iter().map(|_| Histogram::default()).collect();
-        Durations(histograms, PhantomData)
-    }
-}
-
-impl<L: Labels> Durations<L> {
+impl Durations {
     /// Counts one that took `duration`.
-    pub fn observe(&self, labels: L, duration: Duration) {
-        let histogram = &self.0[labels.index()];
+    pub fn observe(&self, duration: Duration) {
         let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let bucket = BOUNDS.partition_point(|bound| *bound < nanoseconds);
-        histogram.buckets[bucket].fetch_add(1, Relaxed);
-        histogram.nanoseconds.fetch_add(nanoseconds, Relaxed);
+        self.0.buckets[bucket].fetch_add(1, Relaxed);
+        self.0.nanoseconds.fetch_add(nanoseconds, Relaxed);
     }
 }
 
-impl<L: Labels + fmt::Debug> EncodeMetric for Durations<L> {
+impl EncodeMetric for Durations {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         let seconds = |nanoseconds: u64| nanoseconds as f64 / 1e9;
         let bounds = BOUNDS.map(seconds).into_iter().chain([f64::INFINITY]);
-        for (labels, histogram) in L::all().iter().zip(&*self.0) {
-            let counts = histogram.buckets.iter().map(|bucket| bucket.load(Relaxed));
-            let buckets: Vec<_> = bounds.clone().zip(counts).collect();
-            // Of the buckets as just read, so that a scrape between two additions
-            // never shows a count that is not the last bucket's.
-            let count = buckets.iter().map(|(_, count)| count).sum();
-            let sum = seconds(histogram.nanoseconds.load(Relaxed));
-            let mut encoder = encoder.encode_family(labels)?;
-            encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
-        }
-        Ok(())
+        let counts = self.0.buckets.iter().map(|bucket| bucket.load(Relaxed));
+        let buckets: Vec<_> = bounds.zip(counts).collect();
+        // The sum of the buckets as just read, so that the count equals the last
+        // bucket even if a scrape falls between two additions.
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        let sum = seconds(self.0.nanoseconds.load(Relaxed));
+        encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 
     fn metric_type(&self) -> MetricType {
-        MetricType::Histogram
+        Self::TYPE
     }
+}
+
+impl TypedMetric for Durations {
+    const TYPE: MetricType = MetricType::Histogram;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::series::Series;
     use crate::metrics::series::tests::exposed;
     use admission::decision::record::Webhook;
 
     #[test]
     fn a_duration_is_in_the_first_bucket_that_is_not_shorter_and_in_all_longer_ones() {
-        let durations = Durations::<(Webhook,)>::default();
+        let durations = Series::<Webhook, Durations>::default();
         let nanoseconds = [
             0,
             10_000,
@@ -101,7 +88,8 @@ mod tests {
             u64::MAX / 4,
         ];
         for nanoseconds in nanoseconds {
-            durations.observe((Webhook::Mutate,), Duration::from_nanos(nanoseconds));
+            let duration = Duration::from_nanos(nanoseconds);
+            durations.of(Webhook::Mutate).observe(duration);
         }
         let text = exposed(durations);
         for line in [
@@ -119,9 +107,10 @@ mod tests {
 
     #[test]
     fn the_sum_is_in_seconds() {
-        let durations = Durations::<(Webhook,)>::default();
+        let durations = Series::<Webhook, Durations>::default();
         for _ in 0..3 {
-            durations.observe((Webhook::Validate,), Duration::from_millis(500));
+            let duration = Duration::from_millis(500);
+            durations.of(Webhook::Validate).observe(duration);
         }
         let text = exposed(durations);
         assert!(text.contains("x_sum{webhook=\"validate\"} 1.5\n"), "{text}");

@@ -1,8 +1,8 @@
 //! The two text formats of metrics, and which of them a scraper gets.
 //!
-//! OpenMetrics is what `prometheus-client` writes. Prometheus' own format, which
-//! older scrapers and `curl` get, is made of it: the same samples, under other
-//! names for their families.
+//! `prometheus-client` writes OpenMetrics. Prometheus' own format, for older
+//! scrapers and `curl`, is converted from it: the samples are the same, the names
+//! of some families differ.
 
 use std::borrow::Cow;
 
@@ -26,8 +26,8 @@ impl MetricsFormat {
         }
     }
 
-    /// The format that a scraper gets, by its header `Accept`: OpenMetrics where
-    /// it is asked for by name and nothing else is wanted more.
+    /// The format for a scraper's `Accept` header: OpenMetrics if the header names it
+    /// and prefers nothing else.
     ///
     /// A client that accepts neither gets Prometheus' format: metrics in an unexpected
     /// format help more than a 406.
@@ -52,7 +52,7 @@ impl MetricsFormat {
 struct AcceptedMedia<'a> {
     media: &'a str,
     version: Option<&'a str>,
-    /// In thousandths, which is all that HTTP allows.
+    /// In thousandths, the precision of HTTP.
     quality: u32,
 }
 
@@ -89,21 +89,21 @@ impl<'a> AcceptedMedia<'a> {
     }
 }
 
-/// `text`, which is OpenMetrics, in Prometheus' own format.
+/// Converts OpenMetrics to Prometheus' own format.
 ///
-/// A counter's family is called like its samples there, with `_total`; an info
-/// is a gauge; there are no units and there is no end marker. Samples are the
-/// same, as long as they carry no exemplars, and podseal's carry none.
+/// There, a counter's family has the name of its samples, with `_total`; an info
+/// is a gauge; and there are no units and no end marker. Samples are the same if
+/// they have no exemplars, and podseal's have none.
 pub(super) fn into_prometheus(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut help = None;
     for line in text.lines() {
         let mut words = line.splitn(4, ' ');
         match (words.next(), words.next(), words.next(), words.next()) {
-            (Some("#"), Some("HELP"), Some(_), told) => help = told,
+            (Some("#"), Some("HELP"), Some(_), text) => help = text,
             (Some("#"), Some("TYPE"), Some(family), Some(kind)) => {
                 let (family, kind) = renamed(family, kind);
-                // Only here is it known what the family is called.
+                // The name of the family depends on its type.
                 if let Some(help) = help.take() {
                     out.extend(["# HELP ", &family, " ", help, "\n"]);
                 }
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scraper_gets_the_format_it_wants_most() {
+    fn a_scraper_gets_the_format_it_prefers() {
         let prometheus_3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
             application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;\
             escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn families_are_called_as_prometheus_calls_them_and_samples_stay() {
+    fn families_are_renamed_as_in_prometheus_and_samples_stay() {
         let open = "# HELP a_requests Requests.\n# TYPE a_requests counter\n\
             a_requests_total{x=\"1\"} 3\n\
             # HELP a_build Build.\n# TYPE a_build info\na_build_info{v=\"# 1\"} 1\n\

@@ -1,10 +1,15 @@
 //! Labels whose values are all known before the first request.
 //!
-//! A label that a stranger can give a new value to is a way to fill the memory
-//! of podseal and of the Prometheus that scrapes it. So every label is an enum,
-//! every series exists from the start, and counting is one addition at an index:
-//! no lock, no look-up, no allocation. A series that is there from the start
-//! also shows its first event in `rate()`, which one that appears with it hides.
+//! If a request could add a value to a label, clients could fill the memory of
+//! podseal and of the Prometheus that scrapes it. So every label is an enum, and
+//! [`Series`](super::series::Series) creates each combination at the start.
+//! `rate()` then sees the first event of a series, which it misses if the series
+//! appears with that event.
+//!
+//! The derives of `prometheus_client` do not fit: they expose the names of
+//! variants, cannot list the combinations, and would make the core depend on it.
+
+use std::fmt::Debug;
 
 use admission::decision::record::Webhook;
 use admission::namespace::Mode;
@@ -13,70 +18,56 @@ use admission::standards::{Family, Level};
 /// A label's name and value.
 pub(super) type Pair = (&'static str, &'static str);
 
-/// A label with a closed set of values.
-pub trait Label: Copy + 'static {
-    /// The label's name.
-    const NAME: &'static str;
-    /// Every value, in the order of [`Label::index`].
-    const ALL: &'static [Self];
-    /// The value as it is exposed.
-    fn value(self) -> &'static str;
-    /// Where the value stands in [`Label::ALL`].
+/// The labels of a series: an enum for one label, a pair for more.
+pub trait Labels: Debug + Copy + Send + Sync + 'static {
+    /// The number of combinations.
+    const COUNT: usize;
+    /// Every combination, in the order of [`Labels::index`].
+    fn all() -> Vec<Self>;
+    /// The position in [`Labels::all`].
     fn index(self) -> usize;
+    /// The names and values, as they are exposed.
+    fn pairs(self) -> Vec<Pair>;
 }
 
-/// One or more labels together.
-pub trait Labels: Copy + 'static {
-    /// Where this combination stands in [`Labels::all`].
-    fn index(self) -> usize;
-    /// Every combination, as names and values.
-    fn all() -> Vec<Vec<Pair>>;
-}
+impl<A: Labels, B: Labels> Labels for (A, B) {
+    const COUNT: usize = A::COUNT * B::COUNT;
 
-impl<A: Label> Labels for (A,) {
+    fn all() -> Vec<Self> {
+        let with_each = |a| B::all().into_iter().map(move |b| (a, b));
+        A::all().into_iter().flat_map(with_each).collect()
+    }
+
     fn index(self) -> usize {
-        self.0.index()
+        self.0.index() * B::COUNT + self.1.index()
     }
 
-    fn all() -> Vec<Vec<Pair>> {
-        by::<A>(vec![Vec::new()])
-    }
-}
-
-impl<A: Label, B: Label> Labels for (A, B) {
-    fn index(self) -> usize {
-        self.0.index() * B::ALL.len() + self.1.index()
-    }
-
-    fn all() -> Vec<Vec<Pair>> {
-        by::<B>(by::<A>(vec![Vec::new()]))
+    fn pairs(self) -> Vec<Pair> {
+        [self.0.pairs(), self.1.pairs()].concat()
     }
 }
 
-impl<A: Label, B: Label, C: Label, D: Label> Labels for (A, B, C, D) {
-    fn index(self) -> usize {
-        let (front, back) = ((self.0, self.1), (self.2, self.3));
-        front.index() * C::ALL.len() * D::ALL.len() + back.index()
-    }
-
-    fn all() -> Vec<Vec<Pair>> {
-        by::<D>(by::<C>(by::<B>(by::<A>(vec![Vec::new()]))))
-    }
-}
-
-/// Each of `rows` once for every value of `L`; the last label changes fastest.
-fn by<L: Label>(rows: Vec<Vec<Pair>>) -> Vec<Vec<Pair>> {
-    let with = |row: &Vec<Pair>, label: &L| {
-        let pair = (L::NAME, label.value());
-        row.iter().copied().chain([pair]).collect()
-    };
-    rows.iter()
-        .flat_map(|row| L::ALL.iter().map(move |label| with(row, label)))
-        .collect()
-}
-
-/// Declares a label: an enum, its name, and its values.
+/// Makes an enum a label, by the label's name, all values and how they are
+/// exposed; or declares such an enum.
 macro_rules! label {
+    ($name:ident = $label:literal, $all:expr, $value:expr) => {
+        impl $crate::metrics::label::Labels for $name {
+            const COUNT: usize = $all.len();
+
+            fn all() -> Vec<Self> {
+                $all.to_vec()
+            }
+
+            fn index(self) -> usize {
+                self as usize
+            }
+
+            fn pairs(self) -> Vec<$crate::metrics::label::Pair> {
+                let value: fn(Self) -> &'static str = $value;
+                vec![($label, value(self))]
+            }
+        }
+    };
     (
         $(#[$about:meta])* $name:ident = $label:literal {
             $( $(#[$what:meta])* $variant:ident = $value:literal, )+
@@ -88,78 +79,26 @@ macro_rules! label {
             $( $(#[$what])* $variant, )+
         }
 
-        impl $crate::metrics::label::Label for $name {
-            const NAME: &'static str = $label;
-            const ALL: &'static [Self] = &[$( $name::$variant, )+];
-
-            fn value(self) -> &'static str {
-                match self {
-                    $( $name::$variant => $value, )+
-                }
+        $crate::metrics::label::label!($name = $label, [$( $name::$variant ),+], |this| {
+            match this {
+                $( $name::$variant => $value, )+
             }
-
-            fn index(self) -> usize {
-                self as usize
-            }
-        }
+        });
     };
 }
 pub(super) use label;
 
-impl Label for Webhook {
-    const NAME: &'static str = "webhook";
-    const ALL: &'static [Self] = &[Webhook::Mutate, Webhook::Validate];
-
-    fn value(self) -> &'static str {
-        match self {
-            Webhook::Mutate => "mutate",
-            Webhook::Validate => "validate",
-        }
+label!(Mode = "mode", Mode::ALL, Mode::name);
+label!(Level = "level", Level::ALL, Level::name);
+label!(Family = "control", Family::ALL, Family::name);
+label!(
+    Webhook = "webhook",
+    [Webhook::Mutate, Webhook::Validate],
+    |webhook| match webhook {
+        Webhook::Mutate => "mutate",
+        Webhook::Validate => "validate",
     }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for Mode {
-    const NAME: &'static str = "mode";
-    const ALL: &'static [Self] = &Mode::ALL;
-
-    fn value(self) -> &'static str {
-        self.name()
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for Level {
-    const NAME: &'static str = "level";
-    const ALL: &'static [Self] = &Level::ALL;
-
-    fn value(self) -> &'static str {
-        self.name()
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for Family {
-    const NAME: &'static str = "control";
-    const ALL: &'static [Self] = &Family::ALL;
-
-    fn value(self) -> &'static str {
-        self.name()
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
+);
 
 #[cfg(test)]
 mod tests {
@@ -168,36 +107,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_combination_has_an_index_of_its_own_and_stands_there() {
-        fn check<A: Label, B: Label>() {
-            let all = <(A, B)>::all();
-            let mut seen = BTreeSet::new();
-            for a in A::ALL {
-                for b in B::ALL {
-                    let index = (*a, *b).index();
-                    assert_eq!(all[index], [(A::NAME, a.value()), (B::NAME, b.value())]);
-                    assert!(seen.insert(index));
-                }
-            }
-            assert_eq!(seen.len(), all.len());
+    fn every_combination_has_its_own_position_and_values() {
+        fn check<L: Labels>(count: usize) {
+            let all = L::all();
+            let positions: Vec<_> = all.iter().map(|labels| labels.index()).collect();
+            assert_eq!(positions, Vec::from_iter(0..count));
+            let values: BTreeSet<_> = all.iter().map(|labels| labels.pairs()).collect();
+            assert_eq!((values.len(), L::COUNT), (count, count));
         }
-        check::<Webhook, Mode>();
-        check::<Mode, Webhook>();
-        check::<Family, Level>();
+        check::<Webhook>(2);
+        check::<(Family, Level)>(15 * 3);
+        check::<((Webhook, Mode), (Level, Family))>(2 * 3 * 3 * 15);
     }
 
     #[test]
-    fn four_labels_are_counted_like_two() {
-        let all = <(Webhook, Mode, Level, Family)>::all();
-        assert_eq!(all.len(), 2 * 3 * 3 * 15);
-        let last = (
-            Webhook::Validate,
-            Mode::Audit,
-            Level::Baseline,
-            Family::Sysctls,
+    fn labels_are_exposed_in_the_order_of_their_types() {
+        let labels = (
+            (Webhook::Validate, Mode::Audit),
+            (Level::Baseline, Family::Sysctls),
         );
         assert_eq!(
-            all[last.index()],
+            labels.pairs(),
             [
                 ("webhook", "validate"),
                 ("mode", "audit"),

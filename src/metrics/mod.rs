@@ -1,17 +1,17 @@
-//! What podseal counts of itself, for Prometheus.
+//! Metrics for Prometheus.
 //!
-//! | file | what it holds |
+//! | file | content |
 //! |---|---|
-//! | [`label`] | labels whose values are known from the start |
-//! | [`series`], [`durations`] | what is counted and measured by such labels, without a lock |
-//! | [`requests`], [`connections`], [`certificates`], [`profiles`], [`namespaces`], `process` | the figures |
-//! | [`registry`] | where all of them are registered |
-//! | [`exposition`] | the formats |
+//! | [`label`] | labels, whose values are all known at the start |
+//! | [`series`], [`durations`] | counters and histograms by label, without a lock |
+//! | [`requests`], [`connections`], [`certificates`], [`profiles`], [`namespaces`], `process` | the metrics |
+//! | [`registry`] | their registration |
+//! | [`exposition`] | the text formats |
 //!
-//! [`Metrics`] is made once, and handed to everything that counts. It imports
-//! nothing of the server: labels are enums of this folder or of the core, and
-//! what is read at a scrape is read by a function that [`Metrics`] is given.
-//! `docs/metrics.md` says what question each figure answers.
+//! [`Metrics`] is created once and passed to everything that counts. This folder
+//! imports nothing else of the server: labels are enums of this folder or of the
+//! core, and values that are read at a scrape come from a function that the caller
+//! passes in. `docs/metrics.md` describes each metric.
 
 pub mod certificates;
 pub mod connections;

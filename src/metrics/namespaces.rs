@@ -1,5 +1,5 @@
-//! The cache of namespaces: its size and its age, read where it stands at each
-//! scrape; and how look-ups of a namespace ended.
+//! The cache of namespaces: its size and age, read from the cache at each scrape;
+//! and how look-ups of a namespace ended.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,37 +10,37 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::label::label;
-use super::series::Counters;
+use super::series::{Counters, registered};
 
 label! {
     /// How a look-up of a namespace ended.
     LookUp = "outcome" {
-        /// The cache knew.
+        /// The cache answered.
         Hit = "hit",
-        /// The API server was asked, perhaps for several reviews at once, and knew.
+        /// The API server answered, perhaps for several reviews at once.
         Live = "live",
-        /// The API server was asked, and knows no such namespace.
+        /// The API server answered that there is no such namespace.
         NotFound = "not_found",
         /// The API server did not answer in time.
         TimedOut = "timed_out",
-        /// The API server could not be asked, or refused.
+        /// The API server could not be reached, or refused.
         Failed = "failed",
-        /// Too many wait for an answer, and most of them on behalf of the same peer.
+        /// Too many reviews are waiting, most of them from the same client.
         Busy = "busy",
     }
 }
 
-/// How many look-ups ended in which way, since the start.
-pub type LookUps = Counters<(LookUp,)>;
+/// Look-ups since the start, by outcome.
+pub type LookUps = Counters<LookUp>;
 
-/// The cache of namespaces, as it is at one moment.
+/// The state of the cache of namespaces.
 #[derive(Debug, Clone, Copy)]
 pub struct CacheState {
-    /// How many namespaces are known without asking.
+    /// How many namespaces it contains.
     pub namespaces: usize,
-    /// Whether what is known is used.
+    /// Whether reviews use it.
     pub is_fresh: bool,
-    /// How long ago it was certainly complete.
+    /// How long ago it was last known to be complete.
     pub age: Option<Duration>,
 }
 
@@ -48,16 +48,14 @@ pub struct CacheState {
 type ReadCache = Arc<dyn Fn() -> CacheState + Send + Sync>;
 
 pub(super) fn register_look_ups(registry: &mut Registry) -> LookUps {
-    let look_ups = LookUps::default();
-    registry.register(
+    registered(
+        registry,
         "namespace_lookups",
-        "Look-ups of a namespace for a review, by outcome",
-        look_ups.clone(),
-    );
-    look_ups
+        "Namespace look-ups for reviews, by outcome",
+    )
 }
 
-/// Registers the figures of the cache that `read` reads.
+/// Registers the metrics of the cache, whose state `read` returns.
 pub(super) fn register_cache(
     registry: &mut Registry,
     read: impl Fn() -> CacheState + Send + Sync + 'static,
@@ -69,24 +67,24 @@ pub(super) fn register_cache(
     };
     registry.register(
         "namespaces_cached",
-        "Opted-in namespaces in the cache; with --namespaces, all that stand in the file",
+        "Opted-in namespaces in the cache; with --namespaces, all namespaces of the file",
         gauge(Figure::Namespaces),
     );
     registry.register(
         "namespace_cache_fresh",
-        "1 while the cache answers; 0 while every review asks the API server instead, because \
-         the watch has not proved to be alive",
+        "1 while the cache answers; 0 while each review queries the API server, because the \
+         watch has not shown recently that it works",
         gauge(Figure::IsFresh),
     );
     registry.register(
         "namespace_cache_age_seconds",
-        "Time since the cache was certainly complete; absent before the first list, and with \
-         --namespaces",
+        "Time since the cache was last known to be complete; absent before the first list and \
+         with --namespaces",
         gauge(Figure::Age),
     );
 }
 
-/// A figure of the cache.
+/// What a gauge shows of the cache.
 #[derive(Debug, Clone, Copy)]
 enum Figure {
     Namespaces,

@@ -1,7 +1,7 @@
-//! The figures of the process, by the names that every exporter gives them.
+//! Metrics of the process, under the names that all exporters use.
 //!
-//! Read from `/proc` at each scrape, but for the start. What cannot be read is
-//! left out: a figure that is made up is worse than one that is missing.
+//! Read from `/proc` at each scrape, except the start time. A value that cannot be
+//! read is left out.
 
 use std::fmt;
 
@@ -15,9 +15,8 @@ use prometheus_client::metrics::MetricType;
 /// Reads this process.
 #[derive(Debug)]
 pub(super) struct ThisProcess {
-    /// In seconds since the Unix epoch. Read once: the kernel says when it was
-    /// booted by the clock of the moment, and an alert takes each change of this
-    /// for a restart.
+    /// In seconds since the Unix epoch. Read once: the kernel computes its boot time
+    /// from the current clock, and an alert treats each change as a restart.
     start: Option<f64>,
 }
 
@@ -57,7 +56,7 @@ impl Collector for ThisProcess {
             }
         }
         if let Some(start) = self.start {
-            let help = "Start of the process, since the Unix epoch";
+            let help = "Start time of the process since the Unix epoch";
             gauge(&mut encoder, "process_start_time_seconds", help, &start)?;
         }
         if let Ok(open) = process.fd_count() {
@@ -66,7 +65,7 @@ impl Collector for ThisProcess {
         }
         let limits = process.limits();
         if let Ok(LimitValue::Value(most)) = limits.map(|limits| limits.max_open_files.soft_limit) {
-            let help = "Open file descriptors that the process may have";
+            let help = "Maximum number of open file descriptors";
             gauge(&mut encoder, "process_max_fds", help, &most)?;
         }
         Ok(())
@@ -91,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_start_stays_what_it_was_first_read_as() {
+    fn the_start_time_is_read_once() {
         let mut process = ThisProcess::new();
         assert!(process.start > Some(1_000_000_000.0), "{process:?}");
         process.start = Some(1.5);

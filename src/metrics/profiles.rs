@@ -1,54 +1,47 @@
-//! The profiles' files: whether they were taken up.
+//! Profile files: whether their changes were loaded.
 
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::certificates::Reload;
-use super::series::{Counters, NamedCounters};
+use super::series::{Counters, NamedCounters, registered};
 
-/// The figures of profiles.
+/// The metrics of profiles.
 #[derive(Debug, Clone)]
 pub struct ProfileMetrics {
     by_name: NamedCounters,
-    reloads: Counters<(Reload,)>,
+    reloads: Counters<Reload>,
     failing: Gauge,
 }
 
 impl ProfileMetrics {
-    /// The figures, besides those that are kept `by_name`.
+    /// Registers the metrics, except `by_name`.
     pub(super) fn register(registry: &mut Registry, by_name: NamedCounters) -> ProfileMetrics {
-        let profiles = ProfileMetrics {
+        ProfileMetrics {
             by_name,
-            reloads: Counters::default(),
-            failing: Gauge::default(),
-        };
-        registry.register(
-            "profiles_reloads",
-            "Changes of the profiles' files",
-            profiles.reloads.clone(),
-        );
-        registry.register(
-            "profiles_reload_failing",
-            "1 while the profiles' files cannot be used and those of before decide",
-            profiles.failing.clone(),
-        );
-        profiles
+            reloads: registered(registry, "profiles_reloads", "Changes of the profile files"),
+            failing: registered(
+                registry,
+                "profiles_reload_failing",
+                "1 while the profile files are unusable and the previous profiles are in use",
+            ),
+        }
     }
 
-    /// The files changed, and these profiles decide.
+    /// Counts a change of the files; these profiles are in use now.
     pub fn reloaded<'n>(&self, names: impl Iterator<Item = &'n str>) {
         self.by_name.know(names.map(str::to_owned));
-        self.reloads.count((Reload::Success,));
+        self.reloads.of(Reload::Success).inc();
         self.failing.set(0);
     }
 
-    /// The files cannot be used.
+    /// Counts a change of the files that is unusable.
     pub fn reload_failed(&self) {
-        self.reloads.count((Reload::Failed,));
+        self.reloads.of(Reload::Failed).inc();
         self.failing.set(1);
     }
 
-    /// The files are those that decide.
+    /// Shows that the profiles of the files are in use.
     pub fn in_order(&self) {
         self.failing.set(0);
     }

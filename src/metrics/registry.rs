@@ -1,4 +1,4 @@
-//! Everything that is counted, and its registration.
+//! All metrics and their registration.
 
 use std::time::SystemTime;
 
@@ -15,10 +15,10 @@ use super::profiles::ProfileMetrics;
 use super::requests::RequestMetrics;
 use admission::profile::Profiles;
 
-/// Everything that is counted.
+/// All metrics.
 #[derive(Debug)]
 pub struct Metrics {
-    /// Requests, and what was decided.
+    /// Requests and decisions.
     pub requests: RequestMetrics,
     /// Connections and handshakes.
     pub connections: ConnectionMetrics,
@@ -32,8 +32,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Figures that are all zero, of a podseal that knows `profiles` and whose
-    /// serving certificate expires at what `expiry` says, if there is one.
+    /// Metrics that start at zero. `profiles` are the profiles at the start, and
+    /// `expiry` returns when the serving certificate expires, if there is one.
     pub fn new(
         profiles: &Profiles,
         expiry: impl Fn() -> Option<SystemTime> + Send + Sync + 'static,
@@ -45,35 +45,31 @@ impl Metrics {
             ("commit", env!("PODSEAL_COMMIT")),
         ];
         registry.register("build", "The running build", Info::new(build));
-        let (requests, connections) = (
-            RequestMetrics::register(registry, profiles),
-            ConnectionMetrics::register(registry),
-        );
+        let requests = RequestMetrics::register(registry, profiles);
+        let connections = ConnectionMetrics::register(registry);
         let certificates = CertificateMetrics::register(registry, expiry);
-        let by_name = requests.changes.clone();
-        let registry = all.sub_registry_with_prefix("podseal");
-        let of_profiles = ProfileMetrics::register(registry, by_name);
+        let profiles = ProfileMetrics::register(registry, requests.changes.clone());
         let look_ups = namespaces::register_look_ups(registry);
         all.register_collector(Box::new(ThisProcess::new()));
         Metrics {
             requests,
             connections,
             certificates,
-            profiles: of_profiles,
+            profiles,
             look_ups,
             registry: all,
         }
     }
 
-    /// Shows the cache of namespaces as well, which `read` reads at each scrape.
+    /// Adds the cache of namespaces, whose state `read` returns at each scrape.
     pub fn show_namespace_cache(&mut self, read: impl Fn() -> CacheState + Send + Sync + 'static) {
         namespaces::register_cache(self.registry.sub_registry_with_prefix("podseal"), read);
     }
 
-    /// All figures, as they are now.
+    /// The current values of all metrics.
     pub fn exposition(&self, format: MetricsFormat) -> String {
         let mut open = String::with_capacity(32 * 1024);
-        text::encode(&mut open, &self.registry).expect("a string takes what is written to it");
+        text::encode(&mut open, &self.registry).expect("writing to a string does not fail");
         match format {
             MetricsFormat::OpenMetrics => open,
             MetricsFormat::Prometheus => into_prometheus(&open),
@@ -83,12 +79,19 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::time::Duration;
 
+    use admission::decision::record::Webhook;
+    use admission::namespace::Mode;
+    use admission::standards::{Family, Level};
+
     use super::*;
-    use crate::metrics::certificates::{Authority, Material};
+    use crate::metrics::certificates::{Authority, Material, Reload, Upkeep};
     use crate::metrics::connections::{CloseReason, HandshakeFailure};
-    use crate::metrics::requests::{Refused, Shed};
+    use crate::metrics::label::Labels;
+    use crate::metrics::namespaces::LookUp;
+    use crate::metrics::requests::{DecisionLabel, Operation, Refused, Shed};
 
     fn metrics() -> Metrics {
         let mut metrics = Metrics::new(Profiles::built_in(), || None);
@@ -108,7 +111,61 @@ mod tests {
     }
 
     #[test]
-    fn what_is_counted_shows_under_its_own_labels() {
+    fn every_series_is_exposed_once_from_zero() {
+        fn at_zero<L: Labels>(name: &str) -> Vec<String> {
+            let series = L::all().into_iter().map(|labels| {
+                let pair = |(label, value): (_, _)| format!("{label}=\"{value}\"");
+                Vec::from_iter(labels.pairs().into_iter().map(pair)).join(",")
+            });
+            series
+                .map(|labels| format!("podseal_{name}{{{labels}}} 0"))
+                .collect()
+        }
+        let single = [
+            "connections_total",
+            "open_connections",
+            "requests_in_flight",
+        ]
+        .into_iter()
+        .chain(["profiles_reload_failing"])
+        .map(|name| format!("podseal_{name} 0"));
+        let names = Profiles::built_in()
+            .iter()
+            .map(|profile| profile.name.as_str());
+        let changes = names
+            .chain(["other"])
+            .map(|name| format!("podseal_changes_total{{profile=\"{name}\"}} 0"));
+        let labelled = [
+            at_zero::<((Webhook, Operation), (DecisionLabel, Mode))>("requests_total"),
+            at_zero::<Webhook>("request_duration_seconds_count"),
+            at_zero::<(Family, Level)>("violations_total"),
+            at_zero::<Refused>("refused_requests_total"),
+            at_zero::<Shed>("shed_total"),
+            at_zero::<CloseReason>("connections_closed_total"),
+            at_zero::<HandshakeFailure>("tls_handshake_failures_total"),
+            at_zero::<(Material, Reload)>("certificate_reloads_total"),
+            at_zero::<Material>("certificate_reload_failing"),
+            at_zero::<Upkeep>("certificate_upkeep_total"),
+            at_zero::<Reload>("profiles_reloads_total"),
+            at_zero::<LookUp>("namespace_lookups_total"),
+        ];
+        let expected = labelled.into_iter().flatten().chain(single).chain(changes);
+
+        let metrics = Metrics::new(Profiles::built_in(), || None);
+        let text = metrics.exposition(MetricsFormat::Prometheus);
+        let exposed: Vec<_> = text
+            .lines()
+            .filter(|line| line.starts_with("podseal_") && !line.starts_with("podseal_build"))
+            // The tests of durations check these.
+            .filter(|line| !line.contains("_bucket{") && !line.contains("_sum{"))
+            .collect();
+        let distinct: BTreeSet<_> = exposed.iter().map(|line| (*line).to_owned()).collect();
+        assert_eq!(distinct.len(), exposed.len(), "{text}");
+        assert_eq!(distinct, expected.collect());
+    }
+
+    #[test]
+    fn each_event_is_counted_under_its_own_labels() {
         let metrics = metrics();
         metrics.requests.shed(Shed::Memory);
         metrics.requests.refused(Refused::Truncated);
@@ -165,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn where_there_is_no_certificate_none_expires() {
+    fn without_a_certificate_no_expiry_is_exposed() {
         let text = metrics().exposition(MetricsFormat::Prometheus);
         assert!(!text.contains("\npodseal_certificate_expiry_timestamp_seconds"));
         assert!(text.contains("# TYPE podseal_certificate_expiry_timestamp_seconds gauge\n"));

@@ -1,4 +1,4 @@
-//! What became of requests.
+//! Requests: what was decided, and how long it took.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 
 use super::durations::Durations;
 use super::label::label;
-use super::series::{Counters, NamedCounters};
+use super::series::{Counters, NamedCounters, Series, registered};
 use admission::decision::record::Webhook;
 use admission::decision::{Answer, Decision, Outcome};
 use admission::namespace::Mode;
@@ -15,78 +15,77 @@ use admission::profile::Profiles;
 use admission::standards::{Family, Level};
 
 label! {
-    /// What a review is about.
+    /// The operation of a review.
     Operation = "operation" {
         /// A pod is created.
         Create = "CREATE",
-        /// A pod is changed.
+        /// A pod is updated.
         Update = "UPDATE",
-        /// Anything else, which podseal is not registered for.
+        /// Any other; podseal is not registered for them.
         Other = "OTHER",
     }
 }
 
 label! {
-    /// What the policy says to a review.
+    /// What the policy decides for a review.
     DecisionLabel = "decision" {
-        /// The pod may pass as it is.
+        /// The pod is allowed unchanged.
         Allow = "allow",
-        /// The pod may pass with a patch.
+        /// The pod is allowed with a patch.
         Mutate = "mutate",
-        /// The pod may not pass.
+        /// The pod is denied, or would be in the mode `enforce`.
         Deny = "deny",
     }
 }
 
 label! {
-    /// Why a request was given no review.
+    /// Why a request was refused without a review.
     Refused = "reason" {
-        /// The body is no review.
+        /// The body is not a review.
         Malformed = "malformed",
         /// The body is larger than the limit.
         TooLarge = "too_large",
         /// The body did not arrive in time.
         BodyTimeout = "body_timeout",
-        /// The body ended before its time.
+        /// The body ended early.
         Truncated = "truncated",
-        /// Not POST.
+        /// The method is not POST.
         Method = "method",
-        /// None of the webhooks' paths.
+        /// The path is not one of a webhook.
         Path = "path",
     }
 }
 
 label! {
-    /// Why a request was turned away that would have been answered at another
-    /// time.
+    /// Why a request was rejected for now. The client can retry it.
     Shed = "reason" {
-        /// As many reviews as may be were under way.
+        /// The limit of concurrent reviews was reached.
         Concurrency = "concurrency",
-        /// The bodies that were being read held all the memory there is for them.
+        /// The memory limit for request bodies was reached.
         Memory = "memory",
-        /// The webhook's entry is for other namespace rules than this replica has.
+        /// The webhook configuration is for other namespace rules than this replica's.
         Rules = "rules",
     }
 }
 
-/// The figures of requests.
+/// The metrics of requests.
 #[derive(Debug)]
 pub struct RequestMetrics {
-    decided: Counters<(Webhook, Operation, DecisionLabel, Mode)>,
-    durations: Durations<(Webhook,)>,
+    decided: Counters<((Webhook, Operation), (DecisionLabel, Mode))>,
+    durations: Series<Webhook, Durations>,
     violations: Counters<(Family, Level)>,
     pub(super) changes: NamedCounters,
-    refused: Counters<(Refused,)>,
-    shed: Counters<(Shed,)>,
+    refused: Counters<Refused>,
+    shed: Counters<Shed>,
     in_flight: Gauge,
 }
 
-/// A request in flight, until it is dropped.
+/// A request in flight. Dropping it ends it.
 #[derive(Debug)]
 pub struct RequestInProgress<'m>(&'m Gauge);
 
 impl Operation {
-    /// The operation that a review names.
+    /// The label for the operation of a review.
     pub fn of(operation: &str) -> Operation {
         match operation {
             "CREATE" => Operation::Create,
@@ -109,62 +108,56 @@ impl DecisionLabel {
 impl RequestMetrics {
     pub(super) fn register(registry: &mut Registry, profiles: &Profiles) -> RequestMetrics {
         let names = profiles.iter().map(|profile| profile.name.clone());
-        let requests = RequestMetrics {
-            decided: Counters::default(),
-            durations: Durations::default(),
-            violations: Counters::default(),
-            changes: NamedCounters::new("profile", names),
-            refused: Counters::default(),
-            shed: Counters::default(),
-            in_flight: Gauge::default(),
-        };
-        registry.register(
-            "requests",
-            "Reviews answered, by what the policy said and the mode of the namespace",
-            requests.decided.clone(),
-        );
-        registry.register(
-            "request_duration_seconds",
-            "Time from the whole body to the answer, with the look-up of the namespace and the \
-             record",
-            requests.durations.clone(),
-        );
-        registry.register(
-            "violations",
-            "Reviews of pods that violate a control, by the level of the namespace; each control \
-             once a review",
-            requests.violations.clone(),
-        );
+        let changes = NamedCounters::new("profile", names);
         registry.register(
             "changes",
-            "Changes to pods that patches made, by profile",
-            requests.changes.clone(),
+            "Changes made to pods by patches, by profile",
+            changes.family(),
         );
-        registry.register(
-            "refused_requests",
-            "Requests that were no review, or came too slowly",
-            requests.refused.clone(),
-        );
-        registry.register(
-            "shed",
-            "Requests turned away for now, to be tried again",
-            requests.shed.clone(),
-        );
-        registry.register(
-            "requests_in_flight",
-            "Requests being read or reviewed",
-            requests.in_flight.clone(),
-        );
-        requests
+        RequestMetrics {
+            decided: registered(
+                registry,
+                "requests",
+                "Reviews answered, by the decision of the policy and the mode of the namespace",
+            ),
+            durations: registered(
+                registry,
+                "request_duration_seconds",
+                "Time from the complete body to the answer, including the namespace look-up and \
+                 the audit record",
+            ),
+            violations: registered(
+                registry,
+                "violations",
+                "Reviews of pods that violate a control, by the level of the namespace; a review \
+                 counts once for each control",
+            ),
+            changes,
+            refused: registered(
+                registry,
+                "refused_requests",
+                "Requests that were not a review or arrived too slowly",
+            ),
+            shed: registered(
+                registry,
+                "shed",
+                "Requests rejected for now, which the client can retry",
+            ),
+            in_flight: registered(
+                registry,
+                "requests_in_flight",
+                "Requests being read or reviewed",
+            ),
+        }
     }
 
-    /// A request has come; it is in flight until what this returns is dropped.
+    /// Counts a request as in flight until the result is dropped.
     pub fn begin(&self) -> RequestInProgress<'_> {
         self.in_flight.inc();
         RequestInProgress(&self.in_flight)
     }
 
-    /// A review was answered, and that took `duration`.
+    /// Counts an answered review that took `duration`.
     pub fn decided(
         &self,
         webhook: Webhook,
@@ -174,29 +167,30 @@ impl RequestMetrics {
     ) {
         let verdict = DecisionLabel::of(&decision.outcome);
         self.decided
-            .count((webhook, operation, verdict, decision.mode()));
-        self.durations.observe((webhook,), duration);
+            .of(((webhook, operation), (verdict, decision.mode())))
+            .inc();
+        self.durations.of(webhook).observe(duration);
         let Some(policy) = &decision.policy else {
             return;
         };
-        // A pod can hold as many violations as it holds bytes; the families of
-        // one pod are a handful.
+        // By family: the number of violations grows with the size of the pod, the
+        // number of families does not.
         for family in &decision.violations.families {
-            self.violations.count((*family, policy.level));
+            self.violations.of((*family, policy.level)).inc();
         }
         if let Answer::Patch(_) = decision.answer() {
             self.changes.add(policy.name, decision.changes.len() as u64);
         }
     }
 
-    /// A request was given no review.
+    /// Counts a request that was refused.
     pub fn refused(&self, why: Refused) {
-        self.refused.count((why,));
+        self.refused.of(why).inc();
     }
 
-    /// A request was turned away.
+    /// Counts a request that was rejected for now.
     pub fn shed(&self, why: Shed) {
-        self.shed.count((why,));
+        self.shed.of(why).inc();
     }
 }
 

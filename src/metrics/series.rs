@@ -1,95 +1,120 @@
-//! What counts and what is measured: cells that are added to without a lock.
+//! Series that exist from the start and are counted without a lock.
+//!
+//! A `Family` finds a metric under a lock, by a hash. [`Series`] does that once
+//! for each combination of labels and keeps the metrics by index, so counting in a
+//! review is one atomic addition.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
-use prometheus_client::metrics::MetricType;
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::{MetricType, TypedMetric};
+use prometheus_client::registry::{Metric, Registry};
 
-use super::label::Labels;
+use super::label::{Labels, Pair};
 
-/// A counter for each combination of labels. Clones count together.
-#[derive(Debug)]
-pub struct Counters<L>(Arc<[AtomicU64]>, PhantomData<fn(L)>);
-
-impl<L> Clone for Counters<L> {
-    fn clone(&self) -> Self {
-        Counters(Arc::clone(&self.0), PhantomData)
-    }
+/// A new metric, registered as `name`.
+pub(super) fn registered<M: Metric + Clone + Default>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
 }
 
-impl<L: Labels> Default for Counters<L> {
+/// A metric for each combination of labels. Clones share their metrics.
+#[derive(Debug, Clone)]
+pub struct Series<L, M> {
+    family: Family<Vec<Pair>, M>,
+    /// The metrics of the family, in the order of [`Labels::index`].
+    by_index: Arc<[M]>,
+    labels: PhantomData<L>,
+}
+
+/// A counter for each combination of labels.
+pub type Counters<L> = Series<L, Counter>;
+
+impl<L: Labels, M: Clone + Default> Default for Series<L, M> {
     fn default() -> Self {
-        Counters(cells(L::all().len()), PhantomData)
-    }
-}
-
-impl<L: Labels> Counters<L> {
-    /// Counts one.
-    pub fn count(&self, labels: L) {
-        self.0[labels.index()].fetch_add(1, Relaxed);
-    }
-
-    /// How many were counted.
-    pub fn get(&self, labels: L) -> u64 {
-        self.0[labels.index()].load(Relaxed)
-    }
-}
-
-impl<L: Labels + fmt::Debug> EncodeMetric for Counters<L> {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        for (labels, cell) in L::all().iter().zip(&*self.0) {
-            encode_count(&mut encoder.encode_family(labels)?, cell.load(Relaxed))?;
+        let family = Family::<_, M>::default();
+        let create = |labels: L| family.get_or_create_owned(&labels.pairs());
+        Series {
+            by_index: L::all().into_iter().map(create).collect(),
+            family,
+            labels: PhantomData,
         }
-        Ok(())
+    }
+}
+
+impl<L: Labels, M> Series<L, M> {
+    /// The metric of these labels.
+    pub fn of(&self, labels: L) -> &M {
+        &self.by_index[labels.index()]
+    }
+}
+
+impl<L: Labels, M: Metric + TypedMetric> EncodeMetric for Series<L, M> {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
+        self.family.encode(encoder)
     }
 
     fn metric_type(&self) -> MetricType {
-        MetricType::Counter
+        M::TYPE
     }
 }
 
-/// A name, and what was counted for it.
-type NamedCounter = (String, Arc<AtomicU64>);
-
-/// A counter for each name that is known, and one for every other.
+/// A counter for each known name, and one for all others.
 #[derive(Debug, Clone)]
 pub struct NamedCounters {
     label: &'static str,
-    known: Arc<ArcSwap<Vec<NamedCounter>>>,
-    other: Arc<AtomicU64>,
+    family: Family<[(&'static str, String); 1], Counter>,
+    known: Arc<ArcSwap<Vec<(String, Counter)>>>,
+    other: Counter,
 }
 
-/// How many names are known at most: who gives new ones all day long makes a
-/// Prometheus keep a series for each.
+/// The most names that are known. Without a limit, new names on every reload
+/// would add series to Prometheus without end.
 const NAMES: usize = 200;
-/// What every other name is called.
+/// The value for all other names.
 const OTHER: &str = "other";
 
 impl NamedCounters {
     /// Counters for `names`.
     pub fn new(label: &'static str, names: impl Iterator<Item = String>) -> NamedCounters {
+        let family = Family::<[_; 1], Counter>::default();
         let named = NamedCounters {
             label,
+            other: family.get_or_create_owned(&[(label, OTHER.to_owned())]),
+            family,
             known: Arc::default(),
-            other: Arc::default(),
         };
         named.know(names);
         named
     }
 
-    /// Counts for `names` from now on, too. What is known stays: a counter that
-    /// goes away looks like one that was reset.
+    /// The family to register.
+    pub(super) fn family(&self) -> impl Metric + use<> {
+        self.family.clone()
+    }
+
+    /// Adds a counter for each new name. Known names stay: to Prometheus, a counter
+    /// that disappears looks like a reset.
     pub fn know(&self, names: impl Iterator<Item = String>) {
         let mut known = Vec::clone(&self.known.load());
         for name in names {
             let is_new = name != OTHER && known.iter().all(|(known, _)| *known != name);
             if is_new && known.len() < NAMES {
-                known.push((name, Arc::default()));
+                let labels = [(self.label, name.clone())];
+                known.push((name, self.family.get_or_create_owned(&labels)));
             }
         }
         self.known.store(Arc::new(known));
@@ -98,68 +123,41 @@ impl NamedCounters {
     /// Counts `many` for `name`.
     pub fn add(&self, name: &str, many: u64) {
         let known = self.known.load();
-        let cell = known.iter().find(|(known, _)| known == name);
-        let cell = cell.map_or(&self.other, |(_, cell)| cell);
-        cell.fetch_add(many, Relaxed);
+        let counter = known.iter().find(|(known, _)| known == name);
+        counter
+            .map_or(&self.other, |(_, counter)| counter)
+            .inc_by(many);
     }
 }
 
-impl EncodeMetric for NamedCounters {
+/// A point in time, which is not exposed while there is none.
+#[derive(Debug, Clone, Default)]
+pub struct Timestamp(Gauge<u64, AtomicU64>);
+
+impl Timestamp {
+    /// Sets the time.
+    pub fn set(&self, moment: Option<SystemTime>) {
+        // 0 means that there is none.
+        self.0
+            .set(moment.map_or(0, |moment| unix_seconds(moment).max(1)));
+    }
+}
+
+impl EncodeMetric for Timestamp {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let known = self.known.load();
-        let known = known.iter().map(|(name, cell)| (name.as_str(), cell));
-        for (name, cell) in known.chain([(OTHER, &self.other)]) {
-            let labels = [(self.label, name)];
-            encode_count(&mut encoder.encode_family(&labels)?, cell.load(Relaxed))?;
+        match self.0.get() {
+            0 => Ok(()),
+            seconds => encoder.encode_gauge(&seconds),
         }
-        Ok(())
     }
 
     fn metric_type(&self) -> MetricType {
-        MetricType::Counter
+        Self::TYPE
     }
 }
 
-/// A point in time for each combination of labels; no series, where there is
-/// none.
-#[derive(Debug)]
-pub struct Timestamps<L>(Arc<[AtomicU64]>, PhantomData<fn(L)>);
-
-impl<L> Clone for Timestamps<L> {
-    fn clone(&self) -> Self {
-        Timestamps(Arc::clone(&self.0), PhantomData)
-    }
-}
-
-impl<L: Labels> Default for Timestamps<L> {
-    fn default() -> Self {
-        Timestamps(cells(L::all().len()), PhantomData)
-    }
-}
-
-impl<L: Labels> Timestamps<L> {
-    /// From now on, it is `moment`.
-    pub fn set(&self, labels: L, moment: Option<SystemTime>) {
-        // Never 0, which says that there is none.
-        let seconds = moment.map_or(0, |moment| unix_seconds(moment).max(1));
-        self.0[labels.index()].store(seconds, Relaxed);
-    }
-}
-
-impl<L: Labels + fmt::Debug> EncodeMetric for Timestamps<L> {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        for (labels, cell) in L::all().iter().zip(&*self.0) {
-            match cell.load(Relaxed) {
-                0 => {}
-                seconds => encoder.encode_family(labels)?.encode_gauge(&seconds)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn metric_type(&self) -> MetricType {
-        MetricType::Gauge
-    }
+impl TypedMetric for Timestamp {
+    const TYPE: MetricType = MetricType::Gauge;
 }
 
 pub(super) fn unix_seconds(moment: SystemTime) -> u64 {
@@ -168,25 +166,14 @@ pub(super) fn unix_seconds(moment: SystemTime) -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
-fn cells(many: usize) -> Arc<[AtomicU64]> {
-    (0..many).map(|_| AtomicU64::default()).collect()
-}
-
-fn encode_count(encoder: &mut MetricEncoder<'_>, count: u64) -> fmt::Result {
-    encoder.encode_counter::<NoLabelSet, _, u64>(&count, None)
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use prometheus_client::encoding::text;
-    use prometheus_client::registry::Registry;
 
     use super::*;
 
     /// `metric`, called `x`, as it is exposed.
-    pub(in crate::metrics) fn exposed(
-        metric: impl EncodeMetric + fmt::Debug + Send + Sync + 'static,
-    ) -> String {
+    pub(in crate::metrics) fn exposed(metric: impl Metric) -> String {
         let mut registry = Registry::default();
         registry.register("x", "X", metric);
         let mut text = String::new();
@@ -195,27 +182,27 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_name_that_is_not_known_is_another_until_it_is() {
+    fn a_name_counts_as_other_until_it_is_known() {
         let named = NamedCounters::new("profile", ["a".to_owned()].into_iter());
         named.add("a", 2);
         for odd in ["b", "", "a\"} 1\nforged 1", "other"] {
             named.add(odd, 1);
         }
-        let text = exposed(named.clone());
+        let text = exposed(named.family());
         assert!(text.contains("x_total{profile=\"a\"} 2\n"), "{text}");
         assert!(text.contains("x_total{profile=\"other\"} 4\n"), "{text}");
         assert_eq!(text.lines().count(), 5, "{text}");
         named.know(["b", "a", "other"].map(str::to_owned).into_iter());
         named.add("b", 7);
-        let text = exposed(named);
+        let text = exposed(named.family());
         assert!(text.contains("x_total{profile=\"a\"} 2\n"), "{text}");
         assert!(text.contains("x_total{profile=\"b\"} 7\n"), "{text}");
     }
 
     #[test]
-    fn names_without_end_are_no_series_without_end() {
+    fn the_number_of_names_is_limited() {
         let named = NamedCounters::new("profile", (0..1000).map(|number| format!("p{number}")));
         named.know((0..1000).map(|number| format!("q{number}")));
-        assert_eq!(exposed(named).lines().count(), 2 + NAMES + 2);
+        assert_eq!(exposed(named.family()).lines().count(), 2 + NAMES + 2);
     }
 }

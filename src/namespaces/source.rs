@@ -130,7 +130,7 @@ impl WatchedNamespaces {
         // not, the cache is behind.
         let cached = self.cache.get(name, Instant::now());
         if let Some(namespace) = cached.filter(|namespace| namespace.opts_in()) {
-            self.look_ups.count((LookUp::Hit,));
+            self.look_ups.of(LookUp::Hit).inc();
             return Ok(namespace);
         }
         let found = self.live.get(name, peer, within).await;
@@ -141,7 +141,7 @@ impl WatchedNamespaces {
             Err(Unavailable::Failed) => LookUp::Failed,
             Err(Unavailable::Busy) => LookUp::Busy,
         };
-        self.look_ups.count((outcome,));
+        self.look_ups.of(outcome).inc();
         found
     }
 }

@@ -157,8 +157,8 @@ fn a_change_of_mode_that_nobody_trusts_yet_changes_nothing() {
         let said = text(&output.stderr);
         assert!(!output.status.success(), "{force:?}");
         let expected = format!(
-            "certificates.existingSecret.caBundle: not what the MutatingWebhookConfiguration {} \
-             holds, so its certificate would not be trusted; set it there first",
+            "certificates.existingSecret.caBundle: differs from the caBundle of the \
+             MutatingWebhookConfiguration {}, so the new certificate would not be trusted; set it there first",
             release.name
         );
         assert!(said.contains(&expected), "{force:?}: {said}");

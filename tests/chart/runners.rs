@@ -12,7 +12,7 @@ const FROM: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/charts/released/podseal-0.2.0.tgz"
 );
-const REFUSED: &str = "serve.requireRunner: it is true unless you set it";
+const REFUSED: &str = "serve.requireRunner: defaults to true, and jobs would be denied for: ";
 const RUNNER: &str = "system:serviceaccount:gitlab:gitlab-runner";
 
 /// Namespaces of a test. They opt out at its end: the control plane is shared, and

@@ -6,7 +6,7 @@ use support::text;
 
 use crate::release::{CONFIGURATIONS, Release, Values};
 
-const REFUSAL: &str = "podseal may change nothing of its webhook configurations but their caBundle";
+const REFUSAL: &str = "podseal can change only the caBundle of its webhook configurations";
 
 impl Release {
     /// Patches a configuration by the bearer of `token`, as a dry run, and

@@ -87,7 +87,7 @@ fn a_control_is_named_however_many_violations_come_before_it() {
     let settings = admission::namespace::policy::Settings::built_in();
     let decision = admission::validate::validate(request.expect("a review"), &namespace, &settings);
     assert_eq!(
-        (decision.violations.count, decision.violations.told.len()),
+        (decision.violations.count, decision.violations.listed.len()),
         (101, 32)
     );
     let families: Vec<_> = decision

@@ -111,7 +111,7 @@ fn stored(pod: &Value, namespace: &Namespace) -> Result<(Value, Vec<String>), St
 }
 
 fn violations(judged: &Decision<'_>) -> Vec<String> {
-    let listed = judged.violations.told.iter();
+    let listed = judged.violations.listed.iter();
     listed
         .map(|v| {
             format!(

@@ -325,7 +325,7 @@ fn a_rule_with_which_every_job_is_denied_ends_podseal_at_the_start() {
         ),
         (
             "profile: rootless, settings: {fuse-resource: a.test/fuse}",
-            "settings.fuse-resource: the profile asks for no fuse device",
+            "settings.fuse-resource: the profile requests no fuse device",
         ),
     ] {
         let folder = tempfile::tempdir().expect("a temporary folder");

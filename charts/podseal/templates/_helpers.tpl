@@ -1,6 +1,6 @@
-{{/* The name of every object, which is that of a Service: no dot, and no digit
-first. Other templates append up to fifteen letters. The release's name holds no
-trace of the chart's version, so an upgrade never renames anything. */}}
+{{/* The name of every object. It must be valid for a Service: no dot, and no
+leading digit. Other templates append up to fifteen characters. It does not contain
+the chart's version, so that upgrades do not rename objects. */}}
 {{- define "podseal.fullname" -}}
 {{- $name := .Values.fullnameOverride }}
 {{- if not $name }}
@@ -13,13 +13,13 @@ trace of the chart's version, so an upgrade never renames anything. */}}
 {{- end }}
 {{- $name = $name | replace "." "-" | trunc 48 | trimAll "-" }}
 {{- if regexMatch "^[0-9]" $name }}
-{{- fail (printf "fullnameOverride: objects would be called %s, and a Service's name begins with a letter; give one that does" $name) }}
+{{- fail (printf "fullnameOverride: objects would be named %s, but a Service's name must start with a letter; set a name that does" $name) }}
 {{- end }}
 {{- $name }}
 {{- end }}
 
-{{/* What a Deployment selects by can never change: only the release's name is in
-it, and no value. */}}
+{{/* A Deployment's selector is immutable, so these contain the release's name, and
+no value. */}}
 {{- define "podseal.selectorLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
@@ -41,8 +41,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag }}{{ end }}
 {{- end }}
 
-{{/* The Secret with the serving certificate. Each mode has one of its own: a
-Secret that cert-manager made is not Helm's to take over when the mode changes. */}}
+{{/* The Secret with the serving certificate. Each mode has its own: Helm cannot take
+over cert-manager's Secret when the mode changes. */}}
 {{- define "podseal.tlsSecret" -}}
 {{- if eq .Values.certificates.mode "existing-secret" }}
 {{- .Values.certificates.existingSecret.name }}
@@ -58,7 +58,7 @@ Secret that cert-manager made is not Helm's to take over when the mode changes. 
 {{- printf "%s.%s.svc" (include "podseal.fullname" .) .Release.Namespace }}
 {{- end }}
 
-{{/* What a container at the Pod Security Standards' level restricted says. */}}
+{{/* The securityContext of a container at the Pod Security Standards' level restricted. */}}
 {{- define "podseal.restrictedContainer" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -66,8 +66,8 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{/* What the pod says. OpenShift gives each namespace ids of its own, and refuses
-others; the image's user is no root either way. */}}
+{{/* The securityContext of the pod. OpenShift assigns IDs to each namespace and
+rejects others; the image's user is not root either way. */}}
 {{- define "podseal.restrictedPod" -}}
 runAsNonRoot: true
 {{- if not (or .Values.openshift.enabled (.Capabilities.APIVersions.Has "security.openshift.io/v1")) }}

@@ -1,16 +1,15 @@
-{{- /* Which namespaces podseal is called for, as JSON: one entry of each configuration.
-The first is of namespaces that opted in by their label, and says no labels, no
-prefixes and none to leave out; the others are of `namespaceRules`, for namespaces without
-that label, and say which rules they are for. `matchConditions` cannot see a
-namespace's labels, only its name, so rules that ask for labels need entries by
-themselves: one for each set of labels.
+{{- /* The webhook entries of each configuration, as JSON. The first is for namespaces
+with podseal's label, and has no labels, no prefixes and no exceptions. The others are
+for `namespaceRules`, for namespaces without that label, and list their rules.
+`matchConditions` can read a namespace's name but not its labels, so each set of labels
+in rules needs its own entry.
 
-A pod should be asked about once. So namespaces that the rules without labels are
-for are left out of the other entries, and a set of labels that has another set in
-it, which holds whatever the name, needs no entry. Namespaces that have two sets of
-labels, neither of which is in the other, are asked about twice: no harm.
+Each pod should be reviewed once. So the other entries exclude the namespaces of rules
+without labels, and a set of labels needs no entry if it contains another set that any
+name matches. Namespaces with two sets of labels, neither of which contains the other,
+are reviewed twice, which is harmless.
 
-An entry has to keep its name when rules change, or it would lose its caBundle. */}}
+An entry must keep its name when rules change, or it would lose its caBundle. */}}
 {{- define "podseal.entries" -}}
 {{- $entries := list (dict "name" "" "labels" dict "prefixes" list "but" list) }}
 {{- $prefixes := list }}
@@ -61,36 +60,35 @@ An entry has to keep its name when rules change, or it would lose its caBundle. 
 {{- end }}
 {{- toJson $entries }}
 {{- end }}
-{{- /* Whether a namespace's name begins with one of these, as CEL. The schema lets
-through nothing that could end the text. */}}
+{{- /* A CEL expression: does the namespace's name begin with one of these? The schema
+rejects prefixes that could end the string. */}}
 {{- define "podseal.startsWith" -}}
 {{- range $number, $prefix := . }}
 {{- if $number }} ||
 {{ end }}request.namespace.startsWith('{{ $prefix }}')
 {{- end }}
 {{- end }}
-{{- /* The file of namespace rules, to the byte. podseal takes the digest of what it
-reads, and what a ConfigMap's key holds is what is in the file. */}}
+{{- /* The exact bytes of the file of namespace rules: podseal computes the digest of
+the file that it reads. */}}
 {{- define "podseal.rulesFile" -}}
 {{- dict "rules" (default .Values.defaults .Values.namespaceRules) | toYaml }}
 {{- end }}
-{{- /* Which rules these are, as podseal itself names them: see src/live_config/digest.rs. */}}
+{{- /* The digest of the rules, as podseal computes it in src/live_config/digest.rs. */}}
 {{- define "podseal.rulesDigest" -}}
 rules-{{ include "podseal.rulesFile" . | sha256sum | trunc 16 }}
 {{- end }}
-{{- /* The ConfigMap of the rules. Each set has one of its own: a kubelet may still
-have the former text of a ConfigMap when a new replica mounts it, and podseal reads
-its rules once. A name has no room for the whole digest. */}}
+{{- /* The ConfigMap of the rules. Each set of rules has its own: a kubelet may still
+have the previous content of a ConfigMap when a new replica mounts it, and podseal reads
+its rules only once. The full digest would make the name too long. */}}
 {{- define "podseal.rulesConfigMap" -}}
 {{ include "podseal.fullname" . }}-{{ include "podseal.rulesDigest" . | trunc 14 }}
 {{- end }}
-{{- /* Whether entries of namespace rules say in their path which rules they are for.
-The value is missing where --reuse-values keeps those of a chart before 0.3.0. */}}
+{{- /* Whether the paths of entries for namespace rules contain the digest. The value
+is missing if --reuse-values keeps those of a chart before 0.3.0. */}}
 {{- define "podseal.hasRulesInPath" -}}
 {{- if ne (toString .Values.webhooks.rulesInPath) "false" }}true{{ end }}
 {{- end }}
-{{- /* The built-in profiles, each with the settings that a rule may have for it. A
-device's name has to end as the profile's own does: in fuse. */}}
+{{- /* The built-in profiles, each with the settings that a rule can set for it. */}}
 {{- define "podseal.settings" -}}
 none: []
 openshift: [run-as-user, home]
@@ -99,79 +97,65 @@ root-fuse: [fuse-resource]
 rootless: [run-as-user, home]
 userns: [run-as-user, home]
 {{- end }}
-{{- /* What the schema cannot say of rules and profiles, and podseal only once it runs:
-new replicas would never start. What profiles of one's own take is podseal's to say. */}}
+{{- /* What the schema cannot express of rules and profiles. podseal checks it again
+when it starts, but by then Helm has applied the release. podseal alone checks the
+content of profiles, and which settings they take. */}}
 {{- define "podseal.checkRules" }}
 {{- $taken := include "podseal.settings" . | fromYaml }}
 {{- $known := keys $taken | sortAlpha }}
 {{- $profiles := default dict .Values.profiles }}
 {{- $files := default dict $profiles.files }}
-{{- if and $files $profiles.configMap }}
-{{- fail (printf "profiles.configMap: %s would take the place of profiles.files; give one of both" $profiles.configMap) }}
-{{- end }}
-{{- range $name, $text := $files }}
-{{- if has $name $known }}
-{{- fail (printf "profiles.files.%s: a built-in profile is called so; give it another name" $name) }}
-{{- end }}
+{{- range $key, $text := $files }}
+{{- $at := printf "profiles.files.%s" $key }}
 {{- $profile := fromYaml $text }}
 {{- with $profile.Error }}
-{{- fail (printf "profiles.files.%s: its text is no profile: %s" $name (toString .)) }}
+{{- fail (printf "%s: the text is not a profile in YAML: %s" $at (toString .)) }}
 {{- end }}
-{{- /* The old name of ifUnset, where podseal would refuse both. */}}
+{{- /* podseal refuses both as well. */}}
 {{- $containers := $profile.containers }}
 {{- range $role, $rules := merge (dict "pod" $profile.pod) (kindIs "map" $containers | ternary $containers dict) }}
 {{- if and (kindIs "map" $rules) (hasKey $rules "default") (hasKey $rules "ifUnset") }}
-{{- $at := eq $role "pod" | ternary $role (printf "containers.%s" $role) }}
-{{- fail (printf "profiles.files.%s: %s: both ifUnset and default, its old name; give ifUnset only" $name $at) }}
+{{- $object := eq $role "pod" | ternary $role (printf "containers.%s" $role) }}
+{{- fail (printf "%s: %s: sets both ifUnset and default, its deprecated name; set only ifUnset" $at $object) }}
 {{- end }}
 {{- end }}
-{{- $called := $profile.name }}
-{{- if or (kindIs "invalid" $called) (eq (toString $called) "") }}
-{{- fail (printf "profiles.files.%s: the profile in it has no name; give it name: %s" $name $name) }}
+{{- $name := $profile.name }}
+{{- if or (kindIs "invalid" $name) (eq (toString $name) "") }}
+{{- fail (printf "%s: the profile has no name; add name: %s" $at $key) }}
 {{- end }}
-{{- if kindIs "bool" $called }}
-{{- fail (printf "profiles.files.%s: the name in it is no text but %v; put it in quotes" $name $called) }}
+{{- if kindIs "bool" $name }}
+{{- fail (printf "%s: the profile's name is the boolean %v; put it in quotes" $at $name) }}
 {{- end }}
-{{- if ne (toString $called) $name }}
-{{- fail (printf "profiles.files.%s: the profile in it has the name %s; give both the same" $name (toString $called)) }}
+{{- if ne (toString $name) $key }}
+{{- fail (printf "%s: the profile's name is %s, not %s; make them the same" $at (toString $name) $key) }}
 {{- end }}
 {{- end }}
-{{- if and .Values.defaults .Values.namespaceRules }}
-{{- fail "both namespaceRules and defaults, its old name; give namespaceRules only" }}
-{{- end }}
-{{- $said := ternary "defaults" "namespaceRules" (not (empty .Values.defaults)) }}
+{{- $value := ternary "defaults" "namespaceRules" (not (empty .Values.defaults)) }}
 {{- $names := list }}
 {{- range $rule := (default .Values.defaults .Values.namespaceRules) }}
+{{- $at := printf "%s: rule %s" $value .name }}
 {{- if has .name $names }}
-{{- fail (printf "%s: two rules have the name %s" $said .name) }}
+{{- fail (printf "%s: another rule has the same name; rename one" $at) }}
 {{- end }}
 {{- $names = append $names .name }}
-{{- $prefix := default "" .namespaces.prefix }}
-{{- if or (hasPrefix "kube-" $prefix) (hasPrefix "openshift-" $prefix) }}
-{{- fail (printf "%s: rule %s: namespaces that begin with %s are the cluster's own, and no rule is for them; give it another prefix" $said .name $prefix) }}
-{{- end }}
 {{- if not (or $profiles.configMap (has .profile $known) (hasKey $files .profile)) }}
-{{- fail (printf "%s: rule %s: there is no profile %s; there are %s" $said .name .profile (concat $known (keys $files | sortAlpha) | join ", ")) }}
+{{- fail (printf "%s: profile %s not found; set one of %s" $at .profile (concat $known (keys $files | sortAlpha) | join ", ")) }}
 {{- end }}
-{{- $asked := get (default dict .namespaces.matchLabels) "kubernetes.io/metadata.name" }}
-{{- if or (hasPrefix "kube-" $asked) (hasPrefix "openshift-" $asked) (eq $asked $.Release.Namespace) }}
-{{- fail (printf "%s: rule %s: no rule is for the namespace %s, which is the cluster's own or podseal's; give it another label" $said .name $asked) }}
+{{- if eq $.Release.Namespace (toString (get (default dict .namespaces.matchLabels) "kubernetes.io/metadata.name")) }}
+{{- fail (printf "%s: namespaces.matchLabels: no rule applies to podseal's own namespace, %s; set another label" $at $.Release.Namespace) }}
 {{- end }}
-{{- range $setting, $value := .settings }}
+{{- range $setting, $text := .settings }}
 {{- if and (hasKey $taken $rule.profile) (not (has $setting (get $taken $rule.profile))) }}
-{{- fail (printf "%s: rule %s: the profile %s has nothing that settings.%s could change; leave it out" $said $rule.name $rule.profile $setting) }}
-{{- end }}
-{{- if and (eq $setting "fuse-resource") (hasKey $taken $rule.profile) (not (hasSuffix "/fuse" $value)) }}
-{{- fail (printf "%s: rule %s: settings.fuse-resource: %s is another device than that of the profile %s; give it a name that ends in /fuse" $said $rule.name $value $rule.profile) }}
+{{- fail (printf "%s: settings.%s: changes nothing in the profile %s; remove it" $at $setting $rule.profile) }}
 {{- end }}
 {{- if eq $setting "home" }}
-{{- /* The schema counts letters. */}}
-{{- $long := gt (len $value) 512 }}
-{{- range splitList "/" $value }}
-{{- $long = or $long (gt (len .) 255) }}
+{{- /* In bytes: the schema counts characters. */}}
+{{- $isLong := gt (len $text) 512 }}
+{{- range splitList "/" $text }}
+{{- $isLong = or $isLong (gt (len .) 255) }}
 {{- end }}
-{{- if $long }}
-{{- fail (printf "%s: rule %s: settings.home is longer than 512 bytes, or a part of it than 255; give it a shorter path" $said $rule.name) }}
+{{- if $isLong }}
+{{- fail (printf "%s: settings.home: is longer than 512 bytes, or has a segment longer than 255; set a shorter path" $at) }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -1,7 +1,7 @@
-{{- /* Which profiles grant what the baseline forbids, as JSON: by name, the roles of
-containers that they grant it to. The built-in ones, those of the values, and those of
-profiles.configMap where the cluster has it already. As podseal reads them: what a
-profile does not say is as in the profile it extends; a list replaces, null removes. */}}
+{{- /* Profiles that grant what the baseline forbids, as JSON: by name, the roles of
+containers that they grant it to. This includes built-in profiles, those in the values,
+and those in profiles.configMap if the cluster already has it. As in podseal, a profile
+inherits what it does not set from the profile it extends; a list replaces, null removes. */}}
 {{- define "podseal.granting" -}}
 {{- $granting := dict }}
 {{- range keys (include "podseal.settings" . | fromYaml) }}
@@ -20,7 +20,7 @@ profile does not say is as in the profile it extends; a list replaces, null remo
 {{- $_ := set $read $profile.name $profile }}
 {{- end }}
 {{- end }}
-{{- /* A round for each at most: in whatever order they come, each round resolves one. */}}
+{{- /* As many rounds as profiles: each round resolves at least one, in any order. */}}
 {{- range $read }}
 {{- range $name, $profile := $read }}
 {{- $base := toString (default "" $profile.extends) }}
@@ -53,16 +53,16 @@ profile does not say is as in the profile it extends; a list replaces, null remo
 {{- end }}
 {{- toJson $granting }}
 {{- end }}
-{{- /* Up to five of these names. */}}
+{{- /* At most five of these names. */}}
 {{- define "podseal.fewNames" -}}
 {{- $names := sortAlpha . }}
 {{- join ", " (slice $names 0 (min 5 (len $names))) }}
 {{- if gt (len $names) 5 }} and {{ sub (len $names) 5 }} more{{ end }}
 {{- end }}
-{{- /* Where jobs would be denied because nothing names their runner: refused before
-anything is applied, unless the value is set. Of the cluster's namespaces and the
-ConfigMap, a rendering without a cluster sees none. Not while podseal is not called:
-webhooks.enabled=false has to work in an emergency. */}}
+{{- /* Fails before anything is applied if jobs would be denied because no runner is
+named, unless the value is set. Without a cluster, Helm cannot read its namespaces and
+the ConfigMap. Skipped while podseal is not called: webhooks.enabled=false must work in
+an emergency. */}}
 {{- define "podseal.checkRunners" }}
 {{- if and .Values.webhooks.enabled (kindIs "invalid" .Values.serve.requireRunner) }}
 {{- $granting := include "podseal.granting" . | fromJson }}
@@ -72,7 +72,7 @@ webhooks.enabled=false has to work in an emergency. */}}
 {{- $labels := default dict .metadata.labels }}
 {{- $isCalled := not (or (hasPrefix "kube-" $name) (hasPrefix "openshift-" $name) (eq $name $.Release.Namespace) (has $name $.Values.webhooks.excludedNamespaces)) }}
 {{- $profile := default "" (get $labels "podseal.io/profile") }}
-{{- /* An empty label is misspelt, and so read as the strictest level. */}}
+{{- /* podseal reads an empty label as the strictest level. */}}
 {{- $level := ternary (get $labels "podseal.io/level") "baseline" (hasKey $labels "podseal.io/level") }}
 {{- $isNamed := hasKey (default dict .metadata.annotations) "podseal.io/runner" }}
 {{- if and $isCalled (get $granting $profile) (eq $level "baseline") (not $isNamed) }}
@@ -93,7 +93,7 @@ webhooks.enabled=false has to work in an emergency. */}}
 {{- $where = append $where (printf "%s (namespace rules)" (include "podseal.fewNames" .)) }}
 {{- end }}
 {{- with $where }}
-{{- fail (printf "serve.requireRunner: it is true unless you set it, and jobs would be denied for: %s. The profile grants more than the baseline, and nothing names the runner. Name it first, by kubectl annotate namespace NAME podseal.io/runner=system:serviceaccount:NAMESPACE:ACCOUNT, or by runner in the rule. Or add --set serve.requireRunner=false; then anyone who can create pods there gets what the profile grants. See \"Upgrade from 0.2.0\" in docs/operations.md" (join "; " .)) }}
+{{- fail (printf "serve.requireRunner: defaults to true, and jobs would be denied for: %s. The profile there grants more than the baseline, and no runner is named. First name it, with kubectl annotate namespace NAME podseal.io/runner=system:serviceaccount:NAMESPACE:ACCOUNT, or with runner in the rule. Or add --set serve.requireRunner=false; then anyone who can create pods there gets what the profile grants. See \"Upgrade from 0.2.0\" in docs/operations.md" (join "; " .)) }}
 {{- end }}
 {{- end }}
 {{- end }}

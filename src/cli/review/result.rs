@@ -129,7 +129,7 @@ impl ReviewedPod {
             warnings,
             violations: judged_or
                 .violations
-                .told
+                .listed
                 .iter()
                 .map(Violated::from)
                 .collect(),

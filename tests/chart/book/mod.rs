@@ -53,6 +53,7 @@ pages! {
     fixtures: "tests/fixtures/pods/README.md",
     tests: "tests/README.md",
     chart: "charts/podseal/README.md",
+    benches: "benches/README.md",
 }
 
 fn read(path: &str) {

@@ -103,7 +103,7 @@ fn helm_test_asks_a_podseal_that_makes_its_own_certificates() {
     let (node, log) = tested("own", &["webhooks.enabled=false"]);
     let last = log.last().expect("it has said something");
     assert!(
-        last.starts_with("podseal answers at https://own.own.svc:"),
+        last.starts_with("podseal at https://own.own.svc:"),
         "{log:#?}"
     );
     // Its pod is gone, and shows in the log of whoever has answered.
@@ -144,7 +144,7 @@ fn helm_test_takes_the_authority_from_the_values_where_they_name_it() {
     let (node, log) = tested("given", &values);
     let last = log.last().expect("it has said something");
     assert!(
-        last.starts_with("podseal answers at https://given.given.svc:"),
+        last.starts_with("podseal at https://given.given.svc:"),
         "{log:#?}"
     );
     let left = kubectl(&["get", "configmaps", "-n", "given", "-o", "name"]);

@@ -200,7 +200,7 @@ fn the_pods_command_finds_podseal_by_the_services_name_and_its_authority() {
             text(&output.stderr)
         );
         assert!(
-            stdout.contains("podseal answers at https://podseal.podseal.svc:"),
+            stdout.contains("podseal at https://podseal.podseal.svc:"),
             "{stdout}"
         );
         // With another's it fails: the authority counts.
@@ -208,7 +208,7 @@ fn the_pods_command_finds_podseal_by_the_services_name_and_its_authority() {
         let stdout = text(&output.stdout);
         assert_eq!(output.status.code(), Some(1), "{stdout}");
         assert!(
-            stdout.contains("an authority that --ca-file does not hold"),
+            stdout.contains("an authority that is not in --ca-file"),
             "{stdout}"
         );
     }

@@ -81,19 +81,19 @@ fn the_notes_warn_of_what_the_values_risk_and_of_nothing_else() {
         (&["replicas=3"], "WARNING  replicas", false),
         (
             &["networkPolicy.enabled=false"],
-            "whoever reaches podseal's port",
+            "anyone who can reach podseal",
             true,
         ),
-        (&[], "whoever reaches podseal's port", false),
+        (&[], "anyone who can reach podseal", false),
         (existing, "caBundle is empty", true),
         (bundled, "caBundle is empty", false),
-        (dashboard, "dashboard and alerts see nothing", true),
+        (dashboard, "dashboard and alerts have no data", true),
         (
             &["metrics.prometheusRule.enabled=true"],
-            "dashboard and alerts see nothing",
+            "dashboard and alerts have no data",
             true,
         ),
-        (monitored, "dashboard and alerts see nothing", false),
+        (monitored, "dashboard and alerts have no data", false),
         (&[], "namespaceGuard.enabled=false", true),
         (
             &["namespaceGuard.enabled=true"],
@@ -108,12 +108,12 @@ fn the_notes_warn_of_what_the_values_risk_and_of_nothing_else() {
         (&[], "WARNING  devicePlugin", false),
         (
             &["profiles.configMap=theirs"],
-            "until there is a ConfigMap theirs",
+            "until the ConfigMap theirs exists",
             true,
         ),
         (
             &["profiles.files.ours=name: ours\npod:\n  default: {hostUsers: false}\n"],
-            "NOTE     profiles.files.ours: default is deprecated; its name is ifUnset now: pod.\n",
+            "NOTE     profiles.files.ours: default is deprecated; rename it to ifUnset in: pod.\n",
             true,
         ),
         (
@@ -123,29 +123,25 @@ fn the_notes_warn_of_what_the_values_risk_and_of_nothing_else() {
         ),
         (
             old,
-            "NOTE     defaults is deprecated; its name is namespaceRules now.\n",
+            "NOTE     defaults is deprecated; rename it to namespaceRules.\n",
             true,
         ),
-        (old, "rules is for (1 in namespaceRules)", true),
+        (old, "match one of the rules in namespaceRules (1)", true),
         (rule, "deprecated", false),
         (
             rule,
-            "rules is for (1 in namespaceRules) count as labelled",
+            "podseal applies to namespaces that match one of the rules in namespaceRules (1),",
             true,
         ),
-        (
-            rule,
-            "Others change when they ask for it. Choose a profile",
-            true,
-        ),
-        (&[], "count as labelled", false),
-        (rule, "namespaceGuard keeps nobody", false),
+        (rule, "and to those that\nyou label. Choose a profile", true),
+        (&[], "namespaces that match", false),
+        (rule, "namespaceGuard does not protect", false),
         (
             guarded,
-            "namespaceGuard keeps nobody from setting the labels of 1 of the rules, such as\n         jobs. ",
+            "namespaceGuard does not protect the labels that 1 of the rules match, such as\n         jobs. ",
             true,
         ),
-        (sealed, "namespaceGuard keeps nobody", false),
+        (sealed, "namespaceGuard does not protect", false),
         (&[], "WARNING", false),
     ];
     for (values, words, told) in cases {
@@ -156,7 +152,7 @@ fn the_notes_warn_of_what_the_values_risk_and_of_nothing_else() {
 
 #[test]
 fn the_notes_warn_of_rules_for_namespaces_that_nodes_may_need() {
-    let longer = "exclude such namespaces in webhooks.excludedNamespaces.";
+    let longer = "or list such namespaces in webhooks.excludedNamespaces.";
     let without = |prefix: &str, more: &[&str]| {
         let prefix = format!("namespaceRules[0].namespaces.prefix={prefix}");
         let rule = [
@@ -179,7 +175,7 @@ fn the_notes_warn_of_rules_for_namespaces_that_nodes_may_need() {
     ] {
         let notes = without(prefix, &[]);
         let warning = format!(
-            "WARNING  namespaceRules: rule jobs is for every namespace that begins with {prefix}{such}.\n"
+            "WARNING  namespaceRules: rule jobs matches every namespace that begins with {prefix}{such}.\n"
         );
         assert!(
             notes.contains(&warning) && notes.contains(longer),
@@ -207,7 +203,7 @@ fn the_notes_warn_of_rules_for_namespaces_that_nodes_may_need() {
     ] {
         let notes = without(prefix, more);
         assert!(
-            !notes.contains("is for every namespace"),
+            !notes.contains("matches every namespace"),
             "{prefix}: {notes}"
         );
     }

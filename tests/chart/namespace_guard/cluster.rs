@@ -126,9 +126,9 @@ impl Guarded {
         let told = text(&output.stderr);
         assert!(!output.status.success(), "{user} {args:?} was allowed");
         let sentence = format!(
-            "'podseal-guard' with binding 'podseal-guard' denied request: only who is allowed the \
-             verb seal on this namespace may set, change or remove its {key}; ask for it, or for \
-             a binding of the ClusterRole podseal-sealer"
+            "'podseal-guard' with binding 'podseal-guard' denied request: only users with the \
+             verb seal on this namespace can set, change or remove its {key}; request that verb, \
+             or a binding to the ClusterRole podseal-sealer"
         );
         assert!(told.contains(&sentence), "{user} {args:?}: {told}");
     }

@@ -1,5 +1,5 @@
-//! `deploy/podseal.yaml`: what the chart gives with its defaults, in one file for
-//! those without Helm.
+//! `deploy/podseal.yaml`: the chart, rendered with its defaults, for users without
+//! Helm.
 
 use serde_json::{Value, json};
 use support::controlplane::{ADMIN, ControlPlane};
@@ -9,17 +9,17 @@ use crate::renderings::helm::{CHART, helm, object, objects};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/podseal.yaml");
 
-const HEAD: &str = r"# podseal without Helm: what its chart gives with the defaults. Made by
-# `UPDATE=1 cargo test --test chart renderings`; the chart is where to change it.
+const HEAD: &str = r"# podseal without Helm: the chart, rendered with its defaults. Do not edit: change
+# the chart, and run `UPDATE=1 cargo test --test chart renderings`.
 #
 #   kubectl apply -f deploy/podseal.yaml
 #
-# Its image is not published yet: build your own, and put its name into the
-# Deployment. No namespace is concerned until it is labelled podseal.io/profile.
+# The image is not published yet: build one, and set its name in the Deployment.
+# No namespace is affected until you label it podseal.io/profile.
 #
-# Break glass, both at once. With the mutating one alone gone, the validating one
-# denies every job that was not corrected. And so before you delete the namespace:
-# the configurations would stay, and refuse every pod of a labelled namespace.
+# To break glass, delete both configurations at once. Without the mutating one, the
+# validating one denies every uncorrected job. Delete them also before you delete the
+# namespace. Otherwise they stay, and block every pod in labelled namespaces.
 #   kubectl delete mutatingwebhookconfiguration/podseal validatingwebhookconfiguration/podseal
 apiVersion: v1
 kind: Namespace

@@ -60,7 +60,16 @@ fn a_rule_or_a_profile_that_is_none_is_refused_by_its_path() {
         ),
         (
             rule(&[("matchLabels", json!({"podseal.io/profile": "a"}))]),
-            "at '/namespaceRules/0/namespaces/matchLabels/podseal.io~1profile'",
+            "at '/namespaceRules/0/namespaces/matchLabels/podseal.io~1profile': \
+             value must be 'absent: a namespace with this label needs no rule'",
+        ),
+        (
+            rule(&[("prefix", json!("kube-"))]),
+            "at '/namespaceRules/0/namespaces/prefix': value must be 'other than kube-* and openshift-*",
+        ),
+        (
+            rule(&[("prefix", json!("openshift-ci"))]),
+            "at '/namespaceRules/0/namespaces/prefix': value must be 'other than kube-* and openshift-*",
         ),
         (
             rule(&[("matchLabels", json!({"a": "b\nc"}))]),
@@ -149,6 +158,10 @@ fn a_rule_or_a_profile_that_is_none_is_refused_by_its_path() {
         (
             json!({"profiles": {"configMap": "Ours"}}),
             "at '/profiles/configMap'",
+        ),
+        (
+            json!({"profiles": {"files": {"ours": "name: ours"}, "configMap": "theirs"}}),
+            "at '/profiles/configMap': value must be 'empty while profiles.files is set'",
         ),
     ]);
 }
@@ -245,42 +258,25 @@ fn rules_and_profiles_that_could_not_be_served_are_refused_by_a_sentence() {
     let cases = [
         (
             json!({"namespaceRules": [named("jobs", "none"), named("jobs", "none")]}),
-            "namespaceRules: two rules have the name jobs",
+            "namespaceRules: rule jobs: another rule has the same name; rename one",
         ),
         (
             json!({"namespaceRules": [named("jobs", "rootles")], "profiles": file("ours")}),
-            "namespaceRules: rule jobs: there is no profile rootles; there are none, openshift, privileged, \
+            "namespaceRules: rule jobs: profile rootles not found; set one of none, openshift, privileged, \
              root-fuse, rootless, userns, ours",
         ),
         (
-            rule(&[("prefix", json!("kube-"))]),
-            "namespaceRules: rule a: namespaces that begin with kube- are the cluster's own, and no rule is \
-             for them; give it another prefix",
-        ),
-        (
-            rule(&[("prefix", json!("openshift-ci"))]),
-            "namespaceRules: rule a: namespaces that begin with openshift-ci are the cluster's own",
-        ),
-        (
-            json!({"profiles": {"files": {"ours": "name: ours"}, "configMap": "theirs"}}),
-            "profiles.configMap: theirs would take the place of profiles.files; give one of both",
-        ),
-        (
             json!({"profiles": file("theirs")}),
-            "profiles.files.theirs: the profile in it has the name ours; give both the same",
+            "profiles.files.theirs: the profile's name is ours, not theirs; make them the same",
         ),
         (
             json!({"profiles": {"files": {"ours": "name: ours\npod: {default: {}, ifUnset: {}}\n"}}}),
-            "profiles.files.ours: pod: both ifUnset and default, its old name; give ifUnset only",
+            "profiles.files.ours: pod: sets both ifUnset and default, its deprecated name; set only ifUnset",
         ),
         (
             json!({"profiles": {"files": {
                 "ours": "name: ours\ncontainers: {init: {default: {}, ifUnset: {}}}\n"}}}),
-            "profiles.files.ours: containers.init: both ifUnset and default, its old name",
-        ),
-        (
-            json!({"profiles": {"files": {"rootless": "name: rootless"}}}),
-            "profiles.files.rootless: a built-in profile is called so; give it another name",
+            "profiles.files.ours: containers.init: sets both ifUnset and default, its deprecated name",
         ),
     ];
     for (values, expected) in cases {
@@ -303,9 +299,10 @@ fn the_old_name_of_namespace_rules_is_read_and_both_names_are_refused() {
     let old = json!({"defaults": rule});
     assert_eq!(PODSEAL.render(&old), PODSEAL.render(&new));
     assert!(PODSEAL.render(&new).contains("- --namespace-rules="));
-    let told = PODSEAL.try_render(&merged(&old, &new)).expect_err("both");
-    let expected = "both namespaceRules and defaults, its old name; give namespaceRules only";
-    assert!(told.contains(expected), "{told}");
+    are_refused(vec![(
+        merged(&old, &new),
+        "at '/defaults': value must be 'empty while namespaceRules, its new name, is set'",
+    )]);
 }
 
 #[test]
@@ -319,12 +316,25 @@ fn the_built_in_profiles_that_rules_may_name_are_those_there_are() {
     let rule = json!({"name": "a", "namespaces": {"prefix": "a"}, "profile": "no-such"});
     let told = PODSEAL.try_render(&json!({"namespaceRules": [rule]}));
     let told = told.expect_err("refused");
-    let expected = format!("there are {}", names.join(", "));
+    let expected = format!("set one of {}", names.join(", "));
     let end = told
         .lines()
         .next()
         .is_some_and(|line| line.ends_with(&expected));
     assert!(end || told.contains(&format!("{expected}\n")), "{told}");
+}
+
+#[test]
+fn no_file_can_have_the_name_of_a_built_in_profile() {
+    for profile in Profiles::built_in().iter() {
+        let name = &profile.name;
+        let values = json!({"profiles": {"files": {name: format!("name: {name}")}}});
+        let told = PODSEAL.try_render(&values).expect_err(name);
+        let expected = format!(
+            "at '/profiles/files/{name}': value must be 'under another name: a built-in profile has this one'"
+        );
+        assert!(told.contains(&expected), "{told}");
+    }
 }
 
 /// The paths of the entries of both configurations, those of the label first.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::renderings::helm::{PODSEAL, object};
 
-const REFUSED: &str = "serve.requireRunner: it is true unless you set it";
+const REFUSED: &str = "serve.requireRunner: defaults to true, and jobs would be denied for: ";
 
 /// A rule for this profile, with nothing that names a runner.
 fn rule(name: &str, profile: &str) -> Value {

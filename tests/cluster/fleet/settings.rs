@@ -37,9 +37,9 @@ const CAN: [(&str, [&str; 3]); 13] = [
     ("none", [NO_USER, NO_HOME, NO_DEVICE]),
 ];
 
-const NO_USER: &str = "the profile names no user, or only root, so there is none to change";
-const NO_HOME: &str = "the profile gives no container a HOME";
-const NO_DEVICE: &str = "the profile asks for no fuse device";
+const NO_USER: &str = "the profile sets no user other than root";
+const NO_HOME: &str = "the profile sets no HOME";
+const NO_DEVICE: &str = "the profile requests no fuse device";
 
 #[test]
 fn each_setting_changes_each_profile_that_supports_it_and_is_denied_with_the_others() {

@@ -1,4 +1,4 @@
-//! The metrics as `docs/metrics.md` tells them.
+//! `docs/metrics.md` describes the metrics as they are exposed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,10 +71,10 @@ fn the_page_lists_every_metric_with_its_type_and_labels_and_every_value() {
     assert_eq!(exposed, documented);
     for (name, value) in series(&exposition).into_iter().flat_map(labels) {
         let is_open = ["control", "profile", "le", "version", "commit"].contains(&name);
-        let told = format!("`{value}`");
-        assert!(is_open || PAGE.contains(&told), "{name}: {value}");
+        let quoted = format!("`{value}`");
+        assert!(is_open || PAGE.contains(&quoted), "{name}: {value}");
     }
-    // The queries ask for what there is.
+    // The queries use metrics that exist.
     let all = series(&exposition);
     let names: BTreeSet<_> = all
         .iter()

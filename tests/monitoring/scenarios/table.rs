@@ -9,13 +9,13 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         alert: "PodsealDown",
         after: 6,
         changes: &[("up", Release, Gone)],
-        fires: &[(Release, &[], "No replica of podseal in podseal answers")],
+        fires: &[(Release, &[], "No replica of podseal in podseal responds")],
     },
     Scenario {
         alert: "PodsealDown",
         after: 6,
         changes: &[("up", Release, Set(0.0))],
-        fires: &[(Release, &[], "No replica of podseal in podseal answers")],
+        fires: &[(Release, &[], "No replica of podseal in podseal responds")],
     },
     Scenario {
         alert: "PodsealReplicaMissing",
@@ -24,7 +24,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         fires: &[(
             Release,
             &[],
-            "Replicas of podseal in podseal that answer: 1",
+            "Replicas of podseal in podseal that respond: 1",
         )],
     },
     Scenario {
@@ -34,7 +34,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         fires: &[(
             Pod(0),
             &[],
-            "podseal's pod podseal-5d9c7-a restarts again and again",
+            "podseal's pod podseal-5d9c7-a keeps restarting",
         )],
     },
     Scenario {
@@ -72,7 +72,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         fires: &[(
             Pod(0),
             &[("ca", "current")],
-            "The authority of podseal's pod podseal-5d9c7-a expires in 80d 0h 0m 0s",
+            "The CA of podseal's pod podseal-5d9c7-a expires in 80d 0h 0m 0s",
         )],
     },
     Scenario {
@@ -86,7 +86,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         fires: &[(
             Pod(1),
             &[("ca", "client")],
-            "An authority in the --client-ca of podseal's pod podseal-5d9c7-b expires in 20d 0h 0m 0s",
+            "A CA in the --client-ca of podseal's pod podseal-5d9c7-b expires in 20d 0h 0m 0s",
         )],
     },
     Scenario {
@@ -100,7 +100,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         fires: &[(
             Pod(1),
             &[("certificate", "serving")],
-            "podseal's pod podseal-5d9c7-b cannot use its renewed files (serving)",
+            "podseal's pod podseal-5d9c7-b cannot reload its files (serving)",
         )],
     },
     Scenario {
@@ -114,7 +114,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         fires: &[(
             Pod(0),
             &[("what", "failure")],
-            "podseal's pod podseal-5d9c7-a cannot keep its certificate",
+            "podseal's pod podseal-5d9c7-a cannot maintain its certificate",
         )],
     },
     Scenario {
@@ -142,7 +142,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         fires: &[(
             Pod(1),
             &[("reason", "client_certificate")],
-            "podseal's pod podseal-5d9c7-b refuses clients for their certificate",
+            "podseal's pod podseal-5d9c7-b rejects clients because of their certificate",
         )],
     },
     Scenario {
@@ -152,7 +152,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         fires: &[(
             Pod(0),
             &[],
-            "podseal's pod podseal-5d9c7-a cannot use the profiles that changed",
+            "podseal's pod podseal-5d9c7-a cannot reload the profiles",
         )],
     },
     Scenario {
@@ -172,7 +172,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         fires: &[(
             Pod(0),
             &[],
-            "podseal's pod podseal-5d9c7-a has lost its watch of namespaces",
+            "podseal's pod podseal-5d9c7-a has lost its watch on namespaces",
         )],
     },
     Scenario {
@@ -190,7 +190,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
                 Rise(20.0),
             ),
         ],
-        fires: &[(Release, &[], "podseal in podseal turns reviews away")],
+        fires: &[(Release, &[], "podseal in podseal sheds reviews")],
     },
     Scenario {
         alert: "PodsealSlow",
@@ -215,7 +215,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         fires: &[(
             Release,
             &[],
-            "One answer in a hundred of podseal in podseal takes 2.485s",
+            "1% of the responses of podseal in podseal take 2.485s or more",
         )],
     },
     Scenario {
@@ -229,7 +229,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         fires: &[(
             Release,
             &[("reason", "malformed")],
-            "podseal in podseal gets requests that it cannot read (malformed)",
+            "podseal in podseal receives invalid requests (malformed)",
         )],
     },
 ];

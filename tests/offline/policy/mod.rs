@@ -66,7 +66,7 @@ fn fate_with(review: &Value, namespace: &Namespace, settings: &Settings<'_>) -> 
         allowed: !is_denied(corrected.answer()) && !is_denied(judged.answer()),
         pod: review["request"]["object"].clone(),
         message: denies(&corrected.outcome).or(denies(&judged.outcome)),
-        violations: judged.violations.told.iter().map(line).collect(),
+        violations: judged.violations.listed.iter().map(line).collect(),
         warnings_for_creator: [
             corrected.warnings_for_creator(),
             judged.warnings_for_creator(),

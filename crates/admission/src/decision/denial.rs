@@ -177,7 +177,7 @@ pub(crate) struct Rejection<'r, 'a> {
 impl Rejection<'_, '_> {
     /// The denial of a pod that violates the namespace's level.
     pub(crate) fn of_violations(&self, violations: &Violations, is_job: bool) -> Denial {
-        let listed = listed(violations.told.iter().map(Clause), violations.count);
+        let listed = listed(violations.listed.iter().map(Clause), violations.count);
         let granted = match is_job {
             true => ", beyond what its profile grants",
             false => "",
@@ -220,7 +220,7 @@ impl Rejection<'_, '_> {
              that annotation{audit}",
             listed = listed_within(
                 LISTED_OF_TWO,
-                violations.told.iter().map(Clause),
+                violations.listed.iter().map(Clause),
                 violations.count
             ),
             namespace = quoted(&self.namespace.name),
@@ -236,7 +236,7 @@ impl Rejection<'_, '_> {
         let NewImage { place, container } = new;
         let (container, listed) = (
             quoted(container),
-            listed(violations.told.iter().map(Clause), violations.count),
+            listed(violations.listed.iter().map(Clause), violations.count),
         );
         let required = self.required_level();
         Denial::forbidden(format!(
@@ -308,7 +308,7 @@ pub(crate) fn warning(denial: &Denial, violations: &Violations) -> Vec<String> {
         ))];
     }
     let mut warnings: Vec<_> = violations
-        .told
+        .listed
         .iter()
         .take(WARNINGS)
         .map(|violation| shortened(format!("podseal would deny this: {}", Clause(violation))))

@@ -239,7 +239,7 @@ pub fn line(
     };
     let policy = decision.policy.as_ref();
     let job = decision.job.as_ref().map(JobShown::of);
-    let violations = decision.violations.told.iter().map(Violated::from);
+    let violations = decision.violations.listed.iter().map(Violated::from);
     let changes = decision.changes.iter().take(CHANGES);
     let record = Record {
         schema: SCHEMA,

@@ -97,7 +97,7 @@ pub fn denied(profile: &Profile, level: Level) -> Vec<String> {
     };
     let effective = EffectiveProfile::unchanged(profile);
     let violations = Violations::of(&pod, level, Some(&effective))
-        .told
+        .listed
         .into_iter();
     let placed = violations.map(|violation| (place_of(&violation), violation));
     let placed = placed.filter(|(place, _)| *place != Role::Services.key());

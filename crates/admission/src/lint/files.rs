@@ -50,12 +50,12 @@ impl fmt::Display for Remark {
 /// profile.
 pub fn read(files: &[ProfileFile]) -> Result<(Profiles, Vec<Remark>), Vec<Remark>> {
     if files.len() > MOST {
-        let told = format!(
+        let message = format!(
             "{} profiles are more than the {MOST} there may be",
             files.len()
         );
         let position = None;
-        let error = ProfileError { position, told };
+        let error = ProfileError { position, message };
         return Err(vec![remark(&files[MOST].name, Severity::Error, error)]);
     }
     let mut remarks = Vec::new();
@@ -69,9 +69,10 @@ pub fn read(files: &[ProfileFile]) -> Result<(Profiles, Vec<Remark>), Vec<Remark
                 None => Ok(profile),
                 Some(other) => {
                     let name = quoted(&profile.name);
-                    let told = format!("name: {name} is already used by {other}; use another name");
+                    let message =
+                        format!("name: {name} is already used by {other}; use another name");
                     let position = profile.position(&["name"]);
-                    Err(ProfileError { position, told })
+                    Err(ProfileError { position, message })
                 }
             }
         });
@@ -152,16 +153,20 @@ impl<'w> Resolver<'w> {
                 Ok(profile) => {
                     let remarks = check(&profile).into_iter().map(|finding| {
                         let position = written.position(&finding.path);
-                        let told = finding.to_string();
-                        remark(file, finding.severity, ProfileError { position, told })
+                        let message = finding.to_string();
+                        remark(file, finding.severity, ProfileError { position, message })
                     });
                     let old_names = written.deprecated.iter().map(|object| {
                         let position = written.position(&[&object[..], &["ifUnset"]].concat());
-                        let told = format!(
+                        let message = format!(
                             "{}.default: is deprecated; its name is ifUnset now",
                             object.join(".")
                         );
-                        remark(file, Severity::Deprecation, ProfileError { position, told })
+                        remark(
+                            file,
+                            Severity::Deprecation,
+                            ProfileError { position, message },
+                        )
                     });
                     let remarks = remarks.chain(old_names).collect();
                     (Some(profile), remarks)
@@ -189,9 +194,9 @@ impl<'w> Resolver<'w> {
             return resolved.clone().map(Some).ok_or(None);
         }
         if self.written.contains_key(base) {
-            let told = format!("extends: {} extends this profile in turn", quoted(base));
+            let message = format!("extends: {} extends this profile in turn", quoted(base));
             let position = written.position(&["extends"]);
-            return Err(Some(ProfileError { position, told }));
+            return Err(Some(ProfileError { position, message }));
         }
         let built_in = Profiles::built_in().iter();
         let built_in = built_in.map(|profile| profile.name.as_str());
@@ -262,12 +267,12 @@ mod tests {
         let one = |yaml: &str| errors(&[file("x.yaml", &format!("name: x\nsummary: y\n{yaml}"))]);
         assert_eq!(
             one("pod:\n  ifUnset: {}\n  default: {}\n"),
-            ["x.yaml:5:3: pod: both ifUnset and default, its old name; give ifUnset only"]
+            ["x.yaml:5:3: pod: both ifUnset and default, its old name, are set; use only ifUnset"]
         );
         assert_eq!(
             one("containers:\n  init:\n    default: {}\n    ifUnset: {}\n"),
             [
-                "x.yaml:5:5: containers.init: both ifUnset and default, its old name; give ifUnset only"
+                "x.yaml:5:5: containers.init: both ifUnset and default, its old name, are set; use only ifUnset"
             ]
         );
     }

@@ -32,7 +32,7 @@ impl Findings {
         }
         let effective = EffectiveProfile::unchanged(profile);
         let violations = Violations::of(&pod, Level::Baseline, Some(&effective));
-        let Some(first) = violations.told.first() else {
+        let Some(first) = violations.listed.first() else {
             return;
         };
         let role = match first.place {

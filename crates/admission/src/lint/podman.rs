@@ -171,7 +171,7 @@ impl Findings {
                 .any(|fields| fields.annotations.contains_key(CRI_O_DEVICES));
         // In the pod's own user namespace, the kernel mounts overlays
         // itself.
-        if build.user == Some(0) && !has_device && !profile.has_own_ids() {
+        if build.user == Some(0) && !has_device && !profile.has_own_user_namespace() {
             self.warning(
                 &["containers", "build", "set"],
                 "root without a device: \"fuse: device not found\"; set a limit such as \

@@ -35,10 +35,10 @@ impl Findings {
                 "true together with runAsUser: 0: the kubelet never starts such a container",
             );
         }
-        let has_own_ids = profile.has_own_ids();
+        let has_own_user_namespace = profile.has_own_user_namespace();
         if let Some(mount) = value(Field::ProcMount)
             && mount.text().as_deref() == Some("Unmasked")
-            && !has_own_ids
+            && !has_own_user_namespace
         {
             self.error(
                 &mount.path,
@@ -46,7 +46,7 @@ impl Findings {
             );
         }
         for id in [user, value(Field::RunAsGroup)].into_iter().flatten() {
-            if has_own_ids && id.id().is_some_and(|id| id > LAST_MAPPED_ID) {
+            if has_own_user_namespace && id.id().is_some_and(|id| id > LAST_MAPPED_ID) {
                 let problem = format!("a pod with hostUsers: false has ids up to {LAST_MAPPED_ID}");
                 self.error(&id.path, problem);
             }

@@ -6,7 +6,7 @@ use super::parse::Written;
 use super::profiles::Profiles;
 use super::types::Profile;
 
-/// The built-in profiles: name, and the YAML as it stands in `built_in`.
+/// The built-in profiles: name, and the YAML file in `built_in`.
 pub const BUILT_IN: [(&str, &str); 6] = [
     ("userns", include_str!("built_in/userns.yaml")),
     ("rootless", include_str!("built_in/rootless.yaml")),
@@ -31,7 +31,7 @@ static BUILT_IN_PROFILES: LazyLock<Profiles> = LazyLock::new(|| {
 });
 
 impl Profile {
-    /// Whether it is compiled in, so that only another podseal could change it.
+    /// Whether it is compiled in, so that it changes only with podseal's version.
     pub fn is_built_in(&self) -> bool {
         BUILT_IN.iter().any(|(name, _)| *name == self.name)
     }

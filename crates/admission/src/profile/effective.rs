@@ -233,3 +233,60 @@ impl<'a> EffectiveSecurityContext<'a> {
         self.part.get(field).is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Written;
+    use super::*;
+
+    const PROFILE: &str = "
+name: x
+home: {path: /profile, sizeLimit: 1Gi}
+pod: {ifUnset: {securityContext: {runAsUser: 5, runAsGroup: 5}}}
+containers:
+  build:
+    set:
+      securityContext: {runAsUser: 0}
+      resources: {limits: {a.b/fuse: 1, a.b/gpu: 2}}
+  helper: {home: true, ifUnset: {securityContext: {runAsUser: 6}}}
+";
+
+    fn users(context: &EffectiveSecurityContext<'_>) -> Vec<String> {
+        let fields = context.fields();
+        fields.map(|(_, value)| value.to_string()).collect()
+    }
+
+    #[test]
+    fn every_rule_has_the_values_that_the_namespace_overrides() {
+        let written = Written::from_yaml(PROFILE).expect("a profile");
+        let profile = written.resolve(None).expect("a profile");
+        let values = [
+            (Setting::RunAsUser, "7"),
+            (Setting::Home, "/namespace"),
+            (Setting::FuseResource, "c.d/fuse"),
+        ];
+        let original = EffectiveProfile::unchanged(&profile);
+        let effective = EffectiveProfile::new(&profile, values).expect("valid values");
+        for (profile, pod, helper, home, fuse) in [
+            (original, ["5", "5"], ["6"], "/profile", "a.b/fuse"),
+            (effective, ["7", "5"], ["7"], "/namespace", "c.d/fuse"),
+        ] {
+            let [build_rules, helper_rules] =
+                [Role::Build, Role::Helper].map(|role| profile.role(role));
+            assert_eq!(users(&profile.pod().if_unset().security_context()), pod);
+            assert_eq!(users(&helper_rules.if_unset().security_context()), helper);
+            let build_user = users(&build_rules.set().security_context());
+            assert_eq!(build_user, ["0"], "root stays root");
+            assert_eq!(profile.home_path(), home);
+            assert_eq!(profile.home_volume().size_limit, Some("1Gi"));
+            let limits: Vec<_> = build_rules.set().limits().collect();
+            assert_eq!(limits, [(fuse, "1"), ("a.b/gpu", "2")]);
+        }
+        assert_eq!(effective.original_limit("c.d/fuse"), Some("a.b/fuse"));
+        assert_eq!(effective.original_limit("a.b/fuse"), None);
+        assert_eq!(original.original_limit("a.b/fuse"), None);
+        for setting in Setting::ALL {
+            assert!(effective.is_overridden(setting) && !original.is_overridden(setting));
+        }
+    }
+}

@@ -1,20 +1,19 @@
-//! Why a profile cannot be used, in the words of who wrote it.
+//! Errors in profiles, in terms of the file and not of Rust's types.
 
 use super::place::{Outline, Position};
 use crate::text::remark;
 use crate::text::spelling::suggestion;
 
-/// How many bytes of an error are told: it quotes the file, however long its
-/// lines are.
-const TOLD: usize = 2000;
+/// How many bytes of an error are shown. It quotes the file, whose lines can be long.
+const MAX_MESSAGE: usize = 2000;
 
 /// Why a profile cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfileError {
-    /// Where in the file.
+    /// The position in the file.
     pub position: Option<Position>,
-    /// Why, as a sentence without a full stop.
-    pub told: String,
+    /// The message, without a full stop.
+    pub message: String,
 }
 
 impl std::error::Error for ProfileError {}
@@ -29,39 +28,42 @@ impl std::fmt::Display for ProfileError {
 }
 
 impl ProfileError {
-    /// Why, without the place, and not longer than a message may be.
+    /// The message without the position, with at most [`MAX_MESSAGE`] bytes.
     pub fn bounded(&self) -> &str {
-        &self.told[..self.told.floor_char_boundary(TOLD)]
+        &self.message[..self.message.floor_char_boundary(MAX_MESSAGE)]
     }
 
-    pub(crate) fn at(position: Option<Position>, told: String) -> ProfileError {
-        // It quotes the file, and is read in terminals.
-        let lines: Vec<_> = told.lines().map(|line| remark(line, TOLD)).collect();
-        let told = lines.join("\n");
-        ProfileError { position, told }
+    pub(crate) fn at(position: Option<Position>, message: String) -> ProfileError {
+        // It quotes the file, whose control characters must not reach a terminal.
+        let lines: Vec<_> = message
+            .lines()
+            .map(|line| remark(line, MAX_MESSAGE))
+            .collect();
+        let message = lines.join("\n");
+        ProfileError { position, message }
     }
 
-    /// The error of a value that is of no type the field could have, or of a file
-    /// that is not YAML.
+    /// An error of the YAML parser: a value of the wrong type, an unknown field, or a
+    /// file that is not YAML.
     pub(crate) fn of_yaml(error: &serde_saphyr::Error) -> ProfileError {
         let position = error.location().map(|location| Position {
             line: location.line(),
             column: location.column(),
         });
-        let mut told = error.without_snippet().to_string();
-        // The position is told in front.
+        let mut message = error.without_snippet().to_string();
+        // `Display` writes the position first.
         for rest in [" at line ", ", set DuplicateKeyPolicy"] {
-            if let Some((what, _)) = told.split_once(rest) {
-                told.truncate(what.len());
+            if let Some((what, _)) = message.split_once(rest) {
+                message.truncate(what.len());
             }
         }
-        if let Some(suggestion) = suggestion(&told) {
-            told = format!("{suggestion} {told}");
+        if let Some(suggestion) = suggestion(&message) {
+            message = format!("{suggestion} {message}");
         }
-        ProfileError::at(position, told)
+        ProfileError::at(position, message)
     }
 
-    /// The error of a field, with its place, which the reader of YAML often has not.
+    /// An error in a field, with its position, which the YAML parser often lacks.
     pub(super) fn of_field(
         outline: &Outline,
         in_field: &serde_path_to_error::Error<serde_json::Error>,
@@ -73,7 +75,7 @@ impl ProfileError {
         let around = (1..=path.len()).rev().map(|end| &path[..end]);
         let place = around.into_iter().find_map(|path| outline.find(path));
         error.position = error.position.or(place);
-        if !error.told.contains("unknown ") && !path.is_empty() {
+        if !error.message.contains("unknown ") && !path.is_empty() {
             error = ProfileError::at(error.position, of_type(&path, in_field.inner()));
         }
         error
@@ -89,10 +91,10 @@ pub(super) fn keys(path: &serde_path_to_error::Path) -> Vec<String> {
     keys.collect()
 }
 
-/// What is wrong with a field's type, in the words of its writer and not of Rust.
+/// A message about a field's type, in terms of YAML and not of Rust.
 pub(super) fn of_type(path: &[&str], error: &serde_json::Error) -> String {
-    let told = error.to_string();
-    let told = match told.split_once(", expected ") {
+    let message = error.to_string();
+    let message = match message.split_once(", expected ") {
         Some((what, expected)) => {
             let expected = match expected {
                 "i64" | "u64" => "a whole number, without quotes",
@@ -104,7 +106,7 @@ pub(super) fn of_type(path: &[&str], error: &serde_json::Error) -> String {
             };
             format!("{what}, expected {expected}")
         }
-        None => told,
+        None => message,
     };
-    format!("{}: {told}", path.join("."))
+    format!("{}: {message}", path.join("."))
 }

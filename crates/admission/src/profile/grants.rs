@@ -1,9 +1,8 @@
-//! What a profile lets its job's containers have beyond the level of their
-//! namespace.
+//! What a profile allows the containers of a job beyond the level of their namespace.
 //!
-//! A grant is for a role of container, and so never for the pod itself, from
-//! which all containers inherit; nor for an ephemeral container, which somebody
-//! adds to the job later.
+//! A grant is for the containers of a role. It does not apply to the pod itself, from
+//! which all containers inherit, or to ephemeral containers, which are added to a
+//! running job.
 
 use std::collections::BTreeSet;
 
@@ -13,27 +12,27 @@ use crate::pod::Pod;
 use crate::pod::place::{ContainerRef, List, Place};
 use crate::standards::{Family, Level, Violation, for_each_violation};
 
-/// How many violations are kept to be told one by one. A pod can hold as many
-/// as it holds bytes; the rest is counted.
-pub const TOLD: usize = 32;
+/// How many violations are listed. A pod can have about as many as it has bytes; the
+/// others are only counted.
+pub const LISTED: usize = 32;
 
 /// The violations of a pod, in a stable order.
 #[derive(Debug, Clone, Default)]
 pub struct Violations {
-    /// The first [`TOLD`] of them, with as much of each as is ever shown.
-    pub told: Vec<Violation<'static>>,
+    /// The first [`LISTED`] of them, with as much of each as a message can show.
+    pub listed: Vec<Violation<'static>>,
     /// How many there are.
     pub count: usize,
-    /// The families of all of them: who makes the pod chooses what comes first,
-    /// and must not choose what is left out.
+    /// The families of all of them. The author of the pod decides which come first,
+    /// and must not decide which are omitted.
     pub families: BTreeSet<Family>,
-    /// Whether the pod has a user namespace of its own that relaxed nothing.
+    /// Whether the pod has its own user namespace, which relaxed no control.
     pub user_namespace_ignored: bool,
 }
 
 impl Violations {
-    /// What `pod` violates of `level`, beyond what `profile` grants it as a
-    /// job's pod. Without a profile nothing is granted.
+    /// The violations of `level` in `pod` that `profile` does not grant. Without a
+    /// profile nothing is granted.
     pub fn of(pod: &Pod<'_>, level: Level, profile: Option<&EffectiveProfile<'_>>) -> Violations {
         // No setting overrides what is granted.
         let profile = profile.map(|effective| effective.profile);
@@ -61,12 +60,12 @@ impl Violations {
         violations
     }
 
-    /// Counts one, and keeps it if there is room.
+    /// Counts a violation, and lists it while there are fewer than [`LISTED`].
     pub fn add(&mut self, violation: &Violation<'_>) {
         self.count += 1;
         self.families.insert(violation.control.family());
-        if self.told.len() < TOLD {
-            self.told.push(violation.kept());
+        if self.listed.len() < LISTED {
+            self.listed.push(violation.kept());
         }
     }
 
@@ -85,20 +84,20 @@ fn rules_at<'p>(pod: &Pod<'_>, profile: &'p Profile, place: Place) -> Option<(Ro
         }) => None,
         Place::Container(at) => {
             let role = Role::of(at.list, &pod.container(at).name);
-            // What the runner's global flag marks is a service among the
-            // regular containers; an init container that has no other role is
-            // somebody else's.
-            let is_foreign = role == Role::Services && at.list != List::Regular;
-            (!is_foreign).then(|| (role, profile.containers.role(role)))
+            // Services are regular containers. An init container without another role
+            // is not the runner's.
+            let can_be_granted = role != Role::Services || at.list == List::Regular;
+            can_be_granted.then(|| (role, profile.containers.role(role)))
         }
     }
 }
 
-/// Whether `value` is what the profile sets. A role it sets nothing on, such as
-/// services marked by the runner's global flag, is granted what `build` is set.
+/// Whether `value` is what the profile sets, for the role or for `build`. The latter is
+/// for roles that it sets nothing for, such as services, which the runner's global
+/// `privileged` makes privileged too.
 fn is_set(profile: &Profile, role: Role, family: Family, value: &str) -> bool {
-    // A service is never changed, so nothing sets what it may keep; and of this
-    // control there is one value.
+    // The profile sets nothing for services, so there is no value to compare. This
+    // control forbids a single value.
     if role == Role::Services && family == Family::Privileged {
         return value == "true";
     }
@@ -120,7 +119,7 @@ fn sets(rules: &Rules, family: Family, value: &str) -> bool {
             let profile = context.seccomp_profile.as_ref();
             profile.is_some_and(|profile| profile.type_ == value)
         }
-        // The annotation spells it in lower case.
+        // The annotation has it in lower case.
         Family::AppArmorProfile => {
             let profile = context.app_armor_profile.as_ref();
             profile.is_some_and(|profile| profile.type_.eq_ignore_ascii_case(value))
@@ -129,8 +128,7 @@ fn sets(rules: &Rules, family: Family, value: &str) -> bool {
     }
 }
 
-/// Whether a profile can set a value that the family's baseline control
-/// forbids.
+/// Whether a profile can set a value that the family's control forbids at baseline.
 pub(crate) fn is_settable(family: Family) -> bool {
     matches!(
         family,

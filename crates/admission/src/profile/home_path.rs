@@ -1,38 +1,37 @@
-//! Which paths may be HOME.
+//! Which paths can be HOME.
 //!
-//! The API server accepts `/`, `a:b` and `..` for a mount, and the pod fails
-//! when it runs. So what a volume would be mounted at is judged here, whether
-//! the job's author chose it or a profile did.
+//! The API server accepts `/`, `a:b` and `..` as a mount path, and the pod fails
+//! when it starts. So the path is checked here, whether a job or a profile sets it.
 
 use std::fmt;
 
-/// What Podman's images have as HOME. A volume there would hide the image's
-/// own `~/.config/containers`.
+/// HOME in Podman's images. A volume there would hide the image's own
+/// `~/.config/containers`.
 const PODMAN_IMAGE_HOME: &str = "/home/podman";
 
-/// Directories under which no HOME is accepted: the kernel's, and those a
-/// mount would empty of what the container needs to start.
+/// Directories that HOME must not be or be in: the kernel's, and those whose files
+/// the container needs to start, which a mount would hide.
 const SYSTEM: [&str; 14] = [
     "/proc", "/sys", "/dev", "/etc", "/bin", "/sbin", "/usr", "/lib", "/lib32", "/lib64",
     "/libx32", "/boot", "/run", "/var/run",
 ];
 
-/// Directories whose subdirectories are fine for HOME, but which are not HOME
-/// themselves: a mount would hide everything of the image below them.
+/// Directories whose subdirectories can be HOME, but which cannot themselves: a mount
+/// would hide all of the image's files in them.
 const PARENTS: [&str; 5] = ["/", "/home", "/opt", "/var", "/var/lib"];
 
-/// A path that may be HOME.
+/// A path that can be HOME.
 #[derive(Debug, PartialEq, Eq)]
 pub enum HomePath {
-    /// Absolute, normalised, without trailing slash.
+    /// Absolute, normalized, without a trailing slash.
     Mountable(String),
-    /// `/home/podman` or below.
+    /// `/home/podman` or in it.
     OfPodmanImage,
 }
 
-/// Why a path may not be HOME.
+/// Why a path cannot be HOME.
 #[derive(Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "Display tells each as a sentence")]
+#[allow(missing_docs, reason = "Display explains each")]
 pub enum PathRefusal {
     NotAbsolute,
     NotNormalised,
@@ -73,7 +72,7 @@ impl fmt::Display for PathRefusal {
 }
 
 impl HomePath {
-    /// Judges `path` as HOME, whoever chose it.
+    /// Checks whether `path` can be HOME.
     pub fn parse(path: &str) -> Result<HomePath, PathRefusal> {
         if path.len() > 512 {
             return Err(PathRefusal::TooLong);
@@ -118,7 +117,7 @@ impl HomePath {
 
 /// `path` as the kernel would resolve it without symbolic links.
 pub(crate) fn normalised(path: &str) -> String {
-    // Without a list of its segments, which would take many times the path.
+    // Without a list of its segments, which would need many times the path's memory.
     let mut normal = String::with_capacity(path.len() + 1);
     for segment in path.split('/') {
         match segment {
@@ -136,7 +135,7 @@ pub(crate) fn normalised(path: &str) -> String {
     normal
 }
 
-/// Whether `path` is `ancestor` or lies in it; both normalised.
+/// Whether `path` is `ancestor` or in it; both normalized.
 pub(crate) fn is_at_or_under(path: &str, ancestor: &str) -> bool {
     match path.strip_prefix(ancestor) {
         Some(rest) => rest.is_empty() || rest.starts_with('/') || ancestor == "/",
@@ -149,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepts_paths_people_use() {
+    fn accepts_common_paths() {
         for path in [
             "/my_custom_dir",
             "/builds",
@@ -202,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_the_podman_images_home_alone() {
+    fn recognizes_the_home_of_podmans_images() {
         for path in ["/home/podman", "/home/podman/", "/home/podman/.local"] {
             assert_eq!(HomePath::parse(path), Ok(HomePath::OfPodmanImage), "{path}");
         }

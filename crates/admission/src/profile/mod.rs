@@ -1,11 +1,11 @@
-//! The profile: what a namespace's job pods are given.
+//! The profile: what podseal changes and allows in the job pods of a namespace.
 //!
 //! A profile is data. The built-ins are the YAML files in `built_in`,
-//! compiled in, and written in the same format a user would write.
+//! compiled in, in the same format that users write.
 //!
 //! | from | by | to |
 //! |---|---|---|
-//! | YAML | `parse` | a [`Written`], and with the profile that it extends a [`Profile`] |
+//! | YAML | `parse` | a [`Written`], which with the profile that it extends becomes a [`Profile`] |
 //! | a profile and a namespace's settings | [`overrides`] | an [`EffectiveProfile`] |
 //! | a pod, a level and a profile | [`grants`] | the violations that the profile does not grant |
 

@@ -1,12 +1,12 @@
-//! Which profile of those that extend each other says a field.
+//! Which profile of a chain of `extends` a field comes from.
 
 use serde_json::Value;
 
 use super::{Profile, Profiles};
 
 impl Profiles {
-    /// The profile whose word the field at `path` is in `profile`: its own, or
-    /// that of the one it extends, where it says the same.
+    /// The name of the profile that the field at `path` of `profile` comes from: the
+    /// last in the chain of `extends` that has the same value.
     pub fn origin<'p>(&'p self, profile: &'p Profile, path: &[&str]) -> &'p str {
         let mut origin = profile;
         let mut value = at(profile, path);
@@ -22,7 +22,7 @@ impl Profiles {
 }
 
 fn at(profile: &Profile, path: &[&str]) -> Option<Value> {
-    let value = serde_json::to_value(profile).expect("a profile can be written");
+    let value = serde_json::to_value(profile).expect("a profile can be serialized");
     let step = |value: Value, key: &&str| value.get(key).cloned();
     path.iter().try_fold(value, step)
 }
@@ -33,7 +33,7 @@ mod tests {
     use crate::profile::Written;
 
     #[test]
-    fn a_field_is_its_who_said_it_first() {
+    fn a_field_comes_from_the_first_profile_with_its_value() {
         let text = "name: mine\nsummary: x\nextends: rootless\n\
                     containers: {build: {set: {securityContext: {runAsUser: 7}}}}\n";
         let built_in = Profiles::built_in();

@@ -1,14 +1,13 @@
-//! A profile with the few values that its namespace changes.
+//! The values of a profile that a namespace can override.
 //!
-//! | annotation | changes | bounds |
+//! | annotation | overrides | bounds |
 //! |---|---|---|
-//! | `podseal.io/run-as-user` | every `runAsUser` of the profile but 0 | 1 to 65535 |
-//! | `podseal.io/home` | `home.path` | as the profile's own |
+//! | `podseal.io/run-as-user` | every `runAsUser` of the profile except 0 | 1 to 65535 |
+//! | `podseal.io/home` | `home.path` | the same as in a profile |
 //! | `podseal.io/fuse-resource` | the name of the limit that ends in `/fuse`, or of the only one | an extended resource |
 //!
-//! None of them can widen what the profile grants: a user stays somebody, a HOME
-//! stays a volume of the pod's own, a device stays one of the resources that the
-//! cluster's administrator offers by name.
+//! None of them can extend what the profile grants: a user never becomes root, HOME
+//! stays a volume of the pod, and the device keeps the part of its name after the slash.
 
 use std::collections::BTreeMap;
 
@@ -21,15 +20,15 @@ use crate::pod::limits::LAST_MAPPED_ID;
 use crate::pod::names::is_extended_resource;
 use crate::text::quoted;
 
-/// The annotation that changes the user.
+/// The annotation that overrides the user.
 pub const RUN_AS_USER: &str = "podseal.io/run-as-user";
-/// The annotation that changes HOME.
+/// The annotation that overrides HOME.
 pub const HOME: &str = "podseal.io/home";
-/// The annotation that changes the device's name.
+/// The annotation that overrides the name of the FUSE device.
 pub const FUSE_RESOURCE: &str = "podseal.io/fuse-resource";
 
 impl Setting {
-    /// What it is called in a profile and in a namespace rule.
+    /// Its name in a profile and in a namespace rule.
     pub fn name(self) -> &'static str {
         match self {
             Setting::RunAsUser => "run-as-user",
@@ -38,7 +37,7 @@ impl Setting {
         }
     }
 
-    /// The annotation of a namespace.
+    /// Its annotation on a namespace.
     pub const fn annotation(self) -> &'static str {
         match self {
             Setting::RunAsUser => RUN_AS_USER,
@@ -90,7 +89,7 @@ impl<'a> Overrides<'a> {
         value: &'a str,
     ) -> Result<(), String> {
         if !profile.settings.contains(&setting) {
-            return Err("the profile does not let a namespace change it".to_owned());
+            return Err("the profile does not allow a namespace to override it".to_owned());
         }
         match setting {
             Setting::RunAsUser => {
@@ -98,18 +97,15 @@ impl<'a> Overrides<'a> {
                     .parse()
                     .ok()
                     .filter(|user| (1..=LAST_MAPPED_ID).contains(user));
-                // As people write it: 010 is eight to some.
-                let is_plain = |user: &i64| user.to_string() == value;
-                let user = user.filter(is_plain);
+                // Without a leading zero: some read 010 as 8.
+                let is_canonical = |user: &i64| user.to_string() == value;
+                let user = user.filter(is_canonical);
                 let user = user.ok_or(format!(
                     "{} is not a user ID from 1 to {LAST_MAPPED_ID}",
                     quoted(value)
                 ))?;
-                if !profile.names_a_user() {
-                    return Err(
-                        "the profile names no user, or only root, so there is none to change"
-                            .to_owned(),
-                    );
+                if !profile.sets_a_user() {
+                    return Err("the profile sets no user other than root".to_owned());
                 }
                 self.run_as_user = Some(user);
             }
@@ -117,14 +113,14 @@ impl<'a> Overrides<'a> {
                 match HomePath::parse(value) {
                     Ok(HomePath::Mountable(_)) => {}
                     Ok(HomePath::OfPodmanImage) => {
-                        return Err("/home/podman has the image's own configuration, which a \
-                                    volume would hide"
+                        return Err("a volume at /home/podman would hide the image's own \
+                                    configuration"
                             .to_owned());
                     }
                     Err(refusal) => return Err(format!("{} {refusal}", quoted(value))),
                 }
-                if !profile.gives_home() {
-                    return Err("the profile gives no container a HOME".to_owned());
+                if !profile.sets_home() {
+                    return Err("the profile sets no HOME".to_owned());
                 }
                 self.home = Some(value);
             }
@@ -136,8 +132,8 @@ impl<'a> Overrides<'a> {
                     ));
                 }
                 let fuse = profile.fuse_resource();
-                let fuse = fuse.ok_or("the profile asks for no fuse device".to_owned())?;
-                // Not any device: a GPU is none of what the profile gives.
+                let fuse = fuse.ok_or("the profile requests no fuse device".to_owned())?;
+                // Not any device: the profile does not allow a GPU.
                 let device = |name: &str| name.rsplit('/').next().map(str::to_owned);
                 if device(value) != device(fuse) {
                     return Err(format!(
@@ -147,10 +143,10 @@ impl<'a> Overrides<'a> {
                         quoted(fuse)
                     ));
                 }
-                // Two limits of one name would be corrected for ever.
+                // Each review would change one of two limits with the same name.
                 if value != fuse && profile.limits().any(|name| name == value) {
                     return Err(format!(
-                        "{} is already another device of the profile",
+                        "{} is already the name of another device in the profile",
                         quoted(value)
                     ));
                 }
@@ -165,11 +161,11 @@ impl<'a> Overrides<'a> {
 }
 
 impl Profile {
-    fn names_a_user(&self) -> bool {
+    fn sets_a_user(&self) -> bool {
         !self.users().is_empty()
     }
 
-    /// The users it names beside root, and where each is said first.
+    /// The users other than root that it sets, and the first path of each.
     pub fn users(&self) -> BTreeMap<i64, Vec<&'static str>> {
         let parts = [("set", &self.pod.set), ("ifUnset", &self.pod.if_unset)];
         let of_pod = parts.map(|(part, fields)| (vec!["pod", part], &fields.security_context));
@@ -193,22 +189,22 @@ impl Profile {
         users
     }
 
-    /// Whether it gives any container a HOME.
-    pub fn gives_home(&self) -> bool {
+    /// Whether it sets HOME for any container.
+    pub fn sets_home(&self) -> bool {
         let mut roles = Role::ALL.into_iter();
         roles.any(|role| self.containers.role(role).home)
     }
 
-    /// Where the fuse device's limit is said first.
-    pub fn path_of_fuse(&self) -> Option<Vec<&str>> {
+    /// The first path of the limit that is the FUSE device.
+    pub fn fuse_resource_path(&self) -> Option<Vec<&str>> {
         let name = self.fuse_resource()?;
         let of_role = |role: Role| {
             let rules = self.containers.role(role);
-            [("set", &rules.set), ("ifUnset", &rules.if_unset)].map(|said| (role, said))
+            [("set", &rules.set), ("ifUnset", &rules.if_unset)].map(|part| (role, part))
         };
-        let mut said = Role::ALL.into_iter().flat_map(of_role);
+        let mut parts = Role::ALL.into_iter().flat_map(of_role);
         let (role, (part, _)) =
-            said.find(|(_, (_, fields))| fields.resources.limits.contains_key(name))?;
+            parts.find(|(_, (_, fields))| fields.resources.limits.contains_key(name))?;
         Some(vec![
             "containers",
             role.key(),
@@ -228,7 +224,7 @@ impl Profile {
         })
     }
 
-    /// The limit that is the fuse device: the one called so, or the only one.
+    /// The limit that is the FUSE device: the one whose name ends so, or the only one.
     pub fn fuse_resource(&self) -> Option<&str> {
         let mut names: Vec<&str> = self.limits().collect();
         names.sort_unstable();
@@ -255,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_a_plain_number_of_somebody() {
+    fn a_user_is_a_plain_number_and_not_root() {
         for value in ["1", "2000", "65535"] {
             assert_eq!(overridden("rootless", Setting::RunAsUser, value), Ok(()));
         }
@@ -275,10 +271,7 @@ mod tests {
             assert!(why.ends_with(" is not a user ID from 1 to 65535"), "{why}");
         }
         let why = overridden("root-fuse", Setting::RunAsUser, "1").expect_err("root stays root");
-        assert_eq!(
-            why,
-            "the profile names no user, or only root, so there is none to change"
-        );
+        assert_eq!(why, "the profile sets no user other than root");
     }
 
     #[test]
@@ -302,11 +295,11 @@ mod tests {
             );
         }
         let why = overridden("root-fuse", Setting::Home, "/work").expect_err("no HOME");
-        assert_eq!(why, "the profile gives no container a HOME");
+        assert_eq!(why, "the profile sets no HOME");
     }
 
     #[test]
-    fn a_device_is_an_extended_resource_and_no_quota_of_the_clusters() {
+    fn a_device_is_an_extended_resource_and_not_a_quota() {
         for value in ["example.com/fuse", "github.com/fuse", "a.b/fuse"] {
             assert_eq!(
                 overridden("root-fuse", Setting::FuseResource, value),
@@ -322,7 +315,7 @@ mod tests {
             "requests.a/b",
             "Example.com/fuse",
             "a/b/c",
-            // Another device than the profile gives.
+            // Another device than the profile's.
             "nvidia.com/gpu",
             "",
         ] {
@@ -332,19 +325,19 @@ mod tests {
             );
         }
         let why = overridden("rootless", Setting::FuseResource, "a.b/fuse").expect_err("no device");
-        assert_eq!(why, "the profile asks for no fuse device");
+        assert_eq!(why, "the profile requests no fuse device");
     }
 
     #[test]
-    fn a_setting_that_the_profile_does_not_let_a_namespace_change_changes_nothing() {
+    fn a_setting_that_the_profile_does_not_allow_is_rejected() {
         let mut profile = Profiles::built_in()
             .get("rootless")
             .expect("a profile")
             .clone();
         profile.settings = vec![Setting::Home];
         assert!(Overrides::new(&profile, [(Setting::Home, "/work")]).is_ok());
-        let refused = Overrides::new(&profile, [(Setting::RunAsUser, "2000")]);
-        let (_, why) = refused.expect_err("refused");
-        assert_eq!(why, "the profile does not let a namespace change it");
+        let rejected = Overrides::new(&profile, [(Setting::RunAsUser, "2000")]);
+        let (_, why) = rejected.expect_err("rejected");
+        assert_eq!(why, "the profile does not allow a namespace to override it");
     }
 }

@@ -1,4 +1,4 @@
-//! Reads a profile, with what it extends.
+//! Parses a profile and resolves it against the one that it extends.
 
 use serde_json::{Map, Value};
 
@@ -10,110 +10,116 @@ use crate::gitlab::role::Role;
 use crate::text::spelling::nearest;
 use crate::text::{quoted, unquoted};
 
-/// How many bytes a profile may have: ten times what the longest needs.
-pub(super) const LARGEST: usize = 64 * 1024;
+/// How many bytes a profile may have: ten times what the largest needs.
+pub(super) const MAX_BYTES: usize = 64 * 1024;
 
-/// How often an anchor may be referred to: more would make a lot of a small file.
-const ALIASES: usize = 20;
+/// How many aliases an anchor may have. With more, a small file would expand to a lot.
+const MAX_ALIASES: usize = 20;
 
-/// A profile as somebody wrote it, before what it extends is filled in.
+/// A profile as in its file, without the fields of the profile that it extends.
 #[derive(Debug, Clone)]
 pub struct Written {
     /// Its own name.
     pub name: String,
-    /// The profile it changes.
+    /// The profile that it extends.
     pub extends: Option<String>,
-    /// The objects that say `default`, which is the old name of `ifUnset`.
+    /// The objects with `default`, the old name of `ifUnset`.
     pub(crate) deprecated: Vec<Vec<&'static str>>,
-    says: Value,
+    fields: Value,
     outline: Outline,
 }
 
 impl Written {
-    /// Reads one, and refuses what is no profile's.
+    /// Parses a profile.
+    ///
+    /// # Errors
+    /// If it is too large, no YAML, or has a field that a profile does not have.
     pub fn from_yaml(yaml: &str) -> Result<Written, ProfileError> {
-        if yaml.len() > LARGEST {
-            let told = format!(
-                "{} bytes are more than the {LARGEST} a profile may have",
+        if yaml.len() > MAX_BYTES {
+            let message = format!(
+                "the profile has {} bytes; the maximum is {MAX_BYTES}",
                 yaml.len()
             );
-            return Err(ProfileError::at(None, told));
+            return Err(ProfileError::at(None, message));
         }
         let of_yaml = |error: serde_saphyr::Error| ProfileError::of_yaml(&error);
-        let mut says: Value =
+        let mut fields: Value =
             serde_saphyr::from_str_with_options(yaml, options()).map_err(of_yaml)?;
         let mut outline = Outline::of(yaml);
-        let deprecated = rename_default(&mut says, &mut outline)?;
+        let deprecated = rename_default(&mut fields, &mut outline)?;
         let read: Profile = match serde_saphyr::from_str_with_options(yaml, options()) {
             Ok(read) => read,
-            // A `null` is of no field's type, and takes away what the base says.
-            Err(error) => serde_path_to_error::deserialize(without_nulls(&says))
+            // No field's type accepts null, which removes a value of the base.
+            Err(error) => serde_path_to_error::deserialize(without_nulls(&fields))
                 .map_err(|in_field| ProfileError::of_field(&outline, &in_field, &error))?,
         };
         Ok(Written {
             name: read.name,
             extends: read.extends,
             deprecated,
-            says,
+            fields,
             outline,
         })
     }
 
-    /// The profile, as a change of `base` where it extends one.
+    /// The profile with the fields of `base`, if it extends one.
+    ///
+    /// # Errors
+    /// If it is too large, or has a value of the wrong type.
     pub fn resolve(&self, base: Option<&Profile>) -> Result<Profile, ProfileError> {
         let mut value = match base {
             None => Value::Object(Map::new()),
-            Some(base) => serde_json::to_value(base).expect("a profile can be written"),
+            Some(base) => serde_json::to_value(base).expect("a profile can be serialized"),
         };
-        merge(&mut value, &self.says);
+        merge(&mut value, &self.fields);
         let size = value.to_string().len();
-        if size > LARGEST {
-            let told = format!(
-                "with its aliases and what it extends it has {size} bytes, more than the {LARGEST} \
-                 a profile may have"
+        if size > MAX_BYTES {
+            let message = format!(
+                "with its aliases and the profile that it extends, the profile has {size} bytes; \
+                 the maximum is {MAX_BYTES}"
             );
-            return Err(ProfileError::at(self.position(&["extends"]), told));
+            return Err(ProfileError::at(self.position(&["extends"]), message));
         }
         let mut profile: Profile = serde_path_to_error::deserialize(value).map_err(|error| {
             let path = keys(error.path());
             let path: Vec<_> = path.iter().map(String::as_str).collect();
             ProfileError::at(self.position(&path), of_type(&path, error.inner()))
         })?;
-        // What it says in the end counts, not how it comes to say so.
+        // The revision depends on the result only, not on what it extends.
         profile.extends = None;
         profile.revision = revision(&profile);
         profile.extends = self.extends.clone();
         Ok(profile)
     }
 
-    /// The error of a profile that extends one there is not.
+    /// The error of a profile that extends an unknown one.
     pub fn unknown_base<'k>(&self, known: impl IntoIterator<Item = &'k str>) -> ProfileError {
         let base = self.extends.as_deref().unwrap_or_default();
         let known: Vec<_> = known.into_iter().collect();
         let nearest = nearest(base, known.iter().copied());
         let nearest = match nearest {
-            Some(name) => format!("; did you mean {}? There are", unquoted(name)),
-            None => "; there are".to_owned(),
+            Some(name) => format!("; did you mean {}? Known", unquoted(name)),
+            None => "; known".to_owned(),
         };
-        // Of another file, of which nothing is known to be in order.
+        // Names in other files, which are not checked yet.
         let known: Vec<_> = known.into_iter().map(unquoted).collect();
-        let told = format!(
-            "extends: there is no profile {}{nearest} {}",
+        let message = format!(
+            "extends: there is no profile {}{nearest} profiles: {}",
             quoted(base),
             known.join(", ")
         );
-        ProfileError::at(self.outline.find(&["extends"]), told)
+        ProfileError::at(self.outline.find(&["extends"]), message)
     }
 
-    /// Whether it says what is at `path` itself.
-    pub fn says(&self, path: &[&str]) -> bool {
+    /// Whether its own file has a value at `path`.
+    pub fn has(&self, path: &[&str]) -> bool {
         let mut path = path.iter();
-        let said = path.try_fold(&self.says, |value, key| value.get(key));
-        said.is_some_and(|value| !value.is_null())
+        let value = path.try_fold(&self.fields, |value, key| value.get(key));
+        value.is_some_and(|value| !value.is_null())
     }
 
-    /// Where it says what is at `path`: there, or at the nearest object around it;
-    /// or where it names the profile that says it.
+    /// The position of the field at `path`, or of the nearest object around it; for a
+    /// field of the profile that it extends, the position of `extends`.
     pub fn position(&self, path: &[&str]) -> Option<Position> {
         let around = (1..=path.len()).rev().map(|end| &path[..end]);
         let mut places = around.chain([&["extends"][..], &["name"]]);
@@ -121,10 +127,10 @@ impl Written {
     }
 }
 
-/// Calls each `default` of the profile `ifUnset`, as merging needs one name for
-/// both. Returns the objects that said it.
+/// Renames each `default` to `ifUnset`, as merging needs one name for both. Returns the
+/// objects that have it.
 fn rename_default(
-    says: &mut Value,
+    fields: &mut Value,
     outline: &mut Outline,
 ) -> Result<Vec<Vec<&'static str>>, ProfileError> {
     const OLD: &str = "default";
@@ -134,7 +140,7 @@ fn rename_default(
     for path in std::iter::once(vec!["pod"]).chain(roles) {
         let at = path
             .iter()
-            .try_fold(&mut *says, |value, key| value.get_mut(*key));
+            .try_fold(&mut *fields, |value, key| value.get_mut(*key));
         let Some(Value::Object(rules)) = at else {
             continue;
         };
@@ -143,11 +149,11 @@ fn rename_default(
         }
         let old = [&path[..], &[OLD]].concat();
         if rules.contains_key(NEW) {
-            let told = format!(
-                "{}: both {NEW} and {OLD}, its old name; give {NEW} only",
+            let message = format!(
+                "{}: both {NEW} and {OLD}, its old name, are set; use only {NEW}",
                 path.join(".")
             );
-            return Err(ProfileError::at(outline.find(&old), told));
+            return Err(ProfileError::at(outline.find(&old), message));
         }
         let value = rules.remove(OLD).expect("it has the key");
         rules.insert(NEW.to_owned(), value);
@@ -157,20 +163,20 @@ fn rename_default(
     Ok(renamed)
 }
 
-/// One reading for both passes, and for a reader: `yes` is a word.
+/// The same options for both passes. `yes` is a string and not a boolean.
 fn options() -> serde_saphyr::Options {
     let mut aliases = serde_saphyr::options::AliasLimits::default();
-    aliases.max_alias_expansions_per_anchor = ALIASES;
+    aliases.max_alias_expansions_per_anchor = MAX_ALIASES;
     serde_saphyr::options! { strict_booleans: true, alias_limits: aliases }
 }
 
-/// Puts `over` over `under`: objects key by key, anything else as a whole.
+/// Merges `over` into `under`: objects key by key; other values are replaced.
 fn merge(under: &mut Value, over: &Value) {
     match (under, over) {
         (Value::Object(under), Value::Object(over)) => {
             for (key, value) in over {
                 match value {
-                    // It takes away what the base says.
+                    // It removes the value of the base.
                     Value::Null => drop(under.remove(key)),
                     value => merge(under.entry(key.clone()).or_insert(Value::Null), value),
                 }
@@ -183,9 +189,9 @@ fn merge(under: &mut Value, over: &Value) {
 fn without_nulls(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let said = fields.iter().filter(|(_, value)| !value.is_null());
-            let said = said.map(|(key, value)| (key.clone(), without_nulls(value)));
-            Value::Object(said.collect())
+            let kept = fields.iter().filter(|(_, value)| !value.is_null());
+            let kept = kept.map(|(key, value)| (key.clone(), without_nulls(value)));
+            Value::Object(kept.collect())
         }
         value => value.clone(),
     }

@@ -1,11 +1,11 @@
-//! Where in a file a field stands.
+//! The positions of fields in a file.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
-/// A line and a column, both from one.
+/// A line and a column, both counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// The line.
@@ -20,12 +20,12 @@ impl fmt::Display for Position {
     }
 }
 
-/// The shape of a YAML document, with the place of each of its keys.
+/// The keys of a YAML document, nested as in the document, with their positions.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Outline(Vec<(String, Position, Outline)>);
 
 impl Outline {
-    /// Calls the key at `path` `name`.
+    /// Renames the key at `path` to `name`.
     pub(super) fn rename(&mut self, path: &[&str], name: &str) {
         let Some((first, rest)) = path.split_first() else {
             return;
@@ -38,12 +38,12 @@ impl Outline {
         }
     }
 
-    /// That of a document; empty where it is not YAML.
+    /// The outline of a document; empty if it is not YAML.
     pub(super) fn of(yaml: &str) -> Outline {
         serde_saphyr::from_str(yaml).unwrap_or_default()
     }
 
-    /// Where the field at `path` stands, if it does.
+    /// The position of the field at `path`, if it exists.
     pub(super) fn find(&self, path: &[&str]) -> Option<Position> {
         let (first, rest) = path.split_first()?;
         let (_, position, within) = self.0.iter().find(|(key, ..)| key == first)?;

@@ -1,23 +1,24 @@
-//! The profiles a namespace can name, and those that are compiled in.
+//! All profiles that a namespace can name.
 
 use super::types::{ContainerFields, Profile};
 use crate::gitlab::role::Role;
 use crate::text::spelling::nearest;
 
-/// How many names a message tells.
-const TOLD: usize = 12;
+/// How many names a message lists.
+const LISTED: usize = 12;
 
 /// The profiles a namespace can name.
 #[derive(Debug, Clone)]
 pub struct Profiles {
     all: Vec<Profile>,
+    /// See [`Profiles::correction`].
     correction: usize,
 }
 
-/// What a change takes: what is told of it, its operation, and that again as
-/// JSON, as base64, and within the answer.
+/// Bytes of memory for a change: its sentence, and its operation as a value, as JSON,
+/// as base64 and in the response.
 const CHANGE: usize = 2048;
-/// How often a text of the profile is in there.
+/// How many copies of a string of the profile are among them.
 const COPIES: usize = 8;
 
 impl FromIterator<Profile> for Profiles {
@@ -28,12 +29,12 @@ impl FromIterator<Profile> for Profiles {
     }
 }
 
-/// What is changed in a container without being said by its role's rules: its
-/// capabilities, HOME and the mount there, what the level restricted asks for, and
-/// whom the collector follows.
-const UNSAID: usize = 14;
+/// How many changes to a container are not fields of its role's rules: its
+/// capabilities, HOME and the mount there, what the level restricted requires, and the
+/// user of the collector.
+const OTHER_CHANGES: usize = 14;
 
-/// What `profile` takes at most to correct a container.
+/// The bytes of memory that `profile` needs at most to correct a container.
 fn correction(profile: &Profile) -> usize {
     let of_pairs = |(key, value): (&String, &String)| CHANGE + COPIES * (key.len() + value.len());
     let of_fields = |fields: &ContainerFields| {
@@ -49,11 +50,11 @@ fn correction(profile: &Profile) -> usize {
         fields.security_context.fields().count() * CHANGE + annotations.sum::<usize>()
     });
     let of_container = Role::ALL.into_iter().map(of_role).max();
-    UNSAID * CHANGE + of_container.unwrap_or_default() + of_pod.iter().sum::<usize>()
+    OTHER_CHANGES * CHANGE + of_container.unwrap_or_default() + of_pod.iter().sum::<usize>()
 }
 
 impl Profiles {
-    /// The bytes of memory that correcting a container takes at most.
+    /// The bytes of memory that correcting a container needs at most.
     pub fn correction(&self) -> usize {
         self.correction
     }
@@ -68,15 +69,15 @@ impl Profiles {
         self.all.iter()
     }
 
-    /// Their names, for a message on `name`, which is none of them: the nearest
-    /// one first, and no more than a line holds.
+    /// Their names, for a message about the unknown `name`: the nearest first, and at
+    /// most [`LISTED`].
     pub fn names_near(&self, name: &str) -> String {
         let all = || self.iter().map(|profile| profile.name.as_str());
         let nearest = nearest(name, all());
         let others = all().filter(|other| Some(*other) != nearest);
-        let names: Vec<_> = nearest.into_iter().chain(others).take(TOLD).collect();
+        let names: Vec<_> = nearest.into_iter().chain(others).take(LISTED).collect();
         let names = names.join(", ");
-        match self.all.len().checked_sub(TOLD) {
+        match self.all.len().checked_sub(LISTED) {
             Some(more @ 1..) => format!("{names} and {more} more"),
             _ => names,
         }

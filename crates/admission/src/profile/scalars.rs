@@ -1,46 +1,46 @@
-//! Texts and amounts, read alike from YAML and from what a merge leaves.
+//! Strings and quantities, which are read from YAML and from merged JSON alike.
 //!
-//! YAML would read `1.10` into a text as well as into a number, and the two
-//! readings differ. So a text has to be one, as Kubernetes itself asks of `env`
-//! and annotations; and an amount may be a whole number besides.
+//! `1.10` in YAML can become a string as well as a number, and the results differ. So
+//! a string has to be one, as Kubernetes requires for `env` and annotations. A quantity
+//! may also be a whole number.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-/// A map of texts.
-pub(super) fn texts<'de, D: Deserializer<'de>>(
+/// A map of strings.
+pub(super) fn strings<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, String>, D::Error> {
-    let texts = BTreeMap::<String, Text>::deserialize(deserializer)?;
-    Ok(texts
+    let strings = BTreeMap::<String, Text>::deserialize(deserializer)?;
+    Ok(strings
         .into_iter()
         .map(|(key, Text(text))| (key, text))
         .collect())
 }
 
-/// A map of amounts, as texts.
-pub(super) fn amounts<'de, D: Deserializer<'de>>(
+/// A map of quantities, as strings.
+pub(super) fn quantities<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, String>, D::Error> {
-    let amounts = BTreeMap::<String, Amount>::deserialize(deserializer)?;
-    Ok(amounts
+    let quantities = BTreeMap::<String, Quantity>::deserialize(deserializer)?;
+    Ok(quantities
         .into_iter()
-        .map(|(key, Amount(text))| (key, text))
+        .map(|(key, Quantity(text))| (key, text))
         .collect())
 }
 
-/// An amount, as a text.
-pub(super) fn amount<'de, D: Deserializer<'de>>(
+/// A quantity, as a string.
+pub(super) fn quantity<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<String>, D::Error> {
-    let amount = Option::<Amount>::deserialize(deserializer)?;
-    Ok(amount.map(|Amount(text)| text))
+    let quantity = Option::<Quantity>::deserialize(deserializer)?;
+    Ok(quantity.map(|Quantity(text)| text))
 }
 
 struct Text(String);
-struct Amount(String);
+struct Quantity(String);
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -52,13 +52,13 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-impl<'de> Deserialize<'de> for Amount {
+impl<'de> Deserialize<'de> for Quantity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer
             .deserialize_any(Scalar {
                 whole_numbers: true,
             })
-            .map(Amount)
+            .map(Quantity)
     }
 }
 
@@ -72,7 +72,7 @@ impl Visitor<'_> for Scalar {
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.whole_numbers {
             true => f.write_str("a quantity, such as 1 or 10Gi"),
-            false => f.write_str("a text; put it in quotes"),
+            false => f.write_str("a string; put it in quotes"),
         }
     }
 

@@ -1,5 +1,5 @@
 //! The JSON Schema of a profile, for editors: generated from the types, with what
-//! the parser accepts besides.
+//! the parser also accepts.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use super::{BUILT_IN, Profile, Written};
 #[derive(JsonSchema)]
 #[serde(untagged)]
 #[allow(dead_code, reason = "only its schema is used")]
-pub(super) enum Amount {
+pub(super) enum Quantity {
     /// Such as `10Gi`.
     Text(String),
     /// Such as `1`.

@@ -1,11 +1,11 @@
-//! `securityContext`, as a profile speaks of it, and its fields one by one.
+//! `securityContext` in a profile.
 
 use serde::{Deserialize, Serialize};
 
 use crate::pod::field::{Confinement, Field, Scalar};
 use crate::text::Text;
 
-/// `securityContext`, the fields a profile may speak of.
+/// The fields of `securityContext` that a profile can set.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
@@ -36,7 +36,7 @@ pub struct SecurityContext {
     pub app_armor_profile: Option<LocalProfile>,
 }
 
-/// `seLinuxOptions`: the type only. User, role and level are the platform's.
+/// `seLinuxOptions`: the type only. The platform assigns user, role and level.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -69,14 +69,14 @@ impl<'a> From<&'a LocalProfile> for Confinement<'a> {
 }
 
 impl SecurityContext {
-    /// The fields the profile speaks of.
+    /// The fields that have a value.
     pub fn fields(&self) -> impl Iterator<Item = (Field, Scalar<'_>)> {
         Field::ALL
             .into_iter()
             .filter_map(|field| self.get(field).map(|value| (field, value)))
     }
 
-    /// The value of `field`, if the profile speaks of it.
+    /// The value of `field`, if it has one.
     pub fn get(&self, field: Field) -> Option<Scalar<'_>> {
         match field {
             Field::Privileged => self.privileged.map(Scalar::Bool),

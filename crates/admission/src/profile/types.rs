@@ -1,4 +1,4 @@
-//! What a profile consists of.
+//! The format of a profile.
 
 use std::collections::BTreeMap;
 
@@ -15,59 +15,61 @@ use crate::standards::{Family, Level};
 
 /// What podseal does to the job pods of a namespace that names this profile.
 ///
-/// Each rule either *sets* a field, winning over what the pod says, or says what
-/// it is *if unset*: where neither the container nor the pod says anything.
+/// Rules under `set` override what the pod has. Rules under `ifUnset` apply where
+/// neither the container nor the pod has a value.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Profile {
     /// The value of the namespace label `podseal.io/profile`.
     pub name: String,
-    /// The profile this one changes: what is not said here is as it is there.
-    /// Objects are merged key by key; a list, and anything else, replaces.
+    /// The profile that this one extends: fields that are not set here are as they
+    /// are there. Objects are merged key by key, lists and other values are replaced,
+    /// and null removes a value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extends: Option<String>,
     /// One line: when to use it.
     #[serde(default)]
     pub summary: String,
-    /// Where HOME is put when the job does not say.
+    /// HOME of jobs that do not set it, and the volume mounted there.
     #[serde(default)]
     pub home: Home,
-    /// Which values a namespace may change by its annotations.
+    /// Which values a namespace can override by its annotations.
     #[serde(default = "Setting::all")]
     pub settings: Vec<Setting>,
-    /// What is done to the pod itself.
+    /// Rules for the pod itself.
     #[serde(default)]
     pub pod: PodRules,
-    /// What is done to its containers, by role.
+    /// Rules for its containers, by role.
     #[serde(default)]
     pub containers: ContainerRules,
-    /// A number for what it says; nothing that anybody writes.
+    /// A hash of the resolved profile; not part of the file.
     #[serde(skip)]
     pub revision: u64,
 }
 
-/// The HOME rule's settings.
+/// HOME, and the volume mounted there.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Home {
-    /// The path used where `build` has no `HOME` of its own.
+    /// The path, unless `build` sets its own `HOME`.
     pub path: String,
-    /// `emptyDir.sizeLimit` of the volume mounted there. Podman keeps its
-    /// images in HOME, so without a limit a job can fill the node's disk.
-    #[cfg_attr(test, schemars(with = "Option<schema::Amount>"))]
+    /// `emptyDir.sizeLimit` of the volume. Podman keeps its images in HOME, so without
+    /// a limit a job can fill the node's disk.
+    #[cfg_attr(test, schemars(with = "Option<schema::Quantity>"))]
     #[serde(
-        deserialize_with = "scalars::amount",
+        deserialize_with = "scalars::quantity",
         skip_serializing_if = "Option::is_none"
     )]
     pub size_limit: Option<String>,
-    /// `emptyDir.medium`: `Memory` is fast, and counts as the job's memory.
+    /// `emptyDir.medium`: `Memory` is fast, and counts against the memory limits of
+    /// the job's containers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub medium: Option<Medium>,
 }
 
-/// What an emptyDir is kept on, if not on the node's disk.
+/// The medium of an `emptyDir` that is not on the node's disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Medium {
@@ -75,7 +77,7 @@ pub enum Medium {
     Memory,
 }
 
-/// A value that a namespace may change by an annotation of its own.
+/// A value that a namespace can override by an annotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -112,9 +114,9 @@ impl Default for Home {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct PodRules {
-    /// Fields that win over what the pod says.
+    /// Fields that override those of the pod.
     pub set: PodFields,
-    /// Fields filled in where the pod says nothing.
+    /// Fields that are set where the pod has none.
     #[serde(rename = "ifUnset", alias = "default")]
     pub if_unset: PodFields,
 }
@@ -125,7 +127,7 @@ pub struct PodRules {
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct PodFields {
     /// `metadata.annotations`
-    #[serde(deserialize_with = "scalars::texts")]
+    #[serde(deserialize_with = "scalars::strings")]
     pub annotations: BTreeMap<String, String>,
     /// `spec.hostUsers`
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,18 +136,18 @@ pub struct PodFields {
     pub security_context: SecurityContext,
 }
 
-/// Rules by the role a container plays in the job.
+/// Rules by the role of a container in the job.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ContainerRules {
-    /// The container the job's script runs in.
+    /// The container that runs the job's script.
     pub build: Rules,
-    /// The container that clones, caches and uploads.
+    /// The container that clones the repository and handles caches and artifacts.
     pub helper: Rules,
     /// The runner's own init containers, `init-*`.
     pub init: Rules,
-    /// Everything else in the pod.
+    /// All other containers of the pod.
     pub services: Rules,
 }
 
@@ -154,25 +156,24 @@ pub struct ContainerRules {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {
-    /// Fields that win over what the container says.
+    /// Fields that override those of the container.
     pub set: ContainerFields,
-    /// Fields filled in where neither container nor pod say anything.
+    /// Fields that are set where neither the container nor the pod has them.
     #[serde(rename = "ifUnset", alias = "default")]
     pub if_unset: ContainerFields,
-    /// Capabilities, merged into those the container lists.
+    /// Capabilities, merged into those of the container.
     pub capabilities: Capabilities,
     /// Whether HOME is set, and a volume mounted there.
     pub home: bool,
-    /// What the Pod Security Standards forbid and these containers may have.
+    /// Controls of the Pod Security Standards that these containers may violate.
     pub grants: Grants,
 }
 
-/// Controls of the Pod Security Standards that a profile needs out of its way,
-/// by the level of the namespace at which it needs that.
+/// Controls of the Pod Security Standards that the profile may violate, by the level of
+/// the namespace.
 ///
-/// A grant never switches a control off. At `restricted` it lowers the control
-/// to its baseline form. At `baseline` it admits one value only, the one the
-/// profile itself sets.
+/// A grant never disables a control. At `restricted` it lowers the control to its
+/// baseline form. At `baseline` it allows only the value that the profile itself sets.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
@@ -191,7 +192,7 @@ pub struct ContainerFields {
     /// `securityContext`, without `capabilities`.
     pub security_context: SecurityContext,
     /// `env`, as name and value.
-    #[serde(deserialize_with = "scalars::texts")]
+    #[serde(deserialize_with = "scalars::strings")]
     pub env: BTreeMap<String, String>,
     /// `resources`
     pub resources: Resources,
@@ -202,21 +203,21 @@ pub struct ContainerFields {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Resources {
-    /// `limits` of extended resources, such as a device plugin's. `cpu` and
-    /// `memory` belong to the runner's configuration.
-    #[cfg_attr(test, schemars(with = "BTreeMap<String, schema::Amount>"))]
-    #[serde(deserialize_with = "scalars::amounts")]
+    /// `limits` of extended resources, such as a device plugin's. `cpu` and `memory`
+    /// are set in the runner's configuration.
+    #[cfg_attr(test, schemars(with = "BTreeMap<String, schema::Quantity>"))]
+    #[serde(deserialize_with = "scalars::quantities")]
     pub limits: BTreeMap<String, String>,
 }
 
-/// Capabilities a profile adds and drops.
+/// Capabilities that a profile adds and drops.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Capabilities {
-    /// Appended to `add`, and taken out of `drop`; `ALL` there stays.
+    /// Appended to `add`, and removed from `drop`, but for `ALL`.
     pub add: Vec<String>,
-    /// Appended to `drop`, and taken out of `add`.
+    /// Appended to `drop`, and removed from `add`.
     pub drop: Vec<String>,
 }
 
@@ -233,7 +234,7 @@ impl ContainerRules {
 }
 
 impl Capabilities {
-    /// A name that is added and dropped. `ALL` may be dropped beside it.
+    /// A name that is added as well as dropped. `ALL` may be dropped with it.
     pub(crate) fn in_both(&self) -> Option<&str> {
         let dropped = |name: &&String| self.drop.iter().any(|drop| same_capability(drop, name));
         self.add.iter().find(dropped).map(String::as_str)
@@ -241,7 +242,7 @@ impl Capabilities {
 }
 
 impl Profile {
-    /// Whether a job can meet `restricted` with it: what it sets on `build` is
+    /// Whether a job with it can comply with `restricted`: what it sets on `build` is
     /// either within that level or granted.
     pub fn can_meet_restricted(&self) -> bool {
         let build = &self.containers.build;
@@ -259,14 +260,14 @@ impl Profile {
             && (!adds || granted(Family::Capabilities))
     }
 
-    /// Whether its pods have a user namespace of their own.
-    pub(crate) fn has_own_ids(&self) -> bool {
+    /// Whether its pods have their own user namespace.
+    pub(crate) fn has_own_user_namespace(&self) -> bool {
         let default = self.pod.if_unset.host_users;
         self.pod.set.host_users.or(default) == Some(false)
     }
 
-    /// Whether it grants, in a namespace at `level`, what the baseline forbids.
-    /// What is granted at restricted stays within the baseline.
+    /// Whether it grants, in a namespace at `level`, what `baseline` forbids. What is
+    /// granted at `restricted` stays within `baseline`.
     pub fn grants_beyond_baseline(&self, level: Level) -> bool {
         let grants = Role::ALL.map(|role| &self.containers.role(role).grants.baseline);
         level == Level::Baseline && grants.into_iter().any(|grants| !grants.is_empty())

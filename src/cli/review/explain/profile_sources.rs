@@ -70,7 +70,7 @@ impl<'q> ProfileSources<'q> {
     fn setter<'p>(&'p self, profile: &'p Profile, path: &[&str]) -> Option<&'p Profile> {
         self.bases(profile).find_map(|profile| {
             let (_, written) = self.written.get(&profile.name)?;
-            written.says(path).then_some(profile)
+            written.has(path).then_some(profile)
         })
     }
 

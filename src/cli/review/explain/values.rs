@@ -129,7 +129,7 @@ fn of_setting(
         Err(why) if is_unset => explained.remark = Some(why.to_owned()),
         Err(_) => {}
     }
-    let profile = policy.profile.filter(|profile| profile.gives_home());
+    let profile = policy.profile.filter(|profile| profile.sets_home());
     if let (Setting::Home, Some(profile)) = (setting, profile) {
         let path = &profile.home.path;
         if !is_unset && explained.in_profile.is_empty() {
@@ -162,7 +162,7 @@ fn in_profile(
                 false => Ok(all),
             }
         }
-        Setting::Home if profile.gives_home() => {
+        Setting::Home if profile.sets_home() => {
             let path = ["home", "path"];
             let explained = sources.says(profile, &path);
             let explained = explained.then(|| at(profile.home.path.clone(), &path));
@@ -170,7 +170,7 @@ fn in_profile(
         }
         Setting::Home => Err("the profile sets no HOME"),
         Setting::FuseResource => {
-            let named = profile.fuse_resource().zip(profile.path_of_fuse());
+            let named = profile.fuse_resource().zip(profile.fuse_resource_path());
             let (name, path) = named.ok_or("the profile requests no fuse device")?;
             Ok(vec![at(name.to_owned(), &path)])
         }

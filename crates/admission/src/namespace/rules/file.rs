@@ -49,8 +49,8 @@ impl NamespaceRules {
         let File { rules } = serde_saphyr::from_str(yaml).map_err(|error| {
             let mut error = ProfileError::of_yaml(&error);
             for value in ["namespaceRules", "defaults"] {
-                if error.told.contains(&format!("field `{value}`")) {
-                    error.told +=
+                if error.message.contains(&format!("field `{value}`")) {
+                    error.message +=
                         &format!("; in a file it is rules, and {value} is the chart's value");
                 }
             }
