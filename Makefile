@@ -1,4 +1,4 @@
-# Everything a person or CI runs. `make` alone lists it.
+# The tasks for developers and CI. `make` lists them.
 
 CARGO ?= cargo
 SHELL := bash
@@ -12,16 +12,16 @@ TESTS := $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)) \
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## See podseal correct and deny real job pods; needs Rust, no cluster
+demo: ## Show podseal correct and deny real job pods; requires Rust, no cluster
 	$(CARGO) build --locked --package podseal --package podseal-demo
 	@$(TARGET)/debug/podseal-demo
 
-test: controlplane promtool ## Run every test, against a real API server; needs Rust and Go
+test: controlplane promtool ## Run all tests, against a real API server; requires Rust and Go
 	$(CARGO) test --locked --workspace --lib --bins $(addprefix --test ,$(filter-out chart,$(TESTS)))
-	@# Its tests wait for a cluster more than they compute.
+	@# These tests mostly wait for a cluster, so more threads than processors help.
 	$(CARGO) test --locked --workspace --test chart -- --test-threads 4
 
-soak: controlplane ## Run the faults for long: restarts, floods and an outage of a minute
+soak: controlplane ## Run the tests of restarts, floods and outages for longer (SOAK_FACTOR, default 20)
 	SOAK_FACTOR=$${SOAK_FACTOR:-20} PODSEAL_TEST_OUTAGE_SECONDS=60 \
 	  $(CARGO) test --locked --test load -- --nocapture faults:: outages:: hostile_clients::
 
@@ -32,39 +32,39 @@ image: ## Build the container image with ENGINE: docker (default), podman or bui
 	$(or $(ENGINE),docker) build --build-arg REVISION="$$(git rev-parse HEAD)" \
 	  --tag "podseal:$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)" .
 
-image-test: ## Build the image with buildah on a stand-in base, and check it; Debian, as root
+image-test: ## Build the image with buildah on a test base, and check it; requires Debian and root
 	@.ci/image
 
-# The binary that cargo builds along with a bench has features that only the
-# tests' crates ask for, so the one that users get is kept aside.
-bench: build $(if $(BASELINE),,controlplane) ## Measure the decision and serving; BASELINE=PATH compares with that podseal
+# Cargo builds the binary for benches with features that only test crates require, so
+# this measures a copy of the release binary.
+bench: build $(if $(BASELINE),,controlplane) ## Measure decisions and serving; BASELINE=PATH compares with another podseal
 	@mkdir -p $(TARGET)/measured && cp $(TARGET)/release/podseal $(TARGET)/measured/podseal
 	@.ci/oha --version
 	BENCH_PODSEAL=$(abspath $(TARGET))/measured/podseal BENCH_BASELINE=$(abspath $(BASELINE)) \
 	  $(CARGO) bench --locked $(if $(BASELINE),,--bench review) --bench serving
 
-controlplane: ## Build the API server, etcd and kubectl that the tests run, once
+controlplane: ## Build the API server, etcd and kubectl for the tests, once
 	@tests/controlplane/build.sh >/dev/null
 
-promtool: ## Build the promtool that the tests run, once
+promtool: ## Build promtool for the tests, once
 	@tests/promtool/build.sh >/dev/null
 
-fuzz: ## Run the fuzz targets for FUZZ_SECONDS (20) each; needs a C++ compiler
+fuzz: ## Run each fuzz target for FUZZ_SECONDS (default 20); requires a C++ compiler
 	@.ci/fuzz
 
-lint: ## Check the format, clippy and the documentation
+lint: ## Check format, clippy and documentation
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --locked --manifest-path fuzz/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}" --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
-deny: ## Check licences, bans and sources of the dependencies
+deny: ## Check the licences, bans and sources of dependencies
 	@.ci/cargo-deny check bans licenses sources
 	@.ci/cargo-deny --manifest-path fuzz/Cargo.toml --config deny.toml check bans sources
 
-advisories: ## Check the dependencies against the RustSec database; needs the Internet
+advisories: ## Check dependencies against the RustSec database; requires the Internet
 	@.ci/cargo-deny check advisories
 
-clean: ## Remove what was built
+clean: ## Remove build output
 	$(CARGO) clean

@@ -1,8 +1,7 @@
-//! Puts the commit into `podseal --version`.
+//! Adds the commit to `podseal --version`.
 //!
-//! A source tree without git (a container build context, a release archive)
-//! names it with `PODSEAL_COMMIT`; without either the version says so. However
-//! it is named, it is shown as git abbreviates it here.
+//! Without git, for example in a container build, set `PODSEAL_COMMIT`; without either,
+//! the version contains `commit unknown`. A commit has 12 digits.
 
 use std::process::Command;
 

@@ -1,7 +1,7 @@
-//! How long a review takes, from the request's bytes to the response's.
+//! Measures a review, from the request's bytes to the response's.
 //!
-//! Beside it stands what reading the same bytes into a `serde_json::Value`
-//! costs, which is where a webhook that kept the whole pod would begin.
+//! For comparison, it also measures parsing the same bytes into a `serde_json::Value`,
+//! which is the least a webhook would need that keeps the whole pod.
 
 // `criterion_group!` makes a public function without documentation.
 #![allow(missing_docs, reason = "criterion's macros write no documentation")]
@@ -57,7 +57,7 @@ fn reviews(criterion: &mut Criterion) {
     measure(criterion, "decide and encode", &bodies, |body| {
         respond(body, &namespace)
     });
-    // What is judged is the pod as it was corrected.
+    // The validating webhook reviews the corrected pod.
     let corrected = PODS.map(|pod| {
         (
             pod,

@@ -1,5 +1,5 @@
-//! What takes a real API server: memory with many namespaces, and the time to
-//! be ready.
+//! Measurements with a real API server: memory with many namespaces, and the time to
+//! become ready.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -17,25 +17,25 @@ use super::reviews::{self, NAMESPACE, Reviews};
 use super::server::{Memory, Server};
 use super::turn::median;
 
-/// How many requests fill the API server with namespaces at once.
+/// The number of concurrent requests that create namespaces.
 const HANDS: usize = 8;
 
-/// What was measured with the API server.
+/// The measurements with the API server.
 #[derive(Debug, Serialize)]
 pub(crate) struct WithCluster {
-    /// How many namespaces were in the cache in the end.
+    /// The number of cached namespaces at the end.
     pub(crate) namespaces: usize,
-    /// Milliseconds from the start to ready, with one namespace.
+    /// Milliseconds from start to ready, with one namespace.
     pub(crate) ready_ms: f64,
-    /// The same, with all namespaces.
+    /// Milliseconds from start to ready, with all namespaces.
     pub(crate) ready_with_all_ms: f64,
-    /// Memory by the number of reviews answered.
+    /// Memory by the number of reviews.
     pub(crate) memory: Vec<(u64, Memory)>,
-    /// What creating a pod takes.
+    /// The time to create a pod.
     pub(crate) creation: Creation,
 }
 
-/// Measures it all with one API server.
+/// Measures everything with one API server.
 pub(crate) fn measure(effort: &Effort, identity: &Identity, reviews: &Reviews) -> WithCluster {
     say("with an API server");
     let plane = ControlPlane::start();
@@ -55,7 +55,7 @@ pub(crate) fn measure(effort: &Effort, identity: &Identity, reviews: &Reviews) -
     }
 }
 
-/// podseal for the cluster.
+/// A podseal for the cluster.
 fn podseal(plane: &ControlPlane, identity: &Identity) -> Server {
     let mut command = options::podseal(&options::binary(), identity);
     command.env("KUBECONFIG", plane.kubeconfig(PODSEAL));
@@ -78,7 +78,7 @@ fn create(plane: &ControlPlane, name: &str) {
     assert_eq!(code, 201, "{answer:#}");
 }
 
-/// Creates so many namespaces that opt in.
+/// Creates this number of namespaces that opt in.
 fn fill(plane: &ControlPlane, count: usize) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {

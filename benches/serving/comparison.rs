@@ -1,8 +1,8 @@
-//! What a review costs in comparison with another podseal, the baseline.
+//! Compares the cost of reviews with that of another podseal, the baseline.
 //!
-//! A ratio is of one turn, in which both were asked one after the other. What the
-//! same ratio is between two processes of the baseline is chance, so a ratio
-//! within that spread says nothing.
+//! A ratio is of one turn, in which both are measured one after the other. The same ratio
+//! between two processes of the baseline is noise, so a ratio within that spread is not
+//! significant.
 
 use std::fmt;
 
@@ -12,21 +12,21 @@ use super::load::Protocol;
 use super::table::Table;
 use super::turn::{Turn, median};
 
-/// One metric of one path, by one protocol.
+/// One metric of one path over one protocol.
 #[derive(Debug, Serialize)]
 pub(crate) struct Compared {
     /// `/mutate` or `/validate`.
     path: &'static str,
     protocol: Protocol,
-    /// What is compared. Of each, more is worse.
+    /// The metric. More is worse for each.
     metric: &'static str,
-    /// The baseline's, in the middle of its turns.
+    /// The baseline's median.
     old: f64,
-    /// podseal's.
+    /// podseal's median.
     new: f64,
-    /// podseal's for one of the baseline's.
+    /// The ratio of podseal to the baseline.
     ratio: Ratio,
-    /// The second process of the baseline for one of the first.
+    /// The ratio of the second process of the baseline to the first.
     old_itself: Ratio,
 }
 
@@ -38,10 +38,10 @@ struct Ratio {
     most: f64,
 }
 
-/// Reads a metric off a turn.
+/// Reads a metric of a turn.
 type Read = fn(&Turn) -> f64;
 
-/// What is compared, with its unit.
+/// The metrics, with their units.
 const METRICS: [(&str, Read); 4] = [
     ("CPU of 1,000, s", |turn| turn.cpu_per_1000),
     ("one at saturation, µs", |turn| {
@@ -53,7 +53,7 @@ const METRICS: [(&str, Read); 4] = [
     }),
 ];
 
-/// Compares the turns of podseal, of the baseline, and of the baseline again.
+/// Compares the turns of podseal and of both processes of the baseline.
 pub(crate) fn of(
     path: &'static str,
     protocol: Protocol,
@@ -86,7 +86,7 @@ impl Ratio {
         }
     }
 
-    /// How much worse one is than the other by chance, whichever of them.
+    /// The noise: how much worse either is than the other.
     fn spread(self) -> f64 {
         self.most.max(1.0 / self.least)
     }
@@ -103,7 +103,7 @@ impl fmt::Display for Ratio {
     }
 }
 
-/// The table of all of it.
+/// The table of all comparisons.
 pub(crate) fn table(compared: &[Compared]) -> Table {
     let mut table = Table::of([
         "path",

@@ -1,5 +1,5 @@
-//! CPU time, throughput and latency of a review, beside two no-ops', and where a
-//! baseline is named, beside another podseal's.
+//! CPU time, throughput and latency of a review, compared with two no-ops and, if one is
+//! set, with a baseline.
 
 use std::io::Write;
 use std::path::Path;
@@ -16,44 +16,44 @@ use super::reviews::{self, Reviews};
 use super::server::Server;
 use super::turn::{Turn, median};
 
-/// The no-ops, as subjects.
+/// The names of the no-ops.
 pub(crate) const CONSTANT: &str = "no-op: constant";
 pub(crate) const PARSING: &str = "no-op: parse into Value";
 
-/// Each podseal that is measured, by its two paths. The baseline runs twice, as
-/// two processes: what differs between these is chance.
+/// The names of each podseal, by path. The baseline runs as two processes, whose
+/// difference is noise.
 const PODSEAL: [&str; 2] = ["podseal /mutate", "podseal /validate"];
 const BASELINE: [&str; 2] = ["baseline /mutate", "baseline /validate"];
 const BASELINE_AGAIN: [&str; 2] = ["baseline again /mutate", "baseline again /validate"];
 
-/// What a review costs.
+/// The cost of a review.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Cost {
-    /// Who served it.
+    /// The subject.
     pub(crate) subject: &'static str,
-    /// How it was asked.
+    /// The protocol.
     pub(crate) protocol: Protocol,
     /// CPU seconds of the process for 1,000 reviews.
     pub(crate) cpu_per_1000: f64,
-    /// Answers in a second, when asked as fast as it answers.
+    /// Responses per second at saturation.
     pub(crate) per_second: f64,
-    /// What came of asking at a quarter of that rate.
+    /// The result at a quarter of that rate.
     pub(crate) at_a_quarter: Outcome,
 }
 
-/// All costs, and how those of podseal and of the baseline compare.
+/// All costs, and the comparison of podseal with the baseline.
 #[derive(Debug, Serialize)]
 pub(crate) struct Costs {
-    /// Of every subject by every protocol.
+    /// For every subject and protocol.
     pub(crate) costs: Vec<Cost>,
-    /// Nothing without a baseline.
+    /// Empty without a baseline.
     pub(crate) compared: Vec<Compared>,
 }
 
-/// A subject that is asked.
+/// A subject and its load.
 type Subject<'s> = (&'static str, Load<'s>);
 
-/// A podseal with namespaces from a file, where no API server is needed.
+/// A podseal with namespaces from a file, which requires no API server.
 struct Podseal {
     server: Server,
     _namespaces: tempfile::NamedTempFile,
@@ -95,8 +95,8 @@ fn load<'s>(server: &'s Server, path: &'static str, body: std::path::PathBuf) ->
     }
 }
 
-/// Measures all subjects by both protocols. They take turns, so that whatever
-/// else the machine does meets them alike; of the turns the median counts.
+/// Measures all subjects over both protocols. They take turns, so that other load of the
+/// machine affects them equally. The result is the median of the turns.
 pub(crate) fn measure(effort: &Effort, identity: &Identity, reviews: &Reviews) -> Costs {
     let no_op = |no_op: NoOp| -> Command { no_op.command(identity) };
     let constant = Server::start(&no_op(NoOp::Constant));
@@ -150,11 +150,11 @@ fn take_turns(effort: &Effort, identity: &Identity, subjects: &[Subject<'_>]) ->
     let protocol = subjects[0].1.protocol;
     for turn in 0..=effort.turns {
         say(&format!("{protocol}: turn {turn}"));
-        // Another one begins each time, so that none always follows the same.
+        // Each turn begins with another subject, so that the order varies.
         for place in 0..subjects.len() {
             let at = (place + turn) % subjects.len();
             let measured = one_turn(&subjects[at].1, identity, effort.reviews);
-            // In the first one pages are touched and branches are learned.
+            // The first run warms up memory and branch prediction.
             if turn > 0 {
                 turns[at].push(measured);
             }
@@ -194,7 +194,7 @@ fn cost(
     }
 }
 
-/// Tells whoever waits what is being measured.
+/// Prints what is being measured.
 pub(crate) fn say(what: &str) {
     // A closed standard error is no reason to stop measuring.
     let _ = writeln!(std::io::stderr(), "measuring {what}");

@@ -1,4 +1,4 @@
-//! What the creation of a pod takes longer where podseal is called.
+//! Measures how much longer pod creation takes with podseal.
 
 use std::time::{Duration, Instant};
 
@@ -19,19 +19,19 @@ const ELSEWHERE: &str = "no-webhook";
 /// Milliseconds of server-side dry-runs, in namespaces of both kinds.
 #[derive(Debug, Serialize)]
 pub(crate) struct Creation {
-    /// How many of each kind.
+    /// The number of pods of each kind.
     pub(crate) pods: usize,
-    /// Half the pods took so long where no webhook is called.
+    /// The median without a webhook.
     pub(crate) without_p50_ms: f64,
-    /// All but one in a hundred.
+    /// The 99th percentile without a webhook.
     pub(crate) without_p99_ms: f64,
-    /// Half the pods took so long where podseal corrects and judges.
+    /// The median with both webhooks of podseal.
     pub(crate) with_p50_ms: f64,
-    /// All but one in a hundred.
+    /// The 99th percentile with both webhooks of podseal.
     pub(crate) with_p99_ms: f64,
 }
 
-/// Tries a pod in a namespace that opts in and in one that does not, by turns.
+/// Creates pods in a namespace that opts in and in one that does not, alternately.
 pub(crate) fn measure(
     effort: &Effort,
     plane: &ControlPlane,
@@ -55,7 +55,7 @@ pub(crate) fn measure(
     };
     let (_, code, untouched) = try_in(ELSEWHERE);
     assert_eq!(code, 201, "{untouched:#}");
-    // The API server's view of webhooks and of namespaces is a cache.
+    // The API server caches webhooks and namespaces.
     let is_corrected = || {
         let (_, code, answer) = try_in(NAMESPACE);
         code == 201 && answer["spec"] != untouched["spec"]
@@ -83,8 +83,8 @@ pub(crate) fn measure(
     }
 }
 
-/// What `deploy/` registers, and a Service that leads to the process: the API
-/// server speaks HTTP/1.1 to a Service, and to a bare URL it does not.
+/// The webhooks of `deploy/`, and a Service for the process: the API server uses HTTP/1.1
+/// for a Service, but not for a URL.
 fn registration(server: &Server, identity: &Identity) -> String {
     use base64::Engine;
     let (_, port) = server.address.rsplit_once(':').expect("a port");
@@ -109,7 +109,7 @@ fn registration(server: &Server, identity: &Identity) -> String {
     json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
 }
 
-/// The value that so many percent do not exceed.
+/// The percentile of the values.
 fn percentile(values: &mut [f64], percent: usize) -> f64 {
     values.sort_by(f64::total_cmp);
     values[(values.len() * percent).div_ceil(100).saturating_sub(1)]

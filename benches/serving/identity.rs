@@ -1,8 +1,8 @@
-//! The throw-away certificate of everything that serves here.
+//! The temporary certificate of all servers of the benchmark.
 
 use std::path::PathBuf;
 
-/// A certificate that is its own authority, with its key, as files.
+/// A self-signed certificate and its key, as files.
 pub(crate) struct Identity {
     /// The certificate as PEM.
     pub(crate) ca: String,
@@ -10,7 +10,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// A new one, also for the Service that the API server calls.
+    /// A new certificate, also for the Service that the API server calls.
     pub(crate) fn new() -> Identity {
         let names = ["127.0.0.1", "localhost", "podseal.podseal.svc"];
         let made = rcgen::generate_simple_self_signed(names.map(str::to_owned));
@@ -27,8 +27,8 @@ impl Identity {
         identity
     }
 
-    /// podseal watches this folder and the one that it is in. Others write into
-    /// that of all temporary files, and the watch would be measured with them.
+    /// podseal watches this folder and its parent. The parent must not be the folder of all
+    /// temporary files, whose changes would affect the measurement.
     fn own_folder(&self) -> PathBuf {
         self.folder.path().join("tls")
     }

@@ -1,4 +1,4 @@
-//! What was measured, where and when.
+//! The machine, the date and the programs.
 
 use std::process::Command;
 
@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::options;
 
-/// The machine, the day and the program.
+/// The machine, the date and the programs.
 #[derive(Debug, Serialize)]
 pub(crate) struct Machine {
-    /// How many processors.
+    /// The number of processors.
     pub(crate) cores: usize,
-    /// What they call themselves.
+    /// Their model.
     pub(crate) processor: String,
     /// Bytes of memory.
     pub(crate) memory: u64,
@@ -20,18 +20,18 @@ pub(crate) struct Machine {
     pub(crate) kernel: String,
     /// The day, in UTC.
     pub(crate) date: String,
-    /// podseal's commit, as it tells it itself.
+    /// podseal's version and commit.
     pub(crate) podseal: String,
-    /// The same of the podseal that it is compared with.
+    /// The version and commit of the baseline.
     pub(crate) baseline: Option<String>,
-    /// The load generator, as it tells it itself.
+    /// The version of the load generator.
     pub(crate) oha: String,
-    /// Whether the run was a short one, whose figures mean little.
+    /// Whether the run was short, and its figures not reliable.
     pub(crate) quick: bool,
 }
 
 impl Machine {
-    /// This one, now.
+    /// This machine, now.
     pub(crate) fn this(quick: bool) -> Machine {
         let processors = procfs::CpuInfo::current().expect("the kernel tells its processors");
         let memory = procfs::Meminfo::current().expect("the kernel tells its memory");
@@ -49,7 +49,7 @@ impl Machine {
         }
     }
 
-    /// All of it as one line.
+    /// Everything as one line.
     pub(crate) fn line(&self) -> String {
         let Machine {
             cores,
@@ -66,7 +66,7 @@ impl Machine {
         let baseline = baseline.unwrap_or_default();
         let gib = *memory as f64 / f64::from(1 << 30);
         let short = if *quick {
-            " A short run: its figures mean little."
+            " A short run: its figures are not reliable."
         } else {
             ""
         };

@@ -1,16 +1,15 @@
-//! What serving costs, as `make bench` prints it: CPU time, throughput and
-//! latency beside two no-ops, memory, the start, and what a pod's creation
-//! takes longer.
+//! The cost of serving, for `make bench`: CPU time, throughput and latency compared with
+//! two no-ops, memory, startup, and how much longer pod creation takes.
 //!
-//! Nothing here is asserted but that every request was answered rightly; the
-//! goals are printed beside the figures.
+//! The benchmark only asserts that all responses are correct; the output shows which
+//! goals are met.
 //!
 //! | variable | what it does |
 //! |---|---|
-//! | `BENCH_PODSEAL` | measures this program, and not the one built beside |
-//! | `BENCH_BASELINE` | compares it with this other podseal, in the same turns, and leaves out what takes an API server |
-//! | `BENCH_QUICK` | makes a short run, to see that everything works |
-//! | `BENCH_JSON` | writes the figures into this file; `--json` prints them |
+//! | `BENCH_PODSEAL` | measures this program instead of the one built with the benchmark |
+//! | `BENCH_BASELINE` | compares with this other podseal, in the same turns, without the measurements that require an API server |
+//! | `BENCH_QUICK` | makes a short run, to check that the benchmark works |
+//! | `BENCH_JSON` | writes the figures to this file as JSON; `--json` prints them |
 
 use std::path::PathBuf;
 

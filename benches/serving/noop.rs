@@ -1,8 +1,8 @@
-//! Two webhooks that decide nothing, on podseal's own TLS stack: what any
-//! webhook pays before it begins to think.
+//! Two webhooks that decide nothing, on podseal's TLS stack: the minimal cost of any
+//! webhook.
 //!
-//! They are processes of their own, this binary started again, with as many
-//! threads as podseal. Neither writes a record, so podseal's pays for its own.
+//! They run this binary as separate processes, with as many threads as podseal. Neither
+//! writes records, whose cost is part of podseal's.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -31,12 +31,12 @@ pub(crate) const ARGUMENT: &str = "no-op";
 
 const JSON: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
 
-/// What a no-op does with a review.
+/// The kind of a no-op.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoOp {
-    /// Reads it, and answers a constant.
+    /// Reads the review, and responds with a constant.
     Constant,
-    /// Reads it into a `Value`, and answers with its uid.
+    /// Parses the review into a `Value`, and responds with its uid.
     Parsing,
 }
 
@@ -48,7 +48,7 @@ impl NoOp {
         }
     }
 
-    /// The command that serves it.
+    /// The command that runs it.
     pub(crate) fn command(self, identity: &Identity) -> Command {
         let this = std::env::current_exe().expect("this binary has a path");
         let mut command = Command::new(this);
@@ -101,7 +101,7 @@ pub(crate) fn run(arguments: &[String]) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = listener.expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();
-        // As podseal tells it.
+        // In podseal's format.
         eprintln!("{}", json!({"message": "serving", "address": address}));
         let source = serving::Serving::default();
         source.present(identity);

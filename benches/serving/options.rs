@@ -1,21 +1,21 @@
-//! How much is measured, and of which programs: by the environment.
+//! The options, from environment variables.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::identity::Identity;
 
-/// How much is measured.
+/// The amount of measurement.
 pub(crate) struct Effort {
     /// Reviews in a turn.
     pub(crate) reviews: u64,
-    /// Turns that count.
+    /// Turns per subject.
     pub(crate) turns: usize,
     /// Seconds at a quarter of saturation.
     pub(crate) seconds_at_a_quarter: f64,
     /// Namespaces in the cache.
     pub(crate) namespaces: usize,
-    /// Reviews after which the memory is looked at.
+    /// Reviews for the measurement of memory.
     pub(crate) reviews_in_memory: u64,
     /// Starts of podseal.
     pub(crate) starts: usize,
@@ -47,13 +47,13 @@ pub(crate) fn is_set(variable: &str) -> bool {
     std::env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
-/// The program that is measured. `make bench` names the one that users get: the
-/// one that cargo builds along with a bench has features of the tests' crates.
+/// The program to measure. `make bench` sets the release binary: the one that cargo builds
+/// with a benchmark has features of test crates.
 pub(crate) fn binary() -> PathBuf {
     program("BENCH_PODSEAL").unwrap_or_else(|| env!("CARGO_BIN_EXE_podseal").into())
 }
 
-/// The program that it is compared with.
+/// The program to compare with.
 pub(crate) fn baseline() -> Option<PathBuf> {
     program("BENCH_BASELINE")
 }
@@ -63,7 +63,7 @@ fn program(variable: &str) -> Option<PathBuf> {
     named.map(PathBuf::from)
 }
 
-/// `podseal serve` on a free port, with a log that a program reads.
+/// `podseal serve` on a free port, with a JSON log.
 pub(crate) fn podseal(binary: &Path, identity: &Identity) -> Command {
     let mut command = Command::new(binary);
     command.args(["serve", "--log-format", "json"]);

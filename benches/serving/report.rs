@@ -1,4 +1,4 @@
-//! The figures, and the tables that tell them beside their goals.
+//! The figures, and their tables with goals.
 
 use std::fmt;
 
@@ -11,22 +11,22 @@ use super::load::{Outcome, Protocol};
 use super::machine::Machine;
 use super::table::Table;
 
-/// Everything that was measured.
+/// All measurements.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    /// Where, when and what.
+    /// The machine, the date and the programs.
     pub(crate) machine: Machine,
-    /// What reviews cost.
+    /// The cost of reviews.
     #[serde(flatten)]
     pub(crate) costs: Costs,
-    /// What took an API server.
+    /// The measurements with an API server.
     pub(crate) with_cluster: Option<WithCluster>,
-    /// Bytes of the release binary.
+    /// The size of the release binary in bytes.
     pub(crate) binary: u64,
 }
 
-/// Whether a figure meets its goal. Nothing depends on it: a goal is missed on
-/// a slow machine too.
+/// Whether a figure meets its goal. It is only printed: on a slow machine, goals may be
+/// missed.
 struct Goal(&'static str, bool);
 
 impl fmt::Display for Goal {
@@ -37,11 +37,11 @@ impl fmt::Display for Goal {
 }
 
 const MIB: f64 = 1024.0 * 1024.0;
-/// Growth of less than this is the noise of an allocator.
+/// Growth of less than this is noise of the allocator.
 const FLAT: f64 = 1.0;
 
 impl Report {
-    /// All of it.
+    /// All tables.
     pub(crate) fn tables(&self) -> Vec<Table> {
         let mut tables = vec![self.reviews()];
         if !self.costs.compared.is_empty() {
@@ -51,7 +51,7 @@ impl Report {
         tables
     }
 
-    /// What a review costs, beside the no-ops.
+    /// The cost of a review, compared with the no-ops.
     fn reviews(&self) -> Table {
         let mut table = Table::of([
             "served",
@@ -93,7 +93,7 @@ impl Report {
         table
     }
 
-    /// Everything else.
+    /// All other measurements.
     fn others(&self, cluster: &WithCluster) -> Table {
         let mut table = Table::of(["what", "measured", "goal"]);
         let mut row = |what: String, measured: String, goal: Option<Goal>| {

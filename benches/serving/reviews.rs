@@ -1,4 +1,4 @@
-//! What is asked, and the proof that it is answered as it should be.
+//! The reviews, and the check that their responses are correct.
 
 use std::path::PathBuf;
 
@@ -10,16 +10,16 @@ use serde_json::{Value, json};
 use super::identity::Identity;
 use super::server::Server;
 
-/// The pod: a real job's, with a service.
+/// The pod of a real job, with a service.
 pub(crate) const POD: &str = "default-with-service";
 /// The profile of its namespace.
 pub(crate) const PROFILE: &str = "rootless";
 /// The namespace that [`review_of`] names.
 pub(crate) const NAMESPACE: &str = "gitlab-ci";
-/// Who creates it there.
+/// The user who creates it.
 const RUNNER: &str = "system:serviceaccount:gitlab:gitlab-runner";
 
-/// The two reviews of creating [`POD`], as files that a load generator reads.
+/// The two reviews of creating [`POD`], as files for the load generator.
 pub(crate) struct Reviews {
     folder: tempfile::TempDir,
 }
@@ -30,7 +30,7 @@ impl Reviews {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let reviews = Reviews { folder };
         let pod = fixture(POD);
-        // What is judged is the pod as it was corrected.
+        // The validating webhook reviews the corrected pod.
         let judged = corrected(&pod, PROFILE);
         for (path, pod) in [(reviews.mutate(), &pod), (reviews.validate(), &judged)] {
             std::fs::write(path, review_of(pod).to_string()).expect("the folder can be written");
@@ -38,18 +38,18 @@ impl Reviews {
         reviews
     }
 
-    /// The review that `/mutate` gets.
+    /// The review for `/mutate`.
     pub(crate) fn mutate(&self) -> PathBuf {
         self.folder.path().join("mutate.json")
     }
 
-    /// The review that `/validate` gets.
+    /// The review for `/validate`.
     pub(crate) fn validate(&self) -> PathBuf {
         self.folder.path().join("validate.json")
     }
 
-    /// Sees to it that the pod is corrected and then passes, so that what is
-    /// measured is a review that has something to do, and no denial.
+    /// Checks that the pod is corrected and then allowed, so that the benchmark measures
+    /// corrections and not denials.
     pub(crate) fn check(&self, server: &Server, identity: &Identity) {
         let answer = ask(server, identity, "/mutate", self.mutate());
         assert_eq!(answer["patchType"], "JSONPatch", "{answer:#}");

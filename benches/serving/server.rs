@@ -1,4 +1,4 @@
-//! A process that serves, and what the kernel says it used.
+//! A server process, and the resources that it uses.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -11,33 +11,31 @@ use serde::Serialize;
 use serde_json::Value;
 use support::tether::Tethered;
 
-/// How long a process may take to say what it is waited for.
+/// The timeout of waiting for a process.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A process that serves.
+/// A server process.
 pub(crate) struct Server {
     process: Tethered,
     /// `127.0.0.1:PORT`
     pub(crate) address: String,
-    /// The same of probes; a no-op has none.
+    /// The address of probes; a no-op has none.
     pub(crate) status_address: Option<String>,
 }
 
-/// What a process has in memory, in bytes.
+/// The memory of a process in bytes.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Memory {
-    /// All of it: what `kubectl top` and the kubelet's eviction come close to.
+    /// All resident memory, similar to `kubectl top` and the kubelet's eviction.
     pub(crate) resident: u64,
-    /// The part that is no file: the program itself is one, and can be read
-    /// again.
+    /// The part that is not backed by files, such as the program itself.
     pub(crate) anonymous: u64,
 }
 
 impl Server {
-    /// Starts `command`, and waits until it says where it listens.
+    /// Starts `command`, and waits until it logs its address.
     ///
-    /// Its standard error is a pipe that is read at once, as a container
-    /// runtime reads it.
+    /// Its standard error is a pipe that is read immediately, as by a container runtime.
     pub(crate) fn start(command: &Command) -> Server {
         let (process, stderr) = Tethered::piped(command);
         let (sender, events) = channel();
@@ -51,10 +49,10 @@ impl Server {
         }
     }
 
-    /// Waits until podseal says that it is ready.
+    /// Waits until podseal is ready.
     ///
-    /// Asks every millisecond, as nothing else tells from outside: what the
-    /// event in the log says is what podseal itself thinks.
+    /// Polls every millisecond, to measure from outside instead of relying on podseal's own
+    /// log.
     pub(crate) fn await_ready(&self) {
         let address = self.status_address.as_ref().expect("podseal has probes");
         let start = Instant::now();
@@ -64,14 +62,14 @@ impl Server {
         }
     }
 
-    /// The CPU time it has used, in user space and in the kernel for it.
+    /// The CPU time that it has used, in user and kernel mode.
     pub(crate) fn cpu(&self) -> Duration {
         let stat = self.proc().stat().expect("the process lives");
         let ticks = (stat.utime + stat.stime) as f64;
         Duration::from_secs_f64(ticks / procfs::ticks_per_second() as f64)
     }
 
-    /// What it has in memory.
+    /// Its memory.
     pub(crate) fn memory(&self) -> Memory {
         let status = self.proc().status().expect("the process lives");
         let bytes = |kib: Option<u64>| kib.expect("the kernel counts it") * 1024;
@@ -87,7 +85,7 @@ impl Server {
     }
 }
 
-/// Waits for the event whose message this is, past those before it.
+/// Waits for the event with this message.
 fn await_event(events: &Receiver<Value>, message: &str) -> Value {
     loop {
         let event = events.recv_timeout(PATIENCE);
@@ -106,8 +104,8 @@ fn is_ready(address: &str) -> std::io::Result<bool> {
     Ok(status.starts_with("HTTP/1.1 200"))
 }
 
-/// Reads the log to its end. A record is passed over unread: there are many,
-/// and whoever serves would wait for us.
+/// Reads the log to its end. Records are skipped without parsing: there are many, and a
+/// slow reader would delay the server.
 fn drain(stderr: ChildStderr, events: &Sender<Value>) {
     let mut log = BufReader::with_capacity(64 * 1024, stderr);
     let mut line = Vec::new();
@@ -115,7 +113,7 @@ fn drain(stderr: ChildStderr, events: &Sender<Value>) {
         if !line.starts_with(b"{\"schema\"") {
             let text = String::from_utf8_lossy(&line).into_owned();
             let event = serde_json::from_slice(&line).unwrap_or(Value::String(text));
-            // Nobody waits for another event once the process is measured.
+            // An error means that no more events are expected.
             let _ = events.send(event);
         }
         line.clear();

@@ -1,6 +1,6 @@
 //! Tables, for terminals and for Markdown.
 
-/// Rows of cells, of which the first names its columns.
+/// Rows of cells. The first row has the column names.
 pub(crate) struct Table(pub(crate) Vec<Vec<String>>);
 
 impl Table {
@@ -14,7 +14,7 @@ impl Table {
         self.0.push(cells.to_vec());
     }
 
-    /// With columns that stand under each other.
+    /// The table with aligned columns.
     pub(crate) fn aligned(&self) -> String {
         let columns = self.0[0].len();
         let width = |column: usize| {
@@ -39,7 +39,7 @@ impl Table {
         text
     }
 
-    /// As Markdown has them.
+    /// The table in Markdown.
     pub(crate) fn markdown(&self) -> String {
         let mut text = String::new();
         for (number, row) in self.0.iter().enumerate() {

@@ -1,19 +1,19 @@
-//! A turn of a subject, and the middle of several.
+//! A turn of a subject, and the median.
 
 use super::load::Outcome;
 
-/// What one turn of a subject took.
+/// The measurements of one turn of a subject.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Turn {
     /// CPU seconds of the process for 1,000 reviews.
     pub(crate) cpu_per_1000: f64,
-    /// What came of asking as fast as it answers.
+    /// The result at saturation.
     pub(crate) outcome: Outcome,
-    /// Bytes in memory afterwards.
+    /// Memory afterwards in bytes.
     pub(crate) resident: u64,
 }
 
-/// The middle of `values`.
+/// The median of `values`.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]

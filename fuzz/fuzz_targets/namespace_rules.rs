@@ -1,9 +1,8 @@
-//! The file of namespace rules: what is none is refused in a short sentence and a
-//! short time, and what is one speaks for no namespace of the cluster's own, nor
-//! podseal's.
+//! The file of namespace rules: an invalid file is rejected with a short error in a short
+//! time, and a valid one applies neither to the cluster's own namespaces nor to podseal's.
 //!
-//! The input is the file; where it holds a NUL, what follows is a namespace's name,
-//! and after another one the value of its label `team`.
+//! The input is the file. After a NUL follows a namespace's name, and after another NUL
+//! the value of its label `team`.
 
 #![no_main]
 

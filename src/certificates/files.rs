@@ -1,4 +1,4 @@
-//! Certificates in files: of a Secret volume, or any others.
+//! Certificates from files, such as those of a Secret volume.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,43 +16,43 @@ use crate::metrics::certificates::{Authority, CertificateMetrics, Material};
 const CERTIFICATE: &str = "--tls-cert-file";
 /// The flag of its key.
 const KEY: &str = "--tls-private-key-file";
-/// The flag of the clients' authorities.
+/// The flag of the client CAs.
 const CLIENT_CA: &str = "--client-ca";
 
-/// No chain and no bundle is larger, and `/dev/zero` is.
+/// The maximum size of a file, which no chain or bundle exceeds, unlike `/dev/zero`.
 const SIZE: u64 = 1024 * 1024;
 
-/// Files that hold one thing together.
+/// Files that belong together.
 #[derive(Debug)]
 pub struct CertificateFiles {
-    /// What they hold.
+    /// What they contain.
     pub(super) material: Material,
-    /// Each file, with the flag that names it.
+    /// Each file, with its flag.
     files: Vec<(&'static str, PathBuf)>,
-    /// What is in use of them.
+    /// The contents in use.
     used: Vec<Vec<u8>>,
 }
 
 /// Why files cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateFileError {
-    /// One cannot be read.
+    /// A file cannot be read.
     #[error(
-        "cannot read {flag} {}: {error}; give a PEM file that podseal may read, such as {} of a \
+        "cannot read {flag} {}: {error}; use a PEM file that podseal can read, such as {} of a \
          Secret volume", path.display(), usual(flag)
     )]
     Read {
-        /// The flag that names it.
+        /// Its flag.
         flag: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
-    /// One of the pair is not what it should be, or they are no pair.
+    /// The certificate or the key cannot be used, or they do not match.
     #[error(
-        "cannot serve {CERTIFICATE} {} with {KEY} {}: {error}; give a certificate and its own key, \
-         both as PEM", certificate.display(), key.display()
+        "cannot serve {CERTIFICATE} {} with {KEY} {}: {error}; use a certificate and its \
+         private key, both as PEM", certificate.display(), key.display()
     )]
     Pair {
         /// The certificate's file.
@@ -62,7 +62,7 @@ pub enum CertificateFileError {
         /// What is wrong.
         error: IdentityError,
     },
-    /// The certificate has expired, and the one in use has not.
+    /// The certificate has expired, but the one in use has not.
     #[error("{CERTIFICATE} {} expired at {expiry}; renew it", certificate.display())]
     Expired {
         /// The certificate's file.
@@ -70,7 +70,7 @@ pub enum CertificateFileError {
         /// When.
         expiry: jiff::Timestamp,
     },
-    /// The certificate is not valid yet, and the one in use is.
+    /// The certificate is not valid yet, but the one in use is.
     #[error(
         "{CERTIFICATE} {} is not valid before {start}; use one that is valid now, or check \
          this machine's clock", certificate.display()
@@ -78,13 +78,13 @@ pub enum CertificateFileError {
     NotYetValid {
         /// The certificate's file.
         certificate: PathBuf,
-        /// From when on it is.
+        /// When it becomes valid.
         start: jiff::Timestamp,
     },
-    /// The authorities cannot be read.
+    /// The CAs cannot be used.
     #[error(
-        "cannot check clients by {CLIENT_CA} {}: {error}; give the certificates of their \
-         authorities as PEM", path.display()
+        "cannot verify clients with {CLIENT_CA} {}: {error}; use a PEM file with the certificates \
+         of their CAs", path.display()
     )]
     Authorities {
         /// The file.
@@ -94,29 +94,29 @@ pub enum CertificateFileError {
     },
 }
 
-/// Why a file gives no authorities.
+/// Why a file of CAs cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
     /// Not PEM, or without a certificate.
     #[error("{0}")]
     Pem(PemError),
-    /// A certificate that is none.
+    /// A certificate that rustls does not accept.
     #[error("{0}")]
     Certificate(rustls::Error),
-    /// A certificate that cannot be understood.
+    /// A certificate that cannot be parsed.
     #[error("{0}")]
     X509(IdentityError),
-    /// None at all.
+    /// No CA.
     #[error(transparent)]
     None(NoAuthority),
 }
 
-/// Where certificates go, and where that is counted.
+/// Where certificates and their metrics go.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadInto<'u> {
-    /// What is served.
+    /// The serving certificate and client CAs.
     pub serving: &'u Serving,
-    /// The figures.
+    /// The metrics.
     pub figures: &'u CertificateMetrics,
     /// The time.
     pub now: SystemTime,
@@ -132,7 +132,7 @@ impl CertificateFiles {
         }
     }
 
-    /// The authorities that issue clients' certificates.
+    /// The CAs that issue client certificates.
     pub fn client_ca(path: PathBuf) -> CertificateFiles {
         CertificateFiles {
             material: Material::ClientCa,
@@ -146,11 +146,11 @@ impl CertificateFiles {
         self.files.iter().map(|(_, path)| path.as_path())
     }
 
-    /// Reads the files, and uses them if they hold something new. Says whether
-    /// they did.
+    /// Reads the files, and uses their contents if they are new. Returns whether they
+    /// were.
     ///
     /// # Errors
-    /// When they cannot be used. What was in use still is.
+    /// When they cannot be used. The previous contents stay in use.
     pub fn read(&mut self, to: ReadInto<'_>) -> Result<bool, CertificateFileError> {
         let read = |(flag, path): &(&'static str, PathBuf)| {
             read(path).map_err(|error| CertificateFileError::Read {
@@ -160,13 +160,13 @@ impl CertificateFiles {
             })
         };
         let contents: Vec<_> = self.files.iter().map(read).collect::<Result<_, _>>()?;
-        // Compared as a whole: a new key for the same names is a renewal, too.
+        // Compares everything: a new key for the same names is a renewal too.
         if contents == self.used {
             return Ok(false);
         }
         match (self.material, &*contents) {
             (Material::Serving, [certificate, key]) => self.present(certificate, key, to)?,
-            (Material::ClientCa, [bundle]) => self.demand(bundle, to)?,
+            (Material::ClientCa, [bundle]) => self.require_clients(bundle, to)?,
             _ => unreachable!("files are made by the two constructors"),
         }
         self.used = contents;
@@ -198,8 +198,8 @@ impl CertificateFiles {
             }),
         };
         if let Some(fault) = fault {
-            // A mistaken roll-back, or a renewal that comes too early, must not
-            // replace a certificate that works.
+            // A mistaken rollback or an early renewal must not replace a certificate
+            // that is valid.
             let current = to.serving.current();
             let works = |identity: &Identity| identity.validity(to.now) == Validity::Valid;
             let has_working = current
@@ -209,7 +209,7 @@ impl CertificateFiles {
             if has_working {
                 return Err(fault);
             }
-            // It is as good as nothing, and it may be the clock that is wrong.
+            // Without a valid one, this is not worse than nothing, and the clock may be wrong.
             let problem = fault.to_string();
             tracing::warn!(problem, "serving a certificate that clients will reject");
         }
@@ -217,21 +217,21 @@ impl CertificateFiles {
         Ok(())
     }
 
-    fn demand(&self, bundle: &[u8], to: ReadInto<'_>) -> Result<(), CertificateFileError> {
+    fn require_clients(&self, bundle: &[u8], to: ReadInto<'_>) -> Result<(), CertificateFileError> {
         let wrong = |error| CertificateFileError::Authorities {
             path: self.files[0].1.clone(),
             error,
         };
         let (roots, first_expiry) = authorities(bundle).map_err(wrong)?;
-        let demanded = to.serving.demand_clients_of(roots);
-        demanded.map_err(|error| wrong(AuthorityError::None(error)))?;
+        let required = to.serving.require_clients_of(roots);
+        required.map_err(|error| wrong(AuthorityError::None(error)))?;
         to.figures
             .authority_expires(Authority::Client, first_expiry);
         Ok(())
     }
 }
 
-/// The authorities in `bundle`, and when the first of them expires.
+/// The CAs in `bundle`, and the earliest expiry of one.
 fn authorities(bundle: &[u8]) -> Result<(RootCertStore, Option<SystemTime>), AuthorityError> {
     let mut roots = RootCertStore::empty();
     let mut first = None;
@@ -251,12 +251,12 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
         .take(SIZE + 1)
         .read_to_end(&mut contents)?;
     match contents.len() as u64 > SIZE {
-        true => Err(io::Error::other("it is larger than 1 MiB")),
+        true => Err(io::Error::other("the file is larger than 1 MiB")),
         false => Ok(contents),
     }
 }
 
-/// The key of a Secret under which such a file is found.
+/// The usual key of such a file in a Secret.
 fn usual(flag: &str) -> &'static str {
     match flag {
         CERTIFICATE => "tls.crt",
@@ -266,6 +266,6 @@ fn usual(flag: &str) -> &'static str {
 }
 
 pub(super) fn timestamp(moment: SystemTime) -> jiff::Timestamp {
-    // A certificate may last beyond the year 9999.
+    // A certificate may expire after the year 9999.
     jiff::Timestamp::try_from(moment).unwrap_or(jiff::Timestamp::MAX)
 }

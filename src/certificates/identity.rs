@@ -1,4 +1,4 @@
-//! A certificate with its chain and key, proven to belong together.
+//! A certificate with its chain and its matching key.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,27 +12,27 @@ use rustls::sign::CertifiedKey;
 
 use super::pem::{PemError, certificates, private_key};
 
-/// What a server proves itself with.
+/// A certificate with its chain and its matching key.
 #[derive(Debug, Clone)]
 pub struct Identity {
     certified: Arc<CertifiedKey>,
-    /// The first second in which the certificate is valid, and the first after
-    /// it in which it is not.
+    /// The first second in which the certificate is valid, and the first after that in
+    /// which it is not.
     valid: Range<SystemTime>,
 }
 
-/// How a certificate stands at some moment.
+/// Whether a certificate is valid at a given time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Validity {
-    /// Its time has not come.
+    /// Not yet valid.
     NotYet,
-    /// It can be verified.
+    /// Valid.
     Valid,
-    /// Its time is over.
+    /// Expired.
     Expired,
 }
 
-/// Why a certificate and a key are no identity.
+/// Why a certificate and a key cannot be used together.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// No certificate can be read.
@@ -41,13 +41,13 @@ pub enum IdentityError {
     /// No private key can be read.
     #[error("cannot read the private key: {}", Swapped(*.0))]
     Key(PemError),
-    /// Each is in order.
-    #[error("the key is another certificate's")]
+    /// Both are valid, but do not match.
+    #[error("the key does not match the certificate")]
     Mismatch,
     /// Readable, but not usable.
     #[error("the certificate cannot be served with its key: {0}")]
     Pair(rustls::Error),
-    /// The certificate is none that can be understood.
+    /// The certificate cannot be parsed.
     #[error("the certificate is not X.509: {0}")]
     X509(String),
 }
@@ -59,7 +59,7 @@ impl Identity {
         let chain = certificates(certificate).map_err(IdentityError::Certificate)?;
         let valid = validity(&chain[0])?;
         let key = private_key(key).map_err(IdentityError::Key)?;
-        // Compares the public keys of the two, too.
+        // This also compares the public keys of both.
         let certified =
             CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
                 rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
@@ -86,12 +86,12 @@ impl Identity {
         self.valid.end
     }
 
-    /// From when on the certificate is valid.
+    /// When the certificate becomes valid.
     pub fn not_before(&self) -> SystemTime {
         self.valid.start
     }
 
-    /// How the certificate stands at `now`.
+    /// Whether the certificate is valid at `now`.
     pub fn validity(&self, now: SystemTime) -> Validity {
         if now >= self.valid.end {
             Validity::Expired
@@ -107,7 +107,7 @@ impl Identity {
     }
 }
 
-/// An error of one of the two files, with the likeliest mistake.
+/// An error of one of the two files, with a hint if they may be swapped.
 struct Swapped(PemError);
 
 impl fmt::Display for Swapped {
@@ -121,16 +121,16 @@ impl fmt::Display for Swapped {
     }
 }
 
-/// The one provider of cryptography.
+/// The cryptography provider.
 pub(crate) fn provider() -> CryptoProvider {
     rustls::crypto::aws_lc_rs::default_provider()
 }
 
-/// From when until when `certificate`, as DER, is valid.
+/// The time in which `certificate`, as DER, is valid.
 pub(crate) fn validity(certificate: &[u8]) -> Result<Range<SystemTime>, IdentityError> {
     let (_, certificate) = x509_parser::parse_x509_certificate(certificate)
         .map_err(|error| IdentityError::X509(error.to_string()))?;
-    // Before 1970 is as long ago as 1970.
+    // Times before 1970 are treated as 1970.
     let moment = |seconds: i64| {
         SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
     };
@@ -155,17 +155,17 @@ mod tests {
         };
         assert_eq!(
             wrong(&key, &certificate),
-            "cannot read the certificate: it holds a private key and no certificate; are the two \
+            "cannot read the certificate: it contains a private key and no certificate; are the two \
              swapped?"
         );
         assert_eq!(
             wrong(&certificate, &certificate),
-            "cannot read the private key: it holds a certificate and no private key; are the two \
+            "cannot read the private key: it contains a certificate and no private key; are the two \
              swapped?"
         );
         assert_eq!(
             wrong(&certificate, &other),
-            "the key is another certificate's"
+            "the key does not match the certificate"
         );
     }
 }

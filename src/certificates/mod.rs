@@ -1,17 +1,17 @@
-//! The serving certificate: where it comes from, and what is served of it.
+//! The serving certificate and its sources.
 //!
-//! A source presents an [`identity::Identity`] whenever it has a new one; the
-//! server takes what is [`serving::Current`] at each handshake.
+//! A source presents an [`identity::Identity`] whenever it has a new one. The server
+//! uses the [`serving::Current`] one for each handshake.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`identity`] | a certificate and its key, proven to belong together |
-//! | [`pem`] | what a file holds, or holds instead |
-//! | [`serving`] | what is served, and how it changes while serving |
-//! | [`files`] | the certificate, and the authorities of clients, from files |
-//! | [`reload`] | notices when the files change, and reads them again |
-//! | `recording_verifier` | verifies a server's certificate where podseal is the client |
-//! | [`self_managed`] | an authority and a certificate of podseal's own, in a Secret |
+//! | [`identity`] | a certificate with its chain and its matching key |
+//! | [`pem`] | reads PEM files |
+//! | [`serving`] | the certificate in use, and how it is replaced |
+//! | [`files`] | the certificate and client CAs from files |
+//! | [`reload`] | rereads the files when they change |
+//! | `recording_verifier` | verifies a server's certificate when podseal is the client |
+//! | [`self_managed`] | a CA and certificates that podseal maintains itself, in a Secret |
 
 pub mod files;
 pub mod identity;

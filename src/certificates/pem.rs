@@ -1,40 +1,40 @@
-//! What PEM files hold, and what they hold instead.
+//! Reads certificates and keys from PEM.
 //!
-//! No error quotes what it has met: it may be a key.
+//! Errors do not quote the file, which may contain a key.
 
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Why a file does not give what it should.
+/// Why a PEM file cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PemError {
     /// No certificate, but a key.
-    #[error("it holds a private key and no certificate")]
+    #[error("it contains a private key and no certificate")]
     KeyOnly,
     /// No key, but a certificate.
-    #[error("it holds a certificate and no private key")]
+    #[error("it contains a certificate and no private key")]
     CertificateOnly,
-    /// A key that takes a passphrase.
-    #[error("the key is encrypted, and podseal has no passphrase; decrypt it (openssl pkey)")]
+    /// An encrypted key.
+    #[error("the key is encrypted, which podseal does not support; decrypt it (openssl pkey)")]
     Encrypted,
     /// Binary.
     #[error("it is not PEM; if it is DER, convert it (openssl x509 or openssl pkey, -inform der)")]
     Binary,
     /// Text without a certificate.
-    #[error("it holds no certificate")]
+    #[error("it contains no certificate")]
     NoCertificate,
     /// Text without a key.
-    #[error("it holds no private key")]
+    #[error("it contains no private key")]
     NoKey,
     /// A section that does not end.
-    #[error("a section of it has no end; is it cut off?")]
+    #[error("a section has no end; the file may be truncated")]
     CutOff,
     /// Anything else that is wrong with a section.
-    #[error("a section of it is malformed")]
+    #[error("a section is malformed")]
     Malformed,
 }
 
-/// The certificates of a file: one at least.
+/// The certificates of a file, at least one.
 pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let read = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
     let certificates = read.map_err(|error| section(text, &error))?;
@@ -51,7 +51,7 @@ pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
 /// The first private key of a file.
 pub(super) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, PemError> {
     PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
-        // OpenSSL has two ways to say so.
+        // OpenSSL has two formats of encrypted keys.
         _ if has(text, "-----BEGIN ENCRYPTED PRIVATE KEY-----")
             || has(text, "Proc-Type: 4,ENCRYPTED") =>
         {
@@ -79,7 +79,7 @@ fn has(text: &[u8], words: &str) -> bool {
         .any(|window| window == words.as_bytes())
 }
 
-/// PEM is text; the integers of DER have bytes that no text has.
+/// PEM is text. The integers of DER have bytes that text does not have.
 fn is_binary(text: &[u8]) -> bool {
     text.contains(&0) || std::str::from_utf8(text).is_err() && !has(text, "-----BEGIN ")
 }

@@ -1,5 +1,5 @@
-//! Verifies the certificate of a server that podseal is a client of, and records
-//! it: rustls keeps too little of a refusal to explain it.
+//! Verifies the certificate of a server that podseal is a client of, and records it:
+//! the errors of rustls do not contain enough to explain a rejection.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -11,25 +11,25 @@ use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
 use super::identity::provider;
 
-/// What a server has shown of itself.
+/// The certificates that a server presented.
 pub(crate) struct ShownCertificates<'c> {
     /// The certificate itself.
     pub(crate) leaf: &'c CertificateDer<'c>,
-    /// Those that came with it.
+    /// The other certificates.
     pub(crate) chain: &'c [CertificateDer<'c>],
-    /// The name that the server was called by.
+    /// The name of the server.
     pub(crate) name: &'c ServerName<'c>,
-    /// A stapled OCSP response, or nothing.
+    /// A stapled OCSP response, or empty.
     pub(crate) ocsp: &'c [u8],
     /// The time.
     pub(crate) now: UnixTime,
 }
 
-/// Decides whether what was shown is trusted.
+/// Decides whether the certificates are trusted.
 type Decide = dyn Fn(&ShownCertificates<'_>) -> Result<(), Error> + Send + Sync;
 
-/// A verifier that records the certificate it is asked about. That the server has
-/// the certificate's key is always verified.
+/// A verifier that records the certificate. It always verifies that the server has the
+/// certificate's key.
 pub(crate) struct RecordingVerifier {
     decide: Box<Decide>,
     algorithms: WebPkiSupportedAlgorithms,
@@ -37,7 +37,7 @@ pub(crate) struct RecordingVerifier {
 }
 
 impl RecordingVerifier {
-    /// One that trusts what `decide` accepts.
+    /// A verifier that trusts what `decide` accepts.
     pub(crate) fn new(
         decide: impl Fn(&ShownCertificates<'_>) -> Result<(), Error> + Send + Sync + 'static,
     ) -> Arc<RecordingVerifier> {
@@ -48,7 +48,7 @@ impl RecordingVerifier {
         })
     }
 
-    /// The certificate that was shown, trusted or not.
+    /// The certificate that was presented, trusted or not.
     pub(crate) fn leaf(&self) -> Option<&CertificateDer<'static>> {
         self.leaf.get()
     }

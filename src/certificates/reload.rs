@@ -1,9 +1,8 @@
-//! Renewal: the files are read again when they change, and from time to time.
+//! Rereads the files when they change, and periodically.
 //!
-//! Files that cannot be used change nothing but the log and a metric: the
-//! certificate in use is served on. A pair is written one file after the other,
-//! so that it is wrong for a moment each time; it is read again a few times
-//! before anything is logged.
+//! Files that cannot be used affect only the log and a metric: the certificate in use
+//! stays. The files of a pair are written one after the other, so they do not match for
+//! a moment; they are read a few times before an error is logged.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,8 +11,7 @@ use super::serving::Serving;
 use crate::live_config::folder_watch::{FolderWatch, settled};
 use crate::metrics::certificates::{CertificateMetrics, Material};
 
-/// The pauses before files that cannot be used are read again; after the last,
-/// the error is logged.
+/// The pauses before retries. After the last one, the error is logged.
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(200),
@@ -21,7 +19,7 @@ const PAUSES: [Duration; 4] = [
     Duration::from_millis(800),
 ];
 
-/// Keeps what is served as the files are.
+/// Keeps the certificate and client CAs up to date with their files.
 pub struct CertificateReload {
     files: Vec<ReloadedFiles>,
     serving: Serving,
@@ -31,11 +29,11 @@ pub struct CertificateReload {
 
 struct ReloadedFiles {
     files: CertificateFiles,
-    /// What was last said to be wrong, until it is not.
+    /// The last logged error, until the files are valid again.
     problem: Option<String>,
 }
 
-/// Whether files that cannot be used are reported, or read once more first.
+/// Whether an error is logged, or retried first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Patience {
     Left,
@@ -43,10 +41,10 @@ enum Patience {
 }
 
 impl CertificateReload {
-    /// Reads `files` for the first time and serves what they hold.
+    /// Reads `files` for the first time and uses them.
     ///
     /// # Errors
-    /// When some cannot be used: podseal has nothing else to serve yet.
+    /// When some cannot be used: podseal cannot serve without them.
     pub fn start(
         mut files: Vec<CertificateFiles>,
         serving: Serving,
@@ -72,7 +70,7 @@ impl CertificateReload {
         })
     }
 
-    /// Reads them again whenever their folders change, and after each `period`.
+    /// Rereads the files when their folders change, and after each `period`.
     pub async fn follow(mut self, period: Duration) {
         let paths = self.files.iter().flat_map(|renewed| renewed.files.paths());
         let mut folders = FolderWatch::of(paths);
@@ -84,7 +82,7 @@ impl CertificateReload {
                     None => Patience::Over,
                 };
                 changes.mark_unchanged();
-                // Not on a worker: a volume may be a network's, and hang.
+                // Blocking: a network volume may hang.
                 let read = tokio::task::spawn_blocking(move || {
                     folders.renew();
                     let all_used = self.read(patience);
@@ -101,7 +99,7 @@ impl CertificateReload {
         }
     }
 
-    /// Whether all files could be used.
+    /// Reads all files, and returns whether they could be used.
     fn read(&mut self, patience: Patience) -> bool {
         let to = ReadInto {
             serving: &self.serving,
@@ -142,7 +140,7 @@ impl ReloadedFiles {
                     );
                     self.problem = Some(problem);
                 }
-                // An error that was logged needs no pauses at every re-read.
+                // An error that was logged already requires no retries.
                 is_known
             }
         }
@@ -155,6 +153,6 @@ fn log_use(material: Material, serving: &Serving) {
             let not_after = timestamp(served.identity.not_after());
             tracing::info!(%not_after, "reloaded the serving certificate");
         }
-        _ => tracing::info!("reloaded the client authorities"),
+        _ => tracing::info!("reloaded the client CAs"),
     }
 }

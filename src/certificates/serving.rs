@@ -1,4 +1,4 @@
-//! What is served now, and how it changes while serving.
+//! The certificate in use, and how it is replaced.
 
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::identity::{Identity, provider};
 
-/// The identity in use, with the TLS settings made of it.
+/// The identity in use, with its TLS configuration.
 #[derive(Debug)]
 pub struct Served {
     /// The identity.
@@ -20,11 +20,11 @@ pub struct Served {
     pub config: Arc<ServerConfig>,
 }
 
-/// What is served: nothing before a source has presented its first identity.
-/// Connections keep what they began with; the next handshake takes the new.
+/// The identity in use; none before a source presents the first one. A new one applies
+/// to new handshakes; existing connections are not affected.
 pub type Current = watch::Receiver<Option<Arc<Served>>>;
 
-/// The side of [`Current`] that changes it.
+/// The sender of [`Current`].
 #[derive(Debug, Clone)]
 pub struct Serving {
     parts: Arc<Mutex<ServingParts>>,
@@ -37,9 +37,9 @@ struct ServingParts {
     clients: Option<Arc<dyn ClientCertVerifier>>,
 }
 
-/// Authorities against which no client certificate can be checked.
+/// CAs that cannot verify client certificates.
 #[derive(Debug, thiserror::Error)]
-#[error("no client certificate can be checked with it: {0}")]
+#[error("it cannot verify client certificates: {0}")]
 pub struct NoAuthority(#[from] rustls::client::VerifierBuilderError);
 
 impl Default for Serving {
@@ -52,12 +52,12 @@ impl Default for Serving {
 }
 
 impl Serving {
-    /// What is served, now and from now on.
+    /// The identity in use, and later ones.
     pub fn current(&self) -> Current {
         self.current.subscribe()
     }
 
-    /// Reads when the certificate in use expires; none while there is none.
+    /// Returns a function for the expiry of the certificate in use, if there is one.
     pub fn expiry(&self) -> impl Fn() -> Option<SystemTime> + Send + Sync + use<> {
         let current = self.current();
         move || {
@@ -71,12 +71,12 @@ impl Serving {
         self.change(|parts| parts.identity = Some(identity));
     }
 
-    /// Demands, from the next handshake on, that clients show a certificate
-    /// which one of `authorities` has issued.
+    /// Requires, from the next handshake on, that clients have a certificate from one of
+    /// `authorities`.
     ///
     /// # Errors
-    /// When there is no authority among them.
-    pub fn demand_clients_of(&self, authorities: RootCertStore) -> Result<(), NoAuthority> {
+    /// When there is no CA among them.
+    pub fn require_clients_of(&self, authorities: RootCertStore) -> Result<(), NoAuthority> {
         let verifier = WebPkiClientVerifier::builder_with_provider(
             Arc::new(authorities),
             Arc::new(provider()),

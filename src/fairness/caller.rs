@@ -97,7 +97,7 @@ mod tests {
         let second = all(&callers[1], &places);
         let third = all(&callers[2], &places);
         assert_eq!((first.len(), second.len(), third.len()), (60, 30, 15));
-        // Those who come later are not worse off once the first gave some back.
+        // Later callers keep their shares after the first returns its slots.
         drop(first);
         let again = all(&callers[0], &places);
         assert_eq!(again.len(), 38);

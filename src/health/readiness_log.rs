@@ -154,7 +154,7 @@ mod tests {
         readiness.probed(SelfProbeResult::Passed);
         assert_eq!(next(&mut changes).await, Some(ReadinessChange::Ready));
 
-        // Nothing but the time says so.
+        // Only the time has changed.
         *time.lock().expect("the time") = first.not_after();
         let expired = ReadinessChange::NoLonger(Check::Certificate, EXPIRED.into());
         assert_eq!(next(&mut changes).await, Some(expired));

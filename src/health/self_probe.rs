@@ -128,7 +128,7 @@ mod tests {
         }
     }
 
-    /// Waits until the check says what is `wanted`.
+    /// Waits until the result of the check contains `wanted`.
     async fn until(readiness: &Readiness, wanted: &str) {
         let said = async {
             loop {

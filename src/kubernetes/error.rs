@@ -1,7 +1,7 @@
-//! What an API server, or the way to it, says is wrong: the part that matters.
+//! The relevant part of an error of the API server or of the connection to it.
 //!
-//! kube wraps a cause in a few layers that each quote it, and prints an answer
-//! of the API server as the structure it is. What helps is at the core.
+//! kube wraps a cause in several layers that each quote it, and prints a `Status` as a
+//! structure. The useful part is the innermost one.
 
 use std::error::Error;
 
@@ -9,11 +9,11 @@ use kube::core::Status;
 
 use admission::text::remark;
 
-/// How much is returned: an API server's refusal names user, verb and object.
+/// The maximum length: a denial of the API server names the user, verb and object.
 const SHOWN: usize = 400;
 
-/// What is at the core of `error`: the words of the API server, or else the
-/// innermost cause. Fit for a field of the log.
+/// The message of the API server in `error`, or else the innermost cause. Escaped for
+/// the log.
 pub(crate) fn core_of(error: &(dyn Error + 'static)) -> String {
     let mut innermost = error;
     loop {
@@ -31,7 +31,7 @@ pub(crate) fn core_of(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-/// The same, with what `error` itself says before it.
+/// [`core_of`] the source, after the message of `error` itself.
 pub(crate) fn with_core(error: &(dyn Error + 'static)) -> String {
     match error.source() {
         Some(source) => format!("{error}: {}", core_of(source)),
@@ -39,7 +39,7 @@ pub(crate) fn with_core(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-/// The API server's answer, if it is one.
+/// The API server's `Status`, if there is one.
 fn status<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e Status> {
     let boxed = || error.downcast_ref::<Box<Status>>().map(|status| &**status);
     let own = match error.downcast_ref::<kube::Error>() {

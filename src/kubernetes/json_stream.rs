@@ -1,13 +1,12 @@
-//! JSON that is read as it arrives, and of which only what is asked for is kept.
+//! Reads JSON as it arrives, and keeps only what is requested.
 //!
-//! A namespace may have megabytes that podseal does not read: each `<` of an
-//! owner's name takes six bytes on the wire. serde_json reads a value from memory
-//! or blocks a thread, and buffers each key whole; this reader awaits, and holds
-//! one chunk of the answer and one string of bounded length, whatever comes.
+//! A namespace can have megabytes that podseal does not use; JSON escapes take up to six
+//! bytes per byte. serde_json reads from memory or blocks a thread, and buffers whole
+//! keys. This reader is asynchronous, and buffers at most one chunk of the response and
+//! one string of limited length.
 //!
-//! What is skipped is checked for its end only: strings and brackets. So an answer
-//! that is cut off is never taken for a complete one, which is what matters; what
-//! is kept is parsed by serde_json.
+//! Of skipped values, it checks only strings and brackets, to find their end. So a
+//! truncated response is never taken for a complete one. serde_json parses what is kept.
 
 use std::error::Error;
 use std::io;
@@ -19,53 +18,52 @@ use hyper::body::Bytes;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-/// The longest key that is read as itself: Kubernetes allows 253 bytes, a slash
-/// and 63 bytes.
+/// The longest key that is kept: Kubernetes allows 253 bytes, a slash and 63 bytes.
 const KEY: usize = 320;
-/// The longest number, or word, that is kept.
+/// The longest number that is kept.
 const SCALAR: usize = 32;
 
-/// Why an answer cannot be read to its end.
+/// Why a response cannot be read to its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StreamError {
-    #[error("the API server sent nothing for too long")]
+    #[error("the API server sent no data in time")]
     Stalled,
     #[error("the connection broke")]
     Connection(#[source] io::Error),
-    #[error("the answer is cut off")]
+    #[error("the response is truncated")]
     Cut,
-    #[error("the answer cannot be read: {0}")]
+    #[error("the response cannot be read: {0}")]
     Invalid(&'static str),
 }
 
-/// A body, as a client gives it.
+/// The body of a response.
 type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, Box<dyn Error + Send + Sync>>> + Send>>;
 
-/// An answer that is being read.
+/// A response that is being read.
 pub(crate) struct JsonStream {
     chunks: Chunks,
     chunk: Bytes,
-    /// How long the next bytes may take.
+    /// The timeout of the next bytes.
     patience: Duration,
-    /// Whether a line break within a value is an error, so that what follows a line
-    /// which was cut off is not taken for its rest.
+    /// Whether a line break within a value is an error, so that the line after a truncated
+    /// one is not read as its rest.
     one_line: bool,
     taken: u64,
 }
 
-/// Where an object or an array is read: between two of its members.
+/// The position in an object or an array, between two members.
 pub(crate) struct Members {
     close: u8,
     first: bool,
-    /// It was `null`.
+    /// Whether there are no more members, or the value is `null`.
     none: bool,
 }
 
-/// A string: none, where it is longer than what is asked for.
+/// A string, or none if it is longer than the limit.
 pub(crate) type BoundedText = Option<String>;
 
 impl JsonStream {
-    /// Reads `chunks`, each of which may take as long as `patience`.
+    /// Reads `chunks`, each of which may take up to `patience`.
     pub(crate) fn new<S, E>(chunks: S, patience: Duration) -> JsonStream
     where
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
@@ -80,7 +78,7 @@ impl JsonStream {
         }
     }
 
-    /// The same for an answer of which each value is a line.
+    /// Requires that each value is on one line.
     pub(crate) fn of_lines(self) -> JsonStream {
         JsonStream {
             one_line: true,
@@ -88,12 +86,12 @@ impl JsonStream {
         }
     }
 
-    /// How many bytes were read.
+    /// The number of bytes read.
     pub(crate) fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// Waits for the next value; false, where the answer ends instead.
+    /// Waits for the next value. Returns false at the end of the response.
     pub(crate) async fn begins(&mut self) -> Result<bool, StreamError> {
         loop {
             let space = self
@@ -116,7 +114,7 @@ impl JsonStream {
         self.enter(b'{', b'}').await
     }
 
-    /// Enters an array, likewise.
+    /// Enters an array. One that is `null` has no members.
     pub(crate) async fn array(&mut self) -> Result<Members, StreamError> {
         self.enter(b'[', b']').await
     }
@@ -133,7 +131,7 @@ impl JsonStream {
         })
     }
 
-    /// Whether there is another member. Its value has to be read or skipped then.
+    /// Whether there is another member, which must then be read or skipped.
     pub(crate) async fn has_next(&mut self, members: &mut Members) -> Result<bool, StreamError> {
         if members.none {
             return Ok(false);
@@ -155,8 +153,7 @@ impl JsonStream {
         }
     }
 
-    /// The next member's key. One that is longer than any key of Kubernetes is
-    /// given as an empty one, which nothing reads.
+    /// The key of the next member; empty if it is longer than any key of Kubernetes.
     pub(crate) async fn next_key(
         &mut self,
         members: &mut Members,
@@ -171,8 +168,7 @@ impl JsonStream {
         }
     }
 
-    /// A string of at most `most` bytes; `null` is an empty one, as it is for the
-    /// API server.
+    /// A string of at most `most` bytes. `null` is an empty string, as for the API server.
     pub(crate) async fn text(&mut self, most: usize) -> Result<BoundedText, StreamError> {
         if self.is_null().await? {
             return Ok(Some(String::new()));
@@ -180,7 +176,7 @@ impl JsonStream {
         self.string(most).await
     }
 
-    /// A string that no honest answer has longer than `most`.
+    /// A string for which more than `most` bytes are an error.
     pub(crate) async fn short_text(&mut self, most: usize) -> Result<String, StreamError> {
         let text = self.text(most).await?;
         text.ok_or(StreamError::Invalid("a value is too long"))
@@ -190,7 +186,7 @@ impl JsonStream {
         if self.next_byte().await? != b'"' {
             return Err(StreamError::Invalid("a string is missing"));
         }
-        // As JSON writes it, a byte takes up to six.
+        // JSON escapes take up to six bytes per byte.
         let most_raw = most * 6 + 2;
         let mut raw = Some(vec![b'"']);
         let mut scan = Scan::of_string();
@@ -214,7 +210,7 @@ impl JsonStream {
         self.peek().await?;
         let mut raw = Vec::new();
         loop {
-            // A number at the very end of an answer is within nothing.
+            // A response never ends with a number.
             self.filled().await?;
             let is_part = |byte: &&u8| !is_space(**byte) && !matches!(byte, b',' | b']' | b'}');
             let part = self.chunk.iter().take_while(is_part).count();
@@ -229,7 +225,7 @@ impl JsonStream {
         }
     }
 
-    /// Skips a value, however long it is and however deep.
+    /// Skips a value of any length and depth.
     pub(crate) async fn skip(&mut self) -> Result<(), StreamError> {
         let mut scan = match self.peek().await? {
             b'"' => {
@@ -271,7 +267,7 @@ impl JsonStream {
         Ok(null)
     }
 
-    /// The next byte that is no space, which stays.
+    /// The next byte that is not a space, without consuming it.
     async fn peek(&mut self) -> Result<u8, StreamError> {
         loop {
             self.filled().await?;
@@ -297,7 +293,7 @@ impl JsonStream {
         self.taken += bytes as u64;
     }
 
-    /// Waits until there are bytes, which there must be.
+    /// Waits for bytes. The end of the response is an error.
     async fn filled(&mut self) -> Result<(), StreamError> {
         match self.fill().await? {
             true => Ok(()),
@@ -318,17 +314,17 @@ impl JsonStream {
     }
 }
 
-/// What is between the beginning of a value and its end.
+/// Finds the end of a value.
 #[derive(Debug, Default)]
 struct Scan {
-    /// How many objects and arrays are open.
+    /// The number of open objects and arrays.
     depth: u64,
     in_string: bool,
     escaped: bool,
 }
 
 impl Scan {
-    /// Of a string whose first quote is read.
+    /// Starts within a string.
     fn of_string() -> Scan {
         Scan {
             in_string: true,
@@ -336,7 +332,7 @@ impl Scan {
         }
     }
 
-    /// Goes through `chunk`: how much of it belongs to the value, and whether that
+    /// Scans `chunk`. Returns how much of it belongs to the value, and whether the value
     /// ends there.
     fn run(&mut self, chunk: &[u8], one_line: bool) -> Result<(usize, bool), StreamError> {
         for (index, byte) in chunk.iter().enumerate() {
@@ -372,5 +368,5 @@ fn is_space(byte: u8) -> bool {
 }
 
 fn parsed<T: DeserializeOwned>(raw: &[u8]) -> Result<T, StreamError> {
-    serde_json::from_slice(raw).map_err(|_| StreamError::Invalid("a value is no JSON of its kind"))
+    serde_json::from_slice(raw).map_err(|_| StreamError::Invalid("a value has the wrong type"))
 }

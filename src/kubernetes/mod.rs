@@ -1,11 +1,11 @@
-//! Talks to the API server: what the watch of namespaces and the upkeep of
-//! certificates have in common.
+//! Requests to the API server, for the watch of namespaces and the reconciliation of
+//! certificates.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `request` | sends a request, and gives its answer to be read as it arrives |
-//! | `json_stream` | reads such an answer, and keeps only what is asked for |
-//! | `error` | the part of an error that matters, for the log |
+//! | `request` | sends a request, and returns its response as a stream |
+//! | `json_stream` | reads JSON from a stream, and keeps only what is requested |
+//! | `error` | the relevant part of an error, for the log |
 
 pub(crate) mod error;
 pub(crate) mod json_stream;

@@ -1,4 +1,4 @@
-//! Asks the API server, and gives the answer to be read as it arrives.
+//! Sends a request to the API server, and returns its response as a stream.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use tokio::time::timeout;
 
 use super::json_stream::JsonStream;
 
-/// How much of an error's text is read: the API server's own are a few hundred
+/// The maximum length of an error response. Those of the API server have a few hundred
 /// bytes.
 const ERROR: usize = 16 << 10;
 
-/// Sends `request`. Each part of the answer may take as long as `patience`.
+/// Sends `request`. Each part of the response may take up to `patience`.
 ///
 /// # Errors
-/// When there is no answer, or it is an error of the API server's.
+/// When there is no response, or the API server returns an error.
 pub(crate) async fn ask(
     client: &kube::Client,
     request: http::Request<Vec<u8>>,
@@ -38,7 +38,7 @@ pub(crate) async fn ask(
         text.extend_from_slice(&chunk[..chunk.len().min(ERROR - text.len())]);
     }
     let status = serde_json::from_slice(&text).unwrap_or_else(|_| {
-        // Something between us and the API server.
+        // Not a `Status`: the response may be from a proxy.
         Status::failure(&String::from_utf8_lossy(&text), "Unknown")
     });
     let status = status.with_code(code.as_u16());

@@ -2,7 +2,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`setup`] | starts logging: decisions as they are, everything else by `tracing-subscriber` |
+//! | [`setup`] | starts logging: records unchanged, everything else by `tracing-subscriber` |
 //! | [`throttle`] | limits the lines that any client can cause |
 
 pub mod setup;

@@ -1,7 +1,7 @@
-//! The log: records as they are, everything else by `tracing-subscriber`.
+//! The log: records unchanged, everything else by `tracing-subscriber`.
 //!
-//! A record is JSON already when it gets here, with lists that `tracing` has no
-//! fields for. So it has a layer of its own, which writes it as one line.
+//! A record is encoded JSON, with lists, which `tracing` does not support as fields. So
+//! it has its own layer, which writes it as one line.
 
 use std::fmt;
 use std::io::{IsTerminal, Write};
@@ -17,21 +17,21 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use admission::decision::record::TARGET;
 
-/// Starts logging to standard error: as JSON, or as text for a person.
+/// Starts logging to standard error, as JSON or as text.
 pub fn start(json: bool, level: LevelFilter) {
-    // kube logs every failed request, as an error and in full, and so would let any
-    // client that sends reviews fill the log. `namespaces` logs what matters of it.
+    // kube logs every failed request in full, as an error. Any client that sends reviews
+    // could fill the log with these. `namespaces` logs the relevant part.
     let kube = match level >= LevelFilter::DEBUG {
         true => level,
         false => LevelFilter::OFF,
     };
-    // Its watcher repeats what the API server refuses, as a structure; the code
-    // that watches logs it as a sentence.
+    // kube's watcher logs denials of the API server as a structure. The code that
+    // watches logs them as text.
     let watcher = match level >= LevelFilter::DEBUG {
         true => level,
         false => LevelFilter::ERROR,
     };
-    // A decision is a record and no ordinary event: it is logged at every level.
+    // Records are logged at every level.
     let filter = Targets::new()
         .with_default(level)
         .with_target("kube_client", kube)
@@ -75,7 +75,7 @@ impl<S: Subscriber> Layer<S> for AuditRecordLayer {
             text_line(&record.0)
         };
         line.push('\n');
-        // An error has nowhere to go when standard error is closed.
+        // Without standard error, an error cannot be reported.
         let _ = std::io::stderr().lock().write_all(line.as_bytes());
     }
 }
@@ -85,7 +85,7 @@ struct RecordField(String);
 impl Visit for RecordField {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "record" {
-            // With its line's end.
+            // One more byte for the line break.
             self.0.reserve_exact(value.len() + 1);
             self.0.push_str(value);
         }
@@ -94,7 +94,7 @@ impl Visit for RecordField {
     fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
-/// A record in a line for a person.
+/// A record as a line of text.
 fn text_line(record: &str) -> String {
     let record: Value = serde_json::from_str(record).unwrap_or_default();
     let text = |key: &str| record[key].as_str().unwrap_or_default();
@@ -104,12 +104,12 @@ fn text_line(record: &str) -> String {
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    // A denial names in its sentence what it is about.
+    // The message of a denial already contains the changes that matter.
     let told = match text("decision") == "deny" || changes.is_empty() {
         true => text("message").to_owned(),
         false => format!("{}: {}", text("message"), changes.join("; ")),
     };
-    // A namespace without a profile has no level, and its mode says nothing.
+    // Without a profile, level and mode have no effect.
     let policy = match text("profile") {
         "" => "no profile".to_owned(),
         profile => format!("{profile}, {}, {}", text("level"), text("mode")),

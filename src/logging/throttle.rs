@@ -1,17 +1,17 @@
-//! Limits lines of the log that any client can cause: they must not fill it, nor
-//! hide what else it says.
+//! Limits log lines that any client can cause, so that they do not fill the log or hide
+//! other lines.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How far apart the lines are.
+/// The minimum time between lines.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Lets one line in five seconds through, and counts the others.
+/// Allows one line in five seconds, and counts the others.
 #[derive(Debug)]
 pub struct LogThrottle {
     start: Instant,
-    /// When the next may pass, in milliseconds since the start.
+    /// When the next line is allowed, in milliseconds since the start.
     next: AtomicU64,
     suppressed: AtomicU64,
 }
@@ -27,8 +27,7 @@ impl Default for LogThrottle {
 }
 
 impl LogThrottle {
-    /// Whether a line may be written now; and if so, how many were suppressed
-    /// since the last one.
+    /// If a line is allowed now, returns how many were suppressed since the last one.
     pub fn pass(&self) -> Option<u64> {
         self.pass_at(self.start.elapsed())
     }

@@ -1,4 +1,4 @@
-//! One attempt: from the name to the last answer.
+//! One attempt: from resolving the host to the last response.
 
 use std::error::Error;
 use std::io;
@@ -28,7 +28,7 @@ use super::trust::Recorded;
 use crate::certificates::identity::provider;
 use admission::text::remark;
 
-/// What came of an attempt.
+/// The result of an attempt.
 #[derive(Default)]
 pub(super) struct Attempt {
     pub(super) steps: Vec<Step>,
@@ -37,7 +37,7 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Tries once, until about `deadline`.
+    /// Makes one attempt, until about `deadline`.
     pub(super) async fn make(config: &ProbeConfig, deadline: Instant) -> Attempt {
         let mut attempt = Attempt::default();
         attempt.failure = attempt.run(config, deadline).await.err();
@@ -65,7 +65,7 @@ impl Attempt {
             .await
             .unwrap_or_else(|| Err(Failure::Silent(addresses_text(&addresses))))?;
         if let Ok(peer) = stream.peer_addr() {
-            // Should a second connection be needed, none before it takes its time.
+            // A second connection then uses this address first.
             addresses.sort_by_key(|address| *address != peer);
         }
         let (tls, recorded) = config.authorities.client();
@@ -94,7 +94,7 @@ impl Attempt {
             let answered = self
                 .step(stage, to_answer, async {
                     if conversation.has_ended().await {
-                        // A replica that stops says so with each answer.
+                        // A replica that shuts down closes the connection after a response.
                         conversation = again(config, &addresses, to_answer).await?;
                     }
                     conversation.ask(stage, &target, &review).await?;
@@ -106,7 +106,7 @@ impl Attempt {
         Ok(())
     }
 
-    /// Takes a step and notes it; nothing where it took longer than `time`.
+    /// Runs and records a step. Returns none if it takes longer than `time`.
     async fn step<T>(
         &mut self,
         stage: Stage,
@@ -129,7 +129,7 @@ impl Attempt {
     }
 }
 
-/// How long a step that begins now may take.
+/// The timeout of a step that begins now.
 fn time(deadline: Instant, least: Duration) -> Duration {
     let left = deadline.saturating_duration_since(Instant::now());
     left.clamp(least, STAGE_TIMEOUT)
@@ -143,7 +143,7 @@ async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
     let found = tokio::net::lookup_host((host, port)).await;
     let found: Vec<_> = found
         .map_err(|error| {
-            // The standard library says twice what was not done.
+            // The standard library's error has a redundant prefix.
             let error = error.to_string();
             let (_, reason) = error.rsplit_once(": ").unwrap_or(("", &error));
             not_found(remark(reason, 200))
@@ -181,7 +181,7 @@ fn of_handshake(
 ) -> Failure {
     let failure = Failure::of_handshake(error, &config.target.host, shown);
     match failure {
-        // With TLS 1.2 the server says so before the handshake ends.
+        // With TLS 1.2, the server rejects the client before the handshake ends.
         Failure::Tls(_) | Failure::BrokeOff(_) if recorded.asked_for_certificate() => {
             Failure::ClientCertificate
         }
@@ -189,7 +189,7 @@ fn of_handshake(
     }
 }
 
-/// Another connection, of which only failures are reported.
+/// Opens another connection. Only failures are reported.
 async fn again(
     config: &ProbeConfig,
     addresses: &[SocketAddr],
@@ -223,12 +223,12 @@ impl Conversation {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Failure::BrokeOff(error.to_string()))?;
-        // How it ends shows in the answer.
+        // Its errors appear in the response.
         tokio::spawn(connection);
         Ok(Conversation { sender, recorded })
     }
 
-    /// Whether no further question can be asked.
+    /// Whether the connection is closed.
     async fn has_ended(&mut self) -> bool {
         self.sender.ready().await.is_err()
     }
@@ -271,7 +271,7 @@ impl Conversation {
     }
 
     fn of_answer(&self, error: &hyper::Error) -> Failure {
-        // With TLS 1.3 the server says so after the handshake has ended.
+        // With TLS 1.3, the server rejects the client after the handshake.
         if self.recorded.asked_for_certificate() {
             return Failure::ClientCertificate;
         }

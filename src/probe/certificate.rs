@@ -1,4 +1,4 @@
-//! What a person wants to know of a certificate.
+//! A summary of a certificate.
 
 use std::time::SystemTime;
 
@@ -10,27 +10,27 @@ use x509_parser::extensions::GeneralName;
 use crate::certificates::identity::validity;
 use admission::text::bounded;
 
-/// How many of its names are shown.
+/// The maximum number of names.
 const NAMES: usize = 16;
 
-/// A certificate that a server has shown, proven or not: its texts are escaped.
+/// A summary of a server's certificate, trusted or not. Its texts are escaped.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CertificateSummary {
-    /// The hosts it is for; the first sixteen.
+    /// The first sixteen hosts.
     pub names: Vec<String>,
-    /// Who issued it, by its own word.
+    /// The issuer that it names.
     pub issuer: String,
-    /// From when it is valid, in UTC.
+    /// The beginning of its validity, in UTC.
     pub not_before: String,
-    /// Until when, in UTC.
+    /// The end of its validity, in UTC.
     pub not_after: String,
-    /// How many whole days are left.
+    /// The number of whole days left.
     pub days_left: i64,
 }
 
 impl CertificateSummary {
-    /// What `certificate` says, seen at `now`; nothing where it is no X.509.
+    /// Summarizes `certificate` at `now`; none if it is not X.509.
     pub fn read(certificate: &CertificateDer<'_>, now: SystemTime) -> Option<CertificateSummary> {
         let valid = validity(certificate).ok()?;
         let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
@@ -51,10 +51,10 @@ impl CertificateSummary {
         })
     }
 
-    /// Its names in a sentence.
+    /// Its names as text.
     pub fn names(&self) -> String {
         match self.names.is_empty() {
-            true => "no host at all".to_owned(),
+            true => "no host".to_owned(),
             false => self.names.join(", "),
         }
     }
@@ -73,7 +73,7 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-/// Beyond what a calendar holds there is no date to show.
+/// Times after the year 9999 have no date.
 fn utc(time: SystemTime) -> String {
     Timestamp::try_from(time).map_or_else(|_| "for ever".to_owned(), |time| time.to_string())
 }

@@ -1,18 +1,18 @@
-//! What is to be probed.
+//! The parameters of a probe.
 
 use std::time::Duration;
 
 use super::target::Target;
 use super::trust::Authorities;
 
-/// A podseal that is to be probed.
+/// The parameters of a probe.
 pub struct ProbeConfig {
-    /// Where.
+    /// The URL.
     pub target: Target,
-    /// Who may have issued the certificate that is shown.
+    /// The CAs to verify the certificate with.
     pub authorities: Authorities,
-    /// The namespace of the pod that is reviewed.
+    /// The namespace of the reviewed pod.
     pub namespace: String,
-    /// How long it may take until there is an answer; none at all asks once.
+    /// How long to retry; zero makes one attempt.
     pub timeout: Duration,
 }

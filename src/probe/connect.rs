@@ -1,4 +1,4 @@
-//! A connection to one of a host's addresses.
+//! Connects to one of a host's addresses.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,31 +10,29 @@ use tokio::time::{Instant, timeout};
 use super::failure::Failure;
 use super::limits::{MIN_STAGE_TIMEOUT, STAGE_TIMEOUT};
 
-/// The least time an address gets while there is any: as in Go's `net.Dialer`, by
-/// which API servers connect.
+/// The minimum timeout of an address, as in Go's `net.Dialer`, which API servers use.
 const SHARE: Duration = Duration::from_secs(2);
 
-/// How long connecting may take at least, so that the last attempt tries all
-/// addresses.
+/// The minimum timeout of connecting, so that the last attempt tries all addresses.
 pub(super) fn min_timeout(addresses: usize) -> Duration {
     let others = u32::try_from(addresses.saturating_sub(1)).unwrap_or(u32::MAX);
     STAGE_TIMEOUT.min(MIN_STAGE_TIMEOUT.saturating_add(SHARE.saturating_mul(others)))
 }
 
-/// Connects to the first of `addresses` that takes it, within `time`, and returns
-/// which it was.
+/// Connects to the first of `addresses` that accepts, within `time`, and returns its
+/// address.
 pub(super) async fn connect(
     addresses: &[SocketAddr],
     time: Duration,
 ) -> Result<(TcpStream, String), Failure> {
     let (stream, address) = first(addresses, time, TcpStream::connect).await?;
-    // A question is one write; without it the rest waits for an acknowledgement.
+    // Otherwise a second write would wait for an acknowledgement.
     let _ = stream.set_nodelay(true);
     Ok((stream, address.to_string()))
 }
 
-/// One after another, each for its share of the time: an address that swallows
-/// everything must not take the time of those that serve.
+/// Tries one address after another, each for its share of the time, so that one that
+/// drops packets does not use up the time of the others.
 async fn first<S, F>(
     addresses: &[SocketAddr],
     time: Duration,
@@ -60,14 +58,14 @@ where
     Err(failure_of(&failures).unwrap_or_else(|| Failure::Silent(addresses_text(addresses))))
 }
 
-/// What one of so many `addresses` gets of the time that is `left`.
+/// The share of one of so many `addresses` in the time `left`.
 fn share(left: Duration, addresses: usize) -> Duration {
     let addresses = u32::try_from(addresses).unwrap_or(u32::MAX).max(1);
     (left / addresses).max(SHARE).min(left)
 }
 
-/// That of the first address, which is the one that API servers report, and of all
-/// that fail alike.
+/// The failure of the first address, which API servers report, with all addresses that
+/// fail in the same way.
 fn failure_of(failures: &[(SocketAddr, io::Error)]) -> Option<Failure> {
     let (_, error) = failures.first()?;
     let alike: Vec<_> = failures
@@ -86,7 +84,7 @@ fn failure_of(failures: &[(SocketAddr, io::Error)]) -> Option<Failure> {
     })
 }
 
-/// Addresses, for people.
+/// Addresses as text.
 pub(super) fn addresses_text(addresses: &[SocketAddr]) -> String {
     let texts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
     texts.join(" or ")

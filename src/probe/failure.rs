@@ -1,11 +1,11 @@
-//! What goes wrong, why that is likely so, and what to do.
+//! Failures, with the likely cause and what to do.
 
 use super::certificate::CertificateSummary;
 
-/// Why there is no answer, or none that an API server could use.
+/// Why podseal does not answer as required.
 ///
-/// The sentences say what happened; [`Failure::hint`] gives the likely cause and
-/// what to do. Texts of a server's are escaped and bounded where they come in.
+/// The message describes what happened, and [`Failure::hint`] the likely cause and what
+/// to do. Texts of the server are escaped and bounded when they are read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The host has no address.
@@ -13,68 +13,68 @@ pub enum Failure {
     NameNotFound {
         /// The host.
         host: String,
-        /// What the resolver says.
+        /// The resolver's error.
         error: String,
     },
     /// Nothing listens there.
     #[error("{0} refuses connections")]
     Refused(String),
-    /// Nothing comes back.
+    /// There is no response.
     #[error("connections to {0} time out")]
     Silent(String),
-    /// There is no way.
+    /// There is no route.
     #[error("{address} cannot be reached ({error})")]
     Unreachable {
-        /// Where.
+        /// The address.
         address: String,
-        /// What the kernel says.
+        /// The kernel's error.
         error: String,
     },
-    /// Connected, and no word of TLS.
+    /// Connected, but without a TLS handshake.
     #[error("it accepts connections but does not start the TLS handshake")]
     NoHandshake,
-    /// The connection ends before its time.
-    #[error("it closes the connection ({0})")]
+    /// The server closes the connection early.
+    #[error("the server closes the connection ({0})")]
     BrokeOff(String),
-    /// Another protocol.
+    /// It does not speak TLS.
     #[error("the server does not speak TLS")]
     NotTls,
-    /// No authority that is trusted has issued it.
+    /// No trusted CA issued the certificate.
     #[error("its certificate is from an authority that is not in --ca-file: issued by {issuer}")]
     UnknownAuthority {
-        /// The issuer, by the certificate's own word.
+        /// The issuer that the certificate names.
         issuer: String,
     },
-    /// It was issued for another host.
+    /// The certificate is for another host.
     #[error("its certificate is not for {host}, but for {names}")]
     WrongName {
-        /// Who was asked.
+        /// The host.
         host: String,
-        /// Whom it is for.
+        /// The hosts of the certificate.
         names: String,
     },
-    /// Its time is over.
+    /// The certificate has expired.
     #[error("its certificate expired at {0}")]
     Expired(String),
-    /// Its time has not come.
+    /// The certificate is not valid yet.
     #[error("its certificate is valid only from {0} on")]
     NotYetValid(String),
-    /// Anything else that is wrong with it.
+    /// Any other error of the certificate.
     #[error("its certificate cannot be verified: {0}")]
     BadCertificate(String),
-    /// It wants one of ours.
+    /// It requires a client certificate.
     #[error("it accepts only clients with a certificate")]
     ClientCertificate,
-    /// Anything else in the handshake.
+    /// Any other error of the handshake.
     #[error("the TLS handshake fails: {0}")]
     Tls(String),
-    /// Another protocol within TLS.
+    /// It does not speak HTTP/1.1.
     #[error("its answer is not HTTP/1.1 ({0})")]
     NotHttp(String),
-    /// It took the question and was not heard of again.
+    /// It accepts the review and does not answer.
     #[error("it accepts the review but does not answer")]
     NoAnswer,
-    /// A page that does not end.
+    /// The response is too large.
     #[error("its answer is larger than {} bytes", super::limits::MAX_ANSWER_BYTES)]
     TooLarge,
     /// An HTTP error.
@@ -85,7 +85,7 @@ pub enum Failure {
         /// The beginning of the body.
         text: String,
     },
-    /// Code 200, and no answer to what was asked.
+    /// Code 200, without a valid response to the review.
     #[error("its answer is not an AdmissionReview that an API server accepts: {0}")]
     NoReview(String),
     /// A denial with code 429, or HTTP 429.
@@ -105,7 +105,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether it may pass by itself while a podseal starts, or is replaced.
+    /// Whether it may be temporary, while podseal starts or is replaced.
     pub fn may_pass(&self) -> bool {
         use Failure::*;
         matches!(
@@ -121,7 +121,7 @@ impl Failure {
         )
     }
 
-    /// The reason in one word, for programs.
+    /// The reason as one word, for programs.
     pub fn reason(&self) -> &'static str {
         self.known().0
     }
@@ -154,13 +154,13 @@ impl Failure {
             ),
             Failure::NoHandshake => (
                 "NoHandshake",
-                "Either podseal has no certificate yet (its log says what it waits for), or \
-                 something other than podseal listens there",
+                "Either podseal has no certificate yet (see its log), or something other than \
+                 podseal listens there",
             ),
             Failure::BrokeOff(_) => (
                 "BrokenOff",
-                "Either a replica is shutting down, or something between closes the \
-                 connection; podseal logs failed handshakes",
+                "Either a replica is shutting down, or a proxy or firewall closes the connection; \
+                 podseal logs failed handshakes",
             ),
             Failure::NotTls => (
                 "NotTLS",
@@ -200,7 +200,7 @@ impl Failure {
             ),
             Failure::NotHttp(_) | Failure::NoReview(_) | Failure::TooLarge => (
                 "NotPodseal",
-                "Something other than podseal answers, or something between changes its answers",
+                "Either something other than podseal answers, or a proxy changes its responses",
             ),
             Failure::NoAnswer => (
                 "AnswerTimedOut",
@@ -209,7 +209,7 @@ impl Failure {
             ),
             Failure::Http { code: 500.., .. } => (
                 "HTTPError",
-                "podseal never gives this answer: it comes from a proxy or another server",
+                "podseal never sends this response: it is from a proxy or another server",
             ),
             Failure::Http { .. } => (
                 "HTTPError",
@@ -218,7 +218,7 @@ impl Failure {
             ),
             Failure::Busy(_) => (
                 "Busy",
-                "podseal sheds load (podseal_shed_total); give it more replicas or more CPU",
+                "podseal sheds load (podseal_shed_total); add replicas or CPU",
             ),
             Failure::Unavailable(_) => (
                 "NamespaceUnavailable",
@@ -233,7 +233,7 @@ impl Failure {
         }
     }
 
-    /// What a handshake's end means, by what was shown before it.
+    /// The failure of a handshake, with the certificate that was presented.
     pub(super) fn of_handshake(
         error: &std::io::Error,
         host: &str,

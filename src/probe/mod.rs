@@ -1,25 +1,25 @@
-//! Does a podseal answer there, as an API server would ask it?
+//! Checks that a podseal answers as an API server requires.
 //!
-//! It is the one client podseal has of its own: it finds the host, connects,
-//! verifies the certificate by an authority and the host's name, and has a
-//! harmless pod reviewed by both webhooks. [`crate::health::self_probe`] asks
-//! something else: whether a replica serves the certificate that it means to.
+//! This is podseal's own client: it resolves the host, connects, verifies the
+//! certificate with a CA and the host name, and sends the review of a harmless pod to
+//! both webhooks. In contrast, [`crate::health::self_probe`] checks only that a replica
+//! serves the certificate in use.
 //!
-//! A server is not trusted until its certificate is verified. Even then its answers
-//! are bounded in time and in bytes, and no text of it is shown unescaped.
+//! The server is not trusted until its certificate is verified. Even then, its responses
+//! are limited in time and size, and its texts are escaped.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`config`] | what is to be probed |
-//! | [`target`] | where: the URL |
-//! | [`trust`] | which authorities are trusted: verifies as an API server does, and records what it saw |
-//! | [`certificate`] | what a person wants to know of a certificate |
-//! | `review` | the review that is sent, and whether its answer is one |
-//! | `attempt` | one attempt: from the name to the last answer |
-//! | `connect` | a connection to one of the host's addresses |
-//! | `limits` | the bounds of an attempt |
-//! | [`retry`] | attempts until there is an answer, or the time is up |
-//! | [`report`] | what was done, and how it ended |
+//! | [`config`] | the parameters of a probe |
+//! | [`target`] | the URL |
+//! | [`trust`] | verifies the certificate as an API server does, and records it |
+//! | [`certificate`] | a summary of the certificate |
+//! | `review` | the review, and the check of its response |
+//! | `attempt` | one attempt: from resolving the host to the last response |
+//! | `connect` | connects to one of the host's addresses |
+//! | `limits` | the limits of an attempt |
+//! | [`retry`] | retries until podseal answers or the timeout |
+//! | [`report`] | the steps and the result |
 //! | [`failure`] | what can go wrong, why, and how to fix it |
 
 mod attempt;

@@ -1,53 +1,53 @@
-//! What a probe did, and how it ended.
+//! The steps of a probe, and its result.
 
 use std::time::Duration;
 
 use super::certificate::CertificateSummary;
 use super::failure::Failure;
 
-/// What an attempt does, in this order.
+/// The stages of an attempt, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Finds the addresses of the host.
+    /// Resolves the host.
     Lookup,
-    /// Connects to one.
+    /// Connects to an address.
     Connect,
-    /// Speaks TLS, and verifies the certificate.
+    /// Makes the TLS handshake, and verifies the certificate.
     Handshake,
-    /// Has the mutating webhook review a pod.
+    /// Sends the review of a pod to the mutating webhook.
     Mutate,
-    /// Has the validating webhook review it.
+    /// Sends the review of a pod to the validating webhook.
     Validate,
 }
 
 /// A stage that was begun.
 #[derive(Debug)]
 pub struct Step {
-    /// What was done.
+    /// The stage.
     pub stage: Stage,
-    /// What was found; nothing where it failed.
+    /// The result; none if it failed.
     pub detail: Option<String>,
     /// How long it took.
     pub took: Duration,
 }
 
-/// How a probe ended.
+/// The result of a probe.
 #[derive(Debug)]
 pub struct Report {
-    /// What the last attempt did.
+    /// The steps of the last attempt.
     pub steps: Vec<Step>,
-    /// The certificate that was shown, trusted or not.
+    /// The certificate that was presented, trusted or not.
     pub certificate: Option<CertificateSummary>,
-    /// What was wrong in the end; nothing where podseal answers as it should.
+    /// The failure of the last attempt; none if podseal answers as required.
     pub failure: Option<Failure>,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: u32,
-    /// How long it took in all.
+    /// The total time.
     pub took: Duration,
 }
 
 impl Stage {
-    /// The stage in a word.
+    /// The stage as one word.
     pub fn word(self) -> &'static str {
         match self {
             Stage::Lookup => "lookup",
@@ -58,7 +58,7 @@ impl Stage {
         }
     }
 
-    /// The path that is asked in this stage.
+    /// The webhook's path in this stage.
     pub(super) fn path(self) -> &'static str {
         match self {
             Stage::Mutate => "/mutate",

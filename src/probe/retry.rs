@@ -1,4 +1,4 @@
-//! Probes until there is an answer, or the time is up.
+//! Retries until podseal answers or the timeout.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use super::config::ProbeConfig;
 use super::failure::Failure;
 use super::report::Report;
 
-/// The pause after the first failure, and the longest; each is twice the last.
+/// The first and the longest pause between attempts; each is twice the previous one.
 const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
 
-/// Probes, and again where that may help. Calls `waiting` for each failure in
-/// between, with the time that is left.
+/// Probes, and retries after temporary failures. Calls `waiting` for each of these, with
+/// the time left.
 pub async fn probe(config: &ProbeConfig, mut waiting: impl FnMut(&Failure, Duration)) -> Report {
     let start = Instant::now();
     let deadline = start + config.timeout;

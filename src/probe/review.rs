@@ -1,4 +1,4 @@
-//! The review that is asked for, and whether what came is its answer.
+//! The review, and the check of its response.
 
 use std::fmt::Write;
 
@@ -11,23 +11,23 @@ use super::failure::Failure;
 use admission::request::API_VERSION;
 use admission::text::remark;
 
-/// The pod's name, by which its records are found.
+/// The pod's name, which appears in the records.
 pub(super) const POD: &str = "podseal-probe";
-/// The user that the review names: a webhook believes any client that reaches it.
+/// The user of the review. A webhook does not verify it.
 pub(super) const USER: &str = "podseal:probe";
 
-/// How many bytes of a server's text are shown.
+/// The maximum length of a server's text.
 const SHOWN: usize = 400;
 
-/// A review of the creation of a pod that no level objects to: it keeps the level
-/// `restricted`, is no job's, and nothing of it would be stored.
+/// The review of a pod that every level allows: it meets `restricted`, is not a job's,
+/// and is a dry run.
 pub(super) struct TestReview {
     pub(super) uid: String,
     pub(super) body: String,
 }
 
 impl TestReview {
-    /// One for `namespace`, with a uid that no server can have known.
+    /// A review in `namespace`, with a random uid.
     pub(super) fn new(namespace: &str, random: &dyn SecureRandom) -> TestReview {
         let mut bytes = [0; 16];
         random
@@ -77,13 +77,13 @@ impl TestReview {
         TestReview { uid, body }
     }
 
-    /// Whether `answer`, of code 200, answers this, and lets the pod pass.
+    /// Checks that `answer`, with code 200, is the response to this review and allows it.
     pub(super) fn check(&self, answer: &[u8]) -> Result<(), Failure> {
         let review: Review = serde_json::from_slice(answer)
             .map_err(|error| Failure::NoReview(remark(&error.to_string(), SHOWN)))?;
         let found = |what: &str, found: &str, wanted: &str| {
             Failure::NoReview(format!(
-                "its {what} is {}, and not {wanted}",
+                "its {what} is {}, not {wanted}",
                 match found {
                     "" => "absent".to_owned(),
                     found => remark(found, 64),
@@ -97,15 +97,15 @@ impl TestReview {
             return Err(found("apiVersion", &review.api_version, API_VERSION));
         }
         let Some(response) = review.response else {
-            return Err(found("response", "", "there"));
+            return Err(found("response", "", "present"));
         };
         if response.uid != self.uid {
             return Err(found("response.uid", &response.uid, "that of the review"));
         }
-        // This pod needs none; and an API server takes none of a validating webhook,
-        // nor any of a type that it does not know.
+        // This pod requires no patch. Besides, API servers reject patches of validating
+        // webhooks and of unknown types.
         if response.patch.is_some() || response.patch_type.is_some() {
-            let what = "it has a patch, or the type of one, for a pod that needs none";
+            let what = "it has a patch or a patch type, for a pod that requires no patch";
             return Err(Failure::NoReview(what.to_owned()));
         }
         if response.allowed {
@@ -116,20 +116,20 @@ impl TestReview {
         Err(match status.code {
             429 => Failure::Busy(message),
             503 => Failure::Unavailable(message),
-            // Where none is said, the API server says 403.
+            // Without a code, the API server uses 403.
             0 => Failure::Denied { code: 403, message },
             code => Failure::Denied { code, message },
         })
     }
 }
 
-/// What an answer that was none of code 200 says, in one line.
+/// The body of a response without code 200, as one line.
 pub(super) fn shown(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN)]);
     remark(text.trim(), SHOWN)
 }
 
-/// Version 4 of RFC 9562, as Kubernetes' uids are.
+/// A UUID of version 4 (RFC 9562), like Kubernetes' uids.
 fn uuid(mut bytes: [u8; 16]) -> String {
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
@@ -160,7 +160,7 @@ struct Response {
     uid: String,
     #[serde(default)]
     allowed: bool,
-    /// Of which it counts only whether it is there.
+    /// Only its presence matters.
     patch: Option<IgnoredAny>,
     patch_type: Option<IgnoredAny>,
     status: Option<Status>,

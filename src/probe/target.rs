@@ -1,4 +1,4 @@
-//! Where to ask.
+//! The URL of a podseal.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,14 +6,14 @@ use std::str::FromStr;
 use http::Uri;
 use rustls::pki_types::ServerName;
 
-/// Where a podseal should be.
+/// The URL of a podseal.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// The name or the address, without the brackets of IPv6.
     pub host: String,
     /// The port.
     pub port: u16,
-    /// What the certificate has to be for.
+    /// The name that the certificate must have.
     pub(super) name: ServerName<'static>,
 }
 
@@ -21,7 +21,7 @@ impl FromStr for Target {
     type Err = &'static str;
 
     fn from_str(url: &str) -> Result<Target, &'static str> {
-        let expected = "a URL is https:// with a host and, unless it is 443, a port, such as \
+        let expected = "must be https:// with a host and, unless it is 443, a port, such as \
                     https://podseal.podseal.svc";
         let url: Uri = url.parse().map_err(|_| expected)?;
         match url.scheme_str() {
@@ -31,7 +31,7 @@ impl FromStr for Target {
         }
         let authority = url.authority().ok_or(expected)?;
         if authority.as_str().contains('@') {
-            return Err("an API server sends a webhook no user and no password; remove them");
+            return Err("remove the user and password: API servers do not send them to webhooks");
         }
         if url.path() != "/" || url.query().is_some() {
             return Err("remove the path: /mutate and /validate are both called");
@@ -95,7 +95,7 @@ mod tests {
             "https://a:",
             "https://a_b!c",
         ] {
-            assert!(wrong(url).starts_with("a URL is https://"), "{url}");
+            assert!(wrong(url).starts_with("must be https://"), "{url}");
         }
         assert!(wrong("http://a").contains("https:// only"));
         assert!(wrong("https://a/mutate").contains("remove the path"));

@@ -1,7 +1,7 @@
-//! Which authorities are trusted, as an API server trusts its `caBundle`.
+//! Verifies certificates as an API server does with its `caBundle`.
 //!
-//! rustls verifies. To explain a refusal in full, the certificate that was shown is
-//! recorded, and whether the server asked for one of ours.
+//! rustls verifies. To explain a rejection, this records the certificate, and whether
+//! the server requested a client certificate.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,26 +19,26 @@ use crate::certificates::identity::{provider, validity};
 use crate::certificates::pem::{PemError, certificates};
 use crate::certificates::recording_verifier::{RecordingVerifier, ShownCertificates};
 
-/// The authorities of a `caBundle`.
+/// The CAs of a `caBundle`.
 #[derive(Clone)]
 pub struct Authorities {
     certificates: Vec<CertificateDer<'static>>,
     verifier: Arc<WebPkiServerVerifier>,
 }
 
-/// Why a file holds none.
+/// Why a file of CAs cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthoritiesError {
-    /// There is no certificate in it.
+    /// It contains no certificate.
     #[error(transparent)]
     Pem(#[from] PemError),
-    /// One cannot be used.
+    /// A certificate cannot be used.
     #[error("one of its certificates cannot be used: {0}")]
     Unusable(String),
 }
 
 impl Authorities {
-    /// Reads them from PEM.
+    /// Parses PEM.
     pub fn from_pem(text: &[u8]) -> Result<Authorities, AuthoritiesError> {
         let certificates = certificates(text)?;
         let mut roots = RootCertStore::empty();
@@ -56,7 +56,7 @@ impl Authorities {
         })
     }
 
-    /// A client's side of TLS that trusts these, and what it will have recorded.
+    /// The TLS configuration of a client that trusts these, and what it records.
     pub(super) fn client(&self) -> (Arc<ClientConfig>, Arc<Recorded>) {
         let authorities = self.clone();
         let verifier = RecordingVerifier::new(move |shown| authorities.verify(shown));
@@ -67,11 +67,11 @@ impl Authorities {
         let mut config = ClientConfig::builder_with_provider(Arc::new(provider()))
             .with_safe_default_protocol_versions()
             .expect("aws-lc-rs has TLS 1.2 and 1.3")
-            // Not less than rustls' own verifier verifies: it is asked.
+            // The custom verifier calls that of rustls.
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_client_cert_resolver(Arc::clone(&recorded) as Arc<dyn ResolvesClientCert>);
-        // What an API server speaks that finds its webhook through a Service.
+        // API servers use HTTP/1.1 for webhooks behind a Service.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         (Arc::new(config), recorded)
     }
@@ -84,9 +84,9 @@ impl Authorities {
             ocsp,
             now,
         } = *shown;
-        // A certificate that is in the caBundle itself is trusted as it stands:
-        // Go's crypto/x509, by which API servers verify, does so, and rustls not
-        // where it is marked as an authority, as `openssl req -x509` marks it.
+        // A certificate that is in the caBundle itself is trusted, as in Go's
+        // crypto/x509, which API servers use. rustls rejects it if it is marked as a CA,
+        // as `openssl req -x509` does.
         if !self.certificates.iter().any(|trusted| trusted == leaf) {
             let verified = self
                 .verifier
@@ -106,7 +106,7 @@ impl Authorities {
     }
 }
 
-/// What a server has shown and asked for.
+/// What a server presented and requested.
 #[derive(Debug)]
 pub(super) struct Recorded {
     verifier: Arc<RecordingVerifier>,
@@ -114,12 +114,12 @@ pub(super) struct Recorded {
 }
 
 impl Recorded {
-    /// The certificate that was shown, trusted or not.
+    /// The certificate that was presented, trusted or not.
     pub(super) fn leaf(&self) -> Option<&CertificateDer<'static>> {
         self.verifier.leaf()
     }
 
-    /// Whether the server asked for a certificate of ours.
+    /// Whether the server requested a client certificate.
     pub(super) fn asked_for_certificate(&self) -> bool {
         self.asked_for_certificate.load(Ordering::Relaxed)
     }

@@ -1,8 +1,8 @@
-//! What a connection does, as seen from outside of its protocol.
+//! The state of a connection, observed from outside of its protocol.
 //!
-//! hyper does not say whether a connection waits for a header, has half of one,
-//! or serves a request. The bytes that pass and the requests that begin and end
-//! do.
+//! hyper does not report whether a connection waits for a header, has received a part
+//! of one, or serves a request. This derives the state from the bytes received and from
+//! the requests that begin and end.
 
 use std::io;
 use std::pin::Pin;
@@ -17,41 +17,41 @@ use tokio::sync::Notify;
 
 /// Never, as a time in milliseconds.
 const NEVER: u64 = u64::MAX;
-/// What one connection does. Numbers are times in milliseconds since it was
-/// accepted.
+
+/// The activity of one connection. Numbers are milliseconds since it was accepted.
 #[derive(Debug)]
 pub(super) struct Activity {
     accepted: Instant,
     is_handshake_done: AtomicBool,
     /// Whether it speaks HTTP/2.
     is_http2: AtomicBool,
-    /// Whether a request was answered on it with code 200, as a review is.
+    /// Whether it had a response with code 200, as reviews have.
     has_served: AtomicBool,
-    /// When it began to wait for a request.
+    /// When it began to wait for its next request.
     waiting: AtomicU64,
-    /// When the first byte of the next request came.
+    /// When the first byte of the next request arrived.
     header: AtomicU64,
-    /// When each request in flight began, the oldest first. Requests of one
-    /// connection take this lock one after the other, and otherwise only the sweep
-    /// and a search for a connection to evict take it, so it is never waited for.
+    /// When each request in flight began, the oldest first. The requests of one
+    /// connection, the sweep and the search for a connection to evict take this lock,
+    /// so it is practically never contended.
     in_flight: Mutex<Vec<Instant>>,
-    /// Whether there ever was a request.
+    /// Whether it had a request.
     had_request: AtomicBool,
     first_request_began: Notify,
 }
 
-/// What a connection does now, and for how long it has.
+/// The state of a connection, and for how long it has had it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ConnectionState {
-    /// The handshake.
+    /// In the handshake.
     Handshake(Duration),
-    /// Has sent no request yet.
+    /// No request yet.
     Unused(Duration),
-    /// Waits for its next request.
+    /// Between requests.
     Idle(Duration),
-    /// Has sent a part of a header.
+    /// A part of a header has arrived.
     Header(Duration),
-    /// Serves requests; since the oldest of them began.
+    /// Serves requests, the oldest of them for this time.
     Request(Duration),
 }
 
@@ -70,7 +70,7 @@ impl Activity {
         }
     }
 
-    /// How long ago the connection was accepted.
+    /// The time since the connection was accepted.
     pub(super) fn age(&self) -> Duration {
         self.accepted.elapsed()
     }
@@ -80,12 +80,12 @@ impl Activity {
         self.is_http2.load(Ordering::Relaxed)
     }
 
-    /// Whether a request was answered on it with code 200, as a review is.
+    /// Whether it had a response with code 200, as reviews have.
     pub(super) fn has_served(&self) -> bool {
         self.has_served.load(Ordering::Relaxed)
     }
 
-    /// A request is answered with code 200.
+    /// Records a response with code 200.
     pub(super) fn served_ok(&self) {
         self.has_served.store(true, Ordering::Relaxed);
     }
@@ -108,15 +108,15 @@ impl Activity {
         }
     }
 
-    /// The handshake is done; the first request may come.
+    /// Records the end of the handshake.
     pub(super) fn handshake_done(&self, is_http2: bool) {
         self.waiting.store(self.now(), Ordering::Relaxed);
         self.is_http2.store(is_http2, Ordering::Relaxed);
         self.is_handshake_done.store(true, Ordering::Relaxed);
     }
 
-    /// A request begins. It ends with the value returned, which goes into the
-    /// body of its answer.
+    /// Records that a request begins. It ends when the returned value is dropped, which
+    /// belongs in the body of its response.
     pub(super) fn request(self: &Arc<Activity>) -> RequestInFlight {
         let mut in_flight = self.in_flight();
         let began = Instant::now();
@@ -167,21 +167,21 @@ impl Drop for RequestInFlight {
         let activity = &self.activity;
         activity.waiting.store(activity.now(), Ordering::Relaxed);
         let mut in_flight = activity.in_flight();
-        // Of two that began at the same moment, either may go.
+        // If two began at the same time, it does not matter which one is removed.
         if let Some(own) = in_flight.iter().position(|began| *began == self.began) {
             in_flight.remove(own);
         }
     }
 }
 
-/// The body of an answer, with the request that is in flight until it is gone.
+/// The body of a response. Its request is in flight until this is dropped.
 pub(super) struct TrackedBody {
     body: Body,
     _request: RequestInFlight,
 }
 
 impl RequestInFlight {
-    /// Its answer has code 200.
+    /// Records that its response has code 200.
     pub(super) fn served_ok(&self) {
         self.activity.served_ok();
     }
@@ -214,8 +214,8 @@ impl HttpBody for TrackedBody {
     }
 }
 
-/// A stream that reports the bytes it receives. For HTTP/1.1, where bytes
-/// between requests are the next header; HTTP/2 has frames of its own there.
+/// A stream that records when it receives bytes. For HTTP/1.1 only: there, bytes between
+/// requests are the next header, whereas HTTP/2 also has other frames.
 pub(super) struct ObservedStream<S> {
     stream: S,
     activity: Arc<Activity>,

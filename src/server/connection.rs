@@ -25,7 +25,7 @@ use super::handshake_failures::Endpoints;
 use crate::fairness::caller::Caller;
 use crate::metrics::connections::{CloseReason, ConnectionMetrics, HandshakeFailure};
 
-/// What speaks HTTP: the same for all connections.
+/// The HTTP implementations, shared by all connections.
 #[derive(Clone)]
 pub(super) struct Protocols {
     http1: http1::Builder,
@@ -37,8 +37,7 @@ impl Protocols {
         let mut http1 = http1::Builder::new();
         http1
             .timer(TokioTimer::new())
-            // Its clock runs while a connection is idle, too; ours is in
-            // `connections`.
+            // This timeout would also apply to idle connections. `connections` has its own.
             .header_read_timeout(None)
             .max_buf_size(64 * 1024);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
@@ -54,7 +53,7 @@ impl Protocols {
     }
 }
 
-/// Serves a connection until it ends by itself or is to be closed.
+/// Serves a connection until it ends or must be closed.
 pub(super) async fn serve(
     stream: TcpStream,
     acceptor: TlsAcceptor,
@@ -70,7 +69,7 @@ pub(super) async fn serve(
         let ends = Endpoints::of(&stream);
         let accepted = tokio::select! {
             done = accept_tls(stream, &acceptor, handshake_timeout) => done,
-            // No client waits for an answer yet.
+            // No request is in flight yet.
             _ = closing.wait_for(|closing| *closing >= Closing::AfterRequests) => return,
         };
         let stream = match accepted {
@@ -85,8 +84,7 @@ pub(super) async fn serve(
         };
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         slot.activity.handshake_done(is_http2);
-        // An error of the connection is the peer's concern; what could be answered
-        // has been.
+        // Errors of a connection are ignored: its requests have been answered if possible.
         if is_http2 {
             serve_http2(stream, &protocols, app, &slot).await;
         } else {
@@ -127,7 +125,7 @@ async fn serve_http1(
         _ = connection.as_mut() => return,
         _ = closing.wait_for(|closing| *closing >= Closing::AfterRequests) => {}
     }
-    // Closes an idle connection; one that serves a request after its answer.
+    // Closes an idle connection immediately, otherwise after the response in flight.
     connection.as_mut().graceful_shutdown();
     let _ = connection.await;
 }
@@ -155,8 +153,8 @@ async fn serve_http2(
             .wait_for(|closing| *closing >= Closing::WithNextAnswer)
             .await;
         if closing_begun.is_ok_and(|closing| *closing < Closing::AfterRequests) {
-            // One that was dialled for a request gets to send it: a client takes
-            // a GOAWAY before it for a failure.
+            // Waits for the first request: a client treats a GOAWAY before it as a
+            // failure.
             let mut finish = closing.clone();
             tokio::select! {
                 () = slot.activity.first_request() => {}
@@ -168,19 +166,17 @@ async fn serve_http2(
         _ = connection.as_mut() => return,
         () = closing_begun => {}
     }
-    // GOAWAY: the client sends its next requests elsewhere, and those it has
-    // sent are answered.
+    // GOAWAY: the client uses another connection, and requests in flight are answered.
     connection.as_mut().graceful_shutdown();
     let _ = connection.await;
 }
 
-/// The app, with its requests counted into the connection's activity, and with
-/// the caller that they come from.
+/// The app. Records requests in the connection's activity, and adds their caller.
 struct TrackedService {
     app: Router,
     caller: Arc<Caller>,
     activity: Arc<Activity>,
-    /// By which an answer says that it is the last.
+    /// Whether responses have `Connection: close`.
     closing: Option<watch::Receiver<Closing>>,
 }
 
@@ -196,7 +192,7 @@ impl hyper::service::Service<Request<Incoming>> for TrackedService {
         let answer = self.app.clone().call(request);
         Box::pin(async move {
             let (mut head, body) = answer.await?.into_parts();
-            // Nothing else is answered with it.
+            // Only reviews have this code.
             if head.status == StatusCode::OK {
                 in_flight.served_ok();
             }

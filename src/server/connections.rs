@@ -1,7 +1,7 @@
-//! All connections: which are admitted, which are closed, and when.
+//! Admits and closes connections.
 //!
-//! The table is locked when a connection comes and goes and by the sweep, never
-//! on behalf of a request.
+//! The table is locked when a connection opens and closes and by the sweep, never for a
+//! request.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -18,25 +18,24 @@ use crate::fairness::caller::Caller;
 use crate::fairness::peer::Peer;
 use crate::metrics::connections::{CloseReason, ConnectionMetrics, OpenConnection};
 
-/// How often a newcomer that waits looks for a slot.
+/// How often a waiting connection checks for a slot.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// One newcomer may wait for so many slots. Only those wait whose own peer holds
-/// the most connections, so few are enough, and each looks at all connections
-/// whenever it looks.
+/// One new connection may wait for so many slots. Only connections of the peer that has
+/// the most wait, so a few are enough, and each check looks at all connections.
 const SLOTS_PER_WAITING_NEWCOMER: usize = 4;
 
-/// How a connection is to be closed. Later ones are stronger.
+/// How to close a connection. Later variants are stronger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Closing {
-    /// It is not.
+    /// Not at all.
     NotYet,
-    /// Say with the next answer that it is the last: `Connection: close`, or at
-    /// once GOAWAY. The client decides when.
+    /// Ask the client to close it: `Connection: close` in the next response, or GOAWAY
+    /// immediately.
     WithNextAnswer,
-    /// End, once the requests in flight are answered.
+    /// After the requests in flight.
     AfterRequests,
-    /// End now.
+    /// Immediately.
     Now,
 }
 
@@ -46,22 +45,22 @@ pub(super) struct Connections {
     figures: ConnectionMetrics,
     table: Mutex<ConnectionTable>,
     handshake_failures: HandshakeFailureLog,
-    /// How many newcomers may wait.
+    /// Limits the new connections that wait.
     waiting: Arc<Semaphore>,
-    /// A connection ended: one of those that wait may have its slot.
+    /// Notifies one waiting connection of a free slot.
     slot_freed: Notify,
-    /// The last one did.
+    /// Notifies that no connection is open.
     all_closed: Notify,
 }
 
 #[derive(Default)]
 struct ConnectionTable {
     next: u64,
-    /// How each connection that comes now is to be closed.
+    /// How to close new connections, if at all.
     closing: Option<(Closing, CloseReason)>,
     open: HashMap<u64, TableEntry>,
-    /// Who is connected, or still has something of what requests share: a review
-    /// that is being decided outlives its connection.
+    /// The callers that have connections or reservations: a review can outlive its
+    /// connection.
     callers: HashMap<Peer, Weak<Caller>>,
 }
 
@@ -74,16 +73,16 @@ struct TableEntry {
     closing_since: Option<Instant>,
 }
 
-/// A slot in the table; it is free again when this is dropped.
+/// A slot in the table, which is freed on drop.
 pub(super) struct ConnectionSlot {
     connections: Arc<Connections>,
     number: u64,
     open: OpenConnection,
-    /// What its peer holds, by this connection and others.
+    /// The shares of its peer.
     pub(super) caller: Arc<Caller>,
-    /// What this connection does.
+    /// The activity of this connection.
     pub(super) activity: Arc<Activity>,
-    /// How it is to be closed.
+    /// How to close it.
     pub(super) closing: watch::Receiver<Closing>,
 }
 
@@ -101,10 +100,9 @@ impl Connections {
         })
     }
 
-    /// A slot for a connection from `peer` that was just accepted. Where all are
-    /// taken, another connection is evicted for it; where none can be, what is
-    /// returned waits, and others are admitted meanwhile. Where too many wait
-    /// already, there is no slot.
+    /// A slot for a new connection from `peer`. If all slots are taken, this evicts
+    /// another connection. If none can be evicted, the returned future waits, which does
+    /// not block other connections. If too many wait already, there is no slot.
     pub(super) fn admit(
         self: &Arc<Connections>,
         peer: Peer,
@@ -132,8 +130,7 @@ impl Connections {
 
     async fn wait_for_slot(self: &Arc<Connections>, peer: Peer) -> ConnectionSlot {
         loop {
-            // Until one has left, or does not serve a request any more, or has
-            // become slow.
+            // Besides a free slot, an idle or a slow connection ends the wait.
             let _ = timeout(RETRY_INTERVAL, self.slot_freed.notified()).await;
             if let Some(slot) = self.try_slot(peer) {
                 return slot;
@@ -175,7 +172,7 @@ impl Connections {
         })
     }
 
-    /// Closes every connection, and all that come later, in this way.
+    /// Closes all connections, including new ones, in this way.
     pub(super) fn close_all(&self, closing: Closing, end: CloseReason) {
         let mut table = self.table();
         table.closing = Some((closing, end));
@@ -195,7 +192,7 @@ impl Connections {
         }
     }
 
-    /// Ends, from time to time, what has lasted too long. Never returns.
+    /// Closes connections at their limits of time, periodically. Never returns.
     pub(super) async fn sweep(&self) {
         let limits = &self.limits;
         let shortest = [limits.handshake, limits.header, limits.idle, limits.request]
@@ -233,14 +230,13 @@ impl ConnectionTable {
         self.open.iter().map(candidate).collect()
     }
 
-    /// What all connections of `peer` share, those that are gone included while
-    /// anything of theirs is held: else a peer would have a new share by a new
-    /// connection.
+    /// The caller of all connections of `peer`. It exists while any of its reservations
+    /// does, so that a peer does not get a new share with a new connection.
     fn caller(&mut self, peer: Peer) -> Arc<Caller> {
         if let Some(caller) = self.callers.get(&peer).and_then(Weak::upgrade) {
             return caller;
         }
-        // As many as have come since are looked at, at most.
+        // The cost is at most proportional to the number of connections since then.
         if self.callers.len() > 2 * self.open.len() {
             self.callers.retain(|_, caller| caller.strong_count() > 0);
         }
@@ -267,12 +263,12 @@ impl TableEntry {
 }
 
 impl ConnectionSlot {
-    /// Where failed handshakes are logged.
+    /// The log of failed handshakes.
     pub(super) fn handshake_failures(&self) -> &HandshakeFailureLog {
         &self.connections.handshake_failures
     }
 
-    /// It ends by itself, for this reason.
+    /// Records why the connection ends by itself.
     pub(super) fn ends(&mut self, why: CloseReason) {
         self.open.closes(why);
     }
@@ -284,8 +280,7 @@ impl Drop for ConnectionSlot {
         let entry = table.open.remove(&self.number);
         let is_last = table.open.is_empty();
         drop(table);
-        // One, since one slot is free. A connection that was evicted is out of the
-        // table already, and the newcomer has its slot.
+        // An evicted connection is no longer in the table, and the new one has its slot.
         if entry.is_some() {
             self.connections.slot_freed.notify_one();
         }
@@ -298,8 +293,8 @@ impl Drop for ConnectionSlot {
     }
 }
 
-/// How a connection has to be closed by now, if at all. It began to close so long
-/// ago, if it did.
+/// How a connection must be closed now, if at all. `closing_since` is the time since it
+/// began to close.
 fn closing_due(
     activity: &Activity,
     age: Duration,
@@ -308,8 +303,8 @@ fn closing_due(
 ) -> Option<(Closing, CloseReason)> {
     let abort = |why| Some((Closing::Now, why));
     match activity.state() {
-        // A handshake has a timer of its own, which counts it as failed. This is for
-        // one that the timer cannot end.
+        // A handshake has its own timeout, which counts it as failed. This closes those
+        // that this timeout cannot end.
         ConnectionState::Handshake(since) if since > limits.handshake * 2 => {
             abort(CloseReason::Handshake)
         }
@@ -317,12 +312,12 @@ fn closing_due(
             abort(CloseReason::HeaderTimeout)
         }
         ConnectionState::Request(since) if since > limits.request => abort(CloseReason::Stuck),
-        // A client of HTTP/2 knows that it is over, and has had its time. One of
-        // HTTP/1.1 learns it with its next answer only.
+        // An HTTP/2 client has received GOAWAY. An HTTP/1.1 client is informed only by its
+        // next response.
         _ if activity.is_http2() && closing_since.is_some_and(|since| since > limits.request) => {
             abort(CloseReason::Stuck)
         }
-        // It did not take its last bytes, or did not answer our close_notify.
+        // The client did not read the last bytes, or did not answer close_notify.
         ConnectionState::Idle(since) | ConnectionState::Unused(since)
             if since > limits.idle + limits.header =>
         {
@@ -331,8 +326,8 @@ fn closing_due(
         ConnectionState::Idle(since) if since > limits.idle => {
             Some((Closing::AfterRequests, CloseReason::Idle))
         }
-        // Clients keep connections that they dialled and did not need; over
-        // HTTP/1.1 a client cannot be asked to close before it sends a request.
+        // Clients keep unused connections. Over HTTP/1.1 a client cannot be asked to close
+        // before it sends a request.
         ConnectionState::Unused(since)
             if activity.is_http2() && since > limits.handshake + limits.header =>
         {
@@ -349,8 +344,8 @@ fn closing_due(
     }
 }
 
-/// `age`, a tenth more or less, so that connections that came together do not
-/// go together.
+/// `age` plus or minus a tenth, so that connections that were opened together are not
+/// closed together.
 fn with_jitter(age: Duration, number: u64) -> Duration {
     let percent = 90 + (number.wrapping_mul(7) % 21);
     age.mul_f64(f64::from(u32::try_from(percent).expect("it is at most 110")) / 100.0)
@@ -375,7 +370,7 @@ mod tests {
         ] {
             let activity = Arc::new(Activity::new());
             activity.handshake_done(is_http2);
-            // One stream after the other, none of which is old.
+            // One stream after another, none of which is old.
             let _request = activity.request();
             assert_eq!(
                 closing_due(&activity, age, Some(while_after), &limits),
@@ -419,7 +414,7 @@ mod tests {
     async fn a_peer_that_fills_all_places_with_requests_waits_for_its_next_and_others_do_not() {
         let connections = connections(8);
         let mut flood: Vec<_> = (0..8).map(|_| busy(&connections, 1)).collect();
-        // Two may wait, and do so for themselves.
+        // Two may wait, independently.
         let mut waiting = Box::pin(connections.admit(peer(1)).expect("two may wait"));
         assert!(waiting.as_mut().now_or_never().is_none());
         let second = connections.admit(peer(1)).expect("two may wait");
@@ -429,7 +424,7 @@ mod tests {
         let slot_freed = flood.iter().filter(|(slot, _)| is_open(slot)).count();
         assert_eq!(slot_freed, 4);
         drop(second);
-        // Its own request ends, and its own newcomer has the slot.
+        // Its own request ends, and its own new connection gets the slot.
         let (slot, request) = flood
             .iter()
             .position(|(slot, _)| is_open(slot))
@@ -445,7 +440,7 @@ mod tests {
     fn a_peer_has_no_new_share_by_a_new_connection_while_anything_is_held() {
         let connections = connections(8);
         let (slot, _request) = busy(&connections, 1);
-        // As a review holds it that is being decided.
+        // Like a review in progress.
         let held_by = Arc::clone(&slot.caller);
         drop(slot);
         let (slot, _request) = busy(&connections, 1);

@@ -1,25 +1,24 @@
-//! Which connection ends for a newcomer when all slots are taken.
+//! Selects the connection to evict for a new one when all slots are taken.
 //!
-//! Half of the slots are for connections on which a review was answered, as on
-//! all of an API server's, and half for the others. Either kind may use what the
-//! other leaves free. When a newcomer needs a slot, the kind that holds more
-//! than its half gives one up: the peer that has the most connections of this
-//! kind loses the one that is of least use. The newcomer is counted as well.
+//! Half of the slots are for connections that had a review, as all connections of an API
+//! server have, and half for the others. Each kind may use the free slots of the other.
+//! When a new connection requires a slot, the kind that uses more than its half loses
+//! one: of the peer with the most connections of this kind, the least useful connection.
+//! The new connection counts too.
 //!
-//! So the peer that pays holds more than its share, which is half of the slots
-//! divided by the number of peers that have connections of this kind: no peer
-//! loses a connection while it has at most its share of the kind. And unless
-//! every peer has just one, it is left with no fewer of them than the newcomer's
-//! peer has then. Both hold whatever the connections do: a peer that always has
-//! requests in flight keeps none of them from others by that.
+//! So this peer exceeds its share, which is half of the slots divided by the number of
+//! peers with connections of this kind: no peer loses a connection within its share.
+//! And unless every peer has just one, it keeps at least as many as the new
+//! connection's peer then has. Both are true regardless of activity: a peer cannot keep
+//! slots from others by always having requests in flight.
 //!
-//! | newcomer's peer | what ends |
+//! | peer of the new connection | evicted |
 //! |---|---|
-//! | is not the one that pays | any connection, if need be with requests in flight |
-//! | pays itself | one without a request, or with a slow one; else the newcomer waits |
+//! | another peer | any connection, even with requests in flight |
+//! | the same peer | a connection without a request or with a slow one; otherwise the new connection waits |
 //!
-//! A search looks at every connection once. It is made only when all slots are
-//! taken, for each connection that is accepted then.
+//! A search looks at every connection once. It is necessary only when all slots are
+//! taken, for each new connection.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -27,42 +26,41 @@ use std::time::Duration;
 use super::activity::ConnectionState;
 use crate::fairness::peer::Peer;
 
-/// Longer than a review takes that waits for the API server.
+/// Longer than a review that waits for the API server.
 const SLOW_REQUEST: Duration = Duration::from_secs(3);
 
-/// An open connection, as far as the choice depends on it.
+/// An open connection, with what the choice depends on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Candidate {
-    /// By which it is named in the answer.
+    /// Its number.
     pub(super) number: u64,
-    /// Who opened it.
+    /// Its peer.
     pub(super) peer: Peer,
-    /// Whether a review was answered on it.
+    /// Whether it had a review.
     pub(super) has_served: bool,
-    /// What it does now.
+    /// Its state.
     pub(super) state: ConnectionState,
 }
 
-/// The number of the connection that ends for a newcomer from this peer, where
-/// these are open and there are no more than so many slots. Without one the
-/// newcomer has to wait.
+/// The number of the connection to evict for a new one from the peer `newcomer`, if
+/// `open` takes all `slots`. If none, the new connection waits.
 pub(super) fn choose_victim(newcomer: Peer, slots: usize, open: &[Candidate]) -> Option<u64> {
     let with_review = open.iter().filter(|candidate| candidate.has_served);
-    // With the newcomer there is one more than slots, so one kind is over its
+    // With the new connection there is one more than slots, so one kind exceeds its
     // half.
-    let pays_with_review = with_review.count() > slots / 2;
+    let evicts_reviewed = with_review.count() > slots / 2;
     let of_kind = || {
         open.iter()
-            .filter(move |candidate| candidate.has_served == pays_with_review)
+            .filter(move |candidate| candidate.has_served == evicts_reviewed)
     };
     let mut connections: HashMap<Peer, usize> = HashMap::new();
-    if !pays_with_review {
+    if !evicts_reviewed {
         connections.insert(newcomer, 1);
     }
     for candidate in of_kind() {
         *connections.entry(candidate.peer).or_default() += 1;
     }
-    // Between peers that have as many, the newcomer's own pays.
+    // Of peers with equal numbers, the newcomer's own loses one.
     let victim = of_kind().max_by_key(|candidate| {
         let is_own = candidate.peer == newcomer;
         let priority = eviction_priority(candidate.state);
@@ -72,10 +70,9 @@ pub(super) fn choose_victim(newcomer: Peer, slots: usize, open: &[Candidate]) ->
     may_end.then_some(victim.number)
 }
 
-/// How little is lost with a connection of its peer: one that never sent a
-/// request goes before one that did, and of these the one that has waited
-/// longest. Then one whose request is slower than any review, and at last one
-/// that serves a request.
+/// How dispensable a connection is. The most dispensable ones never had a request, then
+/// those that are idle, then those with a request slower than any review, and last those
+/// that serve a request; of each, the one that has been so for longest.
 fn eviction_priority(state: ConnectionState) -> (u8, Duration) {
     match state {
         ConnectionState::Handshake(since) | ConnectionState::Unused(since) => (3, since),
@@ -85,7 +82,7 @@ fn eviction_priority(state: ConnectionState) -> (u8, Duration) {
     }
 }
 
-/// Whether it has a request in flight that may be a review.
+/// Whether a request is in flight that may be a review.
 fn is_served(state: ConnectionState) -> bool {
     matches!(state, ConnectionState::Request(since) if since <= SLOW_REQUEST)
 }
@@ -288,7 +285,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// The guarantees that the head of this file gives.
+        /// The guarantees of the module documentation.
         #[test]
         fn the_peer_that_pays_has_more_than_its_share_and_is_left_with_no_fewer(
             newcomer in 0..6_u8,
@@ -332,8 +329,8 @@ mod tests {
             }
         }
 
-        /// A peer with at most its share of each kind loses nothing, and always
-        /// finds a slot at once, whatever three others do.
+        /// A peer within its share of each kind loses no connection, and always gets a slot
+        /// immediately, whatever three others do.
         #[test]
         fn a_peer_within_its_share_is_never_touched_and_never_waits(
             events in prop::collection::vec((0..4_u8, 0..3_u8, any::<prop::sample::Index>(), state()), 1..400),
@@ -348,7 +345,7 @@ mod tests {
             for (number, (host, what, index, state)) in (0..).zip(events) {
                 let is_own = host == 0;
                 match what {
-                    // A newcomer.
+                    // A new connection.
                     0 if !is_own || held(&open, false) < SHARE => {
                         if open.len() == PLACES {
                             let victim = choose_victim(peer(host), PLACES, &open);
@@ -360,7 +357,7 @@ mod tests {
                         }
                         open.push(Candidate { number, peer: peer(host), has_served: false, state });
                     }
-                    // A review is answered, or something else happens.
+                    // A review is answered, or the state changes.
                     1 if !open.is_empty() => {
                         let has_room = held(&open, true) < SHARE;
                         let one = index.get(&open).number;
@@ -369,7 +366,7 @@ mod tests {
                         one.has_served |= one.peer != peer(0) || has_room;
                         one.state = state;
                     }
-                    // One leaves by itself, now and then.
+                    // Sometimes a connection closes by itself.
                     2 if number % 8 == 0 && !open.is_empty() => {
                         open.remove(index.index(open.len()));
                     }

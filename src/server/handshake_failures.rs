@@ -1,5 +1,5 @@
-//! Handshakes that fail since one side refuses the other's certificate: what an
-//! operator must see, though any client can cause it.
+//! Logs handshakes that fail because one side rejects the other's certificate.
+//! Operators must see these, although any client can cause them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,11 +10,11 @@ use crate::logging::throttle::LogThrottle;
 use crate::metrics::connections::HandshakeFailure;
 use admission::text::remark;
 
-/// How much of an error is logged. A client chooses some of its words.
+/// The maximum length of a logged error, parts of which a client controls.
 const SHOWN: usize = 256;
 
-/// Logs failed handshakes: those that an operator has to fix as a warning, each
-/// kind by a throttle of its own.
+/// Logs failed handshakes, as warnings if an operator must fix them. Each kind has its
+/// own throttle.
 #[derive(Debug, Default)]
 pub(super) struct HandshakeFailureLog {
     ours: LogThrottle,
@@ -49,7 +49,7 @@ impl HandshakeFailureLog {
                 "a client rejected the serving certificate; check the caBundle of the webhook \
                  configurations",
             ),
-            // The self-probe shows none, and has nothing to prove.
+            // The self-probe presents no certificate.
             HandshakeFailure::ClientCertificate
                 if shows_no_certificate(error) && ends.are_same_host() =>
             {

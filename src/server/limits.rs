@@ -1,34 +1,32 @@
-//! The bounds of connections.
+//! The limits of connections.
 
 use std::time::Duration;
 
-/// How many connections clients may have, and for how long. Each is an argument of
-/// `podseal serve`, or fixed for a reason given here.
+/// The limits of connections. Each is an argument of `podseal serve`, or fixed for the
+/// reason given here.
 #[derive(Debug, Clone)]
 pub struct ConnectionLimits {
-    /// How many connections are open at once. An API server keeps a handful.
-    /// Over it, one of them is evicted, as `eviction` says.
+    /// The maximum number of open connections; an API server has a few. Above it, one is
+    /// evicted: see `eviction`.
     pub connections: usize,
-    /// How long a client may take for the TLS handshake, and then, over HTTP/2,
-    /// for its first request.
+    /// The timeout of the TLS handshake, and of the first request of an HTTP/2 connection.
     pub handshake: Duration,
-    /// How long a header may take from its first byte on.
+    /// The timeout of a header, from its first byte.
     pub header: Duration,
-    /// How long a connection may be without a request. API servers close idle
-    /// connections themselves after 90 s (client-go's transport). The side
-    /// that closes first loses the race with a request on its way, and Go does not send a
-    /// POST twice; so podseal waits longer.
+    /// The timeout of an idle connection. API servers close theirs after 90 s (client-go's
+    /// transport). If podseal closed first, a request could arrive just then and fail,
+    /// because Go does not retry a POST.
     pub idle: Duration,
-    /// How long a request may take, with the reading of its answer. Kubernetes
-    /// waits at most 30 s for a webhook.
+    /// The timeout of a request, including sending its response. Kubernetes waits at most
+    /// 30 s for a webhook.
     pub request: Duration,
-    /// After how long a connection is closed in good order, so that clients
-    /// spread over replicas that came later. Each takes a tenth more or less.
+    /// The age at which a connection is closed gracefully, plus or minus a tenth, so that
+    /// clients spread over new replicas.
     pub age: Duration,
-    /// How long serving goes on after the signal to stop, while endpoints that
-    /// still name this replica go away.
+    /// How long to serve after the signal to stop, while this replica is removed from the
+    /// Service's endpoints.
     pub drain: Duration,
-    /// How long requests in flight get to finish after that.
+    /// The timeout of requests in flight after that.
     pub finish: Duration,
 }
 

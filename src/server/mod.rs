@@ -1,14 +1,14 @@
-//! Accepts TLS connections and serves HTTP/1.1 and HTTP/2 on them. It knows
-//! nothing of reviews. This file has the accept loop and the orderly end.
+//! Accepts TLS connections and serves HTTP/1.1 and HTTP/2, independent of reviews.
+//! This file has the accept loop and the graceful shutdown.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `connections` | which connections may stay, and for how long |
-//! | `eviction` | which of them ends for a newcomer when all slots are taken |
-//! | `connection` | one of them: TLS, HTTP/1.1 or HTTP/2 |
-//! | `activity` | what it is doing meanwhile |
-//! | `handshake_failures` | logs certificates that were refused in a handshake |
-//! | [`limits`] | the bounds of all that |
+//! | `connections` | admits and closes connections |
+//! | `eviction` | selects the connection to evict when all slots are taken |
+//! | `connection` | one connection: TLS, HTTP/1.1 or HTTP/2 |
+//! | `activity` | the state of a connection |
+//! | `handshake_failures` | logs certificates that were rejected in a handshake |
+//! | [`limits`] | the limits of connections |
 
 mod activity;
 mod connection;
@@ -33,28 +33,27 @@ use crate::fairness::peer::Peer;
 use crate::logging::throttle::LogThrottle;
 use crate::metrics::connections::{CloseReason, ConnectionMetrics};
 
-/// Pause after a failed accept, which is most often "too many open files".
+/// The pause after a failed accept, which is usually "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What serving needs, besides the app.
+/// What serving requires in addition to the app.
 pub struct Server {
-    /// What is served as certificate.
+    /// The serving certificate.
     pub certificate: Current,
-    /// The bounds.
+    /// The limits of connections.
     pub limits: ConnectionLimits,
-    /// Where connections are counted.
+    /// The metrics of connections.
     pub metrics: ConnectionMetrics,
 }
 
 impl Server {
-    /// Serves `app` over TLS, from the first certificate on, until `stop`
-    /// resolves.
+    /// Serves `app` over TLS, from the first certificate until `stop` resolves.
     ///
-    /// Then the end is in three steps. While endpoints that name this replica go
-    /// away, for [`ConnectionLimits::drain`], everything is still served, but each answer
-    /// tells its client to connect elsewhere next time. Then nothing new is accepted, and
-    /// idle connections are closed. What is in flight finishes, for
-    /// [`ConnectionLimits::finish`] at most.
+    /// The shutdown has three steps. For [`ConnectionLimits::drain`], while this replica
+    /// is removed from the Service's endpoints, all requests are still served, but each
+    /// response asks its client to reconnect. Then no new connection is accepted, and
+    /// idle ones are closed. Requests in flight may complete within
+    /// [`ConnectionLimits::finish`].
     pub async fn serve(self, listener: TcpListener, app: Router, stop: impl Future<Output = ()>) {
         let connections = Connections::new(self.limits.clone(), self.metrics.clone());
         let drained = async {
@@ -69,14 +68,14 @@ impl Server {
         }
         drop(listener);
         connections.close_all(Closing::AfterRequests, CloseReason::Drain);
-        let slot_freed = timeout(self.limits.finish, connections.all_closed()).await;
-        if slot_freed.is_err() {
-            tracing::warn!("some requests did not finish before the drain ended");
+        let all_closed = timeout(self.limits.finish, connections.all_closed()).await;
+        if all_closed.is_err() {
+            tracing::warn!("some requests did not finish in time; closing their connections");
             connections.close_all(Closing::Now, CloseReason::Drain);
         }
     }
 
-    /// Never returns while certificates may come.
+    /// Returns only if there will be no certificate.
     async fn accept(&self, listener: &TcpListener, app: Router, connections: &Arc<Connections>) {
         let protocols = Protocols::new();
         let failures = LogThrottle::default();
@@ -95,19 +94,19 @@ impl Server {
                     continue;
                 }
             };
-            // Without a slot it is closed.
+            // Without a slot, the connection is closed.
             let Some(slot) = connections.admit(Peer::of(address.ip())) else {
                 continue;
             };
             let served = certificate.borrow_and_update().clone();
-            let served = served.expect("what is served is replaced, never taken away");
+            let served = served.expect("a certificate is replaced, never removed");
             let acceptor = TlsAcceptor::from(Arc::clone(&served.config));
             let protocols = protocols.clone();
             let handshake = self.limits.handshake;
             let app = app.clone();
             let metrics = self.metrics.clone();
             tokio::spawn(async move {
-                // Here and not in the loop, where all others would wait as well.
+                // Not in the loop, where all other connections would wait too.
                 let slot = slot.await;
                 connection::serve(stream, acceptor, protocols, handshake, app, slot, metrics).await;
             });

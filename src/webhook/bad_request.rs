@@ -1,4 +1,4 @@
-//! The answers to requests that are no review, or came too slowly: 4xx.
+//! Rejects requests that are not a review, or too slow or too large, with 4xx.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::metrics::Metrics;
 use crate::metrics::requests::Refused;
 use admission::text::bounded;
 
-/// Refuses requests, and counts and logs that.
+/// Rejects requests, and counts and logs them.
 pub(super) struct BadRequests {
     metrics: Arc<Metrics>,
     throttle: LogThrottle,
@@ -40,8 +40,8 @@ impl BadRequests {
         self.refuse(Refused::Malformed, StatusCode::BAD_REQUEST, error, None)
     }
 
-    /// Refuses a request. The text of `error` is bounded and escaped here, since a
-    /// parser's error quotes what a client wrote.
+    /// Rejects a request. This bounds and escapes `error`, because a parser's error quotes
+    /// the client's text.
     pub(super) fn refuse(
         &self,
         why: Refused,
@@ -54,12 +54,7 @@ impl BadRequests {
         if let Some(suppressed) = self.throttle.pass() {
             let uid = uid.as_deref().map(bounded);
             let uid = uid.as_deref();
-            tracing::warn!(
-                error,
-                uid,
-                suppressed,
-                "rejected a request that is not an AdmissionReview"
-            );
+            tracing::warn!(error, uid, suppressed, "rejected a request");
         }
         (code, format!("{error}\n")).into_response()
     }

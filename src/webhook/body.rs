@@ -1,4 +1,4 @@
-//! Reads the body of a request, within bounds of size, time and memory.
+//! Reads the body of a request, with limits of size, time and memory.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,22 +11,22 @@ use serde::{Deserialize, Deserializer};
 use crate::fairness::budget::Reservation;
 use admission::request::UID_LENGTH;
 
-/// The largest review read: an object of 3 MiB twice, and what is around it.
+/// The largest review: an object of 3 MiB twice, and the rest of the review.
 pub const MAX_BODY_BYTES: usize = 7 * 1024 * 1024;
 
-/// How much of a body is looked at for its uid alone. The API server writes the
-/// uid before the object.
+/// How much of a body is searched for its uid. The API server writes the uid before
+/// the object.
 const BEGINNING: usize = 4096;
 
-/// A body, with the memory it has taken.
+/// A body and its memory reservation.
 pub struct BufferedBody {
     /// The body.
     pub bytes: Vec<u8>,
-    /// What was taken for it.
+    /// Its memory.
     pub memory: Reservation,
 }
 
-/// Why there is no body.
+/// Why a body cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     /// Over [`MAX_BODY_BYTES`].
@@ -38,18 +38,18 @@ pub enum BodyError {
     /// The client took too long.
     #[error("the body took too long to arrive")]
     TooSlow,
-    /// The bodies of others take all the memory there is for them.
+    /// Other reviews use the available memory.
     #[error("too many large reviews at once; try again")]
     NoMemory {
-        /// The review's uid, if it stands near the beginning.
+        /// The review's uid, if it is near the beginning.
         uid: Option<String>,
     },
 }
 
-/// Reads `body` within `time`. `memory` gives the memory for it, nothing at first.
+/// Reads `body` within `time`. `memory` creates an empty reservation for it.
 ///
-/// Memory is taken as bytes arrive, and not as the header promises them: a client
-/// that promises much and sends nothing takes nothing from others.
+/// Memory is reserved as bytes arrive, not by `Content-Length`, so that clients cannot
+/// reserve memory without sending data.
 pub async fn read(
     body: Body,
     memory: impl Fn() -> Reservation,
@@ -77,8 +77,8 @@ async fn read_on(
         if length > MAX_BODY_BYTES {
             return Err(BodyError::TooLarge);
         }
-        // A client reads no answer before its body is sent, so the rest of a
-        // body that is shed is read as well, and let go.
+        // Clients read the response only after they sent the body, so the rest of a shed
+        // body is read and discarded.
         if !is_shed && !held.take(&data) {
             is_shed = true;
             uid = beginning(&held.bytes, &data);
@@ -107,7 +107,7 @@ impl BufferedBody {
         let length = self.bytes.len() + data.len();
         if length > self.bytes.capacity() {
             let capacity = length.next_power_of_two();
-            // While the bytes move they may be there twice.
+            // Reallocation may require both buffers for a moment.
             if !self.memory.grow_to(capacity + self.bytes.capacity()) {
                 return false;
             }
@@ -119,7 +119,7 @@ impl BufferedBody {
     }
 }
 
-/// The uid at the beginning of a body that came in two parts so far.
+/// The uid at the beginning of a body, which consists of two parts.
 fn beginning(held: &[u8], data: &[u8]) -> Option<String> {
     let mut bytes = held[..held.len().min(BEGINNING)].to_vec();
     let rest = BEGINNING - bytes.len();
@@ -127,18 +127,18 @@ fn beginning(held: &[u8], data: &[u8]) -> Option<String> {
     uid(&bytes)
 }
 
-/// `request.uid` of a review of which only the beginning may be there. It is
-/// enough to shed it with an answer that the API server takes for ours.
+/// `request.uid` of a review that may be incomplete. With it, a shed review gets a
+/// response that the API server accepts.
 pub fn uid(review: &[u8]) -> Option<String> {
     let mut uid = None;
     let review = &review[..review.len().min(BEGINNING)];
     let mut json = serde_json::Deserializer::from_slice(review);
-    // It breaks off at the uid, or where the beginning ends.
+    // Ends with an error at the uid, or at the end of the beginning.
     let _ = FindString(&["request", "uid"], &mut uid).deserialize(&mut json);
     uid.filter(|uid: &String| uid.len() <= UID_LENGTH)
 }
 
-/// Walks down this path, and notes the string at its end.
+/// Finds the string at this path.
 struct FindString<'f>(&'f [&'f str], &'f mut Option<String>);
 
 impl<'de> DeserializeSeed<'de> for FindString<'_> {

@@ -1,4 +1,4 @@
-//! An answer that is JSON already.
+//! Responses from encoded JSON.
 
 use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
@@ -6,13 +6,13 @@ use axum::response::{IntoResponse, Response};
 
 use crate::fairness::budget::Reservation;
 
-/// The response with this body.
+/// A response with this JSON.
 pub(super) fn json_response(answer: Vec<u8>) -> Response {
     ([(CONTENT_TYPE, "application/json")], answer).into_response()
 }
 
-/// The same, charged to `memory` until the connection has sent it. A client that does
-/// not read leaves its answers with the connection, for as long as that lasts.
+/// A response with this JSON, whose memory stays reserved until it is sent. Otherwise
+/// clients that do not read could make connections buffer any amount of responses.
 pub(super) fn charged_json_response(mut answer: Vec<u8>, mut memory: Reservation) -> Response {
     answer.shrink_to_fit();
     memory.shrink_to(answer.capacity());

@@ -1,19 +1,19 @@
-//! The bounds within which reviews are answered.
+//! The limits of reviews.
 
 use std::time::Duration;
 
-/// What requests may hold together, and for how long. Each is an argument of
-/// `podseal serve`, or fixed for a reason given here.
+/// The limits of all requests together. Each is an argument of `podseal serve`, or fixed
+/// for the reason given here.
 #[derive(Debug, Clone)]
 pub struct ReviewLimits {
-    /// How long a body may take, where the request's own `timeout` is longer.
+    /// The timeout of a body, if the request's own `timeout` is longer.
     pub body: Duration,
-    /// How many requests are in flight at once, those included whose bodies are
-    /// still to come: each takes some memory that no body is counted for.
+    /// The maximum number of requests in flight, including those whose bodies have not
+    /// arrived: each uses some memory that is not part of a reservation.
     pub requests: usize,
-    /// How many bytes of bodies are held at once.
+    /// The maximum memory for bodies and for deciding them, in bytes.
     pub memory: usize,
-    /// How many reviews are decided at once.
+    /// The maximum number of reviews in progress.
     pub reviews: usize,
 }
 
@@ -29,9 +29,9 @@ impl Default for ReviewLimits {
 }
 
 impl ReviewLimits {
-    /// How many reviews may wait for a live look-up of their namespace: half of
-    /// those that are decided at once, so that however many wait, the other half is
-    /// for reviews whose namespace is known.
+    /// The maximum number of reviews that wait for a live look-up of their namespace: half
+    /// of those in progress, which leaves the other half for reviews whose namespace is
+    /// cached.
     pub fn look_ups_waiting(&self) -> usize {
         (self.reviews / 2).max(1)
     }

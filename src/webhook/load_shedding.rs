@@ -1,5 +1,5 @@
-//! Load shedding: the answer to a request that would have been served at another
-//! time. It has code 429, so clients try again.
+//! Load shedding: rejects requests with code 429 when podseal is busy, so that clients
+//! retry.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::metrics::Metrics;
 use crate::metrics::requests::Shed;
 use admission::response;
 
-/// Sheds requests, and counts and logs that.
+/// Sheds requests, and counts and logs them.
 pub(super) struct LoadShedding {
     metrics: Arc<Metrics>,
     throttle: LogThrottle,
@@ -27,12 +27,12 @@ impl LoadShedding {
         }
     }
 
-    /// Sheds a request. With the review's `uid` the answer is one that the API server
-    /// takes for ours; else it is plain HTTP.
+    /// Sheds a request. With the review's `uid`, the response is an AdmissionReview;
+    /// otherwise it is plain HTTP.
     pub(super) fn shed(&self, why: Shed, uid: Option<String>) -> Response {
         self.metrics.requests.shed(why);
         let what = match why {
-            Shed::Memory => "too many bytes of reviews at once",
+            Shed::Memory => "reviews require too much memory at once",
             Shed::Concurrency => "too many reviews at once",
             Shed::Rules => "other namespace rules",
         };

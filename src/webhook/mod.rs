@@ -1,15 +1,15 @@
-//! Answers reviews over HTTP. What happens to a request, in its order:
+//! Answers reviews over HTTP. In the order of a request:
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`routes`] | the paths of the two webhooks |
-//! | [`body`] | reads a request's body, within bounds of size, time and memory |
-//! | [`review`] | answers a review: finds its namespace, decides, answers |
-//! | `load_shedding` | answers with 429 what is too much |
-//! | `bad_request` | answers with 4xx what is no review |
-//! | `json_response` | an answer that is JSON already |
+//! | [`routes`] | the paths of both webhooks |
+//! | [`body`] | reads a request's body, with limits of size, time and memory |
+//! | [`review`] | gets the namespace, decides, and responds |
+//! | `load_shedding` | rejects requests with 429 when podseal is busy |
+//! | `bad_request` | rejects requests that are not a review with 4xx |
+//! | `json_response` | responses from encoded JSON |
 //! | `audit_log` | writes the record of the decision |
-//! | [`limits`] | the bounds of all that |
+//! | [`limits`] | the limits of reviews |
 
 mod audit_log;
 mod bad_request;

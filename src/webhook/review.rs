@@ -1,9 +1,8 @@
-//! Answers a review: reads it, finds its namespace, decides, and writes the
-//! record.
+//! Answers a review: reads it, gets its namespace, decides, and writes the record.
 
 #![allow(
     clippy::result_large_err,
-    reason = "either way it is the answer, which is moved once"
+    reason = "both variants are the response, which is moved once"
 )]
 
 use std::ops::Deref;
@@ -44,29 +43,28 @@ use admission::response;
 use admission::text::bounded;
 use admission::validate::validate;
 
-/// The longest body of a review that is decided where it was read, in well under
-/// a millisecond for most and some of them for any.
+/// The longest body that is decided on a worker thread of the runtime. Most take well
+/// under a millisecond, and the slowest a few.
 const LARGE_REVIEW: usize = 128 * 1024;
 
-/// What looking at a large review takes, by the length of its body: the parser's
-/// own buffer.
+/// The memory to scan a large review, as a multiple of its body: the parser's buffer.
 const PARSER_FACTOR: usize = 4;
 
-/// What answering a review takes.
+/// Answers reviews.
 pub struct ReviewHandler {
     rules: LiveConfig,
     namespaces: Namespaces,
-    /// How long a body may take.
+    /// The timeout of a body.
     body: Duration,
-    /// Bytes for bodies.
+    /// The memory for reviews, in bytes.
     memory: Budget,
-    /// The most of them for one review.
+    /// The maximum memory for one review.
     max_review_memory: usize,
-    /// Places for requests, whatever they wait for.
+    /// The slots for requests, whatever they wait for.
     requests: Budget,
-    /// Places for reviews that are being decided.
+    /// The slots for reviews in progress.
     reviews: Budget,
-    /// Places for large reviews that are worked on.
+    /// The slots for large reviews in progress.
     large_review_slots: Arc<Semaphore>,
     large_throttle: LogThrottle,
     other_rules_throttle: LogThrottle,
@@ -76,8 +74,7 @@ pub struct ReviewHandler {
 }
 
 impl ReviewHandler {
-    /// What holds for all namespaces, the namespaces, the bounds, and where it is
-    /// counted.
+    /// A handler with this configuration.
     pub fn new(
         rules: LiveConfig,
         namespaces: Namespaces,
@@ -102,7 +99,7 @@ impl ReviewHandler {
     }
 }
 
-/// Answers a review; with `rules` only if this replica holds exactly these.
+/// Answers a review. With `rules`, only if this replica has loaded exactly these.
 pub(super) async fn answer(
     this: &Arc<ReviewHandler>,
     webhook: Webhook,
@@ -132,10 +129,9 @@ pub(super) async fn answer(
     answered.unwrap_or_else(|response| response)
 }
 
-/// Answers a large review without taking a worker of the runtime for it: probes
-/// and other reviews are answered meanwhile. Few large ones are worked on at
-/// once, and the others wait for a slot; none has one while it waits for its
-/// namespace.
+/// Answers a large review without blocking a worker thread of the runtime, which then
+/// answers probes and other reviews. Few large reviews are in progress at a time; the
+/// others wait for a slot. A review has no slot while it waits for its namespace.
 async fn answer_large(
     this: &Arc<ReviewHandler>,
     webhook: Webhook,
@@ -143,7 +139,7 @@ async fn answer_large(
     mut body: BufferedBody,
     deadline: Instant,
 ) -> Result<Response, Response> {
-    // Logged first: whatever becomes of it, a client sent this.
+    // Logged first, so that it is in the log whatever happens next.
     if let Some(suppressed) = this.large_throttle.pass() {
         let (uid, bytes) = (body::uid(&body.bytes), body.bytes.len());
         let uid = uid.as_deref().map(bounded).unwrap_or_default();
@@ -161,7 +157,7 @@ async fn answer_large(
     let start = Instant::now();
     let slot = this.large_review_slot(caller, &body, deadline).await?;
     this.reserve_memory(&mut body, least)?;
-    // It goes on without its connection, and counts for the caller until its end.
+    // The task outlives its connection, and counts for the caller until it ends.
     let held_by = Arc::clone(caller);
     let looked = tokio::task::spawn_blocking(move || {
         let _held_by = held_by;
@@ -197,14 +193,14 @@ async fn answer_large(
             request.and_then(|request| this.decide(webhook, request, &namespace, start, memory));
         drop(bytes);
         let answered = decided.map(|(answer, memory)| charged_json_response(answer, memory));
-        // After the memory: the review that gets the slot needs it at once.
+        // After the memory, which the next review with this slot requires immediately.
         drop(slot);
         answered
     });
     decided.await.expect("a decision does not panic")
 }
 
-/// One of the few places for large reviews that are worked on.
+/// A slot for a large review in progress.
 struct LargeReviewSlot {
     _of_caller: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
@@ -234,7 +230,7 @@ impl ReviewHandler {
             drop(body.bytes);
             return decided.map(|(answer, memory)| charged_json_response(answer, memory));
         }
-        // While it waits it holds its body only, so that many can wait.
+        // A waiting review keeps only its body, so that many can wait.
         drop(request);
         body.memory.shrink_to(body.bytes.capacity());
         let namespace = namespace.await;
@@ -246,20 +242,20 @@ impl ReviewHandler {
         decided.map(|(answer, memory)| charged_json_response(answer, memory))
     }
 
-    /// Whether one review may take as much as one of this size needs, and how many
-    /// bytes that is with its body.
+    /// The memory for a review of this size, including its body, if one review may use
+    /// that much.
     fn check_size(&self, body: &BufferedBody, size: Size) -> Result<usize, Response> {
         let bytes = body.bytes.capacity() + size.bytes;
         if bytes <= self.max_review_memory {
             return Ok(bytes);
         }
-        let text = "the review needs more memory than --max-body-memory allows";
+        let text = "the review requires more memory than --max-body-memory allows";
         let uid = body::uid(&body.bytes);
         let code = StatusCode::PAYLOAD_TOO_LARGE;
         Err(self.bad_requests.refuse(Refused::TooLarge, code, text, uid))
     }
 
-    /// Reserves the memory that a review of this size needs besides its body.
+    /// Reserves the memory for a review of this size, in addition to its body.
     fn reserve_memory(&self, body: &mut BufferedBody, size: Size) -> Result<(), Response> {
         let bytes = self.check_size(body, size)?;
         if !body.memory.grow_to(bytes) {
@@ -270,15 +266,15 @@ impl ReviewHandler {
         Ok(())
     }
 
-    /// A slot for a large review, once there is one. A caller with many stands in
-    /// line with as many as there are slots, so that they delay no other caller's.
+    /// Waits for a slot for a large review. A caller has at most as many positions in the
+    /// queue as there are slots, so that its reviews do not delay those of other callers.
     async fn large_review_slot(
         &self,
         caller: &Caller,
         body: &BufferedBody,
         deadline: Instant,
     ) -> Result<LargeReviewSlot, Response> {
-        let in_line = async {
+        let queued = async {
             let of_caller = Arc::clone(&caller.large_reviews).acquire_owned().await;
             let of_all = Arc::clone(&self.large_review_slots).acquire_owned().await;
             LargeReviewSlot {
@@ -286,7 +282,7 @@ impl ReviewHandler {
                 _of_all: of_all.expect("it is never closed"),
             }
         };
-        let slot = tokio::time::timeout_at(deadline.into(), in_line).await;
+        let slot = tokio::time::timeout_at(deadline.into(), queued).await;
         slot.map_err(|_| {
             self.load_shedding
                 .shed(Shed::Concurrency, body::uid(&body.bytes))
@@ -298,7 +294,7 @@ impl ReviewHandler {
             .map_err(|error| self.bad_requests.no_review(&error.to_string()))
     }
 
-    /// The name of the request's namespace, which has to be there.
+    /// The name of the request's namespace, which is required.
     fn named<N: Deref<Target = str>>(&self, name: Option<N>) -> Result<N, Response> {
         name.filter(|name| !name.is_empty()).ok_or_else(|| {
             self.bad_requests.no_review(
@@ -317,7 +313,8 @@ impl ReviewHandler {
         self.namespaces.get(name, caller.peer, left).await
     }
 
-    /// Decides, with a record. Returns the answer, and the memory that it is part of.
+    /// Decides and writes the record. Returns the response and the memory that includes
+    /// it.
     fn decide(
         &self,
         webhook: Webhook,
@@ -346,7 +343,7 @@ impl ReviewHandler {
         let answer = response::encode(about.uid(), &decision);
         audit_log::log(webhook, &about, &decision, start.elapsed());
         let requests = &self.metrics.requests;
-        // Later than the record's own: writing it is part of what a client waits for.
+        // After the record is written: the client waits for that too.
         requests.decided(webhook, operation, &decision, start.elapsed());
         Ok((answer, memory))
     }
@@ -362,10 +359,10 @@ impl ReviewHandler {
         self.bad_requests.refuse(why, code, &text, None)
     }
 
-    /// The answer to a review by rules that this replica does not hold.
+    /// The response to a review that requires rules which this replica has not loaded.
     fn other_rules(&self, asked: &RulesDigest, review: &[u8]) -> Response {
-        // The API server writes the uid first. It is looked for elsewhere only where
-        // that takes no time.
+        // The API server writes the uid first. Other positions are searched only in
+        // small reviews.
         let anywhere = || {
             let request = Request::without_pods(review).ok()?;
             Some(request.uid.to_string())
@@ -389,18 +386,18 @@ impl ReviewHandler {
             );
         }
         let mut answer = json_response(response::other_rules(&uid, &asked, held.as_deref()));
-        // The API server keeps a connection for its next calls, and through a
-        // Service only a new one reaches another replica. Over HTTP/2, which it
-        // does not speak to Services, the header is left out.
+        // The API server reuses connections, and through a Service only a new one reaches
+        // another replica. Over HTTP/2, which it does not use for Services, this header
+        // is omitted.
         let close = HeaderValue::from_static("close");
         answer.headers_mut().insert(CONNECTION, close);
         answer
     }
 }
 
-/// How long the API server waits for us, less a tenth for the way back: it says
-/// so in the URL, as `?timeout=5s` (Kubernetes, "Dynamic Admission Control",
-/// timeouts: 1 to 30 seconds, and 10 where nothing is set).
+/// The API server's timeout less a tenth for the response. It is in the URL, as
+/// `?timeout=5s` (Kubernetes, "Dynamic Admission Control", timeouts: 1 to 30 seconds, and
+/// 10 by default).
 fn api_server_timeout(uri: &Uri) -> Duration {
     let seconds = uri.query().and_then(|query| {
         let timeout = query

@@ -1,5 +1,5 @@
-//! The routes: one for each webhook, and one for each webhook with the namespace rules
-//! that a replica has to have.
+//! The routes: for each webhook one, and one with the namespace rules that the replica
+//! must have loaded.
 
 use std::sync::Arc;
 
@@ -42,7 +42,8 @@ fn review(webhook: Webhook) -> MethodRouter<Arc<ReviewHandler>> {
     )
 }
 
-/// The handler of the paths whose last segment should name namespace rules.
+/// The handler of a webhook's paths whose last segment must be the digest of namespace
+/// rules.
 fn review_by_rules(webhook: Webhook) -> MethodRouter<Arc<ReviewHandler>> {
     any(
         async move |State(handler): State<Arc<ReviewHandler>>,

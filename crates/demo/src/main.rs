@@ -1,7 +1,7 @@
-//! `make demo`: the real webhook, real job pods, and no cluster.
+//! `make demo`: the real webhook and real job pods, without a cluster.
 //!
-//! [`story`] has the pods, [`server`] runs `podseal serve` and plays the API
-//! server; here the one meets the other, and a reader is told what happens.
+//! [`story`] has the pods, and [`server`] runs `podseal serve` and acts as the API
+//! server. This file sends the pods and prints the results.
 
 mod server;
 mod story;
@@ -19,11 +19,11 @@ use story::{End, STORY, Step, label, namespaces};
 
 const NEXT: &str =
     "  target/debug/podseal review --profile userns tests/fixtures/pods/privileged-nonroot.json
-                                 step 2 on the command line, with its diff
+                                 step 2 as a command, with a diff
   target/debug/podseal profiles
-                                 which profiles there are, and when to use which
+                                 the profiles, and when to use each
   make test                      every test, against a real API server; needs Go
-  README.md                      how it works, and what it needs
+  README.md                      how it works, and what it requires
 ";
 
 const BOLD: Style = Style::new().bold();
@@ -43,18 +43,18 @@ async fn demo() -> anyhow::Result<()> {
     }
     server.stop().await?;
     output::print(&format!(
-        "podseal got SIGTERM, and ended in order.\n\n{BOLD}What to try next{BOLD:#}\n{NEXT}"
+        "podseal received SIGTERM and shut down gracefully.\n\n{BOLD}Next steps{BOLD:#}\n{NEXT}"
     ))
 }
 
 fn introduce(address: &str) -> anyhow::Result<()> {
     let told = format!(
-        "`podseal serve` listens on {address} with a throw-away certificate. The pods are those \
-         GitLab Runner 19.4 creates; each is sent as the API server would send it. A decision \
-         record is what podseal logs, one line a pod; in it, … stands for what is told above it."
+        "`podseal serve` listens on {address} with a temporary certificate. The demo sends the job \
+         pods that GitLab Runner 19.4 creates, as the API server would. Below each decision is the \
+         record that podseal logs for it; in the record, … replaces text that is shown above it."
     );
     output::print(&format!(
-        "{BOLD}{} job pods meet podseal{BOLD:#}\n{}\n",
+        "{BOLD}podseal decides on {} job pods{BOLD:#}\n{}\n",
         STORY.len(),
         wrapped(&told, "  ")
     ))
@@ -78,7 +78,7 @@ async fn tell(server: &mut Server, step: &Step, number: usize) -> anyhow::Result
     match (step.ends, &answer) {
         (End::Corrected { diff }, Answer::Created(after)) if *after != pod => {
             let changes = record["changes"].as_array();
-            let changes = changes.context("a correction whose record tells no changes")?;
+            let changes = changes.context("the record of a correction has no changes")?;
             told_above = Some(record["changes"].to_string());
             writeln!(text, "   {CHANGED}corrected{CHANGED:#}")?;
             for change in changes {
@@ -97,7 +97,7 @@ async fn tell(server: &mut Server, step: &Step, number: usize) -> anyhow::Result
         }
         (End::Denied, Answer::Denied { webhook, message }) => {
             told_above = Some(json!(message).to_string());
-            writeln!(text, "   {DENIED}denied{DENIED:#}; the job log says")?;
+            writeln!(text, "   {DENIED}denied{DENIED:#}; the job log shows")?;
             let line = job_log(webhook, message);
             write!(text, "{DENIED}{}{DENIED:#}", wrapped(&line, "   "))?;
         }
@@ -105,7 +105,7 @@ async fn tell(server: &mut Server, step: &Step, number: usize) -> anyhow::Result
             let why = record["message"].as_str().unwrap_or_default();
             writeln!(text, "   {QUIET}unchanged{QUIET:#}: {why}")?;
         }
-        _ => bail!("it did not end as it should; podseal logged: {logged}"),
+        _ => bail!("unexpected decision; podseal logged: {logged}"),
     }
 
     let record = match told_above {
@@ -132,7 +132,7 @@ fn privileged(pod: &Value) -> String {
     }
 }
 
-/// What GitLab Runner makes of a denial.
+/// A denial as GitLab Runner prints it.
 fn job_log(webhook: &str, message: &str) -> String {
     format!(
         "ERROR: Job failed (system failure): prepare environment: setting up build pod: admission \
@@ -141,7 +141,7 @@ fn job_log(webhook: &str, message: &str) -> String {
     )
 }
 
-/// `text` in lines of `WIDTH`, broken after spaces and commas.
+/// `text` wrapped at `WIDTH`, after spaces and commas.
 fn wrapped(text: &str, indent: &str) -> String {
     let mut lines = indent.to_owned();
     let mut width = indent.len();

@@ -1,5 +1,4 @@
-//! The real `podseal serve` as a child process, and the API server's half of
-//! the talk with it.
+//! Runs `podseal serve` as a child process, and sends reviews as the API server does.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -26,26 +25,26 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
-/// How long to wait for anything. The answer takes less than a millisecond.
+/// The timeout of each step. A review takes less than a millisecond.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// A running `podseal serve`; dropping it ends it.
+/// A running `podseal serve`, which is stopped on drop.
 pub(crate) struct Server {
     child: Child,
     log: UnboundedReceiver<String>,
     tls: TlsConnector,
-    /// Where it listens, as it says itself.
+    /// The address that it logged.
     pub(crate) address: String,
     reviews: u32,
     /// The certificate, its key, and the namespaces.
     _folder: TempDir,
 }
 
-/// What came of a review.
+/// The result of a review.
 pub(crate) enum Answer {
-    /// The pod is created, and looks like this.
+    /// The pod is created, with this content.
     Created(Value),
-    /// It is not: which webhook says so, and why.
+    /// The pod is denied, by this webhook and for this reason.
     Denied {
         webhook: &'static str,
         message: String,
@@ -53,10 +52,10 @@ pub(crate) enum Answer {
 }
 
 impl Server {
-    /// Starts the release binary with a throw-away certificate and these
-    /// namespaces, and waits until it serves.
+    /// Starts podseal with a temporary certificate and these namespaces, and waits until it
+    /// serves.
     pub(crate) async fn start(namespaces: &Value) -> anyhow::Result<Server> {
-        let folder = TempDir::new().context("cannot make a temporary folder")?;
+        let folder = TempDir::new().context("cannot create a temporary folder")?;
         let file = |name: &str| folder.path().join(name);
         let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
         let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(names)?;
@@ -68,7 +67,7 @@ impl Server {
         let mut child = Command::new(&binary)
             .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
             .args(["--status-listen", "127.0.0.1:0"])
-            // Nobody is to be sent elsewhere.
+            // There is no other replica.
             .args(["--drain", "0s"])
             .arg("--tls-cert-file")
             .arg(file("tls.crt"))
@@ -84,7 +83,7 @@ impl Server {
         let (sender, log) = unbounded_channel();
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                // Nobody listens any more once the demo has failed.
+                // An error means that the demo has failed.
                 let _ = sender.send(line);
             }
         });
@@ -103,15 +102,14 @@ impl Server {
         let serving: Value = serde_json::from_str(&serving)?;
         let address = serving["address"].as_str();
         server.address = address
-            .context("it serves, but logs no address")?
+            .context("podseal serves, but logged no address")?
             .to_owned();
         Ok(server)
     }
 
-    /// Asks as the API server does when the runner creates `pod`: first for its
-    /// correction, then for the judgement of what became of it. Returns what
-    /// came of it, with the decision record as logged of the webhook that had
-    /// the last word.
+    /// Sends the reviews of the API server when the runner creates `pod`: first to the
+    /// mutating webhook, then to the validating one. Returns the result, and the record of
+    /// the decisive webhook.
     pub(crate) async fn create(
         &mut self,
         pod: &Value,
@@ -153,10 +151,13 @@ impl Server {
         });
         let path = format!("/{webhook}?timeout=5s");
         let posted = timeout(WAIT, self.post(&path, review.to_string())).await;
-        let answer = posted.context("podseal gives no answer in time")??;
-        let answer: Value = serde_json::from_slice(&answer).context("the answer is no JSON")?;
+        let answer = posted.context("podseal did not answer in time")??;
+        let answer: Value = serde_json::from_slice(&answer).context("the response is not JSON")?;
         let response = &answer["response"];
-        ensure!(response["uid"] == *uid, "the answer is not to review {uid}");
+        ensure!(
+            response["uid"] == *uid,
+            "the response is not for review {uid}"
+        );
 
         let record = self
             .logged("its decision", |event| event["uid"] == *uid)
@@ -171,7 +172,7 @@ impl Server {
         Ok((answer, record))
     }
 
-    /// Posts `body` as the API server would, on a connection of its own.
+    /// Posts `body` as the API server would, on a new connection.
     async fn post(&self, path: &str, body: String) -> anyhow::Result<Bytes> {
         let stream = TcpStream::connect(&self.address).await?;
         let name = ServerName::try_from("localhost")?;
@@ -186,11 +187,11 @@ impl Server {
         let status = response.status();
         let answer = response.into_body().collect().await?.to_bytes();
         connection.abort();
-        ensure!(status == StatusCode::OK, "podseal answers {status}");
+        ensure!(status == StatusCode::OK, "podseal responded with {status}");
         Ok(answer)
     }
 
-    /// Stops it as the kubelet does, and sees to it that it ends in order.
+    /// Stops podseal as the kubelet does, and checks its exit code.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         let kill = Command::new("kill")
             .args(["-TERM", &self.child.id().to_string()])
@@ -207,28 +208,28 @@ impl Server {
         };
         let status = timeout(WAIT, ended)
             .await
-            .context("podseal did not end within 5 s of SIGTERM")??;
-        ensure!(status.success(), "podseal ended with {status}");
+            .context("podseal did not exit within 5 s of SIGTERM")??;
+        ensure!(status.success(), "podseal exited with {status}");
         Ok(())
     }
 
-    /// The next log line whose event `is` the one looked for.
+    /// The next log line whose event `is` the wanted one.
     async fn logged(&mut self, what: &str, is: impl Fn(&Value) -> bool) -> anyhow::Result<String> {
         let mut passed = Vec::new();
         let found = async {
             while let Some(line) = self.log.recv().await {
-                // The error that ends podseal is a sentence, not an event.
+                // The error with which podseal exits is not JSON.
                 let event = serde_json::from_str(&line).unwrap_or(Value::Null);
                 if is(&event) {
                     return Ok(line);
                 }
                 passed.push(line);
             }
-            bail!("podseal ended before it logged {what}")
+            bail!("podseal exited before it logged {what}")
         };
         match timeout(WAIT, found).await {
             Ok(Ok(line)) => Ok(line),
-            Ok(Err(ended)) => Err(anyhow!("{ended}; it said: {}", passed.join("\n"))),
+            Ok(Err(ended)) => Err(anyhow!("{ended}; its output: {}", passed.join("\n"))),
             Err(_) => bail!("podseal did not log {what} within 5 s"),
         }
     }
@@ -236,15 +237,15 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // After an orderly end both fail, and nothing is left to do.
+        // Both fail if podseal has exited, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The podseal that was built along with the demo.
+/// The podseal that was built with the demo.
 fn podseal() -> anyhow::Result<PathBuf> {
-    let demo = std::env::current_exe().context("cannot find out where the demo is")?;
+    let demo = std::env::current_exe().context("cannot find the path of the demo")?;
     let binary = demo.with_file_name("podseal");
     ensure!(
         binary.is_file(),
@@ -258,10 +259,10 @@ fn podseal() -> anyhow::Result<PathBuf> {
 fn patched(pod: &Value, patch: &Value) -> anyhow::Result<Value> {
     let mut pod = pod.clone();
     if let Some(patch) = patch.as_str() {
-        let patch = STANDARD.decode(patch).context("the patch is no base64")?;
+        let patch = STANDARD.decode(patch).context("the patch is not base64")?;
         let patch: json_patch::Patch =
-            serde_json::from_slice(&patch).context("the patch is no JSON Patch")?;
-        json_patch::patch(&mut pod, &patch).context("the patch does not fit the pod")?;
+            serde_json::from_slice(&patch).context("the patch is not a JSON Patch")?;
+        json_patch::patch(&mut pod, &patch).context("the patch does not apply to the pod")?;
     }
     Ok(pod)
 }
@@ -270,7 +271,7 @@ fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// TLS that trusts this certificate alone.
+/// A TLS client that trusts only this certificate.
 fn connector(certificate: CertificateDer<'static>) -> anyhow::Result<TlsConnector> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut trusted = RootCertStore::empty();

@@ -1,4 +1,4 @@
-//! The story: namespaces, job pods, and how each meeting should end.
+//! The steps of the demo: namespaces, job pods, and the expected decisions.
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -8,12 +8,12 @@ const PRIVILEGED: &str = include_str!("../../../tests/fixtures/pods/privileged-n
 const PRIVILEGED_DIND: &str =
     include_str!("../../../tests/fixtures/pods/privileged-with-service.json");
 
-/// The annotation that names who creates job pods.
+/// The annotation for the user that creates job pods.
 const RUNNER: &str = "podseal.io/runner";
-/// Who creates them here.
+/// The user that creates them in the demo.
 pub(crate) const GITLAB_RUNNER: &str = "system:serviceaccount:gitlab:gitlab-runner";
 
-/// The namespaces, each with its label `podseal.io/profile`.
+/// The namespaces, and the values of their label `podseal.io/profile`.
 const NAMESPACES: [(&str, Option<&str>); 6] = [
     ("ci-rootless", Some("rootless")),
     ("ci-userns", Some("userns")),
@@ -23,7 +23,7 @@ const NAMESPACES: [(&str, Option<&str>); 6] = [
     ("ci-unlabelled", None),
 ];
 
-/// One pod that is created in one namespace.
+/// A pod that is created in a namespace.
 pub(crate) struct Step {
     pub(crate) title: &'static str,
     pub(crate) job: &'static str,
@@ -34,7 +34,7 @@ pub(crate) struct Step {
     pub(crate) ends: End,
 }
 
-/// What podseal should make of it.
+/// The expected decision.
 #[derive(Clone, Copy)]
 pub(crate) enum End {
     Corrected { diff: bool },
@@ -42,7 +42,7 @@ pub(crate) enum End {
     Untouched,
 }
 
-/// The story.
+/// The steps.
 pub(crate) const STORY: [Step; 8] = [
     Step {
         title: "A plain job gets what `podman build` needs",
@@ -53,9 +53,9 @@ pub(crate) const STORY: [Step; 8] = [
         ends: End::Corrected { diff: true },
     },
     Step {
-        title: "A privileged job is brought down to a user namespace",
+        title: "A privileged job gets a user namespace instead",
         job: "The runner has privileged = true and uid 1000, as GitLab's page on Podman advises. \
-              In a user namespace Podman builds without it.",
+              In a user namespace Podman builds without privilege.",
         pod: PRIVILEGED,
         home: None,
         namespace: "ci-userns",
@@ -63,42 +63,42 @@ pub(crate) const STORY: [Step; 8] = [
     },
     Step {
         title: "The plain job again, as root with a fuse device",
-        job: "The pod of step 1. Only the namespace differs, so only the namespace decides.",
+        job: "The pod of step 1 in another namespace, whose label selects another profile.",
         pod: PLAIN,
         home: None,
         namespace: "ci-root-fuse",
         ends: End::Corrected { diff: false },
     },
     Step {
-        title: "Privilege stays where it is used",
+        title: "Privilege remains only where it is used",
         job: "The runner has privileged = true, which marks every container, and the job has \
-              docker:dind as a service. The job and its service keep it, since the namespace \
-              names this runner; the runner's own containers never needed it.",
+              docker:dind as a service. The job and its service keep it, because the namespace \
+              names this runner; the runner's own containers do not require it.",
         pod: PRIVILEGED_DIND,
         home: None,
         namespace: "ci-privileged",
         ends: End::Corrected { diff: false },
     },
     Step {
-        title: "A pod that is privileged against policy is rejected",
-        job: "The same job where nobody granted privilege. The runner's own containers are \
-              corrected, but a docker:dind without privilege would fail with a riddle, so the \
-              pod is rejected with a sentence, and with a record for the auditor.",
+        title: "A pod that violates the policy is denied",
+        job: "The pod of step 4 in a namespace whose profile does not grant privilege. Without \
+              privilege, docker:dind would fail with an obscure error, so podseal denies the pod \
+              with a reason, and logs a record for auditors.",
         pod: PRIVILEGED_DIND,
         home: None,
         namespace: "ci-rootless",
         ends: End::Denied,
     },
     Step {
-        title: "A job that cannot work is denied, and told why",
-        job: "The pod of step 1 with the job variable HOME: /etc, where no volume may go.",
+        title: "A job that cannot work is denied with the reason",
+        job: "The pod of step 1 with the job variable HOME: /etc, where podseal mounts no volume.",
         pod: PLAIN,
         home: Some("/etc"),
         namespace: "ci-rootless",
         ends: End::Denied,
     },
     Step {
-        title: "A mistyped label is a denial, not a guess",
+        title: "A mistyped label denies pods",
         job: "The pod of step 1 in a namespace whose label names no profile.",
         pod: PLAIN,
         home: None,
@@ -106,9 +106,9 @@ pub(crate) const STORY: [Step; 8] = [
         ends: End::Denied,
     },
     Step {
-        title: "Nobody asked: nothing is touched",
-        job: "The privileged pod of step 2 in a namespace without the label. In a cluster the \
-              API server would not even ask.",
+        title: "Without the label, nothing changes",
+        job: "The privileged pod of step 2 in a namespace without the label. In a cluster, the \
+              API server would not call podseal for it.",
         pod: PRIVILEGED,
         home: None,
         namespace: "ci-unlabelled",
@@ -135,11 +135,11 @@ impl Step {
     }
 }
 
-/// The namespaces as `podseal serve --namespaces` reads them.
+/// The namespaces in the format of `podseal serve --namespaces`.
 pub(crate) fn namespaces() -> Value {
     let items = NAMESPACES.iter().map(|(name, profile)| {
         let labels = profile.map(|profile| json!({"podseal.io/profile": profile}));
-        // A profile that grants more than the baseline asks for the runner's name.
+        // A profile that grants more than the baseline requires a named runner.
         let runner = (*profile == Some("privileged")).then(|| json!({RUNNER: GITLAB_RUNNER}));
         let metadata = json!({"name": name, "labels": labels, "annotations": runner});
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
@@ -147,7 +147,7 @@ pub(crate) fn namespaces() -> Value {
     json!({"apiVersion": "v1", "kind": "List", "items": items.collect::<Vec<_>>()})
 }
 
-/// What the labels of `namespace` say, in words.
+/// The label of `namespace`, as text.
 pub(crate) fn label(namespace: &str) -> String {
     match NAMESPACES.iter().find(|(name, _)| *name == namespace) {
         Some((_, Some(profile))) => format!("label podseal.io/profile: {profile}"),

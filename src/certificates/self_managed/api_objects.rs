@@ -1,4 +1,4 @@
-//! The Secret and the configurations, as the API server has them.
+//! Reads, writes and watches the Secret and the webhook configurations.
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -25,10 +25,10 @@ use crate::logging::throttle::LogThrottle;
 
 const MANAGER: &str = "podseal";
 
-/// The names of what podseal keeps.
+/// The names of the objects that podseal maintains.
 #[derive(Debug, Clone)]
 pub struct Names {
-    /// The namespace podseal runs in.
+    /// The namespace that podseal runs in.
     pub namespace: String,
     /// The Secret.
     pub secret: String,
@@ -40,7 +40,7 @@ pub struct Names {
     pub validating: String,
 }
 
-/// Access to them.
+/// Access to these objects.
 pub(super) struct ApiObjects {
     client: kube::Client,
     names: Names,
@@ -48,11 +48,11 @@ pub(super) struct ApiObjects {
     configurations: [Api<DynamicObject>; 2],
 }
 
-/// How a write ended that the API server took or refused.
+/// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
     Done,
-    /// Another client was faster. Read again.
+    /// Another client changed the object first.
     Conflict,
 }
 
@@ -84,7 +84,7 @@ impl ApiObjects {
         self.secrets.get_opt(&self.names.secret).await
     }
 
-    /// Writes `state` into the Secret, which was `present` when last read.
+    /// Writes `state` into the Secret, whose last read content is `present`.
     pub(super) async fn write(
         &self,
         present: Option<core::Secret>,
@@ -101,7 +101,7 @@ impl ApiObjects {
         let written = if is_new {
             self.secrets.create(&params, &secret).await
         } else {
-            // It carries the version it was read in.
+            // It contains the resource version that was read.
             let name = &self.names.secret;
             self.secrets.replace(name, &params, &secret).await
         };
@@ -115,14 +115,13 @@ impl ApiObjects {
             field_manager: Some(MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        // Webhooks merge by their names, so nothing but caBundle is touched.
+        // Webhooks are merged by name, so only caBundle changes.
         let patch = Patch::Strategic(patch);
         let api = &self.configurations[which];
         ended(api.patch(name, &params, &patch).await.map(drop))
     }
 
-    /// Something for each change of any of the three. What changed is read
-    /// live: a watch says when to look, and never what is there.
+    /// Yields for each change of the three objects. Their content is then read live.
     pub(super) fn changes(&self) -> BoxStream<'static, ()> {
         let (client, names) = (&self.client, &self.names);
         stream::select_all([
@@ -158,11 +157,11 @@ impl ApiObjects {
     }
 }
 
-/// The changes of the object called `name`. By this selector, the right to
-/// list and watch that one object is enough.
+/// The changes of the object `name`. With this selector, permission to list and watch
+/// that object is enough.
 ///
-/// A watch that breaks is logged, and its stream starts it again; until then the
-/// periodic look sees what changes.
+/// A failed watch is logged, and the stream restarts it. Until then, the periodic reread
+/// detects changes.
 fn changes_of<K>(api: Api<PartialObjectMeta<K>>, name: &str) -> BoxStream<'static, ()>
 where
     K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + Send + 'static,
@@ -186,7 +185,7 @@ where
     events.filter_map(told).boxed()
 }
 
-/// What the Secret is, if there is one.
+/// The content of the Secret.
 pub(super) fn held(secret: Option<&core::Secret>) -> SecretContent {
     let Some(secret) = secret else {
         return SecretContent::Absent;
@@ -200,7 +199,7 @@ pub(super) fn held(secret: Option<&core::Secret>) -> SecretContent {
     })
 }
 
-/// Puts `state` into the Secret, and leaves what is not podseal's.
+/// Sets `state` in the Secret, and keeps what is not podseal's.
 fn fill(secret: &mut core::Secret, state: &State, why: &WriteReason) {
     let contents = state.contents();
     let data = secret.data.get_or_insert_default();
@@ -222,7 +221,7 @@ fn fill(secret: &mut core::Secret, state: &State, why: &WriteReason) {
 fn ended(written: kube::Result<()>) -> kube::Result<Written> {
     match written {
         Ok(()) => Ok(Written::Done),
-        // Not found: it was deleted since it was read.
+        // 404: the object was deleted after it was read.
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(Written::Conflict),
         Err(error) => Err(error),
     }

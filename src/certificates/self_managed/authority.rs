@@ -1,4 +1,4 @@
-//! A certificate authority, and the leaves it issues.
+//! Certificate authorities, and the serving certificates (leaves) that they issue.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,32 +11,32 @@ use rcgen::{
 
 use super::certificate::Certificate;
 
-/// A private key. It never shows.
+/// A private key, which `Debug` does not show.
 #[derive(Clone)]
 pub(super) struct Key(Arc<KeyPair>);
 
-/// An authority: its certificate, and the key where it is at hand.
+/// A CA: its certificate, and its key if available.
 #[derive(Debug, Clone)]
 pub(super) struct Authority {
     pub(super) certificate: Certificate,
     pub(super) key: Option<Key>,
 }
 
-/// What a server serves, and its key.
+/// A serving certificate and its key.
 #[derive(Debug, Clone)]
 pub(super) struct Leaf {
     pub(super) certificate: Certificate,
     pub(super) key: Key,
 }
 
-/// Why no certificate could be made.
+/// Why a certificate cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum MakeError {
-    /// Most likely no randomness.
-    #[error("a certificate could not be made: {0}")]
+    /// Most likely a lack of randomness.
+    #[error("cannot create a certificate: {0}")]
     Make(#[from] rcgen::Error),
-    /// It is checked before it is used.
-    #[error("a certificate was made that does not hold")]
+    /// The new certificate failed its check.
+    #[error("a new certificate could not be verified")]
     Unusable,
 }
 
@@ -45,7 +45,7 @@ impl Key {
         KeyPair::generate().map(|pair| Key(Arc::new(pair)))
     }
 
-    /// The key in a PEM text, if there is a usable one.
+    /// The key in a PEM text, if it has a usable one.
     pub(super) fn from_pem(text: &[u8]) -> Option<Key> {
         let pair = KeyPair::from_pem(std::str::from_utf8(text).ok()?).ok()?;
         Some(Key(Arc::new(pair)))
@@ -68,8 +68,8 @@ impl fmt::Debug for Key {
 }
 
 impl Authority {
-    /// A new authority. Name, serial number and key are its own: clients find
-    /// the issuer of a leaf by them, among several in one bundle.
+    /// A new CA with a unique name, serial number and key, by which clients find the
+    /// issuer of a leaf in a bundle.
     pub(super) fn create(
         not_before: SystemTime,
         not_after: SystemTime,
@@ -90,17 +90,16 @@ impl Authority {
         })
     }
 
-    /// Whether it can issue.
+    /// Whether it can issue certificates.
     pub(super) fn is_usable_at(&self, now: SystemTime) -> bool {
         self.key.is_some()
             && self.certificate.common_name.is_some()
             && self.certificate.is_valid_at(now)
     }
 
-    /// A new leaf for `names`, with a new key, and nothing at all without the
-    /// authority's own key.
+    /// A new leaf for `names`, with a new key. This requires the CA's key.
     ///
-    /// It is valid from when the authority is, and no longer than that.
+    /// Its validity begins when that of the CA does, and ends no later.
     pub(super) fn issue(&self, names: &[String], until: SystemTime) -> Result<Leaf, MakeError> {
         let authority = &self.certificate;
         let (Some(signing), Some(name)) = (&self.key, &authority.common_name) else {
@@ -108,7 +107,7 @@ impl Authority {
         };
         let key = Key::generate()?;
         let mut params = CertificateParams::new(names)?;
-        // The names are in the extension, where clients look.
+        // Clients use the names of the extension, not of the subject.
         params.distinguished_name = common_name("podseal");
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -135,7 +134,7 @@ fn common_name(name: &str) -> DistinguishedName {
     names
 }
 
-/// X.509 ends with the year 9999; a clock that shows later is wrong anyway.
+/// X.509 supports years up to 9999; a later clock is wrong.
 fn since_1970(time: SystemTime) -> Duration {
     const YEAR_4000: Duration = Duration::from_secs(64_060_588_800);
     let since = time.duration_since(SystemTime::UNIX_EPOCH);

@@ -1,18 +1,18 @@
-//! How long to pause between rounds.
+//! The pauses between rounds.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The pause after a calm round: changes come in groups.
+/// The pause after a round without changes: several changes often arrive together.
 pub(super) const SHORTEST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(5);
-/// After this long without a busy round the pauses are short again.
+/// After this time without a busy round, the pauses are short again.
 const CALM: Duration = Duration::from_secs(20);
 
-/// Pauses that double while each round fails or has to write: the API server
-/// may be in trouble, or another client may be writing the opposite.
+/// Pauses that double while rounds fail or write: the API server may have problems, or
+/// another client may undo the changes.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     busy: u32,
@@ -34,8 +34,8 @@ impl Backoff {
     }
 }
 
-/// A time between half of `wait` and all of it: replicas shall not march in
-/// step. The standard library's hasher is seeded at random.
+/// A random time between half of `wait` and `wait`, so that replicas do not act
+/// simultaneously. The standard library's hasher has a random seed.
 pub(super) fn jittered(wait: Duration) -> Duration {
     let random = u32::try_from(RandomState::new().hash_one(0) >> 40).expect("24 bits");
     wait / 2 + (wait / 2).mul_f64(f64::from(random) / f64::from(1 << 24))

@@ -1,4 +1,4 @@
-//! The certificates of the Secret, as far as they have to be understood.
+//! Parsed certificates of the Secret.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,23 +14,23 @@ use x509_parser::time::ASN1Time;
 
 use crate::certificates::identity::provider;
 
-/// A certificate, with what decides about it.
+/// A certificate, with the fields that decisions depend on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Certificate {
     pub(super) der: CertificateDer<'static>,
     pub(super) not_before: SystemTime,
     pub(super) not_after: SystemTime,
-    /// May issue others.
+    /// Whether it may issue certificates.
     pub(super) is_authority: bool,
-    /// The subject, where it is nothing but a common name.
+    /// The subject, if it consists only of a common name.
     pub(super) common_name: Option<String>,
     pub(super) public_key: Vec<u8>,
-    /// The DNS names it is for.
+    /// Its DNS names.
     pub(super) names: Vec<String>,
 }
 
 impl Certificate {
-    /// The certificate of exactly these bytes, if it is one.
+    /// Parses a certificate, without trailing bytes.
     pub(super) fn from_der(der: &CertificateDer<'_>) -> Option<Certificate> {
         let (rest, parsed) = x509_parser::parse_x509_certificate(der).ok()?;
         if !rest.is_empty() {
@@ -51,18 +51,18 @@ impl Certificate {
         })
     }
 
-    /// Whether a client whose clock shows `now` would take it.
+    /// Whether it is valid at `now`.
     pub(super) fn is_valid_at(&self, now: SystemTime) -> bool {
         self.not_before <= now && now < self.not_after
     }
 
-    /// Whether `authority` has signed it for a server.
+    /// Whether `authority` issued it for a server.
     pub(super) fn is_issued_by(&self, authority: &Certificate) -> bool {
         let mut roots = RootCertStore::empty();
         let Ok(parsed) = ParsedCertificate::try_from(&self.der) else {
             return false;
         };
-        // When it is valid is another question.
+        // The time of validity is checked separately.
         let since_1970 = self.not_after.duration_since(SystemTime::UNIX_EPOCH);
         let valid = UnixTime::since_unix_epoch(since_1970.unwrap_or_default());
         let algorithms = provider().signature_verification_algorithms.all;
@@ -77,7 +77,7 @@ impl Certificate {
     }
 }
 
-/// The certificates of a PEM text, and whether every block of it was one.
+/// The certificates of a PEM text, and whether all of its blocks are certificates.
 pub(super) fn certificates_in(text: &[u8]) -> (Vec<CertificateDer<'static>>, bool) {
     let mut whole = true;
     let mut found = Vec::new();
@@ -104,7 +104,7 @@ pub(super) fn pem(der: &CertificateDer<'_>) -> String {
 }
 
 fn time(time: ASN1Time) -> SystemTime {
-    // Before 1970 is as good as 1970.
+    // Times before 1970 are treated as 1970.
     let seconds = u64::try_from(time.timestamp()).unwrap_or(0);
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }

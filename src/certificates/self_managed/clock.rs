@@ -3,22 +3,22 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-/// One reading of two clocks.
+/// The time of two clocks.
 ///
-/// The time of day dates certificates, and it may jump. The waiting time is
-/// measured with the other as well: a jump must not make a wait look over.
+/// Certificates use the time of day, which may jump. Waiting times are also measured
+/// with the steady clock, so that a jump does not end them early.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
     /// The time of day.
     pub wall: SystemTime,
-    /// The time since some fixed instant. It never jumps.
+    /// The time since a fixed instant, which never jumps.
     pub steady: Duration,
 }
 
-/// Gives the time.
+/// Returns the time.
 pub type Clock = Arc<dyn Fn() -> Moment + Send + Sync>;
 
-/// The machine's own clock.
+/// The machine's clocks.
 pub fn system() -> Clock {
     let start = Instant::now();
     Arc::new(move || Moment {

@@ -1,28 +1,28 @@
-//! Certificates that podseal makes and keeps itself, in a Secret that all
-//! replicas share.
+//! Certificates that podseal creates and renews itself, in a Secret that all replicas
+//! share.
 //!
 //! ```text
 //!              configurations   Secret          time
 //!                    │             │              │
 //!  api_objects.rs ◀──┴──────┬──────┘              │
 //!      │                    ▼                     │
-//!      │      what a replica knows (replica.rs) ◀─┘
+//!      │      state of a replica (replica.rs) ◀───┘
 //!      │                    ▼
 //!      │    the next step (rotation.rs): pure
 //!      │          ▼                   ▼
 //!      └─▶ write the Secret   patch the configurations ─▶ serve the leaf
 //! ```
 //!
-//! There is no leader. Each replica decides by itself, and writes with the version it
-//! has read; the slower one reads again. What makes this safe:
+//! There is no leader. Each replica decides by itself, and writes with the resource
+//! version that it read; after a conflict it reads again. This is safe because:
 //!
-//! - An authority is trusted by both configurations for the waiting time before
-//!   a leaf of it is served, and for as long after the last leaf of it.
-//! - A wait is over when the Secret says so by the time of day *and* the writer
-//!   has seen as much by a clock that does not jump.
-//! - Authorities are added to a configuration before others are removed.
-//! - A Secret that is gone, damaged, or an old copy is written again from what
-//!   replicas hold in memory. What is served stays.
+//! - Both configurations trust a CA for the waiting time before one of its leaves is
+//!   served, and for the same time after the last one.
+//! - A waiting time ends only when it has passed according to the Secret, by the time of
+//!   day, *and* according to the writer, by a clock that does not jump.
+//! - CAs are added to a configuration before others are removed.
+//! - If the Secret is missing, damaged or an old copy, replicas restore it from memory.
+//!   The certificate in use stays.
 
 mod api_objects;
 mod authority;

@@ -1,4 +1,4 @@
-//! The task that keeps the certificates: look, decide, write, and wait.
+//! The reconciliation loop: read, decide, write, wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,18 +25,18 @@ use crate::logging::throttle::LogThrottle;
 use crate::metrics::certificates::Upkeep;
 use admission::text::remark;
 
-/// How often everything is read again, whatever the watches say.
+/// How often everything is read again, even without an event.
 const REREAD: Duration = Duration::from_secs(60);
-/// How long one round may take.
+/// The timeout of a round.
 const ROUND: Duration = Duration::from_secs(30);
-/// How much of a failure is logged: all of what [`core_of`] returns.
+/// The maximum length of a logged error: all that [`core_of`] returns.
 const SHOWN: usize = 512;
 
-/// Keeps the Secret, the two configurations and what is served in step, until
-/// `stop` is cancelled. Any number of replicas may do so at once.
+/// Reconciles the Secret, both configurations and the certificate in use until `stop` is
+/// cancelled. Any number of replicas can do so at the same time.
 ///
 /// # Errors
-/// At once, when the names of Service and namespace make no DNS name.
+/// Immediately, when the names of Service and namespace form no DNS name.
 pub async fn keep(
     client: kube::Client,
     settings: Settings,
@@ -55,13 +55,13 @@ struct Reconciler {
     clock: Clock,
     serving: Serving,
     status: Arc<Status>,
-    /// Which configurations existed last time.
+    /// Which configurations existed in the last round.
     there: Option<[bool; 2]>,
-    /// Whether anything was presented.
+    /// Whether a certificate is in use.
     serves: bool,
 }
 
-/// Why a round came to nothing.
+/// Why a round failed.
 #[derive(Debug, thiserror::Error)]
 enum RoundError {
     #[error("the API server took too long")]
@@ -73,15 +73,15 @@ enum RoundError {
     #[error("the Secret's certificate cannot be served: {0}")]
     Serve(#[from] IdentityError),
     #[error(
-        "the Secret is not podseal's: it has no annotation podseal.io/ca-generation; delete it, \
-         or name another by --tls-secret"
+        "the Secret was not created by podseal: it has no annotation podseal.io/ca-generation; \
+         delete it, or set another one with --tls-secret"
     )]
     Foreign,
 }
 
-/// What came of a round.
+/// The result of a round.
 enum RoundOutcome {
-    /// All is well; look again after this long at the latest.
+    /// Nothing to do; the next round is after this time at the latest.
     Calm(Duration),
     /// Something was written, by this replica or a faster one.
     Busy,
@@ -113,7 +113,7 @@ impl Reconciler {
         let mut changes = self.cluster.changes();
         let mut pace = Backoff::default();
         let failures = LogThrottle::default();
-        // And that was logged.
+        // Whether a failure was logged.
         let mut is_failing = false;
         loop {
             let round = timeout(ROUND, self.round()).await;
@@ -131,7 +131,7 @@ impl Reconciler {
                     self.status.did(Upkeep::Failure);
                     if let Some(suppressed) = failures.pass() {
                         is_failing = true;
-                        // Anyone may have written what is in the Secret.
+                        // The error may quote the Secret.
                         let error = remark(&error.to_string(), SHOWN);
                         tracing::warn!(
                             error,
@@ -142,7 +142,7 @@ impl Reconciler {
                     Duration::ZERO
                 }
             };
-            // Changes that come meanwhile are seen by the same next look.
+            // The next round covers all changes of this time.
             sleep(pace.after(wait.is_zero())).await;
             let deadline = sleep(jittered(wait));
             tokio::pin!(deadline);
@@ -154,9 +154,9 @@ impl Reconciler {
     }
 
     async fn round(&mut self) -> Result<RoundOutcome, RoundError> {
-        // In this order. An authority is in the Secret before it is in a
-        // configuration; so whatever is seen here and not in the Secret that is
-        // read next has no place there any more.
+        // In this order: a CA is in the Secret before it is in a configuration. So a CA
+        // that is in a configuration here, but not in the Secret that is read next, must
+        // be removed.
         let configurations = self.cluster.configurations().await?;
         self.log_installed(&configurations);
         let secret = self.cluster.secret().await?;
@@ -181,9 +181,9 @@ impl Reconciler {
                 busy = true;
             }
         }
-        // What is served already is renewed whatever else fails. What is served
-        // first waits for the configurations: from then on podseal is ready, and
-        // is called by API servers that have to trust it.
+        // A new certificate replaces one in use whatever else fails. The first one waits
+        // for the configurations: it makes podseal ready, and API servers that call it
+        // must trust it.
         if self.serves {
             self.present(&configurations)?;
             busy |= self.correct(&configurations).await?;
@@ -195,13 +195,13 @@ impl Reconciler {
         if busy {
             return Ok(RoundOutcome::Busy);
         }
-        let strangers = self.replica.strangers_due((self.clock)().steady);
+        let foreign = self.replica.foreign_due((self.clock)().steady);
         Ok(RoundOutcome::Calm(
-            wait.min(strangers.unwrap_or(wait)).max(SHORTEST),
+            wait.min(foreign.unwrap_or(wait)).max(SHORTEST),
         ))
     }
 
-    /// Serves what the Secret holds, and shows it in the figures.
+    /// Serves the certificate of the Secret, and updates metrics.
     fn present(&mut self, configurations: &WebhookConfigurations) -> Result<(), RoundError> {
         if let Some(state) = self.replica.memory() {
             self.status.show(state);
@@ -220,7 +220,7 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Corrects both configurations, and returns whether one was wrong.
+    /// Corrects both configurations, and returns whether one required it.
     async fn correct(
         &mut self,
         configurations: &WebhookConfigurations,
@@ -234,7 +234,7 @@ impl Reconciler {
             let written = match self.cluster.correct(which, &patch).await {
                 Ok(written) => written,
                 Err(error) => {
-                    // The other one is none the worse for it.
+                    // The other one is corrected all the same.
                     wrong = Err(error.into());
                     continue;
                 }
@@ -252,8 +252,8 @@ impl Reconciler {
         wrong
     }
 
-    /// Logs which configurations there are, when that has changed. One that is not
-    /// installed is no error, but it may be what an operator is looking for.
+    /// Logs which configurations exist, if that has changed. A missing one is not an error,
+    /// but operators may look for it.
     fn log_installed(&mut self, configurations: &WebhookConfigurations) {
         let there = configurations.each_ref().map(Option::is_some);
         if self.there != Some(there) {
@@ -266,7 +266,7 @@ impl Reconciler {
     fn log_write(&self, why: &WriteReason, generation: u64) {
         match why {
             WriteReason::Noted => tracing::debug!(generation, "{why}"),
-            WriteReason::Restored | WriteReason::Mended(_) | WriteReason::Recovered => {
+            WriteReason::Restored | WriteReason::Repaired(_) | WriteReason::Recovered => {
                 self.status.did(Upkeep::Repair);
                 tracing::warn!(generation, "{why}");
             }

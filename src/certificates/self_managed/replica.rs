@@ -1,4 +1,4 @@
-//! What one replica knows and remembers; pure, so that tests can run many.
+//! The state of one replica. It is pure, so that tests can simulate many.
 
 use std::time::Duration;
 
@@ -12,30 +12,29 @@ use super::secret::SecretContent;
 use super::state::{State, Terms};
 use super::webhook_configuration::{ForeignAuthorities, WebhookConfiguration};
 
-/// The mutating and the validating configuration, where they exist.
+/// The mutating and the validating configuration, if they exist.
 pub(super) type WebhookConfigurations = [Option<WebhookConfiguration>; 2];
 
-/// What one replica knows and remembers.
+/// The state of one replica.
 #[derive(Debug)]
 pub(super) struct Replica {
     pub(super) terms: Terms,
     memory: Option<State>,
     sighting: Option<Sighting>,
-    strangers: ForeignAuthorities,
-    /// The leaf in use, and who issued it.
+    foreign: ForeignAuthorities,
+    /// The leaf in use, and its issuer.
     served: Option<(CertificateDer<'static>, CertificateDer<'static>)>,
 }
 
-/// That everything was trusted everywhere, and since when.
+/// Since when both configurations trust the whole bundle.
 #[derive(Debug)]
 struct Sighting {
     what: TrustedBundle,
     since: Duration,
 }
 
-/// What a sighting is of. Any change of it begins a new one: an operator may have
-/// taken an authority away and put it back between two looks, and an API server
-/// may still be about to see the gap.
+/// The objects of a sighting. Any change of them begins a new one: an operator may have
+/// removed and restored a CA in between, and an API server may see that later.
 #[derive(Debug, PartialEq, Eq)]
 struct TrustedBundle {
     generation: u64,
@@ -44,18 +43,18 @@ struct TrustedBundle {
 }
 
 impl Replica {
-    /// One that has just started.
+    /// A replica that has just started.
     pub(super) fn new(terms: Terms) -> Replica {
         Replica {
             terms,
             memory: None,
             sighting: None,
-            strangers: ForeignAuthorities::default(),
+            foreign: ForeignAuthorities::default(),
             served: None,
         }
     }
 
-    /// What to do with the Secret, which was read after the configurations.
+    /// The next action on the Secret, which was read after the configurations.
     pub(super) fn next(
         &mut self,
         configurations: &WebhookConfigurations,
@@ -69,8 +68,8 @@ impl Replica {
         next(held, self.memory.as_ref(), trust, &self.terms, now)
     }
 
-    /// No API server calls because of a configuration that does not exist, so it
-    /// trusts whatever it should. It is another version when it appears.
+    /// Updates the sighting. A configuration that does not exist counts as trusting
+    /// everything, because no API server uses it. It has a new version when it is created.
     fn look(
         &mut self,
         configurations: &WebhookConfigurations,
@@ -97,23 +96,23 @@ impl Replica {
         Trust::For(steady.saturating_sub(since))
     }
 
-    /// Takes `state` as what the Secret holds now.
+    /// Records `state` as the content of the Secret.
     pub(super) fn learn(&mut self, state: State) {
         if let Some(before) = &self.memory {
-            self.strangers.retire(before, &state);
+            self.foreign.retire(before, &state);
         }
         self.memory = Some(state);
     }
 
-    /// What the Secret held when last seen whole.
+    /// The last valid content of the Secret.
     pub(super) fn memory(&self) -> Option<&State> {
         self.memory.as_ref()
     }
 
-    /// The patches that set the configurations right.
+    /// The patches that correct the configurations.
     ///
-    /// Only for the Secret that was read after them, or written: an authority
-    /// which another replica has added since is then known here, too.
+    /// The Secret must have been read or written after them, so that CAs which another
+    /// replica added in between are known.
     pub(super) fn corrections(
         &mut self,
         configurations: &WebhookConfigurations,
@@ -122,25 +121,25 @@ impl Replica {
         let Some(state) = &self.memory else {
             return [None, None];
         };
-        self.strangers
-            .meet(configurations.iter().flatten(), state, steady);
-        let (strangers, overlap) = (&self.strangers, self.terms.lifetimes.overlap);
+        self.foreign
+            .observe(configurations.iter().flatten(), state, steady);
+        let (foreign, overlap) = (&self.foreign, self.terms.lifetimes.overlap);
         configurations.each_ref().map(|configuration| {
             let configuration = configuration.as_ref()?;
-            configuration.correction(state, strangers, overlap, steady)
+            configuration.correction(state, foreign, overlap, steady)
         })
     }
 
-    /// How long until a stranger's waiting time is over.
-    pub(super) fn strangers_due(&self, steady: Duration) -> Option<Duration> {
-        self.strangers.due(self.terms.lifetimes.overlap, steady)
+    /// When the waiting time of a foreign CA ends.
+    pub(super) fn foreign_due(&self, steady: Duration) -> Option<Duration> {
+        self.foreign.due(self.terms.lifetimes.overlap, steady)
     }
 
-    /// What to serve the leaf of from now on, if it is another than before.
+    /// The state whose leaf to serve, if it is a new one.
     ///
-    /// The Secret says which one, and that its authority has waited. A look at
-    /// the configurations guards against a Secret that someone has made: a
-    /// replica that serves what is trusted goes on until the new one is, too.
+    /// The Secret determines the leaf, and that the waiting time of its CA has passed.
+    /// The configurations are also checked, in case the Secret was manipulated: a trusted
+    /// certificate stays in use until the new one is trusted too.
     pub(super) fn presented(&self, configurations: &WebhookConfigurations) -> Option<&State> {
         let state = self.memory.as_ref()?;
         let (leaf, issuer) = (&state.leaf.certificate.der, &state.issuer.certificate.der);
@@ -156,7 +155,7 @@ impl Replica {
         is_due.then_some(state)
     }
 
-    /// Takes note that the leaf of `state` is served.
+    /// Records that the leaf of `state` is in use.
     pub(super) fn serves(&mut self, state: &State) {
         let (leaf, issuer) = (&state.leaf.certificate.der, &state.issuer.certificate.der);
         self.served = Some((leaf.clone(), issuer.clone()));

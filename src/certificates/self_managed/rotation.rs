@@ -1,4 +1,4 @@
-//! What to do next: pure, with the clock an argument.
+//! The next step of a rotation. It is pure; the time is an argument.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -8,37 +8,37 @@ use super::clock::Moment;
 use super::secret::SecretContent;
 use super::state::{State, Terms};
 
-/// What to do with the Secret.
+/// An action on the Secret.
 #[derive(Debug)]
 pub(super) enum SecretAction {
-    /// Nothing, and if something waits for time to pass, for how long.
+    /// Nothing; and when a waiting time ends, if there is one.
     Wait(Option<Duration>),
-    /// Nothing, since the Secret is not podseal's.
+    /// Nothing, because the Secret was not created by podseal.
     Refuse,
-    /// Write this, if no other replica was faster.
+    /// Write this state, unless another replica was faster.
     Write(WriteReason, Box<State>),
 }
 
 /// Why the Secret is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum WriteReason {
-    /// There was none anywhere.
+    /// There was no Secret, and none in memory.
     Created,
-    /// It was gone, or an old copy took its place.
+    /// It was missing, or replaced by an old copy.
     Restored,
-    /// It was damaged, in this way.
-    Mended(&'static str),
-    /// What it held was of no use at this time.
+    /// It was damaged in this way.
+    Repaired(&'static str),
+    /// Its certificates were not valid.
     Recovered,
-    /// The leaf was about to expire, or its names were not those wanted.
+    /// The leaf was about to expire, or had the wrong names.
     Renewed,
-    /// There is a new authority, to be trusted before it is used.
+    /// A new CA was created, which must be trusted before it is used.
     Introduced,
-    /// Its waiting time is over, and the leaf is of the new authority.
+    /// The waiting time has passed, and the new CA issued the leaf.
     Promoted,
-    /// The second waiting time is over, and the old authority is gone.
+    /// The second waiting time has passed, and the old CA was removed.
     Retired,
-    /// When a waiting time began, or that it was interrupted.
+    /// A waiting time began or was interrupted.
     Noted,
 }
 
@@ -49,10 +49,10 @@ impl fmt::Display for WriteReason {
             WriteReason::Restored => {
                 "restored the certificates: they were missing or replaced by older ones"
             }
-            WriteReason::Mended(damage) => return write!(f, "repaired the certificates: {damage}"),
-            WriteReason::Recovered => {
-                "replaced the certificates: the present ones are not valid now"
+            WriteReason::Repaired(damage) => {
+                return write!(f, "repaired the certificates: {damage}");
             }
+            WriteReason::Recovered => "replaced the certificates: they were not valid",
             WriteReason::Renewed => "renewed the serving certificate",
             WriteReason::Introduced => {
                 "created the next certificate authority, to be trusted before it is used"
@@ -61,32 +61,33 @@ impl fmt::Display for WriteReason {
                 "issued the serving certificate from the next certificate authority"
             }
             WriteReason::Retired => "removed the previous certificate authority",
-            WriteReason::Noted => "recorded since when the configurations trust all authorities",
+            WriteReason::Noted => {
+                "recorded since when the configurations trust all certificate authorities"
+            }
         })
     }
 }
 
-/// For how long one replica has seen, itself and without a break, that both
-/// configurations trust every authority of the Secret.
+/// For how long this replica itself has seen, without interruption, that both
+/// configurations trust every CA of the Secret.
 ///
-/// The steady clock measures it: whatever the Secret says by a clock that may
-/// be wrong, nothing moves on before this has lasted for the waiting time.
+/// The steady clock measures it. The times in the Secret come from clocks that may be
+/// wrong, so a rotation also requires that this has lasted for the waiting time.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Trust {
-    /// They do not, as of now.
+    /// They do not.
     Lacking,
     /// They do, for this long.
     For(Duration),
 }
 
-/// What to do next, given the Secret, what this replica holds in memory, and
-/// how the configurations look.
+/// The next action, from the Secret, the replica's memory, and the configurations.
 ///
-/// Every replica asks this for itself; that only one of them gets its way is
-/// the API server's doing, which takes one write of one version.
+/// Every replica decides this for itself. The API server accepts only one write of a
+/// resource version, so only one replica succeeds.
 ///
 /// # Errors
-/// When a certificate cannot be made.
+/// When a certificate cannot be created.
 pub(super) fn next(
     held: &SecretContent,
     memory: Option<&State>,
@@ -100,7 +101,7 @@ pub(super) fn next(
             write(WriteReason::Created, State::create(terms, now.wall)?)
         }
         (SecretContent::Foreign, None) => Ok(SecretAction::Refuse),
-        // Not a new authority: no API server trusts it yet.
+        // Not a new CA, which no API server trusts yet.
         (SecretContent::Absent | SecretContent::Foreign, Some(memory)) => {
             write(WriteReason::Restored, memory.clone())
         }
@@ -108,12 +109,12 @@ pub(super) fn next(
             if memory.generation >= remains.generation =>
         {
             let state = memory.clone().trusting(remains.certificates());
-            write(WriteReason::Mended(remains.damage), state)
+            write(WriteReason::Repaired(remains.damage), state)
         }
         (SecretContent::Damaged(remains), memory) => {
-            let state = remains.mended(terms, now.wall)?;
+            let state = remains.repaired(terms, now.wall)?;
             let state = state.trusting(memory.into_iter().flat_map(State::bundle));
-            write(WriteReason::Mended(remains.damage), state)
+            write(WriteReason::Repaired(remains.damage), state)
         }
         (SecretContent::Whole { state, .. }, Some(memory))
             if state.generation < memory.generation =>
@@ -149,7 +150,7 @@ fn next_of(
         return write(WriteReason::Recovered, recovered);
     }
     let leaf = state.leaf.certificate.not_after;
-    // A leaf that ends with its authority cannot be made to last longer.
+    // A leaf cannot be valid for longer than its CA.
     let lasts = (now + lifetimes.leaf).min(state.issuer.certificate.not_after) > leaf;
     let is_due = leaf <= now + lifetimes.leaf / 3 && lasts;
     if can_renew && (is_due || !state.is_named(terms)) {
@@ -165,9 +166,9 @@ fn next_of(
     Ok(SecretAction::Wait(None))
 }
 
-/// A waiting time has passed when the Secret says so, and when this replica
-/// has seen as much. Either alone can be wrong: the Secret's by a clock that
-/// jumped, the replica's since it knows nothing of what is before its start.
+/// A waiting time has passed if it has according to the Secret and to this replica.
+/// Either alone is not enough: the Secret's time may be of a clock that jumped, and the
+/// replica has seen nothing from before its start.
 fn next_of_waiting(
     state: &State,
     trust: Trust,
@@ -179,7 +180,7 @@ fn next_of_waiting(
     let (seen, since) = match (trust, state.trusted_since) {
         (Trust::Lacking, None) => return Ok(SecretAction::Wait(None)),
         (Trust::Lacking, Some(_)) => return write(WriteReason::Noted, state.noted(None)),
-        // A note from the future is of a clock that was ahead.
+        // A time in the future is of a clock that was ahead.
         (Trust::For(seen), Some(since)) if since <= now => (seen, since),
         (Trust::For(_), _) => return write(WriteReason::Noted, state.noted(Some(now))),
     };

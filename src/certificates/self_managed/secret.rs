@@ -1,4 +1,4 @@
-//! The Secret's keys and annotations, read strictly and written.
+//! Reads and writes the Secret's keys and annotations.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -9,14 +9,14 @@ use super::authority::{Authority, Key, Leaf, MakeError};
 use super::certificate::{Certificate, certificates_in};
 use super::state::{State, Terms};
 
-/// No Secret is written as often as this. A number like that is an attack,
-/// or damage did; counting on from it would end in a number that is lower.
+/// A generation that no Secret reaches by itself. It must be manipulated or damaged, and
+/// incrementing it further could overflow.
 const MOST_GENERATIONS: u64 = 1 << 60;
-/// Counts the changes of authorities, and marks the Secret as podseal's own.
+/// Counts the changes of CAs, and marks the Secret as podseal's own.
 pub(super) const GENERATION: &str = "podseal.io/ca-generation";
 /// Since when both webhook configurations trust the whole bundle.
 pub(super) const TRUSTED_SINCE: &str = "podseal.io/ca-trusted-since";
-/// Asks for a new authority. The replica that acts on it removes it.
+/// Requests a new CA. The replica that creates it removes the annotation.
 pub(super) const ROTATE: &str = "podseal.io/rotate-ca";
 
 const LEAF: &str = "tls.crt";
@@ -24,55 +24,55 @@ const LEAF_KEY: &str = "tls.key";
 const BUNDLE: &str = "ca.crt";
 const ISSUER_KEY: &str = "ca.key";
 const NEXT_KEY: &str = "next-ca.key";
-/// All keys of the Secret that are podseal's.
+/// podseal's keys in the Secret.
 pub(super) const KEYS: [&str; 5] = [LEAF, LEAF_KEY, BUNDLE, ISSUER_KEY, NEXT_KEY];
-/// How many authorities are looked at in a bundle.
+/// The maximum number of CAs in a bundle.
 const BUNDLE_SIZE: usize = 8;
 
-/// The part of a Secret that matters.
+/// The relevant parts of a Secret.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct SecretData {
     pub(super) data: BTreeMap<String, Vec<u8>>,
     pub(super) annotations: BTreeMap<String, String>,
 }
 
-/// What a Secret turned out to be.
+/// The content of a Secret.
 #[derive(Debug, Clone)]
 pub(super) enum SecretContent {
-    /// There is none.
+    /// There is no Secret, or an empty one.
     Absent,
-    /// It is not podseal's.
+    /// It was not created by podseal.
     Foreign,
-    /// Podseal's, and not whole.
+    /// podseal's, but damaged.
     Damaged(Box<DamagedSecret>),
-    /// Podseal's, and whole.
+    /// podseal's, and valid.
     Whole {
-        /// What it holds.
+        /// Its state.
         state: Box<State>,
-        /// An operator asks for a new authority.
+        /// Whether an operator requests a new CA.
         rotate: bool,
     },
 }
 
-/// What can be read of a damaged Secret.
+/// The readable parts of a damaged Secret.
 #[derive(Debug, Clone)]
 pub(super) struct DamagedSecret {
-    /// What is wrong with it.
+    /// The damage.
     pub(super) damage: &'static str,
     pub(super) generation: u64,
-    /// Those that can be read, with the keys that are theirs.
+    /// The readable CAs, with their keys.
     authorities: Vec<Authority>,
-    /// The leaf with its issuer's place, if the two can be served on.
+    /// The leaf and the index of its issuer, if they can stay in use.
     leaf: Option<(Leaf, usize)>,
 }
 
 impl SecretContent {
-    /// What these contents are.
+    /// Reads a Secret.
     pub(super) fn read(contents: &SecretData) -> SecretContent {
         let generation = contents.annotations.get(GENERATION);
         let is_empty = contents.data.values().all(Vec::is_empty);
         if generation.is_none() && !contents.data.contains_key(ISSUER_KEY) {
-            // An empty one was put there for podseal to fill.
+            // An empty Secret was created for podseal to fill.
             return if is_empty {
                 SecretContent::Absent
             } else {
@@ -112,10 +112,10 @@ impl SecretContent {
             (_, None) => {
                 "the annotation podseal.io/ca-generation is not a number that can be incremented"
             }
-            _ if !whole => "ca.crt contains something other than a few certificates of authorities",
-            // With a successor at hand, the loss has been dealt with.
+            _ if !whole => "ca.crt contains something other than a few CA certificates",
+            // If another CA has its key, it becomes the next one.
             _ if authorities.iter().all(|authority| authority.key.is_none()) => {
-                "the key of the authority is missing or belongs to another authority"
+                "the key of the certificate authority is missing or does not match"
             }
             (Some((leaf, issuer)), Some(generation)) => {
                 let issuer = authorities.remove(*issuer);
@@ -148,18 +148,18 @@ impl SecretContent {
 }
 
 impl DamagedSecret {
-    /// The authorities that can be read.
+    /// The readable CAs.
     pub(super) fn certificates(&self) -> impl Iterator<Item = &Certificate> {
         self.authorities
             .iter()
             .map(|authority| &authority.certificate)
     }
 
-    /// The best that can be made of it. What was trusted stays trusted.
+    /// Repairs it. All readable CAs stay trusted.
     ///
-    /// A leaf that can be served stays. Otherwise a key that is left issues
-    /// one; and only if there is none, a new authority has to.
-    pub(super) fn mended(&self, terms: &Terms, now: SystemTime) -> Result<State, MakeError> {
+    /// A usable leaf stays. Otherwise a CA whose key is readable issues one, or else a
+    /// new CA.
+    pub(super) fn repaired(&self, terms: &Terms, now: SystemTime) -> Result<State, MakeError> {
         let state = |issuer: Authority, leaf: Leaf| State {
             generation: self.generation.saturating_add(1),
             issuer,
@@ -169,7 +169,7 @@ impl DamagedSecret {
             trusted_since: None,
         };
         let usable = |authority: &&Authority| authority.is_usable_at(now);
-        let mended = match &self.leaf {
+        let repaired = match &self.leaf {
             Some((leaf, issuer)) => {
                 let kept = state(self.authorities[*issuer].clone(), leaf.clone());
                 if kept.issuer.key.is_some() {
@@ -189,12 +189,12 @@ impl DamagedSecret {
                 },
             },
         };
-        Ok(mended.trusting(self.certificates()))
+        Ok(repaired.trusting(self.certificates()))
     }
 }
 
 impl State {
-    /// The Secret's contents that say this, and nothing else.
+    /// The data of the Secret for this state.
     pub(super) fn contents(&self) -> SecretData {
         let bundle: String = self.bundle().map(Certificate::pem).collect();
         let mut data = BTreeMap::from([
@@ -225,7 +225,7 @@ fn leaf(certificate: &[u8], key: &[u8]) -> Option<Leaf> {
     Some(Leaf { certificate, key })
 }
 
-/// Unreadable is as good as not noted: the wait begins again.
+/// If this cannot be parsed, the waiting time begins again.
 fn trusted_since(contents: &SecretData) -> Option<SystemTime> {
     let noted: Timestamp = contents.annotations.get(TRUSTED_SINCE)?.parse().ok()?;
     let since_1970 = u64::try_from(noted.as_second()).ok()?;

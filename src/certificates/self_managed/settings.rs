@@ -1,4 +1,4 @@
-//! What is kept, by which names, and for how long.
+//! The settings: names, lifetimes, and the clock.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use super::api_objects::Names;
 use super::clock::{self, Clock};
 use super::state::Lifetimes;
 
-/// What to keep, and how.
+/// The settings of the reconciliation.
 #[derive(Clone)]
 pub struct Settings {
     /// The names of the objects.
     pub names: Names,
-    /// How long what is valid.
+    /// The lifetimes of certificates.
     pub lifetimes: Lifetimes,
-    /// Gives the time.
+    /// The clock.
     pub clock: Clock,
 }
 
 impl Settings {
-    /// The usual, for these names.
+    /// The default lifetimes, for these names.
     pub fn new(names: Names, overlap: Duration) -> Settings {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         Settings {
@@ -34,15 +34,15 @@ impl Settings {
         }
     }
 
-    /// Whether certificates can be made for them.
+    /// Checks that certificates can be created for the names.
     ///
     /// # Errors
-    /// When the names of Service and namespace make no DNS name.
+    /// When the names of Service and namespace form no DNS name.
     pub fn check(&self) -> Result<(), InvalidDnsNameError> {
         self.server_names().map(drop)
     }
 
-    /// The names by which the API server calls.
+    /// The DNS names that the API server uses.
     pub(super) fn server_names(&self) -> Result<Vec<String>, InvalidDnsNameError> {
         let name = format!("{}.{}.svc", self.names.service, self.names.namespace);
         DnsName::try_from(name.as_str())?;

@@ -1,4 +1,4 @@
-//! What the Secret holds, and how that may change.
+//! The state in the Secret, and its transitions.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,52 +7,51 @@ use rustls::pki_types::CertificateDer;
 use super::authority::{Authority, Leaf, MakeError};
 use super::certificate::Certificate;
 
-/// How many authorities are carried along besides the two in use.
+/// The maximum number of CAs in addition to the two in use.
 const OTHERS: usize = 6;
-/// How many names a leaf has at most.
+/// The maximum number of names of a leaf.
 const NAMES: usize = 16;
-/// Clocks differ, by hours where one takes local time for UTC. An authority
-/// begins that much before it is made.
+/// The validity of a CA begins this much before it is created, because clocks differ, by
+/// hours if one uses local time as UTC.
 const SKEW: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long what is valid.
+/// The lifetimes of certificates.
 #[derive(Debug, Clone, Copy)]
 pub struct Lifetimes {
-    /// An authority. It is replaced with a third of it left.
+    /// The lifetime of a CA, which is replaced when a third is left.
     pub authority: Duration,
-    /// A leaf. It is renewed with a third of it left.
+    /// The lifetime of a leaf, which is renewed when a third is left.
     pub leaf: Duration,
-    /// How long an authority is trusted before a leaf of it is served, and how
-    /// long the one before it stays trusted then.
+    /// The waiting time: how long a CA is trusted before one of its leaves is served, and
+    /// how long the previous CA stays trusted afterwards.
     pub overlap: Duration,
 }
 
-/// What certificates are made by.
+/// The names and lifetimes of certificates.
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
     pub(super) names: Vec<String>,
     pub(super) lifetimes: Lifetimes,
 }
 
-/// What the Secret holds, proven to fit together: the leaf is the issuer's.
+/// The state in the Secret, whose leaf is verified to be from the issuer.
 #[derive(Debug, Clone)]
 pub(super) struct State {
-    /// Counts the changes of authorities. A Secret with a smaller one is an old
-    /// copy.
+    /// Counts the changes of CAs. A Secret with a smaller number is an old copy.
     pub(super) generation: u64,
-    /// Issued the leaf. Where its key is lost, `next` is there.
+    /// The issuer of the leaf. If its key is lost, there is a `next`.
     pub(super) issuer: Authority,
-    /// Trusted already, to issue the leaves to come.
+    /// The next issuer, which must be trusted before it is used.
     pub(super) next: Option<Authority>,
-    /// Still trusted, since a replica may still serve a leaf of theirs.
+    /// CAs that stay trusted because replicas may still serve their leaves.
     pub(super) others: Vec<Certificate>,
     pub(super) leaf: Leaf,
-    /// Since when both configurations have been seen to trust all of these.
+    /// Since when both configurations trust all of these.
     pub(super) trusted_since: Option<SystemTime>,
 }
 
 impl State {
-    /// The first one.
+    /// The first state.
     pub(super) fn create(terms: &Terms, now: SystemTime) -> Result<State, MakeError> {
         let lifetimes = terms.lifetimes;
         let issuer = Authority::create(now - SKEW, now + lifetimes.authority)?;
@@ -66,7 +65,7 @@ impl State {
         })
     }
 
-    /// Every authority that is to be trusted, the issuer first.
+    /// All trusted CAs, the issuer first.
     pub(super) fn bundle(&self) -> impl Iterator<Item = &Certificate> {
         let next = self.next.iter().map(|next| &next.certificate);
         std::iter::once(&self.issuer.certificate)
@@ -74,12 +73,12 @@ impl State {
             .chain(&self.others)
     }
 
-    /// Whether `authority` is among those to be trusted.
+    /// Whether `authority` is in the bundle.
     pub(super) fn trusts(&self, authority: &CertificateDer<'_>) -> bool {
         self.bundle().any(|trusted| trusted.der == *authority)
     }
 
-    /// With these to be trusted as well.
+    /// Adds these to the bundle.
     pub(super) fn trusting<'a>(mut self, more: impl IntoIterator<Item = &'a Certificate>) -> State {
         for certificate in more {
             if !self.trusts(&certificate.der) && self.others.len() < OTHERS {
@@ -91,7 +90,7 @@ impl State {
         self
     }
 
-    /// With a new leaf of the same authority, which every client trusts already.
+    /// Renews the leaf from the same CA, which all clients trust already.
     pub(super) fn renewed(&self, terms: &Terms, now: SystemTime) -> Result<State, MakeError> {
         let until = (now + terms.lifetimes.leaf).max(self.spanned(now));
         Ok(State {
@@ -100,7 +99,7 @@ impl State {
         })
     }
 
-    /// With an authority to be trusted from now on, and used later.
+    /// Adds the next CA, which is trusted first and used later.
     pub(super) fn introducing(&self, terms: &Terms, now: SystemTime) -> Result<State, MakeError> {
         let dropped = self.next.iter().map(|next| &next.certificate);
         let before = State {
@@ -115,7 +114,7 @@ impl State {
         })
     }
 
-    /// With a leaf of the next authority. The one before it stays trusted.
+    /// Renews the leaf from the next CA. The previous CA stays trusted.
     pub(super) fn promoted(&self, terms: &Terms, now: SystemTime) -> Result<State, MakeError> {
         let Some(next) = &self.next else {
             return Err(MakeError::Unusable);
@@ -128,7 +127,8 @@ impl State {
             next: None,
             ..self.clone()
         };
-        // Whatever else there is: this one is served until all have the new leaf.
+        // The previous issuer first, so that it is never dropped from the bundle: replicas
+        // still serve its leaf.
         let issuer = &self.issuer.certificate;
         let mut others = vec![issuer.clone()];
         others.extend(self.others.iter().filter(|other| *other != issuer).cloned());
@@ -139,7 +139,7 @@ impl State {
         })
     }
 
-    /// Without those no replica serves a leaf of any more.
+    /// Removes the CAs whose leaves no replica serves any more.
     pub(super) fn retired(&self) -> State {
         State {
             generation: self.generation.saturating_add(1),
@@ -149,7 +149,7 @@ impl State {
         }
     }
 
-    /// With `trusted_since` noted.
+    /// Sets `trusted_since`.
     pub(super) fn noted(&self, trusted_since: Option<SystemTime>) -> State {
         State {
             trusted_since,
@@ -157,14 +157,13 @@ impl State {
         }
     }
 
-    /// Whether what is served is worth nothing, as far as `now` can be believed.
+    /// Whether the leaf or its issuer is not valid at `now`, which may be wrong.
     pub(super) fn is_useless_at(&self, now: SystemTime) -> bool {
         !self.leaf.certificate.is_valid_at(now) || !self.issuer.certificate.is_valid_at(now)
     }
 
-    /// An authority whose time begins when the present one's did. Nothing is
-    /// lost by that, and if this clock is ahead, clients whose clock is right
-    /// take the new one all the same.
+    /// A new CA whose validity begins when that of the current one did. So even if this
+    /// clock is ahead, clients with a correct clock accept it.
     fn successor(&self, terms: &Terms, now: SystemTime) -> Result<Authority, MakeError> {
         let begin = self.issuer.certificate.not_before.min(now - SKEW);
         let end = (now + terms.lifetimes.authority).max(match self.is_useless_at(now) {
@@ -174,8 +173,8 @@ impl State {
         Authority::create(begin, end)
     }
 
-    /// The least time a leaf has to last: where the present one looks useless,
-    /// this clock may be the wrong one, and then it must not shorten anything.
+    /// The earliest expiry of a new leaf. If the current leaf is not valid, this clock may
+    /// be wrong, and must not shorten its validity.
     fn spanned(&self, now: SystemTime) -> SystemTime {
         match self.is_useless_at(now) {
             true => self.leaf.certificate.not_after,
@@ -183,8 +182,8 @@ impl State {
         }
     }
 
-    /// The names wanted, and those of the present leaf: while replicas with
-    /// other arguments are about, each finds its own.
+    /// The required names, and those of the current leaf: during a rollout, replicas may
+    /// have different arguments.
     fn names(&self, terms: &Terms) -> Vec<String> {
         let mut names = terms.names.clone();
         if !self.is_named(terms) {
@@ -195,7 +194,7 @@ impl State {
         names
     }
 
-    /// Whether the leaf has all names it is wanted for.
+    /// Whether the leaf has all required names.
     pub(super) fn is_named(&self, terms: &Terms) -> bool {
         let present = &self.leaf.certificate.names;
         terms.names.iter().all(|name| present.contains(name))

@@ -1,4 +1,4 @@
-//! What the upkeep of the certificates reports, for metrics.
+//! The status of the reconciliation, for metrics.
 
 use std::sync::Mutex;
 use std::time::SystemTime;
@@ -6,27 +6,27 @@ use std::time::SystemTime;
 use super::state::State;
 use crate::metrics::certificates::{Authority, CertificateMetrics, Upkeep};
 
-/// What an authority of the bundle is there for.
+/// The role of a CA in the bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
-    /// It has issued the serving certificate.
+    /// It issued the serving certificate.
     Issuer,
-    /// It is going to, once its waiting time is over.
+    /// It will be the issuer after its waiting time.
     Next,
-    /// It has, and is trusted until its second waiting time is over.
+    /// It was the issuer, and is trusted until the second waiting time ends.
     Retiring,
 }
 
-/// An authority that the configurations are to trust.
+/// A CA of the bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trusted {
-    /// What it is there for.
+    /// Its role.
     pub role: Role,
     /// When it expires.
     pub not_after: SystemTime,
 }
 
-/// What the upkeep has done so far.
+/// The status of the reconciliation.
 #[derive(Debug, Default)]
 pub struct Status {
     trusted: Mutex<Vec<Trusted>>,
@@ -34,7 +34,7 @@ pub struct Status {
 }
 
 impl Status {
-    /// One that counts into `figures`.
+    /// A status that updates the metrics `figures`.
     pub fn counted(figures: CertificateMetrics) -> Status {
         Status {
             figures,
@@ -42,12 +42,12 @@ impl Status {
         }
     }
 
-    /// Every authority of the bundle. None before the Secret was first read.
+    /// All CAs of the bundle. None before the Secret is read for the first time.
     pub fn trusted(&self) -> Vec<Trusted> {
         self.trusted.lock().expect("no holder panics").clone()
     }
 
-    /// How often this was done.
+    /// The count of this event.
     pub fn count(&self, what: Upkeep) -> u64 {
         self.figures.upkeep_count(what)
     }

@@ -1,5 +1,4 @@
-//! The `caBundle` of a webhook configuration: what it trusts, and what it
-//! should.
+//! The `caBundle` of a webhook configuration, and its corrections.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,10 +10,10 @@ use serde_json::{Value, json};
 use super::certificate::{certificates_in, pem};
 use super::state::State;
 
-/// A webhook configuration, as far as its `caBundle` goes.
+/// The `caBundle` fields of a webhook configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct WebhookConfiguration {
-    /// Which object in which version of its content this is.
+    /// The object and its generation.
     pub(super) version: (String, i64),
     pub(super) resource_version: String,
     pub(super) webhooks: Vec<WebhookEntry>,
@@ -25,27 +24,27 @@ pub(super) struct WebhookConfiguration {
 pub(super) struct WebhookEntry {
     pub(super) name: String,
     trusted: Vec<CertificateDer<'static>>,
-    /// All of its `caBundle` could be read.
+    /// Whether all of its `caBundle` can be read.
     whole: bool,
 }
 
-/// Authorities in a configuration that the Secret does not know, and since when
-/// this replica sees them there next to those of the Secret.
+/// CAs in a configuration that are not in the Secret, and since when this replica sees
+/// them there together with those of the Secret.
 ///
-/// They are not removed at once. They may be another source's, whose leaf the
-/// replicas of a rollout still serve, and a Secret can be damaged.
+/// They are not removed immediately. During a rollout, replicas may still serve leaves
+/// from another source, and a Secret can be damaged.
 #[derive(Debug, Default)]
 pub(super) struct ForeignAuthorities(HashMap<CertificateDer<'static>, Since>);
 
 #[derive(Debug, Clone, Copy)]
 enum Since {
-    /// The Secret has let go of it, after a waiting time of its own.
+    /// It was removed from the Secret, after its waiting time.
     Retired,
     Seen(Duration),
 }
 
 impl WebhookEntry {
-    /// The webhook called `name`, with its `caBundle` as the API has it.
+    /// The webhook `name`, with its `caBundle` in base64.
     pub(super) fn new(name: &str, ca_bundle: &str) -> WebhookEntry {
         let text = base64::engine::general_purpose::STANDARD.decode(ca_bundle);
         let readable = text.is_ok();
@@ -63,32 +62,32 @@ impl WebhookEntry {
 }
 
 impl WebhookConfiguration {
-    /// Whether each of its webhooks trusts every authority of the Secret.
+    /// Whether each of its webhooks trusts every CA of the Secret.
     pub(super) fn trusts_all_of(&self, state: &State) -> bool {
         self.webhooks
             .iter()
             .all(|webhook| webhook.trusts_all_of(state))
     }
 
-    /// Whether each of its webhooks trusts this authority.
+    /// Whether each of its webhooks trusts this CA.
     pub(super) fn trusts(&self, authority: &CertificateDer<'_>) -> bool {
         let mut webhooks = self.webhooks.iter();
         webhooks.all(|webhook| webhook.trusted.iter().any(|trusted| trusted == authority))
     }
 
-    /// All authorities that any of its webhooks trusts.
+    /// All CAs that any of its webhooks trusts.
     fn trusted(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
         self.webhooks.iter().flat_map(|webhook| &webhook.trusted)
     }
 
-    /// The patch that sets it right, if it is wrong.
+    /// The patch that corrects it, if necessary.
     ///
-    /// What is missing comes first, and only when nothing is missing anywhere
-    /// does a later patch take away what does not belong.
+    /// A patch first adds missing CAs. Only when none is missing in any webhook, a later
+    /// patch removes foreign ones.
     pub(super) fn correction(
         &self,
         state: &State,
-        strangers: &ForeignAuthorities,
+        foreign: &ForeignAuthorities,
         overlap: Duration,
         steady: Duration,
     ) -> Option<Value> {
@@ -99,7 +98,7 @@ impl WebhookConfiguration {
                 .trusted
                 .iter()
                 .filter(|ca| !state.trusts(ca))
-                .filter(|ca| !complete || !strangers.is_over(ca, overlap, steady))
+                .filter(|ca| !complete || !foreign.is_over(ca, overlap, steady))
                 .collect();
             let ours = state.bundle().map(|ca| &ca.der);
             let wanted: Vec<_> = ours.chain(kept).collect();
@@ -110,8 +109,8 @@ impl WebhookConfiguration {
             let text = base64::engine::general_purpose::STANDARD.encode(text);
             webhooks.push(json!({"name": webhook.name, "clientConfig": {"caBundle": text}}));
         }
-        // The version makes it fail where the configuration is another by now,
-        // and so it never brings a webhook back that is gone.
+        // With the resource version, the patch fails if the configuration has changed, so
+        // it never restores a deleted webhook.
         (!webhooks.is_empty()).then(|| {
             json!({
                 "metadata": {"resourceVersion": self.resource_version},
@@ -122,8 +121,8 @@ impl WebhookConfiguration {
 }
 
 impl ForeignAuthorities {
-    /// Takes note of what the Secret has let go of, in its own time. What has
-    /// only gone missing from it has to wait like any other.
+    /// Records CAs that were removed from the Secret by a rotation. CAs that are merely
+    /// missing from it must wait like any other.
     pub(super) fn retire(&mut self, before: &State, after: &State) {
         if after.generation <= before.generation {
             return;
@@ -134,8 +133,8 @@ impl ForeignAuthorities {
         }
     }
 
-    /// Takes note of what the configurations trust.
-    pub(super) fn meet<'a>(
+    /// Records the foreign CAs in the configurations.
+    pub(super) fn observe<'a>(
         &mut self,
         configurations: impl IntoIterator<Item = &'a WebhookConfiguration> + Clone,
         state: &State,
@@ -164,7 +163,7 @@ impl ForeignAuthorities {
         }
     }
 
-    /// When the next of them has waited long enough.
+    /// When the next waiting time of a foreign CA ends.
     pub(super) fn due(&self, overlap: Duration, steady: Duration) -> Option<Duration> {
         let left = |since: &Since| match since {
             Since::Retired => Duration::ZERO,

@@ -81,7 +81,7 @@ fn an_event_that_lacks_something_is_none() {
         (r#"{"type": "GONE", "object": {}}"#, "an unknown type"),
         (
             r#"{"type": "ADDED", "object": {"metadata": {"name"#,
-            "cut off",
+            "truncated",
         ),
         ("<html>", "is missing"),
     ] {

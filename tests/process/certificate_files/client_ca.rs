@@ -83,7 +83,7 @@ fn with_client_ca_only_clients_of_that_authority_are_answered_and_it_can_be_rota
 
     // What is no authority leaves those that were.
     fs::write(&bundle, "").expect("a file");
-    podseal.await_event(|event| is_told(event, &["--client-ca", "it holds no certificate"]));
+    podseal.await_event(|event| is_told(event, &["--client-ca", "it contains no certificate"]));
     let with = |identity| tls::client(&ca.pem, &versions, identity);
     assert!(is_answered(&podseal, &with(Some(&stranger))));
     assert!(!is_answered(&podseal, &with(None)));

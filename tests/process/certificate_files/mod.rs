@@ -214,7 +214,7 @@ fn a_pair_that_cannot_be_served_leaves_the_old_one_and_is_logged_once_until_it_i
     podseal.await_event(|event| {
         is_told(
             event,
-            &["--tls-cert-file", "the key is another certificate's"],
+            &["--tls-cert-file", "the key does not match the certificate"],
         )
     });
     assert_eq!(podseal.metric(failing), Some(1.0));

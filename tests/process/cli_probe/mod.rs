@@ -243,7 +243,7 @@ fn invalid_arguments_are_reported_and_exit_with_2() {
             good,
             key.path(),
             &[],
-            "it holds a private key and no certificate",
+            "it contains a private key and no certificate",
         ),
         (
             good,

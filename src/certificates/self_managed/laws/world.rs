@@ -14,33 +14,33 @@ use super::super::rotation::{SecretAction, WriteReason};
 use super::super::secret::{ROTATE, SecretContent, SecretData};
 use super::super::state::{Lifetimes, State, Terms};
 use super::super::webhook_configuration::{WebhookConfiguration, WebhookEntry};
-use super::Happening;
+use super::Event;
 
 pub(super) const OVERLAP: Duration = Duration::from_secs(600);
 pub(super) const DAY: i64 = 24 * 60 * 60;
-/// The `caBundle` of somebody else's authority.
+/// The `caBundle` of a foreign CA.
 static STRANGER: LazyLock<String> = LazyLock::new(|| {
     use base64::Engine;
     let begin = SystemTime::UNIX_EPOCH + BEGIN;
     let made = Authority::create(begin, begin + OVERLAP).expect("an authority");
     base64::engine::general_purpose::STANDARD.encode(made.certificate.pem())
 });
-/// When the world begins.
+/// When the simulation begins.
 const BEGIN: Duration = Duration::from_secs(1_800_000_000);
 pub(super) const REPLICAS: usize = 3;
 
 pub(super) struct World {
-    /// Since the world began.
+    /// The time since the simulation began.
     now: Duration,
     secret: Option<(u64, SecretData)>,
     versions: u64,
     configurations: [Option<Stored>; 2],
     replicas: Vec<Running>,
-    /// The first authority of all: nobody called before it was there.
+    /// The first CA: there were no calls before it.
     first: Option<CertificateDer<'static>>,
-    /// Another has issued a leaf since.
+    /// Whether another CA has issued a leaf since.
     promoted: bool,
-    /// Every Secret there has been.
+    /// All previous Secrets.
     copies: Vec<SecretData>,
 }
 
@@ -50,14 +50,13 @@ struct Stored {
     generation: i64,
     version: u64,
     bundle: String,
-    /// What it has trusted, from when on; begins when it first trusted all that
-    /// it should.
+    /// What it trusted, and since when; begins when it first trusts the whole bundle.
     history: Vec<(Duration, Vec<CertificateDer<'static>>)>,
 }
 
 struct Running {
     replica: Replica,
-    /// How far its time of day is off.
+    /// The error of its time of day.
     off: i64,
     round: Round,
     looked: Duration,
@@ -140,13 +139,13 @@ impl World {
         }
     }
 
-    pub(super) fn happen(&mut self, happening: &Happening) {
-        match *happening {
-            Happening::Pass(seconds) => self.pass(Duration::from_secs(seconds)),
-            Happening::Act(which) => self.act(which, None),
-            Happening::Lose(which, written) => self.act(which, Some(written)),
-            // A Secret that nobody remembers cannot be put back.
-            Happening::Restart(which) if self.is_present() => {
+    pub(super) fn apply(&mut self, event: &Event) {
+        match *event {
+            Event::Pass(seconds) => self.pass(Duration::from_secs(seconds)),
+            Event::Act(which) => self.act(which, None),
+            Event::Lose(which, written) => self.act(which, Some(written)),
+            // A Secret that no replica remembers cannot be restored.
+            Event::Restart(which) if self.is_present() => {
                 let off = self.replicas[which].off;
                 self.replicas[which] = Running {
                     off,
@@ -154,8 +153,8 @@ impl World {
                     ..Running::new()
                 };
             }
-            Happening::Jump(which, off) if self.secret.is_some() => self.replicas[which].off = off,
-            Happening::Rotate => {
+            Event::Jump(which, off) if self.secret.is_some() => self.replicas[which].off = off,
+            Event::Rotate => {
                 let version = self.version();
                 if let Some((at, contents)) = &mut self.secret {
                     *at = version;
@@ -164,12 +163,12 @@ impl World {
                         .insert(ROTATE.to_owned(), String::new());
                 }
             }
-            Happening::Delete if self.is_known_to_all() => self.secret = None,
-            Happening::Revert(index) if self.is_known_to_all() => {
+            Event::Delete if self.is_known_to_all() => self.secret = None,
+            Event::Revert(index) if self.is_known_to_all() => {
                 let copy = index.get(&self.copies).clone();
                 self.secret = Some((self.version(), copy));
             }
-            Happening::Install(which) if self.configurations[which].is_none() => {
+            Event::Install(which) if self.configurations[which].is_none() => {
                 let version = self.version();
                 self.configurations[which] = Some(Stored {
                     uid: version,
@@ -179,22 +178,22 @@ impl World {
                     history: Vec::new(),
                 });
             }
-            Happening::Edit(which) => {
+            Event::Edit(which) => {
                 let version = self.version();
                 if let Some(stored) = &mut self.configurations[which] {
                     stored.bundle = STRANGER.clone();
                     stored.version = version;
                     stored.generation += 1;
-                    // Whoever did that has broken it, and it begins anew.
+                    // This edit breaks trust, so the history begins again.
                     stored.history.clear();
                 }
             }
-            Happening::Uninstall(which) => self.configurations[which] = None,
+            Event::Uninstall(which) => self.configurations[which] = None,
             _ => {}
         }
     }
 
-    /// Whether the Secret is there, and no old copy.
+    /// Whether the Secret exists and is not an old copy.
     fn is_present(&self) -> bool {
         let remembered = self
             .replicas
@@ -205,7 +204,7 @@ impl World {
             .is_some_and(|state| Some(state.generation) >= newest)
     }
 
-    /// Whether each replica remembers the Secret as it is.
+    /// Whether each replica remembers the current Secret.
     fn is_known_to_all(&self) -> bool {
         let Some(state) = self.state() else {
             return false;
@@ -214,8 +213,8 @@ impl World {
         remembered.all(|memory| memory.is_some_and(|memory| memory.generation == state.generation))
     }
 
-    /// Lets time pass. No round lasts, and no replica sleeps, nearly as long as
-    /// the waiting time: these are the assumptions that it rests on.
+    /// Lets time pass. This assumes that rounds and pauses are much shorter than the
+    /// waiting time.
     fn pass(&mut self, time: Duration) {
         for which in 0..REPLICAS {
             if self.now - self.replicas[which].looked > OVERLAP / 4 {
@@ -225,7 +224,7 @@ impl World {
         self.now += time;
     }
 
-    /// A whole round, after what is left of the present one.
+    /// A whole round, after the rest of the current one.
     fn round(&mut self, which: usize) {
         while !matches!(self.replicas[which].round, Round::Idle) {
             self.act(which, None);
@@ -317,9 +316,9 @@ impl World {
         Round::Patches(seen, patches.collect())
     }
 
-    /// Patches a configuration, where it is still in the version of the patch.
+    /// Patches a configuration, if it still has the version of the patch.
     ///
-    /// The Secret may be another by now than the one `known` to the replica.
+    /// The Secret may have changed since the replica read the one `known` to it.
     fn patch(&mut self, which: usize, patch: &Value, known: &State) {
         let version = self.version();
         let secret = self.state();
@@ -346,8 +345,8 @@ impl World {
         }
     }
 
-    /// Whatever is served has been trusted for the whole waiting time, so that
-    /// an API server which is that far behind trusts it, too.
+    /// Checks that what is served was trusted for the whole waiting time, so that an API
+    /// server which lags by that time trusts it too.
     pub(super) fn check(&self) {
         for running in &self.replicas {
             let Some(issuer) = &running.issuer else {
@@ -372,7 +371,7 @@ impl World {
         }
     }
 
-    /// Nothing happens any more, and all clocks are right.
+    /// Runs without further faults, with correct clocks.
     pub(super) fn calm_down(&mut self, check: impl Fn(&World)) {
         for running in &mut self.replicas {
             running.off = 0;
@@ -389,7 +388,7 @@ impl World {
         }
     }
 
-    /// All is as it should be.
+    /// Checks the final state.
     pub(super) fn assert_settled(&self) {
         let state = self.state().expect("there is a whole Secret");
         assert!(state.next.is_none(), "an authority still waits");
