@@ -278,7 +278,7 @@ fn check_runners(policy: &Policy<'_>, named: Option<&str>, user: &str) {
     match named {
         None => assert!(policy.is_runner(user) && policy.runner().is_none()),
         Some(named) => {
-            assert!(!policy.is_runner(""), "nobody's name");
+            assert!(!policy.is_runner(""), "an empty name");
             assert_eq!(
                 policy.is_runner(user),
                 !user.is_empty() && named.contains(&user)
@@ -300,7 +300,7 @@ fn check(decision: &Decision<'_>) {
     if matches!(decision.answer(), Answer::Deny(_)) {
         assert!(
             decision.warnings_for_creator().is_empty(),
-            "a denial says it all"
+            "a denial is complete by itself"
         );
     }
 }

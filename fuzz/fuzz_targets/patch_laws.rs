@@ -14,7 +14,7 @@ use admission::request::Request;
 use admission::validate::validate;
 use cases::answer::patched;
 use cases::review::review_of;
-use cases::survival::{strangers, unspoken};
+use cases::survival::{lost_unknown_field, without_profile_fields};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::Value;
 
@@ -58,10 +58,10 @@ fn hold(pod: &Value, profile: &str, level: Option<&str>) -> Corpus {
             is_undone(&judged);
             let after = patched(pod, patch);
             is_right(&after, &namespace, profile);
-            assert_eq!(strangers(pod, &after), None, "{profile}, {pod}");
+            assert_eq!(lost_unknown_field(pod, &after), None, "{profile}, {pod}");
             // At restricted podseal changes more, and every container.
             if level != Some("restricted") {
-                let (before, after) = unspoken(pod, &after, profile);
+                let (before, after) = without_profile_fields(pod, &after, profile);
                 assert_eq!(before, after, "{profile}, {pod}");
             }
         }

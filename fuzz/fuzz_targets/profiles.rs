@@ -52,7 +52,7 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
     let (profiles, remarks) = match read(&files) {
         Ok((profiles, remarks)) => (Some(profiles), remarks),
         Err(remarks) => {
-            assert!(!remarks.is_empty(), "refused, and nobody says why");
+            assert!(!remarks.is_empty(), "rejected without a reason");
             (None, remarks)
         }
     };

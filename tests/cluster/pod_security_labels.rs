@@ -145,10 +145,7 @@ fn the_enforce_label_must_be_as_documented() {
         });
         seen.push(((*profile).to_owned(), admitted.collect::<Vec<bool>>()));
     }
-    assert_eq!(
-        seen, documented,
-        "what is, and what docs/comparison.md says"
-    );
+    assert_eq!(seen, documented, "the cluster, and docs/comparison.md");
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn api_server() -> Scripted {
             body.write(b"]}")
         })),
         Request::Watch(_) => Reply::Body(Box::new(|body| {
-            let end = Instant::now() + body.timeout.expect("podseal says how long");
+            let end = Instant::now() + body.timeout.expect("podseal sets a timeout");
             while Instant::now() < end {
                 body.write(br#"{"type":"MODIFIED","object":"#)?;
                 write_large(body, "large-0")?;

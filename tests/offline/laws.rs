@@ -12,7 +12,7 @@ use cases::job_log::unfit;
 use cases::pods::{job_pod, odd_job_pod, phrases};
 use cases::refusals::refusals;
 use cases::review::{UID, review_of};
-use cases::survival::unspoken;
+use cases::survival::without_profile_fields;
 use cases::view::container_mut;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -62,7 +62,7 @@ proptest! {
         for profile in Profiles::built_in().iter() {
             if let Answer::Patch(patch) = answer_for(&pod, &profile.name) {
                 let name = &profile.name;
-                let (before, after) = unspoken(&pod, &patched(&pod, &patch), name);
+                let (before, after) = without_profile_fields(&pod, &patched(&pod, &patch), name);
                 prop_assert_eq!(before, after, "{}, {}", name, pod);
             }
         }

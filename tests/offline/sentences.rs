@@ -14,7 +14,7 @@ use cases::fixture;
 use cases::job_log::{LONGEST_WARNING, strange, unfit};
 use cases::review::{UID, review_of};
 use cases::security_pods;
-use cases::strangers::{hostile, with_text};
+use cases::untrusted::{hostile, with_text};
 use cases::view::container_mut;
 use serde_json::{Value, json};
 
@@ -192,7 +192,7 @@ fn with(mut pod: Value, path: &str, value: Value) -> Value {
 
 fn assert_message(sentences: &[String], part: &str) {
     let found = sentences.iter().any(|sentence| sentence.contains(part));
-    assert!(found, "nothing says {part:?}: {sentences:#?}");
+    assert!(found, "no message has {part:?}: {sentences:#?}");
 }
 
 /// A job pod, its profile and level, and a part of the message about it.

@@ -208,7 +208,7 @@ fn a_record_and_the_audit_annotations_have_the_namespace_rule_and_the_settings()
     );
     assert_eq!(
         record["default_rule"], "lenient-jobs",
-        "and its mode holds, not the milder one of the namespace's label"
+        "and its mode applies, not the less strict one of the namespace's label"
     );
     let settings = json!({"run-as-user": "1234", "home": "/\\u{a}\\u{1b}[31m{\\u{202e}"});
     assert_eq!(

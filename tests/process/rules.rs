@@ -247,7 +247,7 @@ fn a_rule_applies_to_namespaces_without_a_label_but_never_to_the_clusters_own() 
     assert_eq!(
         serving.uid("ci"),
         Some(1001),
-        "a label says everything itself"
+        "a namespace with the label gets nothing from rules"
     );
 }
 
@@ -405,13 +405,13 @@ fn a_replica_answers_a_path_with_rules_only_if_it_has_exactly_these() {
     let (allowed, status, _) = answer(with_rules.post(&validate, "ci-job-17"));
     assert_eq!((allowed, &status["code"]), (false, &json!(403)), "{status}");
 
-    let strangers = [
+    let others = [
         (&with_rules, &other_mutate, mutate.as_str()),
         (&with_rules, &other_validate, mutate.as_str()),
         (&without, &mutate, "none"),
         (&without, &validate, "none"),
     ];
-    for (replica, path, holds) in strangers {
+    for (replica, path, holds) in others {
         let (allowed, status, patched) = answer(replica.post(path, "ci-job-17"));
         assert!(!allowed && !patched, "{path}");
         assert_eq!(status["code"], 503, "{path}");
@@ -429,7 +429,7 @@ fn a_replica_answers_a_path_with_rules_only_if_it_has_exactly_these() {
     let event = without.podseal.await_event(|event| event["held"] == "none");
     assert_eq!(
         event["asked"],
-        strangers[2].1.rsplit('/').next().expect("a segment")
+        others[2].1.rsplit('/').next().expect("a segment")
     );
 
     // The plain paths are for administrators who register podseal by hand.

@@ -180,7 +180,7 @@ fn an_old_connection_is_closed_with_a_response_and_never_before_one() {
         http2.await_frame(GOAWAY).await.expect("GOAWAY");
         assert!(
             idle.is_open().await,
-            "it said nothing yet, so it is not told"
+            "it has sent nothing yet, so it gets no response"
         );
         let answer = idle.post("/mutate", &review).await.expect("an answer");
         assert!(answer.is_last());

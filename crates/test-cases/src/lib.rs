@@ -8,8 +8,8 @@ pub mod job_log;
 pub mod refusals;
 pub mod review;
 pub mod security_fields;
-pub mod strangers;
 pub mod survival;
+pub mod untrusted;
 pub mod view;
 pub mod widening;
 

@@ -18,7 +18,7 @@ pub fn refusals(pod: &Value) -> Vec<String> {
     let mut names = HashSet::new();
     for volume in items(&spec["volumes"]) {
         if !names.insert(&volume["name"]) {
-            problems.push(format!("volume {} stands twice", volume["name"]));
+            problems.push(format!("volume {} is there twice", volume["name"]));
         }
     }
     for host in ["hostNetwork", "hostPID", "hostIPC"] {

@@ -82,12 +82,12 @@ impl Proxy {
     }
 
     fn with(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state.lock().expect("nobody panics with it"));
+        change(&mut self.state.lock().expect("no thread panics with it"));
     }
 }
 
 fn accept(shared: &Arc<Mutex<State>>, client: TcpStream, to: u16) {
-    let mut state = shared.lock().expect("nobody panics with it");
+    let mut state = shared.lock().expect("no thread panics with it");
     let number = state.count;
     state.count += 1;
     if state.new == New::Cut {
@@ -113,7 +113,7 @@ fn accept(shared: &Arc<Mutex<State>>, client: TcpStream, to: u16) {
 
 fn pump(shared: &Mutex<State>, number: usize, mut from: TcpStream, mut to: TcpStream) {
     let mut bytes = [0; 16 * 1024];
-    let is_dead = || number < shared.lock().expect("nobody panics with it").dead_below;
+    let is_dead = || number < shared.lock().expect("no thread panics with it").dead_below;
     loop {
         let read = from.read(&mut bytes).unwrap_or(0);
         if is_dead() {

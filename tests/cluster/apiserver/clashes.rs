@@ -49,7 +49,7 @@ const WITH_HOME: &[&str] = &["rootless", "openshift", "privileged"];
 
 const CLASHES: &[Clash] = &[
     (
-        "AppArmor's older annotation that says nothing",
+        "AppArmor's older annotation without a value",
         ALL,
         |pod| {
             let key = "container.apparmor.security.beta.kubernetes.io/build";
@@ -138,7 +138,7 @@ const CLASHES: &[Clash] = &[
         "",
     ),
     (
-        "a claim of a device beside the limit",
+        "a resource claim in addition to the limit",
         &["root-fuse"],
         |pod| {
             let claim = json!({"name": "gpu", "resourceClaimName": "gpu"});

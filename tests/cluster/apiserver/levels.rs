@@ -144,7 +144,7 @@ fn audit_does_not_change_the_pod_and_records_what_would_have_happened() {
     assert_eq!(
         judgement["violation_count"],
         json!(1),
-        "only what a correction cannot mend"
+        "only what a correction cannot fix"
     );
     assert_eq!(judgement["changes"], mutation["changes"]);
 }

@@ -239,7 +239,7 @@ fn a_namespace_relabelled_while_podseal_runs_gets_its_new_profile() {
     };
     assert_eq!(uid(), Some(1000));
     relabel(&namespace, Some("root-fuse"));
-    await_condition("the new profile holds", || uid() == Some(0), String::new);
+    await_condition("the new profile applies", || uid() == Some(0), String::new);
     relabel(&namespace, None);
     await_condition(
         "the namespace is left alone",

@@ -15,6 +15,6 @@ fn podseal_is_ready_once_it_has_listed_the_namespaces_and_its_self_probe_has_pas
         let lines = podseal.lines();
         lines.iter().position(|line| line.contains(words))
     };
-    let listed = line("listed the namespaces that opt in").expect("it says so");
-    assert!(listed < line("\"ready\"").expect("it says so"));
+    let listed = line("listed the namespaces that opt in").expect("it is logged");
+    assert!(listed < line("\"ready\"").expect("it is logged"));
 }

@@ -49,11 +49,7 @@ fn another_authority_in_a_configuration_is_removed_after_a_while_and_ours_is_the
     await_condition("an API server gets through", gets_through, String::new);
     let sizes: Vec<_> = site.trusted().iter().map(Vec::len).collect();
     if set.elapsed() < site.overlap {
-        assert_eq!(
-            sizes,
-            [2, 1, 1, 1],
-            "whoever serves it can still be reached"
-        );
+        assert_eq!(sizes, [2, 1, 1, 1], "its server can still be reached");
     }
     site.await_trusted(1);
     assert!(set.elapsed() >= site.overlap);

@@ -207,7 +207,7 @@ impl Site {
             let secret = self.secret().expect("there is a Secret");
             !secret["metadata"]["annotations"]["podseal.io/ca-trusted-since"].is_null()
         };
-        await_condition("the Secret says since when", is_noted, String::new);
+        await_condition("the Secret records since when", is_noted, String::new);
     }
 
     /// Has every replica look again.

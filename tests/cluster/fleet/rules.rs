@@ -303,7 +303,7 @@ fn jobs_in_fifty_new_namespaces_are_corrected_at_once() {
             });
         }
     });
-    println!("{busy:?} were told to come again");
+    println!("{busy:?} were told to retry");
     assert_eq!(corrected.into_inner(), 50);
 }
 

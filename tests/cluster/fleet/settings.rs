@@ -311,7 +311,7 @@ fn a_setting_that_changes_between_correction_and_validation_admits_nothing_more(
             let (_, answer) = CLUSTER.try_pod(&namespace, &pod);
             View(answer).uid("build") == Some(2001)
         };
-        await_condition("the new value holds", holds, String::new);
+        await_condition("the new value applies", holds, String::new);
         let judgement = judged(&namespace, &before);
         assert_eq!(judgement["allowed"], passes, "{profile}: {judgement:#}");
         if !passes {

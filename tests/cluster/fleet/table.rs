@@ -232,7 +232,7 @@ pub(crate) fn gives(profile: &str) -> Option<Gives> {
             device: Some("github.com/fuse"),
             ..ROOTLESS
         },
-        other => panic!("the table says nothing of the profile {other}"),
+        other => panic!("the table has no profile {other}"),
     };
     Some(gives)
 }

@@ -89,7 +89,7 @@ fn profiles_that_change_under_load_fail_no_job_and_each_job_gets_one_of_them() {
     let is_told = || {
         user(&namespace).is_err_and(|why: String| why.contains("podseal.io/profile: \"changing\""))
     };
-    await_condition("jobs are told that there is no profile", is_told, || {
+    await_condition("jobs are denied since there is no profile", is_told, || {
         format!("{:?}", user(&namespace))
     });
 }

@@ -25,7 +25,7 @@ fn with_policy(
         ..Settings::built_in()
     };
     let namespace = Namespace::new("ci-job-1", owned(labels), owned(annotations));
-    check(&Policy::from_namespace(&namespace, &settings).expect("the rule speaks for it"));
+    check(&Policy::from_namespace(&namespace, &settings).expect("the rule applies to it"));
 }
 
 #[test]

@@ -71,8 +71,8 @@ fn while_the_api_server_is_down_jobs_are_denied_and_labels_changed_then_apply_af
         Answer::Profile(profile) => profile == "root-fuse" || panic!("an old label: {profile}"),
         Answer::Denied(..) => false,
     };
-    await_condition("the new label holds", is_right, String::new);
-    await_condition("it lists anew", || lists(&podseal) == 2, String::new);
+    await_condition("the new label applies", is_right, String::new);
+    await_condition("it lists again", || lists(&podseal) == 2, String::new);
     assert_eq!(caller.call("ci"), Answer::profile("root-fuse"));
     assert_eq!(caller.call("left"), Answer::profile("none at all"));
 }
@@ -100,9 +100,9 @@ fn a_watch_that_expired_restarts_with_everything_that_happened() {
     });
     let error = broke["error"].as_str().unwrap_or_default();
     assert!(error.contains("410"), "{broke:#}");
-    await_condition("it lists anew", || lists(&podseal) == 2, String::new);
+    await_condition("it lists again", || lists(&podseal) == 2, String::new);
     let caller = Caller::of(&podseal);
     relabel(&plane, "ci", "root-fuse");
     let is_new = || caller.call("ci") == Answer::profile("root-fuse");
-    await_condition("the new label holds", is_new, String::new);
+    await_condition("the new label applies", is_new, String::new);
 }

@@ -35,7 +35,10 @@ impl Slow {
             Request::Get(name) => {
                 // As it is at the request; it may change before the
                 // response arrives.
-                let is_there = known.lock().expect("nobody panics with it").contains(name);
+                let is_there = known
+                    .lock()
+                    .expect("no thread panics with it")
+                    .contains(name);
                 thread::sleep(time);
                 let status = json!({"kind": "Status", "status": "Failure", "code": 404,
                     "reason": "NotFound", "message": "x"});
@@ -49,7 +52,7 @@ impl Slow {
     }
 
     fn create(&self, name: &str) {
-        let mut names = self.names.lock().expect("nobody panics with it");
+        let mut names = self.names.lock().expect("no thread panics with it");
         names.insert(name.to_owned());
     }
 
@@ -93,7 +96,7 @@ fn attack(caller: &Caller, next: &Mutex<String>, stop: &AtomicBool) {
             count += 1;
             let name = match connection % 2 {
                 0 => format!("ci-job-none-{connection}-{count}"),
-                _ => next.lock().expect("nobody panics with it").clone(),
+                _ => next.lock().expect("no thread panics with it").clone(),
             };
             caller.send(&name).await;
         }
@@ -115,11 +118,11 @@ fn an_attacker_who_requests_missing_namespaces_starves_no_job() {
         let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let jobs = (0..20).map(|number| {
                 let name = format!("ci-job-{number}");
-                *next.lock().expect("nobody panics with it") = name.clone();
+                *next.lock().expect("no thread panics with it") = name.clone();
                 // The attacker got the response that there is none,
                 // and continues.
                 let is_known = || api_server.gets(&name) >= 2;
-                await_condition("the attacker asks for it", is_known, String::new);
+                await_condition("the attacker requests it", is_known, String::new);
                 api_server.create(&name);
                 runner.call(&name)
             });

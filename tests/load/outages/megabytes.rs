@@ -179,12 +179,12 @@ impl Truth {
     }
 
     fn set(&self, profile: &'static str) {
-        let mut truth = self.0.lock().expect("nobody panics with it");
+        let mut truth = self.0.lock().expect("no thread panics with it");
         *truth = (profile, truth.1 + 1);
     }
 
     fn get(&self) -> (&'static str, u64) {
-        *self.0.lock().expect("nobody panics with it")
+        *self.0.lock().expect("no thread panics with it")
     }
 
     fn live(&self, name: &str) -> Reply {
@@ -218,7 +218,7 @@ fn events_of_megabytes_break_no_watch_and_make_no_other_label_stale() {
             let (says, sent) = (says.clone(), Arc::clone(&sent));
             // Without a pause, for as long as the watch lasts.
             Reply::Body(Box::new(move |body| {
-                let end = Instant::now() + body.timeout.expect("podseal says how long");
+                let end = Instant::now() + body.timeout.expect("podseal sets a timeout");
                 let mut written = 0;
                 while Instant::now() < end {
                     let (profile, version) = says.get();

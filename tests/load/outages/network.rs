@@ -77,7 +77,7 @@ fn a_silently_lost_connection_causes_stale_labels_for_some_seconds_and_no_more()
     let is_new = |answer: &Answer| *answer == Answer::profile("root-fuse");
     let is_old = |answer: &Answer| *answer == Answer::profile("rootless");
     await_answer(&caller, "lost", is_new, is_old);
-    await_condition("it lists anew", || lists(&podseal) == 2, String::new);
+    await_condition("it lists again", || lists(&podseal) == 2, String::new);
     relabel(&PLANE, "lost", "userns");
     let is_newer = |answer: &Answer| *answer == Answer::profile("userns");
     await_answer(&caller, "lost", is_newer, is_new);
@@ -98,7 +98,7 @@ fn an_api_server_that_never_answers_is_reported_as_such_until_it_does() {
     proxy.heal();
     let is_new = |answer: &Answer| *answer == Answer::profile("root-fuse");
     await_answer(&caller, "silent", is_new, is_denied);
-    await_condition("it lists anew", || lists(&podseal) >= 2, String::new);
+    await_condition("it lists again", || lists(&podseal) >= 2, String::new);
     assert!(is_new(&caller.call("silent")));
 }
 
@@ -118,7 +118,7 @@ fn cut_connections_are_noticed_at_once_and_no_stale_label_is_used_after() {
     proxy.heal();
     let is_new = |answer: &Answer| *answer == Answer::profile("root-fuse");
     await_answer(&caller, "cut", is_new, is_denied);
-    await_condition("it lists anew", || lists(&podseal) == 2, String::new);
+    await_condition("it lists again", || lists(&podseal) == 2, String::new);
 }
 
 #[test]

@@ -21,11 +21,11 @@ impl Label {
     }
 
     fn set(&self, profile: &'static str) {
-        *self.0.lock().expect("nobody panics with it") = profile;
+        *self.0.lock().expect("no thread panics with it") = profile;
     }
 
     fn get(&self) -> &'static str {
-        *self.0.lock().expect("nobody panics with it")
+        *self.0.lock().expect("no thread panics with it")
     }
 }
 

@@ -155,7 +155,7 @@ fn a_pod_without_violations_allows_new_images_and_containers() {
     let sentence = "ephemeral container \"debug\", securityContext.privileged: true is forbidden";
     assert!(
         message.starts_with(sentence),
-        "told as what it is: {message}"
+        "reported with its kind: {message}"
     );
 }
 

@@ -21,7 +21,7 @@ fn pod_label_alone_grants_nothing_when_runner_is_named() {
     let answer = create_as(ADMIN, &namespace, &pod);
     let clause = "container \"build\", securityContext.privileged: true is forbidden by the \
                   control privileged; namespace";
-    let message = rejection(&answer, "somebody else's job");
+    let message = rejection(&answer, "a job of another user");
     assert!(message.starts_with(clause), "{message}");
     let (code, answer) = create_as(RUNNER, &namespace, &pod);
     assert_eq!(code, 201, "the runner's own: {answer:#}");

@@ -105,12 +105,12 @@ fn a_user_who_may_add_ephemeral_containers_and_nothing_else_adds_no_privileged_o
     }
     let twin = json!({"name": "build", "image": "x", "securityContext": {"privileged": true}});
     let (code, answer) = ephemeral(DEBUGGER, &namespace, "running", &twin);
-    assert_eq!(code, 422, "a name stands once: {answer:#}");
+    assert_eq!(code, 422, "a name can be used once: {answer:#}");
     for target in [None, Some("build")] {
         let debug = json!({"name": "debug", "image": "x", "targetContainerName": target});
         for user in [DEBUGGER, ADMIN] {
             let answer = ephemeral(user, &namespace, "running", &debug);
-            let message = rejection(&answer, "a container beside a privileged build");
+            let message = rejection(&answer, "a container next to a privileged build");
             assert!(
                 message.starts_with(&may_not_enter("ephemeral container \"debug\"")),
                 "{message}"
@@ -245,7 +245,7 @@ fn swapping_an_image_in_a_pod_with_a_host_path_is_rejected() {
     let answer = change(&CLUSTER, (&namespace, "old", ""), |pod| {
         pod["spec"]["containers"][0]["image"] = json!("evil");
     });
-    let message = rejection(&answer, "an image swapped beside a hostPath");
+    let message = rejection(&answer, "an image swapped in a pod with a hostPath");
     assert!(message.contains("control volumes"), "{message}");
 }
 
