@@ -39,7 +39,8 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
     }
 });
 
-/// The laws, of which `tests/offline/laws.rs` holds the first two for generated pods.
+/// The laws, of which `tests/offline/laws.rs` tests the first two with generated
+/// pods.
 fn hold(pod: &Value, profile: &str, level: Option<&str>) -> Corpus {
     let labels = [(PROFILE, Some(profile)), (LEVEL, level)];
     let labels = labels.map(|(key, value)| Some((key.to_owned(), value?.to_owned())));

@@ -31,7 +31,7 @@ static MEMORY: PeakAlloc = PeakAlloc;
 
 /// A record's line with its end is no longer.
 const LINE: usize = 16 * 1024;
-/// What the API server's audit log is given of one decision.
+/// The annotations of one decision for the API server's audit log.
 const ANNOTATIONS: usize = 8 * 1024;
 
 const PROFILES: [Option<&str>; 8] = [
@@ -101,7 +101,7 @@ fuzz_target!(|bytes: &[u8]| {
     check(Webhook::Validate, body, &about, &judged);
 });
 
-/// What answering takes is known before the body is read.
+/// The memory for a response is known before the body is read.
 fn takes_no_more_than_it_may(body: &[u8], namespace: &Namespace, settings: &Settings<'_>) {
     for webhook in [Webhook::Mutate, Webhook::Validate] {
         let before = MEMORY.current_usage();

@@ -1,8 +1,8 @@
 //! The PodSecurity label that a namespace needs for each profile: the table of
 //! `docs/comparison.md` is what the real API server answers.
 //!
-//! PodSecurity is in the API server and judges after every webhook has mutated,
-//! so what it sees is the pod as podseal left it.
+//! PodSecurity is in the API server and validates after all mutating webhooks, so
+//! what it sees is the pod as podseal left it.
 
 use std::sync::LazyLock;
 

@@ -1,5 +1,5 @@
-//! Two replicas of which one has taken a changed profile up and the other has
-//! not: one corrects the jobs of a real API server, the other judges them.
+//! Two replicas of which one has taken a changed profile up and the other has not:
+//! one corrects the jobs of a real API server, the other validates them.
 
 use std::path::Path;
 use std::process::Command;

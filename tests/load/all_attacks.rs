@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 const IN_ETCD: usize = 1_250_000;
 const LARGE_NAMESPACES: usize = 20;
 
-/// How many jobs come while everything else goes on.
+/// How many jobs are created while everything else runs.
 const JOBS: usize = 40;
 /// How often client-go tries a request that is shed.
 const TRIES: usize = 10;

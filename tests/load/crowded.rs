@@ -1,5 +1,5 @@
-//! One caller holds every place that podseal has, and a real API server creates
-//! pods meanwhile: none fails.
+//! One client occupies all connections or requests that podseal allows, and a real
+//! API server creates pods meanwhile: none fails.
 //!
 //! The caller is at 127.0.0.2, the API server calls from 127.0.0.1, through a
 //! Service, and so by HTTP/1.1.
@@ -33,7 +33,7 @@ const IN_FLIGHT: Duration = Duration::from_millis(1500);
 /// After how long a connection that was ended comes again, which bounds the load.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The same of one whose requests are turned away at once.
+/// The same for one whose requests are rejected at once.
 const LONGER_PAUSE: Duration = Duration::from_secs(1);
 
 /// How many pods are created one after the other, and how many at once.

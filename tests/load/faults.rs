@@ -19,7 +19,7 @@ use crate::{PLANE, alone};
 /// How many creations of pods are always under way.
 const AT_ONCE: usize = 4;
 
-/// A cluster whose webhooks lead to replicas behind a balancer.
+/// A cluster whose webhooks call replicas behind a balancer.
 struct Replicated {
     balancer: Balancer,
     certificate: Arc<Certificate>,
@@ -136,7 +136,8 @@ fn a_rolling_restart_fails_no_admission() {
     let (pods, failures) = cluster.under_load(|load| {
         for _ in 0..4 {
             load.goes_on(some());
-            // As a Deployment does it: first a new one, then an old one goes.
+            // As a Deployment does it: first a new one, then an old one
+            // stops.
             replicas.push(cluster.replica(&arguments));
             load.goes_on(some() / 4);
             let mut old = replicas.remove(0);

@@ -1,5 +1,5 @@
-//! Floods and worse, over real sockets: podseal lives, its memory stays flat,
-//! and others are answered.
+//! Floods and worse, over real sockets: podseal keeps running, its memory stays
+//! constant, and others are answered.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! What holds for every job pod and every built-in profile.
+//! What is true for every job pod and every built-in profile.
 //!
 //! A failure that proptest finds becomes an example test next to the code that is
 //! fixed, so no seeds are kept.

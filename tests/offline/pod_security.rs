@@ -1,4 +1,4 @@
-//! The Pod Security Standards, held against their reference implementation.
+//! The Pod Security Standards, compared with their reference implementation.
 //!
 //! `tests/podsecurity` is a small Go program around the reference's own
 //! evaluator, pinned to the version podseal follows. Both are given the same

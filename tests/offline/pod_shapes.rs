@@ -1,4 +1,4 @@
-//! The shapes that GitLab Runner gives its pods, each under each profile.
+//! The shapes of GitLab Runner's pods, each with each profile.
 
 use admission::decision::Allowed;
 use admission::profile::Profiles;

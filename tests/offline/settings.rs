@@ -33,7 +33,7 @@ const LEVELS: [&str; 3] = ["privileged", "baseline", "restricted"];
 /// A device's name that no profile here has.
 const DEVICE: &str = "example.com/fuse";
 
-/// The built-in profiles, and as many that `podseal profiles --check` would take.
+/// The built-in profiles, and as many that `podseal profiles --check` would accept.
 static PROFILES: LazyLock<Profiles> = LazyLock::new(|| {
     let mut runner = TestRunner::default();
     let strategy = profiles::profile();

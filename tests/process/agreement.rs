@@ -34,8 +34,8 @@ const HELD: [(&str, &str); 6] = [
     ),
 ];
 
-/// Every namespace: each profile held to each of [`HELD`], one with a runner of
-/// its own, and one that does not opt in.
+/// Every namespace: each profile at each of [`HELD`], one with a runner of its own,
+/// and one that does not opt in.
 fn namespaces() -> Vec<(String, String)> {
     let mut all = Vec::new();
     for profile in PROFILES {

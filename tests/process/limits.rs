@@ -1,5 +1,6 @@
-//! What a client may hold of podseal, and for how long. Everything here is done
-//! by clients that mean no good; a client that does is served meanwhile.
+//! How many resources of podseal a client can take, and for how long. Everything
+//! here is done by clients that mean no good; a client that does is served
+//! meanwhile.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -191,7 +192,8 @@ fn a_client_that_reads_no_responses_is_dropped_and_takes_little_memory() {
         let mut wire = known(&podseal).await;
         let before = podseal.process.resident_bytes();
         let request = post("/mutate", &job_review("u", "ci"));
-        // More answers than the sockets hold; sending stops, and then fails.
+        // More responses than fit into the socket buffers; sending stops,
+        // and then fails.
         let many = async { while wire.send(&request).await.is_ok() {} };
         tokio::time::timeout(Duration::from_secs(60), many)
             .await
@@ -211,7 +213,7 @@ fn at_the_limit_a_connection_without_a_request_is_dropped_before_one_that_had_so
         for _ in 0..7 {
             silent.push(Wire::http1(&podseal).await);
         }
-        // Each newcomer takes the place of the silent one that is oldest.
+        // Each new connection replaces the oldest silent one.
         for _ in 0..3 {
             is_served(&podseal).await;
         }
@@ -239,7 +241,7 @@ fn a_review_over_the_memory_for_bodies_is_shed_with_a_429_to_retry() {
             sent.expect("sent");
             holders.push(holder);
         }
-        // What was sent is held once it shows in others.
+        // The memory is reserved once others notice.
         let shed = loop {
             let response = response(&podseal, "shed").await;
             if response["allowed"] == false {
@@ -280,7 +282,8 @@ fn one_address_cannot_take_all_memory_for_bodies() {
             sent.expect("sent");
             holders.push(wire);
         }
-        // What was sent is held once one more of the same address is shed.
+        // The memory is reserved once one more review of the same address
+        // is shed.
         let is_full = async || {
             let wire = Wire::connect_from(attacker, &podseal, b"http/1.1").await;
             let mut wire = wire.expect("a handshake");
@@ -347,7 +350,8 @@ fn one_address_cannot_take_all_memory_with_one_review_after_the_other() {
     const MOST: usize = 64 << 20;
     let (podseal, _silent, _kubeconfig) = podseal_of_a_silent_api_server(&[]);
     let attacker = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
-    // As much as there is while others hold a little, and what an address gets.
+    // All memory that is left while others have a little, and what one address
+    // can take.
     let largest = [MOST - (512 << 10), MOST / 8 * 7 - (1 << 20)].map(of_size);
     block_on(async {
         let is_over = AtomicBool::new(false);

@@ -1,7 +1,7 @@
 //! `podseal serve` where the kernel has no IPv6 (`ipv6.disable=1`).
 //!
-//! No namespace takes IPv6 away as that does, so the process gets a `socket` that
-//! answers as such a kernel.
+//! No network namespace is without IPv6 in the same way, so the process gets a
+//! `socket` that answers as such a kernel.
 
 use std::process::Command;
 

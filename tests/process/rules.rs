@@ -1,5 +1,5 @@
-//! Profiles and namespace rules of one's own, as `podseal serve` takes them from
-//! files, and takes them up when they change.
+//! Custom profiles and namespace rules, as `podseal serve` loads them from files,
+//! and reloads them when they change.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;

@@ -187,7 +187,7 @@ fn a_header_over_the_limit_is_rejected() {
 #[test]
 fn it_is_not_ready_from_the_signal_to_stop_until_it_ends() {
     let mut podseal = ready();
-    // A request that has begun holds podseal back until it has ended.
+    // podseal ends only after the request in flight.
     let client = tls::client(&podseal.ca, rustls::DEFAULT_VERSIONS, None);
     let mut stream = tls::connect(&podseal.url, &client);
     let head = "POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf";

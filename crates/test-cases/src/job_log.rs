@@ -3,7 +3,7 @@
 
 /// The longest sentence, in bytes.
 pub const LONGEST: usize = 2500;
-/// The longest warning that the API server takes, in characters.
+/// The longest warning that the API server does not truncate, in characters.
 pub const LONGEST_WARNING: usize = 256;
 
 /// The substrings on which GitLab Runner retries.

@@ -52,8 +52,8 @@ pub fn odd_job_pod() -> impl Strategy<Value = Value> {
         })
 }
 
-/// What GitLab Runner takes for a reason to try again, inside strings that a
-/// job's author controls.
+/// Phrases on which GitLab Runner retries, inside strings that a job's author
+/// controls.
 pub fn phrases() -> Value {
     json!(RETRIED.map(|phrase| format!("/x{phrase}x")))
 }

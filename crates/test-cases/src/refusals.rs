@@ -57,7 +57,7 @@ fn escalation(container: &Value) -> Option<String> {
     if context["privileged"] == true {
         return Some("privileged without privilege escalation".to_owned());
     }
-    // Literally: the API server lets `SYS_ADMIN` pass.
+    // Literally: the API server accepts `SYS_ADMIN`.
     items(&context["capabilities"]["add"])
         .any(|name| name == "CAP_SYS_ADMIN")
         .then(|| "CAP_SYS_ADMIN without privilege escalation".to_owned())

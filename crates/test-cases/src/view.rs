@@ -1,5 +1,5 @@
-//! A pod as its user sees it: what holds for each container in the end. [`View`]
-//! asks by a container's name, the functions ask a container.
+//! A pod as its user sees it: the effective values of each container. [`View`] asks
+//! by a container's name, the functions ask a container.
 
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ impl View {
         effective(&self.0, self.container(container), field).clone()
     }
 
-    /// The user the container runs as; nothing where its image decides.
+    /// The user that the container runs as; none if its image decides.
     pub fn uid(&self, container: &str) -> Option<i64> {
         self.effective(container, "runAsUser").as_i64()
     }
@@ -92,8 +92,8 @@ pub fn container_mut<'p>(pod: &'p mut Value, name: &str) -> &'p mut Value {
         .unwrap_or_else(|| panic!("there is a container {name}"))
 }
 
-/// What holds for a field of `securityContext`: the container's own word, or
-/// the pod's.
+/// The effective value of a field of `securityContext`: the container's own, or the
+/// pod's.
 pub fn effective<'p>(pod: &'p Value, container: &'p Value, field: &str) -> &'p Value {
     match &container["securityContext"][field] {
         Value::Null => &pod["spec"]["securityContext"][field],

@@ -1,4 +1,4 @@
-//! Whether a namespace's settings gave a pod more than its profile does.
+//! Whether a namespace's settings allowed a pod more than its profile does.
 
 use admission::correct::marker::CORRECTED_AS;
 use admission::gitlab::role::Role;

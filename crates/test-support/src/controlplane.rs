@@ -261,7 +261,7 @@ impl ControlPlane {
         self.request(RUNNER, reqwest::Method::POST, &path, Some(pod))
     }
 
-    /// What creating `pod` in `namespace` would give.
+    /// The result of a dry run that creates `pod` in `namespace`.
     pub fn try_pod(&self, namespace: &str, pod: &Value) -> (u16, Value) {
         let path = format!("/api/v1/namespaces/{namespace}/pods?dryRun=All");
         self.request(RUNNER, reqwest::Method::POST, &path, Some(pod))
@@ -320,7 +320,7 @@ impl ControlPlane {
         self.bin.join(name)
     }
 
-    /// A folder that goes with the control plane.
+    /// A folder that is removed with the control plane.
     pub fn folder(&self) -> &Path {
         &self.folder
     }

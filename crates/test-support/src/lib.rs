@@ -1,5 +1,5 @@
 //! What the tests run: podseal, a control plane, helm, a node, and servers that
-//! misbehave. It knows no pod and nothing of podseal's core.
+//! misbehave. It does not depend on podseal's core.
 
 use std::io::Write;
 use std::path::PathBuf;

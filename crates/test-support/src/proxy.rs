@@ -17,7 +17,7 @@ pub struct Proxy {
 struct State {
     /// How many connections there were.
     count: usize,
-    /// Connections numbered lower than this carry nothing any more.
+    /// Connections with a lower number transfer no more data.
     dead_below: usize,
     /// What becomes of new connections.
     new: New,
@@ -49,8 +49,8 @@ impl Proxy {
         Proxy { port, state }
     }
 
-    /// The connections there are carry nothing any more, in neither direction,
-    /// and never end: a NAT lost them. New ones pass.
+    /// The existing connections transfer no more data, in either direction, and
+    /// never end: a NAT lost them. New ones pass.
     pub fn lose_connections(&self) {
         self.with(|state| state.dead_below = state.count);
     }

@@ -103,7 +103,7 @@ impl Wire {
     pub async fn connect_from(source: IpAddr, podseal: &Podseal, alpn: &[u8]) -> io::Result<Wire> {
         let connector = tokio_rustls::TlsConnector::from(Arc::new(tls_config(&podseal.ca, alpn)));
         let socket = TcpSocket::new_v4()?;
-        // Without a port: the kernel then gives one for each destination.
+        // Without a port: the kernel then selects one for each destination.
         socket.bind(SocketAddr::new(source, 0))?;
         let stream = socket.connect(podseal.address()).await?;
         let name = ServerName::try_from("localhost").expect("a name");

@@ -22,7 +22,7 @@ fn relabel(cluster: &Cluster, namespace: &str, profile: &str) {
 
 #[test]
 fn podseal_answers_right_after_the_api_server_was_restarted() {
-    // A control plane of its own: that of the others goes on.
+    // A control plane of its own: that of the others keeps running.
     let plane = ControlPlane::start();
     let cluster = Cluster::start(&plane, "restarted");
     // It is ready before any namespace has a label, as after its installation.

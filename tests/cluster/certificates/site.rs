@@ -15,7 +15,7 @@ use support::controlplane::{ADMIN, await_condition};
 use crate::PLANE;
 use crate::certificates::replica::{Replica, shake_hands};
 
-/// The waiting time, where a test does not want another.
+/// The waiting time, unless a test needs another.
 pub(crate) const OVERLAP: Duration = Duration::from_secs(2);
 const KINDS: [&str; 2] = ["mutating", "validating"];
 

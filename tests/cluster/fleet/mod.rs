@@ -120,7 +120,7 @@ impl Cluster {
         answered(|| self.plane.create_pod(namespace, pod))
     }
 
-    /// What creating `pod` would give.
+    /// The result of a dry run that creates `pod`.
     fn try_pod(&self, namespace: &str, pod: &Value) -> (u16, Value) {
         answered(|| self.plane.try_pod(namespace, pod))
     }

@@ -10,7 +10,7 @@ use support::text;
 
 use crate::fleet::{CLUSTER, PROFILES, job};
 
-/// Profiles that `podseal profiles --check` takes, if with a warning.
+/// Profiles that `podseal profiles --check` accepts, some with a warning.
 const ODD: [(&str, &str); 5] = [
     (
         "host-users",

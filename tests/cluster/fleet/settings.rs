@@ -20,7 +20,7 @@ fn namespace(profile: &str, mode: &str, annotation: &str, value: &str) -> String
     CLUSTER.namespace(&name, &labels, &json!({annotation: value}))
 }
 
-/// Which settings each profile can take; and why it cannot, where it cannot.
+/// Which settings each profile supports; and why not, if it does not.
 const CAN: [(&str, [&str; 3]); 13] = [
     ("rootless", ["", "", NO_DEVICE]),
     ("rootless-apparmor", ["", "", NO_DEVICE]),
@@ -288,7 +288,8 @@ fn judged(namespace: &str, pod: &Value) -> Value {
 
 #[test]
 fn a_setting_that_changes_between_correction_and_validation_admits_nothing_more() {
-    // A profile of one's own leaves a mark, by which the judge knows the change.
+    // A custom profile leaves a mark, which identifies the change to
+    // `/validate`.
     for (profile, passes) in [("rootless", false), ("buildah-chroot", true)] {
         let namespace = namespace(profile, "enforce", USER, "2000");
         let mut pod = job("native-steps", &format!("before-{profile}"));

@@ -89,7 +89,7 @@ fn refused(reported: &str) -> String {
     format!("{name}/{field}")
 }
 
-/// `CONTAINER:LETTERS …` of a denial by the judgement, as its record has it. Its
+/// `CONTAINER:LETTERS …` of a denial by `/validate`, as its record has it. Its
 /// sentence names the first of them, with container, field and value.
 fn forbidden(reported: &str, pod: &str) -> String {
     let record = CLUSTER.podseal.decision_on("validate", pod);
@@ -201,8 +201,8 @@ fn assert_given(pod: &View, gives: &Gives, shape: &str, level: &str, what: &str)
     }
 }
 
-/// A device's request is its limit, or the API server would have refused it; and no
-/// container gets one that the profile does not set, unless the runner does.
+/// A device's request is its limit, or the API server would have rejected it; and
+/// no container gets one that the profile does not set, unless the runner does.
 fn assert_device(pod: &View, gives: &Gives, what: &str) {
     let Some(device) = gives.device else { return };
     let resources = &pod.container("build")["resources"];

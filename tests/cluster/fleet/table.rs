@@ -27,8 +27,8 @@ pub(crate) const LETTERS: [(&str, char); 7] = [
     ("runAsUser", 'U'),
 ];
 
-/// Blocks: the profiles of which it holds, then a line a job, with a cell each for
-/// the levels privileged, baseline and restricted.
+/// Blocks: the profiles that it is about, then a line for each job, with a cell
+/// each for the levels privileged, baseline and restricted.
 ///
 /// A service has to comply by itself, which GitLab Runner's never do at
 /// restricted, so only a job without one is stored there. So has a Windows job,
@@ -132,7 +132,7 @@ none:
   windows                 | stored          | stored          | build:CENS helper:CENS
 ";
 
-/// What a profile gives to `build`, and so to Podman.
+/// What a profile sets for `build`, and so for Podman.
 pub(crate) struct Gives {
     /// The user.
     pub(crate) uid: i64,
@@ -170,7 +170,7 @@ const NESTED: Gives = Gives {
     ..ROOTLESS
 };
 
-/// What `profile` gives; nothing, for `none`.
+/// What `profile` sets; nothing, for `none`.
 pub(crate) fn gives(profile: &str) -> Option<Gives> {
     let more = |more| Gives { more, ..ROOTLESS };
     let gives = match profile {

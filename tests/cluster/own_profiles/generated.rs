@@ -13,7 +13,7 @@ use crate::own_profiles::CLUSTER;
 /// Pods for each profile.
 const PODS: usize = 8;
 
-/// Annotations of a namespace, some of which the profile cannot take.
+/// Annotations of a namespace, some of which the profile does not support.
 fn settings() -> impl Strategy<Value = Value> {
     let user = prop::sample::select(vec!["1", "1000", "65535"]);
     let home = prop::sample::select(vec!["/work/home", "/builds", "/home/x"]);

@@ -1,4 +1,4 @@
-//! Files that are meant to harm.
+//! Malicious files.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};

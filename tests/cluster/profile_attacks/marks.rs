@@ -1,6 +1,5 @@
-//! Pods whose author wrote the mark of another version of the profile, where
-//! nobody corrects them: a real API server asks podseal to judge, and not to
-//! mutate.
+//! Pods whose author forged the mark of another version of the profile, without a
+//! correction: a real API server calls podseal to validate, and not to mutate.
 
 use std::path::Path;
 
@@ -23,7 +22,7 @@ containers:
 /// The namespace of these jobs.
 const JOBS: &str = "marked-jobs";
 
-/// A podseal that is called for its judgement alone.
+/// A podseal that is called only to validate.
 fn judged_alone(folder: &Path) -> Podseal {
     std::fs::write(folder.join("contained.yaml"), PROFILE).expect("it can be written");
     let podseal = Podseal::start(|command| {

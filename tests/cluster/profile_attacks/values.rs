@@ -1,4 +1,4 @@
-//! Values that the API server refuses, or stores otherwise than they were sent.
+//! Values that the API server rejects, or stores differently from what was sent.
 
 use admission::decision::Outcome;
 use admission::mutate::mutate;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::PLANE;
 use crate::profile_attacks::{mine, namespace, plain_job, review};
 
-/// Each is refused by the check, or makes a pod that the API server takes and
+/// Each is rejected by the check, or makes a pod that the API server accepts and
 /// that is right as it is stored.
 const RULES: [&str; 19] = [
     // The API server writes a quantity in its own way: `1k`, `0`.

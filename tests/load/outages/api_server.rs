@@ -1,4 +1,4 @@
-//! The API server itself goes away, or forgets what was.
+//! The API server itself stops, or loses its history.
 
 use std::time::{Duration, Instant};
 

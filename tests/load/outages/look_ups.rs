@@ -19,7 +19,7 @@ use crate::outages::{Answer, Caller, lists};
 
 const RULES: &str = "rules: [{name: jobs, namespaces: {prefix: ci-job-}, profile: rootless}]";
 
-/// An API server that takes its time, and the namespaces that it has.
+/// A slow API server, and the namespaces that it has.
 struct Slow {
     server: Scripted,
     names: Arc<Mutex<HashSet<String>>>,

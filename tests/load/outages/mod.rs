@@ -1,5 +1,5 @@
-//! podseal while its API server, or the way there, is out of order: an answer is
-//! right, or it is a denial with the reason; and it is right again in the end.
+//! podseal while its API server, or the network to it, fails: a response is right,
+//! or it is a denial with the reason; and it is right again in the end.
 
 use cases::review::{as_sent, review};
 use serde_json::Value;

@@ -48,8 +48,8 @@ pub(crate) fn relabel(plane: &ControlPlane, name: &str, profile: &str) {
     assert_eq!(code, 200, "{answer:#}");
 }
 
-/// Asks until the answer is `wanted`, and until then takes only what `meanwhile`
-/// sends as a response.
+/// Calls until the response is `wanted`, and until then accepts only what
+/// `meanwhile` sends as a response.
 fn await_answer(
     caller: &Caller,
     name: &str,

@@ -1,4 +1,4 @@
-//! An API server, or something before it, that answers in ways which look alive.
+//! An API server, or a proxy before it, that responds as if it worked.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -49,7 +49,7 @@ fn headers_without_a_body_do_not_count_as_a_working_watch() {
     let _machine = crate::shared();
     let label = Label::new("rootless");
     let says = label.clone();
-    // It lists once, and would be believed for ever if headers counted.
+    // It lists once, and would be trusted for ever if headers counted.
     let server = Scripted::start(move |request| match request {
         Request::List(0) => list(&[namespace("ci", says.get(), "1")]),
         Request::List(_) | Request::Page(_) => failure(),
@@ -224,12 +224,13 @@ fn a_hanging_server_gets_a_bounded_number_of_look_ups_and_the_others_are_denied(
     let late = count("(the API server did not answer in time)");
     let is_shed = |answer: &&Answer| matches!(answer, Answer::Denied(429, _));
     let shed = answer.iter().filter(is_shed).count();
-    // On a busy machine the last come when the first have given up.
+    // On a busy machine the last ones arrive when the first ones have timed
+    // out.
     assert!(
         busy + late + shed == 200 && late >= 128,
         "{busy}, {late} and {shed}: {answer:?}"
     );
-    // Those that are given up a moment ago the server may not have noticed.
+    // The server may not yet have noticed those that timed out a moment ago.
     let most = most.load(Ordering::SeqCst);
     assert!((16..64).contains(&most), "{most}");
     let lines = podseal.lines();

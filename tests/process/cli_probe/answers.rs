@@ -114,7 +114,7 @@ fn responses_that_no_api_server_could_use_are_distinguished() {
         let message = report["message"].as_str().expect("a message");
         assert!(message.contains(words), "{words}: {message}");
         assert!(message.len() < 2000, "{message}");
-        // For people, nothing that a terminal obeys.
+        // The output for people has no escape codes for a terminal.
         let output = probe(&https(address), &authority.pem, &[]);
         let all = text(&output.stdout) + &text(&output.stderr);
         let obeyed = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';

@@ -1,4 +1,4 @@
-//! Certificates that API servers would take, and such that they would not.
+//! Certificates that API servers would accept, and others that they would not.
 
 use serde_json::json;
 use support::podseal::Podseal;
@@ -72,7 +72,7 @@ fn a_certificate_that_an_api_server_would_not_verify_is_reported_with_the_cause(
 
 #[test]
 fn a_certificate_that_is_itself_in_the_file_is_trusted_even_if_it_is_marked_as_an_authority() {
-    // As `openssl req -x509` makes it, and API servers take it.
+    // As `openssl req -x509` makes it, and API servers accept it.
     let issue = |first: i32, last: i32| {
         let mut params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).expect("a name");
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);

@@ -32,7 +32,7 @@ pub fn listen(host: &str, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> 
     address
 }
 
-/// A server's side of TLS; with `clients` it wants a certificate of theirs.
+/// A server's side of TLS; with `clients` it requires a client certificate.
 pub fn config(
     issued: &Issued,
     versions: &[&'static SupportedProtocolVersion],

@@ -137,7 +137,7 @@ pub(super) fn is_leaving(object: &Value) -> bool {
     !object["metadata"]["deletionTimestamp"].is_null()
 }
 
-/// Whether a pod's condition holds.
+/// Whether a pod's condition is true.
 pub(super) fn is_ready(pod: &Value) -> bool {
     let conditions = pod["status"]["conditions"].as_array();
     let mut all = conditions.into_iter().flatten();

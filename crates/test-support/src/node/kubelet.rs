@@ -228,7 +228,7 @@ fn uid(pod: &Value) -> &str {
 fn is_success(http: &reqwest::Client, address: SocketAddr, probe: &Value) -> bool {
     let path = probe["path"].as_str().unwrap_or("/");
     let request = http.get(format!("http://{address}{path}"));
-    // The timeout begins, and wants the runtime, where the request is sent.
+    // The timeout starts when the request is sent, and needs the runtime.
     let answer = async { request.timeout(Duration::from_secs(1)).send().await };
     crate::block_on(answer).is_ok_and(|answer| answer.status().is_success())
 }

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// Makes the root in a mount namespace of its own, which goes with the process.
+/// Makes the root in a mount namespace of its own, which ends with the process.
 const MAKE: &str = r#"
 set -e
 root=$1 folder=$2 program=$3 mode=$4; shift 4

@@ -116,7 +116,7 @@ fn files(api: &Api, source: &Value) -> Result<Option<Files>, Trouble> {
         let path = item["path"].as_str().expect("a path").to_owned();
         Some((path, all.get(item["key"].as_str()?)?.clone()))
     };
-    // A key that is missing holds the pod up, as a missing Secret does.
+    // A missing key delays the pod, as a missing Secret does.
     Ok(items.iter().map(pick).collect())
 }
 

@@ -155,7 +155,7 @@ fn grant_does_not_reach_init_container_named_build() {
         super::container(&mut pod, "svc-0")["securityContext"] = complying.clone();
         let (code, answer) = CLUSTER.plane.try_pod(&namespace, &pod);
         assert_eq!(code, 201, "{profile}, without it: {answer:#}");
-        // The API server takes a name once, so the job's own has another.
+        // The API server accepts a name once, so the job's own has another.
         let mut init = complying;
         init["allowPrivilegeEscalation"] = json!(true);
         add(&mut pod, "initContainers", "build-2", &init);

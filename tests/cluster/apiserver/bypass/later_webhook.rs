@@ -179,7 +179,7 @@ fn a_user_namespace_that_is_removed_after_our_webhook_is_rejected_with_the_reaso
     follow_with(&namespace, "IfNeeded", |pod| {
         if is_job(pod) {
             pod["spec"]["hostUsers"] = json!(true);
-            // The API server refuses the one without the other.
+            // The API server rejects the one without the other.
             secure(pod, "build", "procMount", json!("Default"));
         }
     });

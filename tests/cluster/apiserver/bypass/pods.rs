@@ -1,4 +1,4 @@
-//! Pods that try to be judged as something they are not, or not at all.
+//! Pods that try to be validated as something else, or not at all.
 
 use reqwest::Method;
 use serde_json::json;

@@ -24,8 +24,8 @@ pub(super) fn change(
     cluster.plane.request(ADMIN, Method::PUT, &path, Some(&pod))
 }
 
-/// A pod that was there before its namespace was held to `level`, with what
-/// `edit` makes of a complying one.
+/// A pod that existed before its namespace got `level`, with what `edit` makes of a
+/// complying one.
 fn older_than(level: &str, edit: impl FnOnce(&mut Value)) -> String {
     let namespace = namespace_for("none", "privileged");
     let mut pod = complying_pod("old");
