@@ -132,7 +132,9 @@ fuzz_target!(|bytes: &[u8]| {
     let rule = rule_for(&namespace);
     let of_rule = |key: &str| {
         let mut values = rule?.iter();
-        values.find(|(name, _)| *name == key).map(|(_, value)| *value)
+        values
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| *value)
     };
     // Where a rule applies, level and mode can only be stricter than its own.
     let label = |key: &str| {
@@ -290,7 +292,11 @@ fn check_runners(policy: &Policy<'_>, named: Option<&str>, user: &str) {
 
 fn check(decision: &Decision<'_>) {
     let for_creator = decision.warnings_for_creator();
-    for warning in for_creator.iter().map(String::as_str).chain(decision.warnings()) {
+    for warning in for_creator
+        .iter()
+        .map(String::as_str)
+        .chain(decision.warnings())
+    {
         check_warning(warning);
     }
     if let Outcome::Deny(denial) = &decision.outcome {

@@ -158,7 +158,10 @@ fn check_response(body: &[u8], answer: &[u8]) {
     } else {
         assert_eq!(response["allowed"], false);
         assert_eq!(response["patch"], Value::Null);
-        assert!(warnings.is_empty(), "a denial is complete by itself: {warnings:?}");
+        assert!(
+            warnings.is_empty(),
+            "a denial is complete by itself: {warnings:?}"
+        );
         check_status(&response["status"]);
     }
     if let Some(patch) = response["patch"].as_str() {
