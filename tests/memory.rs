@@ -42,7 +42,8 @@ fn namespace(profile: &str, level: &str) -> Namespace {
     Namespace::new("ci", [label(PROFILE, profile), label(LEVEL, level)], [])
 }
 
-/// Answers `body` as the webhook does, and says what that was allowed to take.
+/// Answers `body` as the webhook does, and returns the memory that was reserved for
+/// it.
 fn answer(webhook: Webhook, body: &[u8], namespace: &Namespace, settings: &Settings<'_>) -> usize {
     let size = Size::of(body);
     let request = match Request::of_size(body, size) {
@@ -111,7 +112,7 @@ fn warm_up() {
 }
 
 #[test]
-fn no_attack_takes_more_memory_than_was_taken_for_it_before() {
+fn no_attack_takes_more_memory_than_was_reserved_for_it() {
     let _alone = MEASURING.lock();
     warm_up();
     for scale in [1, 30, 1000] {
@@ -122,7 +123,7 @@ fn no_attack_takes_more_memory_than_was_taken_for_it_before() {
 }
 
 #[test]
-fn groups_without_end_take_no_more_memory_than_was_taken_for_them_before() {
+fn millions_of_groups_take_no_more_memory_than_was_reserved_for_them() {
     let _alone = MEASURING.lock();
     warm_up();
     for group in [r#""""#, r#""\n""#, "null"] {
@@ -144,7 +145,7 @@ fn groups_without_end_take_no_more_memory_than_was_taken_for_them_before() {
     }
 }
 
-/// A profile of one's own that says much, and grants.
+/// A custom profile with many rules, and grants.
 fn rich_profiles() -> Profiles {
     let env: Vec<_> = (0..150)
         .map(|n| format!("V{n}: {}", "x".repeat(n)))
@@ -165,7 +166,7 @@ fn rich_profiles() -> Profiles {
 }
 
 #[test]
-fn a_made_up_mark_takes_no_more_memory_than_was_taken_for_it_before() {
+fn a_forged_mark_takes_no_more_memory_than_was_reserved_for_it() {
     let _alone = MEASURING.lock();
     warm_up();
     let profiles = rich_profiles();
@@ -192,7 +193,7 @@ fn a_made_up_mark_takes_no_more_memory_than_was_taken_for_it_before() {
 }
 
 #[test]
-fn no_review_takes_more_memory_than_was_taken_for_it_before() {
+fn no_review_takes_more_memory_than_was_reserved_for_it() {
     let _alone = MEASURING.lock();
     warm_up();
     let mut runner = TestRunner::new(Config {

@@ -1,4 +1,4 @@
-//! A real job pod, edited: bytes say where, and what is put there.
+//! A real job pod, edited: bytes select the place, and the new value.
 
 use std::sync::LazyLock;
 
@@ -167,7 +167,7 @@ fn edit(pod: &mut Value, bytes: &mut Unstructured<'_>) -> Result<()> {
         let Some(next) = next else { return Ok(()) };
         at = next;
     }
-    // Down from there, as long as the bytes say so.
+    // Down from there, as long as the bytes select it.
     while bytes.ratio(1, 2)? {
         let next = match at {
             Value::Array(items) if !items.is_empty() => {
@@ -237,7 +237,7 @@ fn value(bytes: &mut Unstructured<'_>, depth: u8) -> Result<Value> {
     })
 }
 
-/// What stands in the lists of a pod: a container, a variable, a mount, a volume.
+/// The entries of a pod's lists: a container, a variable, a mount, a volume.
 fn item(bytes: &mut Unstructured<'_>) -> Result<Value> {
     let (name, word) = (*bytes.choose(&WORDS)?, *bytes.choose(&WORDS)?);
     Ok(match bytes.int_in_range(0..=3u8)? {

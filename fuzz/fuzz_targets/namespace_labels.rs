@@ -1,5 +1,5 @@
-//! What a namespace's labels and annotations say, whoever wrote them, and the
-//! namespace rule where they say nothing: an invalid value never relaxes anything.
+//! A namespace's labels and annotations, by any author, and the namespace rule for
+//! values that they do not set: an invalid value never relaxes anything.
 //!
 //! The input is a list of entries, split at NUL. The first byte of each says
 //! what it is: `p`rofile, `l`evel, `m`ode or `r`unner; a setting (us`e`r, `h`ome,
@@ -131,10 +131,12 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(namespace.labels.keys().all(kept) && namespace.annotations.keys().all(ours));
     let rule = rule_for(&namespace);
     let of_rule = |key: &str| {
-        let mut said = rule?.iter();
-        said.find(|(name, _)| *name == key).map(|(_, value)| *value)
+        let mut values = rule?.iter();
+        values
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| *value)
     };
-    // Where a rule speaks, level and mode can only be stricter than it.
+    // Where a rule applies, level and mode can only be stricter than its own.
     let label = |key: &str| {
         let own = namespace.labels.get(key).map(String::as_str);
         let (known, otherwise) = match key {
@@ -216,7 +218,7 @@ fn is_mode(value: &str) -> bool {
     ["enforce", "warn", "audit"].contains(&value)
 }
 
-/// What both webhooks say to each pod that `user` creates.
+/// The decisions of both webhooks on each pod that `user` creates.
 fn decide<'a>(
     namespace: &'a Namespace,
     settings: &Settings<'a>,
@@ -246,7 +248,7 @@ fn is_no_more_relaxed(strict: &[Decision<'_>], plain: &[Decision<'_>]) {
     }
 }
 
-/// What the rules say of a namespace, told again: as keys of podseal's.
+/// The values of the rule for a namespace, as podseal's keys.
 fn rule_for(namespace: &Namespace) -> Option<&'static [(&'static str, &'static str)]> {
     let name = namespace.name.as_str();
     let team = namespace.labels.get("team").map(String::as_str);
@@ -278,7 +280,7 @@ fn check_runners(policy: &Policy<'_>, named: Option<&str>, user: &str) {
     match named {
         None => assert!(policy.is_runner(user) && policy.runner().is_none()),
         Some(named) => {
-            assert!(!policy.is_runner(""), "nobody's name");
+            assert!(!policy.is_runner(""), "an empty name");
             assert_eq!(
                 policy.is_runner(user),
                 !user.is_empty() && named.contains(&user)
@@ -289,8 +291,12 @@ fn check_runners(policy: &Policy<'_>, named: Option<&str>, user: &str) {
 }
 
 fn check(decision: &Decision<'_>) {
-    let told = decision.warnings_for_creator();
-    for warning in told.iter().map(String::as_str).chain(decision.warnings()) {
+    let for_creator = decision.warnings_for_creator();
+    for warning in for_creator
+        .iter()
+        .map(String::as_str)
+        .chain(decision.warnings())
+    {
         check_warning(warning);
     }
     if let Outcome::Deny(denial) = &decision.outcome {
@@ -298,7 +304,10 @@ fn check(decision: &Decision<'_>) {
         assert_eq!((denial.code, denial.retry_after_seconds), (403, None));
     }
     if matches!(decision.answer(), Answer::Deny(_)) {
-        assert!(decision.warnings_for_creator().is_empty(), "a denial says it all");
+        assert!(
+            decision.warnings_for_creator().is_empty(),
+            "a denial is complete by itself"
+        );
     }
 }
 

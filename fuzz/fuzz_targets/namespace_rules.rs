@@ -37,9 +37,12 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
         }
     };
     let problem = namespace_rules.problem_with(Profiles::built_in());
-    let told = problem.iter().cloned().chain(namespace_rules.idle());
-    for told in told {
-        assert!(told.len() < LONGEST && strange(&told).is_none(), "{told:?}");
+    let messages = problem.iter().cloned().chain(namespace_rules.idle());
+    for messages in messages {
+        assert!(
+            messages.len() < LONGEST && strange(&messages).is_none(),
+            "{messages:?}"
+        );
     }
     for rule in namespace_rules.rules() {
         assert_eq!(strange(&rule.name), None, "{}", rule.name);

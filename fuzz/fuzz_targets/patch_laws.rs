@@ -1,4 +1,4 @@
-//! The laws of a correction, for pods that nobody would think of.
+//! The laws of a correction, for generated pods.
 //!
 //! Two bytes choose the profile and the level. What follows is a pod as JSON,
 //! or, where it does not begin with a brace, edits of a real one.
@@ -14,7 +14,7 @@ use admission::request::Request;
 use admission::validate::validate;
 use cases::answer::patched;
 use cases::review::review_of;
-use cases::survival::{strangers, unspoken};
+use cases::survival::{lost_unknown_field, without_profile_fields};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::Value;
 
@@ -39,7 +39,8 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
     }
 });
 
-/// The laws, of which `tests/offline/laws.rs` holds the first two for generated pods.
+/// The laws, of which `tests/offline/laws.rs` tests the first two with generated
+/// pods.
 fn hold(pod: &Value, profile: &str, level: Option<&str>) -> Corpus {
     let labels = [(PROFILE, Some(profile)), (LEVEL, level)];
     let labels = labels.map(|(key, value)| Some((key.to_owned(), value?.to_owned())));
@@ -58,10 +59,10 @@ fn hold(pod: &Value, profile: &str, level: Option<&str>) -> Corpus {
             is_undone(&judged);
             let after = patched(pod, patch);
             is_right(&after, &namespace, profile);
-            assert_eq!(strangers(pod, &after), None, "{profile}, {pod}");
-            // At restricted podseal speaks of more, and of every container.
+            assert_eq!(lost_unknown_field(pod, &after), None, "{profile}, {pod}");
+            // At restricted podseal changes more, and every container.
             if level != Some("restricted") {
-                let (before, after) = unspoken(pod, &after, profile);
+                let (before, after) = without_profile_fields(pod, &after, profile);
                 assert_eq!(before, after, "{profile}, {pod}");
             }
         }

@@ -52,7 +52,7 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
     let (profiles, remarks) = match read(&files) {
         Ok((profiles, remarks)) => (Some(profiles), remarks),
         Err(remarks) => {
-            assert!(!remarks.is_empty(), "refused, and nobody says why");
+            assert!(!remarks.is_empty(), "rejected without a reason");
             (None, remarks)
         }
     };
@@ -83,7 +83,7 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-/// By itself: what its base says is in it.
+/// By itself: it contains the values of its base.
 fn can_be_written_and_read(profile: &Profile) {
     let mut profile = profile.clone();
     profile.extends = None;

@@ -1,8 +1,7 @@
 //! From the bytes of an `AdmissionReview` to what leaves podseal: the response,
 //! the record, or a refusal.
 //!
-//! Two bytes choose the namespace and what podseal was told at its start; the
-//! rest is the body.
+//! Two bytes select the namespace and podseal's settings; the rest is the body.
 
 #![no_main]
 
@@ -32,7 +31,7 @@ static MEMORY: PeakAlloc = PeakAlloc;
 
 /// A record's line with its end is no longer.
 const LINE: usize = 16 * 1024;
-/// What the API server's audit log is given of one decision.
+/// The annotations of one decision for the API server's audit log.
 const ANNOTATIONS: usize = 8 * 1024;
 
 const PROFILES: [Option<&str>; 8] = [
@@ -102,7 +101,7 @@ fuzz_target!(|bytes: &[u8]| {
     check(Webhook::Validate, body, &about, &judged);
 });
 
-/// What answering takes is known before the body is read.
+/// The memory for a response is known before the body is read.
 fn takes_no_more_than_it_may(body: &[u8], namespace: &Namespace, settings: &Settings<'_>) {
     for webhook in [Webhook::Mutate, Webhook::Validate] {
         let before = MEMORY.current_usage();
@@ -159,7 +158,10 @@ fn check_response(body: &[u8], answer: &[u8]) {
     } else {
         assert_eq!(response["allowed"], false);
         assert_eq!(response["patch"], Value::Null);
-        assert!(warnings.is_empty(), "a denial says it all: {warnings:?}");
+        assert!(
+            warnings.is_empty(),
+            "a denial is complete by itself: {warnings:?}"
+        );
         check_status(&response["status"]);
     }
     if let Some(patch) = response["patch"].as_str() {
@@ -203,9 +205,9 @@ fn check_record(line: &str) {
         ("changes", "change_count"),
         ("groups", "group_count"),
     ] {
-        let told = record[list].as_array().expect("a list").len() as u64;
+        let listed = record[list].as_array().expect("a list").len() as u64;
         let count = record[count].as_u64().expect("a count");
-        assert!(told <= count, "{told} of {count} {list}");
+        assert!(listed <= count, "{listed} of {count} {list}");
     }
 }
 

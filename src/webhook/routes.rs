@@ -42,7 +42,8 @@ fn review(webhook: Webhook) -> MethodRouter<Arc<ReviewHandler>> {
     )
 }
 
-/// The handler of the paths whose last segment should name namespace rules.
+/// The handler of a webhook's paths whose last segment must be the digest of namespace
+/// rules.
 fn review_by_rules(webhook: Webhook) -> MethodRouter<Arc<ReviewHandler>> {
     any(
         async move |State(handler): State<Arc<ReviewHandler>>,

@@ -1,8 +1,8 @@
-//! How a namespace's own PodSecurity label must stand for each profile: the
-//! table of `docs/comparison.md` is what the real API server answers.
+//! The PodSecurity label that a namespace needs for each profile: the table of
+//! `docs/comparison.md` is what the real API server answers.
 //!
-//! PodSecurity is in the API server and judges after every webhook has mutated,
-//! so what it sees is the pod as podseal left it.
+//! PodSecurity is in the API server and validates after all mutating webhooks, so
+//! what it sees is the pod as podseal left it.
 
 use std::sync::LazyLock;
 
@@ -16,7 +16,7 @@ use crate::PLANE;
 const PAGE: &str = include_str!("../../docs/comparison.md");
 const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
 
-/// The labels that a column of the table stands for.
+/// The labels of a column of the table.
 const COLUMNS: [&[(&str, &str)]; 4] = [
     &[(ENFORCE, "privileged")],
     &[(ENFORCE, "baseline")],
@@ -45,9 +45,9 @@ impl Cluster {
         Cluster { plane, podseal }
     }
 
-    /// The namespace, from when the API server asks podseal about its pods. Its
-    /// labels are there from the start, so no view of them is ever an old one. It
-    /// names its runner, as a profile that grants needs it.
+    /// The namespace, once the API server calls podseal for its pods. Its
+    /// labels are there from the start, so no view of them is ever an old one.
+    /// It names its runner, as a profile that grants needs it.
     fn namespace(&self, name: &str, labels: &[(&str, &str)]) {
         let site = [(SITE, "labels")];
         let labels: serde_json::Map<String, Value> = labels
@@ -70,7 +70,7 @@ impl Cluster {
         await_condition("the API server calls podseal", is_called, String::new);
     }
 
-    /// Whether PodSecurity admits a job pod there; nobody else may refuse it.
+    /// Whether PodSecurity admits a job pod there; nothing else may reject it.
     fn admits_jobs(&self, namespace: &str) -> bool {
         let (code, answer) = self.plane.try_pod(namespace, &job());
         let message = answer["message"].as_str().unwrap_or_default();
@@ -92,7 +92,7 @@ fn job() -> Value {
 
 /// The rows below the page's heading on the label: a profile, and for each
 /// column whether its jobs are admitted.
-fn told() -> Vec<(String, Vec<bool>)> {
+fn documented() -> Vec<(String, Vec<bool>)> {
     let (_, section) = PAGE
         .split_once("## The label `pod-security.kubernetes.io/enforce`")
         .expect("the section");
@@ -115,9 +115,12 @@ fn told() -> Vec<(String, Vec<bool>)> {
 }
 
 #[test]
-fn the_enforce_label_must_stand_as_the_page_says() {
-    let told = told();
-    let profiles: Vec<_> = told.iter().map(|(profile, _)| profile.as_str()).collect();
+fn the_enforce_label_must_be_as_documented() {
+    let documented = documented();
+    let profiles: Vec<_> = documented
+        .iter()
+        .map(|(profile, _)| profile.as_str())
+        .collect();
     assert_eq!(
         profiles,
         [
@@ -133,7 +136,8 @@ fn the_enforce_label_must_stand_as_the_page_says() {
     let mut seen = Vec::new();
     for profile in &profiles {
         let admitted = COLUMNS.iter().enumerate().map(|(column, labels)| {
-            // Not the profile first: what begins with openshift- is never asked about.
+            // Not the profile first: podseal is never called for
+            // namespaces that begin with openshift-.
             let name = format!("with-{profile}-{column}");
             let ours = [("podseal.io/profile", *profile)];
             CLUSTER.namespace(&name, &[&ours[..], labels].concat());
@@ -141,7 +145,7 @@ fn the_enforce_label_must_stand_as_the_page_says() {
         });
         seen.push(((*profile).to_owned(), admitted.collect::<Vec<bool>>()));
     }
-    assert_eq!(seen, told, "what is, and what docs/comparison.md says");
+    assert_eq!(seen, documented, "the cluster, and docs/comparison.md");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Two replicas of which one has taken a changed profile up and the other has
-//! not: one corrects the jobs of a real API server, the other judges them.
+//! Two replicas of which one has taken a changed profile up and the other has not:
+//! one corrects the jobs of a real API server, the other validates them.
 
 use std::path::Path;
 use std::process::Command;
@@ -74,7 +74,7 @@ fn a_job_passes_whichever_replica_has_the_newer_profile_and_is_denied_when_none_
     let mutating = ["delete", "mutatingwebhookconfiguration", "podseal-replicas"];
     plane.kubectl(ADMIN, &mutating, "");
     let is_denied = || created().0 == 403;
-    await_condition("nobody corrects it", is_denied, String::new);
+    await_condition("no webhook corrects it", is_denied, String::new);
     let (_, answer) = created();
     let message = answer["message"].as_str().unwrap_or_default();
     assert!(message.contains("lacks what its profile sets"), "{message}");

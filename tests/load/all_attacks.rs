@@ -15,16 +15,17 @@ use cases::review::{as_sent, job_review, review};
 use serde_json::{Value, json};
 use support::controlplane::await_condition;
 use support::podseal::Podseal;
-use support::scripted::{Body, Question, Reply, Scripted, namespace};
+use support::scripted::{Body, Reply, Request, Scripted, namespace};
 use support::wire::{Wire, post, post_headers};
 use support::{block_on, spawn};
 use tokio::task::JoinHandle;
 
-/// What somebody who edits namespaces puts into each: as much as etcd takes.
+/// What an attacker who can edit namespaces puts into each: as much as etcd
+/// accepts.
 const IN_ETCD: usize = 1_250_000;
 const LARGE_NAMESPACES: usize = 20;
 
-/// How many jobs come while everything else goes on.
+/// How many jobs are created while everything else runs.
 const JOBS: usize = 40;
 /// How often client-go tries a request that is shed.
 const TRIES: usize = 10;
@@ -82,11 +83,11 @@ fn write_large(body: &mut Body<'_>, name: &str) -> io::Result<()> {
     body.write(br#""}],"labels":{"podseal.io/profile":"rootless"}}}"#)
 }
 
-/// An API server with large namespaces, whose events come without a pause, and
-/// with none of those that an attacker asks for.
+/// An API server with large namespaces, whose events come without a pause, and with
+/// none of those that an attacker requests.
 fn api_server() -> Scripted {
-    Scripted::start(|question| match question {
-        Question::List(_) | Question::Page(_) => Reply::Body(Box::new(|body| {
+    Scripted::start(|request| match request {
+        Request::List(_) | Request::Page(_) => Reply::Body(Box::new(|body| {
             body.write(br#"{"metadata":{"resourceVersion":"1"},"items":["#)?;
             for number in 0..LARGE_NAMESPACES {
                 write_large(body, &format!("large-{number}"))?;
@@ -95,8 +96,8 @@ fn api_server() -> Scripted {
             body.write(namespace("ci", "rootless", "1").to_string().as_bytes())?;
             body.write(b"]}")
         })),
-        Question::Watch(_) => Reply::Body(Box::new(|body| {
-            let end = Instant::now() + body.timeout.expect("podseal says how long");
+        Request::Watch(_) => Reply::Body(Box::new(|body| {
+            let end = Instant::now() + body.timeout.expect("podseal sets a timeout");
             while Instant::now() < end {
                 body.write(br#"{"type":"MODIFIED","object":"#)?;
                 write_large(body, "large-0")?;
@@ -106,10 +107,10 @@ fn api_server() -> Scripted {
             }
             Ok(())
         })),
-        Question::Get(name) if name == "ci" || name.starts_with("job-") => {
+        Request::Get(name) if name == "ci" || name.starts_with("job-") => {
             Reply::Json(200, namespace(name, "rootless", "1"))
         }
-        Question::Get(_) => Reply::Json(
+        Request::Get(_) => Reply::Json(
             404,
             json!({"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound",
                 "message": "x"}),
@@ -258,7 +259,7 @@ impl Drop for Attackers {
 }
 
 /// Asks about a job as client-go does: on a kept connection, again where podseal
-/// says so. Returns how often it had to ask.
+/// confirms it. Returns the number of requests.
 async fn ask(podseal: &Podseal, wire: &mut Option<Wire>, namespace: &str) -> usize {
     let review = job_review("u", namespace);
     for tries in 1..=TRIES {

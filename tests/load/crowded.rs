@@ -1,8 +1,8 @@
-//! One caller holds every place that podseal has, and a real API server creates
-//! pods meanwhile: none fails.
+//! One client occupies all connections or requests that podseal allows, and a real
+//! API server creates pods meanwhile: none fails.
 //!
 //! The caller is at 127.0.0.2, the API server calls from 127.0.0.1, through a
-//! Service and thus by HTTP/1.1.
+//! Service, and so by HTTP/1.1.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -33,7 +33,7 @@ const IN_FLIGHT: Duration = Duration::from_millis(1500);
 /// After how long a connection that was ended comes again, which bounds the load.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The same of one whose requests are turned away at once.
+/// The same for one whose requests are rejected at once.
 const LONGER_PAUSE: Duration = Duration::from_secs(1);
 
 /// How many pods are created one after the other, and how many at once.
@@ -180,7 +180,7 @@ impl Drop for Crowd {
 }
 
 #[test]
-fn every_pod_is_created_while_a_neighbour_has_requests_in_flight_on_every_connection() {
+fn every_pod_is_created_while_another_client_has_requests_in_flight_on_every_connection() {
     let cluster = cluster();
     let crowd = Crowd::of(CROWD, Attack::Reviews, &cluster.podseal);
     let is_crowded = || crowd.answered.load(Ordering::Relaxed) >= 2 * CROWD;
@@ -195,7 +195,7 @@ fn every_pod_is_created_while_a_neighbour_has_requests_in_flight_on_every_connec
 }
 
 #[test]
-fn every_pod_is_created_while_a_neighbour_holds_as_many_requests_as_it_gets() {
+fn every_pod_is_created_while_another_client_keeps_as_many_requests_open_as_it_can() {
     let cluster = cluster();
     // As many streams as a connection may have: 4160 in all.
     let crowd = Crowd::of(130, Attack::Streams, &cluster.podseal);

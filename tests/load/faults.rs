@@ -19,7 +19,7 @@ use crate::{PLANE, alone};
 /// How many creations of pods are always under way.
 const AT_ONCE: usize = 4;
 
-/// A cluster whose webhooks lead to replicas behind a balancer.
+/// A cluster whose webhooks call replicas behind a balancer.
 struct Replicated {
     balancer: Balancer,
     certificate: Arc<Certificate>,
@@ -136,7 +136,8 @@ fn a_rolling_restart_fails_no_admission() {
     let (pods, failures) = cluster.under_load(|load| {
         for _ in 0..4 {
             load.goes_on(some());
-            // As a Deployment does it: first a new one, then an old one goes.
+            // As a Deployment does it: first a new one, then an old one
+            // stops.
             replicas.push(cluster.replica(&arguments));
             load.goes_on(some() / 4);
             let mut old = replicas.remove(0);
@@ -187,18 +188,18 @@ fn a_replica_that_is_killed_loses_only_what_it_had_in_flight() {
         load.goes_on(some());
     });
     println!("{} of {pods} pods failed with a replica", failures.len());
-    // Each of the pods under way asks twice, one webhook after the other.
+    // Each of the pods in flight makes two calls, one webhook after the other.
     assert!(failures.len() <= AT_ONCE, "{failures:#?}");
 }
 
 #[test]
-fn kubectl_creates_a_pod_by_itself_after_its_review_was_shed() {
+fn kubectl_retries_by_itself_after_its_review_was_shed() {
     let cluster = Replicated::start();
     let podseal = cluster.replica(&["--max-body-memory", "1200KiB"]);
     cluster.is_ready();
     let mut pod = cluster.pod.clone();
     pod["metadata"]["name"] = "shed".into();
-    // Takes so much of it that no other review of its address finds room. A body
+    // Takes so much of it that no other review of its address has space. A body
     // that grows beyond takes more than there is, and would be shed itself.
     let filler = "x".repeat(500_000);
     let large = review("large", "ci", &serde_json::json!({"spec": {"x": filler}}));

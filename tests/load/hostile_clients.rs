@@ -1,5 +1,5 @@
-//! Floods and worse, over real sockets: podseal lives, its memory stays flat,
-//! and others are answered.
+//! Floods and worse, over real sockets: podseal keeps running, its memory stays
+//! constant, and others are answered.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -58,7 +58,7 @@ fn survives_http_2_rapid_reset() {
                 frames.extend(post_headers(stream, 4));
                 frames.extend(frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]));
             }
-            // The server says goodbye on the way, and takes no more.
+            // The server sends GOAWAY meanwhile, and accepts no more.
             let _ = wire.send(&frames).await;
             wire.closed().await;
         }
@@ -118,7 +118,7 @@ fn survives_many_streams_whose_bodies_never_end() {
 }
 
 #[test]
-fn survives_garbage_before_tls_and_bodies_cut_off() {
+fn survives_garbage_before_tls_and_truncated_bodies() {
     let _machine = crate::shared();
     let podseal = podseal();
     let request = post("/mutate", &job_review("u", "ci"));
@@ -206,7 +206,7 @@ async fn p99(wire: &mut Wire) -> Duration {
 }
 
 #[test]
-fn a_body_of_nothing_but_empty_containers_does_not_unfold_into_memory() {
+fn a_body_of_nothing_but_empty_containers_does_not_expand_in_memory() {
     let _machine = crate::shared();
     let podseal = podseal();
     let container = |element: &str| {
@@ -230,7 +230,7 @@ fn a_body_of_nothing_but_empty_containers_does_not_unfold_into_memory() {
 }
 
 #[test]
-fn requests_that_are_held_open_are_bounded_and_those_over_it_turned_away() {
+fn open_requests_are_limited_and_those_over_the_limit_are_rejected() {
     let _machine = crate::shared();
     let podseal = podseal();
     block_on(async {
@@ -318,7 +318,7 @@ fn costly_reviews() -> Vec<(String, String)> {
 }
 
 #[test]
-fn costly_reviews_take_bounded_memory_leave_records_and_hold_up_no_others() {
+fn costly_reviews_take_bounded_memory_are_recorded_and_delay_no_others() {
     let _machine = crate::shared();
     let podseal = podseal();
     let reviews = costly_reviews();
@@ -426,7 +426,7 @@ fn review_with_a_long_answer() -> String {
 }
 
 #[test]
-fn answers_that_are_never_read_are_charged_to_who_asked_for_them() {
+fn responses_that_are_never_read_count_against_their_client() {
     const CONNECTIONS: usize = 120;
     const SETTINGS: u8 = 4;
     const HEADERS: u8 = 1;

@@ -1,4 +1,4 @@
-//! What loads the machine, or measures what podseal takes of it.
+//! Tests that load the machine, or measure the resources that podseal takes.
 //!
 //! A test that needs the machine for itself takes it by [`alone`]. The others
 //! run side by side by [`shared`].
@@ -23,7 +23,7 @@ fn alone() -> RwLockWriteGuard<'static, ()> {
     MACHINE.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits until no test runs that wants the machine for itself.
+/// Waits until no test runs that needs the machine for itself.
 fn shared() -> RwLockReadGuard<'static, ()> {
     MACHINE.read().unwrap_or_else(PoisonError::into_inner)
 }

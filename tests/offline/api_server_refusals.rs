@@ -32,7 +32,7 @@ fn denied(pod: &Value, profile: &str, parts: &[&str]) {
 }
 
 #[test]
-fn privileged_without_escalation_is_mended_in_build_and_denied_in_a_service() {
+fn privileged_without_escalation_is_corrected_in_build_and_denied_in_a_service() {
     let contradiction = json!({"privileged": true, "allowPrivilegeEscalation": false});
     for profile in ["userns", "rootless", "root-fuse", "openshift", "privileged"] {
         accepted(&job_with("build", contradiction.clone()), profile);
@@ -51,7 +51,7 @@ fn privileged_without_escalation_is_mended_in_build_and_denied_in_a_service() {
 }
 
 #[test]
-fn cap_sys_admin_without_escalation_is_denied_and_sys_admin_slips_through() {
+fn cap_sys_admin_without_escalation_is_denied_and_sys_admin_is_not() {
     let with = |name| job_with("build", json!({"capabilities": {"add": [name]}}));
     let parts = [
         "container \"build\"",
@@ -83,7 +83,7 @@ fn an_unmasked_proc_comes_with_a_user_namespace() {
 }
 
 #[test]
-fn a_user_namespace_beside_one_of_the_hosts_is_denied() {
+fn a_user_namespace_together_with_a_host_namespace_is_denied() {
     for field in ["hostNetwork", "hostPID", "hostIPC"] {
         let mut pod = fixture("default-with-service");
         pod["spec"][field] = json!(true);
@@ -133,7 +133,7 @@ fn a_limit_alone_gets_no_request_since_the_api_server_adds_it() {
 }
 
 #[test]
-fn an_extended_resource_never_stands_in_the_pods_own_resources() {
+fn an_extended_resource_is_never_in_the_pods_own_resources() {
     let mut pod = fixture("default-with-service");
     pod["spec"]["resources"] = json!({"limits": {"memory": "4Gi"}});
     let after = accepted(&pod, "root-fuse");
@@ -155,7 +155,7 @@ fn no_volume_or_mount_path_comes_twice() {
 }
 
 #[test]
-fn apparmor_by_annotation_and_field_stays_as_it_was_agreed() {
+fn an_apparmor_annotation_and_field_that_agree_are_not_changed() {
     let context = json!({"appArmorProfile": {"type": "Localhost", "localhostProfile": "podman"}});
     let mut pod = job_with("build", context.clone());
     pod["metadata"]["annotations"][APPARMOR_OF_BUILD] = json!("localhost/podman");
@@ -172,10 +172,10 @@ fn older_seccomp_annotations_follow_the_fields_that_a_correction_sets() {
     let of_helper = "container.seccomp.security.alpha.kubernetes.io/helper";
     let of_service = "container.seccomp.security.alpha.kubernetes.io/svc-0";
     for profile in ["userns", "rootless", "root-fuse", "openshift", "privileged"] {
-        for said in ["unconfined", "localhost/podman", "docker/default"] {
+        for old in ["unconfined", "localhost/podman", "docker/default"] {
             let mut pod = fixture("default-with-service");
             for key in [of_build, of_helper, of_service] {
-                pod["metadata"]["annotations"][key] = json!(said);
+                pod["metadata"]["annotations"][key] = json!(old);
             }
             accepted(&pod, profile);
             // At this level podseal sets the field by itself.
@@ -185,7 +185,7 @@ fn older_seccomp_annotations_follow_the_fields_that_a_correction_sets() {
             };
             assert_eq!(refusals(&after), [""; 0], "{profile}: {after}");
             let annotations = &after["metadata"]["annotations"];
-            assert_eq!(annotations[of_service], said, "services are left alone");
+            assert_eq!(annotations[of_service], old, "services are left alone");
             let field = &container(&after, "helper")["securityContext"]["seccompProfile"]["type"];
             assert_eq!(field, "RuntimeDefault", "{profile}");
             let is_right = ["runtime/default", "docker/default"].map(Value::from);
@@ -195,7 +195,7 @@ fn older_seccomp_annotations_follow_the_fields_that_a_correction_sets() {
 }
 
 #[test]
-fn root_in_build_takes_back_a_demand_for_anybody_else() {
+fn root_in_build_replaces_run_as_non_root() {
     for pod_level in [true, false] {
         let mut pod = fixture("default-with-service");
         let place = if pod_level {
@@ -236,14 +236,14 @@ fn a_user_that_cannot_be_mapped_is_denied_unless_the_profile_replaces_it() {
 }
 
 #[test]
-fn a_pods_own_user_counts_for_every_container_that_has_none() {
+fn a_pods_own_user_applies_to_every_container_that_has_none() {
     let mut pod = fixture("default-with-service");
     pod["spec"]["securityContext"] = json!({"runAsUser": 1_000_660_000});
     denied(&pod, "userns", &["runAsUser", "1000660000"]);
 }
 
 #[test]
-fn a_raw_block_device_beside_a_user_namespace_is_denied() {
+fn a_raw_block_device_together_with_a_user_namespace_is_denied() {
     let mut pod = fixture("default-with-service");
     let devices = json!([{"name": "repo", "devicePath": "/dev/xvda"}]);
     container_mut(&mut pod, "svc-0")["volumeDevices"] = devices;
@@ -256,7 +256,7 @@ fn a_raw_block_device_beside_a_user_namespace_is_denied() {
 }
 
 #[test]
-fn annotations_that_fill_the_limit_leave_no_room_for_the_profiles() {
+fn annotations_at_the_size_limit_leave_no_space_for_the_profiles() {
     let mut pod = fixture("default-with-service");
     pod["metadata"]["annotations"] = json!({"a": "x".repeat(256 * 1024 - 10)});
     denied(&pod, "openshift", &["metadata.annotations", "262144"]);

@@ -27,7 +27,7 @@ fn json_lines(output: &Output) -> Vec<Value> {
 }
 
 #[test]
-fn review_tells_in_words_and_in_a_diff_and_has_no_colour_in_a_pipe() {
+fn review_prints_sentences_and_a_diff_without_colour_in_a_pipe() {
     let pod = fixture("default-with-service");
     let output = podseal(&["review", "--profile", "rootless", &pod], "");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
@@ -63,7 +63,7 @@ fn review_prints_patched_pods_as_yaml_that_needs_no_further_patch() {
 }
 
 #[test]
-fn yaml_output_says_what_json_output_says() {
+fn yaml_output_has_the_same_content_as_json_output() {
     for name in [
         "default-with-service",
         "privileged-nonroot",
@@ -106,7 +106,7 @@ fn review_json_has_the_documented_fields() {
 }
 
 #[test]
-fn review_takes_a_list_from_kubectl_on_standard_input_and_namespaces_from_a_file() {
+fn review_reads_a_list_from_kubectl_on_standard_input_and_namespaces_from_a_file() {
     let pods = ["default-with-service", "pause-pod"].map(cases::fixture);
     let mut other = cases::fixture("root-fuse");
     other["metadata"]["namespace"] = "plain".into();
@@ -122,9 +122,9 @@ fn review_takes_a_list_from_kubectl_on_standard_input_and_namespaces_from_a_file
     let output = podseal(&args, &list.to_string());
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let lines = json_lines(&output);
-    let said: Vec<_> = lines.iter().map(|line| line["message"].as_str()).collect();
+    let messages: Vec<_> = lines.iter().map(|line| line["message"].as_str()).collect();
     assert_eq!(
-        said,
+        messages,
         [
             None,
             Some("the pod is not a GitLab Runner job pod, and the pod meets the namespace's level"),
@@ -163,13 +163,13 @@ fn review_warns_of_namespaces_that_the_webhooks_are_never_called_for() {
         let warnings = line["warnings"].as_array().expect("warnings");
         assert_eq!(warnings.contains(&warning.into()), warned, "{line:#}");
         let stdout = text(&review("text").stdout);
-        let told = stdout.contains(&format!("\n  warning: {warning}\n"));
-        assert_eq!(told, warned, "{stdout}");
+        let is_shown = stdout.contains(&format!("\n  warning: {warning}\n"));
+        assert_eq!(is_shown, warned, "{stdout}");
     }
 }
 
 #[test]
-fn review_exits_with_1_when_a_pod_is_denied_and_tells_why() {
+fn review_exits_with_1_when_a_pod_is_denied_and_prints_why() {
     let mut pod = cases::fixture("default-with-service");
     let env = pod["spec"]["containers"][0]["env"]
         .as_array_mut()
@@ -226,7 +226,7 @@ fn review_exits_with_2_when_an_input_cannot_be_used_and_reviews_the_others() {
 }
 
 #[test]
-fn review_says_which_namespace_the_file_lacks_and_which_profiles_there_are() {
+fn review_names_the_missing_namespace_and_the_known_profiles() {
     let namespaces = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(
         namespaces.path(),

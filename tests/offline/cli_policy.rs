@@ -31,7 +31,7 @@ fn privileged_service() -> Value {
 }
 
 #[test]
-fn a_violation_is_told_with_control_container_field_and_value() {
+fn a_violation_is_shown_with_control_container_field_and_value() {
     let (output, line) = review(&["--profile", "rootless"], &privileged_service());
     assert_eq!(code(&output), Some(1));
     assert_eq!(
@@ -48,7 +48,7 @@ fn a_violation_is_told_with_control_container_field_and_value() {
 }
 
 #[test]
-fn level_and_mode_can_be_tried() {
+fn level_and_mode_can_be_overridden() {
     let (output, line) = review(
         &["--profile", "rootless", "--level", "privileged"],
         &privileged_service(),
@@ -70,7 +70,7 @@ fn level_and_mode_can_be_tried() {
 }
 
 #[test]
-fn who_creates_the_pod_can_be_said_and_is_the_named_runner_otherwise() {
+fn the_pods_creator_can_be_given_and_is_the_named_runner_by_default() {
     let namespaces = tempfile::NamedTempFile::new().expect("a file");
     let namespace = "kind: Namespace\nmetadata:\n  name: gitlab-ci\n  \
         labels: {podseal.io/profile: privileged}\n  annotations: {podseal.io/runner: 'a:b, c'}\n";
@@ -89,7 +89,7 @@ fn who_creates_the_pod_can_be_said_and_is_the_named_runner_otherwise() {
 }
 
 #[test]
-fn an_update_is_judged_without_grants_and_without_a_correction() {
+fn an_update_is_validated_without_grants_and_without_a_correction() {
     let args = ["--profile", "privileged", "--operation", "UPDATE"];
     let (output, line) = review(&args, &privileged_service());
     assert_eq!(code(&output), Some(1));
@@ -102,7 +102,7 @@ fn an_update_is_judged_without_grants_and_without_a_correction() {
 }
 
 #[test]
-fn a_runner_is_required_unless_that_is_switched_off_and_the_review_says_what_it_assumed() {
+fn a_runner_is_required_unless_that_is_turned_off_and_the_review_shows_what_it_assumed() {
     for (more, required) in [
         (&[][..], true),
         (&["--require-runner"], true),
@@ -116,25 +116,25 @@ fn a_runner_is_required_unless_that_is_switched_off_and_the_review_says_what_it_
         let message = line["message"].as_str().unwrap_or_default();
         let is_unnamed = message.contains("does not name the user that creates its job pods");
         assert_eq!(is_unnamed, required, "{line:#}");
-        let said = shown(&args);
+        let printed = shown(&args);
         let assumed = match required {
             true => "assumed: --require-runner (the default of serve): jobs require a named runner",
             false => "assumed: --require-runner=false: anyone who creates pods gets the grants",
         };
-        assert!(said.contains(assumed), "{said}");
+        assert!(printed.contains(assumed), "{printed}");
     }
 }
 
 #[test]
-fn nothing_is_said_of_the_requirement_where_the_answer_does_not_depend_on_it() {
+fn the_required_runner_is_not_mentioned_if_the_decision_does_not_depend_on_it() {
     let runner = "podseal.io/runner=system:serviceaccount:gitlab:gitlab-runner";
     for args in [
         &["--profile", "rootless"][..],
         &["--profile", "privileged", "--level", "restricted"],
         &["--profile", "privileged", "--annotation", runner],
     ] {
-        let said = shown(args);
-        assert!(!said.contains("assumed:"), "{said}");
+        let printed = shown(args);
+        assert!(!printed.contains("assumed:"), "{printed}");
     }
     let args = ["--profile", "privileged", "--annotation", runner];
     let (output, line) = review(&args, &privileged_service());
@@ -143,7 +143,7 @@ fn nothing_is_said_of_the_requirement_where_the_answer_does_not_depend_on_it() {
 }
 
 #[test]
-fn the_requirement_takes_nothing_but_true_and_false_and_a_file_after_it_is_a_file() {
+fn require_runner_accepts_only_true_and_false_and_a_file_after_it_is_a_file() {
     for argument in ["--require-runner=no", "--require-runner="] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
         command.args(["review", "--profile", "none", argument, "-"]);
@@ -165,7 +165,7 @@ fn the_requirement_takes_nothing_but_true_and_false_and_a_file_after_it_is_a_fil
 }
 
 #[test]
-fn user_namespaces_can_be_left_out_of_account() {
+fn user_namespaces_can_be_ignored() {
     let pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -175,8 +175,8 @@ fn user_namespaces_can_be_left_out_of_account() {
             "containers": [{"name": "app", "image": "x", "securityContext": {"procMount": "Unmasked"}}],
         },
     });
-    let passes = |said: &[&str]| {
-        let args = [&["--profile", "none"], said].concat();
+    let passes = |more: &[&str]| {
+        let args = [&["--profile", "none"], more].concat();
         let (output, line) = review(&args, &pod);
         let is_said = line["message"].as_str().is_some_and(|message| {
             message.contains("procMount: Unmasked is forbidden")
@@ -190,7 +190,7 @@ fn user_namespaces_can_be_left_out_of_account() {
 }
 
 #[test]
-fn a_misspelt_label_is_told_with_the_one_that_was_meant() {
+fn a_misspelt_label_is_reported_with_a_suggestion() {
     let warnings = |args: &[&str]| {
         let (_, line) = review(args, &privileged_service());
         line["warnings"].clone()
@@ -233,12 +233,12 @@ fn where_a_namespace_rule_applies_messages_name_it_and_no_label() {
         "the namespace has no label podseal.io/profile, and no namespace rule matches it"
     );
     let line = of(&["named-1", "--as", "mallory"], "default-with-service");
-    let told =
+    let reported =
         "the pod has a job's labels, but its creator is not the runner of namespace rule named";
     assert!(
         line["message"]
             .as_str()
-            .is_some_and(|said| said.starts_with(told)),
+            .is_some_and(|message| message.starts_with(reported)),
         "{line:#}"
     );
     let line = of(&["trusting-1"], "default-with-service");
@@ -271,9 +271,9 @@ fn the_old_flag_for_namespace_rules_warns_and_both_flags_are_an_error() {
     assert!(text(&old.stderr).contains(warning), "{old:?}");
     let both = review(&["--namespace-rules", "--defaults"]);
     assert_eq!(both.status.code(), Some(2));
-    let told = text(&both.stderr);
+    let reported = text(&both.stderr);
     for name in ["--namespace-rules", "--defaults"] {
-        assert!(told.contains(name), "{told}");
+        assert!(reported.contains(name), "{reported}");
     }
     let help = Command::new(env!("CARGO_BIN_EXE_podseal"))
         .args(["serve", "--help"])
@@ -284,18 +284,18 @@ fn the_old_flag_for_namespace_rules_warns_and_both_flags_are_an_error() {
 }
 
 #[test]
-fn the_usage_names_every_way_to_say_a_profile() {
+fn the_usage_names_every_way_to_set_a_profile() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
     command.args(["review", "pod.yaml"]);
-    let told = text(&support::run(command, "").stderr);
-    let (_, usage) = told.split_once("Usage: ").expect("a usage");
+    let reported = text(&support::run(command, "").stderr);
+    let (_, usage) = reported.split_once("Usage: ").expect("a usage");
     for argument in ["--namespaces", "--profile", "--label", "--namespace-rules"] {
-        assert!(usage.contains(argument), "{argument}: {told}");
+        assert!(usage.contains(argument), "{argument}: {reported}");
     }
 }
 
 #[test]
-fn labels_that_mean_nothing_without_a_profile_are_told() {
+fn labels_that_have_no_effect_without_a_profile_are_reported() {
     let namespaces = tempfile::NamedTempFile::new().expect("a file");
     let namespace = "kind: Namespace\nmetadata: {name: gitlab-ci, labels: {podseal.io/level: \
         restricted, podseal.io/mode: audit}}\n";

@@ -51,7 +51,7 @@ fn the_profiles_own_home_around_a_mount_is_denied_too() {
 }
 
 #[test]
-fn a_mount_in_the_helper_alone_counts_as_well() {
+fn a_mount_in_the_helper_alone_is_enough_for_a_denial() {
     let mut pod = job_with_home("/home/me");
     let mounts = json!([{"name": "repo", "mountPath": "/home/me/cache"}]);
     container_mut(&mut pod, "helper")["volumeMounts"] = mounts;
@@ -63,7 +63,7 @@ fn a_mount_in_the_helper_alone_counts_as_well() {
 }
 
 #[test]
-fn a_home_that_nobody_can_write_to_is_denied_with_what_is_mounted_there() {
+fn a_home_on_a_read_only_mount_is_denied_with_what_is_mounted_there() {
     let cases = [
         (json!({"emptyDir": {}}), json!({"readOnly": true})),
         (json!({"configMap": {"name": "c"}}), json!({})),
@@ -97,7 +97,7 @@ fn a_home_that_nobody_can_write_to_is_denied_with_what_is_mounted_there() {
 }
 
 #[test]
-fn dangerous_paths_are_denied_with_the_path_and_a_way_out() {
+fn dangerous_paths_are_denied_with_the_path_and_a_remedy() {
     for path in [
         "/",
         "//",
@@ -153,7 +153,7 @@ fn a_path_with_a_dollar_is_denied_since_the_kubelet_expands_it() {
 }
 
 #[test]
-fn a_home_from_elsewhere_is_denied() {
+fn a_home_from_value_from_is_denied() {
     let from = json!({"fieldRef": {"fieldPath": "metadata.name"}});
     let pod = job_with_env(json!([{"name": "HOME", "valueFrom": from}]));
     let message = denial(&pod, "rootless");
@@ -161,7 +161,7 @@ fn a_home_from_elsewhere_is_denied() {
 }
 
 #[test]
-fn a_bad_home_that_stands_last_is_denied_though_a_good_one_stands_before() {
+fn a_bad_home_is_denied_if_it_is_the_last_of_several() {
     let [good, bad] = ["/home/me", "/etc"].map(|path| json!({"name": "HOME", "value": path}));
     let message = denial(&job_with_env(json!([good, bad])), "rootless");
     assert!(message.contains("\"/etc\""), "{message}");

@@ -72,7 +72,7 @@ fn init_containers_and_services_get_neither_home_nor_volume() {
 }
 
 #[test]
-fn the_home_that_a_job_names_is_mounted_and_given_to_the_helper() {
+fn the_home_that_a_job_sets_is_mounted_and_set_in_the_helper() {
     for path in ["/home/me", "/root", "/opt/app", "/tmp/home", "/usrx"] {
         let pod = corrected(&job_with_home(path), "rootless");
         assert_eq!(shared_home(&pod), path);
@@ -82,14 +82,14 @@ fn the_home_that_a_job_names_is_mounted_and_given_to_the_helper() {
 }
 
 #[test]
-fn a_trailing_slash_is_kept_in_home_and_left_out_of_the_mount() {
+fn a_trailing_slash_is_kept_in_home_and_removed_from_the_mount() {
     let pod = corrected(&job_with_home("/home/me/"), "rootless");
     assert_eq!(shared_home(&pod), "/home/me/");
     assert!(is_mounted_at(&pod, "/home/me"), "{pod}");
 }
 
 #[test]
-fn a_helpers_own_home_gives_way_to_that_of_build() {
+fn a_helpers_own_home_is_replaced_by_that_of_build() {
     let mut pod = job_with_home("/home/me");
     let from = json!({"fieldRef": {"fieldPath": "metadata.name"}});
     for own in [
@@ -104,7 +104,7 @@ fn a_helpers_own_home_gives_way_to_that_of_build() {
 }
 
 #[test]
-fn nothing_is_mounted_where_home_is_a_mount_already_or_lies_in_one() {
+fn nothing_is_mounted_if_home_is_a_mount_or_inside_one() {
     for (mount, path) in [
         ("/my_custom_dir", "/my_custom_dir"),
         ("/my_custom_dir/", "/my_custom_dir"),
@@ -129,7 +129,7 @@ fn nothing_is_mounted_where_home_is_a_mount_already_or_lies_in_one() {
 }
 
 #[test]
-fn the_seeds_builds_dir_serves_as_home_without_a_second_volume() {
+fn a_mounted_builds_dir_serves_as_home_without_a_second_volume() {
     let pod = corrected(&fixture("privileged-nonroot"), "privileged");
     assert_eq!(shared_home(&pod), OWN);
     assert_eq!(volume_at(container(&pod, "build"), OWN), Some("repo"));
@@ -137,13 +137,13 @@ fn the_seeds_builds_dir_serves_as_home_without_a_second_volume() {
 }
 
 #[test]
-fn a_path_that_only_begins_like_a_mount_gets_a_volume() {
+fn a_path_with_a_mount_path_as_a_mere_prefix_gets_a_volume() {
     let pod = corrected(&job_with_home("/builds2"), "rootless");
     assert!(is_mounted_at(&pod, "/builds2"), "{pod}");
 }
 
 #[test]
-fn of_a_home_that_stands_twice_the_last_counts() {
+fn of_two_entries_for_home_the_last_applies() {
     let [good, bad] = ["/home/me", "/etc"].map(|path| json!({"name": "HOME", "value": path}));
     let pod = corrected(&job_with_env(json!([bad, good])), "rootless");
     assert_eq!(shared_home(&pod), "/home/me");
@@ -151,7 +151,7 @@ fn of_a_home_that_stands_twice_the_last_counts() {
 }
 
 #[test]
-fn the_podman_images_home_is_left_alone_and_the_helper_gets_the_profiles() {
+fn the_podman_images_home_is_not_changed_and_the_helper_gets_the_profiles() {
     for path in ["/home/podman", "/home/podman/", "/home/podman/.local"] {
         let before = job_with_home(path);
         let pod = corrected(&before, "rootless");
@@ -170,7 +170,7 @@ fn the_podman_images_home_is_left_alone_and_the_helper_gets_the_profiles() {
 }
 
 #[test]
-fn a_volume_name_in_use_is_not_taken_again() {
+fn a_volume_name_in_use_is_not_used_again() {
     let mut pod = fixture("default-with-service");
     let taken = json!([{"name": "podseal-home", "emptyDir": {}}, {"name": "podseal-home-2", "emptyDir": {}}]);
     pod["spec"]["volumes"]
@@ -186,7 +186,7 @@ fn a_volume_name_in_use_is_not_taken_again() {
 }
 
 #[test]
-fn a_helper_that_lost_its_mount_gets_the_same_volume_again() {
+fn a_helper_without_its_mount_gets_the_same_volume_again() {
     let mut pod = corrected(&fixture("default-with-service"), "rootless");
     let helper = container_mut(&mut pod, "helper");
     helper["volumeMounts"] = json!([{"name": "repo", "mountPath": "/builds"}]);
@@ -196,7 +196,7 @@ fn a_helper_that_lost_its_mount_gets_the_same_volume_again() {
 }
 
 #[test]
-fn absent_null_and_empty_parents_are_made() {
+fn absent_null_and_empty_parents_are_created() {
     for parent in [None, Some(Value::Null), Some(json!([]))] {
         let mut pod = fixture("default-with-service");
         for name in ["build", "helper"] {
@@ -247,7 +247,7 @@ fn a_profile_without_the_rule_lets_any_home_pass() {
 }
 
 #[test]
-fn a_home_that_is_a_mount_already_may_hold_another_mount() {
+fn a_home_that_is_a_mount_may_contain_another_mount() {
     let mut pod = fixture("privileged-nonroot");
     for name in ["build", "helper"] {
         let mounts = container_mut(&mut pod, name)["volumeMounts"].as_array_mut();
@@ -260,7 +260,7 @@ fn a_home_that_is_a_mount_already_may_hold_another_mount() {
 }
 
 #[test]
-fn a_strangers_volume_is_not_mounted_in_build_because_of_its_name() {
+fn a_volume_with_podseals_name_but_another_source_is_not_mounted_in_build() {
     let mut pod = fixture("default-with-service");
     let volumes = pod["spec"]["volumes"]
         .as_array_mut()

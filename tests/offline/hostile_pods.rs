@@ -42,7 +42,7 @@ fn containers_of_one_name_are_denied_before_they_are_patched() {
 }
 
 #[test]
-fn a_change_of_very_many_capabilities_is_told_in_a_short_sentence() {
+fn a_change_of_very_many_capabilities_is_a_short_sentence() {
     let mut pod = fixture("default-with-service");
     container_mut(&mut pod, "build")["securityContext"]["capabilities"] =
         json!({"drop": vec!["SETUID"; 3_000]});
@@ -59,12 +59,12 @@ fn a_change_of_very_many_capabilities_is_told_in_a_short_sentence() {
     for change in &decision.changes {
         assert!(change.to_string().len() < 500, "{change}");
     }
-    let told = decision
+    let is_listed = decision
         .changes
         .iter()
         .any(|c| c.to_string().ends_with("SETUID and 2984 more"));
     assert!(
-        told,
+        is_listed,
         "{:?}",
         decision
             .changes
@@ -75,7 +75,7 @@ fn a_change_of_very_many_capabilities_is_told_in_a_short_sentence() {
 }
 
 #[test]
-fn a_control_is_named_however_many_violations_stand_before_it() {
+fn a_control_is_named_however_many_violations_come_before_it() {
     let privileged = |n| json!({"name": format!("c-{n}"), "securityContext": {"privileged": true}});
     let containers: Vec<_> = (0..100).map(privileged).collect();
     let sysctls = json!({"sysctls": [{"name": "kernel.shm_rmid_forced"}, {"name": "kernel.evil"}]});

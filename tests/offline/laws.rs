@@ -1,7 +1,7 @@
-//! What holds for every job pod and every built-in profile.
+//! What is true for every job pod and every built-in profile.
 //!
-//! A failure that proptest finds becomes an example test beside the code that
-//! is mended, so no seeds are kept.
+//! A failure that proptest finds becomes an example test next to the code that is
+//! fixed, so no seeds are kept.
 
 use admission::decision::Allowed;
 use admission::profile::Profiles;
@@ -12,7 +12,7 @@ use cases::job_log::unfit;
 use cases::pods::{job_pod, odd_job_pod, phrases};
 use cases::refusals::refusals;
 use cases::review::{UID, review_of};
-use cases::survival::unspoken;
+use cases::survival::without_profile_fields;
 use cases::view::container_mut;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -58,18 +58,18 @@ proptest! {
     }
 
     #[test]
-    fn what_a_profile_does_not_speak_of_survives(pod in either_pod()) {
+    fn fields_that_a_profile_does_not_set_are_kept(pod in either_pod()) {
         for profile in Profiles::built_in().iter() {
             if let Answer::Patch(patch) = answer_for(&pod, &profile.name) {
                 let name = &profile.name;
-                let (before, after) = unspoken(&pod, &patched(&pod, &patch), name);
+                let (before, after) = without_profile_fields(&pod, &patched(&pod, &patch), name);
                 prop_assert_eq!(before, after, "{}, {}", name, pod);
             }
         }
     }
 
     #[test]
-    fn a_correction_never_makes_a_pod_that_is_refused_or_cannot_run(pod in job_pod()) {
+    fn a_correction_never_makes_a_pod_that_is_rejected_or_cannot_run(pod in job_pod()) {
         for profile in Profiles::built_in().iter() {
             if let Answer::Patch(patch) = answer_for(&pod, &profile.name) {
                 let after = patched(&pod, &patch);
@@ -82,7 +82,7 @@ proptest! {
     }
 
     #[test]
-    fn nor_does_one_that_brings_a_pod_to_the_level_restricted(pod in job_pod()) {
+    fn a_correction_to_restricted_never_makes_a_pod_that_is_rejected_or_cannot_run(pod in job_pod()) {
         for profile in Profiles::built_in().iter() {
             let answer = |pod: &Value| answer_at(pod, &profile.name, "restricted");
             if let Answer::Patch(patch) = answer(&pod) {
@@ -118,7 +118,7 @@ proptest! {
     }
 
     #[test]
-    fn a_review_with_anything_anywhere_is_answered_or_refused_without_a_panic(
+    fn a_review_with_anything_anywhere_is_answered_or_rejected_without_a_panic(
         pod in odd_job_pod(),
         places in prop::collection::vec((any::<Index>(), any_json()), 1..4),
         profile in profile(),
@@ -135,12 +135,12 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_are_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
+    fn arbitrary_bytes_are_rejected_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
         prop_assert!(answer_to(&bytes, "rootless").is_err());
     }
 
     #[test]
-    fn a_damaged_review_is_answered_or_refused_without_a_panic(
+    fn a_damaged_review_is_answered_or_rejected_without_a_panic(
         pod in odd_job_pod(),
         damage in prop::collection::vec((any::<Index>(), any::<u8>()), 1..6),
         length in any::<Index>(),
@@ -156,7 +156,7 @@ proptest! {
 }
 
 #[test]
-fn a_list_in_the_place_of_an_object_is_refused() {
+fn a_list_in_place_of_an_object_is_rejected() {
     let mut pod = fixture("default-with-service");
     container_mut(&mut pod, "build")["securityContext"] = json!([true, false]);
     let answer = answer_to(review_of(&pod).to_string().as_bytes(), "rootless");

@@ -1,4 +1,4 @@
-//! The Pod Security Standards, held against their reference implementation.
+//! The Pod Security Standards, compared with their reference implementation.
 //!
 //! `tests/podsecurity` is a small Go program around the reference's own
 //! evaluator, pinned to the version podseal follows. Both are given the same
@@ -88,8 +88,8 @@ fn go(arguments: &[&str]) -> String {
                  implementation of the Pod Security Standards, which is a Go module: install Go"
             )
         });
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "go {arguments:?}: {told}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "go {arguments:?}: {errors}");
     String::from_utf8(output.stdout).expect("text")
 }
 
@@ -119,7 +119,7 @@ fn first_difference(pods: &[Value]) -> Option<usize> {
     (0..pods.len()).find(|&index| verdicts[index] != Verdict::of_podseal(&pods[index]))
 }
 
-fn tell_difference(pod: &Value) -> ! {
+fn report_difference(pod: &Value) -> ! {
     panic!(
         "podseal and the reference disagree on {pod:#}\npodseal:   {:?}\nreference: {:?}",
         Verdict::of_podseal(pod),
@@ -136,7 +136,7 @@ struct Fixture {
 }
 
 #[test]
-fn the_references_own_fixtures_come_out_as_their_folders_say() {
+fn the_references_own_fixtures_pass_and_fail_as_expected() {
     let module = go(&[
         "list",
         "-m",
@@ -176,19 +176,19 @@ fn the_references_own_fixtures_come_out_as_their_folders_say() {
 }
 
 #[test]
-fn every_door_by_itself_is_judged_as_the_reference_judges_it() {
+fn every_violation_by_itself_is_found_as_by_the_reference() {
     let mut pods = security_pods::starts();
     for start in security_pods::starts() {
-        for door in security_pods::doors() {
+        for edit in security_pods::field_values() {
             let mut pod = start.clone();
-            security_pods::open(&mut pod, &door);
+            security_pods::set(&mut pod, &edit);
             pods.push(pod);
         }
     }
     if let Some(index) = first_difference(&pods) {
-        tell_difference(&pods[index]);
+        report_difference(&pods[index]);
     }
-    // Doors that open nothing would prove nothing.
+    // The test proves nothing unless each control is violated.
     let verdicts = pods.iter().map(Verdict::of_podseal);
     let seen: BTreeSet<_> = verdicts
         .flat_map(|v| v.baseline.into_iter().chain(v.restricted))
@@ -200,7 +200,7 @@ fn every_door_by_itself_is_judged_as_the_reference_judges_it() {
 }
 
 #[test]
-fn several_doors_at_once_are_judged_as_the_reference_judges_them() {
+fn several_violations_at_once_are_found_as_by_the_reference() {
     let mut runner = TestRunner::default();
     let strategy = security_pods::pods();
     let mut trees: Vec<_> = (0..RANDOM_PODS)
@@ -218,5 +218,5 @@ fn several_doors_at_once_are_judged_as_the_reference_judges_them() {
     } else {
         tree.complicate()
     } {}
-    tell_difference(&smallest);
+    report_difference(&smallest);
 }

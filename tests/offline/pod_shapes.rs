@@ -1,4 +1,4 @@
-//! The shapes that GitLab Runner gives its pods, each under each profile.
+//! The shapes of GitLab Runner's pods, each with each profile.
 
 use admission::decision::Allowed;
 use admission::profile::Profiles;
@@ -8,7 +8,7 @@ use cases::refusals::refusals;
 use cases::view::containers;
 
 #[test]
-fn every_shape_of_a_job_pod_fits_every_profile() {
+fn every_shape_of_a_job_pod_works_with_every_profile() {
     for name in [
         "default-with-service",
         "honor-entrypoint",
@@ -29,25 +29,25 @@ fn every_shape_of_a_job_pod_fits_every_profile() {
 }
 
 #[test]
-fn a_suspendable_job_fits_profiles_that_leave_it_root_and_no_other() {
+fn a_suspendable_job_works_only_with_profiles_that_leave_it_root() {
     let pod = fixture("suspendable");
     for profile in ["none", "root-fuse"] {
         assert_eq!(refusals(&corrected(&pod, profile)), [""; 0], "{profile}");
     }
     for profile in ["rootless", "openshift", "userns", "privileged"] {
-        let told = denial(&pod, profile);
+        let message = denial(&pod, profile);
         let why = "container \"build\", securityContext.runAsUser: 1000 is not root, and a \
                    suspendable environment mounts its overlay as root with SYS_ADMIN; ";
-        assert!(told.starts_with(why), "{profile}: {told}");
+        assert!(message.starts_with(why), "{profile}: {message}");
         assert!(
-            told.contains("FF_SUSPENDABLE_ENVIRONMENTS to false"),
-            "{told}"
+            message.contains("FF_SUSPENDABLE_ENVIRONMENTS to false"),
+            "{message}"
         );
     }
 }
 
 #[test]
-fn pods_that_are_no_linux_job_of_a_supported_runner_are_left_alone() {
+fn pods_that_are_not_linux_jobs_of_a_supported_runner_are_not_changed() {
     for (name, why) in [
         ("windows", Allowed::Windows),
         ("pause-pod", Allowed::NotAJob),

@@ -37,37 +37,37 @@ fn build(head: &str, fields: &str) -> String {
 
 fn remarks(files: &[(&str, &str)]) -> (Option<i32>, Value) {
     let output = check(folder(files).path(), &["-o", "json"]);
-    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(told["ok"], output.status.code() == Some(0), "{told:#}");
-    (output.status.code(), told["remarks"].clone())
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["ok"], output.status.code() == Some(0), "{report:#}");
+    (output.status.code(), report["remarks"].clone())
 }
 
 #[test]
 fn the_old_name_of_if_unset_is_a_warning_and_both_names_are_an_error() {
     let of = |keys: &str| format!("name: x\nsummary: y\nextends: none\npod:\n{keys}");
-    let (code, told) = remarks(&[("x.yaml", &of("  default: {hostUsers: false}\n"))]);
+    let (code, report) = remarks(&[("x.yaml", &of("  default: {hostUsers: false}\n"))]);
     assert_eq!(code, Some(0));
     let deprecated = json!({
         "file": "profiles/x.yaml", "line": 5, "column": 3, "severity": "warning",
         "message": "pod.default: is deprecated; its name is ifUnset now",
     });
-    let told = told.as_array().expect("remarks");
-    assert!(told.contains(&deprecated), "{told:#?}");
-    let (code, told) = remarks(&[("x.yaml", &of("  ifUnset: {hostUsers: false}\n"))]);
+    let report = report.as_array().expect("remarks");
+    assert!(report.contains(&deprecated), "{report:#?}");
+    let (code, report) = remarks(&[("x.yaml", &of("  ifUnset: {hostUsers: false}\n"))]);
     assert_eq!(code, Some(0));
-    assert!(!told.to_string().contains("deprecated"), "{told:#}");
-    let (code, told) = remarks(&[("x.yaml", &of("  default: {}\n  ifUnset: {}\n"))]);
+    assert!(!report.to_string().contains("deprecated"), "{report:#}");
+    let (code, report) = remarks(&[("x.yaml", &of("  default: {}\n  ifUnset: {}\n"))]);
     assert_eq!(code, Some(1));
     let message = "pod: both ifUnset and default, its old name, are set; use only ifUnset";
-    assert_eq!(told[0]["message"], message);
+    assert_eq!(report[0]["message"], message);
     assert_eq!(
-        (&told[0]["line"], &told[0]["column"]),
+        (&report[0]["line"], &report[0]["column"]),
         (&json!(5), &json!(3))
     );
 }
 
 #[test]
-fn an_error_is_what_the_api_server_refuses_or_the_kubelet_never_starts() {
+fn an_error_is_what_the_api_server_rejects_or_the_kubelet_never_starts() {
     let own_ids = "pod: {set: {hostUsers: false}}\n";
     let both = |a: &str, b: &str| format!("        {a}\n        {b}\n");
     let cases = [
@@ -104,8 +104,8 @@ fn an_error_is_what_the_api_server_refuses_or_the_kubelet_never_starts() {
         let message = remark["message"].as_str().expect("a message");
         assert!(message.contains(why), "{message}\n{text}");
         let at = json!(["profiles/a.yaml", line, column, "error"]);
-        let told = ["file", "line", "column", "severity"].map(|key| remark[key].clone());
-        assert_eq!(json!(told), at, "{message}\n{text}");
+        let report = ["file", "line", "column", "severity"].map(|key| remark[key].clone());
+        assert_eq!(json!(report), at, "{message}\n{text}");
     }
 }
 
@@ -133,14 +133,14 @@ fn a_warning_has_the_symptom_and_leaves_the_profile_in_use() {
         let (code, remarks) = remarks(&[("a.yaml", &build("", fields))]);
         assert_eq!(code, Some(0), "{fields}");
         let of_symptom = remarks.as_array().expect("a list").iter();
-        let told = |remark: &&Value| {
+        let report = |remark: &&Value| {
             remark["message"]
                 .as_str()
                 .is_some_and(|m| m.contains(symptom))
         };
         let remark = of_symptom
             .clone()
-            .find(told)
+            .find(report)
             .unwrap_or_else(|| panic!("{remarks:#}"));
         assert_eq!(
             (&remark["severity"], &remark["line"]),
@@ -150,7 +150,7 @@ fn a_warning_has_the_symptom_and_leaves_the_profile_in_use() {
 }
 
 #[test]
-fn every_wrong_file_is_told_at_once_and_no_cost_of_any_then() {
+fn all_invalid_files_are_reported_together_and_then_no_exposure() {
     let files = [
         ("a.yaml", "name: a\nsummary: x\n"),
         ("b.yaml", "name: ["),
@@ -169,7 +169,7 @@ fn every_wrong_file_is_told_at_once_and_no_cost_of_any_then() {
 }
 
 #[test]
-fn the_cost_is_told_per_container_against_both_levels() {
+fn the_exposure_is_shown_per_container_for_both_levels() {
     let mine = "name: mine\nsummary: x\nextends: rootless\ncontainers:\n  build:\n    set:\n      \
                 securityContext: {appArmorProfile: {type: Unconfined}}\n    grants:\n      \
                 baseline: [appArmorProfile]\n";
@@ -184,9 +184,9 @@ mine, extends rootless
   jobs denied at restricted: build securityContext.appArmorProfile.type: Unconfined
 ";
     assert_eq!(stdout, expected);
-    let told = text(&check(folder.path(), &["-o", "json"]).stdout);
-    let told: Value = serde_json::from_str(&told).expect("JSON");
-    let cost = &told["profiles"][0];
+    let report = text(&check(folder.path(), &["-o", "json"]).stdout);
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    let cost = &report["profiles"][0];
     assert_eq!(
         (&cost["name"], &cost["extends"]),
         (&json!("mine"), &json!("rootless"))
@@ -198,7 +198,7 @@ mine, extends rootless
 }
 
 #[test]
-fn a_folder_that_cannot_be_used_is_told_with_its_path() {
+fn a_folder_that_cannot_be_used_is_reported_with_its_path() {
     for (make, why) in [
         ((|_| {}) as fn(&Path), "cannot read profiles: No such file"),
         (
@@ -233,7 +233,7 @@ fn a_folder_that_cannot_be_used_is_told_with_its_path() {
 }
 
 #[test]
-fn a_configmaps_volume_is_read_once_and_what_is_too_large_is_refused() {
+fn a_configmaps_volume_is_read_once_and_a_file_that_is_too_large_is_rejected() {
     let folder = folder(&[]);
     let profiles = folder.path().join("profiles");
     std::fs::create_dir(profiles.join("..2026")).expect("a folder");
@@ -261,7 +261,7 @@ fn a_configmaps_volume_is_read_once_and_what_is_too_large_is_refused() {
 }
 
 #[test]
-fn no_name_of_a_file_and_nothing_in_one_speaks_to_the_terminal() {
+fn no_file_name_and_no_content_reaches_the_terminal_unescaped() {
     let folder = folder(&[]);
     let profiles = folder.path().join("profiles");
     let hostile = OsStr::from_bytes(b"x\x1b[31m\n\xe2\x80\xae\xff.yaml");

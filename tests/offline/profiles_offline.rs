@@ -7,12 +7,12 @@ use cases::fixture;
 use cases::view::{container, container_mut, effective, home};
 use serde_json::{Value, json};
 
-/// What somebody reading the pod sees of a container: the effective user, what
-/// it may do, what it is given.
+/// What the pod has for a container: the effective user, what it may do, what it is
+/// given.
 fn seen(pod: &Value, name: &str) -> String {
     let container = container(pod, name);
     let mut seen = Vec::new();
-    let mut tell = |word: &str, value: &Value| match value {
+    let mut put = |word: &str, value: &Value| match value {
         Value::Null => {}
         Value::String(text) => seen.push(format!("{word}{text}")),
         value => seen.push(format!("{word}{value}")),
@@ -22,25 +22,22 @@ fn seen(pod: &Value, name: &str) -> String {
         ("gid=", "runAsGroup"),
         ("nonRoot=", "runAsNonRoot"),
     ] {
-        tell(word, effective(pod, container, field));
+        put(word, effective(pod, container, field));
     }
     let context = &container["securityContext"];
-    tell("privileged=", &context["privileged"]);
-    tell("escalation=", &context["allowPrivilegeEscalation"]);
-    tell("procMount=", &context["procMount"]);
-    tell("selinux=", &context["seLinuxOptions"]["type"]);
+    put("privileged=", &context["privileged"]);
+    put("escalation=", &context["allowPrivilegeEscalation"]);
+    put("procMount=", &context["procMount"]);
+    put("selinux=", &context["seLinuxOptions"]["type"]);
     for (sign, list) in [("+", "add"), ("-", "drop")] {
         let names = context["capabilities"][list].as_array();
-        names
-            .into_iter()
-            .flatten()
-            .for_each(|name| tell(sign, name));
+        names.into_iter().flatten().for_each(|name| put(sign, name));
     }
-    tell(
+    put(
         "fuse=",
         &container["resources"]["limits"]["github.com/fuse"],
     );
-    tell("HOME=", &json!(home(container)));
+    put("HOME=", &json!(home(container)));
     seen.join(" ")
 }
 
@@ -82,7 +79,7 @@ const RUNNERS_OWN: [(&str, &str, &str, &str); 5] = [
 ];
 
 #[test]
-fn each_profile_gives_the_runners_own_containers_what_its_row_says() {
+fn each_profile_sets_in_the_runners_own_containers_what_its_row_lists() {
     for name in ["default-with-service", "privileged-with-service"] {
         for (profile, build, helper, init) in RUNNERS_OWN {
             let pod = corrected(&fixture(name), profile);
@@ -121,7 +118,7 @@ fn a_service_keeps_its_user_and_its_privileged_flag() {
 }
 
 #[test]
-fn only_userns_and_openshift_say_anything_of_the_pod_itself() {
+fn only_userns_and_openshift_change_the_pod_itself() {
     let before = fixture("default-with-service");
     for profile in Profiles::built_in().iter() {
         let pod = corrected(&before, &profile.name);
@@ -156,7 +153,7 @@ fn the_profile_none_changes_nothing() {
 }
 
 #[test]
-fn the_collector_runs_as_build_does() {
+fn the_uid_collector_runs_as_the_same_user_as_build() {
     let before = fixture("umask-collector");
     assert_eq!(
         seen(&before, "init-build-uid-gid-collector"),
@@ -184,7 +181,7 @@ fn the_collector_runs_as_build_does() {
 }
 
 #[test]
-fn the_collector_follows_what_only_build_says() {
+fn the_uid_collector_gets_the_user_that_only_build_sets() {
     let mut before = fixture("umask-collector");
     before["spec"]["securityContext"] = json!({"runAsGroup": 7, "runAsNonRoot": true});
     container_mut(&mut before, "build")["securityContext"]["runAsGroup"] = json!(8);
@@ -200,7 +197,7 @@ fn the_collector_follows_what_only_build_says() {
 }
 
 #[test]
-fn what_a_profile_sets_wins_and_what_it_defaults_only_fills_in() {
+fn set_overrides_the_pod_and_if_unset_only_adds_what_is_missing() {
     let mut before = fixture("default-with-service");
     let own = json!({"runAsUser": 0, "privileged": true, "allowPrivilegeEscalation": true});
     for name in ["build", "helper", "init-permissions"] {
@@ -226,7 +223,7 @@ fn what_a_profile_sets_wins_and_what_it_defaults_only_fills_in() {
 }
 
 #[test]
-fn a_default_gives_way_to_the_pods_own_word() {
+fn if_unset_does_not_override_a_value_of_the_pod() {
     let mut before = fixture("default-with-service");
     before["spec"]["securityContext"] = json!({"runAsUser": 2000});
     let pod = corrected(&before, "rootless");
@@ -240,7 +237,7 @@ fn a_default_gives_way_to_the_pods_own_word() {
 }
 
 #[test]
-fn a_capability_that_a_profile_adds_leaves_drop_where_all_stays_and_cap_x_equals_x() {
+fn a_capability_that_a_profile_adds_is_removed_from_drop_where_all_stays_and_cap_x_equals_x() {
     for (before, after) in [
         (
             json!({"drop": ["ALL"]}),
@@ -270,7 +267,7 @@ fn a_capability_that_a_profile_adds_leaves_drop_where_all_stays_and_cap_x_equals
 }
 
 #[test]
-fn an_selinux_type_joins_the_level_that_the_platform_chose() {
+fn an_selinux_type_is_set_together_with_the_platforms_level() {
     let mut pod = fixture("default-with-service");
     container_mut(&mut pod, "build")["securityContext"]["seLinuxOptions"] =
         json!({"level": "s0:c26,c5"});

@@ -1,5 +1,5 @@
-//! Every sentence podseal can say to the author of a pod: one line that GitLab
-//! Runner can put into a job's log, and that never makes it try again.
+//! Every message of podseal's to the author of a pod: one line that GitLab Runner
+//! can put into a job's log, and that never makes it try again.
 
 use admission::decision::{Allowed, Answer, Decision, Outcome};
 use admission::mutate::mutate;
@@ -14,7 +14,7 @@ use cases::fixture;
 use cases::job_log::{LONGEST_WARNING, strange, unfit};
 use cases::review::{UID, review_of};
 use cases::security_pods;
-use cases::strangers::{hostile, with_text};
+use cases::untrusted::{hostile, with_text};
 use cases::view::container_mut;
 use serde_json::{Value, json};
 
@@ -24,9 +24,9 @@ fn namespace(profile: &str, level: &str, mode: &str) -> Namespace {
     Namespace::new("gitlab-ci", labels, [])
 }
 
-/// What is said of `review` by both webhooks: the denials, and the warnings in
+/// The messages of both webhooks about `review`: the denials, and the warnings in
 /// the mode that turns them into warnings.
-fn said(review: &Value, profile: &str, level: &str, require_runner: bool) -> Vec<String> {
+fn messages(review: &Value, profile: &str, level: &str, require_runner: bool) -> Vec<String> {
     let settings = Settings {
         require_runner,
         ..Settings::built_in()
@@ -59,8 +59,8 @@ rules:
 - {name: others, namespaces: {prefix: others-}, profile: rootless, runner: somebody}
 ";
 
-/// What is said of a job in a namespace of this name, which has no label.
-fn said_by_rule(name: &str, annotations: &[(&str, &str)], pod: &Value) -> String {
+/// The message about a job in a namespace of this name, which has no label.
+fn message_by_rule(name: &str, annotations: &[(&str, &str)], pod: &Value) -> String {
     let namespace_rules = NamespaceRules::from_yaml(RULES, None).expect("rules");
     let settings = Settings {
         namespace_rules: &namespace_rules,
@@ -88,7 +88,7 @@ fn said_by_rule(name: &str, annotations: &[(&str, &str)], pod: &Value) -> String
 }
 
 #[test]
-fn a_denial_by_a_namespace_rule_names_the_rule_and_no_label_that_nobody_set() {
+fn a_denial_by_a_namespace_rule_names_the_rule_and_no_label() {
     let job = fixture("default-with-service");
     let uid = format!(" (audit id \"{UID}\")");
     for (name, annotations, pod, expected) in [
@@ -128,18 +128,18 @@ fn a_denial_by_a_namespace_rule_names_the_rule_and_no_label_that_nobody_set() {
         ),
     ] {
         assert_eq!(
-            said_by_rule(name, annotations, pod),
+            message_by_rule(name, annotations, pod),
             format!("{expected}{uid}")
         );
     }
-    let undone = said_by_rule("strict-1", &[], &job);
+    let undone = message_by_rule("strict-1", &[], &job);
     let by =
         "namespace \"strict-1\" has the profile \"rootless\" from the namespace rule strict, and";
     assert!(
         undone.starts_with("the pod lacks") && undone.contains(by),
         "{undone}"
     );
-    let strict = said_by_rule(
+    let strict = message_by_rule(
         "strict-1",
         &[],
         &json!({"metadata": {"name": "x"},
@@ -148,12 +148,12 @@ fn a_denial_by_a_namespace_rule_names_the_rule_and_no_label_that_nobody_set() {
     let by = "requires every pod to meet restricted (namespace rule strict; profile \"rootless\" from \
               the namespace rule strict)";
     assert!(strict.contains(by), "{strict}");
-    let passed_over = said_by_rule("others-1", &[], &job);
-    let whom = "is not among the users that the namespace rule others names as runner";
-    assert!(passed_over.ends_with(whom), "{passed_over}");
+    let not_the_runner = message_by_rule("others-1", &[], &job);
+    let end = "is not among the users that the namespace rule others names as runner";
+    assert!(not_the_runner.ends_with(end), "{not_the_runner}");
 }
 
-/// What every sentence is, whatever was asked.
+/// Checks what every message must be.
 fn check(sentence: &str) {
     assert_eq!(unfit(sentence), None, "{sentence}");
     assert!(
@@ -167,8 +167,12 @@ fn check_line(line: &str) {
 }
 
 fn check_warnings(decision: &Decision<'_>) {
-    let told = decision.warnings_for_creator();
-    for warning in told.iter().map(String::as_str).chain(decision.warnings()) {
+    let for_creator = decision.warnings_for_creator();
+    for warning in for_creator
+        .iter()
+        .map(String::as_str)
+        .chain(decision.warnings())
+    {
         check_line(warning);
         let length = warning.chars().count();
         assert!(length <= LONGEST_WARNING, "{length}: {warning}");
@@ -182,17 +186,16 @@ fn job() -> Value {
 /// `pod` with `value` at the JSON Pointer `path` under `spec`.
 fn with(mut pod: Value, path: &str, value: Value) -> Value {
     let path = format!("/spec/{path}");
-    security_pods::open(&mut pod, &(path, value));
+    security_pods::set(&mut pod, &(path, value));
     pod
 }
 
-fn assert_said(sentences: &[String], part: &str) {
+fn assert_message(sentences: &[String], part: &str) {
     let found = sentences.iter().any(|sentence| sentence.contains(part));
-    assert!(found, "nothing says {part:?}: {sentences:#?}");
+    assert!(found, "no message has {part:?}: {sentences:#?}");
 }
 
-/// What stands in a job pod, under which profile and level, and a part of what
-/// is said of it.
+/// A job pod, its profile and level, and a part of the message about it.
 // One refusal a line, so that it reads as the table it is.
 #[rustfmt::skip]
 const REFUSED: [(&str, &str, &str, &str); 20] = [
@@ -219,12 +222,12 @@ const REFUSED: [(&str, &str, &str, &str); 20] = [
 ];
 
 #[test]
-fn a_profile_that_cannot_be_applied_is_told_in_one_line_nobody_retries_on() {
+fn a_profile_that_cannot_be_applied_is_denied_in_one_line_that_no_runner_retries_on() {
     let refused = |pod: &Value, profile: &str, part| {
         let (profile, level) = profile.split_once(" at ").unwrap_or((profile, "baseline"));
-        let sentences = said(&review_of(pod), profile, level, false);
-        assert_said(&sentences, part);
-        assert_said(&sentences, "which podseal cannot apply here");
+        let sentences = messages(&review_of(pod), profile, level, false);
+        assert_message(&sentences, part);
+        assert_message(&sentences, "which podseal cannot apply here");
     };
     for (path, value, profile, part) in REFUSED {
         let value = serde_json::from_str(value).expect("JSON");
@@ -245,24 +248,24 @@ fn a_profile_that_cannot_be_applied_is_told_in_one_line_nobody_retries_on() {
         let nested = json!([{"name": "repo", "mountPath": format!("/home/me{path}")}]);
         let mut pod = home("/home/me");
         container_mut(&mut pod, "build")["volumeMounts"] = nested;
-        assert_said(
-            &said(&review_of(&pod), "rootless", "baseline", false),
+        assert_message(
+            &messages(&review_of(&pod), "rootless", "baseline", false),
             "nest",
         );
         for value in [text, path] {
             let pod = home(&value);
-            said(&review_of(&pod), "rootless", "baseline", false);
+            messages(&review_of(&pod), "rootless", "baseline", false);
         }
     }
 }
 
 #[test]
-fn a_pod_that_nobody_can_have_is_told_in_one_line_nobody_retries_on() {
+fn a_pod_that_cannot_be_created_is_denied_in_one_line_that_no_runner_retries_on() {
     let refused = |pod: &Value, part: &str| {
         let mut update = review_of(pod);
         update["request"]["operation"] = "UPDATE".into();
         update["request"]["oldObject"] = job();
-        assert_said(&said(&update, "rootless", "baseline", false), part);
+        assert_message(&messages(&update, "rootless", "baseline", false), part);
     };
     for text in hostile() {
         let long = format!("{text}{}", "x".repeat(64));
@@ -284,17 +287,17 @@ fn a_pod_that_nobody_can_have_is_told_in_one_line_nobody_retries_on() {
 }
 
 #[test]
-fn a_namespace_that_admits_no_job_is_told_in_one_line_nobody_retries_on() {
+fn a_namespace_that_admits_no_job_denies_in_one_line_that_no_runner_retries_on() {
     let review = review_of(&job());
     for text in hostile() {
-        assert_said(
-            &said(&review, &text, "baseline", false),
+        assert_message(
+            &messages(&review, &text, "baseline", false),
             "there is no profile with that name",
         );
-        said(&review, "rootless", &text, false);
+        messages(&review, "rootless", &text, false);
     }
-    let sentences = said(&review, "privileged", "baseline", true);
-    assert_said(
+    let sentences = messages(&review, "privileged", "baseline", true);
+    assert_message(
         &sentences,
         "does not name the user that creates its job pods",
     );
@@ -316,12 +319,12 @@ fn a_namespace_that_admits_no_job_is_told_in_one_line_nobody_retries_on() {
 }
 
 #[test]
-fn a_violation_of_any_control_is_told_in_one_line_nobody_retries_on() {
+fn a_violation_of_any_control_is_denied_in_one_line_that_no_runner_retries_on() {
     let mut sentences = Vec::new();
     for start in security_pods::starts().iter().take(3) {
-        for door in security_pods::doors() {
+        for edit in security_pods::field_values() {
             let mut pod = start.clone();
-            security_pods::open(&mut pod, &door);
+            security_pods::set(&mut pod, &edit);
             let body = review_of(&pod).to_string();
             for level in ["baseline", "restricted"] {
                 let namespace = namespace("rootless", level, "warn");
@@ -336,46 +339,46 @@ fn a_violation_of_any_control_is_told_in_one_line_nobody_retries_on() {
         }
     }
     for family in Family::ALL {
-        assert_said(&sentences, &format!("by the control {}", family.name()));
+        assert_message(&sentences, &format!("by the control {}", family.name()));
     }
 }
 
 #[test]
-fn text_of_a_stranger_in_a_violation_is_no_phrase_to_retry_on() {
+fn untrusted_text_in_a_violation_is_no_phrase_to_retry_on() {
     for text in hostile() {
-        // Right for the profile, so that what is told are its violations.
+        // Right for the profile, so that only its violations are reported.
         let pod = corrected(&with_text(&text, 1), "rootless");
-        let sentences = said(&review_of(&pod), "rootless", "baseline", false);
-        assert_said(&sentences, "requires every pod to meet baseline");
+        let sentences = messages(&review_of(&pod), "rootless", "baseline", false);
+        assert_message(&sentences, "requires every pod to meet baseline");
         let mut update = review_of(&with_text(&text, 1));
         update["request"]["operation"] = "UPDATE".into();
         update["request"]["oldObject"] = job();
-        assert_said(
-            &said(&update, "rootless", "restricted", false),
+        assert_message(
+            &messages(&update, "rootless", "restricted", false),
             "requires every pod",
         );
     }
 }
 
 #[test]
-fn text_of_a_stranger_in_what_was_undone_is_no_phrase_to_retry_on() {
+fn untrusted_text_in_a_reverted_change_is_no_phrase_to_retry_on() {
     for text in hostile() {
         for many in [1, 40] {
             for level in ["baseline", "restricted"] {
                 let mut pod = with_text(&text, many);
                 container_mut(&mut pod, "helper")["env"] = json!([{"name": "HOME", "value": text}]);
-                let sentences = said(&review_of(&pod), "rootless", level, false);
-                assert_said(&sentences, "the pod lacks what its profile sets");
+                let sentences = messages(&review_of(&pod), "rootless", level, false);
+                assert_message(&sentences, "the pod lacks what its profile sets");
             }
         }
     }
 }
 
 #[test]
-fn a_pod_with_hundreds_of_violations_is_told_the_first_and_the_number_of_the_rest() {
+fn a_denial_for_hundreds_of_violations_lists_the_first_and_counts_the_rest() {
     for text in ["a", "x y z"] {
         let pod = corrected(&with_text(text, 200), "rootless");
-        let sentences = said(&review_of(&pod), "rootless", "baseline", false);
-        assert_said(&sentences, " more; namespace ");
+        let sentences = messages(&review_of(&pod), "rootless", "baseline", false);
+        assert_message(&sentences, " more; namespace ");
     }
 }

@@ -27,13 +27,13 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
-/// How many profiles nobody wrote.
+/// How many generated profiles.
 const GENERATED: usize = 60;
 const LEVELS: [&str; 3] = ["privileged", "baseline", "restricted"];
 /// A device's name that no profile here has.
 const DEVICE: &str = "example.com/fuse";
 
-/// The built-in profiles, and as many that `podseal profiles --check` would take.
+/// The built-in profiles, and as many that `podseal profiles --check` would accept.
 static PROFILES: LazyLock<Profiles> = LazyLock::new(|| {
     let mut runner = TestRunner::default();
     let strategy = profiles::profile();
@@ -89,7 +89,7 @@ fn settings(namespace_rules: &NamespaceRules) -> Settings<'_> {
     }
 }
 
-/// The pod as it is stored and what is said of it then, unless its correction is
+/// The pod as it is stored and the messages about it, unless its correction is
 /// denied.
 fn stored(pod: &Value, namespace: &Namespace) -> Result<(Value, Vec<String>), String> {
     let namespace_rules = NamespaceRules::default();
@@ -111,24 +111,25 @@ fn stored(pod: &Value, namespace: &Namespace) -> Result<(Value, Vec<String>), St
 }
 
 fn violations(judged: &Decision<'_>) -> Vec<String> {
-    let told = judged.violations.listed.iter();
-    told.map(|v| {
-        format!(
-            "{} {} {}: {}",
-            v.control.family().name(),
-            &*v.container,
-            v.field,
-            v.value.text()
-        )
-    })
-    .collect()
+    let listed = judged.violations.listed.iter();
+    listed
+        .map(|v| {
+            format!(
+                "{} {} {}: {}",
+                v.control.family().name(),
+                &*v.container,
+                v.field,
+                v.value.text()
+            )
+        })
+        .collect()
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn settings_widen_nothing_of_what_a_profile_grants(
+    fn settings_do_not_widen_what_a_profile_grants(
         pod in job_pod(),
         profile in any_profile(),
         level in select(LEVELS.to_vec()),
@@ -155,7 +156,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_settings_say_no_container_is_root_that_would_not_be(
+    fn no_setting_makes_a_container_root_that_would_not_be(
         pod in job_pod(),
         profile in any_profile(),
         user in prop_oneof![any::<i64>().prop_map(|n| n.to_string()), "[-+0 ]{0,3}[0-9]{1,6}", ".{0,8}"],
@@ -179,21 +180,21 @@ proptest! {
     }
 
     #[test]
-    fn a_namespace_rule_decides_as_the_namespace_that_says_the_same_itself(
+    fn a_namespace_rule_has_the_same_effect_as_the_same_values_on_the_namespace(
         pod in job_pod(),
         profile in any_profile(),
         level in select(LEVELS.to_vec()),
         annotations in annotations(),
     ) {
-        let said = annotations.iter().map(|(key, value)| {
+        let values = annotations.iter().map(|(key, value)| {
             let name = key.strip_prefix("podseal.io/").expect("a key of podseal's");
             (name.to_owned(), value.clone())
         });
-        let said: std::collections::BTreeMap<_, _> = said.collect();
+        let values: std::collections::BTreeMap<_, _> = values.collect();
         let rules = json!({"rules": [
             {"name": "others", "namespaces": {"prefix": "other-"}, "profile": "none"},
             {"name": "jobs", "namespaces": {"prefix": "ci-job-"}, "profile": profile.name,
-             "level": level, "settings": said},
+             "level": level, "settings": values},
         ]});
         let namespace_rules = NamespaceRules::from_yaml(&rules.to_string(), None).expect("rules");
         let none = NamespaceRules::default();
@@ -221,21 +222,21 @@ proptest! {
 }
 
 #[test]
-fn settings_that_are_in_order_do_change_the_pod() {
+fn valid_settings_do_change_the_pod() {
     let pod = fixture("default-with-service");
-    let said = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+    let values = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
         pairs
             .iter()
             .map(|(key, value)| (key.to_string(), value.to_string()))
             .collect()
     };
-    let changed = said(&[(RUN_AS_USER, "2000"), (HOME, "/work/home")]);
+    let changed = values(&[(RUN_AS_USER, "2000"), (HOME, "/work/home")]);
     let (after, _) = stored(&pod, &namespace("rootless", "baseline", &changed)).expect("a pod");
     let build = view::container(&after, "build");
     assert_eq!(build["securityContext"]["runAsUser"], 2000);
     assert_eq!(view::home(build), Some("/work/home"));
     assert!(view::volume_at(build, "/work/home").is_some());
-    let renamed = said(&[(FUSE_RESOURCE, DEVICE)]);
+    let renamed = values(&[(FUSE_RESOURCE, DEVICE)]);
     let (after, _) = stored(&pod, &namespace("root-fuse", "baseline", &renamed)).expect("a pod");
     let limits = &view::container(&after, "build")["resources"]["limits"];
     assert_eq!(

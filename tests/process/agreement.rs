@@ -1,4 +1,4 @@
-//! `podseal review` says what `podseal serve` says, of every fixture in a
+//! `podseal review` decides what `podseal serve` decides, for every fixture in a
 //! namespace of every profile.
 
 use std::process::Command;
@@ -20,7 +20,8 @@ const PROFILES: [&str; 7] = [
     "unknown",
 ];
 
-/// Labels beside the profile: a suffix of the namespace's name, and the labels.
+/// Labels in addition to the profile: a suffix of the namespace's name, and the
+/// labels.
 const HELD: [(&str, &str); 6] = [
     ("", ""),
     ("-restricted", ", podseal.io/level: restricted"),
@@ -33,8 +34,8 @@ const HELD: [(&str, &str); 6] = [
     ),
 ];
 
-/// Every namespace: each profile held to each of [`HELD`], one with a runner of
-/// its own, and one that does not opt in.
+/// Every namespace: each profile at each of [`HELD`], one with a runner of its own,
+/// and one that does not opt in.
 fn namespaces() -> Vec<(String, String)> {
     let mut all = Vec::new();
     for profile in PROFILES {
@@ -98,7 +99,7 @@ fn reviews() -> Vec<Value> {
     reviews
 }
 
-/// What becomes of the review, asked as the API server asks: corrected, and
+/// What happens to the review, sent as the API server sends it: corrected, and
 /// then, as it is in the end, judged.
 struct Served {
     allowed: bool,
@@ -151,13 +152,13 @@ fn served(podseal: &Podseal, client: &reqwest::Client, review: &Value) -> Served
 }
 
 #[test]
-fn review_gives_what_serve_gives_for_every_fixture_in_every_namespace() {
+fn review_and_serve_decide_the_same_for_every_fixture_in_every_namespace() {
     // The default, and its opposite.
     agree(&[]);
     agree(&["--require-runner=false"]);
 }
 
-/// Compares what both say when started with these arguments.
+/// Compares the decisions of both, started with these arguments.
 fn agree(arguments: &[&str]) {
     let texts: Vec<_> = namespaces().into_iter().map(|(_, text)| text).collect();
     let texts = texts.join("---\n");

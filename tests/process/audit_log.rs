@@ -1,5 +1,5 @@
 //! The record of a decision, as `podseal serve` writes it: complete, of the
-//! documented schema, and of one bounded line whoever wrote what is in it.
+//! documented schema, and is one bounded line, whatever untrusted text is in it.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -34,7 +34,7 @@ static COMPILED: LazyLock<(Schemas, SchemaIndex)> = LazyLock::new(|| {
     (schemas, index)
 });
 
-/// What every record is, whatever is in it.
+/// Checks what every record must be.
 fn check(record: &Value, line: &str) {
     let (schemas, index) = &*COMPILED;
     if let Err(error) = schemas.validate(record, *index) {
@@ -54,14 +54,14 @@ fn check(record: &Value, line: &str) {
         ("groups", "group_count"),
     ];
     for (list, count) in counts {
-        let told = record[list].as_array().expect("a list").len();
+        let listed = record[list].as_array().expect("a list").len();
         let count = record[count].as_u64().expect("a count");
-        assert!(told as u64 <= count, "{list}: {told} of {count}");
+        assert!(listed as u64 <= count, "{list}: {listed} of {count}");
     }
 }
 
 #[test]
-fn every_record_fits_the_schema_on_one_bounded_line_and_says_its_mode() {
+fn every_record_fits_the_schema_on_one_bounded_line_and_has_its_mode() {
     let long = HOSTILE.repeat(20);
     let pods = [
         job(),
@@ -115,15 +115,15 @@ fn every_record_fits_the_schema_on_one_bounded_line_and_says_its_mode() {
 }
 
 #[test]
-fn hundreds_of_violations_are_counted_and_the_first_are_told() {
+fn hundreds_of_violations_are_counted_and_the_first_are_listed() {
     for text in [HOSTILE, "plain"] {
         for namespace in ["enforce", "strict"] {
             let pod = hostile(text, 300);
             let (record, line) = record_of("validate", update_in(namespace, &job(), &pod));
             check(&record, &line);
             assert!(record["violation_count"].as_u64() > Some(600), "{record:#}");
-            let told = record["violations"].as_array().expect("a list");
-            assert!(!told.is_empty(), "{record:#}");
+            let listed = record["violations"].as_array().expect("a list");
+            assert!(!listed.is_empty(), "{record:#}");
             let (record, line) = record_of("mutate", review_in(namespace, &pod));
             check(&record, &line);
             assert_eq!(record["decision"], "mutate");
@@ -189,7 +189,7 @@ fn the_record_of_a_rejection_is_complete_by_itself() {
 }
 
 #[test]
-fn a_record_and_the_audit_annotations_say_which_default_rule_and_which_settings_decided() {
+fn a_record_and_the_audit_annotations_have_the_namespace_rule_and_the_settings() {
     let (record, line) = record_of("mutate", review_in("ci-job-17", &job()));
     check(&record, &line);
     assert_eq!(record["decision"], "mutate");
@@ -208,7 +208,7 @@ fn a_record_and_the_audit_annotations_say_which_default_rule_and_which_settings_
     );
     assert_eq!(
         record["default_rule"], "lenient-jobs",
-        "and its mode holds, not the milder one of the namespace's label"
+        "and its mode applies, not the less strict one of the namespace's label"
     );
     let settings = json!({"run-as-user": "1234", "home": "/\\u{a}\\u{1b}[31m{\\u{202e}"});
     assert_eq!(
@@ -230,7 +230,7 @@ fn a_record_and_the_audit_annotations_say_which_default_rule_and_which_settings_
 }
 
 #[test]
-fn the_record_of_a_rejected_update_says_which_jobs_pod_and_by_what() {
+fn the_record_of_a_rejected_update_names_the_job_and_the_violation() {
     let mut pod = job();
     let debug = json!({"name": "debug", "securityContext": {"privileged": true}});
     pod["spec"]["ephemeralContainers"] = json!([debug]);
@@ -251,7 +251,7 @@ fn the_record_of_a_rejected_update_says_which_jobs_pod_and_by_what() {
 }
 
 #[test]
-fn a_pod_without_a_name_is_recorded_by_what_its_name_is_made_from() {
+fn a_pod_without_a_name_is_recorded_with_its_generate_name() {
     let mut pod = job();
     pod["metadata"]["name"] = Value::Null;
     pod["metadata"]["generateName"] = "runner-".into();
@@ -264,7 +264,7 @@ fn a_pod_without_a_name_is_recorded_by_what_its_name_is_made_from() {
 }
 
 #[test]
-fn schema_and_page_know_every_field_and_every_control() {
+fn every_field_and_every_control_is_in_the_schema_and_documented() {
     let schema: Value = serde_json::from_str(SCHEMA).expect("the schema is JSON");
     let properties = schema["properties"].as_object().expect("properties");
     let violation = schema["$defs"]["violation"]["properties"].as_object();
@@ -278,7 +278,7 @@ fn schema_and_page_know_every_field_and_every_control() {
 }
 
 #[test]
-fn the_pages_commands_say_what_the_page_says_they_say() {
+fn the_documented_commands_print_what_the_page_shows() {
     let violating = corrected(&with_violations(), "rootless");
     let records = [
         record_of("validate", review_in("enforce", &violating)).1,

@@ -1,5 +1,6 @@
-//! What a client may hold of podseal, and for how long. Everything here is done
-//! by clients that mean no good; a client that does is served meanwhile.
+//! How many resources of podseal a client can take, and for how long. Everything
+//! here is done by clients that mean no good; a client that does is served
+//! meanwhile.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,7 +43,7 @@ async fn known(podseal: &Podseal) -> Wire {
 }
 
 #[test]
-fn a_client_that_does_not_shake_hands_is_dropped() {
+fn a_client_that_sends_no_tls_handshake_is_dropped() {
     let podseal = podseal(&["--handshake-timeout", "300ms"]);
     block_on(async {
         let stream = tokio::net::TcpStream::connect(address(&podseal)).await;
@@ -87,7 +88,7 @@ fn a_client_that_sends_no_request_is_dropped_in_either_protocol() {
 }
 
 #[test]
-fn a_connection_that_is_dialled_and_never_used_is_closed_in_the_end() {
+fn a_connection_that_is_never_used_is_closed_in_the_end() {
     let podseal = podseal(&["--idle-timeout", "300ms"]);
     block_on(async {
         assert_eq!(Wire::http1(&podseal).await.closed().await, b"");
@@ -96,7 +97,7 @@ fn a_connection_that_is_dialled_and_never_used_is_closed_in_the_end() {
 }
 
 #[test]
-fn clients_that_hold_unfinished_requests_make_room_when_all_places_are_taken() {
+fn clients_with_unfinished_requests_are_dropped_at_the_connection_limit() {
     let podseal = podseal(&["--max-connections", "8", "--body-timeout", "30s"]);
     block_on(async {
         let request = post("/mutate?timeout=30s", &job_review("u", "ci"));
@@ -119,7 +120,7 @@ fn clients_that_hold_unfinished_requests_make_room_when_all_places_are_taken() {
 }
 
 #[test]
-fn half_a_header_does_not_stay_while_an_idle_connection_does() {
+fn a_connection_with_half_a_header_is_dropped_before_an_idle_one() {
     let podseal = podseal(&["--header-timeout", "300ms"]);
     block_on(async {
         let mut idle = known(&podseal).await;
@@ -139,7 +140,7 @@ fn half_a_header_does_not_stay_while_an_idle_connection_does() {
 }
 
 #[test]
-fn a_body_that_does_not_come_is_given_up_with_408() {
+fn a_body_that_does_not_arrive_is_answered_with_408() {
     let podseal = podseal(&["--body-timeout", "300ms"]);
     block_on(async {
         let request = post("/mutate", &job_review("u", "ci"));
@@ -185,13 +186,14 @@ fn an_idle_connection_is_closed_in_the_end() {
 }
 
 #[test]
-fn a_client_that_reads_no_answers_is_dropped_and_holds_little() {
+fn a_client_that_reads_no_responses_is_dropped_and_takes_little_memory() {
     let podseal = podseal(&["--idle-timeout", "500ms", "--header-timeout", "500ms"]);
     block_on(async {
         let mut wire = known(&podseal).await;
         let before = podseal.process.resident_bytes();
         let request = post("/mutate", &job_review("u", "ci"));
-        // More answers than the sockets hold; sending stops, and then fails.
+        // More responses than fit into the socket buffers; sending stops,
+        // and then fails.
         let many = async { while wire.send(&request).await.is_ok() {} };
         tokio::time::timeout(Duration::from_secs(60), many)
             .await
@@ -203,7 +205,7 @@ fn a_client_that_reads_no_answers_is_dropped_and_holds_little() {
 }
 
 #[test]
-fn at_the_cap_a_connection_without_a_request_makes_room_before_one_that_had_some() {
+fn at_the_limit_a_connection_without_a_request_is_dropped_before_one_that_had_some() {
     let podseal = podseal(&["--max-connections", "8"]);
     block_on(async {
         let mut known = known(&podseal).await;
@@ -211,7 +213,7 @@ fn at_the_cap_a_connection_without_a_request_makes_room_before_one_that_had_some
         for _ in 0..7 {
             silent.push(Wire::http1(&podseal).await);
         }
-        // Each newcomer takes the place of the silent one that is oldest.
+        // Each new connection replaces the oldest silent one.
         for _ in 0..3 {
             is_served(&podseal).await;
         }
@@ -239,7 +241,7 @@ fn a_review_over_the_memory_for_bodies_is_shed_with_a_429_to_retry() {
             sent.expect("sent");
             holders.push(holder);
         }
-        // What was sent is held once it shows in others.
+        // The memory is reserved once others notice.
         let shed = loop {
             let response = response(&podseal, "shed").await;
             if response["allowed"] == false {
@@ -264,7 +266,7 @@ fn a_review_over_the_memory_for_bodies_is_shed_with_a_429_to_retry() {
 }
 
 #[test]
-fn one_address_cannot_hold_all_memory_for_bodies() {
+fn one_address_cannot_take_all_memory_for_bodies() {
     let podseal = podseal(&["--max-body-memory", "8MiB"]);
     let shed = r#"podseal_shed_total{reason="memory"}"#;
     block_on(async {
@@ -280,7 +282,8 @@ fn one_address_cannot_hold_all_memory_for_bodies() {
             sent.expect("sent");
             holders.push(wire);
         }
-        // What was sent is held once one more of the same address is shed.
+        // The memory is reserved once one more review of the same address
+        // is shed.
         let is_full = async || {
             let wire = Wire::connect_from(attacker, &podseal, b"http/1.1").await;
             let mut wire = wire.expect("a handshake");
@@ -297,7 +300,7 @@ fn one_address_cannot_hold_all_memory_for_bodies() {
     podseal.await_metric(shed, 1.0);
 }
 
-/// An API server that takes connections and says nothing, so that each look-up
+/// An API server that accepts connections and never responds, so that each look-up
 /// takes as long as one may.
 fn podseal_of_a_silent_api_server(
     arguments: &[&str],
@@ -343,11 +346,12 @@ fn of_size(most: usize) -> String {
 }
 
 #[test]
-fn one_address_cannot_hold_all_memory_by_one_review_after_the_other() {
+fn one_address_cannot_take_all_memory_with_one_review_after_the_other() {
     const MOST: usize = 64 << 20;
     let (podseal, _silent, _kubeconfig) = podseal_of_a_silent_api_server(&[]);
     let attacker = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
-    // As much as there is while others hold a little, and what an address gets.
+    // All memory that is left while others have a little, and what one address
+    // can take.
     let largest = [MOST - (512 << 10), MOST / 8 * 7 - (1 << 20)].map(of_size);
     block_on(async {
         let is_over = AtomicBool::new(false);

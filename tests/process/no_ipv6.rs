@@ -1,7 +1,7 @@
 //! `podseal serve` where the kernel has no IPv6 (`ipv6.disable=1`).
 //!
-//! No namespace takes IPv6 away as that does, so the process gets a `socket` that
-//! answers as such a kernel.
+//! No network namespace is without IPv6 in the same way, so the process gets a
+//! `socket` that answers as such a kernel.
 
 use std::process::Command;
 
@@ -52,10 +52,10 @@ fn both_ports_listen_on_ipv4_instead_and_the_log_says_so() {
         command.arg("--namespaces").arg(namespaces.path());
     });
     for flag in ["--listen", "--status-listen"] {
-        let told = podseal.await_event(|event| event["flag"] == flag);
-        let message = told["message"].as_str().expect("a message");
-        assert!(message.starts_with("IPv6 is not available"), "{told}");
-        assert_eq!(told["instead"], "0.0.0.0:0");
+        let logged = podseal.await_event(|event| event["flag"] == flag);
+        let message = logged["message"].as_str().expect("a message");
+        assert!(message.starts_with("IPv6 is not available"), "{logged}");
+        assert_eq!(logged["instead"], "0.0.0.0:0");
     }
     assert!(
         podseal.url.starts_with("https://0.0.0.0:"),
@@ -67,7 +67,7 @@ fn both_ports_listen_on_ipv4_instead_and_the_log_says_so() {
     assert_eq!(podseal.status("/readyz"), (200, "ok".to_owned()));
 }
 
-/// What `podseal serve` says of `--listen ADDRESS` before it ends.
+/// What `podseal serve --listen ADDRESS` prints before it ends.
 fn refused(address: &str, prepare: impl FnOnce(&mut Command)) -> String {
     let certificate = Certificate::new();
     let file = |name: &str| certificate.folder.path().join(name);
@@ -94,7 +94,7 @@ fn refused(address: &str, prepare: impl FnOnce(&mut Command)) -> String {
 }
 
 #[test]
-fn an_address_of_ipv6_that_is_meant_is_not_replaced() {
+fn an_explicit_ipv6_address_is_not_replaced() {
     let library = library();
     let stderr = refused("[::1]:0", |command| without_ipv6(command, &library));
     let expected = "cannot listen on --listen [::1]:0: Address family not supported by protocol";
@@ -102,7 +102,7 @@ fn an_address_of_ipv6_that_is_meant_is_not_replaced() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_told_and_not_shared() {
+fn a_port_in_use_is_an_error_and_not_shared() {
     let taken = std::net::TcpListener::bind("[::]:0").or_else(|_| {
         // A machine without IPv6 shows the same by IPv4.
         std::net::TcpListener::bind("0.0.0.0:0")

@@ -1,5 +1,5 @@
-//! Profiles and namespace rules of one's own, as `podseal serve` takes them from
-//! files, and takes them up when they change.
+//! Custom profiles and namespace rules, as `podseal serve` loads them from files,
+//! and reloads them when they change.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -124,7 +124,7 @@ impl Serving {
 }
 
 #[test]
-fn profiles_are_taken_up_as_their_volume_changes_and_no_review_is_dropped() {
+fn profiles_are_reloaded_as_their_volume_changes_and_no_review_is_dropped() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     swap(folder.path(), "1", &profile(1001));
     let serving = Serving::start(folder.path(), &[]);
@@ -159,16 +159,16 @@ fn the_old_name_of_if_unset_is_read_and_logged_as_deprecated_when_profiles_are_r
     let old = "pod:\n  default: {hostUsers: true}\n";
     swap(folder.path(), "2", &format!("{}{old}", profile(1002)));
     serving.await_uid(1002);
-    let told = serving
+    let reported = serving
         .podseal
         .await_event(|event| event["message"] == "a profile has a deprecated field");
-    let warning = told["warning"].as_str().expect("a warning");
+    let warning = reported["warning"].as_str().expect("a warning");
     let expected = "pod.default: is deprecated; its name is ifUnset now";
     assert!(warning.contains(expected), "{warning}");
 }
 
 #[test]
-fn a_broken_file_keeps_the_last_good_set_and_is_told_with_its_place() {
+fn a_broken_file_keeps_the_last_good_set_and_is_logged_with_its_place() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     swap(folder.path(), "1", &profile(1001));
     let serving = Serving::start(folder.path(), &[]);
@@ -179,10 +179,10 @@ fn a_broken_file_keeps_the_last_good_set_and_is_told_with_its_place() {
     serving.podseal.await_metric(failing, 1.0);
     assert_eq!(serving.uid("ci"), Some(1001), "the last good set decides");
     let place = "mine.yaml:4:3: did you mean `build`? unknown field `biuld`";
-    let told = serving
+    let reported = serving
         .podseal
         .await_event(|event| event["message"] == "reload failed; keeping the previous profiles");
-    let problem = told["problem"].as_str().expect("a problem");
+    let problem = reported["problem"].as_str().expect("a problem");
     assert!(problem.contains(place), "{problem}");
     let (code, page) = serving.podseal.status("/readyz?verbose");
     assert_eq!(code, 200, "it serves: {page}");
@@ -199,7 +199,7 @@ fn a_broken_file_keeps_the_last_good_set_and_is_told_with_its_place() {
 }
 
 #[test]
-fn a_namespace_changes_what_the_profile_lets_it_and_nothing_else() {
+fn a_namespace_changes_what_the_profile_allows_and_nothing_else() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     swap(folder.path(), "1", &profile(1001));
     let serving = Serving::start(folder.path(), &[]);
@@ -226,7 +226,7 @@ fn a_namespace_changes_what_the_profile_lets_it_and_nothing_else() {
 }
 
 #[test]
-fn a_rule_speaks_for_namespaces_without_a_label_but_never_for_the_clusters_own() {
+fn a_rule_applies_to_namespaces_without_a_label_but_never_to_the_clusters_own() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     swap(folder.path(), "1", &profile(1001));
     let rules = folder.path().join("rules.txt");
@@ -247,7 +247,7 @@ fn a_rule_speaks_for_namespaces_without_a_label_but_never_for_the_clusters_own()
     assert_eq!(
         serving.uid("ci"),
         Some(1001),
-        "a label says everything itself"
+        "a namespace with the label gets nothing from rules"
     );
 }
 
@@ -266,7 +266,7 @@ fn the_old_flag_for_namespace_rules_is_read_and_logged_as_deprecated() {
 }
 
 #[test]
-fn a_profile_that_a_rule_asks_for_cannot_be_taken_away() {
+fn a_profile_that_a_rule_names_cannot_be_removed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     swap(folder.path(), "1", &profile(1001));
     let rules = folder.path().join("rules.txt");
@@ -281,8 +281,8 @@ fn a_profile_that_a_rule_asks_for_cannot_be_taken_away() {
     let failing = "podseal_profiles_reload_failing";
     serving.podseal.await_metric(failing, 1.0);
     let (_, page) = serving.podseal.status("/readyz?verbose");
-    let told = "profiles reload failed; keeping the previous profiles: namespace rule \"jobs\" names the profile \"mine\"";
-    assert!(page.contains(told), "{page}");
+    let reported = "profiles reload failed; keeping the previous profiles: namespace rule \"jobs\" names the profile \"mine\"";
+    assert!(page.contains(reported), "{page}");
     assert_eq!(serving.uid("ci-job-17"), Some(1500));
     assert_eq!(serving.uid("ci"), Some(1001));
 }
@@ -313,7 +313,7 @@ fn a_folder_that_cannot_be_used_at_the_start_ends_podseal_with_every_error() {
 }
 
 #[test]
-fn a_rule_that_no_job_could_pass_by_ends_podseal_at_the_start() {
+fn a_rule_with_which_every_job_is_denied_ends_podseal_at_the_start() {
     for (rule, why) in [
         (
             "profile: rootles",
@@ -380,7 +380,7 @@ fn answer((code, text): (u16, String)) -> (bool, Value, bool) {
 }
 
 #[test]
-fn a_replica_decides_by_the_rules_in_a_path_only_if_it_holds_exactly_these() {
+fn a_replica_answers_a_path_with_rules_only_if_it_has_exactly_these() {
     // A line's end is enough of a difference.
     let (held, other) = (file(JOBS), file(&format!("{JOBS}\n")));
     let path = |file: &tempfile::NamedTempFile| file.path().display().to_string();
@@ -405,18 +405,18 @@ fn a_replica_decides_by_the_rules_in_a_path_only_if_it_holds_exactly_these() {
     let (allowed, status, _) = answer(with_rules.post(&validate, "ci-job-17"));
     assert_eq!((allowed, &status["code"]), (false, &json!(403)), "{status}");
 
-    let strangers = [
+    let others = [
         (&with_rules, &other_mutate, mutate.as_str()),
         (&with_rules, &other_validate, mutate.as_str()),
         (&without, &mutate, "none"),
         (&without, &validate, "none"),
     ];
-    for (replica, path, holds) in strangers {
+    for (replica, path, holds) in others {
         let (allowed, status, patched) = answer(replica.post(path, "ci-job-17"));
         assert!(!allowed && !patched, "{path}");
         assert_eq!(status["code"], 503, "{path}");
         let seconds = status["details"]["retryAfterSeconds"].as_u64();
-        // As long as Helm waits for a rollout, where nothing else is said.
+        // As long as Helm waits for a rollout by default.
         assert!(10 * seconds.expect("a time to retry") >= 300, "{path}");
         let message = status["message"].as_str().expect("a message");
         let asked = path.rsplit('/').next().expect("a segment");
@@ -429,10 +429,10 @@ fn a_replica_decides_by_the_rules_in_a_path_only_if_it_holds_exactly_these() {
     let event = without.podseal.await_event(|event| event["held"] == "none");
     assert_eq!(
         event["asked"],
-        strangers[2].1.rsplit('/').next().expect("a segment")
+        others[2].1.rsplit('/').next().expect("a segment")
     );
 
-    // The plain paths are for whoever registers podseal by hand.
+    // The plain paths are for administrators who register podseal by hand.
     let (allowed, _, patched) = answer(with_rules.post("/mutate", "ci-job-17"));
     assert!(allowed && patched);
     let (allowed, _, patched) = answer(without.post("/mutate", "ci-job-17"));
@@ -440,7 +440,7 @@ fn a_replica_decides_by_the_rules_in_a_path_only_if_it_holds_exactly_these() {
 }
 
 #[test]
-fn a_connection_on_which_other_rules_were_asked_for_ends_with_the_answer() {
+fn a_connection_that_was_used_for_other_rules_is_closed_with_the_response() {
     let [mutate, _] = paths(&[&file(JOBS).path().display().to_string()]);
     let replica = Podseal::for_namespaces(NAMESPACES);
     let client = replica.client().http1_only().build().expect("a client");
@@ -460,7 +460,7 @@ fn a_connection_on_which_other_rules_were_asked_for_ends_with_the_answer() {
 }
 
 #[test]
-fn a_path_that_names_no_rules_is_unknown_and_leaves_no_trace_of_itself() {
+fn a_path_that_names_no_rules_is_unknown_and_adds_no_time_series() {
     let [mutate, _] = paths(&[&file(JOBS).path().display().to_string()]);
     let replica = Podseal::for_namespaces(NAMESPACES);
     let client = replica.client().build().expect("a client");
@@ -504,7 +504,7 @@ fn a_path_that_names_no_rules_is_unknown_and_leaves_no_trace_of_itself() {
         serving.podseal.metric(count),
         Some(2.0 * wrong.len() as f64)
     );
-    // And one of the right form, which anybody can make up.
+    // And one of the right form, which anyone can make up.
     for forged in 0..100 {
         let path = format!("/mutate/rules-{forged:016x}");
         let (allowed, status, _) = answer(serving.post(&path, "ci-job-17"));
@@ -514,13 +514,13 @@ fn a_path_that_names_no_rules_is_unknown_and_leaves_no_trace_of_itself() {
     let answer = block_on(async { serving.client.get(url).send().await.expect("an answer") });
     assert_eq!(answer.status(), 405);
     assert_eq!(series(), before, "a label is never made of a path");
-    let told = serving.podseal.lines();
-    let told = told.iter().filter(|line| line.contains("rules-"));
-    assert!(told.count() <= 10, "the log is not theirs to fill");
+    let reported = serving.podseal.lines();
+    let reported = reported.iter().filter(|line| line.contains("rules-"));
+    assert!(reported.count() <= 10, "the log is not theirs to fill");
 }
 
 #[test]
-fn a_file_of_rules_is_checked_before_its_paths_are_told() {
+fn a_file_of_rules_is_checked_before_its_paths_are_printed() {
     let ours = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(ours.path().join("mine.yaml"), profile(1001)).expect("it can be written");
     let rules = file(RULES);
@@ -534,6 +534,6 @@ fn a_file_of_rules_is_checked_before_its_paths_are_told() {
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(text(&output.stdout), "");
     let why = "namespace rule \"jobs\" names the profile \"mine\"";
-    let told = text(&output.stderr);
-    assert!(told.contains(why), "{told}");
+    let reported = text(&output.stderr);
+    assert!(reported.contains(why), "{reported}");
 }

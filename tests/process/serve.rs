@@ -34,7 +34,7 @@ fn answer(podseal: &Podseal, review: &Value) -> Value {
 }
 
 #[test]
-fn answers_over_http_1_and_http_2_alike() {
+fn answers_over_http_1_and_http_2() {
     let podseal = Podseal::for_namespaces(NAMESPACES);
     let review = review("u-1", "ci", &job()).to_string();
     for (version, client) in [
@@ -138,7 +138,7 @@ fn jobs_of_a_profile_that_grants_are_denied_by_default_until_the_runner_is_named
 }
 
 #[test]
-fn speaks_tls_1_2_and_1_3_and_nothing_older() {
+fn accepts_tls_1_2_and_1_3_and_nothing_older() {
     let podseal = Podseal::for_namespaces(NAMESPACES);
     for version in [
         reqwest::tls::Version::TLS_1_2,
@@ -177,7 +177,7 @@ fn connect(podseal: &Podseal) -> TcpStream {
 }
 
 #[test]
-fn tells_what_is_wrong_with_a_body_that_is_no_review() {
+fn answers_a_body_that_is_not_a_review_with_what_is_wrong() {
     let podseal = Podseal::for_namespaces(NAMESPACES);
     let good = review("u", "ci", &job());
     let but = |at: &str, value: Value| {
@@ -249,7 +249,7 @@ fn tells_what_is_wrong_with_a_body_that_is_no_review() {
 }
 
 #[test]
-fn json_nested_deeper_than_any_pod_is_no_way_to_crash_it() {
+fn json_nested_deeper_than_any_pod_does_not_crash_it() {
     let podseal = Podseal::for_namespaces(NAMESPACES);
     let mut body = review("u", "ci", &job()).to_string();
     let nested = format!(
@@ -271,7 +271,7 @@ fn json_nested_deeper_than_any_pod_is_no_way_to_crash_it() {
 }
 
 #[test]
-fn a_body_over_7_mib_is_refused_with_413() {
+fn a_body_over_7_mib_is_rejected_with_413() {
     let podseal = Podseal::for_namespaces(NAMESPACES);
     let mut pod = job();
     pod["spec"]["filler"] = "x".repeat(6 * 1024 * 1024).into();
@@ -286,7 +286,7 @@ fn a_body_over_7_mib_is_refused_with_413() {
 }
 
 #[test]
-fn other_paths_and_methods_are_told_the_right_one() {
+fn other_paths_and_methods_get_the_right_one_in_the_response() {
     let podseal = Podseal::for_namespaces(NAMESPACES);
     let client = podseal.client().build().expect("a client");
     for (method, path, code) in [
@@ -319,7 +319,7 @@ fn a_pod_in_a_namespace_without_the_label_passes_with_nothing_but_its_uid() {
 }
 
 #[test]
-fn the_pods_own_word_on_its_namespace_counts_for_nothing() {
+fn the_namespace_in_the_pods_metadata_has_no_effect() {
     let podseal = Podseal::for_namespaces(NAMESPACES);
     let mut pod = job();
     pod["metadata"]["namespace"] = "plain".into();
@@ -328,7 +328,7 @@ fn the_pods_own_word_on_its_namespace_counts_for_nothing() {
 }
 
 #[test]
-fn what_is_no_creation_of_a_pod_is_not_corrected() {
+fn requests_that_do_not_create_a_pod_are_not_corrected() {
     let podseal = Podseal::for_namespaces(NAMESPACES);
     let good = review("u", "ci", &job());
     for (at, value) in [
@@ -349,7 +349,7 @@ fn what_is_no_creation_of_a_pod_is_not_corrected() {
 }
 
 #[test]
-fn a_namespace_nobody_knows_is_denied_with_503_and_a_time_to_retry() {
+fn a_pod_in_an_unknown_namespace_is_denied_with_503_and_a_time_to_retry() {
     let podseal = Podseal::for_namespaces(NAMESPACES);
     let response = answer(&podseal, &review("u-3", "elsewhere", &job()));
     assert_eq!(response["allowed"], false);
@@ -367,7 +367,7 @@ fn a_namespace_nobody_knows_is_denied_with_503_and_a_time_to_retry() {
 }
 
 #[test]
-fn a_cluster_that_cannot_be_asked_denies_rather_than_guesses() {
+fn without_its_api_server_podseal_denies_rather_than_guesses() {
     let kubeconfig = tempfile::NamedTempFile::new().expect("a file");
     let closed = "apiVersion: v1\nkind: Config\ncurrent-context: x\n\
         clusters: [{name: x, cluster: {server: 'https://127.0.0.1:1'}}]\n\
@@ -390,7 +390,7 @@ fn a_cluster_that_cannot_be_asked_denies_rather_than_guesses() {
 }
 
 #[test]
-fn a_person_reads_a_decision_in_one_line() {
+fn the_text_log_has_a_decision_in_one_readable_line() {
     let namespaces = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(namespaces.path(), NAMESPACES).expect("the namespaces");
     let podseal = Podseal::start(|command| {
@@ -441,7 +441,7 @@ fn fail(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_served_is_told_with_its_file() {
+fn a_certificate_that_cannot_be_served_is_reported_with_its_file() {
     let folder = tempfile::tempdir().expect("a folder");
     support::podseal::write_certificate(folder.path());
     let other = tempfile::tempdir().expect("a folder");

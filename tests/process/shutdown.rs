@@ -20,15 +20,15 @@ fn podseal(arguments: &[&str]) -> Podseal {
 
 fn terminate(podseal: &Podseal) {
     podseal.process.signal("TERM");
-    let told = |event: &Value| {
+    let is_logged = |event: &Value| {
         let message = event["message"].as_str().unwrap_or_default();
         message.starts_with("received SIGTERM")
     };
-    block_in_place(|| podseal.await_event(told));
+    block_in_place(|| podseal.await_event(is_logged));
 }
 
 #[test]
-fn keep_alive_connections_are_answered_while_endpoints_drain_and_told_to_go() {
+fn keep_alive_connections_are_answered_and_closed_while_endpoints_drain() {
     let mut podseal = podseal(&["--drain", "2s"]);
     let review = job_review("u", "ci");
     block_on(async {
@@ -60,7 +60,7 @@ fn keep_alive_connections_are_answered_while_endpoints_drain_and_told_to_go() {
 }
 
 #[test]
-fn an_http_2_connection_is_told_goaway_and_its_streams_are_answered() {
+fn an_http_2_connection_gets_goaway_and_its_streams_are_answered() {
     let podseal = podseal(&["--drain", "1s"]);
     let review = job_review("u", "ci");
     block_on(async {
@@ -129,7 +129,7 @@ fn a_second_signal_stops_it_at_once_but_not_the_same_one_sent_twice() {
         terminate(&podseal);
         wire
     });
-    let told = std::time::Instant::now();
+    let is_logged = std::time::Instant::now();
     // As `timeout` does, which signals the process and its group.
     podseal.process.signal("TERM");
     while block_on(wire.is_open()) {
@@ -141,14 +141,14 @@ fn a_second_signal_stops_it_at_once_but_not_the_same_one_sent_twice() {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert!(
-        told.elapsed() >= Duration::from_millis(900),
+        is_logged.elapsed() >= Duration::from_millis(900),
         "it was the same"
     );
     assert_eq!(podseal.process.end(), Some(1));
 }
 
 #[test]
-fn an_old_connection_is_told_to_go_with_an_answer_and_never_before_one() {
+fn an_old_connection_is_closed_with_a_response_and_never_before_one() {
     let podseal = podseal(&["--max-connection-age", "1s"]);
     let review = job_review("u", "ci");
     block_on(async {
@@ -180,7 +180,7 @@ fn an_old_connection_is_told_to_go_with_an_answer_and_never_before_one() {
         http2.await_frame(GOAWAY).await.expect("GOAWAY");
         assert!(
             idle.is_open().await,
-            "it said nothing yet, so it is not told"
+            "it has sent nothing yet, so it gets no response"
         );
         let answer = idle.post("/mutate", &review).await.expect("an answer");
         assert!(answer.is_last());

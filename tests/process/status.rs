@@ -1,4 +1,4 @@
-//! The status port as the kubelet, a scraper and a stranger meet it.
+//! The status port, as the kubelet, Prometheus and other clients call it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -49,7 +49,7 @@ fn no_cluster() -> tempfile::NamedTempFile {
 }
 
 #[test]
-fn certificates_that_cannot_be_kept_are_told_by_cause_and_object_and_not_all_the_time() {
+fn certificates_that_cannot_be_stored_are_logged_with_cause_and_object_and_not_all_the_time() {
     let kubeconfig = no_cluster();
     let podseal = Podseal::start(|command| {
         command.env("KUBECONFIG", kubeconfig.path());
@@ -67,16 +67,16 @@ fn certificates_that_cannot_be_kept_are_told_by_cause_and_object_and_not_all_the
     }
     let is_failure = |line: &&String| line.contains("certificate reconciliation failed");
     let lines = podseal.lines();
-    let told: Vec<_> = lines.iter().filter(is_failure).collect();
-    assert!(told.len() < 4, "{told:#?}");
+    let logged: Vec<_> = lines.iter().filter(is_failure).collect();
+    assert!(logged.len() < 4, "{logged:#?}");
     assert!(
-        told[0].contains("\"Connection refused (os error 111)\""),
-        "{told:#?}"
+        logged[0].contains("\"Connection refused (os error 111)\""),
+        "{logged:#?}"
     );
 }
 
 #[test]
-fn a_podseal_that_never_reached_its_cluster_lives_but_is_not_ready_and_says_why() {
+fn a_podseal_that_never_reached_its_cluster_is_alive_but_not_ready_and_reports_why() {
     let kubeconfig = no_cluster();
     let podseal = Podseal::start(|command| {
         command.env("KUBECONFIG", kubeconfig.path());
@@ -133,7 +133,7 @@ fn an_expired_certificate_is_served_but_not_ready() {
 }
 
 #[test]
-fn what_nobody_offers_is_told_what_is() {
+fn an_unknown_path_of_the_status_port_is_answered_with_the_known_ones() {
     let podseal = ready();
     for path in ["/", "/mutate", "/metrics/x"] {
         let (code, body) = podseal.status(path);
@@ -150,7 +150,7 @@ fn what_nobody_offers_is_told_what_is() {
 }
 
 #[test]
-fn whoever_holds_all_connections_keeps_nobody_out() {
+fn a_client_with_all_connections_of_the_status_port_does_not_block_others() {
     let podseal = ready();
     let mut held: Vec<_> = (0..200).map(|_| connect(&podseal)).collect();
     let (first, last) = (0, held.len() - 1);
@@ -173,7 +173,7 @@ fn whoever_holds_all_connections_keeps_nobody_out() {
 }
 
 #[test]
-fn a_header_beyond_all_bounds_is_refused() {
+fn a_header_over_the_limit_is_rejected() {
     let podseal = ready();
     let mut stream = connect(&podseal);
     let header = format!("GET /livez HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(1 << 20));
@@ -185,9 +185,9 @@ fn a_header_beyond_all_bounds_is_refused() {
 }
 
 #[test]
-fn from_the_signal_to_stop_until_the_end_it_is_not_ready() {
+fn it_is_not_ready_from_the_signal_to_stop_until_it_ends() {
     let mut podseal = ready();
-    // A request that has begun holds podseal back until it has ended.
+    // podseal ends only after the request in flight.
     let client = tls::client(&podseal.ca, rustls::DEFAULT_VERSIONS, None);
     let mut stream = tls::connect(&podseal.url, &client);
     let head = "POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf";
@@ -207,7 +207,7 @@ fn from_the_signal_to_stop_until_the_end_it_is_not_ready() {
     assert_eq!(podseal.status("/livez").0, 200);
     stream.write_all(b" more").expect("the other half");
     let mut answer = Vec::new();
-    // Some close without the farewell of TLS.
+    // Some close without TLS's close_notify.
     let _ = stream.read_to_end(&mut answer);
     assert!(text(&answer).starts_with("HTTP/1.1 400"), "it is no review");
     assert_eq!(podseal.process.end(), Some(0));

@@ -1,5 +1,5 @@
-//! What podseal answers for a pod, asked the way the API server asks: as the
-//! bytes of an `AdmissionReview`.
+//! podseal's responses for a pod, called as the API server calls it: as the bytes
+//! of an `AdmissionReview`.
 
 use admission::decision::{Allowed, Outcome};
 use admission::mutate::mutate;
@@ -22,7 +22,8 @@ pub enum Answer {
     Denial(String),
 }
 
-/// The answer to the review in `body`, in a namespace whose label says `label`.
+/// The response to the review in `body`, in a namespace with the profile label
+/// `label`.
 pub fn answer_to(body: &[u8], label: &str) -> Result<Answer, RequestError> {
     answer_by(body, &[(PROFILE, label)])
 }

@@ -1,10 +1,10 @@
-//! Anything JSON can say, and ways to put it anywhere.
+//! Any JSON value, and ways to put it anywhere.
 
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
-/// Any JSON, some of it close to what a pod holds.
+/// Any JSON, some of it close to a pod's.
 pub fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -32,7 +32,7 @@ pub fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// How many values stand in `value`, itself included.
+/// How many values are in `value`, including itself.
 pub fn size(value: &Value) -> usize {
     1 + match value {
         Value::Array(items) => items.iter().map(size).sum(),

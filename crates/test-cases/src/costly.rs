@@ -12,7 +12,7 @@ pub fn review(operation: &str, pod: &str, old: Option<&str>) -> String {
 /// How many kinds of pieces there are.
 pub const PIECES: usize = 28;
 
-/// Where in a pod a piece stands.
+/// Where in a pod a piece is.
 enum At {
     Metadata,
     Spec,

@@ -1,9 +1,9 @@
-//! What can be said to the author of a job: one line in a log, and no reason
+//! What a message to the author of a job must be: one line in a log, and no reason
 //! for GitLab Runner to try again.
 
 /// The longest sentence, in bytes.
 pub const LONGEST: usize = 2500;
-/// The longest warning that the API server takes, in characters.
+/// The longest warning that the API server does not truncate, in characters.
 pub const LONGEST_WARNING: usize = 256;
 
 /// The substrings on which GitLab Runner retries.
@@ -30,7 +30,7 @@ pub fn strange(line: &str) -> Option<char> {
     line.chars().find(|&c| !plain(c))
 }
 
-/// Why `sentence` must not stand in a job's log.
+/// Why `sentence` must not be in a job's log.
 pub fn unfit(sentence: &str) -> Option<String> {
     if let Some(c) = strange(sentence) {
         return Some(format!("{c:?} in it"));

@@ -1,5 +1,5 @@
-//! What the tests ask about: pods, reviews and profiles, and what every answer
-//! must keep. Fuzz targets and benches use it too. It starts no process.
+//! Test cases: pods, reviews and profiles, and what every response must keep. Fuzz
+//! targets and benches use it too. It starts no process.
 
 pub mod answer;
 pub mod costly;
@@ -7,9 +7,9 @@ pub mod fixtures;
 pub mod job_log;
 pub mod refusals;
 pub mod review;
-pub mod security_doors;
-pub mod strangers;
+pub mod security_fields;
 pub mod survival;
+pub mod untrusted;
 pub mod view;
 pub mod widening;
 

@@ -18,8 +18,8 @@ pub fn job_pod() -> impl Strategy<Value = Value> {
 }
 
 /// Job pods as [`job_pod`] makes them, and worse: fields that contradict each
-/// other, `null` where an object or list is expected, names that stand twice,
-/// and at every level a field that nobody knows.
+/// other, `null` where an object or list is expected, duplicate names, and at every
+/// level an unknown field.
 pub fn odd_job_pod() -> impl Strategy<Value = Value> {
     let nulls = subsequence(&NULLABLE[..], 0..4);
     let twice = option::weighted(0.2, select(&REPEATABLE[..]));
@@ -52,8 +52,8 @@ pub fn odd_job_pod() -> impl Strategy<Value = Value> {
         })
 }
 
-/// What GitLab Runner takes for a reason to try again, inside strings that a
-/// job's author controls.
+/// Phrases on which GitLab Runner retries, inside strings that a job's author
+/// controls.
 pub fn phrases() -> Value {
     json!(RETRIED.map(|phrase| format!("/x{phrase}x")))
 }
@@ -102,8 +102,7 @@ fn append(list: &mut Value, item: Value) {
     }
 }
 
-/// Puts a field that nobody knows into every object, but not into maps whose
-/// keys are data.
+/// Puts an unknown field into every object, but not into maps whose keys are data.
 fn sprinkle(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(sprinkle),
@@ -136,11 +135,11 @@ fn settled(mut pod: Value) -> Value {
     if own_ids {
         spec.remove("hostNetwork");
     }
-    // A field of a container's, or the pod's, beside such an annotation may differ.
-    let mut said_by_field = Vec::new();
+    // A field of the container or the pod may differ from such an annotation.
+    let mut with_field = Vec::new();
     let context = spec.get("securityContext");
     if context.is_some_and(|context| !context["seccompProfile"].is_null()) {
-        said_by_field.push(SECCOMP_OF_POD.to_owned());
+        with_field.push(SECCOMP_OF_POD.to_owned());
     }
     let mut confined_helper = false;
     let lists = spec
@@ -153,7 +152,7 @@ fn settled(mut pod: Value) -> Value {
             container["name"].as_str(),
             container["securityContext"]["seccompProfile"].is_null(),
         ) {
-            said_by_field.push(format!("{SECCOMP_OF}{name}"));
+            with_field.push(format!("{SECCOMP_OF}{name}"));
         }
         let Some(context) = container.get_mut("securityContext") else {
             continue;
@@ -168,13 +167,11 @@ fn settled(mut pod: Value) -> Value {
         }
     }
     if let Some(annotations) = pod.pointer_mut("/metadata/annotations") {
-        said_by_field
-            .iter()
-            .for_each(|key| remove(annotations, key));
+        with_field.iter().for_each(|key| remove(annotations, key));
     }
     if let (false, Some(annotations)) = (confined_helper, pod.pointer_mut("/metadata/annotations"))
     {
-        // Refused without such a container, and beside a field that differs.
+        // Rejected without such a container, and with a field that differs.
         remove(annotations, APPARMOR_OF_HELPER);
     }
     pod
@@ -243,7 +240,7 @@ fn metadata() -> BoxedStrategy<Value> {
     ])
 }
 
-/// A seccomp profile, as the annotations say it that were there before the field.
+/// A seccomp profile, as the annotations from before the field have it.
 fn older_seccomp() -> impl Strategy<Value = Value> {
     one_of(json!([
         "unconfined",

@@ -1,4 +1,4 @@
-//! Profiles nobody wrote, as far as `podseal profiles --check` accepts them.
+//! Generated profiles that `podseal profiles --check` accepts.
 
 use std::path::Path;
 
@@ -99,7 +99,7 @@ fn rules() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A securityContext, of which most says nothing.
+/// A securityContext, in which most fields are not set.
 fn context(of_pod: bool) -> impl Strategy<Value = Value> {
     let flag = || prop::option::weighted(0.25, any::<bool>().prop_map(Value::from));
     let id = || {
@@ -188,8 +188,8 @@ fn capabilities() -> impl Strategy<Value = Value> {
 }
 
 fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
-    let said = fields
+    let fields_set = fields
         .into_iter()
         .filter_map(|(key, value)| Some((key.to_owned(), value?)));
-    Value::Object(said.collect())
+    Value::Object(fields_set.collect())
 }

@@ -18,7 +18,7 @@ pub fn refusals(pod: &Value) -> Vec<String> {
     let mut names = HashSet::new();
     for volume in items(&spec["volumes"]) {
         if !names.insert(&volume["name"]) {
-            problems.push(format!("volume {} stands twice", volume["name"]));
+            problems.push(format!("volume {} is there twice", volume["name"]));
         }
     }
     for host in ["hostNetwork", "hostPID", "hostIPC"] {
@@ -39,8 +39,8 @@ pub fn refusals(pod: &Value) -> Vec<String> {
             apparmor(pod, container),
             seccomp(pod, container),
         ];
-        let told = |problem| format!("container {}: {problem}", container["name"]);
-        problems.extend(rules.into_iter().flatten().map(told));
+        let message = |problem| format!("container {}: {problem}", container["name"]);
+        problems.extend(rules.into_iter().flatten().map(message));
     }
     problems
 }
@@ -57,7 +57,7 @@ fn escalation(container: &Value) -> Option<String> {
     if context["privileged"] == true {
         return Some("privileged without privilege escalation".to_owned());
     }
-    // Literally: the API server lets `SYS_ADMIN` pass.
+    // Literally: the API server accepts `SYS_ADMIN`.
     items(&context["capabilities"]["add"])
         .any(|name| name == "CAP_SYS_ADMIN")
         .then(|| "CAP_SYS_ADMIN without privilege escalation".to_owned())

@@ -1,18 +1,18 @@
-//! Pods that try the doors of the Pod Security Standards.
+//! Pods with the values that the controls of the Pod Security Standards evaluate.
 //!
-//! A *door* is a field that some control reads, with a value that opens or
-//! shuts it. Each is tried by itself, in every place where it exists, on pods
-//! that are right but for it, and then several at once, at random. Pods that
-//! are wrong in everything would tell a check from its absence only where all
-//! other checks agree.
+//! A [`FieldValue`] is a field that some control reads, with a value that it allows
+//! or forbids. Each is tried by itself, in every place where it exists, on pods
+//! without other violations, and then several at once, at random. With pods that
+//! violate everything, a missing check would show only where all other checks
+//! agree.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::security_doors::{container_fields, context_fields, handlers, pod_fields};
+use crate::security_fields::{container_fields, context_fields, handlers, pod_fields};
 
-/// A field, from the pod's root, and what to put there.
-pub type Door = (String, Value);
+/// A field, from the pod's root, and its value.
+pub type FieldValue = (String, Value);
 
 const CONTAINERS: [&str; 3] = [
     "/spec/initContainers/0",
@@ -20,9 +20,9 @@ const CONTAINERS: [&str; 3] = [
     "/spec/ephemeralContainers/0",
 ];
 
-/// Pods to start from: as strict as can be, the same with as much as possible
-/// said by the pod, and saying nothing at all; each for Linux, for Windows, and
-/// in a user namespace.
+/// Pods to start from: as strict as possible, the same with as much as possible set
+/// by the pod, and without any setting; each for Linux, for Windows, and in a user
+/// namespace.
 pub fn starts() -> Vec<Value> {
     let own = json!({"allowPrivilegeEscalation": false, "runAsNonRoot": true, "runAsUser": 1000,
         "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}});
@@ -41,7 +41,7 @@ pub fn starts() -> Vec<Value> {
             "ephemeralContainers": [named("debug")]}});
         let with = |field: &str, value: Value| {
             let mut pod = start.clone();
-            open(&mut pod, &(format!("/spec/{field}"), value));
+            set(&mut pod, &(format!("/spec/{field}"), value));
             pod
         };
         starts.push(with("os", json!({"name": "windows"})));
@@ -51,14 +51,14 @@ pub fn starts() -> Vec<Value> {
     starts
 }
 
-/// Puts the door's value into `pod`, with the objects on the way to it.
-pub fn open(pod: &mut Value, (path, value): &Door) {
+/// Sets the field in `pod`, with missing parent objects.
+pub fn set(pod: &mut Value, (path, value): &FieldValue) {
     let mut at = pod;
     for key in path.split('/').skip(1) {
         at = match key.parse::<usize>() {
             Ok(index) => match at.get_mut(index) {
                 Some(_) => &mut at[index],
-                // Another door has taken the list away.
+                // Another edit has removed the list.
                 None => return,
             },
             Err(_) => {
@@ -73,12 +73,12 @@ pub fn open(pod: &mut Value, (path, value): &Door) {
     *at = value.clone();
 }
 
-/// Every door, at every place that has it.
-pub fn doors() -> Vec<Door> {
-    let mut doors = Vec::new();
+/// Every value of every field, at every place that has it.
+pub fn field_values() -> Vec<FieldValue> {
+    let mut edits = Vec::new();
     let mut add = |at: &str, (field, values): (&str, Value)| {
         let values = values.as_array().expect("a list of values");
-        doors.extend(values.iter().map(|v| (format!("{at}/{field}"), v.clone())));
+        edits.extend(values.iter().map(|v| (format!("{at}/{field}"), v.clone())));
     };
     for place in CONTAINERS.into_iter().chain(["/spec"]) {
         for field in context_fields() {
@@ -103,15 +103,15 @@ pub fn doors() -> Vec<Door> {
     for field in pod_fields() {
         add("", field);
     }
-    doors
+    edits
 }
 
-/// A start with several doors opened one after the other.
+/// A start with several values set one after the other.
 pub fn pods() -> impl Strategy<Value = Value> {
-    let some = prop::collection::vec(prop::sample::select(doors()), 0..8);
-    (prop::sample::select(starts()), some).prop_map(|(mut pod, doors)| {
-        for door in &doors {
-            open(&mut pod, door);
+    let some = prop::collection::vec(prop::sample::select(field_values()), 0..8);
+    (prop::sample::select(starts()), some).prop_map(|(mut pod, edits)| {
+        for edit in &edits {
+            set(&mut pod, edit);
         }
         pod
     })

@@ -1,25 +1,25 @@
-//! What must survive a correction: everything the profile has no word for.
+//! What a correction must not change: every field that the profile does not set.
 
 use serde_json::{Value, json};
 
-/// `before` and `after` a correction by `profile`, both without what a profile
-/// may change. The two are equal, or the correction went too far.
+/// `before` and `after` a correction by `profile`, both without what a profile may
+/// change. If the two differ, the correction changed too much.
 ///
-/// Lists keep what they held, in order, as their beginning; what follows is
-/// checked to be podseal's own and then cut off.
-pub fn unspoken(before: &Value, after: &Value, profile: &str) -> (Value, Value) {
+/// Lists must begin with their old entries, in order. Further entries are checked
+/// to be podseal's own and then removed.
+pub fn without_profile_fields(before: &Value, after: &Value, profile: &str) -> (Value, Value) {
     let (mut was, mut is) = (before.clone(), after.clone());
-    take_back_additions(&mut is, before, profile);
-    forget_pod(&mut was, profile);
-    forget_pod(&mut is, profile);
+    remove_additions(&mut is, before, profile);
+    remove_pod_fields(&mut was, profile);
+    remove_pod_fields(&mut is, profile);
     (was, is)
 }
 
-/// The first field of `before` that nobody knows (its name begins with an `x`)
-/// and that `after` has not as it was, if there is one. Lists only grow at their
-/// end, so it stands in the same place. A confinement is replaced as a whole,
-/// since what is beside its `type` belongs to that.
-pub fn strangers(before: &Value, after: &Value) -> Option<String> {
+/// The first unknown field of `before` (its name begins with an `x`) that is
+/// missing or changed in `after`, if any. Lists only grow at their end, so it has
+/// the same index. A confinement is replaced as a whole, since its other fields
+/// depend on its `type`.
+pub fn lost_unknown_field(before: &Value, after: &Value) -> Option<String> {
     match before {
         Value::Object(fields) => fields.iter().find_map(|(key, value)| {
             let same = after.get(key);
@@ -29,11 +29,11 @@ pub fn strangers(before: &Value, after: &Value) -> Option<String> {
             if key.starts_with('x') {
                 return (same != Some(value)).then(|| key.clone());
             }
-            strangers(value, same.unwrap_or(&Value::Null))
+            lost_unknown_field(value, same.unwrap_or(&Value::Null))
         }),
         Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| {
             let same = after.get(index);
-            strangers(item, same.unwrap_or(&Value::Null))
+            lost_unknown_field(item, same.unwrap_or(&Value::Null))
         }),
         _ => None,
     }
@@ -41,13 +41,13 @@ pub fn strangers(before: &Value, after: &Value) -> Option<String> {
 
 /// What a profile may change in a container of each role: keys of
 /// `securityContext`, whether capabilities and the fuse limit, and HOME.
-struct Spoken {
+struct ProfileFields {
     fields: &'static [&'static str],
     grants: bool,
     home: bool,
 }
 
-const BUILD: Spoken = Spoken {
+const BUILD: ProfileFields = ProfileFields {
     fields: &[
         "privileged",
         "allowPrivilegeEscalation",
@@ -59,29 +59,29 @@ const BUILD: Spoken = Spoken {
     grants: true,
     home: true,
 };
-const HELPER: Spoken = Spoken {
+const HELPER: ProfileFields = ProfileFields {
     fields: &["privileged", "runAsUser"],
     grants: false,
     home: true,
 };
-const INIT: Spoken = Spoken {
+const INIT: ProfileFields = ProfileFields {
     fields: &["privileged", "runAsUser"],
     grants: false,
     home: false,
 };
-const COLLECTOR: Spoken = Spoken {
+const COLLECTOR: ProfileFields = ProfileFields {
     fields: &["privileged", "runAsUser", "runAsGroup", "runAsNonRoot"],
     grants: false,
     home: false,
 };
-const SERVICE: Spoken = Spoken {
+const SERVICE: ProfileFields = ProfileFields {
     fields: &[],
     grants: false,
     home: false,
 };
 
-/// Roles are told by list and name, as the handbook has them.
-fn spoken(list: &str, name: &Value) -> Spoken {
+/// Roles are determined by list and name.
+fn profile_fields(list: &str, name: &Value) -> ProfileFields {
     match (list, name.as_str().unwrap_or_default()) {
         ("containers", "build") => BUILD,
         ("containers", "helper") => HELPER,
@@ -91,9 +91,9 @@ fn spoken(list: &str, name: &Value) -> Spoken {
     }
 }
 
-/// Shortens `after`'s lists to the length they had, so that what remains must
-/// equal what was there, in order. What is cut off has to be podseal's own.
-fn take_back_additions(after: &mut Value, before: &Value, profile: &str) {
+/// Shortens `after`'s lists to their old length, so that the rest must equal the
+/// old entries, in order. The removed entries must be podseal's own.
+fn remove_additions(after: &mut Value, before: &Value, profile: &str) {
     let home = !["none", "root-fuse"].contains(&profile);
     let cut = |after: &mut Value, before: &Value, key: &str, ours: fn(&Value) -> bool| {
         let length = before[key].as_array().map_or(0, Vec::len);
@@ -132,9 +132,9 @@ fn take_back_additions(after: &mut Value, before: &Value, profile: &str) {
     });
 }
 
-/// Capabilities that are kept keep their order, what comes follows them, and
-/// nothing comes or goes but what a profile names. A name that is `null` is the
-/// empty one to every reader, and may be written so.
+/// Capabilities keep their order, new ones follow them, and only those in a profile
+/// are added or removed. A name that is `null` is read as the empty one, and may be
+/// written so.
 fn keeps_order(was: Option<&Vec<Value>>, is: Option<&Vec<Value>>) {
     let named = |name: &Value| {
         let name = name.as_str().unwrap_or_default().to_uppercase();
@@ -160,29 +160,29 @@ fn each_container(spec: &mut Value, mut each: impl FnMut(&str, usize, &mut Value
     }
 }
 
-/// Takes out of a pod what a profile speaks of.
-fn forget_pod(pod: &mut Value, profile: &str) {
+/// Removes from a pod what a profile sets.
+fn remove_pod_fields(pod: &mut Value, profile: &str) {
     if profile == "openshift" {
         let keys = ["io.kubernetes.cri-o.Devices", "openshift.io/required-scc"];
-        forget(&mut pod["metadata"], "annotations", &keys);
+        remove_keys(&mut pod["metadata"], "annotations", &keys);
     }
     if profile == "userns" {
-        forget(pod, "spec", &["hostUsers"]);
+        remove_keys(pod, "spec", &["hostUsers"]);
     }
     let mut of_the_pod = pod["spec"]["securityContext"]["seLinuxOptions"].clone();
     remove(&mut of_the_pod, "type");
     // What comes along is what Kubernetes knows.
     remove(&mut of_the_pod, "xUnknown");
     each_container(&mut pod["spec"], |list, _, container| {
-        let Spoken {
+        let ProfileFields {
             fields,
             grants,
             home,
-        } = spoken(list, &container["name"]);
+        } = profile_fields(list, &container["name"]);
         if grants {
             if let Some(context) = container.get_mut("securityContext") {
-                forget(context, "capabilities", &["add", "drop"]);
-                forget(context, "seLinuxOptions", &["type"]);
+                remove_keys(context, "capabilities", &["add", "drop"]);
+                remove_keys(context, "seLinuxOptions", &["type"]);
                 // A container's options replace the pod's, so where a profile
                 // gives it some the pod's come along.
                 if context.get("seLinuxOptions") == Some(&of_the_pod) {
@@ -190,12 +190,12 @@ fn forget_pod(pod: &mut Value, profile: &str) {
                 }
             }
             if let Some(resources) = container.get_mut("resources") {
-                forget(resources, "limits", &["github.com/fuse"]);
-                forget(resources, "requests", &["github.com/fuse"]);
+                remove_keys(resources, "limits", &["github.com/fuse"]);
+                remove_keys(resources, "requests", &["github.com/fuse"]);
             }
-            forget(container, "resources", &[""]);
+            remove_keys(container, "resources", &[""]);
         }
-        forget(container, "securityContext", fields);
+        remove_keys(container, "securityContext", fields);
         // Only `helper` loses a HOME of its own: that of `build` is reused.
         let vars = container.get_mut("env").and_then(Value::as_array_mut);
         let replaced = |var: &&mut Value| home && !grants && var["name"] == "HOME";
@@ -206,9 +206,9 @@ fn forget_pod(pod: &mut Value, profile: &str) {
     });
 }
 
-/// Takes `keys` out of the object at `key`, and the object itself where
-/// nothing else is in it: a correction may have to create it.
-fn forget(parent: &mut Value, key: &str, keys: &[&str]) {
+/// Removes `keys` from the object at `key`, and the object itself if nothing else
+/// is in it: a correction may have to create it.
+fn remove_keys(parent: &mut Value, key: &str, keys: &[&str]) {
     if keys.is_empty() {
         return;
     }

@@ -1,9 +1,9 @@
-//! A pod as its user sees it: what holds for each container in the end. [`View`]
-//! asks by a container's name, the functions ask a container.
+//! A pod as its user sees it: the effective values of each container. [`View`] asks
+//! by a container's name, the functions ask a container.
 
 use serde_json::Value;
 
-/// A pod to ask.
+/// A pod to read from.
 pub struct View(pub Value);
 
 impl View {
@@ -22,12 +22,12 @@ impl View {
         &self.container(container)["securityContext"][field]
     }
 
-    /// What holds in the container for a field that the pod can say as well.
+    /// The container's effective value of a field that the pod can set, too.
     pub fn effective(&self, container: &str, field: &str) -> Value {
         effective(&self.0, self.container(container), field).clone()
     }
 
-    /// The user the container runs as; nothing where its image decides.
+    /// The user that the container runs as; none if its image decides.
     pub fn uid(&self, container: &str) -> Option<i64> {
         self.effective(container, "runAsUser").as_i64()
     }
@@ -92,8 +92,8 @@ pub fn container_mut<'p>(pod: &'p mut Value, name: &str) -> &'p mut Value {
         .unwrap_or_else(|| panic!("there is a container {name}"))
 }
 
-/// What holds for a field of `securityContext`: the container's own word, or
-/// the pod's.
+/// The effective value of a field of `securityContext`: the container's own, or the
+/// pod's.
 pub fn effective<'p>(pod: &'p Value, container: &'p Value, field: &str) -> &'p Value {
     match &container["securityContext"][field] {
         Value::Null => &pod["spec"]["securityContext"][field],

@@ -1,4 +1,4 @@
-//! Whether a namespace's settings gave a pod more than its profile does.
+//! Whether a namespace's settings allowed a pod more than its profile does.
 
 use admission::correct::marker::CORRECTED_AS;
 use admission::gitlab::role::Role;
@@ -76,8 +76,9 @@ fn is_ours(name: &Value) -> bool {
         .is_some_and(|name| name.starts_with("podseal-home"))
 }
 
-/// Root stays root, and everybody else is somebody: what a container says itself,
-/// or else its pod. Where two users become one, a container needs no word of its own.
+/// Root stays root, and other users stay other than root: what a container sets
+/// itself, or else its pod. Where two users become one, a container needs no word
+/// of its own.
 fn somebody(place: &mut Value, inherited: Option<i64>) {
     let user = place["securityContext"]["runAsUser"].as_i64().or(inherited);
     if let Some(user) = user {

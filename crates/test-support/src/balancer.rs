@@ -51,7 +51,7 @@ impl Balancer {
         self.all().push(endpoint);
     }
 
-    /// No new connection goes to this one any more; those it has stay.
+    /// This one gets no new connections; existing ones stay.
     pub fn remove(&self, endpoint: SocketAddr) {
         self.all().retain(|other| *other != endpoint);
     }
@@ -72,8 +72,8 @@ impl Drop for Balancer {
     }
 }
 
-/// As a virtual address does, it knows nothing of what it passes, and tries no
-/// other endpoint when one refuses.
+/// As a virtual address does, it does not read what it forwards, and tries no other
+/// endpoint when one refuses.
 async fn pass(mut client: TcpStream, endpoint: SocketAddr) {
     if let Ok(mut server) = TcpStream::connect(endpoint).await {
         let _ = client.set_nodelay(true);

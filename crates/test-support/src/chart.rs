@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::controlplane::binaries;
 use crate::text;
 
-/// The objects that a template of the chart renders, or what helm says instead.
+/// The objects that a template of the chart renders, or helm's error.
 pub fn rendered(template: &str, values: &[&str]) -> Result<Vec<Value>, String> {
     let mut command = Command::new(binaries().join("helm"));
     command

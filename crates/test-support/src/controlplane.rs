@@ -68,8 +68,8 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: podseal}
 subjects: [{kind: User, name: "system:serviceaccount:podseal:podseal"}]
 "#;
 
-/// What `--tls-mode self-managed` needs beside, in the namespace NAMESPACE, for
-/// the configurations CONFIGURATION. A name cannot be given for `create`.
+/// What `--tls-mode self-managed` needs in addition, in the namespace NAMESPACE,
+/// for the configurations CONFIGURATION. A name cannot be given for `create`.
 const SELF_MANAGED: &str = r#"
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
@@ -134,7 +134,7 @@ impl ControlPlane {
         ControlPlane::start_with(&[])
     }
 
-    /// Starts one whose API server has these flags besides.
+    /// Starts one whose API server also has these flags.
     pub fn start_with(flags: &'static [&'static str]) -> ControlPlane {
         let plane = ControlPlane::start_empty(flags);
         plane.apply(ADMIN, READS_NAMESPACES);
@@ -261,7 +261,7 @@ impl ControlPlane {
         self.request(RUNNER, reqwest::Method::POST, &path, Some(pod))
     }
 
-    /// What creating `pod` in `namespace` would give.
+    /// The result of a dry run that creates `pod` in `namespace`.
     pub fn try_pod(&self, namespace: &str, pod: &Value) -> (u16, Value) {
         let path = format!("/api/v1/namespaces/{namespace}/pods?dryRun=All");
         self.request(RUNNER, reqwest::Method::POST, &path, Some(pod))
@@ -295,7 +295,8 @@ impl ControlPlane {
     }
 
     /// Makes etcd forget what was before now, as the API server has it do every
-    /// few minutes: who goes on watching from there is told that it expired.
+    /// few minutes: a client that continues its watch from there gets the error
+    /// that it expired.
     pub fn compact(&self) {
         let etcd = |what: &str, body: Value| -> Value {
             let url = format!("http://127.0.0.1:{}/v3/kv/{what}", self.etcd_port);
@@ -308,7 +309,7 @@ impl ControlPlane {
                 serde_json::from_slice(&body).expect("etcd answers JSON")
             })
         };
-        // "YQ==" is a key that nobody has; the answer tells the revision.
+        // "YQ==" is an unused key; the response has the revision.
         let range = etcd("range", serde_json::json!({"key": "YQ=="}));
         let now = &range["header"]["revision"];
         etcd("compaction", serde_json::json!({"revision": now}));
@@ -319,7 +320,7 @@ impl ControlPlane {
         self.bin.join(name)
     }
 
-    /// A folder that goes with the control plane.
+    /// A folder that is removed with the control plane.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -419,14 +420,15 @@ fn start_etcd(bin: &Path, folder: &Path) -> (Tethered, u16) {
     (etcd, port)
 }
 
-/// A port nobody listens on, below those the kernel gives to outgoing
-/// connections: one of these could otherwise take it before its listener does,
-/// or while the API server is away.
+/// A port without a listener, below those that the kernel uses for outgoing
+/// connections: one of these could otherwise take it before its listener does, or
+/// while the API server is away.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     const FIRST: u32 = 12_000;
     const COUNT: u32 = 20_000;
-    // Each test process begins elsewhere, since they may run side by side.
+    // Each test process starts at another one, since they may run at the same
+    // time.
     let start = std::process::id().wrapping_mul(61);
     let mut ports = std::iter::repeat_with(|| {
         let step = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
@@ -457,7 +459,7 @@ pub fn binaries() -> PathBuf {
     BINARIES.get_or_init(build).clone()
 }
 
-/// Waits until `condition` holds, and tells `otherwise` when it never does.
+/// Waits until `condition` is true, and fails with `otherwise` if it never is.
 pub fn await_condition(
     what: &str,
     mut condition: impl FnMut() -> bool,

@@ -1,5 +1,5 @@
 //! What the tests run: podseal, a control plane, helm, a node, and servers that
-//! misbehave. It knows no pod and nothing of podseal's core.
+//! misbehave. It does not depend on podseal's core.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -46,7 +46,8 @@ pub fn run(mut command: Command, input: &str) -> Output {
     let input = input.to_owned();
     // From a thread: a command that writes much before it reads would block.
     let writer = std::thread::spawn(move || {
-        // A command that fails early closes its end; its exit code tells.
+        // A command that fails early closes its end; its exit code is
+        // enough.
         let _ = stdin.write_all(input.as_bytes());
     });
     let output = child.wait_with_output().expect("the command ends");

@@ -134,7 +134,7 @@ impl Podseal {
         podseal
     }
 
-    /// Waits for the first log event that `wanted` says.
+    /// Waits for the first log event that `wanted` selects.
     pub fn await_event(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         let patience = Duration::from_secs(60);
         let state = self.log.state.lock().expect("the reader does not panic");
@@ -155,7 +155,7 @@ impl Podseal {
         self.await_event(|event| event["webhook"] == webhook && event["pod"] == name)
     }
 
-    /// Whether the log holds an event that `wanted` says, by now.
+    /// Whether the log has an event that `wanted` selects, by now.
     pub fn has_logged(&self, wanted: impl Fn(&Value) -> bool) -> bool {
         let state = self.log.state.lock().expect("the reader does not panic");
         state.0.iter().any(wanted)
@@ -182,7 +182,7 @@ impl Podseal {
     }
 }
 
-/// An address that the event "serving" tells, as JSON or as text.
+/// An address in the event "serving", as JSON or as text.
 fn address<'e>(event: &'e Value, name: &str) -> Option<&'e str> {
     match event {
         Value::String(line) => {
@@ -239,7 +239,7 @@ pub fn restrict(configuration: &mut Value, site: &str) {
     }
 }
 
-/// The webhook configurations users get, calling what `client` says for a path.
+/// The webhook configurations that users get, with `client` for each path.
 fn pointed(ca: &str, client: impl Fn(&str) -> Value) -> [Value; 2] {
     use base64::Engine;
     let ca = base64::engine::general_purpose::STANDARD.encode(ca);

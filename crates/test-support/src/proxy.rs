@@ -17,7 +17,7 @@ pub struct Proxy {
 struct State {
     /// How many connections there were.
     count: usize,
-    /// Connections numbered lower than this carry nothing any more.
+    /// Connections with a lower number transfer no more data.
     dead_below: usize,
     /// What becomes of new connections.
     new: New,
@@ -49,8 +49,8 @@ impl Proxy {
         Proxy { port, state }
     }
 
-    /// The connections there are carry nothing any more, in neither direction,
-    /// and never end: a NAT lost them. New ones pass.
+    /// The existing connections transfer no more data, in either direction, and
+    /// never end: a NAT lost them. New ones pass.
     pub fn lose_connections(&self) {
         self.with(|state| state.dead_below = state.count);
     }
@@ -82,12 +82,12 @@ impl Proxy {
     }
 
     fn with(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state.lock().expect("nobody panics with it"));
+        change(&mut self.state.lock().expect("no thread panics with it"));
     }
 }
 
 fn accept(shared: &Arc<Mutex<State>>, client: TcpStream, to: u16) {
-    let mut state = shared.lock().expect("nobody panics with it");
+    let mut state = shared.lock().expect("no thread panics with it");
     let number = state.count;
     state.count += 1;
     if state.new == New::Cut {
@@ -100,7 +100,7 @@ fn accept(shared: &Arc<Mutex<State>>, client: TcpStream, to: u16) {
             return;
         }
         (_, Ok(server)) => server,
-        // Dropped, and so closed: nobody is behind.
+        // Dropped, and so closed: nothing is behind it.
         (_, Err(_)) => return,
     };
     let copy = |stream: &TcpStream| stream.try_clone().expect("a socket can be shared");
@@ -113,7 +113,7 @@ fn accept(shared: &Arc<Mutex<State>>, client: TcpStream, to: u16) {
 
 fn pump(shared: &Mutex<State>, number: usize, mut from: TcpStream, mut to: TcpStream) {
     let mut bytes = [0; 16 * 1024];
-    let is_dead = || number < shared.lock().expect("nobody panics with it").dead_below;
+    let is_dead = || number < shared.lock().expect("no thread panics with it").dead_below;
     loop {
         let read = from.read(&mut bytes).unwrap_or(0);
         if is_dead() {

@@ -1,5 +1,5 @@
-//! An API server that answers by a script: for what a real one does too seldom
-//! to wait for.
+//! An API server that responds with a script: for what a real one does too rarely to
+//! wait for.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,28 +9,28 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// What is asked.
+/// A request.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Question {
-    /// The list of namespaces, for the how-manieth time, counted from 0.
+pub enum Request {
+    /// The list of namespaces, with the number of earlier ones.
     List(usize),
-    /// The page of the list that this token stands for.
+    /// The page of the list with this token.
     Page(String),
-    /// A watch, counted likewise.
+    /// A watch, with the number of earlier ones.
     Watch(usize),
     /// One namespace.
     Get(String),
 }
 
-/// What is answered.
+/// The response.
 pub enum Reply {
-    /// A whole answer.
+    /// A complete response.
     Json(u16, Value),
-    /// The headers of a watch, these lines, and what `Then` says.
+    /// The headers of a watch, these lines, and then `Then`.
     Lines(Vec<String>, Then),
-    /// The header of an answer, and what this writes into its body.
+    /// The header of a response, and what this writes into its body.
     Body(WriteBody),
-    /// Nothing, for ever.
+    /// No response, ever.
     Silence,
     /// The end of the connection.
     HangUp,
@@ -39,10 +39,10 @@ pub enum Reply {
 /// Writes a body, of which the parts are written as they come.
 pub type WriteBody = Box<dyn FnOnce(&mut Body) -> std::io::Result<()>>;
 
-/// The body of an answer that is being written.
+/// The body of a response that is being written.
 pub struct Body<'s> {
     stream: &'s TcpStream,
-    /// How long the client asked for it to last at most.
+    /// The timeout that the client requested.
     pub timeout: Option<Duration>,
 }
 
@@ -55,15 +55,15 @@ impl Body<'_> {
         self.stream.write_all(&chunk)
     }
 
-    /// Waits until the client has had enough.
+    /// Waits until the client closes the connection.
     pub fn is_left(&mut self) -> std::io::Result<()> {
         silence(self.stream)
     }
 }
 
-/// How a watch goes on.
+/// How a watch continues.
 pub enum Then {
-    /// Never.
+    /// Without any more data.
     Silence,
     /// It ends.
     End,
@@ -77,34 +77,34 @@ pub enum Then {
 pub struct Scripted {
     /// The port it listens on, without TLS.
     pub port: u16,
-    asked: Arc<Mutex<Vec<Question>>>,
+    received: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Scripted {
-    /// Starts one that answers as `script` says.
-    pub fn start(script: impl Fn(&Question) -> Reply + Send + Sync + 'static) -> Scripted {
+    /// Starts one that responds with `script`.
+    pub fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Scripted {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
-        let (script, asked) = (Arc::new(script), Arc::<Mutex<Vec<_>>>::default());
-        let questions = Arc::clone(&asked);
+        let (script, received) = (Arc::new(script), Arc::<Mutex<Vec<_>>>::default());
+        let all = Arc::clone(&received);
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let stream = stream.expect("a connection can be accepted");
-                let (script, asked) = (Arc::clone(&script), Arc::clone(&questions));
-                // A client that is gone is no failure of the server's.
-                thread::spawn(move || serve(&stream, &*script, &asked).unwrap_or(()));
+                let (script, received) = (Arc::clone(&script), Arc::clone(&all));
+                // A client that is gone is not an error of the server.
+                thread::spawn(move || serve(&stream, &*script, &received).unwrap_or(()));
             }
         });
-        Scripted { port, asked }
+        Scripted { port, received }
     }
 
-    /// How many questions there were that `which` says.
-    pub fn asked(&self, which: impl Fn(&Question) -> bool) -> usize {
-        let asked = self.asked.lock().expect("nobody panics with it");
-        asked.iter().filter(|question| which(question)).count()
+    /// How many requests `which` selects.
+    pub fn received(&self, which: impl Fn(&Request) -> bool) -> usize {
+        let received = self.received.lock().expect("no thread panics with it");
+        received.iter().filter(|request| which(request)).count()
     }
 
-    /// The text of a kubeconfig that leads here.
+    /// The text of a kubeconfig for this server.
     pub fn kubeconfig(&self) -> String {
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: x\n\
@@ -140,16 +140,16 @@ pub fn line(kind: &str, object: &Value) -> String {
 
 fn serve(
     stream: &TcpStream,
-    script: &dyn Fn(&Question) -> Reply,
-    asked: &Mutex<Vec<Question>>,
+    script: &dyn Fn(&Request) -> Reply,
+    received: &Mutex<Vec<Request>>,
 ) -> std::io::Result<()> {
-    let mut requests = BufReader::new(stream).lines();
-    while let Some(request) = requests.next() {
-        let request = request?;
+    let mut lines = BufReader::new(stream).lines();
+    while let Some(line) = lines.next() {
+        let line = line?;
         // The rest of the header; a GET has no body.
-        while !requests.next().unwrap_or(Ok(String::new()))?.is_empty() {}
-        let question = question(&request, asked);
-        match script(&question) {
+        while !lines.next().unwrap_or(Ok(String::new()))?.is_empty() {}
+        let request = read_request(&line, received);
+        match script(&request) {
             Reply::Json(code, body) => {
                 let body = body.to_string();
                 let length = body.len();
@@ -165,7 +165,7 @@ fn serve(
                 (&*stream).write_all(answer.as_bytes())?;
                 match then {
                     Then::EndInTime => {
-                        thread::sleep(seconds_asked(&request));
+                        thread::sleep(timeout_of(&line));
                         (&*stream).write_all(END)?;
                     }
                     Then::End => (&*stream).write_all(END)?,
@@ -176,10 +176,10 @@ fn serve(
             Reply::Body(write) => {
                 let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
                 (&*stream).write_all(head)?;
-                let timeout = request.contains("timeoutSeconds=");
+                let timeout = line.contains("timeoutSeconds=");
                 write(&mut Body {
                     stream,
-                    timeout: timeout.then(|| seconds_asked(&request)),
+                    timeout: timeout.then(|| timeout_of(&line)),
                 })?;
                 (&*stream).write_all(END)?;
             }
@@ -190,37 +190,37 @@ fn serve(
     Ok(())
 }
 
-/// The end of a chunked answer.
+/// The end of a chunked response.
 const END: &[u8] = b"0\r\n\r\n";
 
-/// How long the API server is asked to keep the watch.
-fn seconds_asked(request: &str) -> Duration {
-    let (_, rest) = request.split_once("timeoutSeconds=").expect("a watch");
+/// The timeout that the client requests for the watch.
+fn timeout_of(line: &str) -> Duration {
+    let (_, rest) = line.split_once("timeoutSeconds=").expect("a watch");
     let digits = rest.split(|c: char| !c.is_ascii_digit()).next();
     let seconds = digits.and_then(|digits| digits.parse().ok());
     Duration::from_secs(seconds.expect("a number of seconds"))
 }
 
-/// Reads until the client has had enough.
+/// Reads until the client closes the connection.
 fn silence(mut stream: &TcpStream) -> std::io::Result<()> {
     std::io::copy(&mut stream, &mut std::io::sink()).map(|_| ())
 }
 
-fn question(request: &str, asked: &Mutex<Vec<Question>>) -> Question {
-    let mut asked = asked.lock().expect("nobody panics with it");
-    let path = request.split(' ').nth(1).unwrap_or_default();
-    let before = |is: fn(&Question) -> bool| asked.iter().filter(|q| is(q)).count();
-    let question = match path.strip_prefix("/api/v1/namespaces/") {
-        Some(name) => Question::Get(name.to_owned()),
+fn read_request(line: &str, received: &Mutex<Vec<Request>>) -> Request {
+    let mut received = received.lock().expect("no thread panics with it");
+    let path = line.split(' ').nth(1).unwrap_or_default();
+    let before = |is: fn(&Request) -> bool| received.iter().filter(|q| is(q)).count();
+    let request = match path.strip_prefix("/api/v1/namespaces/") {
+        Some(name) => Request::Get(name.to_owned()),
         None if path.contains("watch=true") => {
-            Question::Watch(before(|question| matches!(question, Question::Watch(_))))
+            Request::Watch(before(|request| matches!(request, Request::Watch(_))))
         }
         None if path.contains("continue=") => {
             let (_, token) = path.split_once("continue=").expect("it is there");
-            Question::Page(token.split('&').next().unwrap_or_default().to_owned())
+            Request::Page(token.split('&').next().unwrap_or_default().to_owned())
         }
-        None => Question::List(before(|question| matches!(question, Question::List(_)))),
+        None => Request::List(before(|request| matches!(request, Request::List(_)))),
     };
-    asked.push(question.clone());
-    question
+    received.push(request.clone());
+    request
 }

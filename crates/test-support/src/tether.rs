@@ -1,9 +1,9 @@
-//! Child processes that end with the test run, whatever happens to it.
+//! Child processes that end with the test run, however it ends.
 //!
-//! A `Drop` does not run when a test binary is killed, nor for a `static`. So
-//! each process runs under a small shell that holds the read end of a pipe: when
-//! this process is gone, by whatever way, the pipe closes, and the shell ends
-//! its child and removes its folder.
+//! A `Drop` does not run when a test binary is killed, nor for a `static`. So each
+//! process runs under a small shell that holds the read end of a pipe: when this
+//! process ends, in whatever way, the pipe closes, and the shell ends its child and
+//! removes its folder.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;

@@ -87,7 +87,8 @@ impl Issued {
     }
 }
 
-/// A client that trusts `ca`, speaks `versions`, and shows `identity`.
+/// A client that trusts `ca`, supports `versions`, and authenticates with
+/// `identity`.
 pub fn client(
     ca: &str,
     versions: &[&'static SupportedProtocolVersion],

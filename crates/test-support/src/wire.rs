@@ -1,5 +1,5 @@
-//! A client that speaks TLS, HTTP/1.1 and HTTP/2 by hand, so that it can do what
-//! a well-behaved library would not.
+//! A client with its own TLS, HTTP/1.1 and HTTP/2, so that it can do what a
+//! well-behaved library would not.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -37,7 +37,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Whether it says that the connection ends with it.
+    /// Whether it announces the end of the connection.
     pub fn is_last(&self) -> bool {
         self.header.contains("\r\nconnection: close")
     }
@@ -103,7 +103,7 @@ impl Wire {
     pub async fn connect_from(source: IpAddr, podseal: &Podseal, alpn: &[u8]) -> io::Result<Wire> {
         let connector = tokio_rustls::TlsConnector::from(Arc::new(tls_config(&podseal.ca, alpn)));
         let socket = TcpSocket::new_v4()?;
-        // Without a port: the kernel then gives one for each destination.
+        // Without a port: the kernel then selects one for each destination.
         socket.bind(SocketAddr::new(source, 0))?;
         let stream = socket.connect(podseal.address()).await?;
         let name = ServerName::try_from("localhost").expect("a name");

@@ -29,7 +29,7 @@ fn with_host_pid() -> Value {
 }
 
 #[test]
-fn a_rejection_and_the_correction_before_it_stand_in_the_api_servers_audit_log() {
+fn a_rejection_and_the_correction_before_it_are_in_the_api_servers_audit_log() {
     let namespace = CLUSTER.namespace(Some("rootless"));
     let (code, status) = CLUSTER.plane.create_pod(&namespace, &with_host_pid());
     assert_eq!(code, 403, "{status:#}");
@@ -61,7 +61,7 @@ fn a_rejection_and_the_correction_before_it_stand_in_the_api_servers_audit_log()
 }
 
 #[test]
-fn what_mode_audit_would_have_rejected_stands_in_the_api_servers_audit_log() {
+fn what_mode_audit_would_have_rejected_is_in_the_api_servers_audit_log() {
     let labels = [("profile", "rootless"), ("mode", "audit")];
     let namespace = CLUSTER.namespace_with(&labels, &[]);
     let (code, pod) = CLUSTER.plane.create_pod(&namespace, &with_host_pid());

@@ -1,8 +1,8 @@
 //! Every rule of the API server's validation of pods that a field which podseal
-//! sets could break, beside something that a job's author or runner may have
-//! written: read through from `ValidatePodCreate` in Kubernetes 1.37's
+//! sets could violate, together with something that a job's author or runner may
+//! have written: read through from `ValidatePodCreate` in Kubernetes 1.37's
 //! `pkg/apis/core/validation`. Each pod is valid without podseal. With it, it is
-//! stored, or podseal says why not; the API server never refuses it.
+//! stored, or podseal denies it with the reason; the API server never rejects it.
 
 use serde_json::{Value, json};
 
@@ -49,7 +49,7 @@ const WITH_HOME: &[&str] = &["rootless", "openshift", "privileged"];
 
 const CLASHES: &[Clash] = &[
     (
-        "AppArmor's older annotation that says nothing",
+        "AppArmor's older annotation without a value",
         ALL,
         |pod| {
             let key = "container.apparmor.security.beta.kubernetes.io/build";
@@ -138,7 +138,7 @@ const CLASHES: &[Clash] = &[
         "",
     ),
     (
-        "a claim of a device beside the limit",
+        "a resource claim in addition to the limit",
         &["root-fuse"],
         |pod| {
             let claim = json!({"name": "gpu", "resourceClaimName": "gpu"});
@@ -207,14 +207,14 @@ const CLASHES: &[Clash] = &[
     ),
 ];
 
-/// What the API server says to `pod`, in a namespace without podseal.
+/// The API server's response to `pod`, in a namespace without podseal.
 fn assert_valid(plain: &str, what: &str, pod: &Value) {
     let (code, answer) = CLUSTER.plane.try_pod(plain, pod);
     assert_eq!(code, 201, "{what}, without podseal: {answer:#}");
 }
 
 #[test]
-fn whatever_the_author_or_runner_wrote_the_api_server_takes_the_patch_or_podseal_denies_it() {
+fn whatever_is_in_the_pod_the_api_server_accepts_the_patch_or_podseal_denies_it() {
     let plain = CLUSTER.namespace(None);
     let namespaces: Vec<_> = ALL
         .iter()
@@ -244,7 +244,7 @@ fn whatever_the_author_or_runner_wrote_the_api_server_takes_the_patch_or_podseal
 }
 
 #[test]
-fn older_seccomp_annotations_do_not_stand_in_the_way_of_the_level_restricted() {
+fn older_seccomp_annotations_do_not_prevent_the_level_restricted() {
     let plain = CLUSTER.namespace(None);
     let keys = [
         "container.seccomp.security.alpha.kubernetes.io/build",
@@ -256,7 +256,7 @@ fn older_seccomp_annotations_do_not_stand_in_the_way_of_the_level_restricted() {
     for profile in ["userns", "rootless", "root-fuse"] {
         let labels = [("profile", profile), ("level", "restricted")];
         let namespace = CLUSTER.namespace_with(&labels, &[]);
-        for said in [
+        for old in [
             "unconfined",
             "runtime/default",
             "docker/default",
@@ -264,18 +264,19 @@ fn older_seccomp_annotations_do_not_stand_in_the_way_of_the_level_restricted() {
         ] {
             let mut pod = job();
             for key in keys {
-                pod["metadata"]["annotations"][key] = json!(said);
+                pod["metadata"]["annotations"][key] = json!(old);
             }
-            assert_valid(&plain, said, &pod);
+            assert_valid(&plain, old, &pod);
             let (code, answer) = CLUSTER.plane.try_pod(&namespace, &pod);
             let message = answer["message"].as_str().unwrap_or_default();
-            // `root-fuse` cannot meet the level, which podseal says and nobody else.
+            // `root-fuse` cannot meet the level, so podseal denies it,
+            // and not the API server.
             let ours = "admission webhook \"validate.podseal.io\" denied the request: ";
             let is_answered = match profile {
                 "root-fuse" => code == 403 && message.starts_with(ours),
                 _ => code == 201,
             };
-            assert!(is_answered, "{said}, {profile}: {message}");
+            assert!(is_answered, "{old}, {profile}: {message}");
         }
     }
 }

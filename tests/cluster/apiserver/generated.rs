@@ -1,4 +1,4 @@
-//! Pods nobody wrote, through the real API server: it never refuses a patch of
+//! Generated pods, through the real API server: it never rejects a patch of
 //! podseal's.
 
 use std::cell::Cell;
@@ -21,7 +21,7 @@ fn message(answer: &Value) -> &str {
 }
 
 #[test]
-fn a_pod_the_api_server_takes_is_stored_corrected_or_denied_by_podseal_with_a_reason() {
+fn a_pod_that_the_api_server_accepts_is_stored_corrected_or_denied_by_podseal_with_a_reason() {
     let plain = CLUSTER.namespace(None);
     let labelled = PROFILES.map(|profile| (profile, CLUSTER.unjudged(profile)));
     let config = Config {
@@ -48,8 +48,8 @@ fn a_pod_the_api_server_takes_is_stored_corrected_or_denied_by_podseal_with_a_re
             } else {
                 count(&denied);
                 let ours = "admission webhook \"mutate.podseal.io\" denied the request: ";
-                let said = message(&answer);
-                prop_assert!(said.starts_with(ours), "{}: {}\n{}", profile, said, pod);
+                let text = message(&answer);
+                prop_assert!(text.starts_with(ours), "{}: {}\n{}", profile, text, pod);
             }
         }
         Ok(())

@@ -123,7 +123,7 @@ fn warn_admits_the_corrected_pod_with_a_warning_that_kubectl_shows() {
 }
 
 #[test]
-fn audit_leaves_the_pod_alone_and_records_what_would_have_been() {
+fn audit_does_not_change_the_pod_and_records_what_would_have_happened() {
     let labels = [("profile", "rootless"), ("mode", "audit")];
     let namespace = CLUSTER.namespace_with(&labels, &[]);
     let mut pod = fixture("privileged-with-service");
@@ -144,7 +144,7 @@ fn audit_leaves_the_pod_alone_and_records_what_would_have_been() {
     assert_eq!(
         judgement["violation_count"],
         json!(1),
-        "only what a correction cannot mend"
+        "only what a correction cannot fix"
     );
     assert_eq!(judgement["changes"], mutation["changes"]);
 }
@@ -158,7 +158,7 @@ fn only_the_named_runners_pods_are_jobs() {
     let stored = create(&namespace, &pod);
     assert_eq!(stored.security("docker", "privileged"), &json!(true));
     assert_eq!(stored.uid("build"), Some(1000));
-    // An administrator is no runner, whatever labels the pod has.
+    // An administrator is not a runner, whatever labels the pod has.
     let path = format!("/api/v1/namespaces/{namespace}/pods");
     let mut pod = pod;
     pod["metadata"]["name"] = "impostor".into();
@@ -172,7 +172,7 @@ fn only_the_named_runners_pods_are_jobs() {
 }
 
 #[test]
-fn whose_job_is_passed_over_is_warned_since_the_annotation_may_be_misspelt() {
+fn the_creator_of_an_uncorrected_job_is_warned_since_the_annotation_may_be_misspelt() {
     let runner = [("runner", "gitlab-runner")];
     let namespace = CLUSTER.namespace_with(&[("profile", "rootless")], &runner);
     let args = ["create", "-n", &namespace, "-f", "-"];
@@ -186,7 +186,7 @@ fn whose_job_is_passed_over_is_warned_since_the_annotation_may_be_misspelt() {
 }
 
 #[test]
-fn a_level_nobody_knows_is_read_as_restricted_and_warned_of() {
+fn an_unknown_level_is_read_as_restricted_and_warned_of() {
     let labels = [("profile", "rootless"), ("level", "basline")];
     let namespace = CLUSTER.namespace_with(&labels, &[]);
     let args = ["create", "-n", &namespace, "-f", "-"];

@@ -16,7 +16,6 @@ use crate::PLANE;
 mod audit;
 mod bypass;
 mod clashes;
-mod doors;
 mod generated;
 mod levels;
 mod namespaces;
@@ -24,6 +23,7 @@ mod outages;
 mod profiles;
 mod shapes;
 mod status;
+mod violations;
 
 /// A cluster that podseal serves.
 struct Cluster<'p> {
@@ -59,7 +59,7 @@ impl Cluster<'_> {
         self.namespace_with(&labels, &[])
     }
 
-    /// A new namespace for what a profile does, whatever a level would say.
+    /// A new namespace for a profile, without a level.
     fn unjudged(&self, profile: &str) -> String {
         self.namespace_with(&[("profile", profile), ("level", "privileged")], &[])
     }
@@ -164,7 +164,7 @@ fn complying_pod(name: &str) -> Value {
 /// Adds an ephemeral container to a pod.
 fn ephemeral(user: &str, namespace: &str, pod: &str, container: &Value) -> (u16, Value) {
     let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/ephemeralcontainers");
-    // The API server takes nothing but the ephemeral containers from this.
+    // The API server reads only the ephemeral containers from this.
     let body = serde_json::json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -176,7 +176,7 @@ fn ephemeral(user: &str, namespace: &str, pod: &str, container: &Value) -> (u16,
         .request(user, reqwest::Method::PUT, &path, Some(&body))
 }
 
-/// The sentence with which the judgement rejects.
+/// The message with which `/validate` rejects.
 fn rejection<'a>((code, status): &'a (u16, Value), what: &str) -> &'a str {
     let message = status["message"].as_str().unwrap_or_default();
     let ours = "admission webhook \"validate.podseal.io\" denied the request: ";
@@ -186,7 +186,7 @@ fn rejection<'a>((code, status): &'a (u16, Value), what: &str) -> &'a str {
         .unwrap_or_else(|| panic!("{what}: {message}"))
 }
 
-/// Gives the namespace these labels of ours, and waits until podseal judges by
+/// Sets these labels of podseal's on the namespace, and waits until podseal applies
 /// them: its view of them is a cache.
 fn set_labels(cluster: &Cluster, namespace: &str, labels: &[(&str, &str)]) {
     let path = format!("/api/v1/namespaces/{namespace}");

@@ -18,7 +18,7 @@ fn relabel(namespace: &str, profile: Option<&str>) {
 }
 
 #[test]
-fn a_job_in_a_namespace_that_did_not_opt_in_passes_untouched() {
+fn a_job_in_a_namespace_that_did_not_opt_in_is_not_changed() {
     let namespace = CLUSTER.namespace(None);
     let pod = fixture("privileged-with-service");
     let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
@@ -33,7 +33,7 @@ fn a_job_in_a_namespace_that_did_not_opt_in_passes_untouched() {
 }
 
 #[test]
-fn a_pod_that_is_no_job_passes_untouched_in_a_namespace_that_opted_in() {
+fn a_pod_that_is_not_a_job_is_not_changed_in_a_namespace_that_opted_in() {
     for name in ["pause-pod", "before-17-9"] {
         let pod = stored(name, "rootless");
         let posted = View(fixture(name));
@@ -72,7 +72,7 @@ fn an_unknown_profile_denies_jobs_and_names_the_known_ones_as_kubectl_prints_it(
 }
 
 #[test]
-fn a_pod_that_is_no_job_passes_where_the_profile_is_unknown() {
+fn a_pod_that_is_not_a_job_passes_where_the_profile_is_unknown() {
     let namespace = CLUSTER.namespace(Some("no-such-profile"));
     let (code, answer) = CLUSTER.plane.create_pod(&namespace, &fixture("pause-pod"));
     assert_eq!(code, 201, "{answer:#}");
@@ -133,7 +133,7 @@ fn applying_twice_changes_nothing_the_second_time() {
 }
 
 #[test]
-fn a_corrected_pod_created_anew_needs_no_correction() {
+fn a_corrected_pod_that_is_created_again_needs_no_correction() {
     for profile in ["userns", "rootless", "root-fuse", "openshift", "privileged"] {
         let corrected = stored("default-with-service", profile).0;
         let mut pod = json!({
@@ -215,7 +215,7 @@ fn a_decision_is_recorded_with_who_what_and_where() {
 }
 
 #[test]
-fn a_generated_name_is_recorded_by_what_it_is_generated_from() {
+fn a_generated_name_is_recorded_with_its_generate_name() {
     let namespace = CLUSTER.namespace(Some("rootless"));
     let mut pod = fixture("default-with-service");
     let metadata = pod["metadata"].as_object_mut().expect("metadata");
@@ -239,7 +239,7 @@ fn a_namespace_relabelled_while_podseal_runs_gets_its_new_profile() {
     };
     assert_eq!(uid(), Some(1000));
     relabel(&namespace, Some("root-fuse"));
-    await_condition("the new profile holds", || uid() == Some(0), String::new);
+    await_condition("the new profile applies", || uid() == Some(0), String::new);
     relabel(&namespace, None);
     await_condition(
         "the namespace is left alone",

@@ -22,10 +22,10 @@ fn relabel(cluster: &Cluster, namespace: &str, profile: &str) {
 
 #[test]
 fn podseal_answers_right_after_the_api_server_was_restarted() {
-    // A control plane of its own: that of the others goes on.
+    // A control plane of its own: that of the others keeps running.
     let plane = ControlPlane::start();
     let cluster = Cluster::start(&plane, "restarted");
-    // It is ready before anybody has labelled a namespace, as when it is installed.
+    // It is ready before any namespace has a label, as after its installation.
     assert_eq!(
         cluster.podseal.metric("podseal_namespaces_cached"),
         Some(0.0)

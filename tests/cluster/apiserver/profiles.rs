@@ -8,7 +8,8 @@ use crate::apiserver::stored;
 
 const HOME: &str = "/my_custom_dir";
 
-/// `build` and `helper` have a HOME on a volume of its own, and nobody else.
+/// `build` and `helper` have a HOME on a volume of its own, and no other container
+/// has.
 fn assert_home_on_a_volume(pod: &View) {
     for container in ["build", "helper"] {
         assert_eq!(
@@ -31,7 +32,7 @@ fn assert_home_untouched(pod: &View) {
     }
 }
 
-/// The service is as it came: the profile speaks of the runner's containers.
+/// The service is unchanged: the profile is for the runner's containers.
 fn assert_service_untouched(pod: &View, service: &str) {
     assert_eq!(pod.uid(service), None);
     assert_eq!(
@@ -52,7 +53,7 @@ fn assert_unprivileged(pod: &View, containers: &[&str]) {
 }
 
 #[test]
-fn userns_gives_the_pod_a_user_namespace_and_build_an_unmasked_proc() {
+fn userns_sets_a_user_namespace_for_the_pod_and_an_unmasked_proc_for_build() {
     let pod = stored("default-with-service", "userns");
     assert_eq!(pod.0["spec"]["hostUsers"], json!(false));
     assert_unprivileged(&pod, &["build", "helper", "init-permissions"]);
@@ -70,7 +71,7 @@ fn userns_gives_the_pod_a_user_namespace_and_build_an_unmasked_proc() {
 }
 
 #[test]
-fn rootless_runs_build_as_1000_and_lets_newuidmap_gain_its_capabilities() {
+fn rootless_runs_build_as_1000_and_allows_newuidmap_its_capabilities() {
     let pod = stored("default-with-service", "rootless");
     assert_eq!(pod.0["spec"].get("hostUsers"), None);
     assert_unprivileged(&pod, &["build", "helper", "init-permissions"]);
@@ -140,7 +141,7 @@ fn openshift_is_rootless_with_crios_device_an_scc_and_the_engines_selinux_type()
 }
 
 #[test]
-fn privileged_opens_build_and_closes_helper_and_init() {
+fn privileged_makes_build_privileged_and_helper_and_init_unprivileged() {
     let pod = stored("privileged-with-service", "privileged");
     assert_eq!(pod.security("build", "privileged"), &json!(true));
     assert_eq!(
@@ -163,7 +164,7 @@ fn privileged_opens_build_and_closes_helper_and_init() {
 }
 
 #[test]
-fn every_profile_but_privileged_takes_privileged_back_from_build_and_leaves_it_on_a_service() {
+fn every_profile_but_privileged_removes_privileged_from_build_and_leaves_it_on_a_service() {
     for profile in ["userns", "rootless", "root-fuse", "openshift"] {
         let pod = stored("privileged-with-service", profile);
         assert_unprivileged(&pod, &["build", "helper", "init-permissions"]);
@@ -214,7 +215,7 @@ fn the_seeds_first_section_needs_no_privilege_in_userns() {
 }
 
 #[test]
-fn the_seeds_second_section_is_already_right_but_for_what_helper_and_init_are_given() {
+fn the_seeds_second_section_is_already_right_but_for_what_helper_and_init_get() {
     let pod = stored("root-fuse", "root-fuse");
     assert_eq!(pod.uid("build"), Some(0));
     assert_eq!(pod.limit("build", "github.com/fuse"), Some("1"));

@@ -89,7 +89,7 @@ fn assert_as_the_profile_says(pod: &View, profile: &str) {
 }
 
 #[test]
-fn every_shape_is_stored_as_every_profile_says() {
+fn every_shape_is_stored_as_every_profile_requires() {
     for profile in PROFILES {
         let namespace = CLUSTER.unjudged(profile);
         for shape in JOBS {
@@ -105,7 +105,7 @@ fn every_shape_is_stored_as_every_profile_says() {
 }
 
 #[test]
-fn the_uid_collector_runs_as_build_does_in_every_profile() {
+fn the_uid_collector_runs_as_the_same_user_as_build_in_every_profile() {
     for profile in PROFILES.into_iter().filter(|profile| *profile != "none") {
         let namespace = CLUSTER.unjudged(profile);
         let pod = create(&namespace, "umask-collector");
@@ -127,7 +127,7 @@ fn native_steps_get_a_home_without_helper_and_without_env() {
 }
 
 #[test]
-fn a_windows_job_is_left_alone_and_the_record_says_why() {
+fn a_windows_job_is_not_changed_and_the_record_has_the_reason() {
     let namespace = CLUSTER.unjudged("rootless");
     let pod = create(&namespace, "windows");
     assert_eq!(pod.uid("build"), None);
@@ -222,7 +222,7 @@ fn a_mount_that_only_a_privileged_container_may_have_is_denied_with_the_reason()
 }
 
 #[test]
-fn the_pods_selinux_level_comes_along_where_a_profile_sets_a_type() {
+fn the_pods_selinux_level_is_kept_where_a_profile_sets_a_type() {
     let mut pod = fixture("default-with-service");
     pod["spec"]["securityContext"] = json!({"seLinuxOptions": {"level": "s0:c27,c4"}});
     let namespace = CLUSTER.unjudged("openshift");
@@ -237,7 +237,7 @@ fn the_pods_selinux_level_comes_along_where_a_profile_sets_a_type() {
 }
 
 #[test]
-fn the_yaml_of_review_is_to_kubectl_the_pod_that_its_json_is() {
+fn kubectl_reads_the_same_pod_from_reviews_yaml_and_json() {
     let mut pod = fixture("default-with-service");
     let env = pod["spec"]["containers"][0]["env"]
         .as_array_mut()
@@ -290,7 +290,7 @@ fn the_yaml_of_review_is_to_kubectl_the_pod_that_its_json_is() {
 }
 
 #[test]
-fn octal_modes_in_yaml_mean_to_podseal_what_they_mean_to_kubectl() {
+fn podseal_reads_octal_modes_in_yaml_as_kubectl_does() {
     let yaml = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  \
                 containers: [{name: build, image: a}]\n  \
                 volumes: [{name: s, secret: {secretName: a, defaultMode: 0400}}]\n";
@@ -310,7 +310,7 @@ fn octal_modes_in_yaml_mean_to_podseal_what_they_mean_to_kubectl() {
 }
 
 #[test]
-fn a_block_device_beside_a_user_namespace_is_denied_with_the_reason() {
+fn a_block_device_together_with_a_user_namespace_is_denied_with_the_reason() {
     let mut pod = fixture("default-with-service");
     let volumes = pod["spec"]["volumes"].as_array_mut().expect("volumes");
     volumes.push(json!({"name": "raw", "persistentVolumeClaim": {"claimName": "raw"}}));

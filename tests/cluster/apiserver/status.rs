@@ -1,11 +1,11 @@
-//! How podseal is, beside a real API server.
+//! The status of podseal with a real API server.
 
 use support::podseal::Podseal;
 
 use crate::PLANE;
 
 #[test]
-fn podseal_is_ready_once_it_has_listed_the_namespaces_and_reached_itself() {
+fn podseal_is_ready_once_it_has_listed_the_namespaces_and_its_self_probe_has_passed() {
     let podseal = Podseal::for_cluster(&PLANE);
     podseal.await_event(|event| event["message"] == "ready");
     let checks = "[+]certificate ok\n[+]namespaces ok\n[+]self-probe ok\n[+]shutdown ok\n\
@@ -15,6 +15,6 @@ fn podseal_is_ready_once_it_has_listed_the_namespaces_and_reached_itself() {
         let lines = podseal.lines();
         lines.iter().position(|line| line.contains(words))
     };
-    let listed = line("listed the namespaces that opt in").expect("it says so");
-    assert!(listed < line("\"ready\"").expect("it says so"));
+    let listed = line("listed the namespaces that opt in").expect("it is logged");
+    assert!(listed < line("\"ready\"").expect("it is logged"));
 }

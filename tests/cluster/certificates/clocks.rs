@@ -63,7 +63,7 @@ fn a_clock_ahead_by_months_does_not_cut_the_waiting_time_short() {
 }
 
 #[test]
-fn a_clock_that_goes_back_changes_nothing_and_stops_no_rotation() {
+fn a_clock_that_is_set_back_changes_nothing_and_stops_no_rotation() {
     let site = Site::new("back");
     site.install();
     let replica = site.replica();

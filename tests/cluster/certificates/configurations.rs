@@ -15,7 +15,7 @@ fn stranger() -> String {
 }
 
 #[test]
-fn a_configuration_that_is_not_installed_stays_away() {
+fn a_configuration_that_is_not_installed_is_not_created() {
     let site = Site::new("away");
     let replica = site.replica();
     let leaf = replica.await_leaf();
@@ -49,18 +49,14 @@ fn another_authority_in_a_configuration_is_removed_after_a_while_and_ours_is_the
     await_condition("an API server gets through", gets_through, String::new);
     let sizes: Vec<_> = site.trusted().iter().map(Vec::len).collect();
     if set.elapsed() < site.overlap {
-        assert_eq!(
-            sizes,
-            [2, 1, 1, 1],
-            "whoever serves it can still be reached"
-        );
+        assert_eq!(sizes, [2, 1, 1, 1], "its server can still be reached");
     }
     site.await_trusted(1);
     assert!(set.elapsed() >= site.overlap);
 }
 
 #[test]
-fn a_bundle_that_is_none_is_replaced() {
+fn an_invalid_bundle_is_replaced() {
     let site = Site::new("garbage");
     site.install();
     let replica = site.replica();
@@ -79,7 +75,7 @@ fn a_bundle_that_is_none_is_replaced() {
 }
 
 #[test]
-fn nothing_else_of_a_configuration_is_touched() {
+fn nothing_else_of_a_configuration_is_changed() {
     let site = Site::new("touched");
     site.install();
     let strip = |kind| {

@@ -41,7 +41,7 @@ fn remove(secret: &mut Value, key: &str) -> Option<Value> {
 }
 
 #[test]
-fn a_deleted_secret_is_written_back_and_nothing_else_changes() {
+fn a_deleted_secret_is_restored_and_nothing_else_changes() {
     let site = Site::new("deleted");
     site.install();
     let replicas = [site.replica(), site.replica()];
@@ -63,7 +63,7 @@ fn a_deleted_secret_is_written_back_and_nothing_else_changes() {
 }
 
 #[test]
-fn a_damaged_secret_is_mended_from_memory_and_the_same_is_served() {
+fn a_damaged_secret_is_repaired_from_memory_and_the_same_certificate_is_served() {
     let site = Site::new("damaged");
     site.install();
     let replica = site.replica();
@@ -86,7 +86,7 @@ fn a_damaged_secret_is_mended_from_memory_and_the_same_is_served() {
 }
 
 #[test]
-fn without_memory_a_key_that_is_left_issues_the_leaf_and_the_authority_stays() {
+fn after_a_restart_an_intact_authority_key_issues_a_new_leaf_and_the_authority_stays() {
     let site = Site::new("salvaged");
     site.install();
     let leaf = site.left_behind(0);
@@ -101,7 +101,7 @@ fn without_memory_a_key_that_is_left_issues_the_leaf_and_the_authority_stays() {
 }
 
 #[test]
-fn without_memory_a_lost_authority_key_brings_another_and_both_are_trusted() {
+fn after_a_restart_a_lost_authority_key_is_replaced_and_both_authorities_are_trusted() {
     let site = Site::new("keyless");
     site.install();
     let leaf = site.left_behind(0);
@@ -120,7 +120,7 @@ fn without_memory_a_lost_authority_key_brings_another_and_both_are_trusted() {
 }
 
 #[test]
-fn an_old_copy_of_the_secret_is_overruled_by_what_replicas_know() {
+fn an_old_copy_of_the_secret_is_replaced_by_the_replicas_newer_state() {
     let site = Site::new("copy");
     site.install();
     let replica = site.replica();

@@ -32,7 +32,7 @@ fn replicas_that_start_at_once_on_an_empty_cluster_share_one_authority() {
 }
 
 #[test]
-fn a_replica_that_starts_later_serves_what_the_others_do() {
+fn a_replica_that_starts_later_serves_the_same_certificate() {
     let site = Site::new("later");
     site.install();
     let first = site.replica();
@@ -44,7 +44,7 @@ fn a_replica_that_starts_later_serves_what_the_others_do() {
 }
 
 #[test]
-fn the_secret_is_of_use_to_people_and_other_programs() {
+fn the_secret_is_usable_by_people_and_other_programs() {
     let site = Site::new("secret");
     let replica = site.replica();
     let leaf = replica.await_leaf();
@@ -61,7 +61,7 @@ fn the_secret_is_of_use_to_people_and_other_programs() {
 }
 
 #[test]
-fn a_secret_of_somebody_else_is_left_alone() {
+fn a_secret_of_another_owner_is_not_changed() {
     let site = Site::new("foreign");
     let secret = serde_json::json!({
         "apiVersion": "v1",

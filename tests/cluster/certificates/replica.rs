@@ -95,7 +95,7 @@ impl Replica {
         self.await_that("it serves something", |_| true)
     }
 
-    /// Waits until it serves a leaf that `wanted` says.
+    /// Waits until it serves a leaf that `wanted` selects.
     pub(crate) fn await_that(
         &self,
         what: &str,

@@ -1,4 +1,4 @@
-//! Another authority takes over, and nobody is turned away meanwhile.
+//! A rotation to another authority, during which no client fails.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -195,15 +195,15 @@ fn a_replica_that_drains_does_not_overrule_a_new_installation() {
 }
 
 #[test]
-fn refuses_files_beside_a_certificate_of_its_own_and_names_that_make_no_certificate() {
-    let refused = |args: &[&str], said: &str| {
+fn rejects_files_together_with_self_managed_certificates_and_names_that_are_invalid_in_one() {
+    let refused = |args: &[&str], part: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
         command.arg("serve").args(args);
         command.env("KUBECONFIG", PLANE.kubeconfig(PODSEAL));
         let output = support::run(command, "");
-        let told = support::text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{told}");
-        assert!(told.contains(said), "{told}");
+        let error = support::text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(part), "{error}");
     };
     let managed = ["--tls-mode", "self-managed"];
     refused(&[], "set --tls-cert-file and --tls-private-key-file");

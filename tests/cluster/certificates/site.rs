@@ -15,7 +15,7 @@ use support::controlplane::{ADMIN, await_condition};
 use crate::PLANE;
 use crate::certificates::replica::{Replica, shake_hands};
 
-/// The waiting time, where a test does not want another.
+/// The waiting time, unless a test needs another.
 pub(crate) const OVERLAP: Duration = Duration::from_secs(2);
 const KINDS: [&str; 2] = ["mutating", "validating"];
 
@@ -156,7 +156,7 @@ impl Site {
                     .iter()
                     .all(|trusted| trusted.len() == count && alike(trusted))
         };
-        let told = || {
+        let otherwise = || {
             format!(
                 "{:#?}",
                 self.secret().map(|secret| secret["metadata"].clone())
@@ -165,7 +165,7 @@ impl Site {
         await_condition(
             "the configurations trust the Secret's authorities",
             is_so,
-            told,
+            otherwise,
         );
     }
 
@@ -182,7 +182,7 @@ impl Site {
         self.expect(200, Method::DELETE, &self.secret_path(), None);
     }
 
-    /// Changes the Secret, whoever else is writing it.
+    /// Changes the Secret, even while others write it.
     pub(crate) fn edit_secret(&self, edit: impl Fn(&mut Value)) {
         let is_done = || {
             let mut secret = self.secret().expect("there is a Secret");
@@ -201,13 +201,13 @@ impl Site {
         self.kubectl(&["annotate", "secret", "-n", namespace, "podseal-tls", wish]);
     }
 
-    /// Waits until the Secret says that everything is trusted.
+    /// Waits until the Secret records that everything is trusted.
     pub(crate) fn await_note(&self) {
         let is_noted = || {
             let secret = self.secret().expect("there is a Secret");
             !secret["metadata"]["annotations"]["podseal.io/ca-trusted-since"].is_null()
         };
-        await_condition("the Secret says since when", is_noted, String::new);
+        await_condition("the Secret records since when", is_noted, String::new);
     }
 
     /// Has every replica look again.
@@ -288,8 +288,8 @@ impl Site {
 
     fn kubectl(&self, args: &[&str]) {
         let output = PLANE.kubectl(ADMIN, args, "");
-        let told = support::text(&output.stderr);
-        assert!(output.status.success(), "{told}");
+        let stderr = support::text(&output.stderr);
+        assert!(output.status.success(), "{stderr}");
     }
 }
 

@@ -1,5 +1,5 @@
 //! A fleet as it is, through a real API server: every kind of runner with every
-//! profile, namespaces that change a value, and namespaces that say nothing.
+//! profile, namespaces that change a value, and namespaces without labels.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,7 +33,7 @@ const SHAPES: [&str; 10] = [
     "windows",
 ];
 
-/// The example profiles, beside the built-in ones.
+/// The example profiles, in addition to the built-in ones.
 const PROFILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/profiles");
 
 /// All of them.
@@ -120,7 +120,7 @@ impl Cluster {
         answered(|| self.plane.create_pod(namespace, pod))
     }
 
-    /// What creating `pod` would give.
+    /// The result of a dry run that creates `pod`.
     fn try_pod(&self, namespace: &str, pod: &Value) -> (u16, Value) {
         answered(|| self.plane.try_pod(namespace, pod))
     }
@@ -156,7 +156,7 @@ impl Cluster {
     }
 }
 
-/// The job of this kind, as a pod called `name` of whatever namespace.
+/// The job of this kind, as a pod called `name`.
 fn job(shape: &str, name: &str) -> Value {
     let mut pod = cases::fixture(shape);
     let metadata = pod["metadata"].as_object_mut().expect("metadata");
@@ -165,8 +165,8 @@ fn job(shape: &str, name: &str) -> Value {
     pod
 }
 
-/// The answer, as client-go gets it: who is told to come again does. The tests
-/// make more new namespaces at once than podseal looks up at a time.
+/// The answer, as client-go gets it: it retries if the response requires it. The
+/// tests make more new namespaces at once than podseal looks up at a time.
 fn answered(ask: impl Fn() -> (u16, Value)) -> (u16, Value) {
     loop {
         let (code, answer) = ask();

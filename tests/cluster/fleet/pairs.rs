@@ -1,5 +1,5 @@
-//! Kinds of runners beside profiles that nobody ships, where the two exclude each
-//! other, or may fail together.
+//! Kinds of runners with custom profiles, where the two exclude each other, or may
+//! fail together.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use support::text;
 
 use crate::fleet::{CLUSTER, PROFILES, job};
 
-/// Profiles that `podseal profiles --check` takes, if with a warning.
+/// Profiles that `podseal profiles --check` accepts, some with a warning.
 const ODD: [(&str, &str); 5] = [
     (
         "host-users",
@@ -32,7 +32,7 @@ const ODD: [(&str, &str); 5] = [
     ),
 ];
 
-/// Writes them into a new folder, beside the examples.
+/// Writes them into a new folder, next to the examples.
 pub(crate) fn write(folder: &Path) {
     std::fs::create_dir(folder).expect("the folder is new");
     for example in std::fs::read_dir(PROFILES).expect("the examples") {
@@ -66,7 +66,7 @@ fn with_spec(mut pod: Value, key: &str, value: Value) -> Value {
 }
 
 #[test]
-fn what_a_kind_of_job_and_a_profile_cannot_be_together_is_denied_with_the_reason() {
+fn a_job_that_cannot_work_with_its_profile_is_denied_with_the_reason() {
     let suspendable = || job("suspendable", "x");
     let cases = [
         (
@@ -115,9 +115,9 @@ fn what_a_kind_of_job_and_a_profile_cannot_be_together_is_denied_with_the_reason
         let namespace = CLUSTER.namespace_of(profile, "privileged");
         let (code, answer) = CLUSTER.create_pod(&namespace, &pod);
         let message = answer["message"].as_str().unwrap_or_default();
-        let told = format!("admission webhook \"mutate.podseal.io\" denied the request: {why}");
+        let reported = format!("admission webhook \"mutate.podseal.io\" denied the request: {why}");
         assert!(
-            code == 403 && message.starts_with(&told),
+            code == 403 && message.starts_with(&reported),
             "{profile}: {message}"
         );
         assert!(message.contains("; to fix this, "), "{message}");
@@ -125,7 +125,7 @@ fn what_a_kind_of_job_and_a_profile_cannot_be_together_is_denied_with_the_reason
 }
 
 #[test]
-fn what_may_fail_together_is_stored_with_a_warning_and_what_cannot_without() {
+fn a_job_that_may_fail_with_its_profile_is_stored_with_a_warning_and_others_without() {
     let cases = [
         (
             "rootless",
@@ -138,14 +138,15 @@ fn what_may_fail_together_is_stored_with_a_warning_and_what_cannot_without() {
             "this pod has no helper (native steps)",
         ),
         ("root-home", "suspendable", "hides the volume at HOME"),
-        // As root helper may give files to anybody, and in the group to that.
+        // As root, helper may change the owner of files to any, and in the
+        // group to that.
         ("root-fuse", "umask-collector", ""),
         ("in-group", "umask-collector", ""),
         ("root-home", "native-steps", ""),
         ("none", "suspendable", ""),
         ("rootless", "legacy-exec", ""),
     ];
-    for (profile, shape, told) in cases {
+    for (profile, shape, reported) in cases {
         let namespace = CLUSTER.namespace_of(profile, "privileged");
         let args = ["create", "-n", &namespace, "-f", "-"];
         let name = format!("{profile}-{shape}-together");
@@ -155,15 +156,18 @@ fn what_may_fail_together_is_stored_with_a_warning_and_what_cannot_without() {
         let stderr = text(&output.stderr);
         assert!(output.status.success(), "{name}: {stderr}");
         let is_warned = stderr.contains("Warning: ");
-        assert_eq!(is_warned, !told.is_empty(), "{name}: {stderr}");
-        assert!(stderr.contains(told), "{name}: {stderr}");
+        assert_eq!(is_warned, !reported.is_empty(), "{name}: {stderr}");
+        assert!(stderr.contains(reported), "{name}: {stderr}");
         let record = CLUSTER.podseal.decision_on("mutate", &name);
-        assert!(record["warnings"].to_string().contains(told), "{record:#}");
+        assert!(
+            record["warnings"].to_string().contains(reported),
+            "{record:#}"
+        );
     }
 }
 
 #[test]
-fn a_home_in_a_volume_of_the_runners_kind_needs_none_of_its_own() {
+fn a_home_in_a_volume_of_the_runner_needs_no_volume_of_its_own() {
     let cases = [
         ("rootless", at_home("native-steps", "/cache"), "cache"),
         ("rootless", at_home("legacy-exec", "/builds/me"), "repo"),

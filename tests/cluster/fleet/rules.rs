@@ -95,14 +95,14 @@ fn created(namespace: &str, pod: &Value) -> View {
 fn denied(namespace: &str, pod: &Value) -> String {
     let (code, answer) = CLUSTER.create_pod(namespace, pod);
     let message = answer["message"].as_str().unwrap_or_default();
-    let told = message.split_once(".io\" denied the request: ");
-    let (_, told) = told.unwrap_or_else(|| panic!("{namespace}, {code}: {answer:#}"));
+    let reported = message.split_once(".io\" denied the request: ");
+    let (_, reported) = reported.unwrap_or_else(|| panic!("{namespace}, {code}: {answer:#}"));
     assert_eq!(code, 403, "{message}");
-    told.to_owned()
+    reported.to_owned()
 }
 
 #[test]
-fn the_first_rule_that_matches_says_profile_level_runner_and_settings() {
+fn the_first_rule_that_matches_sets_profile_level_runner_and_settings() {
     let namespace = namespace("ci-job-123", &json!({"team": "payments"}));
     let pod = created(&namespace, &job("native-steps", "by-rule"));
     assert_eq!(pod.uid("build"), Some(1500));
@@ -116,7 +116,7 @@ fn the_first_rule_that_matches_says_profile_level_runner_and_settings() {
     let record = CLUSTER.podseal.decision_on("mutate", "by-rule");
     assert_eq!(record["profile"], "rootless-apparmor", "{record:#}");
     assert_eq!(record["level"], "restricted");
-    // What somebody else creates is no job, and is held to the rule's level.
+    // A pod of another user is not a job's, and must meet the rule's level.
     let path = format!("/api/v1/namespaces/{namespace}/pods");
     let other = job("native-steps", "by-another");
     let (code, answer) = CLUSTER
@@ -129,7 +129,7 @@ fn the_first_rule_that_matches_says_profile_level_runner_and_settings() {
 }
 
 #[test]
-fn a_rule_asks_for_prefix_and_labels_and_is_passed_over_where_one_is_missing() {
+fn a_rule_requires_prefix_and_labels_and_does_not_apply_if_one_is_missing() {
     let by_label = namespace("anywhere", &json!({"team": "payments"}));
     let pod = created(&by_label, &job("default-with-service", "x"));
     assert_eq!(pod.0["spec"]["hostUsers"], false, "the second rule");
@@ -148,7 +148,7 @@ fn a_rule_asks_for_prefix_and_labels_and_is_passed_over_where_one_is_missing() {
 }
 
 #[test]
-fn the_modes_of_rules_are_those_of_labels() {
+fn the_modes_of_rules_work_like_those_of_labels() {
     let privileged = |name: &str| job("privileged-with-service", name);
     let warned = namespace("tried", &json!({"tier": "gold"}));
     let args = ["create", "-n", &warned, "-f", "-"];
@@ -172,7 +172,7 @@ fn the_modes_of_rules_are_those_of_labels() {
 }
 
 #[test]
-fn a_profiles_label_wins_entirely_and_without_it_a_namespace_can_only_be_stricter() {
+fn a_profile_label_overrides_all_rules_and_without_it_a_namespace_can_only_be_stricter() {
     let labelled = namespace("ci-job-5", &json!({"podseal.io/profile": "rootless"}));
     let pod = created(&labelled, &job("default-with-service", "x"));
     assert_eq!(pod.uid("build"), Some(1000), "no setting of the rule's");
@@ -201,27 +201,27 @@ fn a_profiles_label_wins_entirely_and_without_it_a_namespace_can_only_be_stricte
         warnings.contains("is less strict than the namespace rule jobs, so the rule applies"),
         "{warnings}"
     );
-    // Where the rule only watches, a namespace may ask for more.
+    // If the rule's mode is audit, a namespace may require more.
     let stricter = namespace("watched", &json!({"podseal.io/mode": "enforce"}));
-    let told = denied(&stricter, &job("privileged-with-service", "x"));
-    assert!(told.contains("\"docker\""), "{told}");
+    let reported = denied(&stricter, &job("privileged-with-service", "x"));
+    assert!(reported.contains("\"docker\""), "{reported}");
 }
 
 #[test]
-fn a_wrong_setting_of_a_rules_namespace_is_a_denial_that_names_rule_and_annotation() {
+fn an_invalid_setting_of_a_namespace_under_a_rule_is_denied_with_rule_and_annotation() {
     let name = CLUSTER.free_name("ci-job-7");
     CLUSTER.namespace(&name, &json!({}), &json!({"podseal.io/run-as-user": "0"}));
-    let told = denied(&name, &job("legacy-exec", "x"));
+    let reported = denied(&name, &job("legacy-exec", "x"));
     let expected = format!(
         "namespace \"{name}\" has the profile \"rootless-apparmor\" from the namespace rule jobs, and \
          the annotation podseal.io/run-as-user cannot be applied: \"0\" is not a user ID from 1 to \
          65535; to fix this, ask a cluster administrator to correct or remove that"
     );
-    assert!(told.starts_with(&expected), "{told}");
+    assert!(reported.starts_with(&expected), "{reported}");
 }
 
 #[test]
-fn namespaces_of_the_cluster_and_of_podseal_are_left_alone_whatever_they_are_labelled() {
+fn namespaces_of_the_cluster_and_of_podseal_are_ignored_whatever_their_labels() {
     // With a label of podseal's own, as well: nothing that runs the cluster may
     // come to depend on podseal.
     let labels = json!({
@@ -272,23 +272,23 @@ fn namespaces_of_the_cluster_and_of_podseal_are_left_alone_whatever_they_are_lab
             assert_eq!(record["profile"], Value::Null, "{name}");
         }
     }
-    // The same labels elsewhere do hold.
+    // The same labels apply in other namespaces.
     let elsewhere = namespace("ci-kube", &labels);
     denied(&elsewhere, &job("privileged-with-service", "x"));
     let elsewhere = namespace("podseal-jobs", &unlabelled);
-    let told = denied(&elsewhere, &job("privileged-with-service", "x"));
-    assert!(told.contains("\"docker\""), "{told}");
+    let reported = denied(&elsewhere, &job("privileged-with-service", "x"));
+    assert!(reported.contains("\"docker\""), "{reported}");
 }
 
 #[test]
-fn fifty_namespaces_made_for_a_job_each_are_corrected_the_moment_they_exist() {
+fn jobs_in_fifty_new_namespaces_are_corrected_at_once() {
     let (corrected, busy) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..50 {
             scope.spawn(|| {
                 let namespace = namespace("ci-job-burst", &json!({}));
                 let pod = job("native-steps", "x");
-                // As client-go does when it is told to.
+                // As client-go does with Retry-After.
                 let answer = loop {
                     let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
                     if code != 503 {
@@ -303,12 +303,12 @@ fn fifty_namespaces_made_for_a_job_each_are_corrected_the_moment_they_exist() {
             });
         }
     });
-    println!("{busy:?} were told to come again");
+    println!("{busy:?} were told to retry");
     assert_eq!(corrected.into_inner(), 50);
 }
 
 #[test]
-fn a_namespace_that_goes_while_a_job_is_admitted_lets_no_pod_through_uncorrected() {
+fn a_namespace_that_is_deleted_while_a_job_is_admitted_admits_no_uncorrected_pod() {
     let pods = AtomicUsize::new(0);
     for _ in 0..10 {
         let namespace = namespace("ci-job-going", &json!({}));
@@ -329,7 +329,8 @@ fn a_namespace_that_goes_while_a_job_is_admitted_lets_no_pod_through_uncorrected
                         // The API server's own words, once it knows.
                         404 => return,
                         403 if message.contains("because it is being terminated") => {}
-                        // podseal's, where it was asked just before.
+                        // podseal's, if it was called just
+                        // before.
                         503 => {
                             let why = "the API server has no such namespace";
                             assert!(message.contains(why), "{message}");

@@ -20,7 +20,7 @@ fn namespace(profile: &str, mode: &str, annotation: &str, value: &str) -> String
     CLUSTER.namespace(&name, &labels, &json!({annotation: value}))
 }
 
-/// Which settings each profile can take; and why it cannot, where it cannot.
+/// Which settings each profile supports; and why not, if it does not.
 const CAN: [(&str, [&str; 3]); 13] = [
     ("rootless", ["", "", NO_DEVICE]),
     ("rootless-apparmor", ["", "", NO_DEVICE]),
@@ -42,7 +42,7 @@ const NO_HOME: &str = "the profile sets no HOME";
 const NO_DEVICE: &str = "the profile requests no fuse device";
 
 #[test]
-fn each_setting_changes_each_profile_that_can_take_it_and_is_denied_by_the_others() {
+fn each_setting_changes_each_profile_that_supports_it_and_is_denied_with_the_others() {
     assert_eq!(CAN.len(), profiles().iter().count(), "every profile");
     let values = [
         (USER, "2345"),
@@ -57,9 +57,12 @@ fn each_setting_changes_each_profile_that_can_take_it_and_is_denied_by_the_other
             let (code, answer) = CLUSTER.create_pod(&namespace, &pod);
             if !why_not.is_empty() {
                 let message = answer["message"].as_str().expect("a message");
-                let told =
+                let reported =
                     format!("and the annotation {annotation} cannot be applied: {why_not}; ");
-                assert!(code == 403 && message.contains(&told), "{what}: {message}");
+                assert!(
+                    code == 403 && message.contains(&reported),
+                    "{what}: {message}"
+                );
                 continue;
             }
             assert_eq!(code, 201, "{what}: {answer:#}");
@@ -122,7 +125,7 @@ fn assert_right_when_created_anew(namespace: &str, what: &str) {
 }
 
 #[test]
-fn every_wrong_value_is_denied_with_the_value_bounded_and_escaped() {
+fn every_invalid_value_is_denied_with_the_value_bounded_and_escaped() {
     let long = "9".repeat(3000);
     let users = [
         "",
@@ -207,13 +210,13 @@ fn every_wrong_value_is_denied_with_the_value_bounded_and_escaped() {
             let pod = job("default-with-service", "wrong");
             let (code, status) = CLUSTER.create_pod(&namespace, &pod);
             let message = status["message"].as_str().expect("a message");
-            let told = format!(
+            let reported = format!(
                 "admission webhook \"mutate.podseal.io\" denied the request: namespace \
                  \"{namespace}\" has the label podseal.io/profile: \"{profile}\", and the \
                  annotation {annotation} cannot be applied: "
             );
             assert!(
-                code == 403 && message.starts_with(&told),
+                code == 403 && message.starts_with(&reported),
                 "{value:?}: {message}"
             );
             assert!(message.contains("; to fix this, "), "{message}");
@@ -225,7 +228,7 @@ fn every_wrong_value_is_denied_with_the_value_bounded_and_escaped() {
 }
 
 #[test]
-fn a_wrong_value_is_warned_of_or_recorded_where_the_mode_is_milder() {
+fn an_invalid_value_is_warned_of_or_recorded_where_the_mode_is_less_strict() {
     let pod = |name: &str| job("default-with-service", name).to_string();
     let create = |mode: &str, pod: &str| {
         let namespace = namespace("rootless", mode, USER, "0");
@@ -257,7 +260,7 @@ fn a_wrong_value_is_warned_of_or_recorded_where_the_mode_is_milder() {
 }
 
 #[test]
-fn the_jobs_own_home_wins_over_the_namespaces() {
+fn the_jobs_own_home_overrides_the_namespaces() {
     let namespace = namespace("rootless", "enforce", HOME, "/work/home");
     let mut pod = job("default-with-service", "own-home");
     let env = pod["spec"]["containers"][0]["env"]
@@ -271,7 +274,7 @@ fn the_jobs_own_home_wins_over_the_namespaces() {
     assert!(pod.mounted_at("build", "/work/home").is_none());
 }
 
-/// What `/validate` says of `pod`, as the API server would ask.
+/// What `/validate` decides on `pod`, called as the API server would.
 fn judged(namespace: &str, pod: &Value) -> Value {
     let review = review("u", namespace, pod);
     let client = CLUSTER.podseal.client().build().expect("a client");
@@ -284,8 +287,9 @@ fn judged(namespace: &str, pod: &Value) -> Value {
 }
 
 #[test]
-fn a_setting_that_changes_between_correction_and_judgement_passes_nothing_it_would_not() {
-    // A profile of one's own leaves a mark, by which the judge knows the change.
+fn a_setting_that_changes_between_correction_and_validation_admits_nothing_more() {
+    // A custom profile leaves a mark, which identifies the change to
+    // `/validate`.
     for (profile, passes) in [("rootless", false), ("buildah-chroot", true)] {
         let namespace = namespace(profile, "enforce", USER, "2000");
         let mut pod = job("native-steps", &format!("before-{profile}"));
@@ -308,7 +312,7 @@ fn a_setting_that_changes_between_correction_and_judgement_passes_nothing_it_wou
             let (_, answer) = CLUSTER.try_pod(&namespace, &pod);
             View(answer).uid("build") == Some(2001)
         };
-        await_condition("the new value holds", holds, String::new);
+        await_condition("the new value applies", holds, String::new);
         let judgement = judged(&namespace, &before);
         assert_eq!(judgement["allowed"], passes, "{profile}: {judgement:#}");
         if !passes {

@@ -1,4 +1,4 @@
-//! Every kind of runner with every profile at every level, as [`TABLE`] says.
+//! Every kind of runner with every profile at every level, as in [`TABLE`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::fleet::{CLUSTER, job, profiles};
 const LEVELS: [&str; 3] = ["privileged", "baseline", "restricted"];
 
 #[test]
-fn every_job_with_every_profile_at_every_level_is_what_the_table_says() {
+fn every_job_with_every_profile_at_every_level_has_the_outcome_in_the_table() {
     let mut pairs = BTreeSet::new();
     let mut block: Vec<(&str, [String; 3])> = Vec::new();
     for line in TABLE.lines().filter(|line| !line.is_empty()) {
@@ -53,15 +53,15 @@ fn assert_cell(shape: &str, profile: &str, level: &str, namespace: &str, cell: &
     }
     assert_eq!(code, 403, "{what}: {answer:#}");
     let message = answer["message"].as_str().expect("a message");
-    let told = message
+    let reported = message
         .strip_prefix("admission webhook \"")
         .and_then(|rest| rest.split_once(".podseal.io\" denied the request: "));
-    let Some((webhook, told)) = told else {
+    let Some((webhook, reported)) = reported else {
         panic!("{what}: not podseal's words: {message}")
     };
     let found = match webhook {
-        "mutate" => refused(told),
-        _ => forbidden(told, &what.replace(' ', "-")),
+        "mutate" => refused(reported),
+        _ => forbidden(reported, &what.replace(' ', "-")),
     };
     assert_eq!(found, cell, "{what}: {message}");
     let by = match webhook {
@@ -75,30 +75,30 @@ fn assert_cell(shape: &str, profile: &str, level: &str, namespace: &str, cell: &
         ),
     };
     assert!(
-        told.contains(&by) && told.contains("; to fix this, "),
-        "{what}: {told}"
+        reported.contains(&by) && reported.contains("; to fix this, "),
+        "{what}: {reported}"
     );
 }
 
 /// `CONTAINER/FIELD` of a denial by the correction.
-fn refused(told: &str) -> String {
-    let (place, rest) = told.split_once(", ").expect("a place");
+fn refused(reported: &str) -> String {
+    let (place, rest) = reported.split_once(", ").expect("a place");
     let (field, _) = rest.split_once(": ").expect("a field");
     let name = place.split('"').nth(1).unwrap_or(place);
     let field = field.strip_prefix("securityContext.").unwrap_or(field);
     format!("{name}/{field}")
 }
 
-/// `CONTAINER:LETTERS …` of a denial by the judgement, as its record has it. Its
+/// `CONTAINER:LETTERS …` of a denial by `/validate`, as its record has it. Its
 /// sentence names the first of them, with container, field and value.
-fn forbidden(told: &str, pod: &str) -> String {
+fn forbidden(reported: &str, pod: &str) -> String {
     let record = CLUSTER.podseal.decision_on("validate", pod);
     let violations = record["violations"].as_array().expect("violations");
     let text = |violation: &Value, key: &str| violation[key].as_str().map(str::to_owned);
     let first = &violations[0];
     let container = text(first, "container").unwrap_or_default();
     for part in [&container, &text(first, "field").expect("a field")] {
-        assert!(told.contains(part.as_str()), "{part} in {told}");
+        assert!(reported.contains(part.as_str()), "{part} in {reported}");
     }
     let mut cells: BTreeMap<String, BTreeSet<char>> = BTreeMap::new();
     for violation in violations {
@@ -201,8 +201,8 @@ fn assert_given(pod: &View, gives: &Gives, shape: &str, level: &str, what: &str)
     }
 }
 
-/// A device's request is its limit, or the API server would have refused it; and
-/// nobody gets one that the profile does not ask for but whose runner does.
+/// A device's request is its limit, or the API server would have rejected it; and
+/// no container gets one that the profile does not set, unless the runner does.
 fn assert_device(pod: &View, gives: &Gives, what: &str) {
     let Some(device) = gives.device else { return };
     let resources = &pod.container("build")["resources"];
@@ -273,7 +273,7 @@ fn assert_untouched(pod: &View, shape: &str, what: &str) {
 }
 
 #[test]
-fn a_windows_job_is_left_alone_with_the_reason_in_record_and_review_whatever_the_profile() {
+fn a_windows_job_is_not_changed_with_the_reason_in_record_and_review_whatever_the_profile() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/profiles");
     let why = "the job runs on Windows, which no profile supports";
     for profile in profiles().iter().map(|profile| profile.name.as_str()) {
@@ -317,9 +317,10 @@ fn the_creator_of_a_pod_is_warned_of_what_may_fail_at_run_time() {
         assert!(output.status.success(), "{stderr}");
         stderr
     };
-    let told = "Warning: FF_DISABLE_UMASK_FOR_KUBERNETES_EXECUTOR makes helper change the owner";
+    let reported =
+        "Warning: FF_DISABLE_UMASK_FOR_KUBERNETES_EXECUTOR makes helper change the owner";
     let stderr = warned("umask-collector");
-    assert!(stderr.contains(told), "{stderr}");
+    assert!(stderr.contains(reported), "{stderr}");
     let record = CLUSTER
         .podseal
         .decision_on("mutate", "warned-umask-collector");

@@ -1,8 +1,8 @@
 //! What becomes of every kind of job with every profile at every level.
 //!
-//! | cell | says |
+//! | cell | meaning |
 //! |---|---|
-//! | `stored` | the pod is stored, and is what the profile says |
+//! | `stored` | the pod is stored, and matches the profile |
 //! | `build/runAsUser` | denied: the profile and the job exclude each other in this field of `build` |
 //! | `build:EC svc-0:P` | denied: the level forbids these controls in these containers, and nothing else |
 //!
@@ -16,7 +16,7 @@
 //! | S | `seccompProfile` |
 //! | U | `runAsUser` |
 
-/// The control that a letter stands for.
+/// The control of a letter.
 pub(crate) const LETTERS: [(&str, char); 7] = [
     ("appArmorProfile", 'A'),
     ("capabilities", 'C'),
@@ -27,8 +27,8 @@ pub(crate) const LETTERS: [(&str, char); 7] = [
     ("runAsUser", 'U'),
 ];
 
-/// Blocks: the profiles of which it holds, then a line a job, with a cell each for
-/// the levels privileged, baseline and restricted.
+/// Blocks: the profiles that it is about, then a line for each job, with a cell
+/// each for the levels privileged, baseline and restricted.
 ///
 /// A service has to comply by itself, which GitLab Runner's never do at
 /// restricted, so only a job without one is stored there. So has a Windows job,
@@ -132,7 +132,7 @@ none:
   windows                 | stored          | stored          | build:CENS helper:CENS
 ";
 
-/// What a profile gives to `build`, and so to Podman.
+/// What a profile sets for `build`, and so for Podman.
 pub(crate) struct Gives {
     /// The user.
     pub(crate) uid: i64,
@@ -170,7 +170,7 @@ const NESTED: Gives = Gives {
     ..ROOTLESS
 };
 
-/// What `profile` gives; nothing, for `none`.
+/// What `profile` sets; nothing, for `none`.
 pub(crate) fn gives(profile: &str) -> Option<Gives> {
     let more = |more| Gives { more, ..ROOTLESS };
     let gives = match profile {
@@ -232,7 +232,7 @@ pub(crate) fn gives(profile: &str) -> Option<Gives> {
             device: Some("github.com/fuse"),
             ..ROOTLESS
         },
-        other => panic!("the table says nothing of the profile {other}"),
+        other => panic!("the table has no profile {other}"),
     };
     Some(gives)
 }

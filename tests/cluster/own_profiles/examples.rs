@@ -26,7 +26,7 @@ fn container<'p>(pod: &'p Value, name: &str) -> &'p Value {
 }
 
 #[test]
-fn every_example_is_accepted_without_a_remark() {
+fn every_example_is_accepted_without_a_warning() {
     let files = ProfileFolder::new(FOLDER).files().expect("the folder");
     let (profiles, remarks) = read(&files).expect("profiles");
     assert!(remarks.is_empty(), "{remarks:#?}");
@@ -36,12 +36,12 @@ fn every_example_is_accepted_without_a_remark() {
 #[test]
 fn apparmor_is_unconfined_or_a_profile_of_the_nodes() {
     let pod = created("rootless-unconfined", "default-with-service");
-    let said = &container(&pod, "build")["securityContext"]["appArmorProfile"];
-    assert_eq!(said, &json!({"type": "Unconfined"}));
+    let given = &container(&pod, "build")["securityContext"]["appArmorProfile"];
+    assert_eq!(given, &json!({"type": "Unconfined"}));
     let pod = created("rootless-apparmor", "default-with-service");
-    let said = &container(&pod, "build")["securityContext"]["appArmorProfile"];
+    let given = &container(&pod, "build")["securityContext"]["appArmorProfile"];
     assert_eq!(
-        said,
+        given,
         &json!({"type": "Localhost", "localhostProfile": "podman-build"})
     );
     let helper = &container(&pod, "helper")["securityContext"]["appArmorProfile"];
@@ -68,10 +68,10 @@ fn a_docker_dind_service_keeps_the_privilege_that_build_loses() {
 }
 
 #[test]
-fn seccomp_isolation_and_home_are_as_their_profiles_say() {
+fn seccomp_isolation_and_home_are_set_by_their_profiles() {
     let pod = created("rootless-seccomp", "default-with-service");
-    let said = &container(&pod, "build")["securityContext"]["seccompProfile"];
-    assert_eq!(said["localhostProfile"], "profiles/podman.json");
+    let given = &container(&pod, "build")["securityContext"]["seccompProfile"];
+    assert_eq!(given["localhostProfile"], "profiles/podman.json");
     let pod = created("buildah-chroot", "default-with-service");
     let env = container(&pod, "build")["env"]
         .as_array()
@@ -90,11 +90,11 @@ fn seccomp_isolation_and_home_are_as_their_profiles_say() {
 }
 
 #[test]
-fn userns_goes_with_openshifts_nested_container() {
+fn userns_works_with_openshifts_nested_container() {
     let pod = created("openshift-nested", "default-with-service");
     assert_eq!(pod["spec"]["hostUsers"], false);
     let annotations = &pod["metadata"]["annotations"];
     assert_eq!(annotations["openshift.io/required-scc"], "nested-container");
-    let said = &container(&pod, "build")["securityContext"]["seLinuxOptions"];
-    assert_eq!(said["type"], "container_engine_t");
+    let given = &container(&pod, "build")["securityContext"]["seLinuxOptions"];
+    assert_eq!(given["type"], "container_engine_t");
 }

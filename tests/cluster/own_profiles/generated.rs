@@ -1,5 +1,5 @@
 //! Any profile that is accepted, on any job's pod: a pod that the API server
-//! takes, or a denial that says why.
+//! accepts, or a denial with the reason.
 
 use cases::pods::job_pod;
 use cases::profiles;
@@ -13,27 +13,27 @@ use crate::own_profiles::CLUSTER;
 /// Pods for each profile.
 const PODS: usize = 8;
 
-/// Annotations of a namespace, some of which the profile cannot take.
+/// Annotations of a namespace, some of which the profile does not support.
 fn settings() -> impl Strategy<Value = Value> {
     let user = prop::sample::select(vec!["1", "1000", "65535"]);
     let home = prop::sample::select(vec!["/work/home", "/builds", "/home/x"]);
     let fuse = prop::sample::select(vec!["github.com/fuse", "a.test/device", "b.test/fuse"]);
-    let said = |value| prop::option::weighted(0.2, value);
-    (said(user), said(home), said(fuse)).prop_map(|(user, home, fuse)| {
+    let maybe = |value| prop::option::weighted(0.2, value);
+    (maybe(user), maybe(home), maybe(fuse)).prop_map(|(user, home, fuse)| {
         let settings = [
             ("run-as-user", user),
             ("home", home),
             ("fuse-resource", fuse),
         ];
-        let said = settings
+        let annotations = settings
             .into_iter()
             .filter_map(|(key, value)| Some((format!("podseal.io/{key}"), value?.into())));
-        Value::Object(said.collect())
+        Value::Object(annotations.collect())
     })
 }
 
 #[test]
-fn the_api_server_takes_what_an_accepted_profile_makes_of_a_pod_or_podseal_says_why_not() {
+fn the_api_server_accepts_a_pod_that_a_valid_profile_corrects_or_podseal_denies_it() {
     let plain = CLUSTER.namespace(None, "");
     let mut runner = TestRunner::default();
     let strategy = job_pod();
@@ -67,7 +67,8 @@ fn the_api_server_takes_what_an_accepted_profile_makes_of_a_pod_or_podseal_says_
             });
             let text =
                 std::fs::read_to_string(CLUSTER.folder.path().join(format!("{profile}.yaml")));
-            // What podseal corrected it never takes for what somebody changed.
+            // podseal never takes its own correction for a later
+            // change.
             assert!(
                 is_ours && !message.contains("lacks what its profile sets"),
                 "{message}\n{}\n{pod}",

@@ -1,5 +1,5 @@
 //! Profiles of one's own, through a real API server: what `podseal profiles
-//! --check` accepts never makes a pod that the API server refuses.
+//! --check` accepts never makes a pod that the API server rejects.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ mod examples;
 mod generated;
 mod reload;
 
-/// A cluster whose podseal knows the example profiles and generated ones.
+/// A cluster whose podseal has the example profiles and generated ones.
 struct Cluster {
     plane: &'static ControlPlane,
     podseal: Podseal,
@@ -60,7 +60,7 @@ impl Cluster {
         cluster
     }
 
-    /// Waits until the API server asks podseal.
+    /// Waits until the API server calls podseal.
     fn await_call(&self) {
         let namespace = self.namespace(Some("no-such-profile"), "privileged");
         let pod = without_namespace(cases::fixture("default-with-service"));

@@ -35,7 +35,7 @@ fn user(namespace: &str) -> Result<i64, String> {
 }
 
 #[test]
-fn profiles_that_change_under_load_fail_no_job_and_decide_each_by_one_of_them() {
+fn profiles_that_change_under_load_fail_no_job_and_each_job_gets_one_of_them() {
     const FIRST: i64 = 2000;
     const CHANGES: i64 = 20;
     write(&profile(FIRST));
@@ -83,13 +83,13 @@ fn profiles_that_change_under_load_fail_no_job_and_decide_each_by_one_of_them() 
     });
     println!("{jobs} jobs, {CHANGES} changes");
     assert!(i64::from(jobs) > CHANGES, "{jobs} jobs");
-    // Whoever takes a profile away denies its jobs, and is told so.
+    // Removing a profile denies its jobs, and is logged.
     let folder = CLUSTER.folder.path();
     std::fs::remove_file(folder.join("changing.yaml")).expect("the file is there");
     let is_told = || {
         user(&namespace).is_err_and(|why: String| why.contains("podseal.io/profile: \"changing\""))
     };
-    await_condition("jobs are told that there is no profile", is_told, || {
+    await_condition("jobs are denied since there is no profile", is_told, || {
         format!("{:?}", user(&namespace))
     });
 }

@@ -18,7 +18,7 @@ use crate::profile_attacks::{file, namespace, plain_job, review};
 const ROUNDS: usize = 4;
 
 #[test]
-fn a_profile_costs_something_exactly_when_pod_security_refuses_its_job() {
+fn a_profile_has_an_exposure_exactly_when_pod_security_rejects_its_job() {
     let baseline = namespace(&json!({"pod-security.kubernetes.io/enforce": "baseline"}));
     let (mut free, mut costly) = (0, 0);
     for _ in 0..ROUNDS {

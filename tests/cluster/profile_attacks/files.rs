@@ -1,4 +1,4 @@
-//! Files that are meant to harm.
+//! Malicious files.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -52,7 +52,7 @@ fn write_chain(folder: &std::path::Path, many: usize) {
 }
 
 #[test]
-fn a_long_chain_of_profiles_ends_nothing() {
+fn a_long_chain_of_profiles_does_not_crash_podseal() {
     for (many, code) in [(99, 0), (900, 1)] {
         let folder = tempfile::tempdir().expect("a temporary folder");
         write_chain(folder.path(), many);
@@ -61,7 +61,7 @@ fn a_long_chain_of_profiles_ends_nothing() {
 }
 
 #[test]
-fn a_named_pipe_among_the_profiles_is_told_and_not_waited_for() {
+fn a_named_pipe_among_the_profiles_is_reported_and_not_waited_for() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let pipe = folder.path().join("x.yaml");
     let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
@@ -70,7 +70,7 @@ fn a_named_pipe_among_the_profiles_is_told_and_not_waited_for() {
 }
 
 #[test]
-fn aliases_do_not_make_much_of_a_small_file() {
+fn yaml_aliases_do_not_expand_a_small_file() {
     let anchors: Vec<_> = (0..99).map(|n| format!("T{n}: &t{n} x")).collect();
     let aliases: Vec<_> = (0..950).map(|n| format!("K{n}: *a")).collect();
     let env = format!(
@@ -97,7 +97,7 @@ fn aliases_do_not_make_much_of_a_small_file() {
 }
 
 #[test]
-fn null_takes_away_what_the_extended_profile_says() {
+fn null_removes_what_the_extended_profile_sets() {
     for rules in [
         "extends: openshift\npod: {set: {annotations: {io.kubernetes.cri-o.Devices: null}}}",
         "extends: root-fuse\ncontainers: {build: {set: {resources: {limits: {github.com/fuse: null}}}}}",
@@ -113,7 +113,7 @@ fn null_takes_away_what_the_extended_profile_says() {
 }
 
 #[test]
-fn what_a_profile_says_of_the_pod_counts_before_a_containers_default() {
+fn a_profiles_pod_rules_apply_before_a_containers_if_unset() {
     let user = "{ifUnset: {securityContext: {runAsUser: 1000}}}";
     let roles = ["build", "helper", "init", "services"].map(|role| format!("{role}: {user}"));
     let rules = format!(

@@ -1,6 +1,5 @@
-//! Pods whose author wrote the mark of another version of the profile, where
-//! nobody corrects them: a real API server asks podseal to judge, and not to
-//! mutate.
+//! Pods whose author forged the mark of another version of the profile, without a
+//! correction: a real API server calls podseal to validate, and not to mutate.
 
 use std::path::Path;
 
@@ -23,7 +22,7 @@ containers:
 /// The namespace of these jobs.
 const JOBS: &str = "marked-jobs";
 
-/// A podseal that is called for its judgement alone.
+/// A podseal that is called only to validate.
 fn judged_alone(folder: &Path) -> Podseal {
     std::fs::write(folder.join("contained.yaml"), PROFILE).expect("it can be written");
     let podseal = Podseal::start(|command| {
@@ -73,7 +72,7 @@ fn job(build: &Value, service: &Value, mark: &str) -> Value {
 }
 
 #[test]
-fn a_made_up_mark_makes_no_pod_privileged_outside_the_limits_of_its_profile() {
+fn a_forged_mark_makes_no_pod_privileged_outside_the_limits_of_its_profile() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let _podseal = judged_alone(folder.path());
     let (nothing, privileged) = (json!({}), json!({"privileged": true}));

@@ -51,7 +51,7 @@ fn review(pod: &Value, user: &str) -> String {
     review.to_string()
 }
 
-/// A job that says nothing of security, with a service.
+/// A job without security settings, with a service.
 fn plain_job() -> Value {
     json!({
         "apiVersion": "v1",

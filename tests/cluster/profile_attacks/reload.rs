@@ -30,7 +30,7 @@ fn write(folder: &Path, name: &str) {
 }
 
 #[test]
-fn a_folder_without_the_profile_of_a_namespace_rule_is_not_taken_up() {
+fn a_folder_without_the_profile_of_a_namespace_rule_is_not_loaded() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let podseal = serve(folder.path());
     std::fs::remove_file(folder.path().join("mine.yaml")).expect("it was there");
@@ -39,7 +39,7 @@ fn a_folder_without_the_profile_of_a_namespace_rule_is_not_taken_up() {
 }
 
 #[test]
-fn a_named_pipe_does_not_end_the_reading_of_profiles() {
+fn a_named_pipe_does_not_stop_the_reload_of_profiles() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let podseal = serve(folder.path());
     let pipe = folder.path().join("x.yaml");

@@ -8,7 +8,11 @@ use admission::namespace::{Mode, Namespace};
 const JOBS: &str = "rules:\n- name: jobs\n  namespaces: {prefix: ci-job-}\n  profile: privileged\n  \
                     level: baseline\n  mode: enforce\n  runner: system:serviceaccount:gitlab:gitlab-runner\n";
 
-fn said(labels: &[(&str, &str)], annotations: &[(&str, &str)], tell: impl FnOnce(&Policy<'_>)) {
+fn with_policy(
+    labels: &[(&str, &str)],
+    annotations: &[(&str, &str)],
+    check: impl FnOnce(&Policy<'_>),
+) {
     let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
         let owned = pairs
             .iter()
@@ -21,12 +25,12 @@ fn said(labels: &[(&str, &str)], annotations: &[(&str, &str)], tell: impl FnOnce
         ..Settings::built_in()
     };
     let namespace = Namespace::new("ci-job-1", owned(labels), owned(annotations));
-    tell(&Policy::from_namespace(&namespace, &settings).expect("the rule speaks for it"));
+    check(&Policy::from_namespace(&namespace, &settings).expect("the rule applies to it"));
 }
 
 #[test]
-fn a_rules_runner_is_not_replaced_by_who_may_annotate_the_namespace() {
-    said(&[], &[("podseal.io/runner", "mallory")], |policy| {
+fn a_rules_runner_is_not_replaced_by_an_annotation_of_the_namespace() {
+    with_policy(&[], &[("podseal.io/runner", "mallory")], |policy| {
         assert!(
             !policy.is_runner("mallory"),
             "mallory's pods would be privileged"
@@ -36,7 +40,7 @@ fn a_rules_runner_is_not_replaced_by_who_may_annotate_the_namespace() {
 
 #[test]
 fn a_namespace_without_the_profiles_label_does_not_lower_its_rules_level_or_mode() {
-    said(
+    with_policy(
         &[
             ("podseal.io/mode", "audit"),
             ("podseal.io/level", "privileged"),
@@ -52,7 +56,7 @@ fn a_namespace_without_the_profiles_label_does_not_lower_its_rules_level_or_mode
 }
 
 #[test]
-fn a_rule_that_can_match_no_namespace_or_ends_its_expression_is_refused() {
+fn a_rule_that_can_match_no_namespace_or_ends_its_expression_is_rejected() {
     for namespaces in [
         "{prefix: \"ci-') || true || ('\"}",
         "{prefix: CI_JOB}",
@@ -70,7 +74,7 @@ fn a_rule_that_can_match_no_namespace_or_ends_its_expression_is_refused() {
 }
 
 #[test]
-fn no_rule_is_for_a_namespace_of_the_cluster_or_podseals_own() {
+fn no_rule_matches_a_namespace_of_the_cluster_or_podseals_own() {
     let text = "rules:\n- {name: a, namespaces: {prefix: k}, profile: none}\n\
                 - {name: b, namespaces: {prefix: open}, profile: none}\n\
                 - {name: c, namespaces: {prefix: pod}, profile: none}\n";

@@ -31,7 +31,7 @@ const SETTINGS: [&[(&str, &str)]; 5] = [
 ];
 
 #[test]
-fn settings_need_one_correction_that_the_judgement_agrees_to_and_hide_no_violation() {
+fn settings_need_one_correction_which_validation_accepts_and_hide_no_violation() {
     let mut runner = proptest::test_runner::TestRunner::default();
     let strategy = pods::job_pod();
     let folder = tempfile::tempdir().expect("a temporary folder");

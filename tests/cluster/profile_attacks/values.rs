@@ -1,4 +1,4 @@
-//! Values that the API server refuses, or stores otherwise than they were sent.
+//! Values that the API server rejects, or stores differently from what was sent.
 
 use admission::decision::Outcome;
 use admission::mutate::mutate;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::PLANE;
 use crate::profile_attacks::{mine, namespace, plain_job, review};
 
-/// Each is refused by the check, or makes a pod that the API server takes and
+/// Each is rejected by the check, or makes a pod that the API server accepts and
 /// that is right as it is stored.
 const RULES: [&str; 19] = [
     // The API server writes a quantity in its own way: `1k`, `0`.
@@ -33,7 +33,7 @@ const RULES: [&str; 19] = [
     "pod: {set: {annotations: {controller.kubernetes.io/pod-deletion-cost: x}}}",
     "pod: {set: {annotations: {seccomp.security.alpha.kubernetes.io/pod: x}}}",
     "pod: {set: {annotations: {container.seccomp.security.alpha.kubernetes.io/build: x}}}",
-    // Its own words deny every job, whatever the job is.
+    // Its own values deny every job, whatever the job is.
     "containers: {build: {set: {env: {HOME: /}}}, helper: {home: true}}",
     "pod: {set: {hostUsers: true}, ifUnset: {hostUsers: false}}\ncontainers: {build: {set: {securityContext: {procMount: Unmasked}}}}",
     "pod: {set: {hostUsers: false, securityContext: {runAsUser: 70000}}}\ncontainers: {build: {ifUnset: {securityContext: {runAsUser: 1}}}, helper: {ifUnset: {securityContext: {runAsUser: 1}}}, init: {ifUnset: {securityContext: {runAsUser: 1}}}, services: {ifUnset: {securityContext: {runAsUser: 1}}}}",
@@ -41,7 +41,7 @@ const RULES: [&str; 19] = [
 ];
 
 #[test]
-fn what_the_check_accepts_the_api_server_takes_and_stores_as_it_was_sent() {
+fn values_that_the_check_accepts_are_stored_by_the_api_server_unchanged() {
     let namespace_at = namespace(&json!({}));
     let labels = [(PROFILE, "mine"), (LEVEL, "privileged")];
     let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
@@ -88,7 +88,7 @@ fn without_status(mut pod: Value) -> Value {
 }
 
 #[test]
-fn the_api_server_takes_sys_admin_by_its_bare_name_beside_no_escalation() {
+fn the_api_server_accepts_sys_admin_without_its_prefix_together_with_no_escalation() {
     let mut pod = plain_job();
     let context =
         json!({"allowPrivilegeEscalation": false, "capabilities": {"add": ["SYS_ADMIN"]}});

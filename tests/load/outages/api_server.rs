@@ -1,4 +1,4 @@
-//! The API server itself goes away, or forgets what was.
+//! The API server itself stops, or loses its history.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use support::podseal::Podseal;
 use support::proxy::Proxy;
 
 use crate::outages::network::{create, relabel};
-use crate::outages::{Asker, Said, lists};
+use crate::outages::{Answer, Caller, lists};
 
 /// How long the API server is gone: PODSEAL_TEST_OUTAGE_SECONDS, or some.
 fn outage() -> Duration {
@@ -18,7 +18,7 @@ fn outage() -> Duration {
 }
 
 #[test]
-fn while_the_api_server_is_gone_jobs_are_denied_and_labels_changed_meanwhile_hold_after() {
+fn while_the_api_server_is_down_jobs_are_denied_and_labels_changed_then_apply_after() {
     let _machine = crate::shared();
     let plane = ControlPlane::start();
     create(&plane, "ci", "rootless");
@@ -28,8 +28,8 @@ fn while_the_api_server_is_gone_jobs_are_denied_and_labels_changed_meanwhile_hol
         command.env("KUBECONFIG", plane.kubeconfig_by(PODSEAL, proxy.port));
     });
     await_condition("it lists", || lists(&podseal) == 1, String::new);
-    let asker = Asker::of(&podseal);
-    assert_eq!(asker.ask("ci"), Said::profile("rootless"));
+    let caller = Caller::of(&podseal);
+    assert_eq!(caller.call("ci"), Answer::profile("rootless"));
 
     plane.stop_apiserver();
     podseal.await_event(|event| {
@@ -39,9 +39,9 @@ fn while_the_api_server_is_gone_jobs_are_denied_and_labels_changed_meanwhile_hol
     let start = Instant::now();
     let mut denied = 0;
     while start.elapsed() < outage() {
-        let said = asker.ask("ci");
+        let answer = caller.call("ci");
         let reason = "namespace \"ci\" (the API server could not be reached)";
-        assert!(said.is_denied(reason), "{said:?}");
+        assert!(answer.is_denied(reason), "{answer:?}");
         denied += 1;
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -67,18 +67,18 @@ fn while_the_api_server_is_gone_jobs_are_denied_and_labels_changed_meanwhile_hol
     let (code, answer) = plane.request(ADMIN, reqwest::Method::PUT, path, Some(&left));
     assert_eq!(code, 200, "{answer:#}");
     proxy.heal();
-    let is_right = || match asker.ask("ci") {
-        Said::Profile(profile) => profile == "root-fuse" || panic!("an old label: {profile}"),
-        Said::Denied(..) => false,
+    let is_right = || match caller.call("ci") {
+        Answer::Profile(profile) => profile == "root-fuse" || panic!("an old label: {profile}"),
+        Answer::Denied(..) => false,
     };
-    await_condition("the new label holds", is_right, String::new);
-    await_condition("it lists anew", || lists(&podseal) == 2, String::new);
-    assert_eq!(asker.ask("ci"), Said::profile("root-fuse"));
-    assert_eq!(asker.ask("left"), Said::profile("none at all"));
+    await_condition("the new label applies", is_right, String::new);
+    await_condition("it lists again", || lists(&podseal) == 2, String::new);
+    assert_eq!(caller.call("ci"), Answer::profile("root-fuse"));
+    assert_eq!(caller.call("left"), Answer::profile("none at all"));
 }
 
 #[test]
-fn a_watch_that_expired_begins_anew_with_everything_that_happened() {
+fn a_watch_that_expired_restarts_with_everything_that_happened() {
     let _machine = crate::shared();
     // Without its watch cache the API server knows only what etcd remembers,
     // and sends no bookmarks.
@@ -100,9 +100,9 @@ fn a_watch_that_expired_begins_anew_with_everything_that_happened() {
     });
     let error = broke["error"].as_str().unwrap_or_default();
     assert!(error.contains("410"), "{broke:#}");
-    await_condition("it lists anew", || lists(&podseal) == 2, String::new);
-    let asker = Asker::of(&podseal);
+    await_condition("it lists again", || lists(&podseal) == 2, String::new);
+    let caller = Caller::of(&podseal);
     relabel(&plane, "ci", "root-fuse");
-    let is_new = || asker.ask("ci") == Said::profile("root-fuse");
-    await_condition("the new label holds", is_new, String::new);
+    let is_new = || caller.call("ci") == Answer::profile("root-fuse");
+    await_condition("the new label applies", is_new, String::new);
 }

@@ -1,5 +1,5 @@
-//! Namespaces without a label are asked for live, and anyone who reaches the port
-//! can have the API server asked: that must not keep jobs from their answers.
+//! Namespaces without a label are looked up for each review, and anyone who reaches
+//! the port can cause look-ups: that must not delay the responses for jobs.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -13,13 +13,13 @@ use serde_json::json;
 use support::block_on;
 use support::controlplane::await_condition;
 use support::podseal::Podseal;
-use support::scripted::{Question, Reply, Scripted, Then, list};
+use support::scripted::{Reply, Request, Scripted, Then, list};
 
-use crate::outages::{Asker, Said, lists};
+use crate::outages::{Answer, Caller, lists};
 
 const RULES: &str = "rules: [{name: jobs, namespaces: {prefix: ci-job-}, profile: rootless}]";
 
-/// An API server that takes its time, and the namespaces that it has.
+/// A slow API server, and the namespaces that it has.
 struct Slow {
     server: Scripted,
     names: Arc<Mutex<HashSet<String>>>,
@@ -29,12 +29,16 @@ impl Slow {
     fn start(time: Duration) -> Slow {
         let names = Arc::<Mutex<HashSet<String>>>::default();
         let known = Arc::clone(&names);
-        let server = Scripted::start(move |question| match question {
-            Question::List(_) | Question::Page(_) => list(&[]),
-            Question::Watch(_) => Reply::Lines(vec![], Then::EndInTime),
-            Question::Get(name) => {
-                // As it is when it is asked, which the answer's way makes old.
-                let is_there = known.lock().expect("nobody panics with it").contains(name);
+        let server = Scripted::start(move |request| match request {
+            Request::List(_) | Request::Page(_) => list(&[]),
+            Request::Watch(_) => Reply::Lines(vec![], Then::EndInTime),
+            Request::Get(name) => {
+                // As it is at the request; it may change before the
+                // response arrives.
+                let is_there = known
+                    .lock()
+                    .expect("no thread panics with it")
+                    .contains(name);
                 thread::sleep(time);
                 let status = json!({"kind": "Status", "status": "Failure", "code": 404,
                     "reason": "NotFound", "message": "x"});
@@ -48,13 +52,13 @@ impl Slow {
     }
 
     fn create(&self, name: &str) {
-        let mut names = self.names.lock().expect("nobody panics with it");
+        let mut names = self.names.lock().expect("no thread panics with it");
         names.insert(name.to_owned());
     }
 
     fn gets(&self, name: &str) -> usize {
-        let wanted = Question::Get(name.to_owned());
-        self.server.asked(|asked| *asked == wanted)
+        let wanted = Request::Get(name.to_owned());
+        self.server.received(|request| *request == wanted)
     }
 
     fn podseal(&self) -> Podseal {
@@ -71,10 +75,10 @@ impl Slow {
     }
 }
 
-fn asker_from(podseal: &Podseal, address: &str) -> Asker {
+fn caller_from(podseal: &Podseal, address: &str) -> Caller {
     let address: IpAddr = address.parse().expect("an address");
     let client = podseal.client().http1_only().local_address(address);
-    Asker {
+    Caller {
         client: client.build().expect("a client"),
         url: format!("{}/mutate", podseal.url),
     }
@@ -85,48 +89,49 @@ const CONNECTIONS: usize = 96;
 
 /// Asks on all connections until `stop`: on half of them for names that nothing
 /// has, and on the others for the namespace that the next job will have.
-fn attack(asker: &Asker, next: &Mutex<String>, stop: &AtomicBool) {
+fn attack(caller: &Caller, next: &Mutex<String>, stop: &AtomicBool) {
     block_on(join_all((0..CONNECTIONS).map(async |connection| {
         let mut count = 0;
         while !stop.load(Ordering::SeqCst) {
             count += 1;
             let name = match connection % 2 {
                 0 => format!("ci-job-none-{connection}-{count}"),
-                _ => next.lock().expect("nobody panics with it").clone(),
+                _ => next.lock().expect("no thread panics with it").clone(),
             };
-            asker.asking(&name).await;
+            caller.send(&name).await;
         }
     })));
 }
 
 #[test]
-fn an_attacker_who_asks_for_namespaces_that_are_not_there_starves_no_job() {
+fn an_attacker_who_requests_missing_namespaces_starves_no_job() {
     let _machine = crate::shared();
     let api_server = Slow::start(Duration::from_millis(300));
     let podseal = api_server.podseal();
     let (attacker, runner) = (
-        asker_from(&podseal, "127.0.0.2"),
-        asker_from(&podseal, "127.0.0.1"),
+        caller_from(&podseal, "127.0.0.2"),
+        caller_from(&podseal, "127.0.0.1"),
     );
     let (next, stop) = (Mutex::new("ci-job-0".to_owned()), AtomicBool::new(false));
-    let said = thread::scope(|scope| {
+    let answer = thread::scope(|scope| {
         scope.spawn(|| attack(&attacker, &next, &stop));
-        let said = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let jobs = (0..20).map(|number| {
                 let name = format!("ci-job-{number}");
-                *next.lock().expect("nobody panics with it") = name.clone();
-                // The attacker has been told that there is none, and goes on asking.
+                *next.lock().expect("no thread panics with it") = name.clone();
+                // The attacker got the response that there is none,
+                // and continues.
                 let is_known = || api_server.gets(&name) >= 2;
-                await_condition("the attacker asks for it", is_known, String::new);
+                await_condition("the attacker requests it", is_known, String::new);
                 api_server.create(&name);
-                runner.ask(&name)
+                runner.call(&name)
             });
             jobs.collect::<Vec<_>>()
         }));
         stop.store(true, Ordering::SeqCst);
-        said.expect("jobs are asked about")
+        answer.expect("jobs are asked about")
     });
-    assert_eq!(said, vec![Said::profile("rootless"); 20]);
+    assert_eq!(answer, vec![Answer::profile("rootless"); 20]);
     let busy = podseal.metric(r#"podseal_namespace_lookups_total{outcome="not_found"}"#);
     assert!(busy >= Some(100.0), "the attacker was answered: {busy:?}");
 }
@@ -142,8 +147,8 @@ fn many_reviews_of_one_namespace_at_once_cost_a_look_up_or_two() {
     let api_server = Slow::start(Duration::from_millis(300));
     api_server.create("ci-job-1");
     let podseal = api_server.podseal();
-    let said = Asker::of(&podseal).ask_all(&vec!["ci-job-1".to_owned(); WAITING]);
-    assert_eq!(said, vec![Said::profile("rootless"); WAITING]);
+    let answer = Caller::of(&podseal).call_all(&vec!["ci-job-1".to_owned(); WAITING]);
+    assert_eq!(answer, vec![Answer::profile("rootless"); WAITING]);
     // One for the first, one for all who came while it was under way; and some for
     // those that a busy machine made late.
     let gets = api_server.gets("ci-job-1");
@@ -161,32 +166,32 @@ fn many_reviews_of_one_namespace_at_once_cost_a_look_up_or_two() {
 
 // Each takes 1.3 MiB to be read, and the address has 32.
 #[test]
-fn large_reviews_hold_no_more_than_their_bodies_while_they_wait() {
+fn large_reviews_take_no_more_than_their_bodies_while_they_wait() {
     let _machine = crate::shared();
     let api_server = Slow::start(Duration::from_secs(1));
     api_server.create("ci-job-1");
     let podseal = api_server.podseal();
     let mut pod = cases::fixture("default-with-service");
     pod["metadata"]["annotations"]["example.com/long"] = "x".repeat(200_000).into();
-    let asker = Asker::of(&podseal);
-    let reviews = (0..60).map(|_| asker.asking_about("ci-job-1", pod.clone()));
-    let said = block_on(join_all(reviews));
-    assert_eq!(said, vec![Said::profile("rootless"); 60]);
+    let caller = Caller::of(&podseal);
+    let reviews = (0..60).map(|_| caller.send_pod("ci-job-1", pod.clone()));
+    let answer = block_on(join_all(reviews));
+    assert_eq!(answer, vec![Answer::profile("rootless"); 60]);
 }
 
 #[test]
-fn a_review_is_never_answered_by_what_was_so_before_it_came() {
+fn a_review_is_never_answered_with_labels_from_before_it_arrived() {
     let _machine = crate::shared();
     let api_server = Slow::start(Duration::from_millis(200));
     let podseal = api_server.podseal();
-    let (early, late) = (Asker::of(&podseal), Asker::of(&podseal));
+    let (early, late) = (Caller::of(&podseal), Caller::of(&podseal));
     thread::scope(|scope| {
-        let early = scope.spawn(|| early.ask("ci-job-1"));
+        let early = scope.spawn(|| early.call("ci-job-1"));
         let is_asked = || api_server.gets("ci-job-1") == 1;
         await_condition("the first is asked for", is_asked, String::new);
         // Its answer, that there is none, is on its way.
         api_server.create("ci-job-1");
-        assert_eq!(late.ask("ci-job-1"), Said::profile("rootless"));
+        assert_eq!(late.call("ci-job-1"), Answer::profile("rootless"));
         let early = early.join().expect("an answer");
         assert!(early.is_denied("the API server has no such namespace"));
     });

@@ -10,11 +10,11 @@ use reqwest::Method;
 use serde_json::json;
 use support::controlplane::{ADMIN, ControlPlane, await_condition};
 use support::podseal::Podseal;
-use support::scripted::{Body, Question, Reply, Scripted, Then, line, list, namespace};
+use support::scripted::{Body, Reply, Request, Scripted, Then, line, list, namespace};
 
 use crate::outages::network::{create, relabel};
 use crate::outages::protocol::podseal_of;
-use crate::outages::{Asker, Said, lists};
+use crate::outages::{Answer, Caller, lists};
 
 /// What such an object has of them in etcd, which takes 1.5 MiB in all.
 const IN_ETCD: usize = 1_250_000;
@@ -68,12 +68,12 @@ fn write_event(
 /// Two thousand namespaces with `count` times `<` each.
 fn two_thousand(count: usize) -> Scripted {
     const PAGE: usize = 50;
-    Scripted::start(move |question| {
-        let first = match question {
-            Question::List(_) => 0,
-            Question::Page(token) => token.parse().expect("a token of ours"),
-            Question::Watch(_) => return Reply::Lines(vec![], Then::EndInTime),
-            Question::Get(name) => return Reply::Json(200, namespace(name, "rootless", "1")),
+    Scripted::start(move |request| {
+        let first = match request {
+            Request::List(_) => 0,
+            Request::Page(token) => token.parse().expect("a token of ours"),
+            Request::Watch(_) => return Reply::Lines(vec![], Then::EndInTime),
+            Request::Get(name) => return Reply::Json(200, namespace(name, "rootless", "1")),
         };
         Reply::Body(Box::new(move |body| {
             body.write(br#"{"items":["#)?;
@@ -93,10 +93,10 @@ fn two_thousand(count: usize) -> Scripted {
     })
 }
 
-/// Waits until podseal is ready, asks about a job, and says how much memory it had
-/// at most.
+/// Waits until podseal is ready, sends a review of a job, and returns how much
+/// memory it had at most.
 fn peak_when_ready(podseal: &Podseal, namespace: &str) -> u64 {
-    let asker = Asker::of(podseal);
+    let caller = Caller::of(podseal);
     let is_ready = || podseal.status("/readyz").0 == 200;
     let start = Instant::now();
     // Longer than other waits: the whole list is read.
@@ -104,12 +104,12 @@ fn peak_when_ready(podseal: &Podseal, namespace: &str) -> u64 {
         assert!(start.elapsed() < Duration::from_secs(600), "not ready");
         // Those that cannot wait are answered meanwhile, or denied where a busy API
         // server takes too long.
-        let said = asker.ask(namespace);
-        let is_right = said == Said::profile("rootless") || said.is_denied("did not answer");
-        assert!(is_right, "{said:?}");
+        let answer = caller.call(namespace);
+        let is_right = answer == Answer::profile("rootless") || answer.is_denied("did not answer");
+        assert!(is_right, "{answer:?}");
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(asker.ask(namespace), Said::profile("rootless"));
+    assert_eq!(caller.call(namespace), Answer::profile("rootless"));
     podseal.process.peak_resident_bytes()
 }
 
@@ -130,15 +130,15 @@ fn two_thousand_namespaces_of_megabytes_are_listed_in_the_memory_of_small_ones()
 }
 
 #[test]
-fn a_page_that_breaks_on_its_way_is_asked_for_again_and_the_list_completes() {
+fn a_truncated_page_is_requested_again_and_the_list_completes() {
     let _machine = crate::shared();
-    let server = Scripted::start(|question| match question {
-        Question::List(_) => Reply::Json(
+    let server = Scripted::start(|request| match request {
+        Request::List(_) => Reply::Json(
             200,
             json!({"metadata": {"resourceVersion": "1", "continue": "x"},
                 "items": [namespace("first", "rootless", "1")]}),
         ),
-        Question::Page(_) => {
+        Request::Page(_) => {
             static TRIES: AtomicUsize = AtomicUsize::new(0);
             let tries = TRIES.fetch_add(1, Ordering::SeqCst);
             Reply::Body(Box::new(move |body| {
@@ -150,17 +150,23 @@ fn a_page_that_breaks_on_its_way_is_asked_for_again_and_the_list_completes() {
                 body.write(b"]}")
             }))
         }
-        Question::Watch(_) => Reply::Lines(vec![], Then::EndInTime),
-        Question::Get(_) => Reply::Silence,
+        Request::Watch(_) => Reply::Lines(vec![], Then::EndInTime),
+        Request::Get(_) => Reply::Silence,
     });
     let podseal = podseal_of(&server);
     await_condition("it lists", || lists(&podseal) == 1, String::new);
-    let asker = Asker::of(&podseal);
+    let caller = Caller::of(&podseal);
     for name in ["first", "second"] {
-        assert_eq!(asker.ask(name), Said::profile("rootless"));
+        assert_eq!(caller.call(name), Answer::profile("rootless"));
     }
-    assert_eq!(server.asked(|asked| matches!(asked, Question::List(_))), 1);
-    assert_eq!(server.asked(|asked| matches!(asked, Question::Page(_))), 3);
+    assert_eq!(
+        server.received(|request| matches!(request, Request::List(_))),
+        1
+    );
+    assert_eq!(
+        server.received(|request| matches!(request, Request::Page(_))),
+        3
+    );
 }
 
 /// What the API server of the tests below knows of the namespace `ci`.
@@ -173,12 +179,12 @@ impl Truth {
     }
 
     fn set(&self, profile: &'static str) {
-        let mut truth = self.0.lock().expect("nobody panics with it");
+        let mut truth = self.0.lock().expect("no thread panics with it");
         *truth = (profile, truth.1 + 1);
     }
 
     fn get(&self) -> (&'static str, u64) {
-        *self.0.lock().expect("nobody panics with it")
+        *self.0.lock().expect("no thread panics with it")
     }
 
     fn live(&self, name: &str) -> Reply {
@@ -187,32 +193,32 @@ impl Truth {
     }
 }
 
-fn await_profile(asker: &Asker, was: &str, is: &str, within: Duration) {
+fn await_profile(caller: &Caller, was: &str, is: &str, within: Duration) {
     let start = Instant::now();
     loop {
-        let said = asker.ask("ci");
-        if said == Said::profile(is) {
+        let answer = caller.call("ci");
+        if answer == Answer::profile(is) {
             return;
         }
-        assert_eq!(said, Said::profile(was), "after {:?}", start.elapsed());
+        assert_eq!(answer, Answer::profile(was), "after {:?}", start.elapsed());
         assert!(start.elapsed() < within, "still {was} after {within:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
 #[test]
-fn events_of_megabytes_break_no_watch_and_no_label_of_others_is_old_behind_them() {
+fn events_of_megabytes_break_no_watch_and_make_no_other_label_stale() {
     let _machine = crate::shared();
     let truth = Truth::new();
     let events = Arc::new(AtomicUsize::new(0));
     let (says, sent) = (truth.clone(), Arc::clone(&events));
-    let server = Scripted::start(move |question| match question {
-        Question::List(_) | Question::Page(_) => list(&[namespace("ci", "rootless", "1")]),
-        Question::Watch(_) => {
+    let server = Scripted::start(move |request| match request {
+        Request::List(_) | Request::Page(_) => list(&[namespace("ci", "rootless", "1")]),
+        Request::Watch(_) => {
             let (says, sent) = (says.clone(), Arc::clone(&sent));
             // Without a pause, for as long as the watch lasts.
             Reply::Body(Box::new(move |body| {
-                let end = Instant::now() + body.timeout.expect("podseal says how long");
+                let end = Instant::now() + body.timeout.expect("podseal sets a timeout");
                 let mut written = 0;
                 while Instant::now() < end {
                     let (profile, version) = says.get();
@@ -227,12 +233,12 @@ fn events_of_megabytes_break_no_watch_and_no_label_of_others_is_old_behind_them(
                 Ok(())
             }))
         }
-        Question::Get(name) => says.live(name),
+        Request::Get(name) => says.live(name),
     });
     let podseal = podseal_of(&server);
     await_condition("it lists", || lists(&podseal) == 1, String::new);
-    let asker = Asker::of(&podseal);
-    assert_eq!(asker.ask("ci"), Said::profile("rootless"));
+    let caller = Caller::of(&podseal);
+    assert_eq!(caller.call("ci"), Answer::profile("rootless"));
     let before = podseal.process.peak_resident_bytes();
     let start = Instant::now();
     let mut was = "rootless";
@@ -244,7 +250,7 @@ fn events_of_megabytes_break_no_watch_and_no_label_of_others_is_old_behind_them(
             "rootless"
         };
         truth.set(is);
-        await_profile(&asker, was, is, Duration::from_secs(10));
+        await_profile(&caller, was, is, Duration::from_secs(10));
         was = is;
     }
     assert_eq!(lists(&podseal), 1);
@@ -256,14 +262,14 @@ fn events_of_megabytes_break_no_watch_and_no_label_of_others_is_old_behind_them(
 }
 
 #[test]
-fn behind_an_event_that_arrives_slowly_nothing_old_is_believed_and_nothing_is_listed_again() {
+fn while_an_event_arrives_slowly_no_stale_label_is_used_and_nothing_is_listed_again() {
     let _machine = crate::shared();
     let truth = Truth::new();
     let done = Arc::new(AtomicBool::new(false));
     let (says, is_done) = (truth.clone(), Arc::clone(&done));
-    let server = Scripted::start(move |question| match question {
-        Question::List(_) | Question::Page(_) => list(&[namespace("ci", "rootless", "1")]),
-        Question::Watch(0) => {
+    let server = Scripted::start(move |request| match request {
+        Request::List(_) | Request::Page(_) => list(&[namespace("ci", "rootless", "1")]),
+        Request::Watch(0) => {
             let is_done = Arc::clone(&is_done);
             Reply::Body(Box::new(move |body| {
                 write_event(body, "large", "2", || {
@@ -275,27 +281,27 @@ fn behind_an_event_that_arrives_slowly_nothing_old_is_believed_and_nothing_is_li
             }))
         }
         // From the version of that event on.
-        Question::Watch(_) => {
+        Request::Watch(_) => {
             let (profile, version) = says.get();
             let ci = namespace("ci", profile, &version.to_string());
             Reply::Lines(vec![line("MODIFIED", &ci)], Then::EndInTime)
         }
-        Question::Get(name) => says.live(name),
+        Request::Get(name) => says.live(name),
     });
     let podseal = podseal_of(&server);
     await_condition("it lists", || lists(&podseal) == 1, String::new);
-    let asker = Asker::of(&podseal);
-    assert_eq!(asker.ask("ci"), Said::profile("rootless"));
-    let watches = || server.asked(|asked| matches!(asked, Question::Watch(_)));
+    let caller = Caller::of(&podseal);
+    assert_eq!(caller.call("ci"), Answer::profile("rootless"));
+    let watches = || server.received(|request| matches!(request, Request::Watch(_)));
     await_condition("it watches", || watches() == 1, String::new);
-    // What the watch would say of it comes after those megabytes.
+    // Its event in the watch comes after those megabytes.
     truth.set("root-fuse");
-    await_profile(&asker, "rootless", "root-fuse", Duration::from_secs(15));
+    await_profile(&caller, "rootless", "root-fuse", Duration::from_secs(15));
     assert_eq!(podseal.metric("podseal_namespace_cache_fresh"), Some(0.0));
     // Past everything that could be taken for a hanging watch.
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(5) {
-        assert_eq!(asker.ask("ci"), Said::profile("root-fuse"));
+        assert_eq!(caller.call("ci"), Answer::profile("root-fuse"));
         std::thread::sleep(Duration::from_millis(100));
     }
     assert_eq!((watches(), lists(&podseal)), (1, 1), "it arrives still");
@@ -303,7 +309,7 @@ fn behind_an_event_that_arrives_slowly_nothing_old_is_believed_and_nothing_is_li
     await_condition("it watches on", || watches() >= 2, String::new);
     let is_fresh = || podseal.metric("podseal_namespace_cache_fresh") == Some(1.0);
     await_condition("the cache is fresh again", is_fresh, String::new);
-    assert_eq!(asker.ask("ci"), Said::profile("root-fuse"));
+    assert_eq!(caller.call("ci"), Answer::profile("root-fuse"));
     let cached = podseal.metric("podseal_namespaces_cached");
     assert_eq!((lists(&podseal), cached), (1, Some(2.0)));
 }
@@ -326,7 +332,7 @@ fn write_owners(plane: &ControlPlane, name: &str, round: usize) {
 }
 
 #[test]
-fn twenty_such_namespaces_in_a_real_api_server_cost_no_memory_and_no_label_of_others() {
+fn twenty_such_namespaces_in_a_real_api_server_take_no_memory_and_make_no_other_label_stale() {
     let _machine = crate::shared();
     let plane = ControlPlane::start();
     create(&plane, "ci", "rootless");
@@ -336,14 +342,14 @@ fn twenty_such_namespaces_in_a_real_api_server_cost_no_memory_and_no_label_of_ot
     }
     let podseal = Podseal::for_cluster(&plane);
     let before = peak_when_ready(&podseal, "ci");
-    let asker = Asker::of(&podseal);
+    let caller = Caller::of(&podseal);
     let (mut was, mut is) = ("rootless", "root-fuse");
     // Their events, and a label that changes behind them.
     for (round, name) in names.iter().enumerate() {
         write_owners(&plane, name, round);
         if round % 5 == 4 {
             relabel(&plane, "ci", is);
-            await_profile(&asker, was, is, Duration::from_secs(10));
+            await_profile(&caller, was, is, Duration::from_secs(10));
             (was, is) = (is, was);
         }
     }
@@ -361,13 +367,13 @@ fn twenty_such_namespaces_in_a_real_api_server_cost_no_memory_and_no_label_of_ot
     );
     let cached = another.metric("podseal_namespaces_cached");
     assert_eq!(cached, Some(21.0));
-    // One that is asked for live is read as they are.
+    // One that is looked up is read in the same way.
     let path = "/api/v1/namespaces/large-0";
     let (_, mut namespace) = plane.request(ADMIN, Method::GET, path, None);
     namespace["metadata"]["labels"] = json!({});
     let (code, _) = plane.request(ADMIN, Method::PUT, path, Some(&namespace));
     assert_eq!(code, 200);
-    let is_left = || Asker::of(&another).ask("large-0") == Said::profile("none at all");
+    let is_left = || Caller::of(&another).call("large-0") == Answer::profile("none at all");
     await_condition("it is looked up", is_left, String::new);
     let peak = another.process.peak_resident_bytes();
     assert!(

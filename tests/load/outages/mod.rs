@@ -1,5 +1,5 @@
-//! podseal while its API server, or the way there, is out of order: an answer is
-//! right, or it is a denial with the reason; and it is right again in the end.
+//! podseal while its API server, or the network to it, fails: a response is right,
+//! or it is a denial with the reason; and it is right again in the end.
 
 use cases::review::{as_sent, review};
 use serde_json::Value;
@@ -12,57 +12,57 @@ mod megabytes;
 mod network;
 mod protocol;
 
-/// What podseal says to a job in a namespace.
+/// podseal's response for a job in a namespace.
 #[derive(Debug, Clone, PartialEq)]
-enum Said {
+enum Answer {
     /// It was corrected by this profile.
     Profile(String),
     /// It was denied.
     Denied(u64, String),
 }
 
-impl Said {
-    fn profile(name: &str) -> Said {
-        Said::Profile(name.to_owned())
+impl Answer {
+    fn profile(name: &str) -> Answer {
+        Answer::Profile(name.to_owned())
     }
 
     fn is_denied(&self, reason: &str) -> bool {
-        matches!(self, Said::Denied(503, message) if message.contains(reason))
+        matches!(self, Answer::Denied(503, message) if message.contains(reason))
     }
 }
 
-/// Somebody who asks podseal as the API server does, on kept connections.
-struct Asker {
+/// A client that calls podseal as the API server does, with keep-alive.
+struct Caller {
     client: reqwest::Client,
     url: String,
 }
 
-impl Asker {
-    fn of(podseal: &Podseal) -> Asker {
-        Asker {
+impl Caller {
+    fn of(podseal: &Podseal) -> Caller {
+        Caller {
             client: podseal.client().http1_only().build().expect("a client"),
             url: format!("{}/mutate", podseal.url),
         }
     }
 
     /// Asks about a job in `namespace`.
-    fn ask(&self, namespace: &str) -> Said {
-        block_on(self.asking(namespace))
+    fn call(&self, namespace: &str) -> Answer {
+        block_on(self.send(namespace))
     }
 
     /// The same for some at once.
-    fn ask_all(&self, namespaces: &[String]) -> Vec<Said> {
+    fn call_all(&self, namespaces: &[String]) -> Vec<Answer> {
         block_on(futures::future::join_all(
-            namespaces.iter().map(|namespace| self.asking(namespace)),
+            namespaces.iter().map(|namespace| self.send(namespace)),
         ))
     }
 
-    async fn asking(&self, namespace: &str) -> Said {
+    async fn send(&self, namespace: &str) -> Answer {
         let pod = cases::fixture("default-with-service");
-        self.asking_about(namespace, pod).await
+        self.send_pod(namespace, pod).await
     }
 
-    async fn asking_about(&self, namespace: &str, pod: Value) -> Said {
+    async fn send_pod(&self, namespace: &str, pod: Value) -> Answer {
         let review = review("u", namespace, &pod);
         let request = self.client.post(&self.url).body(as_sent(&review));
         let answer = request.send().await.expect("an answer");
@@ -72,11 +72,11 @@ impl Asker {
         let response = &answer["response"];
         if response["allowed"] == true {
             let profile = &response["auditAnnotations"]["profile"];
-            return Said::profile(profile.as_str().unwrap_or("none at all"));
+            return Answer::profile(profile.as_str().unwrap_or("none at all"));
         }
         let status = &response["status"];
         assert_eq!(status["details"]["retryAfterSeconds"], 1, "{status}");
-        Said::Denied(
+        Answer::Denied(
             status["code"].as_u64().expect("a code"),
             status["message"].as_str().expect("a message").to_owned(),
         )

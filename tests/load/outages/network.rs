@@ -1,5 +1,5 @@
-//! The way to the API server breaks, and the API server lives on: somebody
-//! relabels namespaces meanwhile.
+//! The connection to the API server breaks, and the API server keeps running:
+//! somebody relabels namespaces meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -9,23 +9,23 @@ use support::podseal::Podseal;
 use support::proxy::Proxy;
 
 use crate::PLANE;
-use crate::outages::{Asker, Said, lists};
+use crate::outages::{Answer, Caller, lists};
 
 /// How long podseal may believe in a watch that hangs, and some time for a busy
 /// machine.
 const BOUND: Duration = Duration::from_secs(10 + 5);
 
 /// A podseal that knows the namespace `name`, behind a network of its own.
-fn behind_a_proxy(name: &str) -> (Proxy, Podseal, Asker) {
+fn behind_a_proxy(name: &str) -> (Proxy, Podseal, Caller) {
     create(&PLANE, name, "rootless");
     let proxy = Proxy::start(PLANE.apiserver_port());
     let podseal = Podseal::start(|command| {
         command.env("KUBECONFIG", PLANE.kubeconfig_by(PODSEAL, proxy.port));
     });
     await_condition("it lists", || lists(&podseal) == 1, String::new);
-    let asker = Asker::of(&podseal);
-    assert_eq!(asker.ask(name), Said::profile("rootless"));
-    (proxy, podseal, asker)
+    let caller = Caller::of(&podseal);
+    assert_eq!(caller.call(name), Answer::profile("rootless"));
+    (proxy, podseal, caller)
 }
 
 pub(crate) fn create(plane: &ControlPlane, name: &str, profile: &str) {
@@ -48,87 +48,88 @@ pub(crate) fn relabel(plane: &ControlPlane, name: &str, profile: &str) {
     assert_eq!(code, 200, "{answer:#}");
 }
 
-/// Asks until the answer is `wanted`, and until then takes only what `meanwhile`
-/// says for an answer.
+/// Calls until the response is `wanted`, and until then accepts only what
+/// `meanwhile` sends as a response.
 fn await_answer(
-    asker: &Asker,
+    caller: &Caller,
     name: &str,
-    wanted: impl Fn(&Said) -> bool,
-    meanwhile: impl Fn(&Said) -> bool,
+    wanted: impl Fn(&Answer) -> bool,
+    meanwhile: impl Fn(&Answer) -> bool,
 ) {
     let start = Instant::now();
     loop {
-        let said = asker.ask(name);
-        if wanted(&said) {
+        let answer = caller.call(name);
+        if wanted(&answer) {
             return;
         }
-        assert!(meanwhile(&said), "{said:?} after {:?}", start.elapsed());
-        assert!(start.elapsed() < BOUND, "still {said:?} after {BOUND:?}");
+        assert!(meanwhile(&answer), "{answer:?} after {:?}", start.elapsed());
+        assert!(start.elapsed() < BOUND, "still {answer:?} after {BOUND:?}");
         std::thread::sleep(Duration::from_millis(25));
     }
 }
 
 #[test]
-fn a_connection_lost_in_silence_costs_some_seconds_of_an_old_label_and_no_more() {
+fn a_silently_lost_connection_causes_stale_labels_for_some_seconds_and_no_more() {
     let _machine = crate::shared();
-    let (proxy, podseal, asker) = behind_a_proxy("lost");
+    let (proxy, podseal, caller) = behind_a_proxy("lost");
     proxy.lose_connections();
     relabel(&PLANE, "lost", "root-fuse");
-    let is_new = |said: &Said| *said == Said::profile("root-fuse");
-    let is_old = |said: &Said| *said == Said::profile("rootless");
-    await_answer(&asker, "lost", is_new, is_old);
-    await_condition("it lists anew", || lists(&podseal) == 2, String::new);
+    let is_new = |answer: &Answer| *answer == Answer::profile("root-fuse");
+    let is_old = |answer: &Answer| *answer == Answer::profile("rootless");
+    await_answer(&caller, "lost", is_new, is_old);
+    await_condition("it lists again", || lists(&podseal) == 2, String::new);
     relabel(&PLANE, "lost", "userns");
-    let is_newer = |said: &Said| *said == Said::profile("userns");
-    await_answer(&asker, "lost", is_newer, is_new);
+    let is_newer = |answer: &Answer| *answer == Answer::profile("userns");
+    await_answer(&caller, "lost", is_newer, is_new);
 }
 
 #[test]
-fn an_api_server_that_never_answers_is_told_as_such_until_it_does() {
+fn an_api_server_that_never_answers_is_reported_as_such_until_it_does() {
     let _machine = crate::shared();
-    let (proxy, podseal, asker) = behind_a_proxy("silent");
+    let (proxy, podseal, caller) = behind_a_proxy("silent");
     proxy.go_silent();
     relabel(&PLANE, "silent", "root-fuse");
     let reason = "\"silent\" (the API server did not answer in time)";
-    let is_told = |said: &Said| said.is_denied(reason);
-    let is_old = |said: &Said| *said == Said::profile("rootless");
-    await_answer(&asker, "silent", is_told, is_old);
+    let is_denied = |answer: &Answer| answer.is_denied(reason);
+    let is_old = |answer: &Answer| *answer == Answer::profile("rootless");
+    await_answer(&caller, "silent", is_denied, is_old);
     // From here on the old label is never used again.
-    assert!(is_told(&asker.ask("silent")));
+    assert!(is_denied(&caller.call("silent")));
     proxy.heal();
-    let is_new = |said: &Said| *said == Said::profile("root-fuse");
-    await_answer(&asker, "silent", is_new, is_told);
-    await_condition("it lists anew", || lists(&podseal) >= 2, String::new);
-    assert!(is_new(&asker.ask("silent")));
+    let is_new = |answer: &Answer| *answer == Answer::profile("root-fuse");
+    await_answer(&caller, "silent", is_new, is_denied);
+    await_condition("it lists again", || lists(&podseal) >= 2, String::new);
+    assert!(is_new(&caller.call("silent")));
 }
 
 #[test]
-fn cut_connections_are_noticed_at_once_and_nothing_old_is_said_after() {
+fn cut_connections_are_noticed_at_once_and_no_stale_label_is_used_after() {
     let _machine = crate::shared();
-    let (proxy, podseal, asker) = behind_a_proxy("cut");
+    let (proxy, podseal, caller) = behind_a_proxy("cut");
     proxy.cut();
     podseal.await_event(|event| {
         let message = event["message"].as_str().unwrap_or_default();
         message.contains("watch of namespaces failed")
     });
     relabel(&PLANE, "cut", "root-fuse");
-    let is_told = |said: &Said| said.is_denied("\"cut\" (the API server could not be reached)");
-    assert!(is_told(&asker.ask("cut")));
+    let is_denied =
+        |answer: &Answer| answer.is_denied("\"cut\" (the API server could not be reached)");
+    assert!(is_denied(&caller.call("cut")));
     proxy.heal();
-    let is_new = |said: &Said| *said == Said::profile("root-fuse");
-    await_answer(&asker, "cut", is_new, is_told);
-    await_condition("it lists anew", || lists(&podseal) == 2, String::new);
+    let is_new = |answer: &Answer| *answer == Answer::profile("root-fuse");
+    await_answer(&caller, "cut", is_new, is_denied);
+    await_condition("it lists again", || lists(&podseal) == 2, String::new);
 }
 
 #[test]
 fn a_quiet_watch_is_not_taken_for_a_broken_one() {
     let _machine = crate::shared();
-    let (_proxy, podseal, asker) = behind_a_proxy("quiet");
+    let (_proxy, podseal, caller) = behind_a_proxy("quiet");
     let start = Instant::now();
     // Longer than two watches last, one after the other: whether a real API
     // server ends them in due time shows after that time only.
     while start.elapsed() < Duration::from_secs(12) {
-        assert_eq!(asker.ask("quiet"), Said::profile("rootless"));
+        assert_eq!(caller.call("quiet"), Answer::profile("rootless"));
         std::thread::sleep(Duration::from_millis(100));
     }
     assert_eq!(lists(&podseal), 1);

@@ -1,4 +1,4 @@
-//! An API server, or something before it, that answers in ways which look alive.
+//! An API server, or a proxy before it, that responds as if it worked.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use support::controlplane::await_condition;
 use support::podseal::Podseal;
-use support::scripted::{Question, Reply, Scripted, Then, line, list, namespace};
+use support::scripted::{Reply, Request, Scripted, Then, line, list, namespace};
 
-use crate::outages::{Asker, Said, lists};
+use crate::outages::{Answer, Caller, lists};
 
-/// What the scripted server says of the one namespace there is.
+/// The scripted server's data for the only namespace.
 #[derive(Clone)]
 struct Label(Arc<Mutex<&'static str>>);
 
@@ -21,11 +21,11 @@ impl Label {
     }
 
     fn set(&self, profile: &'static str) {
-        *self.0.lock().expect("nobody panics with it") = profile;
+        *self.0.lock().expect("no thread panics with it") = profile;
     }
 
     fn get(&self) -> &'static str {
-        *self.0.lock().expect("nobody panics with it")
+        *self.0.lock().expect("no thread panics with it")
     }
 }
 
@@ -45,28 +45,28 @@ fn failure() -> Reply {
 }
 
 #[test]
-fn headers_and_then_nothing_are_no_sign_of_life() {
+fn headers_without_a_body_do_not_count_as_a_working_watch() {
     let _machine = crate::shared();
     let label = Label::new("rootless");
     let says = label.clone();
-    // It lists once, and would be believed for ever if headers counted.
-    let server = Scripted::start(move |question| match question {
-        Question::List(0) => list(&[namespace("ci", says.get(), "1")]),
-        Question::List(_) | Question::Page(_) => failure(),
-        Question::Watch(_) => Reply::Lines(vec![], Then::Silence),
-        Question::Get(name) => Reply::Json(200, namespace(name, says.get(), "2")),
+    // It lists once, and would be trusted for ever if headers counted.
+    let server = Scripted::start(move |request| match request {
+        Request::List(0) => list(&[namespace("ci", says.get(), "1")]),
+        Request::List(_) | Request::Page(_) => failure(),
+        Request::Watch(_) => Reply::Lines(vec![], Then::Silence),
+        Request::Get(name) => Reply::Json(200, namespace(name, says.get(), "2")),
     });
     let podseal = podseal_of(&server);
     await_condition("it lists", || lists(&podseal) == 1, String::new);
-    let asker = Asker::of(&podseal);
-    assert_eq!(asker.ask("ci"), Said::profile("rootless"));
+    let caller = Caller::of(&podseal);
+    assert_eq!(caller.call("ci"), Answer::profile("rootless"));
     label.set("root-fuse");
     let start = Instant::now();
-    let is_new = || asker.ask("ci") == Said::profile("root-fuse");
+    let is_new = || caller.call("ci") == Answer::profile("root-fuse");
     await_condition("it looks up", is_new, String::new);
     assert!(start.elapsed() < Duration::from_secs(15));
     // And it stays so, past the next attempts.
-    let tries = || server.asked(|question| matches!(question, Question::List(_)));
+    let tries = || server.received(|request| matches!(request, Request::List(_)));
     await_condition(
         "it tries to list again and again",
         || {
@@ -78,32 +78,32 @@ fn headers_and_then_nothing_are_no_sign_of_life() {
 }
 
 #[test]
-fn a_quiet_watch_that_ends_in_due_time_is_believed_without_asking() {
+fn a_quiet_watch_that_ends_at_its_timeout_is_trusted_without_a_check() {
     let _machine = crate::shared();
     let bookmark = line("BOOKMARK", &json!({"metadata": {"resourceVersion": "2"}}));
-    let server = Scripted::start(move |question| match question {
-        Question::List(_) | Question::Page(_) => list(&[namespace("ci", "rootless", "1")]),
+    let server = Scripted::start(move |request| match request {
+        Request::List(_) | Request::Page(_) => list(&[namespace("ci", "rootless", "1")]),
         // An API server without a watch cache sends no bookmarks.
-        Question::Watch(number) if number % 2 == 0 => Reply::Lines(vec![], Then::EndInTime),
-        Question::Watch(_) => Reply::Lines(vec![bookmark.clone()], Then::EndInTime),
-        Question::Get(_) => failure(),
+        Request::Watch(number) if number % 2 == 0 => Reply::Lines(vec![], Then::EndInTime),
+        Request::Watch(_) => Reply::Lines(vec![bookmark.clone()], Then::EndInTime),
+        Request::Get(_) => failure(),
     });
     let podseal = podseal_of(&server);
     await_condition("it lists", || lists(&podseal) == 1, String::new);
-    let asker = Asker::of(&podseal);
-    let watches = || server.asked(|question| matches!(question, Question::Watch(_)));
+    let caller = Caller::of(&podseal);
+    let watches = || server.received(|request| matches!(request, Request::Watch(_)));
     let goes_on = || {
-        assert_eq!(asker.ask("ci"), Said::profile("rootless"));
+        assert_eq!(caller.call("ci"), Answer::profile("rootless"));
         watches() >= 3
     };
     await_condition("it watches for the third time", goes_on, String::new);
     // By now the list alone would be too old.
-    assert_eq!(asker.ask("ci"), Said::profile("rootless"));
+    assert_eq!(caller.call("ci"), Answer::profile("rootless"));
     assert_eq!(lists(&podseal), 1);
 }
 
 #[test]
-fn a_watch_that_breaks_in_whatever_way_is_not_believed_a_moment_longer() {
+fn a_watch_that_breaks_in_any_way_is_not_trusted_any_longer() {
     let _machine = crate::shared();
     let gone = json!({"kind": "Status", "code": 410, "message": "too old resource version"});
     let (as_event, as_answer) = (gone.clone(), gone);
@@ -138,51 +138,51 @@ fn a_watch_that_breaks_in_whatever_way_is_not_believed_a_moment_longer() {
     ];
     for (reason, broken) in breaks {
         // The list hangs after the first: every answer is a live one.
-        let server = Scripted::start(move |question| match question {
-            Question::List(0) => list(&[namespace("ci", "rootless", "1")]),
-            Question::List(_) | Question::Page(_) => Reply::Silence,
-            Question::Watch(_) => broken(),
-            Question::Get(name) => Reply::Json(200, namespace(name, "root-fuse", "2")),
+        let server = Scripted::start(move |request| match request {
+            Request::List(0) => list(&[namespace("ci", "rootless", "1")]),
+            Request::List(_) | Request::Page(_) => Reply::Silence,
+            Request::Watch(_) => broken(),
+            Request::Get(name) => Reply::Json(200, namespace(name, "root-fuse", "2")),
         });
         let podseal = podseal_of(&server);
         let event = podseal.await_event(|event| event["error"].is_string());
         let error = event["error"].as_str().unwrap_or_default();
         assert!(error.contains(reason), "{reason}: {event:#}");
-        let said = Asker::of(&podseal).ask("ci");
-        assert_eq!(said, Said::profile("root-fuse"), "{reason}");
+        let answer = Caller::of(&podseal).call("ci");
+        assert_eq!(answer, Answer::profile("root-fuse"), "{reason}");
     }
 }
 
 #[test]
-fn a_kept_connection_that_ends_under_a_question_costs_nobody_a_denial() {
+fn a_reused_connection_that_is_closed_during_a_look_up_causes_no_denial() {
     let _machine = crate::shared();
     let asked = AtomicUsize::new(0);
-    let server = Scripted::start(move |question| match question {
-        Question::List(_) | Question::Page(_) => list(&[]),
-        Question::Watch(_) => Reply::Lines(vec![], Then::EndInTime),
+    let server = Scripted::start(move |request| match request {
+        Request::List(_) | Request::Page(_) => list(&[]),
+        Request::Watch(_) => Reply::Lines(vec![], Then::EndInTime),
         // Answers first, and then hangs up on the same connection.
-        Question::Get(name) => match asked.fetch_add(1, Ordering::Relaxed) {
+        Request::Get(name) => match asked.fetch_add(1, Ordering::Relaxed) {
             1 => Reply::HangUp,
             _ => Reply::Json(200, namespace(name, "rootless", "2")),
         },
     });
     let podseal = podseal_of(&server);
-    let asker = Asker::of(&podseal);
-    assert_eq!(asker.ask("ci"), Said::profile("rootless"));
-    assert_eq!(asker.ask("ci"), Said::profile("rootless"));
+    let caller = Caller::of(&podseal);
+    assert_eq!(caller.call("ci"), Answer::profile("rootless"));
+    assert_eq!(caller.call("ci"), Answer::profile("rootless"));
     assert_eq!(
-        server.asked(|question| matches!(question, Question::Get(_))),
+        server.received(|request| matches!(request, Request::Get(_))),
         3
     );
 }
 
 #[test]
-fn a_server_that_ends_every_watch_at_once_is_not_asked_in_a_loop() {
+fn a_server_that_ends_every_watch_at_once_is_not_called_in_a_loop() {
     let _machine = crate::shared();
-    let server = Scripted::start(|question| match question {
-        Question::List(_) | Question::Page(_) => list(&[]),
-        Question::Watch(_) => Reply::Lines(vec![], Then::End),
-        Question::Get(_) => failure(),
+    let server = Scripted::start(|request| match request {
+        Request::List(_) | Request::Page(_) => list(&[]),
+        Request::Watch(_) => Reply::Lines(vec![], Then::End),
+        Request::Get(_) => failure(),
     });
     let start = Instant::now();
     let podseal = podseal_of(&server);
@@ -192,13 +192,13 @@ fn a_server_that_ends_every_watch_at_once_is_not_asked_in_a_loop() {
 }
 
 #[test]
-fn a_hanging_server_is_asked_for_a_bounded_number_at_once_and_the_others_are_told() {
+fn a_hanging_server_gets_a_bounded_number_of_look_ups_and_the_others_are_denied() {
     let _machine = crate::shared();
     let (asked, most) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
     let (now, at_once) = (Arc::clone(&asked), Arc::clone(&most));
-    let server = Scripted::start(move |question| match question {
-        Question::List(_) | Question::Page(_) => list(&[]),
-        Question::Get(_) => {
+    let server = Scripted::start(move |request| match request {
+        Request::List(_) | Request::Page(_) => list(&[]),
+        Request::Get(_) => {
             let now = Arc::clone(&now);
             at_once.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             Reply::Body(Box::new(move |body| {
@@ -213,18 +213,24 @@ fn a_hanging_server_is_asked_for_a_bounded_number_at_once_and_the_others_are_tol
     await_condition("it lists", || lists(&podseal) == 1, String::new);
     // One client has half of the places for reviews, and half of those for look-ups.
     let names: Vec<_> = (0..200).map(|number| format!("n-{number}")).collect();
-    let said = Asker::of(&podseal).ask_all(&names);
-    let count = |reason: &str| said.iter().filter(|said| said.is_denied(reason)).count();
+    let answer = Caller::of(&podseal).call_all(&names);
+    let count = |reason: &str| {
+        answer
+            .iter()
+            .filter(|answer| answer.is_denied(reason))
+            .count()
+    };
     let busy = count("(too many namespaces are being looked up at once)");
     let late = count("(the API server did not answer in time)");
-    let is_shed = |said: &&Said| matches!(said, Said::Denied(429, _));
-    let shed = said.iter().filter(is_shed).count();
-    // On a busy machine the last come when the first have given up.
+    let is_shed = |answer: &&Answer| matches!(answer, Answer::Denied(429, _));
+    let shed = answer.iter().filter(is_shed).count();
+    // On a busy machine the last ones arrive when the first ones have timed
+    // out.
     assert!(
         busy + late + shed == 200 && late >= 128,
-        "{busy}, {late} and {shed}: {said:?}"
+        "{busy}, {late} and {shed}: {answer:?}"
     );
-    // Those that are given up a moment ago the server may not have noticed.
+    // The server may not yet have noticed those that timed out a moment ago.
     let most = most.load(Ordering::SeqCst);
     assert!((16..64).contains(&most), "{most}");
     let lines = podseal.lines();
@@ -243,12 +249,12 @@ fn a_namespace_that_opts_in_and_is_the_clusters_own_is_warned_of() {
         assert_eq!(event["level"], "WARN", "{event:#}");
     };
     // As it is listed, and once for all that are.
-    let server = Scripted::start(|question| match question {
-        Question::List(_) | Question::Page(_) => {
+    let server = Scripted::start(|request| match request {
+        Request::List(_) | Request::Page(_) => {
             list(&["ci", "kube-ci", "kube-b"].map(|name| namespace(name, "none", "1")))
         }
-        Question::Watch(_) => Reply::Lines(vec![], Then::EndInTime),
-        Question::Get(_) => failure(),
+        Request::Watch(_) => Reply::Lines(vec![], Then::EndInTime),
+        Request::Get(_) => failure(),
     });
     let podseal = podseal_of(&server);
     warned(&podseal, "kube-ci");
@@ -256,15 +262,15 @@ fn a_namespace_that_opts_in_and_is_the_clusters_own_is_warned_of() {
     assert!(!podseal.has_logged(|event| event["namespace"] == "kube-b"));
     assert!(!podseal.has_logged(|event| event["namespace"] == "ci"));
     // As it changes.
-    let server = Scripted::start(|question| match question {
-        Question::List(_) | Question::Page(_) => list(&[]),
-        Question::Watch(0) => {
+    let server = Scripted::start(|request| match request {
+        Request::List(_) | Request::Page(_) => list(&[]),
+        Request::Watch(0) => {
             let names = ["ci", "openshift-ci"].map(|name| namespace(name, "none", "2"));
             let lines = names.map(|namespace| line("ADDED", &namespace));
             Reply::Lines(lines.to_vec(), Then::EndInTime)
         }
-        Question::Watch(_) => Reply::Lines(vec![], Then::EndInTime),
-        Question::Get(_) => failure(),
+        Request::Watch(_) => Reply::Lines(vec![], Then::EndInTime),
+        Request::Get(_) => failure(),
     });
     let podseal = podseal_of(&server);
     warned(&podseal, "openshift-ci");

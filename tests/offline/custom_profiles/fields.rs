@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{corrected, job};
 
 #[test]
-fn env_is_set_over_what_the_job_has_and_defaulted_where_it_has_nothing() {
+fn env_overrides_the_jobs_under_set_and_adds_to_it_under_if_unset() {
     let mut pod = job();
     let env = container_mut(&mut pod, "build")["env"]
         .as_array_mut()
@@ -77,7 +77,7 @@ fn a_seccomp_profile_replaces_the_pods_own_as_a_whole() {
 }
 
 #[test]
-fn pod_fields_are_set_and_defaulted() {
+fn pod_fields_are_set_and_set_if_unset() {
     let yaml = "pod: {set: {annotations: {a: set}, securityContext: {runAsNonRoot: true}},
                  ifUnset: {annotations: {a: default, b: default}, hostUsers: false,
                            securityContext: {runAsUser: 7}}}";
@@ -95,7 +95,7 @@ fn pod_fields_are_set_and_defaulted() {
 }
 
 #[test]
-fn dropping_all_takes_back_what_the_pod_adds_and_keeps_what_the_profile_does() {
+fn dropping_all_removes_what_the_pod_adds_and_keeps_what_the_profile_adds() {
     let mut pod = job();
     container_mut(&mut pod, "build")["securityContext"]["capabilities"] =
         json!({"add": ["SYS_ADMIN", "CAP_SETUID"], "drop": ["SETGID"]});
@@ -106,7 +106,7 @@ fn dropping_all_takes_back_what_the_pod_adds_and_keeps_what_the_profile_does() {
 }
 
 #[test]
-fn services_can_be_spoken_of_and_a_home_can_be_bounded() {
+fn services_can_have_rules_and_a_home_can_have_a_size_limit() {
     let yaml = "home: {path: /home/job, sizeLimit: 10Gi}
 containers:
   build: {home: true}
@@ -137,9 +137,9 @@ fn a_seccomp_profile_is_set_in_the_older_annotations_too_where_the_pod_has_them(
                 (of_build, format!("containers: {{build: {{{context}}}}}")),
                 (of_pod, format!("pod: {{{context}}}")),
             ] {
-                for said in ["unconfined", "runtime/default", "localhost/other.json"] {
+                for old in ["unconfined", "runtime/default", "localhost/other.json"] {
                     let mut pod = job();
-                    pod["metadata"]["annotations"][key] = said.into();
+                    pod["metadata"]["annotations"][key] = old.into();
                     let pod = corrected(&pod, &rules);
                     let annotations = &pod.0["metadata"]["annotations"];
                     assert_eq!(annotations[key], annotation, "{rules}");

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::{OLD, decided, decided_at, job};
 
-/// Privileged, but only in a user namespace, as nobody and without a file to write.
+/// Privileged, but only in a user namespace, as an unprivileged user and with a
+/// read-only root file system.
 const WITHIN_LIMITS: &str = "pod:
   set: {hostUsers: false, annotations: {example.com/limit: low}}
 containers:
@@ -32,7 +33,7 @@ fn within_limits_of_another_version() -> Value {
 }
 
 #[test]
-fn with_a_made_up_mark_a_grant_counts_only_beside_the_limits_that_its_profile_sets() {
+fn with_a_forged_mark_a_grant_applies_only_together_with_the_limits_of_its_profile() {
     let right = within_limits_of_another_version();
     let (_, judged) = decided(&right, WITHIN_LIMITS);
     assert_eq!(judged, Outcome::Allow(Allowed::OtherVersion));
@@ -107,7 +108,7 @@ fn with_a_made_up_mark_a_grant_counts_only_beside_the_limits_that_its_profile_se
 }
 
 #[test]
-fn a_service_that_is_granted_privilege_has_it_only_in_the_namespaces_its_profile_sets() {
+fn a_service_that_is_granted_privileged_has_it_only_in_the_user_namespace_that_its_profile_sets() {
     let mut pod = within_limits_of_another_version();
     container_mut(&mut pod, "svc-0")["securityContext"]["privileged"] = true.into();
     let (_, judged) = decided(&pod, WITHIN_LIMITS);
@@ -151,7 +152,7 @@ fn a_denial_for_lacking_limits_fits_a_job_log_however_much_is_lacking_and_forbid
 }
 
 #[test]
-fn at_restricted_a_made_up_mark_keeps_no_capability_that_neither_level_nor_profile_gives() {
+fn at_restricted_a_forged_mark_keeps_no_capability_that_neither_level_nor_profile_allows() {
     let mut job = job();
     let containers = job["spec"]["containers"].as_array_mut();
     containers.expect("containers").truncate(2);
@@ -159,21 +160,21 @@ fn at_restricted_a_made_up_mark_keeps_no_capability_that_neither_level_nor_profi
     pod["metadata"]["annotations"][CORRECTED_AS] = "custom@00000000".into();
     let (_, judged) = decided_at("restricted", &pod, OLD);
     assert_eq!(judged, Outcome::Allow(Allowed::OtherVersion));
-    for said in [
+    for changed in [
         json!({"add": ["SETUID", "SETGID"]}),
         json!({"add": ["SETUID", "SETGID", "CHOWN"], "drop": ["ALL"]}),
     ] {
         let mut pod = pod.clone();
-        container_mut(&mut pod, "build")["securityContext"]["capabilities"] = said.clone();
+        container_mut(&mut pod, "build")["securityContext"]["capabilities"] = changed.clone();
         let (_, judged) = decided_at("restricted", &pod, OLD);
-        assert!(matches!(judged, Outcome::Deny(_)), "{said}: {judged:?}");
+        assert!(matches!(judged, Outcome::Deny(_)), "{changed}: {judged:?}");
     }
 }
 
 #[test]
-fn a_pod_that_its_profile_cannot_be_applied_to_has_no_grant_by_a_made_up_mark() {
+fn a_pod_that_its_profile_cannot_be_applied_to_gets_no_grant_by_a_forged_mark() {
     let mut pod = within_limits_of_another_version();
-    // A user namespace beside the host's network is nothing that can be corrected.
+    // A user namespace together with the host's network cannot be corrected.
     pod["spec"]["hostNetwork"] = true.into();
     let (_, judged) = decided(&pod, WITHIN_LIMITS);
     assert!(matches!(judged, Outcome::Deny(_)), "{judged:?}");
@@ -202,7 +203,7 @@ fn a_changed_profile_with_grants_loses_no_job_while_replicas_differ_unless_limit
             assert_eq!(judged, passes, "{corrects}, {judges}");
         }
     }
-    // Of an added limit nobody can say whether the pod's author left it out.
+    // It cannot be known whether the pod's author left out an added limit.
     let after = context("readOnlyRootFilesystem: true");
     let (pod, _) = decided(&job(), &before);
     assert!(matches!(decided(&pod, &after).1, Outcome::Deny(_)));

@@ -18,7 +18,7 @@ const NEW: &str =
     "extends: rootless\ncontainers: {build: {set: {securityContext: {runAsUser: 1234}}}}\n";
 
 #[test]
-fn what_another_version_of_the_profile_corrected_is_not_taken_for_a_pod_somebody_changed() {
+fn a_pod_that_another_version_of_the_profile_corrected_is_not_denied_as_changed() {
     for (before, after) in [(OLD, NEW), (NEW, OLD)] {
         let (pod, _) = decided(&job(), before);
         let (_, judged) = decided(&pod, after);
@@ -29,7 +29,7 @@ fn what_another_version_of_the_profile_corrected_is_not_taken_for_a_pod_somebody
 }
 
 #[test]
-fn a_pod_that_somebody_changed_is_denied_for_all_its_mark() {
+fn a_pod_that_was_changed_after_the_correction_is_denied_despite_its_mark() {
     let (pod, _) = decided(&job(), OLD);
     let mut changed = pod.clone();
     container_mut(&mut changed, "build")["securityContext"]["runAsUser"] = 7.into();
@@ -44,7 +44,7 @@ fn a_pod_that_somebody_changed_is_denied_for_all_its_mark() {
 }
 
 #[test]
-fn a_mark_of_the_authors_is_written_over_and_admits_nothing_that_the_level_forbids() {
+fn a_mark_by_the_pods_author_is_overwritten_and_admits_nothing_that_the_level_forbids() {
     let mut pod = job();
     pod["metadata"]["annotations"][CORRECTED_AS] = "custom@00000000".into();
     assert_eq!(decided(&pod, OLD).0, decided(&job(), OLD).0);
@@ -66,7 +66,7 @@ fn a_built_in_profile_leaves_no_mark_since_only_another_podseal_could_change_it(
 }
 
 #[test]
-fn a_pod_of_another_version_is_denied_for_nothing_but_what_the_level_forbids() {
+fn a_pod_of_another_version_is_denied_only_for_what_the_level_forbids() {
     let plain = "containers: {build: {set: {securityContext: {privileged: false}}}}";
     let wide = "containers: {build: {set: {securityContext: {privileged: true}}}}";
     let caps = "containers: {build: {capabilities: {add: [SYS_ADMIN]}}}";
@@ -84,7 +84,7 @@ fn a_pod_of_another_version_is_denied_for_nothing_but_what_the_level_forbids() {
 }
 
 #[test]
-fn where_nobody_corrects_jobs_an_authors_mark_spares_them_the_comparison_and_nothing_else() {
+fn without_a_correction_an_authors_mark_skips_only_the_comparison_with_the_profile() {
     let mut pod = job();
     pod["metadata"]["annotations"][CORRECTED_AS] = "custom@00000000".into();
     let (_, judged) = decided(&pod, OLD);
@@ -95,7 +95,7 @@ fn where_nobody_corrects_jobs_an_authors_mark_spares_them_the_comparison_and_not
 }
 
 #[test]
-fn a_pod_without_room_for_the_mark_is_denied_with_the_reason() {
+fn a_pod_without_space_for_the_mark_is_denied_with_the_reason() {
     let mut pod = job();
     let annotations = &mut pod["metadata"]["annotations"];
     let size: usize = annotations

@@ -1,5 +1,4 @@
-//! What a profile can say beyond the built-in ones, since theirs is the format
-//! users will write.
+//! What custom profiles can set beyond the built-in ones, in the same format.
 
 mod fields;
 mod forged_mark;

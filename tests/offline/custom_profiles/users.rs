@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{corrected, job};
 
 #[test]
-fn the_collector_follows_build_whatever_the_profile_says_of_init_containers() {
+fn the_uid_collector_follows_build_despite_the_profiles_rules_for_init_containers() {
     let collector = "init-build-uid-gid-collector";
     let mut pod = fixture("umask-collector");
     for name in ["build", collector] {
@@ -29,7 +29,7 @@ fn the_collector_follows_build_whatever_the_profile_says_of_init_containers() {
 }
 
 #[test]
-fn the_uid_collector_follows_build_where_a_profile_speaks_of_users_anywhere() {
+fn the_uid_collector_follows_build_if_a_profile_sets_users_anywhere() {
     for rules in [
         "pod: {set: {securityContext: {runAsUser: 2000, runAsGroup: 7}}}",
         "pod: {ifUnset: {securityContext: {runAsUser: 2000}}}",
@@ -52,7 +52,7 @@ fn the_uid_collector_follows_build_where_a_profile_speaks_of_users_anywhere() {
 }
 
 #[test]
-fn a_container_that_could_never_start_is_denied_where_the_profile_speaks_of_its_user() {
+fn a_container_that_could_never_start_is_denied_if_the_profile_sets_its_user() {
     let denied = |pod: &Value, rules: &str| {
         let yaml = format!("name: custom\nsummary: a test\n{rules}\n");
         let profile = Profile::from_yaml(&yaml).unwrap_or_else(|error| panic!("{error}"));
@@ -79,7 +79,7 @@ fn a_container_that_could_never_start_is_denied_where_the_profile_speaks_of_its_
     assert!(message.starts_with(why), "{message}");
     let both = "containers: {build: {set: {securityContext: {runAsUser: 0, runAsNonRoot: false}}}}";
     assert_eq!(denied(&pod, both), None);
-    // What the profile does not speak of is the runner's own business.
+    // What the profile does not set is left to the runner.
     pod["spec"]["securityContext"]["runAsUser"] = json!(0);
     assert_eq!(denied(&pod, "containers: {helper: {home: true}}"), None);
 }

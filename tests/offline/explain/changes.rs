@@ -47,7 +47,7 @@ fn a_change_names_profile_file_line_and_what_changed_its_value() {
 }
 
 #[test]
-fn the_jobs_own_home_the_level_and_the_collector_are_rules_of_no_profile() {
+fn the_jobs_own_home_the_level_and_the_uid_collector_are_not_rules_of_a_profile() {
     let mut pod = cases::fixture("umask-collector");
     let build = pod["spec"]["containers"]
         .as_array_mut()
@@ -77,9 +77,9 @@ fn the_jobs_own_home_the_level_and_the_collector_are_rules_of_no_profile() {
     ];
     let of = ["value", "rule", "profile", "setting"].map(|key| home[key].clone());
     assert_eq!(of, own);
-    let said = value(explained, "home");
+    let home_value = value(explained, "home");
     assert_eq!(
-        (&said["value"], &said["unused"]),
+        (&home_value["value"], &home_value["unused"]),
         (
             &json!("/unused"),
             &json!("build sets its own HOME, /work/own")
@@ -104,7 +104,7 @@ fn the_jobs_own_home_the_level_and_the_collector_are_rules_of_no_profile() {
 }
 
 #[test]
-fn a_home_is_whose_file_asks_for_it_and_its_path_is_podseals_where_no_file_says_one() {
+fn the_source_of_home_is_the_file_that_sets_it_and_the_default_path_is_podseals() {
     let arguments = |profile| ["--profiles", "profiles", "--profile", profile];
     let explained = &json_of(&arguments("homes"), &job())["explain"];
     let home = value(explained, "home");
@@ -139,11 +139,11 @@ fn a_home_is_whose_file_asks_for_it_and_its_path_is_podseals_where_no_file_says_
     assert!(!shown.contains("home of root-fuse"), "{shown}");
 
     let explained = &json_of(&arguments("placed"), &job())["explain"];
-    let said = json!([{"value": "/my_custom_dir", "profile": "placed", "field": "home.path",
+    let home_value = json!([{"value": "/my_custom_dir", "profile": "placed", "field": "home.path",
         "file": "profiles/placed.yaml", "line": 4, "column": 3}]);
     let home = value(explained, "home");
     assert_eq!(
         (&home["source"], &home["inProfile"]),
-        (&json!("profile"), &said)
+        (&json!("profile"), &home_value)
     );
 }

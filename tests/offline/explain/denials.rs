@@ -6,7 +6,7 @@ use support::text;
 use super::{explain, job, json_of};
 
 #[test]
-fn a_denial_has_its_controls_and_what_the_profile_grants_beside_them() {
+fn a_denial_lists_the_controls_and_what_the_profile_grants() {
     let pod = cases::fixture("privileged-with-service");
     let runner = "podseal.io/runner=system:serviceaccount:gitlab:gitlab-runner";
     let ours = ["--profiles", "profiles", "--profile", "ours"];
@@ -41,7 +41,7 @@ fn a_denial_has_its_controls_and_what_the_profile_grants_beside_them() {
 }
 
 #[test]
-fn a_setting_that_cannot_be_is_told_with_what_it_stands_in_place_of() {
+fn an_invalid_setting_is_shown_with_the_value_that_it_overrides() {
     let arguments = [
         "--profile",
         "rootless",

@@ -1,5 +1,5 @@
-//! `podseal review --explain`: where each value came from, and which rule asked
-//! for each change, fit to be pasted where others read it.
+//! `podseal review --explain`: the source of each value and the rule behind each
+//! change, safe to share.
 
 mod changes;
 mod denials;
@@ -37,7 +37,7 @@ containers:
         limits: {github.com/fuse: 1}
 ";
 
-/// Of a profile that gives nobody a HOME, and says no path for one.
+/// A profile that extends one without HOME, and sets no path for it.
 const HOMES: &str = "\
 name: homes
 extends: root-fuse

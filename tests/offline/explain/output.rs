@@ -82,7 +82,7 @@ granted by the profile at baseline
 }
 
 #[test]
-fn words_stay_whole_in_80_columns_however_long_names_and_values_are() {
+fn words_are_not_broken_in_80_columns_however_long_names_and_values_are() {
     let mut pod = job();
     pod["spec"]["containers"][0]["securityContext"]["runAsUser"] = 70_000.into();
     let resource = format!("{}.example.com/fuse", "device-plugin".repeat(2));
@@ -98,7 +98,7 @@ fn words_stay_whole_in_80_columns_however_long_names_and_values_are() {
 }
 
 #[test]
-fn no_variable_of_the_job_is_in_it_whatever_podseal_says_of_the_pod() {
+fn no_variable_of_the_job_is_shown_whatever_the_decision() {
     let mut pod = cases::fixture("default-with-service");
     for list in ["containers", "initContainers"] {
         for container in pod["spec"][list].as_array_mut().into_iter().flatten() {
@@ -153,7 +153,7 @@ fn no_variable_of_the_job_is_in_it_whatever_podseal_says_of_the_pod() {
 }
 
 #[test]
-fn every_key_of_the_json_stands_in_the_page_and_every_key_of_the_page_in_the_json() {
+fn every_key_of_the_json_is_documented_and_every_documented_key_is_in_the_json() {
     fn collect(value: &Value, into: &mut BTreeSet<String>) {
         match value {
             Value::Array(items) => items.iter().for_each(|item| collect(item, into)),
@@ -171,12 +171,12 @@ fn every_key_of_the_json_stands_in_the_page_and_every_key_of_the_page_in_the_jso
     let (_, section) = section.split_once("a field `explain`").expect("its fields");
     let (section, _) = section.split_once("\n## ").expect("another one");
     let first = |row: &str| Some(row.strip_prefix("| `")?.split_once('`')?.0.to_owned());
-    let told: BTreeSet<_> = section.lines().filter_map(first).collect();
-    assert_eq!(told, keys);
+    let documented: BTreeSet<_> = section.lines().filter_map(first).collect();
+    assert_eq!(documented, keys);
 }
 
 #[test]
-fn it_is_plain_in_a_pipe_and_with_no_color_and_obeys_no_name() {
+fn it_has_no_colour_in_a_pipe_or_with_no_color_and_escapes_names() {
     let mut pod = job();
     pod["metadata"]["name"] = "x\u{1b}[31m\u{202e}y".into();
     pod["spec"]["containers"][1]["name"] = "he\u{1b}]0;x\u{7}lper\n".into();

@@ -8,7 +8,7 @@ use support::text;
 use super::{BY_RULE, IN_CI, explain, job, json_of, value};
 
 #[test]
-fn a_value_is_a_labels_an_annotations_a_rules_an_arguments_a_profiles_or_podseals() {
+fn the_source_of_a_value_is_a_label_annotation_rule_argument_profile_or_podseal() {
     let explained = &json_of(&IN_CI, &job())["explain"];
     let source = |name: &str| value(explained, name)["source"].clone();
     assert_eq!(source("profile"), "label");
@@ -35,25 +35,25 @@ fn a_value_is_a_labels_an_annotations_a_rules_an_arguments_a_profiles_or_podseal
         ],
     ];
     let explained = &json_of(&arguments.concat(), &job())["explain"];
-    let said = |name: &str| {
-        let said = value(explained, name);
+    let source_of = |name: &str| {
+        let found = value(explained, name);
         (
-            said["value"].clone(),
-            said["source"].clone(),
-            said["argument"].clone(),
+            found["value"].clone(),
+            found["source"].clone(),
+            found["argument"].clone(),
         )
     };
     assert_eq!(
-        said("level"),
+        source_of("level"),
         (json!("restricted"), json!("argument"), json!("--level"))
     );
     assert_eq!(
-        said("home"),
+        source_of("home"),
         (json!("/w"), json!("argument"), json!("--annotation"))
     );
 
     let explained = &json_of(&BY_RULE, &job())["explain"];
-    for (name, said) in [
+    for (name, expected) in [
         ("profile", "ours"),
         ("mode", "audit"),
         ("runner", "system:serviceaccount:gitlab:runner"),
@@ -62,7 +62,7 @@ fn a_value_is_a_labels_an_annotations_a_rules_an_arguments_a_profiles_or_podseal
         let found = value(explained, name);
         assert_eq!(
             (&found["value"], &found["source"]),
-            (&json!(said), &json!("rule")),
+            (&json!(expected), &json!("rule")),
             "{name}"
         );
         assert_eq!(found["rule"], "jobs");
@@ -95,7 +95,7 @@ fn without_a_profile_the_table_shows_why() {
 }
 
 #[test]
-fn where_no_runner_is_named_the_row_says_whose_pods_are_jobs() {
+fn without_a_named_runner_the_row_shows_whose_pods_are_jobs() {
     let ours = ["--profiles", "profiles", "--profile", "ours"];
     let rootless = ["--profile", "rootless"];
     let anyone = "anyone who creates a pod with a job's labels\n";
@@ -139,11 +139,14 @@ fn a_label_that_a_namespace_rule_requires_is_read() {
         .args(["review", "--explain", "--namespace-rules"])
         .arg(rules);
     command.arg("--namespaces").arg(namespaces).arg(pod);
-    let told = text(&support::run(command, "").stdout);
-    assert!(told.contains("namespace rule paid"), "{told}");
-    assert!(!told.contains("ignored: label podseal.io/team"), "{told}");
+    let printed = text(&support::run(command, "").stdout);
+    assert!(printed.contains("namespace rule paid"), "{printed}");
     assert!(
-        !told.contains("without podseal.io/mode"),
-        "it has one, which the rule overrules: {told}"
+        !printed.contains("ignored: label podseal.io/team"),
+        "{printed}"
+    );
+    assert!(
+        !printed.contains("without podseal.io/mode"),
+        "it has one, which the rule overrules: {printed}"
     );
 }

@@ -29,7 +29,7 @@ fn at_baseline_every_profiles_own_pod_passes() {
 }
 
 #[test]
-fn at_restricted_rootless_and_userns_pass_and_the_others_say_what_stands_in_the_way() {
+fn at_restricted_rootless_and_userns_pass_and_the_others_are_denied_with_the_violation() {
     for profile in ["rootless", "userns"] {
         let fate = fate(&plain_job(), &[(PROFILE, profile), (LEVEL, "restricted")]);
         assert!(fate.allowed, "{profile}: {:?}", fate.message);
@@ -54,7 +54,7 @@ fn at_restricted_rootless_and_userns_pass_and_the_others_say_what_stands_in_the_
 fn at_restricted_helper_and_init_need_no_grant() {
     for profile in ["rootless", "userns", "openshift", "privileged"] {
         let fate = fate(&plain_job(), &[(PROFILE, profile), (LEVEL, "restricted")]);
-        let theirs = |told: &&String| !told.contains(" build ");
+        let theirs = |violation: &&String| !violation.contains(" build ");
         let theirs: Vec<_> = fate.violations.iter().filter(theirs).collect();
         assert!(theirs.is_empty(), "{profile}: {theirs:?}");
     }
@@ -168,7 +168,7 @@ fn a_privileged_service_is_rejected_where_no_profile_grants_it() {
         let docker = fate
             .violations
             .iter()
-            .any(|told| told == "privileged docker true");
+            .any(|violation| violation == "privileged docker true");
         assert!(docker, "{profile}: {:?}", fate.violations);
     }
     let labels = [(PROFILE, "rootless"), (LEVEL, "privileged")];
@@ -177,7 +177,7 @@ fn a_privileged_service_is_rejected_where_no_profile_grants_it() {
 
 #[test]
 fn the_privileged_grant_admits_privileged_in_build_and_services_and_nothing_else() {
-    for (name, field, value, told) in [
+    for (name, field, value, violation) in [
         (
             "build",
             "capabilities",
@@ -200,6 +200,6 @@ fn the_privileged_grant_admits_privileged_in_build_and_services_and_nothing_else
         let mut pod = fixture("privileged-with-service");
         container_mut(&mut pod, name)["securityContext"][field] = value;
         let fate = fate(&pod, &[(PROFILE, "privileged")]);
-        assert_eq!(fate.violations, [told]);
+        assert_eq!(fate.violations, [violation]);
     }
 }

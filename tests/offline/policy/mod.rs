@@ -30,10 +30,10 @@ fn namespace(labels: &[(&str, &str)], runner: Option<&str>) -> Namespace {
 struct Fate {
     allowed: bool,
     pod: Value,
-    /// The policy's word, whatever the mode made of it.
+    /// The policy's denial, in any mode.
     message: Option<String>,
     violations: Vec<String>,
-    told: Vec<String>,
+    warnings_for_creator: Vec<String>,
     warnings: Vec<String>,
     changes: usize,
 }
@@ -54,7 +54,7 @@ fn fate_with(review: &Value, namespace: &Namespace, settings: &Settings<'_>) -> 
         _ => None,
     };
     let is_denied = |answer| matches!(answer, Answer::Deny(_));
-    let told = |v: &admission::standards::Violation<'_>| {
+    let line = |v: &admission::standards::Violation<'_>| {
         format!(
             "{} {} {}",
             v.control.family().name(),
@@ -66,8 +66,8 @@ fn fate_with(review: &Value, namespace: &Namespace, settings: &Settings<'_>) -> 
         allowed: !is_denied(corrected.answer()) && !is_denied(judged.answer()),
         pod: review["request"]["object"].clone(),
         message: denies(&corrected.outcome).or(denies(&judged.outcome)),
-        violations: judged.violations.listed.iter().map(told).collect(),
-        told: [
+        violations: judged.violations.listed.iter().map(line).collect(),
+        warnings_for_creator: [
             corrected.warnings_for_creator(),
             judged.warnings_for_creator(),
         ]

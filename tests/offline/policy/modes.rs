@@ -8,12 +8,12 @@ use serde_json::json;
 use super::{fate, plain_job};
 
 #[test]
-fn warn_corrects_and_admits_and_tells_what_it_would_have_denied() {
+fn warn_corrects_and_admits_and_warns_of_what_enforce_would_deny() {
     let pod = fixture("privileged-with-service");
     let fate = fate(&pod, &[(PROFILE, "rootless"), (MODE, "warn")]);
     assert!(fate.allowed && fate.message.is_some() && fate.pod != pod);
     assert_eq!(
-        fate.told,
+        fate.warnings_for_creator,
         [
             "podseal would deny this: container \"docker\", securityContext.privileged: true is \
           forbidden by the control privileged"
@@ -22,10 +22,10 @@ fn warn_corrects_and_admits_and_tells_what_it_would_have_denied() {
 }
 
 #[test]
-fn audit_changes_nothing_and_judges_the_pod_as_it_would_have_been_corrected() {
+fn audit_changes_nothing_and_validates_the_pod_as_it_would_have_been_corrected() {
     let pod = fixture("privileged-with-service");
     let fate = fate(&pod, &[(PROFILE, "rootless"), (MODE, "audit")]);
-    assert!(fate.allowed && fate.pod == pod && fate.told.is_empty());
+    assert!(fate.allowed && fate.pod == pod && fate.warnings_for_creator.is_empty());
     assert_eq!(
         fate.violations,
         ["privileged docker true"],
@@ -35,7 +35,7 @@ fn audit_changes_nothing_and_judges_the_pod_as_it_would_have_been_corrected() {
 }
 
 #[test]
-fn no_policy_denial_leaves_podseal_in_warn_or_audit() {
+fn no_policy_denial_is_enforced_in_warn_or_audit() {
     let mut dangerous = plain_job();
     let env = container_mut(&mut dangerous, "build")["env"]
         .as_array_mut()
@@ -45,13 +45,18 @@ fn no_policy_denial_leaves_podseal_in_warn_or_audit() {
         for (pod, profile) in [(&dangerous, "rootless"), (&plain_job(), "no-such-profile")] {
             let fate = fate(pod, &[(PROFILE, profile), (MODE, mode)]);
             assert!(fate.allowed && fate.message.is_some(), "{profile} {mode}");
-            assert_eq!(fate.told.is_empty(), mode == "audit", "{:?}", fate.told);
+            assert_eq!(
+                fate.warnings_for_creator.is_empty(),
+                mode == "audit",
+                "{:?}",
+                fate.warnings_for_creator
+            );
         }
     }
 }
 
 #[test]
-fn a_misspelt_label_is_told_to_the_creator_and_in_the_record_and_in_audit_in_the_record_alone() {
+fn a_misspelt_label_is_in_a_warning_and_the_record_and_in_audit_only_in_the_record() {
     let pod = fixture("default-with-service");
     let warning = "label podseal.io/levle has no effect; did you mean podseal.io/level?";
     for mode in ["enforce", "warn", "audit"] {
@@ -62,10 +67,13 @@ fn a_misspelt_label_is_told_to_the_creator_and_in_the_record_and_in_audit_in_the
         ];
         let fate = fate(&pod, &labels);
         assert_eq!(fate.warnings, [warning], "{mode}");
-        let told = if mode == "audit" { 0 } else { 2 };
+        let expected = if mode == "audit" { 0 } else { 2 };
         assert_eq!(
-            fate.told.iter().filter(|told| *told == warning).count(),
-            told,
+            fate.warnings_for_creator
+                .iter()
+                .filter(|shown| *shown == warning)
+                .count(),
+            expected,
             "{mode}: by each webhook"
         );
     }

@@ -39,7 +39,7 @@ fn only_the_named_runner_gets_a_correction_and_a_grant() {
 }
 
 #[test]
-fn labels_alone_are_warned_of_where_they_give_more_than_baseline_and_denied_on_request() {
+fn labels_alone_are_warned_of_if_they_grant_more_than_baseline_and_denied_if_configured() {
     let pod = fixture("privileged-with-service");
     let namespace = namespace(&[(PROFILE, "privileged")], None);
     let trusted = fate_with(&review_of(&pod), &namespace, &Settings::built_in());
@@ -67,7 +67,7 @@ fn labels_alone_are_warned_of_where_they_give_more_than_baseline_and_denied_on_r
 }
 
 #[test]
-fn what_another_webhook_took_back_is_rejected_with_that_reason() {
+fn a_change_that_another_webhook_reverted_is_rejected_with_that_reason() {
     let pod = plain_job();
     let namespace = namespace(&[(PROFILE, "userns")], None);
     let corrected = fate_with(&review_of(&pod), &namespace, &Settings::built_in()).pod;

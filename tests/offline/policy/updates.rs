@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{fate_with, namespace, plain_job};
 
-/// What `/validate` says to an update from `old` to `new`.
+/// What `/validate` decides on an update from `old` to `new`.
 fn update(old: &Value, new: &Value) -> Outcome {
     let mut review = review_of(new);
     review["request"]["operation"] = "UPDATE".into();
@@ -36,7 +36,7 @@ fn denied(old: &Value, new: &Value) -> String {
 }
 
 #[test]
-fn a_pod_in_which_anything_violates_takes_no_new_image_and_no_new_container() {
+fn a_pod_with_any_violation_allows_no_new_image_and_no_new_container() {
     let old = fixture("privileged-with-service");
     let containers = old["spec"]["containers"].as_array().expect("containers");
     for container in containers {
@@ -78,7 +78,7 @@ fn a_pod_in_which_anything_violates_takes_no_new_image_and_no_new_container() {
 }
 
 #[test]
-fn where_nodes_may_ignore_user_namespaces_a_pod_with_one_is_judged_like_any_other() {
+fn where_nodes_may_ignore_user_namespaces_a_pod_with_one_is_validated_like_any_other() {
     let restricted = json!({
         "allowPrivilegeEscalation": false,
         "capabilities": {"drop": ["ALL"]},
@@ -89,7 +89,7 @@ fn where_nodes_may_ignore_user_namespaces_a_pod_with_one_is_judged_like_any_othe
         context[key] = value;
         context
     };
-    // What a user namespace relaxes, at the level that asks for it otherwise.
+    // What a user namespace relaxes, at the level that requires it otherwise.
     let relaxed = [
         ("baseline", json!({"procMount": "Unmasked"})),
         ("restricted", with("runAsUser", json!(0))),
@@ -134,7 +134,7 @@ fn where_nodes_may_ignore_user_namespaces_a_pod_with_one_is_judged_like_any_othe
 }
 
 #[test]
-fn a_violation_can_be_taken_out_with_or_without_a_new_image() {
+fn a_violation_can_be_removed_with_or_without_a_new_image() {
     let mut old = plain_job();
     old["spec"]["hostNetwork"] = true.into();
     let mut new = plain_job();
@@ -144,7 +144,7 @@ fn a_violation_can_be_taken_out_with_or_without_a_new_image() {
 }
 
 #[test]
-fn a_pod_in_which_nothing_violates_takes_new_images_and_containers() {
+fn a_pod_without_violations_allows_new_images_and_containers() {
     let old = plain_job();
     let mut new = old.clone();
     container_mut(&mut new, "build")["image"] = "other:latest".into();
@@ -155,12 +155,12 @@ fn a_pod_in_which_nothing_violates_takes_new_images_and_containers() {
     let sentence = "ephemeral container \"debug\", securityContext.privileged: true is forbidden";
     assert!(
         message.starts_with(sentence),
-        "told as what it is: {message}"
+        "reported with its kind: {message}"
     );
 }
 
 #[test]
-fn a_container_that_moves_in_its_list_or_has_a_violation_less_violates_nothing_new() {
+fn a_container_that_moves_in_its_list_or_has_fewer_violations_adds_no_violation() {
     let mut old = fixture("privileged-with-service");
     let adds = json!({"add": ["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE"]});
     container_mut(&mut old, "build")["securityContext"]["capabilities"] = adds;

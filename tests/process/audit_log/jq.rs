@@ -1,6 +1,6 @@
 //! The jq commands of a page of the documentation, run on real lines.
 //!
-//! By jaq, which is jq as a crate: nobody has to install jq to run the tests.
+//! With jaq, which is jq as a crate, so that the tests need no jq.
 
 use jaq_core::load::{Arena, File, Loader};
 use jaq_core::{Compiler, Ctx, Vars, data, unwrap_valr};

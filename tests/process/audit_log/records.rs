@@ -1,4 +1,4 @@
-//! Reviews whose record is wanted, and the podseal that writes it.
+//! Reviews for which a record is expected, and the podseal that writes it.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -44,7 +44,7 @@ const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/rules.y
 /// Breaks a line, forges a record, obeys a terminal, turns the text around.
 pub(crate) const HOSTILE: &str = "x\n{\"schema\":\"podseal.io/decision/v1\"}\r\0\u{1b}[31m\u{7f}\u{85}\u{202e}\u{2066}\u{2028}\u{feff}\\\"'é語";
 
-/// One podseal whose log holds the records of all tests.
+/// One podseal whose log has the records of all tests.
 static PODSEAL: LazyLock<Podseal> =
     LazyLock::new(|| Podseal::with_namespaces(NAMESPACES, &["--namespace-rules", RULES]));
 
@@ -120,8 +120,7 @@ pub(crate) fn with_home(home: &str) -> Value {
     pod
 }
 
-/// A job pod in which `text` stands wherever somebody can put text, `many`
-/// times where there is room.
+/// A job pod with `text` in every place for text, `many` times in every list.
 pub(crate) fn hostile(text: &str, many: usize) -> Value {
     let mut pod = job();
     let metadata = &mut pod["metadata"];

@@ -99,7 +99,7 @@ fn await_metric(podseal: &Podseal, series: &str, value: f64) {
 }
 
 #[test]
-fn a_client_that_refuses_the_certificate_is_told_in_the_log_but_not_each_time() {
+fn a_client_that_rejects_the_certificate_is_logged_but_not_each_time() {
     let folder = tempfile::tempdir().expect("a folder");
     let ca = Authority::new("servers");
     write(folder.path(), &ca.issue());
@@ -112,6 +112,6 @@ fn a_client_that_refuses_the_certificate_is_told_in_the_log_but_not_each_time() 
     }
     let is_refusal = |line: &String| line.contains("check the caBundle");
     podseal.await_event(|event| is_refusal(&event.to_string()));
-    let told = podseal.lines().into_iter().filter(is_refusal).count();
-    assert!((1..10).contains(&told), "{told} of 20");
+    let logged = podseal.lines().into_iter().filter(is_refusal).count();
+    assert!((1..10).contains(&logged), "{logged} of 20");
 }

@@ -199,12 +199,12 @@ impl Drop for EndOf<'_> {
 }
 
 #[test]
-fn a_pair_that_cannot_be_served_leaves_the_old_one_and_is_told_once_until_it_is_mended() {
+fn a_pair_that_cannot_be_served_leaves_the_old_one_and_is_logged_once_until_it_is_fixed() {
     let folder = tempfile::tempdir().expect("a folder");
     let ca = Authority::new("one");
     let (first, second, third) = (ca.issue(), ca.issue(), ca.issue());
     let mut volume = Volume::new(folder.path().to_owned(), &pair(&first));
-    // Read again every second: what is told once stays told once.
+    // Read again every second, but logged only once.
     let podseal = serve(folder.path(), &ca, &["--tls-reread-interval", "1"]);
     let failing = "podseal_certificate_reload_failing{certificate=\"serving\"}";
     let failed = "podseal_certificate_reloads_total{certificate=\"serving\",result=\"failed\"}";
@@ -242,16 +242,16 @@ fn a_pair_that_cannot_be_served_leaves_the_old_one_and_is_told_once_until_it_is_
     await_served(&podseal, &third);
     assert_eq!(podseal.metric(failing), Some(0.0));
     // Each problem once, however often the files were read meanwhile.
-    let told: Vec<_> = podseal
+    let errors: Vec<_> = podseal
         .lines()
         .into_iter()
         .filter(|line| line.contains("\"problem\""))
         .collect();
-    let distinct: std::collections::BTreeSet<_> = told
+    let distinct: std::collections::BTreeSet<_> = errors
         .iter()
         .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["problem"].to_string())
         .collect();
-    assert_eq!(told.len(), distinct.len(), "{told:#?}");
+    assert_eq!(errors.len(), distinct.len(), "{errors:#?}");
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn files_that_are_written_over_one_after_the_other_are_a_pair_in_the_end() {
 }
 
 #[test]
-fn a_pair_whose_halves_come_one_after_the_other_is_no_problem() {
+fn a_pair_whose_files_are_written_one_after_the_other_is_accepted() {
     let folder = tempfile::tempdir().expect("a folder");
     let ca = Authority::new("one");
     write(folder.path(), &ca.issue());
@@ -284,7 +284,7 @@ fn a_pair_whose_halves_come_one_after_the_other_is_no_problem() {
 }
 
 #[test]
-fn a_folder_that_is_replaced_as_a_whole_is_still_watched() {
+fn a_folder_that_is_replaced_is_still_watched() {
     let parent = tempfile::tempdir().expect("a folder");
     let folder = parent.path().join("tls");
     let ca = Authority::new("one");
@@ -298,7 +298,8 @@ fn a_folder_that_is_replaced_as_a_whole_is_still_watched() {
         write(&new, &next);
         if round == 1 {
             fs::remove_dir_all(&folder).expect("the old folder");
-            // It stays away for so long that nobody looks for it any more.
+            // It is missing for so long that podseal no longer waits
+            // for it.
             podseal.await_event(|event| is_told(event, &["No such file"]));
         } else {
             fs::rename(&folder, parent.path().join(format!("old-{round}"))).expect("moved away");
@@ -313,7 +314,7 @@ fn a_folder_that_is_replaced_as_a_whole_is_still_watched() {
 }
 
 #[test]
-fn a_change_that_no_watch_sees_is_found_by_the_next_reading() {
+fn a_change_that_the_watch_misses_is_found_by_the_next_read() {
     let (folder, elsewhere) = (
         tempfile::tempdir().expect("a folder"),
         tempfile::tempdir().expect("a folder"),

@@ -28,7 +28,7 @@ fn denied(uid: &str, code: u16, message: &str) -> Vec<u8> {
 }
 
 #[test]
-fn answers_that_no_api_server_could_use_are_told_apart() {
+fn responses_that_no_api_server_could_use_are_distinguished() {
     type Answer = fn(&str) -> Vec<u8>;
     const EVIL: &str = "no\u{1b}[2J\u{9b}2J\n\u{202e}way";
     let cases: &[(&str, &str, Answer)] = &[
@@ -109,12 +109,12 @@ fn answers_that_no_api_server_could_use_are_told_apart() {
     for (reason, words, answer) in cases {
         let answer = *answer;
         let address = server::answering(config.clone(), move |_, uid| answer(uid));
-        let told = failure(&https(address), &authority.pem);
-        assert_eq!(told["reason"], *reason, "{told:#}");
-        let message = told["message"].as_str().expect("a message");
+        let report = failure(&https(address), &authority.pem);
+        assert_eq!(report["reason"], *reason, "{report:#}");
+        let message = report["message"].as_str().expect("a message");
         assert!(message.contains(words), "{words}: {message}");
         assert!(message.len() < 2000, "{message}");
-        // For people, nothing that a terminal obeys.
+        // The output for people has no escape codes for a terminal.
         let output = probe(&https(address), &authority.pem, &[]);
         let all = text(&output.stdout) + &text(&output.stderr);
         let obeyed = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
@@ -124,7 +124,7 @@ fn answers_that_no_api_server_could_use_are_told_apart() {
 }
 
 #[test]
-fn each_webhook_is_asked_and_the_one_that_fails_is_named() {
+fn each_webhook_is_called_and_the_one_that_fails_is_named() {
     let authority = Authority::new("ours");
     let config = server::config(&authority.issue(), rustls::ALL_VERSIONS, None);
     // Hangs up after each answer, as a replica that stops does.
@@ -142,7 +142,7 @@ fn each_webhook_is_asked_and_the_one_that_fails_is_named() {
 }
 
 #[test]
-fn a_validating_webhook_that_patches_is_refused_and_a_null_patch_is_none() {
+fn a_validating_webhook_that_patches_is_an_error_and_a_null_patch_is_not() {
     let authority = Authority::new("ours");
     let config = server::config(&authority.issue(), rustls::ALL_VERSIONS, None);
     let address = server::answering(config, |path, uid| {
@@ -156,14 +156,14 @@ fn a_validating_webhook_that_patches_is_refused_and_a_null_patch_is_none() {
             };
         })
     });
-    let told = failure(&https(address), &authority.pem);
-    assert_eq!(told["reason"], "NotPodseal", "{told:#}");
-    assert_eq!(told["steps"][3]["ok"], true, "{told:#}");
-    assert_eq!(told["steps"][4]["step"], "validate", "{told:#}");
+    let report = failure(&https(address), &authority.pem);
+    assert_eq!(report["reason"], "NotPodseal", "{report:#}");
+    assert_eq!(report["steps"][3]["ok"], true, "{report:#}");
+    assert_eq!(report["steps"][4]["step"], "validate", "{report:#}");
 }
 
 #[test]
-fn an_answer_that_drips_is_not_waited_for() {
+fn a_response_that_arrives_too_slowly_is_not_waited_for() {
     let authority = Authority::new("ours");
     let config = server::config(&authority.issue(), rustls::ALL_VERSIONS, None);
     let address = server::tls("127.0.0.1", config, |stream| {
@@ -174,8 +174,8 @@ fn an_answer_that_drips_is_not_waited_for() {
         }
     });
     let start = Instant::now();
-    let told = failure(&https(address), &authority.pem);
-    assert_eq!(told["reason"], "AnswerTimedOut");
+    let report = failure(&https(address), &authority.pem);
+    assert_eq!(report["reason"], "AnswerTimedOut");
     assert!(
         start.elapsed() < Duration::from_secs(30),
         "{:?}",

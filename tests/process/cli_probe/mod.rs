@@ -1,4 +1,4 @@
-//! `podseal probe` against podseal, and against what may stand in its place.
+//! `podseal probe` against podseal, and against other servers in its place.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -33,7 +33,7 @@ fn command(url: &str, ca: &std::path::Path, more: &[&str]) -> Command {
     command
 }
 
-/// Probes `url` once, unless `more` says otherwise.
+/// Probes `url` once, unless `more` has another number.
 fn probe(url: &str, ca: &str, more: &[&str]) -> Output {
     let ca = file(ca);
     let more = match more.contains(&"--timeout") {
@@ -43,14 +43,14 @@ fn probe(url: &str, ca: &str, more: &[&str]) -> Output {
     support::run(command(url, ca.path(), &more), "")
 }
 
-/// What `-o json` tells of a probe that fails.
+/// The output of `-o json` for a probe that fails.
 fn failure(url: &str, ca: &str) -> Value {
     let output = probe(url, ca, &["-o", "json"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
-    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(told["ok"], false);
-    assert!(told["cure"].as_str().is_some_and(|cure| cure.len() > 20));
-    told
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["ok"], false);
+    assert!(report["cure"].as_str().is_some_and(|cure| cure.len() > 20));
+    report
 }
 
 fn https(address: SocketAddr) -> String {
@@ -58,7 +58,7 @@ fn https(address: SocketAddr) -> String {
 }
 
 #[test]
-fn a_podseal_that_answers_is_told_with_its_certificate_and_every_step() {
+fn a_podseal_that_answers_is_reported_with_its_certificate_and_every_step() {
     let podseal = Podseal::for_namespaces(NAMESPACES);
     for namespace in ["default", "ci"] {
         let output = probe(&podseal.url, &podseal.ca, &["--namespace", namespace]);
@@ -100,13 +100,13 @@ fn json_output_has_the_documented_fields_and_reasons() {
     let podseal = Podseal::for_namespaces(NAMESPACES);
     let output = probe(&podseal.url, &podseal.ca, &["-o", "json"]);
     assert_eq!(output.status.code(), Some(0));
-    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(told["ok"], true);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["ok"], true);
     let mut fields = Vec::new();
     for (prefix, object) in [
-        ("", &told),
-        ("certificate.", &told["certificate"]),
-        ("steps[].", &told["steps"][0]),
+        ("", &report),
+        ("certificate.", &report["certificate"]),
+        ("steps[].", &report["steps"][0]),
     ] {
         let keys = object.as_object().expect("an object").keys();
         fields.extend(keys.map(|key| format!("| `{prefix}{key}` |")));
@@ -152,14 +152,14 @@ fn json_output_has_the_documented_fields_and_reasons() {
 }
 
 #[test]
-fn what_does_not_answer_at_all_is_told_by_how() {
+fn a_server_that_does_not_answer_is_reported_with_how_it_failed() {
     let ca = Authority::new("ours").pem;
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let nobody = https(free.local_addr().expect("an address"));
     drop(free);
     assert_eq!(failure(&nobody, &ca)["reason"], "ConnectionRefused");
-    let told = failure("https://podseal.nowhere.invalid", &ca);
-    assert_eq!(told["reason"], "NameNotFound", "{told}");
+    let report = failure("https://podseal.nowhere.invalid", &ca);
+    assert_eq!(report["reason"], "NameNotFound", "{report}");
     let plain = server::listen("127.0.0.1", |mut stream| {
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
         let _ = std::io::copy(&mut stream, &mut std::io::sink());
@@ -174,7 +174,7 @@ fn what_does_not_answer_at_all_is_told_by_how() {
 }
 
 #[test]
-fn a_replica_that_stops_answers_still() {
+fn a_replica_that_is_stopping_still_answers() {
     let podseal = Podseal::with_namespaces(NAMESPACES, &["--drain", "60s"]);
     podseal.await_event(|event| event["message"] == "ready");
     podseal.process.signal("TERM");
@@ -195,7 +195,7 @@ fn soon() -> SocketAddr {
 }
 
 #[test]
-fn a_podseal_that_comes_later_is_waited_for_and_the_wait_is_told() {
+fn a_podseal_that_starts_later_is_waited_for_and_the_wait_is_reported() {
     let address = soon();
     let certificate = Certificate::new();
     let ca: PathBuf = certificate.folder.path().join("tls.crt");
@@ -220,7 +220,7 @@ fn a_podseal_that_comes_later_is_waited_for_and_the_wait_is_told() {
 }
 
 #[test]
-fn what_cannot_be_used_is_told_and_exits_with_2() {
+fn invalid_arguments_are_reported_and_exit_with_2() {
     let authority = Authority::new("ours");
     let (ca, key) = (file(&authority.pem), file(&authority.issue().key));
     let good = "https://127.0.0.1:1";

@@ -1,4 +1,4 @@
-//! Servers that speak TLS as they should, and then do as a test says.
+//! Servers that complete the TLS handshake, and then do what a test requires.
 #![allow(
     unreachable_pub,
     reason = "a module of a test binary, where nothing is reachable"
@@ -32,7 +32,7 @@ pub fn listen(host: &str, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> 
     address
 }
 
-/// A server's side of TLS; with `clients` it wants a certificate of theirs.
+/// A server's side of TLS; with `clients` it requires a client certificate.
 pub fn config(
     issued: &Issued,
     versions: &[&'static SupportedProtocolVersion],

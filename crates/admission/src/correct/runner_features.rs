@@ -6,7 +6,7 @@
 //! | feature | recognised by | needs |
 //! |---|---|---|
 //! | suspendable | the volume `gl-runner-overlay-init` | root with `SYS_ADMIN` in a user namespace, to mount an overlay and pivot into it |
-//! | umask disabled | the init container `init-build-uid-gid-collector` | a `helper` that may give files to the group of `build` |
+//! | umask disabled | the init container `init-build-uid-gid-collector` | a `helper` that may change the group of files to that of `build` |
 //! | native steps | no `helper` | HOME in `build`, which clones there |
 
 use super::home;

@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_null_default_takes_away_what_the_base_says_if_unset() {
+    fn a_null_default_removes_what_the_base_sets_if_unset() {
         let (profiles, _) = read(&[file(
             "x.yaml",
             "name: x\nsummary: y\nextends: rootless\ncontainers: {init: {default: null}}\n",
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_in_default_is_told_with_its_place() {
+    fn an_invalid_value_in_default_is_reported_with_its_place() {
         let yaml = "name: x\nsummary: y\nextends: rootless\ncontainers:\n  init:\n    \
                     default:\n      securityContext:\n        runAsUser: x\n";
         let errors = errors(&[file("x.yaml", yaml)]);

@@ -1,6 +1,6 @@
 //! Names of capabilities.
 
-/// Container runtimes take `CAP_CHOWN`, `CHOWN` and `chown` for one another.
+/// To container runtimes, `CAP_CHOWN`, `CHOWN` and `chown` are the same.
 pub(crate) fn same_capability(a: &str, b: &str) -> bool {
     fn bare(name: &str) -> &str {
         match name.get(..4) {

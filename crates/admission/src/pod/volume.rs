@@ -87,8 +87,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
                             volume.name = map.next_value::<Option<_>>()?.unwrap_or_default();
                             named = true;
                         }
-                        // Of two the API server takes the last, and which of
-                        // them that is must not be a matter of opinion here.
+                        // If there are two, the API server
+                        // uses the last, and which of them
+                        // that is must not be a matter of
+                        // opinion here.
                         source if volume.sources.iter().any(|known| &**known == source) => {
                             return Err(A::Error::custom(format_args!(
                                 "the volume source {} is set twice",

@@ -75,7 +75,7 @@ impl<'p, 'a> State<'p, 'a> {
     }
 
     /// The places of `new`. A container of the old pod was one container of the
-    /// new one at most: of several with its name, which the API server refuses,
+    /// new one at most: of several with its name, which the API server rejects,
     /// the first. Otherwise each of them would be compared with all of its
     /// violations.
     fn pairs<'n, 'b>(&self, new: &'n Pod<'b>) -> Vec<Pair<'n, 'b>> {

@@ -89,7 +89,7 @@ fn a_control_without_a_baseline_one_is_met_where_it_is_lowered() {
 /// One pod that violates every control, each violation as control, container, field
 /// and value.
 #[test]
-fn a_violation_tells_the_container_the_field_and_the_value() {
+fn a_violation_has_the_container_the_field_and_the_value() {
     let pod = pod(r#"{
         "metadata":{"annotations":{"container.apparmor.security.beta.kubernetes.io/b":"unconfined"}},
         "spec":{"hostIPC":true,"volumes":[{"name":"v","hostPath":{"path":"/"}},{"name":"n","nfs":{}}],

@@ -67,7 +67,7 @@ impl Api {
         Ok(())
     }
 
-    /// Deletes exactly this pod; at once, or in the time that it asks for.
+    /// Deletes exactly this pod: at once, or within its grace period.
     pub(super) fn delete_pod(&self, pod: &Value, at_once: bool) -> Result<(), Trouble> {
         let path = self.path("/api/v1", &format!("pods/{}", name(pod)));
         let mut options = json!({"preconditions": {"uid": pod["metadata"]["uid"]}});
@@ -137,14 +137,14 @@ pub(super) fn is_leaving(object: &Value) -> bool {
     !object["metadata"]["deletionTimestamp"].is_null()
 }
 
-/// Whether a pod's condition holds.
+/// Whether a pod's condition is true.
 pub(super) fn is_ready(pod: &Value) -> bool {
     let conditions = pod["status"]["conditions"].as_array();
     let mut all = conditions.into_iter().flatten();
     all.any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
-/// Whether `current` says all of `wanted`. The API server leaves zeros out.
+/// Whether `current` has all values of `wanted`. The API server omits zeros.
 pub(super) fn says(current: &Value, wanted: &Value) -> bool {
     match wanted {
         Value::Object(fields) => fields.iter().all(|(key, value)| says(&current[key], value)),

@@ -1,4 +1,4 @@
-//! What a pod says of its container, made into a command.
+//! Makes a command of a pod's container.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -70,7 +70,7 @@ fn arguments(container: &Value) -> Vec<String> {
         let all = container[field].as_array().into_iter().flatten();
         all.filter_map(Value::as_str).map(str::to_owned).collect()
     };
-    // The first word of a command takes the entrypoint's place.
+    // The first element of a command replaces the entrypoint.
     let given = texts("command").into_iter().skip(1).chain(texts("args"));
     let (mut kept, mut skip) = (Vec::new(), false);
     for arg in given {

@@ -8,8 +8,8 @@ use super::api::{Api, Trouble, is_leaving, is_ready, name, says};
 
 const HASH: &str = "pod-template-hash";
 
-/// Takes each Deployment a step towards what it says, and takes the pods along
-/// of those that are gone.
+/// Takes each Deployment a step towards its spec, and the pods of those that are
+/// gone.
 pub(super) fn reconcile(api: &Api, deployments: &[Value], pods: &[Value]) -> Result<(), Trouble> {
     let mut orphans = pods.iter().filter(|pod| {
         let owner = owner(pod);
@@ -27,7 +27,7 @@ pub(super) fn reconcile(api: &Api, deployments: &[Value], pods: &[Value]) -> Res
         let own: Vec<_> = pods.iter().filter(|pod| owner(pod) == uid).collect();
         roll(api, deployment, &own)
     });
-    // All of them, whatever happens to one.
+    // All of them, even if one fails.
     let results: Vec<_> = collected.chain(rolled).collect();
     results.into_iter().collect()
 }
@@ -51,7 +51,7 @@ fn roll(api: &Api, deployment: &Value, pods: &[&Value]) -> Result<(), Trouble> {
         staying.partition(|pod| pod["metadata"]["labels"][HASH] == *hash);
     let ready = |pods: &[&Value]| pods.iter().filter(|pod| is_ready(pod)).count();
     let available = ready(&new) + ready(&old);
-    // Of pods that serve nobody, as many may go as there are.
+    // Any number of pods that are not ready may be removed.
     let spare = available.saturating_sub(desired.saturating_sub(unavailable));
     let surplus = new.len().saturating_sub(desired);
     let (idle, serving): (Vec<_>, Vec<_>) = old.iter().partition(|pod| !is_ready(pod));

@@ -23,7 +23,7 @@ pub struct Replica {
     pub pid: u32,
     /// Where it answers reviews.
     pub address: SocketAddr,
-    /// Where it answers probes, and tells its metrics.
+    /// The address for probes and metrics.
     pub status_address: SocketAddr,
     /// The token by which the API server knows it.
     pub token_file: PathBuf,
@@ -53,14 +53,14 @@ impl Kubelet {
         }
     }
 
-    /// Takes every pod a step towards what it says. Those that are gone end.
+    /// Takes every pod a step towards its spec. Deleted pods end.
     pub(super) fn turn(&mut self, pods: &[Value]) -> Result<(), Trouble> {
         self.running.retain(|uid, _| {
             pods.iter()
                 .any(|pod| pod["metadata"]["uid"] == uid.as_str())
         });
         let ours = pods.iter().filter(|pod| is_ours(pod));
-        // All of them, whatever happens to one.
+        // All of them, even if one fails.
         let results: Vec<_> = ours.map(|pod| self.step(pod)).collect();
         results.into_iter().collect()
     }
@@ -195,7 +195,8 @@ fn is_0_2_0(pod: &Value) -> bool {
     image.is_some_and(|image| image.ends_with("podseal:0.2.0"))
 }
 
-/// What stands in front of a replica of 0.2.0, once there is a certificate to serve.
+/// The stand-in in front of a replica of 0.2.0, once there is a certificate to
+/// serve.
 fn front(
     api: &Api,
     pod: &Value,
@@ -227,7 +228,7 @@ fn uid(pod: &Value) -> &str {
 fn is_success(http: &reqwest::Client, address: SocketAddr, probe: &Value) -> bool {
     let path = probe["path"].as_str().unwrap_or("/");
     let request = http.get(format!("http://{address}{path}"));
-    // The timeout begins, and wants the runtime, where the request is sent.
+    // The timeout starts when the request is sent, and needs the runtime.
     let answer = async { request.timeout(Duration::from_secs(1)).send().await };
     crate::block_on(answer).is_ok_and(|answer| answer.status().is_success())
 }

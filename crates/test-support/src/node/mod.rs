@@ -1,5 +1,5 @@
-//! What a cluster has beside its control plane, for one namespace: a scheduler,
-//! a kubelet, and the controllers of Deployments and endpoints.
+//! What a cluster has in addition to its control plane, for one namespace: a
+//! scheduler, a kubelet, and the controllers of Deployments and endpoints.
 //!
 //! ```text
 //!  Deployment ──deployments.rs──▶ Pod ──kubelet.rs──▶ the real podseal
@@ -7,7 +7,7 @@
 //!  Service ────services.rs──▶ a balancer on this host ─────┘
 //! ```
 //!
-//! What runs is said by the live objects alone: arguments, environment, service
+//! What runs depends only on the live objects: arguments, environment, service
 //! account, volumes, probes. A machine forces these differences on it:
 //!
 //! - The binary under test stands in for every image; for that of podseal 0.2.0 with a
@@ -191,7 +191,7 @@ impl Cluster {
         }
     }
 
-    /// One look at everything. What goes wrong in one room stops no other.
+    /// Runs everything once. An error in one part does not stop the others.
     fn turn(&mut self) -> Result<(), Trouble> {
         let deployments = self.api.list("/apis/apps/v1", "deployments")?;
         let pods = self.api.list("/api/v1", "pods")?;

@@ -2,8 +2,8 @@
 //! replica, and it knows paths that 0.2.0 does not.
 //!
 //! A server in front of it, with the same certificate, passes `/mutate` and
-//! `/validate` on and says of any other path what 0.2.0 says. Reviews are decided by
-//! the binary under test; of 0.2.0 it is the paths alone that this is about.
+//! `/validate` on and responds to any other path as 0.2.0 does. Reviews are decided
+//! by the binary under test; of 0.2.0 it is the paths alone that this is about.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-/// What 0.2.0 says, with code 404.
+/// The body of 0.2.0's response with code 404.
 const NOT_FOUND: &str = "podseal answers POST /mutate and POST /validate\n";
 
 /// A server in front of one replica.
@@ -125,7 +125,7 @@ async fn answer(
         return of(StatusCode::BAD_GATEWAY, Bytes::new());
     };
     let mut response = of(code, body);
-    // A replica that drains says so on each answer.
+    // A replica that drains closes the connection with each response.
     if let Some(connection) = headers.get(CONNECTION) {
         response
             .headers_mut()

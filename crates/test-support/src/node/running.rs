@@ -34,7 +34,7 @@ pub(super) struct Running {
     pub(super) restarts: u64,
     told_to_stop: Option<Instant>,
     pub(super) is_ready: bool,
-    /// What stands in front of it, of 0.2.0.
+    /// The stand-in for 0.2.0 in front of it.
     pub(super) front: Option<Front>,
     // Last, since the process uses it.
     pub(super) folder: tempfile::TempDir,
@@ -110,7 +110,7 @@ impl Running {
         let _ = kill.stderr(Stdio::null()).status();
     }
 
-    /// Where the process serves, once it has told.
+    /// The address at which the process serves, once it has logged it.
     pub(super) fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
         let log = self.log.lock().expect("its reader does not panic");
         let mut events = log[self.before..]

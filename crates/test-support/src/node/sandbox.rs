@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// Makes the root in a mount namespace of its own, which goes with the process.
+/// Makes the root in a mount namespace of its own, which ends with the process.
 const MAKE: &str = r#"
 set -e
 root=$1 folder=$2 program=$3 mode=$4; shift 4
@@ -165,7 +165,7 @@ fn way() -> &'static Way {
     })
 }
 
-/// What the container says of itself, or else its pod.
+/// The container's own value, or its pod's.
 pub(super) fn security<'p>(spec: &'p Value, container: &'p Value, field: &str) -> &'p Value {
     match &container["securityContext"][field] {
         Value::Null => &spec["securityContext"][field],

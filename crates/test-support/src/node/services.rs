@@ -11,8 +11,8 @@ use super::api::{Api, Trouble, is_leaving, is_ready, name};
 use super::kubelet::Kubelet;
 use crate::balancer::Balancer;
 
-/// How long calls still come to a pod that was told to stop: endpoints learn of
-/// it later than the pod does.
+/// How long calls still reach a pod that is stopping: endpoints learn of it later
+/// than the pod does.
 const LAG: Duration = Duration::from_millis(400);
 
 pub(super) struct Services {

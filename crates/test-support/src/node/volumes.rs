@@ -68,7 +68,8 @@ impl Volumes {
         Ok(Some(volumes))
     }
 
-    /// Brings them up to what their Secrets say now. What is gone stays as it was.
+    /// Updates them from their Secrets. A volume whose Secret is gone stays as
+    /// it was.
     pub(super) fn refresh(&mut self, api: &Api) -> Result<(), Trouble> {
         for volume in &mut self.all {
             if let Some(files) = files(api, &volume.source)?
@@ -115,7 +116,7 @@ fn files(api: &Api, source: &Value) -> Result<Option<Files>, Trouble> {
         let path = item["path"].as_str().expect("a path").to_owned();
         Some((path, all.get(item["key"].as_str()?)?.clone()))
     };
-    // A key that is missing holds the pod up, as a missing Secret does.
+    // A missing key delays the pod, as a missing Secret does.
     Ok(items.iter().map(pick).collect())
 }
 

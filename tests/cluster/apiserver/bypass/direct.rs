@@ -47,7 +47,7 @@ fn privileged() -> Value {
 }
 
 #[test]
-fn a_pod_is_judged_by_the_requests_namespace_whatever_its_own_says() {
+fn a_pod_is_validated_by_the_requests_namespace_whatever_its_own_metadata() {
     let (strict, lax) = (namespace_for("none", "baseline"), CLUSTER.namespace(None));
     let mut pod = privileged();
     pod["metadata"]["namespace"] = json!(lax);
@@ -70,7 +70,7 @@ fn a_pod_is_judged_by_the_requests_namespace_whatever_its_own_says() {
 }
 
 #[test]
-fn a_user_who_is_only_called_like_the_runner_is_not_the_runner() {
+fn a_user_with_a_name_similar_to_the_runners_is_not_the_runner() {
     let namespace = namespace_for("privileged", "baseline");
     let runner = "system:serviceaccount:gitlab:gitlab-runner";
     // As the correction would have left it.
@@ -101,7 +101,7 @@ fn a_user_who_is_only_called_like_the_runner_is_not_the_runner() {
 }
 
 #[test]
-fn a_container_named_twice_is_judged_twice() {
+fn two_containers_with_the_same_name_are_both_validated() {
     let namespace = namespace_for("rootless", "baseline");
     let runner = "system:serviceaccount:gitlab:gitlab-runner";
     let (_, stored) = CLUSTER.plane.try_pod(&namespace, &job("twice"));
@@ -140,7 +140,7 @@ fn a_job_that_lacks_what_its_profile_sets_is_denied_with_what_it_lacks() {
 
 /// `HOME` is a job variable: its author's.
 #[test]
-fn a_home_that_spells_what_the_runner_retries_on_does_not_make_it_retry() {
+fn a_home_with_a_phrase_that_the_runner_retries_on_does_not_make_it_retry() {
     let namespace = namespace_for("rootless", "baseline");
     let runner = "system:serviceaccount:gitlab:gitlab-runner";
     let mut pod = job("home");
@@ -155,7 +155,7 @@ fn a_home_that_spells_what_the_runner_retries_on_does_not_make_it_retry() {
 }
 
 #[test]
-fn a_namespace_that_is_not_there_is_no_namespace_that_did_not_opt_in() {
+fn a_missing_namespace_is_not_treated_as_one_without_the_label() {
     let (code, body) = post(review("no-such-namespace", "admin", &privileged()).to_string());
     assert_eq!(code, 200, "{body}");
     let answer: Value = serde_json::from_str(&body).expect("JSON");
@@ -170,7 +170,7 @@ fn a_namespace_that_is_not_there_is_no_namespace_that_did_not_opt_in() {
 }
 
 #[test]
-fn what_is_no_review_is_refused_and_podseal_lives() {
+fn requests_that_are_not_reviews_are_rejected_and_podseal_keeps_running() {
     let namespace = namespace_for("none", "baseline");
     let good = review(&namespace, "admin", &privileged());
     let with = |at: &str, value: Value| {

@@ -1,4 +1,4 @@
-//! What a profile grants reaches nobody else.
+//! A profile grants nothing to pods of other users.
 
 use cases::view::View;
 use serde_json::json;
@@ -21,14 +21,14 @@ fn pod_label_alone_grants_nothing_when_runner_is_named() {
     let answer = create_as(ADMIN, &namespace, &pod);
     let clause = "container \"build\", securityContext.privileged: true is forbidden by the \
                   control privileged; namespace";
-    let message = rejection(&answer, "somebody else's job");
+    let message = rejection(&answer, "a job of another user");
     assert!(message.starts_with(clause), "{message}");
     let (code, answer) = create_as(RUNNER, &namespace, &pod);
     assert_eq!(code, 201, "the runner's own: {answer:#}");
 }
 
 #[test]
-fn somebody_else_with_a_jobs_labels_gets_no_correction() {
+fn a_pod_with_a_jobs_labels_by_another_user_gets_no_correction() {
     let namespace = namespace_for("rootless", "baseline");
     let (code, answer) = create_as(ADMIN, &namespace, &job("uncorrected"));
     assert_eq!(code, 201, "{answer:#}");
@@ -41,7 +41,7 @@ fn somebody_else_with_a_jobs_labels_gets_no_correction() {
 }
 
 #[test]
-fn a_runner_annotation_that_names_nobody_or_a_pattern_makes_no_job() {
+fn with_an_empty_runner_annotation_or_a_pattern_no_pod_is_a_job() {
     for runner in [
         "",
         " , ",
@@ -155,7 +155,7 @@ fn grant_does_not_reach_init_container_named_build() {
         super::container(&mut pod, "svc-0")["securityContext"] = complying.clone();
         let (code, answer) = CLUSTER.plane.try_pod(&namespace, &pod);
         assert_eq!(code, 201, "{profile}, without it: {answer:#}");
-        // The API server takes a name once, so the job's own has another.
+        // The API server accepts a name once, so the job's own has another.
         let mut init = complying;
         init["allowPrivilegeEscalation"] = json!(true);
         add(&mut pod, "initContainers", "build-2", &init);
@@ -170,9 +170,9 @@ fn grant_does_not_reach_init_container_named_build() {
             .expect("a list");
         inits.last_mut().expect("it was added")["name"] = json!("build");
         let (code, answer) = CLUSTER.plane.try_pod(&namespace, &pod);
-        let told = answer["message"].as_str().unwrap_or_default();
+        let reported = answer["message"].as_str().unwrap_or_default();
         let twice = "container \"build\", name: another container has the same name";
-        assert!(code == 403 && told.contains(twice), "{answer:#}");
+        assert!(code == 403 && reported.contains(twice), "{answer:#}");
         // Without a regular `build` the pod is no job's at all.
         super::container(&mut pod, "helper")["name"] = json!("other");
         pod["spec"]["containers"][0]["name"] = json!("app");
@@ -236,7 +236,7 @@ fn a_grant_at_restricted_lowers_a_control_and_does_not_switch_it_off() {
 }
 
 #[test]
-fn a_mirror_pod_is_judged_and_gets_no_grant() {
+fn a_mirror_pod_is_validated_and_gets_no_grant() {
     let namespace = namespace_for("privileged", "baseline");
     for value in ["", "a-hash"] {
         let mut pod = job("mirrored");
@@ -253,7 +253,7 @@ fn a_mirror_pod_is_judged_and_gets_no_grant() {
 }
 
 #[test]
-fn a_job_that_says_it_is_for_windows_gets_no_grant() {
+fn a_job_with_the_os_windows_gets_no_grant() {
     for (profile, level) in [("privileged", "baseline"), ("rootless", "restricted")] {
         let namespace = namespace_for(profile, level);
         let mut pod = job("windows");

@@ -150,7 +150,7 @@ fn privileged_helper(pod: &mut Value) {
 }
 
 #[test]
-fn a_webhook_that_insists_on_a_privileged_helper_after_ours_is_rejected_with_the_reason() {
+fn a_privileged_helper_by_a_webhook_after_ours_is_rejected_with_the_reason() {
     let namespace = namespace_for("rootless", "baseline");
     follow_with(&namespace, "IfNeeded", privileged_helper);
     let answer = CLUSTER.plane.try_pod(&namespace, &job("insisting"));
@@ -165,7 +165,7 @@ fn a_webhook_that_insists_on_a_privileged_helper_after_ours_is_rejected_with_the
 }
 
 #[test]
-fn what_a_webhook_does_once_after_ours_is_corrected_again() {
+fn a_change_by_a_webhook_after_ours_is_corrected_again() {
     let namespace = namespace_for("rootless", "baseline");
     follow_with(&namespace, "Never", privileged_helper);
     let (code, answer) = CLUSTER.plane.try_pod(&namespace, &job("once"));
@@ -174,12 +174,12 @@ fn what_a_webhook_does_once_after_ours_is_corrected_again() {
 }
 
 #[test]
-fn a_user_namespace_that_is_taken_back_after_ours_is_rejected_with_the_reason() {
+fn a_user_namespace_that_is_removed_after_our_webhook_is_rejected_with_the_reason() {
     let namespace = namespace_for("userns", "baseline");
     follow_with(&namespace, "IfNeeded", |pod| {
         if is_job(pod) {
             pod["spec"]["hostUsers"] = json!(true);
-            // The API server refuses the one without the other.
+            // The API server rejects the one without the other.
             secure(pod, "build", "procMount", json!("Default"));
         }
     });
@@ -193,7 +193,7 @@ fn a_user_namespace_that_is_taken_back_after_ours_is_rejected_with_the_reason() 
 }
 
 #[test]
-fn a_service_that_is_made_privileged_after_ours_is_rejected() {
+fn a_service_that_is_made_privileged_after_our_webhook_is_rejected() {
     let namespace = namespace_for("rootless", "baseline");
     follow_with(&namespace, "Never", |pod| {
         if is_job(pod) {
@@ -231,7 +231,7 @@ fn privileged_sidecar(pod: &mut Value) {
 }
 
 #[test]
-fn a_sidecar_that_another_webhook_injects_takes_the_role_services() {
+fn a_sidecar_that_another_webhook_injects_gets_the_role_services() {
     let harmless = namespace_for("rootless", "baseline");
     follow_with(&harmless, "IfNeeded", |pod| {
         privileged_sidecar(pod);
@@ -261,7 +261,7 @@ fn a_sidecar_that_another_webhook_injects_takes_the_role_services() {
 }
 
 #[test]
-fn a_pod_that_becomes_a_jobs_after_ours_is_no_corrected_job() {
+fn a_pod_that_gets_a_jobs_labels_after_our_webhook_is_rejected_as_not_corrected() {
     let namespace = namespace_for("privileged", "baseline");
     follow_with(&namespace, "IfNeeded", |pod| {
         if is_job(pod) {
@@ -280,7 +280,7 @@ fn a_pod_that_becomes_a_jobs_after_ours_is_no_corrected_job() {
 }
 
 #[test]
-fn a_job_that_loses_its_label_after_ours_loses_its_grant() {
+fn a_job_that_loses_its_label_after_our_webhook_loses_its_grant() {
     let namespace = namespace_for("privileged", "baseline");
     follow_with(&namespace, "IfNeeded", |pod| {
         if is_job(pod) {

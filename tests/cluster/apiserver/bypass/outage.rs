@@ -1,4 +1,4 @@
-//! What goes on while podseal is down, and what does not.
+//! What still works while podseal is down, and what does not.
 
 use reqwest::Method;
 use serde_json::json;
@@ -9,8 +9,8 @@ use crate::PLANE;
 use crate::apiserver::{Cluster, complying_pod, set_labels};
 
 #[test]
-fn a_pod_being_deleted_loses_its_finalizers_even_while_podseal_is_down() {
-    // A podseal of its own: that of the others goes on.
+fn finalizers_of_a_pod_can_be_removed_even_while_podseal_is_down() {
+    // A podseal of its own: that of the others keeps running.
     let cluster = Cluster::start(&PLANE, "outage");
     let namespace = cluster.namespace_with(&[("profile", "none"), ("level", "privileged")], &[]);
     for name in ["first", "second", "third"] {

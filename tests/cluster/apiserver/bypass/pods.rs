@@ -1,4 +1,4 @@
-//! Pods that try to be judged as something they are not, or not at all.
+//! Pods that try to be validated as something else, or not at all.
 
 use reqwest::Method;
 use serde_json::json;
@@ -15,7 +15,7 @@ fn privileged(name: &str) -> serde_json::Value {
 }
 
 #[test]
-fn a_pod_that_is_no_job_is_judged_where_the_profile_is_unknown() {
+fn a_pod_that_is_not_a_job_is_validated_even_if_the_profile_is_unknown() {
     let namespace = CLUSTER.namespace(Some("rootles"));
     let (code, answer) = CLUSTER.plane.try_pod(&namespace, &complying_pod("fine"));
     assert_eq!(code, 201, "{answer:#}");
@@ -24,7 +24,7 @@ fn a_pod_that_is_no_job_is_judged_where_the_profile_is_unknown() {
 }
 
 #[test]
-fn labels_and_annotations_of_ours_on_the_pod_mean_nothing() {
+fn podseals_labels_and_annotations_have_no_effect_on_a_pod() {
     let namespace = namespace_for("none", "baseline");
     let mut pod = privileged("self-service");
     let ours = json!({
@@ -79,7 +79,7 @@ fn a_pod_cannot_name_another_namespace_than_the_one_it_is_created_in() {
 }
 
 #[test]
-fn of_duplicate_keys_the_one_that_counts_is_judged() {
+fn of_duplicate_keys_the_one_that_applies_is_validated() {
     let namespace = namespace_for("none", "baseline");
     let path = format!("/api/v1/namespaces/{namespace}/pods");
     let create = |name: &str, context: &str| {
@@ -116,16 +116,20 @@ fn a_value_of_the_wrong_type_never_reaches_podseal() {
 }
 
 #[test]
-fn a_container_name_stands_once_in_a_pod() {
+fn a_container_name_can_be_in_a_pod_only_once() {
     let namespace = namespace_for("privileged", "baseline");
     for list in ["initContainers", "containers"] {
         let mut pod = job("twins");
         super::add(&mut pod, list, "build", &json!({"privileged": true}));
         let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
-        let told = answer["message"].as_str().unwrap_or_default();
+        let reported = answer["message"].as_str().unwrap_or_default();
         let twice = "container \"build\", name: another container has the same name";
-        assert!(code == 403 && told.contains(twice), "{list}: {answer:#}");
-        // Where it is no job's, nobody is asked before the API server refuses.
+        assert!(
+            code == 403 && reported.contains(twice),
+            "{list}: {answer:#}"
+        );
+        // If it is not a job's, the API server rejects it before it calls a
+        // webhook.
         pod["metadata"]["labels"] = json!({});
         let (code, answer) = CLUSTER.plane.create_pod(&namespace, &pod);
         assert_eq!(code, 422, "{list}: {answer:#}");
@@ -133,7 +137,7 @@ fn a_container_name_stands_once_in_a_pod() {
 }
 
 #[test]
-fn a_value_that_spells_what_the_runner_retries_on_does_not_make_it_retry() {
+fn a_value_with_a_phrase_that_the_runner_retries_on_does_not_make_it_retry() {
     let namespace = namespace_for("none", "baseline");
     for phrase in [
         "connection refused",
@@ -167,7 +171,7 @@ fn a_value_with_line_breaks_forges_no_second_line_and_no_full_stop() {
 }
 
 #[test]
-fn a_flood_of_violations_is_told_in_short_and_the_last_one_counts_as_well() {
+fn a_flood_of_violations_is_reported_in_short_and_the_last_one_is_found_too() {
     let namespace = namespace_for("none", "baseline");
     let mut pod = complying_pod("flood");
     for number in 0..400 {
@@ -189,7 +193,7 @@ fn a_flood_of_violations_is_told_in_short_and_the_last_one_counts_as_well() {
 }
 
 #[test]
-fn a_namespace_that_was_just_labelled_is_judged_from_the_first_call() {
+fn pods_of_a_newly_labelled_namespace_are_validated_from_the_first_call() {
     for number in 0..10 {
         let namespace = CLUSTER.namespace(None);
         let path = format!("/api/v1/namespaces/{namespace}");
@@ -209,7 +213,7 @@ fn a_namespace_that_was_just_labelled_is_judged_from_the_first_call() {
 }
 
 #[test]
-fn a_jobs_own_words_open_nothing() {
+fn a_jobs_own_annotation_grants_nothing() {
     let namespace = namespace_for("rootless", "baseline");
     let mut pod = job("asks");
     secure(&mut pod, "svc-0", "privileged", json!(true));

@@ -24,8 +24,8 @@ pub(super) fn change(
     cluster.plane.request(ADMIN, Method::PUT, &path, Some(&pod))
 }
 
-/// A pod that was there before its namespace was held to `level`, with what
-/// `edit` makes of a complying one.
+/// A pod that existed before its namespace got `level`, with what `edit` makes of a
+/// complying one.
 fn older_than(level: &str, edit: impl FnOnce(&mut Value)) -> String {
     let namespace = namespace_for("none", "privileged");
     let mut pod = complying_pod("old");
@@ -105,12 +105,12 @@ fn a_user_who_may_add_ephemeral_containers_and_nothing_else_adds_no_privileged_o
     }
     let twin = json!({"name": "build", "image": "x", "securityContext": {"privileged": true}});
     let (code, answer) = ephemeral(DEBUGGER, &namespace, "running", &twin);
-    assert_eq!(code, 422, "a name stands once: {answer:#}");
+    assert_eq!(code, 422, "a name can be used once: {answer:#}");
     for target in [None, Some("build")] {
         let debug = json!({"name": "debug", "image": "x", "targetContainerName": target});
         for user in [DEBUGGER, ADMIN] {
             let answer = ephemeral(user, &namespace, "running", &debug);
-            let message = rejection(&answer, "a container beside a privileged build");
+            let message = rejection(&answer, "a container next to a privileged build");
             assert!(
                 message.starts_with(&may_not_enter("ephemeral container \"debug\"")),
                 "{message}"
@@ -142,7 +142,7 @@ fn a_service_that_shares_processes_with_a_privileged_build_keeps_its_image() {
 }
 
 #[test]
-fn a_pod_that_violates_nothing_takes_new_images_and_debug_containers() {
+fn a_pod_without_violations_allows_new_images_and_debug_containers() {
     let namespace = namespace_for("rootless", "baseline");
     let (code, answer) = CLUSTER.plane.create_pod(&namespace, &job("debugged"));
     assert_eq!(code, 201, "{answer:#}");
@@ -156,7 +156,7 @@ fn a_pod_that_violates_nothing_takes_new_images_and_debug_containers() {
 }
 
 #[test]
-fn a_pod_that_the_api_server_refuses_is_left_to_its_own_message() {
+fn a_pod_that_the_api_server_rejects_gets_the_api_servers_own_message() {
     let namespace = namespace_for("rootless", "baseline");
     let mut pod = job("long");
     let long = "n".repeat(64);
@@ -237,7 +237,7 @@ fn swapping_an_image_in_a_pod_that_shares_the_nodes_processes_is_rejected() {
 }
 
 #[test]
-fn swapping_an_image_beside_a_host_path_is_rejected() {
+fn swapping_an_image_in_a_pod_with_a_host_path_is_rejected() {
     let namespace = older_than("baseline", |pod| {
         pod["spec"]["volumes"] = json!([{"name": "v", "hostPath": {"path": "/"}}]);
         pod["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "v", "mountPath": "/host"}]);
@@ -245,7 +245,7 @@ fn swapping_an_image_beside_a_host_path_is_rejected() {
     let answer = change(&CLUSTER, (&namespace, "old", ""), |pod| {
         pod["spec"]["containers"][0]["image"] = json!("evil");
     });
-    let message = rejection(&answer, "an image swapped beside a hostPath");
+    let message = rejection(&answer, "an image swapped in a pod with a hostPath");
     assert!(message.contains("control volumes"), "{message}");
 }
 
@@ -274,8 +274,8 @@ fn no_update_makes_a_container_privileged() {
 }
 
 #[test]
-fn an_apparmor_annotation_cannot_be_put_on_later() {
-    // The spec stays as it is, so podseal is not even asked.
+fn an_apparmor_annotation_cannot_be_added_later() {
+    // The spec stays as it is, so podseal is not even called.
     let namespace = namespace_for("none", "baseline");
     let (code, answer) = CLUSTER
         .plane
@@ -297,9 +297,9 @@ fn an_apparmor_annotation_cannot_be_put_on_later() {
 
 /// A limit, and not podseal's to close: `pods/binding` must not depend on a
 /// webhook. Whoever may bind pods is the scheduler, or trusted as much; and the
-/// kubelet heeds the annotation only where the field says nothing.
+/// kubelet reads the annotation only if the field is not set.
 #[test]
-fn a_binding_still_puts_an_apparmor_annotation_on_a_pod() {
+fn a_binding_can_still_add_an_apparmor_annotation_to_a_pod() {
     let namespace = namespace_for("none", "baseline");
     let (code, answer) = CLUSTER
         .plane
@@ -339,7 +339,7 @@ fn an_ephemeral_container_in_a_pod_that_shares_the_nodes_processes_is_rejected()
 }
 
 #[test]
-fn a_resize_is_judged_and_a_privileged_build_can_be_resized() {
+fn a_resize_is_validated_and_a_privileged_build_can_be_resized() {
     let namespace = namespace_for("privileged", "baseline");
     let mut pod = job("resized");
     container(&mut pod, "build")["resources"] = json!({"requests": {"cpu": "100m"}});

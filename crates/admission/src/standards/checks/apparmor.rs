@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_repeated_annotation_the_last_counts() {
+    fn the_last_one_of_repeated_annotations_applies() {
         let key = format!("{ANNOTATION}build");
         let pod = |first: &str, last: &str| {
             format!(

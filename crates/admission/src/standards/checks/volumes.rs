@@ -30,7 +30,7 @@ pub(in crate::standards) fn baseline(at: &mut Subject<'_, '_, '_>) {
 
 pub(in crate::standards) fn restricted(at: &mut Subject<'_, '_, '_>) {
     // One allowed source is enough for the reference; the API server then
-    // refuses the volume for having two.
+    // rejects the volume for having two.
     forbid(at, |volume| {
         let is_allowed = |source: &&str| ALLOWED.contains(source);
         let mut sources = volume.sources.iter().map(|source| &**source);

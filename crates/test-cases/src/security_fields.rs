@@ -1,10 +1,10 @@
-//! The doors' table: every field that a control of the Pod Security Standards
-//! reads, some that look like one, and the values to try there.
+//! A table of every field that a control of the Pod Security Standards reads, some
+//! that look like one, and the values to try there.
 
 use serde_json::{Value, json};
 
 /// The fields of `securityContext`. Some exist only on the pod or only on a
-/// container, and must mean nothing elsewhere.
+/// container, and must have no effect elsewhere.
 pub fn context_fields() -> Vec<(&'static str, Value)> {
     let flag = json!([true, false, null]);
     let confinement = json!([null, {}, {"type": null}, {"type": ""}, {"type": "RuntimeDefault"},
@@ -117,7 +117,7 @@ fn sysctls() -> Value {
     Value::Array(values)
 }
 
-/// The fields of a container beside its `securityContext`.
+/// The fields of a container other than its `securityContext`.
 pub fn container_fields() -> Vec<(&'static str, Value)> {
     vec![
         (
@@ -143,7 +143,7 @@ pub fn handlers() -> Value {
         {"httpGet": {"host": ""}, "tcpSocket": {"host": " "}}])
 }
 
-/// The fields of the pod beside its `securityContext`.
+/// The fields of the pod other than its `securityContext`.
 pub fn pod_fields() -> Vec<(&'static str, Value)> {
     let flag = json!([true, false, null]);
     let profile = json!([

@@ -1,45 +1,56 @@
-//! The doors: for every control of the Pod Security Standards, each field by
-//! which a pod can break it, and what the rejection then says.
+//! The violations: for every control of the Pod Security Standards, each field by
+//! which a pod can violate it, and what the rejection reports.
 
 use serde_json::{Value, json};
 
-/// A way to break one control, and nothing else if it can be helped.
-pub(super) struct Door {
+/// A violation of one control, and of no other if possible.
+pub(super) struct Violation {
     /// The control as a rejection names it.
     pub(super) control: &'static str,
-    /// The field that is told, and the value in it.
-    pub(super) told: (&'static str, &'static str),
-    /// What the door changes, as a JSON merge patch of a container; of the
+    /// The field that is reported, and the value in it.
+    pub(super) reported: (&'static str, &'static str),
+    /// What the violation changes, as a JSON merge patch of a container; of the
     /// whole pod in [`of_the_pod`].
     pub(super) change: Value,
-    /// What the pod's spec needs for the API server to take that.
+    /// What the pod's spec needs for the API server to accept the change.
     pub(super) spec: Value,
-    /// Other controls that this cannot help breaking.
+    /// Other controls that the change also violates.
     pub(super) also: &'static [&'static str],
 }
 
-fn door(control: &'static str, field: &'static str, value: &'static str, change: Value) -> Door {
-    Door {
+fn violation(
+    control: &'static str,
+    field: &'static str,
+    value: &'static str,
+    change: Value,
+) -> Violation {
+    Violation {
         control,
-        told: (field, value),
+        reported: (field, value),
         change,
         spec: json!({}),
         also: &[],
     }
 }
 
-/// A door in a container's `securityContext`.
-fn context(control: &'static str, field: &'static str, value: &'static str, change: Value) -> Door {
+/// A violation in a container's `securityContext`.
+fn context(
+    control: &'static str,
+    field: &'static str,
+    value: &'static str,
+    change: Value,
+) -> Violation {
     let change = json!({"securityContext": change});
-    door(control, field, value, change)
+    violation(control, field, value, change)
 }
 
-/// Doors of a container that `baseline` closes.
-pub(super) fn of_containers_at_baseline() -> Vec<Door> {
+/// Violations in a container at `baseline`.
+pub(super) fn of_containers_at_baseline() -> Vec<Violation> {
     let add = "securityContext.capabilities.add";
-    let mut doors = vec![
-        Door {
-            // The API server takes no privilege beside a promise of none.
+    let mut violations = vec![
+        Violation {
+            // The API server rejects privileged together with no
+            // escalation.
             also: &["allowPrivilegeEscalation"],
             ..context(
                 "privileged",
@@ -48,7 +59,7 @@ pub(super) fn of_containers_at_baseline() -> Vec<Door> {
                 json!({"privileged": true, "allowPrivilegeEscalation": null}),
             )
         },
-        Door {
+        Violation {
             also: &["allowPrivilegeEscalation"],
             ..context(
                 "capabilities",
@@ -57,7 +68,7 @@ pub(super) fn of_containers_at_baseline() -> Vec<Door> {
                 json!({"capabilities": {"add": ["CAP_SYS_ADMIN"]}, "allowPrivilegeEscalation": null}),
             )
         },
-        door(
+        violation(
             "hostPorts",
             "ports.hostPort",
             "8080",
@@ -78,7 +89,7 @@ pub(super) fn of_containers_at_baseline() -> Vec<Door> {
     ];
     for name in ["SYS_ADMIN", "sys_admin", "cap_net_raw", "NET_RAW", "ALL"] {
         let change = json!({"capabilities": {"add": [name]}});
-        doors.push(context("capabilities", add, name, change));
+        violations.push(context("capabilities", add, name, change));
     }
     for (field, key, value) in [
         ("securityContext.seLinuxOptions.type", "type", "spc_t"),
@@ -86,17 +97,17 @@ pub(super) fn of_containers_at_baseline() -> Vec<Door> {
         ("securityContext.seLinuxOptions.role", "role", "system_r"),
     ] {
         let change = json!({"seLinuxOptions": {key: value}});
-        doors.push(context("seLinuxOptions", field, value, change));
+        violations.push(context("seLinuxOptions", field, value, change));
     }
-    doors.extend(probes());
-    doors
+    violations.extend(probes());
+    violations
 }
 
-fn probes() -> Vec<Door> {
+fn probes() -> Vec<Violation> {
     let http = json!({"httpGet": {"host": "169.254.169.254", "port": 80}});
     let tcp = json!({"tcpSocket": {"host": "169.254.169.254", "port": 80}});
     let of = |field, change| {
-        door(
+        violation(
             "hostProbesAndHostLifecycle",
             field,
             "169.254.169.254",
@@ -138,25 +149,25 @@ fn probes() -> Vec<Door> {
     ]
 }
 
-/// Doors of a container that only `restricted` closes.
-pub(super) fn of_containers_at_restricted() -> Vec<Door> {
+/// Violations in a container only at `restricted`.
+pub(super) fn of_containers_at_restricted() -> Vec<Violation> {
     let escalation = "securityContext.allowPrivilegeEscalation";
     let non_root = "securityContext.runAsNonRoot";
     let drop = "securityContext.capabilities.drop";
     let add = "securityContext.capabilities.add";
-    let mut doors = Vec::new();
+    let mut violations = Vec::new();
     let mut push = |control, field, value, change| {
-        doors.push(context(control, field, value, change));
+        violations.push(context(control, field, value, change));
     };
-    for (told, value) in [("true", json!(true)), ("undefined", json!(null))] {
+    for (reported, value) in [("true", json!(true)), ("undefined", json!(null))] {
         let change = json!({"allowPrivilegeEscalation": value});
-        push("allowPrivilegeEscalation", escalation, told, change);
+        push("allowPrivilegeEscalation", escalation, reported, change);
     }
-    for (told, value) in [("false", json!(false)), ("undefined", json!(null))] {
+    for (reported, value) in [("false", json!(false)), ("undefined", json!(null))] {
         push(
             "runAsNonRoot",
             non_root,
-            told,
+            reported,
             json!({"runAsNonRoot": value}),
         );
     }
@@ -173,7 +184,7 @@ pub(super) fn of_containers_at_restricted() -> Vec<Door> {
         "undefined",
         json!({"seccompProfile": null}),
     );
-    for (told, dropped) in [
+    for (reported, dropped) in [
         ("undefined", json!(null)),
         ("all", json!(["all"])),
         ("CAP_ALL", json!(["CAP_ALL"])),
@@ -182,7 +193,7 @@ pub(super) fn of_containers_at_restricted() -> Vec<Door> {
         push(
             "capabilities",
             drop,
-            told,
+            reported,
             json!({"capabilities": {"drop": dropped}}),
         );
     }
@@ -194,9 +205,9 @@ pub(super) fn of_containers_at_restricted() -> Vec<Door> {
             json!({"capabilities": {"add": [name]}}),
         );
     }
-    doors.push(Door {
-        // The API server takes it in a user namespace only, and there baseline
-        // allows it: the door of `restricted` alone.
+    violations.push(Violation {
+        // The API server accepts it only in a user namespace, where
+        // baseline allows it: a violation of `restricted` alone.
         spec: json!({"hostUsers": false}),
         ..context(
             "procMount",
@@ -205,32 +216,32 @@ pub(super) fn of_containers_at_restricted() -> Vec<Door> {
             json!({"procMount": "Unmasked", "allowPrivilegeEscalation": null}),
         )
     });
-    doors.last_mut().expect("it was just put there").also = &["allowPrivilegeEscalation"];
-    doors
+    violations.last_mut().expect("it was just put there").also = &["allowPrivilegeEscalation"];
+    violations
 }
 
-/// Doors of the pod itself that `baseline` closes.
-pub(super) fn of_the_pod_at_baseline() -> Vec<Door> {
-    let mut doors = vec![
-        door(
+/// Violations of the pod itself at `baseline`.
+pub(super) fn of_the_pod_at_baseline() -> Vec<Violation> {
+    let mut violations = vec![
+        violation(
             "volumes",
             "spec.volumes[v].hostPath.path",
             "/var/run",
             json!({"spec": {"volumes": [{"name": "v", "hostPath": {"path": "/var/run"}}]}}),
         ),
-        door(
+        violation(
             "sysctls",
             "spec.securityContext.sysctls",
             "kernel.msgmax",
             json!({"spec": {"securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}}}),
         ),
-        door(
+        violation(
             "appArmorProfile",
             "spec.securityContext.appArmorProfile.type",
             "Unconfined",
             json!({"spec": {"securityContext": {"appArmorProfile": {"type": "Unconfined"}}}}),
         ),
-        door(
+        violation(
             "seccompProfile",
             "spec.securityContext.seccompProfile.type",
             "Unconfined",
@@ -242,7 +253,7 @@ pub(super) fn of_the_pod_at_baseline() -> Vec<Door> {
         ("spec.hostPID", "hostPID"),
         ("spec.hostIPC", "hostIPC"),
     ] {
-        doors.push(door(
+        violations.push(violation(
             "hostNamespaces",
             field,
             "true",
@@ -263,22 +274,22 @@ pub(super) fn of_the_pod_at_baseline() -> Vec<Door> {
         ),
     ] {
         let change = json!({"spec": {"securityContext": {"seLinuxOptions": {key: value}}}});
-        doors.push(door("seLinuxOptions", field, value, change));
+        violations.push(violation("seLinuxOptions", field, value, change));
     }
-    doors
+    violations
 }
 
-/// Doors of the pod itself that only `restricted` closes.
-pub(super) fn of_the_pod_at_restricted() -> Vec<Door> {
+/// Violations of the pod itself only at `restricted`.
+pub(super) fn of_the_pod_at_restricted() -> Vec<Violation> {
     let context = |change: Value| json!({"spec": {"securityContext": change}});
-    let mut doors = vec![
-        door(
+    let mut violations = vec![
+        violation(
             "runAsNonRoot",
             "spec.securityContext.runAsNonRoot",
             "false",
             context(json!({"runAsNonRoot": false})),
         ),
-        door(
+        violation(
             "runAsUser",
             "spec.securityContext.runAsUser",
             "0",
@@ -287,9 +298,9 @@ pub(super) fn of_the_pod_at_restricted() -> Vec<Door> {
     ];
     for (source, volume) in sources() {
         let change = json!({"spec": {"volumes": [{"name": "v", source: volume}]}});
-        doors.push(door("volumes", "spec.volumes[v]", source, change));
+        violations.push(violation("volumes", "spec.volumes[v]", source, change));
     }
-    doors
+    violations
 }
 
 fn sources() -> Vec<(&'static str, Value)> {

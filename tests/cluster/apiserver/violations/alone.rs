@@ -1,4 +1,4 @@
-//! Doors that want a pod of their own.
+//! Violations that need a pod of their own.
 
 use serde_json::{Value, json};
 use support::controlplane::{ADMIN, RUNNER};
@@ -7,8 +7,8 @@ use support::text;
 use super::{PLACES, namespace_at};
 use crate::apiserver::{CLUSTER, complying_pod, ephemeral, rejection, set_labels};
 
-/// A pod that is a process of a Windows node. The API server takes it only on
-/// the node's network, and only as a whole.
+/// A HostProcess pod of a Windows node. The API server accepts it only in the
+/// node's network, and only for all containers.
 fn host_process(on: &str) -> Value {
     let options =
         json!({"windowsOptions": {"hostProcess": true, "runAsUserName": "NT AUTHORITY\\SYSTEM"}});
@@ -34,7 +34,7 @@ fn host_process(on: &str) -> Value {
 }
 
 #[test]
-fn a_process_of_a_windows_node_is_rejected_wherever_the_pod_says_it() {
+fn host_process_is_rejected_wherever_the_pod_sets_it() {
     let unlabelled = CLUSTER.namespace(None);
     for level in ["baseline", "restricted"] {
         let namespace = namespace_at(level);
@@ -65,7 +65,7 @@ fn a_process_of_a_windows_node_is_rejected_wherever_the_pod_says_it() {
 }
 
 #[test]
-fn an_ephemeral_process_of_a_windows_node_is_rejected() {
+fn host_process_in_an_ephemeral_container_is_rejected() {
     let namespace = namespace_at("privileged");
     let mut pod = host_process("containers");
     for name in ["before", "after"] {
@@ -90,7 +90,7 @@ fn an_ephemeral_process_of_a_windows_node_is_rejected() {
 }
 
 #[test]
-fn an_apparmor_annotation_is_told_with_the_container_it_names() {
+fn an_apparmor_annotation_is_reported_with_the_container_it_names() {
     let unlabelled = CLUSTER.namespace(None);
     for level in ["baseline", "restricted"] {
         let namespace = namespace_at(level);
@@ -116,7 +116,7 @@ fn an_apparmor_annotation_is_told_with_the_container_it_names() {
 }
 
 #[test]
-fn an_unmasked_proc_is_the_api_servers_to_refuse_outside_a_user_namespace() {
+fn the_api_server_itself_rejects_an_unmasked_proc_outside_a_user_namespace() {
     let (unlabelled, baseline) = (CLUSTER.namespace(None), namespace_at("baseline"));
     let mut pod = complying_pod("unmasked");
     for list in ["initContainers", "containers"] {

@@ -1,12 +1,12 @@
-//! What strangers write where a control or a profile reads it.
+//! Untrusted texts for fields that a control or a profile reads.
 
 use serde_json::{Value, json};
 
 use crate::fixture;
 use crate::job_log::RETRIED;
 
-/// What somebody might write to be heard: the phrases GitLab Runner retries on,
-/// a line break, an escape code, and much of it.
+/// What an attacker might write: the phrases GitLab Runner retries on, a line
+/// break, an escape code, and much of it.
 pub fn hostile() -> Vec<String> {
     let phrases = RETRIED.map(|phrase| format!("x{phrase}x"));
     let bare = RETRIED.map(str::to_owned);
