@@ -202,7 +202,7 @@ impl Rejection<'_, '_> {
             (false, _) => "change the pod",
         };
         Denial::forbidden(format!(
-            "{listed}; {required}{granted}{ignored};  to fix this, {remedy}, or ask a cluster \
+            "{listed}; {required}{granted}{ignored}; to fix this, {remedy}, or ask a cluster \
              administrator for another profile or level{audit}",
             required = self.required_level(),
             audit = audit_id(self.uid),
