@@ -5,7 +5,7 @@
 //! | [`label`] | labels, whose values are all known at the start |
 //! | [`series`], [`durations`] | counters and histograms by label, without a lock |
 //! | [`requests`], [`connections`], [`certificates`], [`profiles`], [`namespaces`], `process` | the metrics |
-//! | [`registry`] | their registration |
+//! | [`registry`] | the registration of all of them, each by its file |
 //! | [`exposition`] | the text formats |
 //!
 //! [`Metrics`] is created once and passed to everything that counts. This folder

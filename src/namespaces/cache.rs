@@ -11,14 +11,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::freshness::Freshness;
 use admission::namespace::{Namespace, Pairs};
-
-/// How long the cache answers after its last confirmation.
-///
-/// A watch that hangs looks like one without events. So this is the longest time
-/// for which an outdated label is used. The clock does not advance while the machine
-/// is suspended, so a suspension can add the same time once more.
-pub(super) const FRESH_FOR: Duration = Duration::from_secs(10);
 
 /// Namespaces by name.
 pub(super) type NamespacesByName = HashMap<Box<str>, Arc<Namespace>>;
@@ -33,17 +27,14 @@ pub(super) struct Cache {
 #[derive(Debug, Default)]
 struct CacheContents {
     namespaces: NamespacesByName,
-    /// When the namespaces were last known to be complete.
-    confirmed_at: Option<Instant>,
-    /// Whether the watch delivers changes.
-    followed: bool,
+    freshness: Freshness,
 }
 
 impl Cache {
     /// The namespace `name`, if it is cached and fresh at `now`.
     pub(super) fn get(&self, name: &str, now: Instant) -> Option<Arc<Namespace>> {
         let state = self.read();
-        let fresh = state.is_fresh(now).then_some(&state.namespaces)?;
+        let fresh = state.freshness.is_fresh(now).then_some(&state.namespaces)?;
         fresh.get(name).cloned()
     }
 
@@ -56,8 +47,7 @@ impl Cache {
     pub(super) fn replace(&self, namespaces: NamespacesByName, as_of: Instant) {
         let mut state = self.write();
         let old = std::mem::replace(&mut state.namespaces, namespaces);
-        state.confirmed_at = Some(as_of);
-        state.followed = true;
+        state.freshness = Freshness::confirmed_at(as_of);
         drop(state);
         // Without the lock: dropping thousands takes time.
         drop(old);
@@ -77,13 +67,12 @@ impl Cache {
 
     /// Confirms that all changes up to `as_of` are included.
     pub(super) fn confirm(&self, as_of: Instant) {
-        let mut state = self.write();
-        state.confirmed_at = state.confirmed_at.max(Some(as_of));
+        self.write().freshness.confirm(as_of);
     }
 
     /// Stops answering until the next [`Cache::replace`], because the watch failed.
     pub(super) fn mark_stale(&self) {
-        self.write().followed = false;
+        self.write().freshness.mark_stale();
     }
 
     /// Whether there has been a complete list.
@@ -100,7 +89,7 @@ impl Cache {
 
     /// Whether the cache answers at `now`.
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
-        self.read().is_fresh(now)
+        self.read().freshness.is_fresh(now)
     }
 
     /// The number of cached namespaces.
@@ -110,7 +99,7 @@ impl Cache {
 
     /// The time since the last confirmation.
     pub(super) fn age(&self, now: Instant) -> Option<Duration> {
-        self.read().age(now)
+        self.read().freshness.age(now)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, CacheContents> {
@@ -119,16 +108,6 @@ impl Cache {
 
     fn write(&self) -> RwLockWriteGuard<'_, CacheContents> {
         self.state.write().expect("no holder panics")
-    }
-}
-
-impl CacheContents {
-    fn age(&self, now: Instant) -> Option<Duration> {
-        Some(now.saturating_duration_since(self.confirmed_at?))
-    }
-
-    fn is_fresh(&self, now: Instant) -> bool {
-        self.followed && self.age(now).is_some_and(|age| age < FRESH_FOR)
     }
 }
 
@@ -161,6 +140,7 @@ impl SharedPairs {
 
 #[cfg(test)]
 mod tests {
+    use super::super::freshness::FRESH_FOR;
     use super::*;
 
     fn namespace(name: &str, profile: &str) -> Namespace {

@@ -8,7 +8,8 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`source`] | gets a namespace from the cluster or from a file |
-//! | `cache` | the namespaces that opt in, and when they were last confirmed |
+//! | `cache` | the namespaces that opt in |
+//! | `freshness` | until when the cache may answer, and when it is stale |
 //! | `watch` | fills the cache: lists, then watches |
 //! | `watch_lag` | how far the watch may lag behind |
 //! | `look_up` | gets one namespace from the API server |
@@ -22,6 +23,7 @@
 
 mod cache;
 pub mod file;
+mod freshness;
 mod look_up;
 mod look_up_queue;
 mod object;

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use tokio_util::task::AbortOnDropHandle;
 
-use super::cache::{Cache, FRESH_FOR};
+use super::cache::Cache;
 use super::file::NamespaceFile;
+use super::freshness::FRESH_FOR;
 use super::look_up::{LOOK_UP_TIMEOUT, LiveLookUps};
 use super::unavailable::Unavailable;
 use super::watch::Watch;

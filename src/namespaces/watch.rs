@@ -18,7 +18,8 @@ use kube::api::{ListParams, WatchParams};
 use kube::core::Request;
 use tokio::time::{sleep, timeout, timeout_at};
 
-use super::cache::{Cache, FRESH_FOR, NamespacesByName, SharedPairs};
+use super::cache::{Cache, NamespacesByName, SharedPairs};
+use super::freshness::FRESH_FOR;
 use super::object::{Event, EventKind, PageEnd, read_page};
 use super::watch_lag::WatchLag;
 use crate::kubernetes::error::with_core;

@@ -1,6 +1,7 @@
 //! What applies to a namespace: its labels and annotations, or a namespace rule.
 
 pub mod label;
+pub mod mode;
 pub mod policy;
 pub mod rules;
 pub mod unknown_keys;
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use self::label::{LEVEL, Label, MODE, PROFILE};
+pub use self::mode::Mode;
 
 /// The namespace annotation with the users that create job pods. Not a label, since
 /// a user's name is not a valid label value.
@@ -83,31 +85,6 @@ impl Namespace {
 /// Whether a namespace of this name is the cluster's own.
 pub fn is_clusters_own(name: &str) -> bool {
     CLUSTERS_OWN.iter().any(|begin| name.starts_with(begin))
-}
-
-/// What happens to a pod that violates the policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// It is rejected.
-    Enforce,
-    /// It is admitted, and its creator is warned.
-    Warn,
-    /// It is admitted unchanged, and the record has what would have happened.
-    Audit,
-}
-
-impl Mode {
-    /// Every mode, the strictest first.
-    pub const ALL: [Mode; 3] = [Mode::Enforce, Mode::Warn, Mode::Audit];
-
-    /// The value of the label.
-    pub fn name(self) -> &'static str {
-        match self {
-            Mode::Enforce => "enforce",
-            Mode::Warn => "warn",
-            Mode::Audit => "audit",
-        }
-    }
 }
 
 #[cfg(test)]

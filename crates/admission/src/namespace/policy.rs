@@ -1,11 +1,11 @@
 //! The policy of a namespace, from its labels, its annotations and the namespace
 //! rule for it.
 
-use crate::namespace::Label;
 use std::sync::LazyLock;
 
-use super::rules::{NamespaceRules, Rule};
-use super::{Mode, Namespace, PROFILE, RUNNER, unknown_keys};
+use super::label::{Source, Stated, Values, read};
+use super::rules::NamespaceRules;
+use super::{Label, Mode, Namespace, PROFILE, RUNNER, unknown_keys};
 use crate::profile::{EffectiveProfile, Profile, Profiles, Setting};
 use crate::standards::Level;
 use crate::text::{quoted, unquoted};
@@ -58,114 +58,6 @@ pub struct Policy<'a> {
     values: Values<'a>,
 }
 
-/// Where a value comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source<'a> {
-    /// A label of the namespace.
-    Label,
-    /// An annotation of the namespace.
-    Annotation,
-    /// The namespace rule of this name.
-    Rule(&'a str),
-    /// Neither, so the default of podseal or of the profile applies.
-    Default,
-}
-
-/// The values that a namespace sets, and the rule for those that it does not.
-#[derive(Debug, Clone, Copy)]
-struct Values<'a> {
-    namespace: &'a Namespace,
-    rule: Option<&'a Rule>,
-}
-
-impl<'a> Values<'a> {
-    /// The value of the label or of the rule, whichever is stricter. A
-    /// namespace without a profile's label may still have these labels from
-    /// users who may label it, and the rule comes from the cluster
-    /// administrator.
-    fn label(&self, label: Label) -> (Option<&'a str>, Source<'a>) {
-        let own = self.own(label);
-        let of_rule = |rule: &'a Rule| match label {
-            Label::Profile => Some(rule.profile.as_str()),
-            Label::Level => rule.level.as_deref(),
-            Label::Mode => rule.mode.as_deref(),
-        };
-        match (own, self.rule) {
-            // A rule without a value requires the default.
-            (Some(own), Some(rule)) if self.is_milder(label, own) => {
-                (of_rule(rule), Source::Rule(&rule.name))
-            }
-            _ => self.first(own, Source::Label, of_rule),
-        }
-    }
-
-    fn own(&self, label: Label) -> Option<&'a str> {
-        self.namespace.labels.get(label.key()).map(String::as_str)
-    }
-
-    /// Whether there is a rule and it is stricter than `own`.
-    fn is_milder(&self, label: Label, own: &str) -> bool {
-        let Some(rule) = self.rule else {
-            return false;
-        };
-        match label {
-            Label::Level => {
-                let of_rule = rule.level.as_deref().unwrap_or(Level::Baseline.name());
-                let levels = Level::ALL.map(Level::name);
-                strictness(&levels, own) < strictness(&levels, of_rule)
-            }
-            Label::Mode => {
-                let of_rule = rule.mode.as_deref().unwrap_or(Mode::Enforce.name());
-                let mut modes = Mode::ALL.map(Mode::name);
-                modes.reverse();
-                strictness(&modes, own) < strictness(&modes, of_rule)
-            }
-            Label::Profile => false,
-        }
-    }
-
-    /// The users that create job pods. The rule's value comes first, so that no
-    /// one else can get a profile that grants a lot.
-    fn runner(&self) -> (Option<&'a str>, Source<'a>) {
-        if let Some(rule) = self.rule
-            && let Some(runner) = rule.runner.as_deref()
-        {
-            return (Some(runner), Source::Rule(&rule.name));
-        }
-        let own = self.namespace.annotations.get(RUNNER).map(String::as_str);
-        self.first(own, Source::Annotation, |_| None)
-    }
-
-    fn setting(&self, setting: Setting) -> (Option<&'a str>, Source<'a>) {
-        let own = self.namespace.annotations.get(setting.annotation());
-        let of_rule = |rule: &'a Rule| rule.settings.get(&setting).map(String::as_str);
-        self.first(own.map(String::as_str), Source::Annotation, of_rule)
-    }
-
-    fn first(
-        &self,
-        own: Option<&'a str>,
-        source: Source<'a>,
-        of_rule: impl Fn(&'a Rule) -> Option<&'a str>,
-    ) -> (Option<&'a str>, Source<'a>) {
-        let by_rule = || {
-            let rule = self.rule?;
-            Some((of_rule(rule)?, Source::Rule(&rule.name)))
-        };
-        match own.map(|own| (own, source)).or_else(by_rule) {
-            Some((value, source)) => (Some(value), source),
-            None => (None, Source::Default),
-        }
-    }
-}
-
-/// How strict a value is among `known`, the least strict first. Any other value
-/// counts as the strictest.
-fn strictness(known: &[&str], value: &str) -> usize {
-    let position = known.iter().position(|known| *known == value);
-    position.unwrap_or(known.len() - 1)
-}
-
 impl<'a> Policy<'a> {
     /// The policy of the namespace; none, if it does not opt in.
     pub fn from_namespace(namespace: &'a Namespace, settings: &Settings<'a>) -> Option<Policy<'a>> {
@@ -193,8 +85,7 @@ impl<'a> Policy<'a> {
         }
         let levels = Level::ALL.map(|level| (level.name(), level));
         let level = read(values, Label::Level, &levels, &mut warnings);
-        let modes = Mode::ALL.map(|mode| (mode.name(), mode));
-        let mode = read(values, Label::Mode, &modes, &mut warnings);
+        let mode = Mode::read(values, &mut warnings);
         warnings.append(&mut unknown_keys::warnings(
             namespace,
             settings.namespace_rules,
@@ -221,10 +112,7 @@ impl<'a> Policy<'a> {
                 Stated::Valid(level) => level,
                 Stated::Invalid => Level::Restricted,
             },
-            mode: match mode {
-                Stated::Valid(mode) => mode,
-                Stated::Unset | Stated::Invalid => Mode::Enforce,
-            },
+            mode,
             runners,
             warnings,
             values,
@@ -314,44 +202,6 @@ impl<'a> Policy<'a> {
         };
         !is_sealed && self.profile.is_some_and(grants)
     }
-}
-
-/// A value as it is set.
-enum Stated<T> {
-    /// Nothing.
-    Unset,
-    /// One of the known values.
-    Valid(T),
-    /// Anything else.
-    Invalid,
-}
-
-/// The value of a label among `known`, with a warning if it is invalid.
-fn read<T: Copy>(
-    values: Values<'_>,
-    label: Label,
-    known: &[(&str, T)],
-    warnings: &mut Vec<String>,
-) -> Stated<T> {
-    let (value, source) = values.label(label);
-    let Some(value) = value else {
-        return Stated::Unset;
-    };
-    if let Some((_, known)) = known.iter().find(|(name, _)| *name == value) {
-        return Stated::Valid(*known);
-    }
-    let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
-    warnings.push(format!(
-        "{}{}: {} is not one of {}, so the strictest applies",
-        match source {
-            Source::Rule(_) => "namespace rule, ",
-            _ => "label ",
-        },
-        label.key(),
-        quoted(value),
-        names.join(", ")
-    ));
-    Stated::Invalid
 }
 
 #[cfg(test)]

@@ -45,20 +45,20 @@ impl Kind {
     }
 }
 
-const KNOWN: [(Kind, &str); 7] = [
-    (Kind::Label, Label::ALL[0].key()),
-    (Kind::Label, Label::ALL[1].key()),
-    (Kind::Label, Label::ALL[2].key()),
-    (Kind::Annotation, RUNNER),
-    (Kind::Annotation, Setting::ALL[0].annotation()),
-    (Kind::Annotation, Setting::ALL[1].annotation()),
-    (Kind::Annotation, Setting::ALL[2].annotation()),
-];
+/// Every key that podseal reads, whatever the namespace rules are.
+fn known() -> impl Iterator<Item = (Kind, &'static str)> {
+    let labels = Label::ALL.map(|label| (Kind::Label, label.key()));
+    let settings = Setting::ALL.map(|setting| (Kind::Annotation, setting.annotation()));
+    labels
+        .into_iter()
+        .chain([(Kind::Annotation, RUNNER)])
+        .chain(settings)
+}
 
 /// Whether podseal reads a label or an annotation of this key, whatever the
 /// namespace rules are.
 pub fn is_known(kind: Kind, key: &str) -> bool {
-    KNOWN.contains(&(kind, key))
+    known().any(|known| known == (kind, key))
 }
 
 /// The keys of `namespace` that begin with `podseal.io/` and have no effect there,
@@ -120,14 +120,14 @@ fn meant(kind: Kind, key: &str) -> Option<(Kind, &'static str)> {
     let own = |key: &'static str| key.rsplit('/').next().unwrap_or(key);
     let (_, name) = key.split_once('/')?;
     let of_kind = |wanted: bool| {
-        let known = KNOWN.iter().filter(move |(of, _)| (*of == kind) == wanted);
+        let known = known().filter(move |(of, _)| (*of == kind) == wanted);
         known.map(|(_, known)| own(known))
     };
     let name = nearest(
         &name.to_ascii_lowercase(),
         of_kind(true).chain(of_kind(false)),
     )?;
-    KNOWN.into_iter().find(|(_, known)| own(known) == name)
+    known().find(|(_, known)| own(known) == name)
 }
 
 #[cfg(test)]

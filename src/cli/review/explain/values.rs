@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::inputs::Inputs;
 use super::profile_sources::{FieldSource, ProfileSources};
-use admission::namespace::policy::{Policy, Source};
+use admission::namespace::label::Source;
+use admission::namespace::policy::Policy;
 use admission::namespace::unknown_keys;
 use admission::namespace::unknown_keys::Kind;
 use admission::namespace::{LEVEL, Label, MODE, PROFILE, RUNNER, is_clusters_own};
