@@ -351,6 +351,8 @@ impl Release {
         let records = lines
             .iter()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        // Other lines have a namespace as well.
+        let records = records.filter(|line| line["target"] == "podseal::decision");
         let here: Vec<_> = records
             .filter(|record| record["namespace"] == namespace)
             .collect();

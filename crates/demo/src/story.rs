@@ -98,7 +98,7 @@ pub(crate) const STORY: [Step; 8] = [
         ends: End::Denied,
     },
     Step {
-        title: "A mistyped label denies pods",
+        title: "A mistyped label denies jobs",
         job: "The pod of step 1 in a namespace whose label names no profile.",
         pod: PLAIN,
         home: None,

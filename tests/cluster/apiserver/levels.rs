@@ -78,7 +78,7 @@ fn a_privileged_service_is_rejected_as_kubectl_prints_it_and_recorded() {
         "Error from server (Forbidden): error when creating \"STDIN\": admission webhook \
          \"validate.podseal.io\" denied the request: container \"docker\", \
          securityContext.privileged: true is forbidden by the control privileged; namespace \
-         \"{namespace}\" requires every pod to meet baseline (default of label podseal.io/level; \
+         \"{namespace}\" requires every pod to meet baseline (label podseal.io/level is not set; \
          podseal.io/profile: \"rootless\"), beyond what its profile grants; to fix this, "
     );
     assert!(message.starts_with(&expected), "{message}");

@@ -198,6 +198,7 @@ impl Rejection<'_, '_> {
                 .profile
                 .is_some_and(|profile| !profile.can_meet_restricted());
         let remedy = match (is_job, cannot) {
+            _ if self.policy.level_is_invalid => "correct the label podseal.io/level",
             (true, true) => "choose another profile, since this one cannot meet restricted",
             (true, false) => "change the job's services or the runner's config.toml",
             (false, _) => "change the pod",
@@ -264,9 +265,10 @@ impl Rejection<'_, '_> {
     /// The level that the namespace requires, and by which labels.
     fn required_level(&self) -> String {
         let by = match self.policy.source_of_label(Label::Level) {
+            Source::Label if self.policy.level_is_invalid => format!("label {LEVEL} is invalid"),
             Source::Label => format!("label {LEVEL}"),
             Source::Rule(rule) => format!("namespace rule {}", unquoted(rule)),
-            _ => format!("default of label {LEVEL}"),
+            _ => format!("label {LEVEL} is not set"),
         };
         let profile = match self.policy.source_of_label(Label::Profile) {
             Source::Rule(rule) => format!(

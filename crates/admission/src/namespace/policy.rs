@@ -49,6 +49,8 @@ pub struct Policy<'a> {
     pub profile: Option<&'a Profile>,
     /// The level that every pod must meet.
     pub level: Level,
+    /// Whether that is the strictest one because the label's value is not a level.
+    pub level_is_invalid: bool,
     /// What happens to a pod that violates it.
     pub mode: Mode,
     /// The users that create job pods; anyone, if the namespace names none.
@@ -107,6 +109,7 @@ impl<'a> Policy<'a> {
         Some(Policy {
             name,
             profile: settings.profiles.get(name),
+            level_is_invalid: matches!(level, Stated::Invalid),
             level: match level {
                 Stated::Unset => Level::Baseline,
                 Stated::Valid(level) => level,

@@ -57,6 +57,9 @@ impl ProfileError {
                 message.truncate(what.len());
             }
         }
+        if message.starts_with("multiple YAML documents") {
+            message = "the file has more than one YAML document; use a file for each".to_owned();
+        }
         if let Some(suggestion) = suggestion(&message) {
             message = format!("{suggestion} {message}");
         }
@@ -76,7 +79,8 @@ impl ProfileError {
         // The unknown field is in the message already.
         let message = match suggestion(&message) {
             Some(suggestion) => format!("{suggestion} {message}"),
-            None if message.starts_with("unknown ") || path.is_empty() => message,
+            None if message.starts_with("unknown ") => message,
+            None if path.is_empty() => in_terms_of_yaml(message),
             None => of_type(&path, error.inner()),
         };
         ProfileError::at(position, message)
@@ -94,8 +98,12 @@ pub(super) fn keys(path: &serde_path_to_error::Path) -> Vec<String> {
 
 /// A message about a field's type, in terms of YAML and not of Rust.
 pub(super) fn of_type(path: &[&str], error: &serde_json::Error) -> String {
-    let message = error.to_string();
-    let message = match message.split_once(", expected ") {
+    let message = in_terms_of_yaml(error.to_string());
+    format!("{}: {message}", path.join("."))
+}
+
+fn in_terms_of_yaml(message: String) -> String {
+    match message.split_once(", expected ") {
         Some((what, expected)) => {
             let expected = match expected {
                 "i64" | "u64" => "a whole number, without quotes",
@@ -108,6 +116,5 @@ pub(super) fn of_type(path: &[&str], error: &serde_json::Error) -> String {
             format!("{what}, expected {expected}")
         }
         None => message,
-    };
-    format!("{}: {message}", path.join("."))
+    }
 }

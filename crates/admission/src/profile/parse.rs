@@ -45,6 +45,9 @@ impl Written {
         let of_yaml = |error: serde_saphyr::Error| ProfileError::of_yaml(&error);
         let mut fields: Value =
             serde_saphyr::from_str_with_options(yaml, options()).map_err(of_yaml)?;
+        if fields.is_null() {
+            return Err(ProfileError::at(None, "the file is empty".to_owned()));
+        }
         let mut outline = Outline::of(yaml);
         let deprecated = rename_default(&mut fields, &mut outline)?;
         // A null removes a value of the base; no field's type accepts it. The types are

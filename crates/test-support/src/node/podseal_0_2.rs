@@ -2,19 +2,22 @@
 //! replica, and it knows paths that 0.2.0 does not.
 //!
 //! A server in front of it, with the same certificate, passes `/mutate` and
-//! `/validate` on and responds to any other path as 0.2.0 does. Reviews are decided
-//! by the binary under test; of 0.2.0 it is the paths alone that this is about.
+//! `/validate` on and responds to any other path as 0.2.0 does. Each of its connections
+//! has one to the replica, and ends when that one does: a replica that drains closes
+//! idle connections too. Reviews are decided by the binary under test; of 0.2.0 it is
+//! the paths alone that this is about.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::CONNECTION;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -22,8 +25,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::tls;
 
 /// The body of 0.2.0's response with code 404.
 const NOT_FOUND: &str = "podseal answers POST /mutate and POST /validate\n";
@@ -55,9 +62,10 @@ impl Front {
             .with_no_client_auth()
             .with_single_cert(chain, key);
         let acceptor = TlsAcceptor::from(Arc::new(config.expect("podseal serves it as well")));
-        // It has shown its certificate to the API server often enough.
-        let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true);
-        let client = client.http1_only().no_proxy().build().expect("a client");
+        let to_replica = ToReplica {
+            address: replica,
+            tls: TlsConnector::from(tls::client_of_any()),
+        };
         let listener = crate::block_on(TcpListener::bind(("127.0.0.1", 0)));
         let listener = listener.expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -67,8 +75,8 @@ impl Front {
             loop {
                 let (stream, _) = listener.accept().await.expect("a connection");
                 let _ = stream.set_nodelay(true);
-                let (client, not_found) = (client.clone(), Arc::clone(&not_found));
-                connections.spawn(serve(stream, acceptor.clone(), client, replica, not_found));
+                let (to_replica, not_found) = (to_replica.clone(), Arc::clone(&not_found));
+                connections.spawn(serve(stream, acceptor.clone(), to_replica, not_found));
             }
         });
         Some(Front { address, serving })
@@ -81,55 +89,60 @@ impl Drop for Front {
     }
 }
 
+/// How to connect to the replica.
+#[derive(Clone)]
+struct ToReplica {
+    address: SocketAddr,
+    tls: TlsConnector,
+}
+
+impl ToReplica {
+    async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        self.tls.connect(self.address.ip().into(), stream).await
+    }
+}
+
 async fn serve(
     stream: TcpStream,
     acceptor: TlsAcceptor,
-    client: reqwest::Client,
-    replica: SocketAddr,
+    to_replica: ToReplica,
     not_found: Arc<AtomicUsize>,
-) {
-    let Ok(stream) = acceptor.accept(stream).await else {
-        return;
-    };
+) -> Option<()> {
+    let replica = to_replica.connect().await.ok()?;
+    let (sender, replica) = http1::handshake(TokioIo::new(replica)).await.ok()?;
+    let stream = acceptor.accept(stream).await.ok()?;
+    let sender = Arc::new(Mutex::new(sender));
     let service = service_fn(move |request: Request<Incoming>| {
-        let (client, not_found) = (client.clone(), Arc::clone(&not_found));
-        async move { Ok::<_, Infallible>(answer(request, client, replica, &not_found).await) }
+        let (sender, not_found) = (Arc::clone(&sender), Arc::clone(&not_found));
+        async move { answer(request, &sender, &not_found).await }
     });
     let served = hyper::server::conn::http1::Builder::new();
-    let _ = served.serve_connection(TokioIo::new(stream), service).await;
+    let mut served = pin!(served.serve_connection(TokioIo::new(stream), service));
+    let mut replica = pin!(replica);
+    tokio::select! {
+        _ = &mut served => {}
+        _ = &mut replica => {
+            served.as_mut().graceful_shutdown();
+            let _ = served.await;
+        }
+    }
+    Some(())
 }
 
 async fn answer(
     request: Request<Incoming>,
-    client: reqwest::Client,
-    replica: SocketAddr,
+    replica: &Mutex<SendRequest<Incoming>>,
     not_found: &AtomicUsize,
-) -> Response<Full<Bytes>> {
-    let of = |code: StatusCode, text: Bytes| {
-        let mut response = Response::new(Full::new(text));
-        *response.status_mut() = code;
-        response
-    };
-    if !["/mutate", "/validate"].contains(&request.uri().path()) {
-        not_found.fetch_add(1, Ordering::Relaxed);
-        return of(StatusCode::NOT_FOUND, NOT_FOUND.into());
+) -> hyper::Result<Response<BoxBody<Bytes, hyper::Error>>> {
+    if ["/mutate", "/validate"].contains(&request.uri().path()) {
+        let answer = replica.lock().await.send_request(request).await?;
+        return Ok(answer.map(BodyExt::boxed));
     }
-    let url = format!("https://{replica}{}", request.uri());
-    let passed = async {
-        let body = request.into_body().collect().await.ok()?.to_bytes();
-        let answer = client.post(url).body(body).send().await.ok()?;
-        let (code, headers) = (answer.status(), answer.headers().clone());
-        Some((code, headers, answer.bytes().await.ok()?))
-    };
-    let Some((code, headers, body)) = passed.await else {
-        return of(StatusCode::BAD_GATEWAY, Bytes::new());
-    };
-    let mut response = of(code, body);
-    // A replica that drains closes the connection with each response.
-    if let Some(connection) = headers.get(CONNECTION) {
-        response
-            .headers_mut()
-            .insert(CONNECTION, connection.clone());
-    }
-    response
+    not_found.fetch_add(1, Ordering::Relaxed);
+    let text = Full::new(Bytes::from(NOT_FOUND));
+    let mut response = Response::new(text.map_err(|never| match never {}).boxed());
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    Ok(response)
 }
