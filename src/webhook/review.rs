@@ -155,6 +155,10 @@ async fn answer_large(
             .shed(Shed::Concurrency, body::uid(&body.bytes)));
     };
     let start = Instant::now();
+    // In line it holds only its body. Where there is no memory for more now, it is shed
+    // before it stands in line, or the bodies behind it could have it shed at its turn.
+    this.reserve_memory(&mut body, least)?;
+    body.memory.shrink_to(body.bytes.capacity());
     let slot = this.large_review_slot(caller, &body, deadline).await?;
     this.reserve_memory(&mut body, least)?;
     // The task outlives its connection, and counts for the caller until it ends.

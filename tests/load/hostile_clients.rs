@@ -413,6 +413,43 @@ fn the_large_review_of_one_address_does_not_wait_for_all_of_another() {
     );
 }
 
+#[test]
+fn of_many_large_reviews_that_come_again_and_again_some_are_answered() {
+    const TRIES: usize = 20;
+    let _machine = crate::shared();
+    let podseal = podseal();
+    let mut pod = cases::fixture("default-with-service");
+    pod["spec"]["containers"][0]["args"] = json!(vec!["x".repeat(100); 29_000]);
+    let mut review = cases::review::review_of(&pod);
+    review["request"]["namespace"] = "ci".into();
+    let review = cases::review::as_sent(&review);
+    let url = format!("{}/validate?timeout=30s", podseal.url);
+    let client = podseal.client().http1_only().build().expect("a client");
+    let is_shed = async || {
+        let answer = client.post(&url).body(review.clone()).send().await;
+        let answer = answer.expect("an answer").bytes().await.expect("a body");
+        let answer: serde_json::Value = serde_json::from_slice(&answer).expect("JSON");
+        answer["response"]["status"]["code"] == 429
+    };
+    let one_after_another = async || {
+        let mut shed = 0;
+        for _ in 0..TRIES {
+            shed += usize::from(is_shed().await);
+        }
+        shed
+    };
+    for many in [4, 6] {
+        let shed = block_on(join_all((0..many).map(|_| one_after_another())));
+        let shed: usize = shed.into_iter().sum();
+        println!("{shed} of {} were shed", many * TRIES);
+        assert!(
+            shed + TRIES / 2 < many * TRIES,
+            "{shed} of {}",
+            many * TRIES
+        );
+    }
+}
+
 /// A job whose correction has a long name of a capability. It is as long as a body may
 /// be before the server has widened its windows (RFC 9113, section 6.9.2).
 fn review_with_a_long_answer() -> String {

@@ -67,6 +67,43 @@ fn the_old_name_of_if_unset_is_a_warning_and_both_names_are_an_error() {
 }
 
 #[test]
+fn a_list_in_the_place_of_an_object_is_an_error() {
+    for (text, line, message) in [
+        (
+            "- x\n",
+            Value::Null,
+            "invalid type: a list, expected fields",
+        ),
+        (
+            "name: x\nhome: [/a, 1Gi]\n",
+            json!(2),
+            "home: invalid type: a list",
+        ),
+        (
+            "name: x\ncontainers:\n  build: [{}, {}]\n",
+            json!(3),
+            "containers.build: invalid type: a list",
+        ),
+    ] {
+        let (code, report) = remarks(&[("x.yaml", text)]);
+        assert_eq!(code, Some(1), "{text}");
+        let remark = &report[0];
+        assert_eq!(remark["line"], line, "{remark}");
+        let text = remark["message"].as_str().expect("a message");
+        assert!(text.contains(message), "{text}");
+    }
+}
+
+#[test]
+fn an_error_about_a_key_is_one_line_whatever_the_key_is() {
+    let text = "name: x\n\"\\e[2J\\nerror: fake\": 1\n";
+    let output = check(folder(&[("x.yaml", text)]).path(), &[]);
+    let stdout = support::text(&output.stdout);
+    assert_eq!(stdout.lines().count(), 2, "{stdout}");
+    assert!(stdout.contains(r"\u{1b}[2J\u{a}error: fake"), "{stdout}");
+}
+
+#[test]
 fn an_error_is_what_the_api_server_rejects_or_the_kubelet_never_starts() {
     let own_ids = "pod: {set: {hostUsers: false}}\n";
     let both = |a: &str, b: &str| format!("        {a}\n        {b}\n");

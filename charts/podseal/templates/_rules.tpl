@@ -105,6 +105,14 @@ content of profiles, and which settings they take. */}}
 {{- $known := keys $taken | sortAlpha }}
 {{- $profiles := default dict .Values.profiles }}
 {{- $files := default dict $profiles.files }}
+{{- /* The schema says so as well, but podseal cannot: with --skip-schema-validation one
+of each would be ignored. */}}
+{{- if and $files $profiles.configMap }}
+{{- fail "profiles.configMap: set together with profiles.files; set only one of them" }}
+{{- end }}
+{{- if and .Values.namespaceRules .Values.defaults }}
+{{- fail "defaults: set together with namespaceRules, its new name; set only namespaceRules" }}
+{{- end }}
 {{- range $key, $text := $files }}
 {{- $at := printf "profiles.files.%s" $key }}
 {{- $profile := fromYaml $text }}

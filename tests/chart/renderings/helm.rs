@@ -44,6 +44,11 @@ pub(crate) const PODSEAL: Release = Release {
 impl Release<'_> {
     /// What helm renders with these values, or what it says of them.
     pub(crate) fn try_render(&self, values: &Value) -> Result<String, String> {
+        self.try_render_with(&[], values)
+    }
+
+    /// The same with these arguments.
+    pub(crate) fn try_render_with(&self, more: &[&str], values: &Value) -> Result<String, String> {
         let args = [
             "template",
             self.name,
@@ -53,7 +58,7 @@ impl Release<'_> {
             "-f",
             "-",
         ];
-        let output = helm(&args, values);
+        let output = helm(&[&args, more].concat(), values);
         match output.status.success() {
             true => Ok(support::text(&output.stdout)),
             false => Err(support::text(&output.stderr)),

@@ -306,6 +306,28 @@ fn the_old_name_of_namespace_rules_is_read_and_both_names_are_refused() {
 }
 
 #[test]
+fn values_of_which_podseal_would_ignore_one_are_refused_without_the_schema_too() {
+    let rules = json!([{"name": "a", "namespaces": {"prefix": "a"}, "profile": "none"}]);
+    for (values, key) in [
+        (
+            json!({"namespaceRules": rules, "defaults": rules}),
+            "defaults:",
+        ),
+        (
+            json!({"profiles": {"files": {"ours": "name: ours"}, "configMap": "theirs"}}),
+            "profiles.configMap:",
+        ),
+    ] {
+        let error = PODSEAL.try_render_with(&["--skip-schema-validation"], &values);
+        let error = error.expect_err("refused");
+        assert!(
+            error.contains(&format!("{key} set together with")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn the_built_in_profiles_that_rules_may_name_are_those_there_are() {
     let mut names: Vec<_> = Profiles::built_in()
         .iter()

@@ -73,9 +73,9 @@ impl ProfileError {
     ) -> ProfileError {
         let path = keys(error.path());
         let path: Vec<_> = path.iter().map(String::as_str).collect();
-        let around = (1..=path.len()).rev().map(|end| &path[..end]);
-        let position = around.into_iter().find_map(|path| outline.find(path));
-        let message = error.inner().to_string();
+        let position = outline.nearest(&path);
+        // It quotes keys of the file as they are.
+        let message = remark(&error.inner().to_string(), MAX_MESSAGE);
         // The unknown field is in the message already.
         let message = match suggestion(&message) {
             Some(suggestion) => format!("{suggestion} {message}"),

@@ -54,6 +54,17 @@ impl Written {
         // read from JSON only: for YAML too they would be a twentieth of the program.
         let read: Profile = serde_path_to_error::deserialize(without_nulls(&fields))
             .map_err(|error| ProfileError::of_field(&outline, &error))?;
+        // serde also reads an object from a list, without any keys.
+        let written = serde_json::to_value(&read).expect("a profile can be written");
+        if let Some(path) = list_for_object(&fields, &written) {
+            let message = "invalid type: a list, expected fields, each as key: value";
+            let (at, path) = (outline.nearest(&path), path.join("."));
+            let message = match path.as_str() {
+                "" => message.to_owned(),
+                path => format!("{path}: {message}"),
+            };
+            return Err(ProfileError::at(at, message));
+        }
         Ok(Written {
             name: read.name,
             extends: read.extends,
@@ -122,9 +133,9 @@ impl Written {
     /// The position of the field at `path`, or of the nearest object around it; for a
     /// field of the profile that it extends, the position of `extends`.
     pub fn position(&self, path: &[&str]) -> Option<Position> {
-        let around = (1..=path.len()).rev().map(|end| &path[..end]);
-        let mut places = around.chain([&["extends"][..], &["name"]]);
-        places.find_map(|path| self.outline.find(path))
+        let by_name = || self.outline.find(&["name"]);
+        let extends = || self.outline.find(&["extends"]).or_else(by_name);
+        self.outline.nearest(path).or_else(extends)
     }
 }
 
@@ -169,6 +180,21 @@ fn options() -> serde_saphyr::Options {
     let mut aliases = serde_saphyr::options::AliasLimits::default();
     aliases.max_alias_expansions_per_anchor = MAX_ALIASES;
     serde_saphyr::options! { strict_booleans: true, alias_limits: aliases }
+}
+
+/// The path of the first list in `fields` which is an object in `written`.
+fn list_for_object<'f>(fields: &'f Value, written: &Value) -> Option<Vec<&'f str>> {
+    match (fields, written) {
+        (Value::Array(_), Value::Object(_)) => Some(Vec::new()),
+        (Value::Object(fields), Value::Object(written)) => {
+            fields.iter().find_map(|(key, value)| {
+                let mut path = list_for_object(value, written.get(key)?)?;
+                path.insert(0, key);
+                Some(path)
+            })
+        }
+        _ => None,
+    }
 }
 
 /// Merges `over` into `under`: objects key by key; other values are replaced.

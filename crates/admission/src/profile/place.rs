@@ -52,6 +52,12 @@ impl Outline {
             rest => within.find(rest),
         }
     }
+
+    /// Where the field at `path` is, or the nearest object around it.
+    pub(super) fn nearest(&self, path: &[&str]) -> Option<Position> {
+        let mut around = (1..=path.len()).rev().map(|end| &path[..end]);
+        around.find_map(|path| self.find(path))
+    }
 }
 
 impl<'de> Deserialize<'de> for Outline {
