@@ -28,7 +28,7 @@ impl std::fmt::Display for ProfileError {
 }
 
 impl ProfileError {
-    /// The message without the position, with at most [`MAX_MESSAGE`] bytes.
+    /// The message without the position, with at most `MAX_MESSAGE` bytes.
     pub fn bounded(&self) -> &str {
         &self.message[..self.message.floor_char_boundary(MAX_MESSAGE)]
     }

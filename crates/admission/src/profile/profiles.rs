@@ -70,7 +70,7 @@ impl Profiles {
     }
 
     /// Their names, for a message about the unknown `name`: the nearest first, and at
-    /// most [`LISTED`].
+    /// most `LISTED`.
     pub fn names_near(&self, name: &str) -> String {
         let all = || self.iter().map(|profile| profile.name.as_str());
         let nearest = nearest(name, all());
