@@ -6,6 +6,7 @@ pub mod policy;
 pub mod rules;
 pub mod unknown_keys;
 pub mod unnamed_runners;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,7 +1,6 @@
 //! The mode of a namespace.
 
-use super::Label;
-use super::label::{Stated, Values, read};
+use super::label::{Label, Source, Stated, parse};
 
 /// What happens to a pod that violates the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +28,9 @@ impl Mode {
 
     /// The mode that applies. An invalid value gets a warning, and counts as the
     /// strictest mode.
-    pub(super) fn read(values: Values<'_>, warnings: &mut Vec<String>) -> Mode {
+    pub(super) fn of_label(value: (Option<&str>, Source<'_>), warnings: &mut Vec<String>) -> Mode {
         let modes = Mode::ALL.map(|mode| (mode.name(), mode));
-        match read(values, Label::Mode, &modes, warnings) {
+        match parse(Label::Mode, value, &modes, warnings) {
             Stated::Valid(mode) => mode,
             Stated::Unset | Stated::Invalid => Mode::Enforce,
         }

@@ -3,8 +3,9 @@
 
 use std::sync::LazyLock;
 
-use super::label::{Source, Stated, Values, read};
+use super::label::{Source, Stated, parse};
 use super::rules::NamespaceRules;
+use super::values::Values;
 use super::{Label, Mode, Namespace, PROFILE, RUNNER, unknown_keys};
 use crate::profile::{EffectiveProfile, Profile, Profiles, Setting};
 use crate::standards::Level;
@@ -86,8 +87,13 @@ impl<'a> Policy<'a> {
             }
         }
         let levels = Level::ALL.map(|level| (level.name(), level));
-        let level = read(values, Label::Level, &levels, &mut warnings);
-        let mode = Mode::read(values, &mut warnings);
+        let level = parse(
+            Label::Level,
+            values.label(Label::Level),
+            &levels,
+            &mut warnings,
+        );
+        let mode = Mode::of_label(values.label(Label::Mode), &mut warnings);
         warnings.append(&mut unknown_keys::warnings(
             namespace,
             settings.namespace_rules,
