@@ -16,3 +16,11 @@ pub fn fixture(name: &str) -> Value {
     serde_json::from_str(&fixture_text(&format!("pods/{name}.json")))
         .unwrap_or_else(|error| panic!("fixture {name}: {error}"))
 }
+
+/// A job without services, since those have to meet a level by themselves.
+pub fn job_without_services() -> Value {
+    let mut pod = fixture("default-with-service");
+    let containers = pod["spec"]["containers"].as_array_mut();
+    containers.expect("containers").truncate(2);
+    pod
+}

@@ -7,15 +7,7 @@
 use serde_json::{Value, json};
 
 use crate::apiserver::shapes::decide_again;
-use crate::apiserver::{CLUSTER, fixture};
-
-/// A job, without services: those have to meet a level by themselves.
-fn job() -> Value {
-    let mut pod = fixture("default-with-service");
-    let containers = pod["spec"]["containers"].as_array_mut();
-    containers.expect("containers").truncate(2);
-    pod
-}
+use crate::apiserver::{CLUSTER, job_without_services};
 
 fn append(list: &mut Value, item: Value) {
     match list {
@@ -221,7 +213,7 @@ fn whatever_is_in_the_pod_the_api_server_accepts_the_patch_or_podseal_denies_it(
         .map(|profile| (*profile, CLUSTER.unjudged(profile)))
         .collect();
     for (what, profiles, write, reason) in CLASHES {
-        let mut pod = job();
+        let mut pod = job_without_services();
         write(&mut pod);
         assert_valid(&plain, what, &pod);
         let concerned = namespaces
@@ -262,7 +254,7 @@ fn older_seccomp_annotations_do_not_prevent_the_level_restricted() {
             "docker/default",
             "localhost/x.json",
         ] {
-            let mut pod = job();
+            let mut pod = job_without_services();
             for key in keys {
                 pod["metadata"]["annotations"][key] = json!(old);
             }

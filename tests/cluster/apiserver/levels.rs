@@ -5,17 +5,7 @@ use serde_json::{Value, json};
 use support::controlplane::{ADMIN, RUNNER};
 use support::text;
 
-use crate::apiserver::{CLUSTER, fixture};
-
-/// A job without services, since those have to comply by themselves.
-fn plain_job() -> Value {
-    let mut pod = fixture("default-with-service");
-    pod["spec"]["containers"]
-        .as_array_mut()
-        .expect("containers")
-        .truncate(2);
-    pod
-}
+use crate::apiserver::{CLUSTER, fixture, job_without_services};
 
 fn create(namespace: &str, pod: &Value) -> View {
     let (code, answer) = CLUSTER.plane.create_pod(namespace, pod);
@@ -29,7 +19,7 @@ fn a_job_runs_at_restricted_with_what_podman_needs_and_no_more() {
     for profile in ["rootless", "userns"] {
         let labels = [("profile", profile), ("level", "restricted")];
         let namespace = CLUSTER.namespace_with(&labels, &[]);
-        let pod = create(&namespace, &plain_job());
+        let pod = create(&namespace, &job_without_services());
         assert_eq!(
             pod.security("build", "allowPrivilegeEscalation"),
             &json!(true),
@@ -178,7 +168,7 @@ fn the_creator_of_an_uncorrected_job_is_warned_since_the_annotation_may_be_missp
     let args = ["create", "-n", &namespace, "-f", "-"];
     let output = CLUSTER
         .plane
-        .kubectl(RUNNER, &args, &plain_job().to_string());
+        .kubectl(RUNNER, &args, &job_without_services().to_string());
     let stderr = text(&output.stderr);
     let warning = "Warning: podseal did not change this pod: it has a job's labels, but its \
                    creator is not among the users in the namespace's annotation podseal.io/runner";
@@ -192,7 +182,7 @@ fn an_unknown_level_is_read_as_restricted_and_warned_of() {
     let args = ["create", "-n", &namespace, "-f", "-"];
     let output = CLUSTER
         .plane
-        .kubectl(RUNNER, &args, &plain_job().to_string());
+        .kubectl(RUNNER, &args, &job_without_services().to_string());
     let stderr = text(&output.stderr);
     assert!(
         output.status.success(),

@@ -124,11 +124,16 @@ impl Cluster<'_> {
 
 /// A fixture, ready to be created in any namespace.
 fn fixture(name: &str) -> Value {
-    let mut pod = cases::fixture(name);
-    pod["metadata"]
-        .as_object_mut()
-        .expect("metadata")
-        .remove("namespace");
+    without_namespace(cases::fixture(name))
+}
+
+fn job_without_services() -> Value {
+    without_namespace(cases::fixtures::job_without_services())
+}
+
+fn without_namespace(mut pod: Value) -> Value {
+    let metadata = pod["metadata"].as_object_mut().expect("metadata");
+    metadata.remove("namespace");
     pod
 }
 

@@ -153,9 +153,7 @@ fn a_denial_for_lacking_limits_fits_a_job_log_however_much_is_lacking_and_forbid
 
 #[test]
 fn at_restricted_a_forged_mark_keeps_no_capability_that_neither_level_nor_profile_allows() {
-    let mut job = job();
-    let containers = job["spec"]["containers"].as_array_mut();
-    containers.expect("containers").truncate(2);
+    let job = cases::fixtures::job_without_services();
     let (mut pod, _) = decided_at("restricted", &job, OLD);
     pod["metadata"]["annotations"][CORRECTED_AS] = "custom@00000000".into();
     let (_, judged) = decided_at("restricted", &pod, OLD);

@@ -5,18 +5,19 @@ use admission::namespace::policy::Settings;
 use admission::namespace::{LEVEL, PROFILE};
 use admission::profile::{Profile, Profiles};
 use cases::fixture;
+use cases::fixtures::job_without_services;
 use cases::review::review_of;
 use cases::view::container_mut;
 use serde_json::{Value, json};
 
-use super::{fate, fate_with, namespace, plain_job};
+use super::{fate, fate_with, namespace};
 
 /// The pod a profile is made for, at the level its grants are for.
 fn own_pod(profile: &str) -> Value {
     if profile == "privileged" {
         fixture("privileged-with-service")
     } else {
-        plain_job()
+        job_without_services()
     }
 }
 
@@ -31,7 +32,10 @@ fn at_baseline_every_profiles_own_pod_passes() {
 #[test]
 fn at_restricted_rootless_and_userns_pass_and_the_others_are_denied_with_the_violation() {
     for profile in ["rootless", "userns"] {
-        let fate = fate(&plain_job(), &[(PROFILE, profile), (LEVEL, "restricted")]);
+        let fate = fate(
+            &job_without_services(),
+            &[(PROFILE, profile), (LEVEL, "restricted")],
+        );
         assert!(fate.allowed, "{profile}: {:?}", fate.message);
     }
     for (profile, way) in [
@@ -40,7 +44,10 @@ fn at_restricted_rootless_and_userns_pass_and_the_others_are_denied_with_the_vio
         ("privileged", "privileged build true"),
         ("none", "allowPrivilegeEscalation helper undefined"),
     ] {
-        let fate = fate(&plain_job(), &[(PROFILE, profile), (LEVEL, "restricted")]);
+        let fate = fate(
+            &job_without_services(),
+            &[(PROFILE, profile), (LEVEL, "restricted")],
+        );
         assert!(!fate.allowed, "{profile}");
         assert!(
             fate.violations.contains(&way.to_owned()),
@@ -53,7 +60,10 @@ fn at_restricted_rootless_and_userns_pass_and_the_others_are_denied_with_the_vio
 #[test]
 fn at_restricted_helper_and_init_need_no_grant() {
     for profile in ["rootless", "userns", "openshift", "privileged"] {
-        let fate = fate(&plain_job(), &[(PROFILE, profile), (LEVEL, "restricted")]);
+        let fate = fate(
+            &job_without_services(),
+            &[(PROFILE, profile), (LEVEL, "restricted")],
+        );
         let theirs = |violation: &&String| !violation.contains(" build ");
         let theirs: Vec<_> = fate.violations.iter().filter(theirs).collect();
         assert!(theirs.is_empty(), "{profile}: {theirs:?}");
@@ -129,7 +139,7 @@ fn a_grant_at_restricted_lowers_its_control_to_baseline_and_no_further() {
         ("capabilities", json!({"add": ["SYS_ADMIN"]})),
         ("seccompProfile", json!({"type": "Unconfined"})),
     ] {
-        let mut pod = plain_job();
+        let mut pod = job_without_services();
         container_mut(&mut pod, "build")["securityContext"][field] = value;
         let fate = fate(&pod, &[(PROFILE, "rootless"), (LEVEL, "restricted")]);
         let dropped = field == "capabilities";
@@ -144,7 +154,7 @@ fn a_grant_at_restricted_lowers_its_control_to_baseline_and_no_further() {
 
 #[test]
 fn where_default_seccomp_would_reach_build_at_restricted_the_job_is_denied_with_that_reason() {
-    let mut pod = plain_job();
+    let mut pod = job_without_services();
     pod["spec"]["securityContext"] = json!({"seccompProfile": {"type": "RuntimeDefault"}});
     for profile in ["rootless", "userns"] {
         let fate = fate(&pod, &[(PROFILE, profile), (LEVEL, "restricted")]);

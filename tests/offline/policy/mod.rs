@@ -13,7 +13,6 @@ use admission::namespace::{Namespace, RUNNER};
 use admission::request::Request;
 use admission::validate::validate;
 use cases::answer::patched;
-use cases::fixture;
 use cases::review::review_of;
 use serde_json::Value;
 
@@ -83,14 +82,4 @@ fn fate(pod: &Value, labels: &[(&str, &str)]) -> Fate {
         &namespace(labels, None),
         &Settings::built_in(),
     )
-}
-
-/// A job without services, as the runner makes it.
-fn plain_job() -> Value {
-    let mut pod = fixture("default-with-service");
-    pod["spec"]["containers"]
-        .as_array_mut()
-        .expect("containers")
-        .truncate(2);
-    pod
 }

@@ -6,9 +6,10 @@ use admission::namespace::{PROFILE, RUNNER};
 use admission::request::Request;
 use admission::validate::validate;
 use cases::fixture;
+use cases::fixtures::job_without_services;
 use cases::review::review_of;
 
-use super::{fate, fate_with, namespace, plain_job};
+use super::{fate, fate_with, namespace};
 
 #[test]
 fn only_the_named_runner_gets_a_correction_and_a_grant() {
@@ -61,14 +62,14 @@ fn labels_alone_are_warned_of_if_they_grant_more_than_baseline_and_denied_if_con
     );
     let rootless = self::namespace(&[(PROFILE, "rootless")], None);
     assert!(
-        fate_with(&review_of(&plain_job()), &rootless, &strict).allowed,
+        fate_with(&review_of(&job_without_services()), &rootless, &strict).allowed,
         "nothing to trust"
     );
 }
 
 #[test]
 fn a_change_that_another_webhook_reverted_is_rejected_with_that_reason() {
-    let pod = plain_job();
+    let pod = job_without_services();
     let namespace = namespace(&[(PROFILE, "userns")], None);
     let corrected = fate_with(&review_of(&pod), &namespace, &Settings::built_in()).pod;
     let mut taken = corrected.clone();

@@ -6,11 +6,12 @@ use admission::namespace::{LEVEL, PROFILE};
 use admission::request::Request;
 use admission::validate::validate;
 use cases::fixture;
+use cases::fixtures::job_without_services;
 use cases::review::review_of;
 use cases::view::container_mut;
 use serde_json::{Value, json};
 
-use super::{fate_with, namespace, plain_job};
+use super::{fate_with, namespace};
 
 /// What `/validate` decides on an update from `old` to `new`.
 fn update(old: &Value, new: &Value) -> Outcome {
@@ -135,9 +136,9 @@ fn where_nodes_may_ignore_user_namespaces_a_pod_with_one_is_validated_like_any_o
 
 #[test]
 fn a_violation_can_be_removed_with_or_without_a_new_image() {
-    let mut old = plain_job();
+    let mut old = job_without_services();
     old["spec"]["hostNetwork"] = true.into();
-    let mut new = plain_job();
+    let mut new = job_without_services();
     assert!(matches!(update(&old, &new), Outcome::Allow(_)));
     container_mut(&mut new, "build")["image"] = "other:latest".into();
     assert!(matches!(update(&old, &new), Outcome::Allow(_)));
@@ -145,7 +146,7 @@ fn a_violation_can_be_removed_with_or_without_a_new_image() {
 
 #[test]
 fn a_pod_without_violations_allows_new_images_and_containers() {
-    let old = plain_job();
+    let old = job_without_services();
     let mut new = old.clone();
     container_mut(&mut new, "build")["image"] = "other:latest".into();
     new["spec"]["ephemeralContainers"] = json!([{"name": "debug", "image": "x"}]);
