@@ -13,6 +13,15 @@ use crate::metrics::Metrics;
 use crate::metrics::requests::Shed;
 use admission::response;
 
+/// What podseal has too much of.
+#[derive(Clone, Copy)]
+pub(super) enum Overload {
+    /// Reviews, or requests.
+    Concurrency,
+    /// Memory for them.
+    Memory,
+}
+
 /// Sheds requests, and counts and logs them.
 pub(super) struct LoadShedding {
     metrics: Arc<Metrics>,
@@ -29,13 +38,12 @@ impl LoadShedding {
 
     /// Sheds a request. With the review's `uid`, the response is an AdmissionReview;
     /// otherwise it is plain HTTP.
-    pub(super) fn shed(&self, why: Shed, uid: Option<String>) -> Response {
-        self.metrics.requests.shed(why);
-        let what = match why {
-            Shed::Memory => "reviews require too much memory at once",
-            Shed::Concurrency => "too many reviews at once",
-            Shed::Rules => "other namespace rules",
+    pub(super) fn shed(&self, overload: Overload, uid: Option<String>) -> Response {
+        let (why, what) = match overload {
+            Overload::Memory => (Shed::Memory, "reviews require too much memory at once"),
+            Overload::Concurrency => (Shed::Concurrency, "too many reviews at once"),
         };
+        self.metrics.requests.shed(why);
         if let Some(suppressed) = self.throttle.pass() {
             tracing::warn!(why = what, suppressed, "shed a review");
         }

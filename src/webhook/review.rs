@@ -23,7 +23,7 @@ use super::bad_request::BadRequests;
 use super::body::{self, BodyError, BufferedBody};
 use super::json_response::{charged_json_response, json_response};
 use super::limits::ReviewLimits;
-use super::load_shedding::LoadShedding;
+use super::load_shedding::{LoadShedding, Overload};
 use crate::fairness::budget::{Budget, Reservation, max_single_reservation};
 use crate::fairness::caller::{Caller, large_review_slots};
 use crate::live_config::current::LiveConfig;
@@ -110,7 +110,7 @@ pub(super) async fn answer(
 ) -> Response {
     let _in_flight = this.metrics.requests.begin();
     let Some(_request) = caller.requests.acquire(&this.requests) else {
-        return this.load_shedding.shed(Shed::Concurrency, None);
+        return this.load_shedding.shed(Overload::Concurrency, None);
     };
     let deadline = Instant::now() + api_server_timeout(uri);
     let time = this.body.min(deadline - Instant::now());
@@ -152,7 +152,7 @@ async fn answer_large(
     let Some(_place) = caller.reviews.acquire(&this.reviews) else {
         return Err(this
             .load_shedding
-            .shed(Shed::Concurrency, body::uid(&body.bytes)));
+            .shed(Overload::Concurrency, body::uid(&body.bytes)));
     };
     let start = Instant::now();
     // In line it holds only its body. Where there is no memory for more now, it is shed
@@ -223,7 +223,7 @@ impl ReviewHandler {
         let Some(_place) = caller.reviews.acquire(&self.reviews) else {
             return Err(self
                 .load_shedding
-                .shed(Shed::Concurrency, body::uid(&body.bytes)));
+                .shed(Overload::Concurrency, body::uid(&body.bytes)));
         };
         let start = Instant::now();
         let request = self.read(&body.bytes, size)?;
@@ -265,7 +265,7 @@ impl ReviewHandler {
         if !body.memory.grow_to(bytes) {
             return Err(self
                 .load_shedding
-                .shed(Shed::Memory, body::uid(&body.bytes)));
+                .shed(Overload::Memory, body::uid(&body.bytes)));
         }
         Ok(())
     }
@@ -289,7 +289,7 @@ impl ReviewHandler {
         let slot = tokio::time::timeout_at(deadline.into(), queued).await;
         slot.map_err(|_| {
             self.load_shedding
-                .shed(Shed::Concurrency, body::uid(&body.bytes))
+                .shed(Overload::Concurrency, body::uid(&body.bytes))
         })
     }
 
@@ -333,7 +333,7 @@ impl ReviewHandler {
         if !memory.grow_to(memory.amount() + corrections) {
             return Err(self
                 .load_shedding
-                .shed(Shed::Memory, Some(request.uid.to_string())));
+                .shed(Overload::Memory, Some(request.uid.to_string())));
         }
         let operation = Operation::of(&request.operation);
         let about = About::of(&request);
@@ -355,7 +355,7 @@ impl ReviewHandler {
     fn body_error(&self, error: BodyError) -> Response {
         let text = error.to_string();
         let (why, code) = match error {
-            BodyError::NoMemory { uid } => return self.load_shedding.shed(Shed::Memory, uid),
+            BodyError::NoMemory { uid } => return self.load_shedding.shed(Overload::Memory, uid),
             BodyError::TooLarge => (Refused::TooLarge, StatusCode::PAYLOAD_TOO_LARGE),
             BodyError::Truncated => (Refused::Truncated, StatusCode::BAD_REQUEST),
             BodyError::TooSlow => (Refused::BodyTimeout, StatusCode::REQUEST_TIMEOUT),
