@@ -199,6 +199,6 @@ fn who_gives_up_leaves_nothing_behind_and_is_not_asked_for() {
     assert_eq!(queue.send(), []);
     queue.ask(1, "late", 0).expect("room");
     queue.now += Duration::from_secs(3);
-    assert_eq!(queue.send(), [], "nobody waits for it");
+    assert_eq!(queue.send(), [], "no review waits for it");
     assert_eq!(queue.waiting.questions.len(), 1);
 }

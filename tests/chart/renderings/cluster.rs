@@ -106,7 +106,7 @@ fn module(path: &str) -> PathBuf {
     let output = go.output().unwrap_or_else(|error| {
         panic!("go does not run ({error}); the custom resources come as Go modules: install Go")
     });
-    let told: Value = serde_json::from_slice(&output.stdout).expect("go answers JSON");
-    assert!(output.status.success(), "{told:#}");
-    PathBuf::from(told["Dir"].as_str().expect("a folder"))
+    let module: Value = serde_json::from_slice(&output.stdout).expect("go answers JSON");
+    assert!(output.status.success(), "{module:#}");
+    PathBuf::from(module["Dir"].as_str().expect("a folder"))
 }

@@ -265,8 +265,8 @@ fn comparable(mut object: Value) -> Value {
 /// Where two objects first differ, if they do.
 fn difference(expected: &Value, rendered: &Value) -> Option<String> {
     let below = |key: &str| {
-        let told = difference(&expected[key], &rendered[key])?;
-        Some(format!("{key}.{told}"))
+        let error = difference(&expected[key], &rendered[key])?;
+        Some(format!("{key}.{error}"))
     };
     match (expected, rendered) {
         (Value::Object(one), Value::Object(other)) if one.keys().eq(other.keys()) => {
@@ -330,8 +330,8 @@ fn no_text_that_the_schema_accepts_changes_what_else_is_rendered() {
             for (expected, rendered) in expected.iter().zip(&rendered) {
                 let expected = replaced(&comparable(expected.clone()), &texts);
                 let rendered = comparable(rendered.clone());
-                if let Some(told) = difference(&expected, &rendered) {
-                    panic!("{} {told}", rendered["kind"]);
+                if let Some(error) = difference(&expected, &rendered) {
+                    panic!("{} {error}", rendered["kind"]);
                 }
             }
         }

@@ -37,10 +37,10 @@ fn no_name_of_a_file_changes_what_else_is_rendered() {
         .partition(|name| name.bytes().all(|b| b.is_ascii_alphanumeric()));
     assert!(names.len() > 10, "{names:?}");
     are_kept(&names.iter().map(file).collect()).expect("they are taken");
-    let told = are_kept(&others.iter().map(file).collect()).expect_err("refused");
+    let error = are_kept(&others.iter().map(file).collect()).expect_err("refused");
     assert!(
-        told.contains("at '/profiles/files': additional properties"),
-        "{told}"
+        error.contains("at '/profiles/files': additional properties"),
+        "{error}"
     );
 }
 

@@ -226,7 +226,7 @@ fn podseal_starts_with_the_arguments_of_every_rendering() {
 
 /// Whatever keeps the certificates: no rule may be for podseal's own namespace.
 #[test]
-fn a_podseal_that_has_rules_is_told_its_own_namespace() {
+fn a_podseal_that_has_rules_gets_its_own_namespace() {
     let mut with_rules = 0;
     for Rendered { objects, .. } in &*MATRIX {
         let args = arguments(objects);
@@ -307,8 +307,8 @@ fn a_release_may_be_called_whatever_helm_allows() {
         name: "1e3",
         namespace: "podseal",
     };
-    let told = digits
+    let error = digits
         .try_render(&plain)
         .expect_err("no Service is called so");
-    assert!(told.contains("fullnameOverride"), "{told}");
+    assert!(error.contains("fullnameOverride"), "{error}");
 }

@@ -24,21 +24,21 @@ use serde_json::json;
 fn helm_has_nothing_to_say_of_the_chart() {
     for values in [json!({}), everything::everything()] {
         let output = helm::helm(&["lint", "--strict", CHART, "-f", "-"], &values);
-        let told = support::text(&output.stdout);
+        let stdout = support::text(&output.stdout);
         assert!(
             output.status.success(),
-            "{told}{}",
+            "{stdout}{}",
             support::text(&output.stderr)
         );
         assert!(
-            told.contains("1 chart(s) linted, 0 chart(s) failed"),
-            "{told}"
+            stdout.contains("1 chart(s) linted, 0 chart(s) failed"),
+            "{stdout}"
         );
     }
 }
 
 #[test]
-fn clusters_that_are_too_old_are_told_so() {
+fn clusters_that_are_too_old_are_refused() {
     let render = |version: &str| {
         let args = ["template", "x", CHART, "-f", "-", "--kube-version", version];
         helm::helm(&args, &json!({}))
@@ -46,8 +46,8 @@ fn clusters_that_are_too_old_are_told_so() {
     assert!(render("1.30.0").status.success());
     // Providers append words of theirs to it.
     assert!(render("v1.30.4-gke.200").status.success());
-    let told = support::text(&render("1.29.9").stderr);
-    assert!(told.contains(">=1.30.0-0"), "{told}");
+    let error = support::text(&render("1.29.9").stderr);
+    assert!(error.contains(">=1.30.0-0"), "{error}");
 }
 
 /// One whose kubelets may be so old that they ignore `hostUsers: false`.

@@ -118,7 +118,7 @@ fn a_new_version_of_the_chart_alone_starts_no_new_pods() {
 }
 
 #[test]
-fn no_name_is_too_long_and_every_namespace_is_told() {
+fn no_name_is_too_long_and_every_namespace_is_set() {
     let long = by_mode(&json!({"nameOverride": "a".repeat(48)}));
     for object in long.iter().flat_map(|values| LONG.objects(values)) {
         let metadata = &object["metadata"];

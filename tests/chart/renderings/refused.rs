@@ -218,12 +218,14 @@ fn a_mistake_is_refused_by_its_path() {
 /// Has helm refuse each of these values, by this path.
 pub(crate) fn are_refused(mistakes: Vec<(Value, &'static str)>) {
     for (values, path) in mistakes {
-        let told = PODSEAL.try_render(&values).expect_err(path);
-        assert!(told.contains(path), "{values}: {path}\n{told}");
+        let error = PODSEAL.try_render(&values).expect_err(path);
+        assert!(error.contains(path), "{values}: {path}\n{error}");
         // One mistake, one place.
-        let places = told.lines().filter_map(|line| line.strip_prefix("- at "));
-        let places: HashSet<_> = places.filter_map(|told| told.split(": ").next()).collect();
-        assert_eq!(places.len(), 1, "{told}");
+        let places = error.lines().filter_map(|line| line.strip_prefix("- at "));
+        let places: HashSet<_> = places
+            .filter_map(|error| error.split(": ").next())
+            .collect();
+        assert_eq!(places.len(), 1, "{error}");
     }
 }
 
@@ -251,12 +253,12 @@ fn no_argument_that_the_chart_gives_can_be_given_again() {
     );
     let twice = |name: &String| [name.clone(), format!("{name}=x")];
     let again: Vec<String> = names.iter().flat_map(twice).collect();
-    let told = PODSEAL.try_render(&json!({"serve": {"extraArgs": again}}));
-    let told = told.expect_err("none can be given again");
+    let error = PODSEAL.try_render(&json!({"serve": {"extraArgs": again}}));
+    let error = error.expect_err("none can be given again");
     for (index, arg) in again.iter().enumerate() {
         assert!(
-            told.contains(&format!("at '/serve/extraArgs/{index}': ")),
-            "{arg}: {told}"
+            error.contains(&format!("at '/serve/extraArgs/{index}': ")),
+            "{arg}: {error}"
         );
     }
 }
@@ -264,10 +266,10 @@ fn no_argument_that_the_chart_gives_can_be_given_again() {
 #[test]
 fn a_memory_limit_that_bodies_alone_could_reach_is_refused() {
     let values = |bodies: &str, limit: &str| json!({"serve": {"maxBodyMemory": bodies}, "resources": {"limits": {"memory": limit}}});
-    let told = PODSEAL.try_render(&values("1GiB", "3071Mi"));
-    let told = told.expect_err("refused");
+    let error = PODSEAL.try_render(&values("1GiB", "3071Mi"));
+    let error = error.expect_err("refused");
     let expected = "resources.limits.memory: 3071Mi is less than three times serve.maxBodyMemory";
-    assert!(told.contains(expected), "{told}");
+    assert!(error.contains(expected), "{error}");
     for (bodies, limit) in [("1GiB", "3Gi"), ("64MiB", "192Mi"), ("64MiB", "200000k")] {
         let rendered = PODSEAL.try_render(&values(bodies, limit));
         assert!(rendered.is_ok(), "{bodies} {limit}: {rendered:?}");

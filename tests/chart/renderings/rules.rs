@@ -224,7 +224,7 @@ fn as_many_rules_as_there_may_be_are_accepted_by_the_api_server() {
 }
 
 #[test]
-fn an_entry_is_told_with_the_rules_that_it_is_for() {
+fn an_entry_is_listed_with_the_rules_that_it_is_for() {
     let rule = |name: &str, namespaces: Value| json!({"name": name, "namespaces": namespaces, "profile": "none"});
     let rendering = PODSEAL.render(&json!({"namespaceRules": [
         rule("jobs", json!({"prefix": "ci-job-"})),
@@ -280,8 +280,8 @@ fn rules_and_profiles_that_could_not_be_served_are_refused_by_a_sentence() {
         ),
     ];
     for (values, expected) in cases {
-        let told = PODSEAL.try_render(&values).expect_err(expected);
-        assert!(told.contains(expected), "{told}");
+        let error = PODSEAL.try_render(&values).expect_err(expected);
+        assert!(error.contains(expected), "{error}");
     }
     // What is in a ConfigMap of somebody else's is not known here.
     let values = json!({"namespaceRules": [named("jobs", "ours")]});
@@ -336,14 +336,14 @@ fn the_built_in_profiles_that_rules_may_name_are_those_there_are() {
     names.sort();
     let names: Vec<_> = names.into_iter().map(String::as_str).collect();
     let rule = json!({"name": "a", "namespaces": {"prefix": "a"}, "profile": "no-such"});
-    let told = PODSEAL.try_render(&json!({"namespaceRules": [rule]}));
-    let told = told.expect_err("refused");
+    let error = PODSEAL.try_render(&json!({"namespaceRules": [rule]}));
+    let error = error.expect_err("refused");
     let expected = format!("set one of {}", names.join(", "));
-    let end = told
+    let end = error
         .lines()
         .next()
         .is_some_and(|line| line.ends_with(&expected));
-    assert!(end || told.contains(&format!("{expected}\n")), "{told}");
+    assert!(end || error.contains(&format!("{expected}\n")), "{error}");
 }
 
 #[test]
@@ -351,11 +351,11 @@ fn no_file_can_have_the_name_of_a_built_in_profile() {
     for profile in Profiles::built_in().iter() {
         let name = &profile.name;
         let values = json!({"profiles": {"files": {name: format!("name: {name}")}}});
-        let told = PODSEAL.try_render(&values).expect_err(name);
+        let error = PODSEAL.try_render(&values).expect_err(name);
         let expected = format!(
             "at '/profiles/files/{name}': value must be 'under another name: a built-in profile has this one'"
         );
-        assert!(told.contains(&expected), "{told}");
+        assert!(error.contains(&expected), "{error}");
     }
 }
 

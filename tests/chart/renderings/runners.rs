@@ -18,8 +18,8 @@ fn rule(name: &str, profile: &str) -> Value {
 fn is_refused(values: &Value) -> bool {
     match PODSEAL.try_render(values) {
         Ok(_) => false,
-        Err(told) if told.contains(REFUSED) => true,
-        Err(told) => panic!("{values}: {told}"),
+        Err(error) if error.contains(REFUSED) => true,
+        Err(error) => panic!("{values}: {error}"),
     }
 }
 
@@ -234,12 +234,12 @@ fn the_refusal_lists_a_few_rules_and_counts_the_others() {
             rule
         })
         .collect();
-    let told = PODSEAL.try_render(&json!({"namespaceRules": rules}));
-    let told = told.expect_err("refused");
+    let error = PODSEAL.try_render(&json!({"namespaceRules": rules}));
+    let error = error.expect_err("refused");
     let listed = format!(
         "{} and 45 more (namespace rules)",
         (0..5).map(name).collect::<Vec<_>>().join(", ")
     );
-    assert!(told.contains(&listed), "{told}");
-    assert!(told.len() < 1500, "{} bytes: {told}", told.len());
+    assert!(error.contains(&listed), "{error}");
+    assert!(error.len() < 1500, "{} bytes: {error}", error.len());
 }

@@ -30,7 +30,7 @@ fn problem(rule: &Value) -> Option<String> {
 }
 
 /// What helm says of values with these rules; nothing where it renders them.
-fn told(rules: &[Value]) -> String {
+fn error_of(rules: &[Value]) -> String {
     let rendered = PODSEAL.try_render(&json!({"namespaceRules": rules}));
     rendered.err().unwrap_or_default()
 }
@@ -43,12 +43,16 @@ fn are_taken_alike(rules: &[Value]) {
             rule["name"] = format!("r{number}").into();
             rule
         });
-        let told = told(&with_names.collect::<Vec<_>>());
+        let error = error_of(&with_names.collect::<Vec<_>>());
         let (mut taken, mut refused) = (0, 0);
         for (number, rule) in rules.iter().enumerate() {
             let problem = problem(rule);
-            let is_refused = told.contains(&format!("at '/namespaceRules/{number}/"));
-            assert_eq!(is_refused, problem.is_some(), "{rule}: {problem:?}\n{told}");
+            let is_refused = error.contains(&format!("at '/namespaceRules/{number}/"));
+            assert_eq!(
+                is_refused,
+                problem.is_some(),
+                "{rule}: {problem:?}\n{error}"
+            );
             *(if is_refused { &mut refused } else { &mut taken }) += 1;
         }
         assert!(taken > 1 && refused > 1, "{taken} taken, {refused} refused");
@@ -240,18 +244,19 @@ fn a_built_in_profile_takes_the_settings_that_the_chart_says_it_takes() {
             let kind = kind.name();
             let rule = setting(name, kind, value);
             let problem = problem(&rule);
-            let told = told(&[rule]);
+            let error = error_of(&[rule]);
             assert_eq!(
-                told.is_empty(),
+                error.is_empty(),
                 problem.is_none(),
-                "{name} {kind}: {problem:?}\n{told}"
+                "{name} {kind}: {problem:?}\n{error}"
             );
             let nothing = format!(
                 "rule a: settings.{kind}: changes nothing in the profile {name}; remove it"
             );
-            let expected =
-                told.is_empty() || told.contains(&nothing) || told.contains(why) && !why.is_empty();
-            assert!(expected, "{told}");
+            let expected = error.is_empty()
+                || error.contains(&nothing)
+                || error.contains(why) && !why.is_empty();
+            assert!(expected, "{error}");
         }
     }
 }
@@ -290,10 +295,10 @@ fn helm_refuses_what_podseal_would_refuse_when_it_starts_and_explains_why() {
             !expected.is_empty(),
             "{rule}: {problem:?}"
         );
-        let told = told(&[rule]);
+        let error = error_of(&[rule]);
         assert!(
-            told.contains(expected) && told.is_empty() == expected.is_empty(),
-            "{expected}: {told}"
+            error.contains(expected) && error.is_empty() == expected.is_empty(),
+            "{expected}: {error}"
         );
     }
 }
@@ -350,8 +355,8 @@ fn a_file_that_is_no_profile_is_refused_by_a_sentence() {
     ];
     for (text, expected) in cases {
         let values = json!({"profiles": {"files": {"ours": text}}});
-        let told = PODSEAL.try_render(&values).expect_err(expected);
-        assert!(told.contains(expected), "{text:?}: {told}");
+        let error = PODSEAL.try_render(&values).expect_err(expected);
+        assert!(error.contains(expected), "{text:?}: {error}");
     }
 }
 
