@@ -96,11 +96,16 @@ fn a_list_in_the_place_of_an_object_is_an_error() {
 
 #[test]
 fn an_error_about_a_key_is_one_line_whatever_the_key_is() {
-    let text = "name: x\n\"\\e[2J\\nerror: fake\": 1\n";
-    let output = check(folder(&[("x.yaml", text)]).path(), &[]);
-    let stdout = support::text(&output.stdout);
-    assert_eq!(stdout.lines().count(), 2, "{stdout}");
-    assert!(stdout.contains(r"\u{1b}[2J\u{a}error: fake"), "{stdout}");
+    let key = r#""\e[2J\nerror: fake""#;
+    for text in [
+        format!("name: x\n{key}: 1\n"),
+        format!("name: x\ncontainers: {{build: {{set: {{env: {{{key}: 1}}}}}}}}\n"),
+    ] {
+        let output = check(folder(&[("x.yaml", &text)]).path(), &[]);
+        let stdout = support::text(&output.stdout);
+        assert_eq!(stdout.lines().count(), 2, "{stdout}");
+        assert!(stdout.contains(r"\u{1b}[2J\u{a}error: fake"), "{stdout}");
+    }
 }
 
 #[test]

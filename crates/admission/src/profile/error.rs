@@ -99,7 +99,8 @@ pub(super) fn keys(path: &serde_path_to_error::Path) -> Vec<String> {
 /// A message about a field's type, in terms of YAML and not of Rust.
 pub(super) fn of_type(path: &[&str], error: &serde_json::Error) -> String {
     let message = in_terms_of_yaml(error.to_string());
-    format!("{}: {message}", path.join("."))
+    // Keys of maps, such as those of `env`, can have any character.
+    remark(&format!("{}: {message}", path.join(".")), MAX_MESSAGE)
 }
 
 fn in_terms_of_yaml(message: String) -> String {
