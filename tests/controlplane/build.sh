@@ -49,11 +49,13 @@ flags+=" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/ve
 cd "$here"
 say "fetching the sources of Kubernetes $version"
 go mod download -x 2>&1 | awk '/^# get/ { if (++n % 100 == 0) printf "control plane: %d downloads\n", n }' >&2
-total=$(go list -deps tool | wc -l)
+# The node's components are of this module too; ../node/build.sh builds them.
+tools=(go.etcd.io/etcd/server/v3 helm.sh/helm/v4/cmd/helm k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kubectl)
+total=$(go list -deps "${tools[@]}" | wc -l)
 say "building $total packages; this is done once, and takes some minutes"
 mkdir -p "$bin.part"
 start=$SECONDS
-go build -v -ldflags "$flags" -o "$bin.part" tool 2>"$bin.log" &
+go build -v -ldflags "$flags" -o "$bin.part" "${tools[@]}" 2>"$bin.log" &
 pid=$!
 while kill -0 "$pid" 2>/dev/null; do
   sleep 1
