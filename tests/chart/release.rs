@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use support::controlplane::{ADMIN, ControlPlane, await_condition, free_port};
 use support::helm::{CHART, helm, helm_prints};
-use support::node::Node;
+use support::simulated_node::Node;
 use support::text;
 
 /// Both kinds of webhook configurations, as the API names them.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use support::controlplane::{ADMIN, await_condition};
-use support::node::Node;
+use support::simulated_node::Node;
 
 use crate::release::Release;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use support::controlplane::{ADMIN, ControlPlane, await_condition, free_port};
-use support::node::Node;
+use support::simulated_node::Node;
 use support::tether::Tethered;
 use support::{run, text};
 

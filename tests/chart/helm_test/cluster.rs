@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 use support::controlplane::{ADMIN, ControlPlane, await_condition, free_port};
 use support::helm::helm_prints;
-use support::node::Node;
+use support::simulated_node::Node;
 use support::text;
 
 use crate::helm_test::{CHART, with_values};

@@ -1,4 +1,4 @@
-//! What a cluster has in addition to its control plane, for one namespace: a
+//! A node without a container runtime, for one namespace: a
 //! scheduler, a kubelet, and the controllers of Deployments and endpoints.
 //!
 //! ```text
