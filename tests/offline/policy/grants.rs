@@ -6,6 +6,7 @@ use admission::namespace::{LEVEL, PROFILE};
 use admission::profile::{Profile, Profiles};
 use cases::fixture;
 use cases::fixtures::job_without_services;
+use cases::job_log::unfit;
 use cases::review::review_of;
 use cases::view::container_mut;
 use serde_json::{Value, json};
@@ -54,6 +55,75 @@ fn at_restricted_rootless_and_userns_pass_and_the_others_are_denied_with_the_vio
             "{profile}: {:?}",
             fate.violations
         );
+    }
+}
+
+#[test]
+fn a_denial_of_a_profile_that_cannot_meet_restricted_begins_with_that_and_the_fix() {
+    for (label, by, correct) in [
+        ("restricted", "label podseal.io/level", ""),
+        (
+            "restrictd",
+            "label podseal.io/level is invalid",
+            "correct the label podseal.io/level, or ",
+        ),
+    ] {
+        for (profile, set) in [
+            ("root-fuse", "runAsUser: 0"),
+            ("privileged", "privileged: true"),
+            ("openshift", "allowPrivilegeEscalation: true"),
+        ] {
+            let labels = [(PROFILE, profile), (LEVEL, label)];
+            let fate = fate(&job_without_services(), &labels);
+            let message = fate.message.expect("a denial");
+            let start = format!(
+                "the profile sets securityContext.{set} on build, so no job with it can meet the \
+                 level: namespace \"gitlab-ci\" requires every pod to meet restricted ({by}; \
+                 podseal.io/profile: \"{profile}\"); to fix this, {correct}ask a cluster \
+                 administrator for another profile or level; the violations are: "
+            );
+            assert!(message.starts_with(&start), "{message}");
+            assert_eq!(unfit(&message), None, "{message}");
+            let listed = message.matches(" is forbidden by ").count();
+            assert!((1..=2).contains(&listed), "{message}");
+            let omitted = match fate.violations.len() - listed {
+                0 => String::new(),
+                more => format!("; and {more} more"),
+            };
+            assert!(
+                message.contains(&format!("{omitted} (audit id ")),
+                "{message}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_profile_that_can_meet_restricted_is_not_blamed_for_a_privileged_service() {
+    let root = "containers: {build: {set: {securityContext: {privileged: false, runAsUser: 0}}";
+    for (name, yaml) in [
+        (
+            "granted",
+            format!("{root}, grants: {{restricted: [runAsUser, runAsNonRoot]}}}}}}\n"),
+        ),
+        (
+            "user-namespace",
+            format!("pod: {{set: {{hostUsers: false}}}}\n{root}}}}}\n"),
+        ),
+    ] {
+        let yaml = format!("name: {name}\nsummary: x\n{yaml}");
+        let profile = Profile::from_yaml(&yaml).expect("a profile");
+        let profiles: Profiles = [profile].into_iter().collect();
+        let settings = Settings {
+            profiles: &profiles,
+            ..Settings::built_in()
+        };
+        let labels = namespace(&[(PROFILE, name), (LEVEL, "restricted")], None);
+        let job = review_of(&fixture("privileged-with-service"));
+        let message = fate_with(&job, &labels, &settings).message;
+        let message = message.expect("a denial");
+        let remedy = "to fix this, change the job's services or the runner's config.toml, or ask";
+        assert!(message.contains(remedy), "{name}: {message}");
     }
 }
 

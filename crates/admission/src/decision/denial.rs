@@ -25,6 +25,8 @@ use crate::text::{quoted, unquoted};
 const LISTED: usize = 1000;
 /// How many bytes of each, if it lists both.
 const LISTED_OF_TWO: usize = 300;
+/// How many bytes of violations, if they only illustrate the reason before them.
+const LISTED_AFTER_REASON: usize = 200;
 /// How many bytes of a single one.
 const ITEM: usize = 520;
 /// The length up to which the API server does not truncate a warning (Kubernetes,
@@ -178,11 +180,7 @@ pub(crate) struct Rejection<'r, 'a> {
 impl Rejection<'_, '_> {
     /// The denial of a pod that violates the namespace's level.
     pub(crate) fn of_violations(&self, violations: &Violations, is_job: bool) -> Denial {
-        let listed = listed(violations.listed.iter().map(Clause), violations.count);
-        let granted = match is_job {
-            true => ", beyond what its profile grants",
-            false => "",
-        };
+        let required = self.required_level();
         let ignored = match violations.user_namespace_ignored {
             true => {
                 "; hostUsers: false does not relax this, since podseal is configured for nodes \
@@ -190,25 +188,47 @@ impl Rejection<'_, '_> {
             }
             false => "",
         };
-        // A profile that needs a grant at restricted and has none cannot
-        // meet that level, whatever the job and its runner.
-        let cannot = self.policy.level == Level::Restricted
-            && self
-                .policy
-                .profile
-                .is_some_and(|profile| !profile.can_meet_restricted());
-        let remedy = match (is_job, cannot) {
+        let audit = audit_id(self.uid);
+        // The violations come last here: no change of the job or its runner helps.
+        if let Some(set) = self.forbidden_by_profile().filter(|_| is_job) {
+            let correct = match self.policy.level_is_invalid {
+                true => "correct the label podseal.io/level, or ",
+                false => "",
+            };
+            return Denial::forbidden(format!(
+                "the profile sets securityContext.{set} on build, so no job with it can meet the \
+                 level: {required}{ignored}; to fix this, {correct}ask a cluster administrator for \
+                 another profile or level; the violations are: {listed}{audit}",
+                listed = listed_within(
+                    LISTED_AFTER_REASON,
+                    violations.listed.iter().map(Clause),
+                    violations.count
+                ),
+            ));
+        }
+        let listed = listed(violations.listed.iter().map(Clause), violations.count);
+        let granted = match is_job {
+            true => ", beyond what its profile grants",
+            false => "",
+        };
+        let remedy = match is_job {
             _ if self.policy.level_is_invalid => "correct the label podseal.io/level",
-            (true, true) => "choose another profile, since this one cannot meet restricted",
-            (true, false) => "change the job's services or the runner's config.toml",
-            (false, _) => "change the pod",
+            true => "change the job's services or the runner's config.toml",
+            false => "change the pod",
         };
         Denial::forbidden(format!(
             "{listed}; {required}{granted}{ignored}; to fix this, {remedy}, or ask a cluster \
              administrator for another profile or level{audit}",
-            required = self.required_level(),
-            audit = audit_id(self.uid),
         ))
+    }
+
+    /// What the profile sets although the level forbids it and the profile does not
+    /// grant it.
+    fn forbidden_by_profile(&self) -> Option<String> {
+        match self.policy.level {
+            Level::Restricted => self.policy.profile?.forbidden_at_restricted(),
+            Level::Baseline | Level::Privileged => None,
+        }
     }
 
     /// The denial of a job's pod with the mark of another version of its profile,

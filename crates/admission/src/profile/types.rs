@@ -12,6 +12,7 @@ use super::security_context::SecurityContext;
 use crate::gitlab::role::Role;
 use crate::pod::capability::same_capability;
 use crate::standards::{Family, Level};
+use crate::text::unquoted;
 
 /// What podseal does to the job pods of a namespace that names this profile.
 ///
@@ -242,22 +243,28 @@ impl Capabilities {
 }
 
 impl Profile {
-    /// Whether a job with it can comply with `restricted`: what it sets on `build` is
-    /// either within that level or granted.
-    pub fn can_meet_restricted(&self) -> bool {
+    /// What it sets on `build` and `restricted` forbids without a grant: no job with
+    /// it complies with that level.
+    pub fn forbidden_at_restricted(&self) -> Option<String> {
         let build = &self.containers.build;
         let set = &build.set.security_context;
         let granted = |family| build.grants.restricted.contains(&family);
-        let escalates = set.allow_privilege_escalation == Some(true);
-        let adds = build
-            .capabilities
-            .add
-            .iter()
-            .any(|name| name != "NET_BIND_SERVICE");
-        set.privileged != Some(true)
-            && set.run_as_user != Some(0)
-            && (!escalates || granted(Family::AllowPrivilegeEscalation))
-            && (!adds || granted(Family::Capabilities))
+        let is_root = set.run_as_user == Some(0) && !self.has_own_user_namespace();
+        let added = &build.capabilities.add;
+        let added = added.iter().find(|name| *name != "NET_BIND_SERVICE");
+        if set.privileged == Some(true) {
+            Some("privileged: true".to_owned())
+        } else if is_root && !granted(Family::RunAsUser) {
+            Some("runAsUser: 0".to_owned())
+        } else if set.allow_privilege_escalation == Some(true)
+            && !granted(Family::AllowPrivilegeEscalation)
+        {
+            Some("allowPrivilegeEscalation: true".to_owned())
+        } else {
+            added
+                .filter(|_| !granted(Family::Capabilities))
+                .map(|name| format!("capabilities.add: {}", unquoted(name)))
+        }
     }
 
     /// Whether its pods have their own user namespace.
