@@ -70,6 +70,27 @@ fn user_namespaces_relax_no_level_where_a_kubelet_may_ignore_them() {
     }
 }
 
+/// Otherwise each replica begins with a `Warning Unhealthy` event. The kubelet rounds
+/// the start of a container down to a second, so a delay of one second can be none.
+#[test]
+fn no_probe_runs_before_a_replica_has_had_a_second_to_start() {
+    let objects = helm::PODSEAL.objects(&json!({}));
+    let mut containers = Vec::new();
+    for object in objects
+        .iter()
+        .filter(|object| object["kind"] == "Deployment")
+    {
+        let of_pod = &object["spec"]["template"]["spec"]["containers"];
+        containers.extend(of_pod.as_array().expect("containers"));
+    }
+    assert_eq!(containers.len(), 1, "{containers:#?}");
+    for probe in ["livenessProbe", "readinessProbe"] {
+        let delay = containers[0][probe]["initialDelaySeconds"].as_u64();
+        assert!(delay >= Some(2), "{probe}: {delay:?}");
+    }
+    assert_eq!(containers[0].get("startupProbe"), None, "it warns as well");
+}
+
 /// An image is built as that of the crate's version, and the chart asks for its own.
 #[test]
 fn the_chart_asks_for_the_image_that_is_built_today() {
