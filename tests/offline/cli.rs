@@ -208,7 +208,7 @@ fn review_exits_with_2_when_an_input_cannot_be_used_and_reviews_the_others() {
         ("", "the file contains no pod"),
         (
             "{\"kind\": \"Pod\", \"spec\": {\"containers\": 7}}",
-            "not a valid pod",
+            "not a valid pod: spec.containers: ",
         ),
         (
             "{\"kind\": \"AdmissionReview\"}",
@@ -222,6 +222,46 @@ fn review_exits_with_2_when_an_input_cannot_be_used_and_reviews_the_others() {
             stderr.contains("standard input") && stderr.contains(expected),
             "{stderr}"
         );
+    }
+}
+
+/// A YAML file becomes JSON of one line, so a position in that would mislead.
+#[test]
+fn review_names_the_field_of_the_wrong_type_and_no_position_in_converted_json() {
+    let pod = |field: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: x}}\nspec:\n  containers:\n  - name: \
+             build\n    {field}\n"
+        )
+    };
+    let listed = |field: &str| {
+        let pod = pod(field).replace('\n', "\n  ");
+        format!("kind: List\nitems:\n- {pod}")
+    };
+    let user = "securityContext: {runAsUser: \"abc\"}";
+    let user_error = "not a valid pod: spec.containers[0].securityContext.runAsUser: invalid type: \
+                      string \"abc\", expected ";
+    for (input, expected) in [
+        (pod(user), user_error),
+        (listed(user), user_error),
+        (
+            pod("env: [{name: A}, {name: B, value: 8080}]"),
+            "not a valid pod: spec.containers[0].env[1].value: invalid type: integer `8080`",
+        ),
+        (
+            "kind: Pod\nmetadata: {namespace: 7}\n".to_owned(),
+            "standard input: metadata.namespace: invalid type: ",
+        ),
+        (
+            "kind: 7\n".to_owned(),
+            "standard input: kind: invalid type: ",
+        ),
+    ] {
+        let output = podseal(&["review", "--profile", "rootless", "-"], &input);
+        assert_eq!(output.status.code(), Some(2), "{input}");
+        let stderr = text(&output.stderr);
+        assert!(stderr.contains(expected), "{input}: {stderr}");
+        assert!(!stderr.contains(" column "), "{stderr}");
     }
 }
 

@@ -27,11 +27,7 @@ impl Item {
 
     /// The item as an `AdmissionReview`. A pod becomes the review of `operation` on
     /// it, in `namespace` or else its own.
-    pub fn review(
-        &self,
-        operation: &str,
-        namespace: Option<&str>,
-    ) -> Result<String, serde_json::Error> {
+    pub fn review(&self, operation: &str, namespace: Option<&str>) -> Result<String, FieldError> {
         let pod = match self {
             Item::Review(review) => return Ok(review.get().to_owned()),
             Item::Pod(pod) => pod,
@@ -45,7 +41,7 @@ impl Item {
             #[serde(default)]
             metadata: Option<Metadata>,
         }
-        let head: Head = serde_json::from_str(pod.get())?;
+        let head: Head = typed(pod.get())?;
         let own = head.metadata.and_then(|metadata| metadata.namespace);
         let own = own.filter(|name| !name.is_empty());
         let review = serde_json::json!({
@@ -79,6 +75,9 @@ pub enum InputError {
     /// It begins as JSON, but is not.
     #[error("not JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// A field has another type than Kubernetes' API gives it.
+    #[error(transparent)]
+    Field(#[from] FieldError),
     /// A document of another kind.
     #[error(
         "document {index} is a {kind:?}; podseal reviews a Pod, an AdmissionReview, or a List of pods"
@@ -92,6 +91,29 @@ pub enum InputError {
     /// It has no document.
     #[error("the file contains no pod")]
     Empty,
+}
+
+/// A field of another type than Kubernetes' API gives it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct FieldError(String);
+
+/// `json` as a `T`. An error names the field and no line: the JSON may be what
+/// podseal made of a YAML file, or an item of a list.
+pub fn typed<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, FieldError> {
+    serde_json::from_str(json).map_err(|error| {
+        let at = format!(" at line {} column {}", error.line(), error.column());
+        let error = error.to_string();
+        let problem = error.strip_suffix(&at).unwrap_or(&error);
+        let mut again = serde_json::Deserializer::from_str(json);
+        let located: Result<T, _> = serde_path_to_error::deserialize(&mut again);
+        let field = located.err().map(|error| error.path().to_string());
+        // `.` is the whole document.
+        FieldError(match field.filter(|field| field != ".") {
+            Some(field) => format!("{field}: {problem}"),
+            None => problem.to_owned(),
+        })
+    })
 }
 
 /// Reads `file`, or standard input for `-`.
@@ -153,7 +175,7 @@ struct Head<'a> {
 }
 
 fn collect(document: Box<RawValue>, index: usize, into: &mut Vec<Item>) -> Result<(), InputError> {
-    let head: Head<'_> = serde_json::from_str(document.get())?;
+    let head: Head<'_> = typed(document.get())?;
     let unknown = |kind: &str| InputError::Kind {
         index,
         kind: kind.to_owned(),
@@ -164,7 +186,7 @@ fn collect(document: Box<RawValue>, index: usize, into: &mut Vec<Item>) -> Resul
         // Kubernetes' lists do not nest.
         "List" => {
             for item in head.items.unwrap_or_default() {
-                let kind = serde_json::from_str::<Head<'_>>(item.get())?.kind;
+                let kind = typed::<Head<'_>>(item.get())?.kind;
                 match kind.as_str() {
                     "AdmissionReview" => into.push(Item::Review(item.to_owned())),
                     "Pod" => into.push(Item::Pod(item.to_owned())),
@@ -183,16 +205,16 @@ fn collect(document: Box<RawValue>, index: usize, into: &mut Vec<Item>) -> Resul
 }
 
 /// Adds `kind`, which items of a typed list do not have and kubectl requires.
-fn pod_of_a_typed_list(item: &RawValue) -> Result<Box<RawValue>, serde_json::Error> {
-    let head: Head<'_> = serde_json::from_str(item.get())?;
+fn pod_of_a_typed_list(item: &RawValue) -> Result<Box<RawValue>, InputError> {
+    let head: Head<'_> = typed(item.get())?;
     let inner = item.get().trim_start_matches('{').trim_start();
     if !head.kind.is_empty() {
         return Ok(item.to_owned());
     }
     let comma = if inner.starts_with('}') { "" } else { "," };
-    RawValue::from_string(format!(
+    Ok(RawValue::from_string(format!(
         "{{\"apiVersion\":\"v1\",\"kind\":\"Pod\"{comma}{inner}"
-    ))
+    ))?)
 }
 
 #[cfg(test)]

@@ -279,8 +279,8 @@ fn review(
 ) -> anyhow::Result<ReviewedPod> {
     let text = item.review(&args.operation, args.namespace.as_deref())?;
     if let Item::Pod(pod) = item {
-        // Separately, so that an error's position is one in the pod.
-        serde_json::from_str::<Pod<'_>>(pod.get()).context("not a valid pod")?;
+        // Separately, so that an error's field is one of the pod.
+        input::typed::<Pod<'_>>(pod.get()).context("not a valid pod")?;
     }
     let mut request = Request::from_review(text.as_bytes())?;
     let name = request.namespace.as_deref().unwrap_or_default().to_owned();
@@ -314,7 +314,7 @@ fn review(
     }
     let after_text = after.to_string();
     if !after.is_null() {
-        request.object = Some(serde_json::from_str(&after_text).context("not a valid pod")?);
+        request.object = Some(input::typed(&after_text).context("not a valid pod")?);
     }
     let judged = match &corrected.outcome {
         Outcome::Deny(_) => None,
