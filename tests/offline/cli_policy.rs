@@ -122,6 +122,9 @@ fn a_runner_is_required_unless_that_is_turned_off_and_the_review_shows_what_it_a
             false => "assumed: --require-runner=false: anyone who creates pods gets the grants",
         };
         assert!(printed.contains(assumed), "{printed}");
+        // Nothing is granted to anyone where every job is denied.
+        let warning = "warning: the profile grants more than the baseline to anyone";
+        assert_eq!(printed.contains(warning), !required, "{printed}");
     }
 }
 
@@ -241,7 +244,10 @@ fn where_a_namespace_rule_applies_messages_name_it_and_no_label() {
             .is_some_and(|message| message.starts_with(reported)),
         "{line:#}"
     );
-    let line = of(&["trusting-1"], "default-with-service");
+    let line = of(
+        &["trusting-1", "--require-runner=false"],
+        "default-with-service",
+    );
     assert_eq!(
         line["warnings"][0],
         "the profile grants more than the baseline to anyone who puts a job's labels on a pod: the \

@@ -167,7 +167,7 @@ impl<'a> Decision<'a> {
         let of_policy = policy.iter().flat_map(|policy| &policy.warnings);
         let mut notices: Vec<_> = of_policy.cloned().map(Notice::to_creator).collect();
         let policy_of_job = policy.as_ref().filter(|_| job.is_some());
-        if let Some(policy) = policy_of_job.filter(|policy| policy.trusts_labels()) {
+        if let Some(policy) = policy_of_job.filter(|policy| policy.admits_trusted_labels()) {
             let (text, audience) = (labels_trusted(policy), Audience::Record);
             notices.push(Notice { text, audience });
         }

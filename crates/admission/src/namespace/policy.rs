@@ -56,6 +56,8 @@ pub struct Policy<'a> {
     pub mode: Mode,
     /// The users that create job pods; anyone, if the namespace names none.
     runners: Option<Vec<&'a str>>,
+    /// Whether jobs that get more than the baseline are denied without a named runner.
+    require_runner: bool,
     /// What is wrong with the labels and annotations.
     pub warnings: Vec<String>,
     values: Values<'a>,
@@ -123,6 +125,7 @@ impl<'a> Policy<'a> {
             },
             mode,
             runners,
+            require_runner: settings.require_runner,
             warnings,
             values,
         })
@@ -210,6 +213,11 @@ impl<'a> Policy<'a> {
             None => self.runners.is_some(),
         };
         !is_sealed && self.profile.is_some_and(grants)
+    }
+
+    /// Whether anyone does get that: podseal does not deny all jobs because of it.
+    pub(crate) fn admits_trusted_labels(&self) -> bool {
+        self.trusts_labels() && !self.require_runner
     }
 }
 
