@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Exports podseal's own image as podseal:VERSION for `ctr images import`, and prints
+# the archive's path. It is the image that .ci/image builds with the Dockerfile, and
+# is built only if files that the Dockerfile copies have changed since: a commit of
+# documentation or tests changes nothing but the revision in its label and version.
+#
+# Needs root on Debian. Ends with 77 where this machine cannot build images at all.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+built=$target/image
+archive=$target/node-images/podseal.tar
+image=localhost/podseal:ci
+storage=(--root "$built/storage" --runroot "$built/run" --storage-driver vfs)
+# What the image is made of: .dockerignore lets no other file through.
+inputs=(Dockerfile .dockerignore rust-toolchain.toml .ci/image Cargo.toml Cargo.lock build.rs src
+  docs/profile.schema.json crates ':(exclude)crates/demo/src' ':(exclude)crates/test-*/src')
+say() { printf 'podseal-image: %s\n' "$*" >&2; }
+
+GIT_ALTERNATE_OBJECT_DIRECTORIES=$(realpath "$(git rev-parse --git-path objects)")
+export GIT_ALTERNATE_OBJECT_DIRECTORIES
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+inspect() {
+  buildah "${storage[@]}" inspect --type image --format "$1" "$image" 2>/dev/null
+}
+
+# files REVISION ["and changes"]: prints the inputs with their hashes as a commit has
+# them, or with what changed in the working tree since, committed or not. An index and
+# objects of its own keep the repository's as they are.
+files() (
+  export GIT_INDEX_FILE=$scratch/index GIT_OBJECT_DIRECTORY=$scratch/objects
+  rm -rf "$GIT_INDEX_FILE" && mkdir -p "$GIT_OBJECT_DIRECTORY"
+  git read-tree "$1" && { [ $# -eq 1 ] || git add --all -- "${inputs[@]}"; } &&
+    git ls-files --stage -- "${inputs[@]}"
+)
+files_now() { files HEAD "and changes"; }
+
+is_current() {
+  local id revision
+  files_now >"$scratch/now" || return
+  id=$(inspect '{{.FromImageID}}') && [ -n "$id" ] || return
+  if [ "$(head -n 1 "$built/inputs" 2>/dev/null)" = "$id" ]; then
+    # Built by this script: the files are known, even if they were not committed.
+    tail -n +2 "$built/inputs" | cmp --silent - "$scratch/now"
+  else
+    revision=$(inspect '{{index .OCIv1.Config.Labels "org.opencontainers.image.revision"}}') || return
+    files "$revision" 2>/dev/null | cmp --silent - "$scratch/now"
+  fi
+}
+
+if [ "$(id -u)" -ne 0 ]; then
+  say "this machine cannot build images without root"
+  exit 77
+fi
+if is_current; then
+  say "the image that is built has the same files"
+else
+  say "building the image; this takes some minutes"
+  files_now >"$scratch/now"
+  # With its own code for a machine that cannot.
+  .ci/image build >&2
+  { echo "$(inspect '{{.FromImageID}}')" && cat "$scratch/now"; } >"$built/inputs"
+fi
+
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+mkdir -p "${archive%/*}"
+echo '{"default": [{"type": "insecureAcceptAnything"}]}' >"$scratch/policy.json"
+buildah "${storage[@]}" push --quiet --signature-policy "$scratch/policy.json" \
+  "$image" "docker-archive:$scratch/podseal.tar:podseal:$version"
+# At once, for a run at the same time may read it.
+mv "$scratch/podseal.tar" "$archive.$$" && mv "$archive.$$" "$archive"
+say "podseal:$version: $(($(stat --format %s "$archive") / 1048576)) MiB after $SECONDS s"
+echo "$archive"
