@@ -1,26 +1,28 @@
 #!/usr/bin/env bash
-# Builds the images of the tests on a node from Debian's packages, once for each
+# Builds the images that tests run on a node, from Debian's packages, once for each
 # state of this file, and prints the folder they are in:
 #
 #   pause.tar   node.test/pause:1
 #   trixie.tar  node.test/helper:1, node.test/podman-stable:trixie,
 #               node.test/podman-setuid:trixie
 #   sid.tar     node.test/podman-stable:sid, node.test/buildah-stable:sid
-#   versions    lines "IMAGE PROGRAM VERSION", with the versions of upstream
+#   versions    lines "IMAGE PROGRAM VERSION", with upstream's versions
+#
+# Podman's and Buildah's images have the layout of github.com/containers/image_build
+# at 24ca4c1, and git and a static busybox besides: jobs clone, and build an image
+# from scratch that runs something.
 #
 # The archives are docker-archives, which `ctr images import` and `podman load` take.
-# They are written here, since a builder of images would copy every file five times;
-# images of one archive share their layers. Podman's and Buildah's images are laid
-# out as github.com/containers/image_build does at 24ca4c1, and have git and a static
-# busybox as well, which jobs need to clone and to build an image from scratch.
+# Images of one archive share layers. tar writes these straight from a suite's root;
+# by buildah, each file would be copied four times.
 #
-# Needs root on Debian. Ends with 77 where this machine cannot build them at all.
+# Needs root on Debian. Exits with 77 if this machine cannot build images at all.
 set -euo pipefail
 shopt -s inherit_errexit
 
 here=$(cd "$(dirname "$0")" && pwd)
 out=$(realpath -m "${CARGO_TARGET_DIR:-$here/../../target}")/node-images
-# Suites write to logs of their own, and what is said goes past these.
+# Progress goes past the logs of the suites.
 exec 3>&2
 say() { printf 'images: %s\n' "$*" >&3; }
 cannot() {
@@ -61,7 +63,7 @@ clean_up() {
     kill -- "-${job#*:}" 2>/dev/null || :
   done
   wait
-  # On one file system: a mount that was left here would be one of the machine's folders.
+  # On one file system: a leftover mount here is a folder of the machine.
   rm -rf --one-file-system "$work"
   exit "$code"
 }
@@ -69,28 +71,30 @@ trap clean_up EXIT
 trap 'exit 143' TERM
 trap 'exit 130' INT
 
-# The mirror that this machine uses; without one, mmdebstrap knows Debian's own.
+# The mirror that this machine uses. If there is none, mmdebstrap uses Debian's.
 mirror=$(grep -rhoE 'https?://[^ ]+/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null |
   tr -d ' ' | head -n 1 || :)
 architecture=$(dpkg --print-architecture)
 
-# bootstrap SUITE ROOT PACKAGES: a minimal Debian that keeps apt's lists for what is
-# installed later.
+# bootstrap SUITE ROOT PACKAGES: installs a minimal Debian, and keeps apt's lists for
+# later packages.
 bootstrap() {
   local options=() path
-  # What no job reads: half of the size. Perl's modules are for git's mail and Subversion.
+  # Nearly half of the size, and no job reads it. git needs Perl's modules for mail and
+  # Subversion only.
   for path in '/usr/share/doc/*' '/usr/share/man/*' '/usr/share/info/*' '/usr/share/locale/*' \
     '/usr/share/perl/*' '/usr/lib/*/perl/*' '/usr/libexec/podman/podman-testing' '/usr/libexec/buildah/*'; do
     options+=("--dpkgopt=path-exclude=$path")
   done
-  # Sid's Release file is valid for a week, and a mirror may hold an older one. Its
-  # signature is verified as ever. A root that is thrown away needs no fsync.
+  # Sid's Release file is valid for a week, and a mirror may have an older one. apt still
+  # verifies its signature. A temporary root needs no fsync.
   unshare --mount mmdebstrap --mode=root --variant=minbase --skip=cleanup/apt/lists \
     --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Languages "none"' \
     --dpkgopt=force-unsafe-io "${options[@]}" --include="$3" "$1" "$2" ${mirror:+"$mirror"}
 }
 
-# in_root ROOT COMMAND...: its mounts end with it.
+# in_root ROOT COMMAND...: runs it in ROOT with mounts that end with it.
+# shellcheck disable=SC2016
 in_root() {
   PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
     unshare --mount sh -euc 'root=$1; shift
@@ -104,14 +108,15 @@ install_packages() {
   in_root "$root" apt-get install -qq --yes --no-install-recommends "$@"
 }
 
-# mark ROOT: what changes in ROOT from now on goes to its next layer.
+# mark ROOT: files of ROOT that change from now on belong to its next layer.
 mark() {
   touch "$1.mark"
-  # The kernel's time of a file is as exact as its clock ticks.
+  # A file's time advances with the ticks of the kernel's clock.
   sleep 0.1
 }
 
-# files ROOT TEST...: those that an image keeps, each ended by a zero byte.
+# files ROOT [TEST...]: prints the files that belong to an image, for which find's TEST
+# holds, each ended by a zero byte.
 files() {
   local root=$1 path prune=(-path ./etc/resolv.conf -o -path ./etc/hostname)
   shift
@@ -121,18 +126,18 @@ files() {
   (cd "$root" && find . \( "${prune[@]}" \) -prune -o "$@" -print0) | LC_ALL=C sort -z
 }
 
-# layer ROOT: packs what changed since the mark, or everything where there is none,
-# next to ROOT, and prints the layer's name.
+# layer ROOT: packs the files that changed since the mark, or all if there is none, into
+# a layer next to ROOT, and prints its name.
 layer() {
   local root=$1 images=${1%/*} changed=() digest
   [ ! -e "$root.mark" ] || changed=(-cnewer "$root.mark")
   files "$root" >"$root.now"
-  if [ -e "$root.files" ] && LC_ALL=C comm -z -23 "$root.files" "$root.now" | grep -z .; then
-    say "${root##*/} lost these files, and its next layer would not say so"
+  if [ -e "$root.files" ] && LC_ALL=C comm -z -23 "$root.files" "$root.now" | grep -z . >&2; then
+    say "files of $root are gone, and a layer that removes files is not implemented"
     return 1
   fi
   mv "$root.now" "$root.files"
-  # File capabilities are extended attributes. Access times differ at each build.
+  # An extended attribute holds a file's capabilities.
   digest=$(files "$root" "${changed[@]}" |
     tar --create --directory "$root" --no-recursion --null --files-from - --numeric-owner \
       --format=posix --pax-option=delete=atime,delete=ctime \
@@ -157,9 +162,10 @@ image() {
   mv "$images/config" "$images/$digest.json"
   jq --null-input --arg name "$name" --arg config "$digest.json" \
     '{Config: $config, RepoTags: [$name], Layers: $ARGS.positional}' --args "$@" >>"$images/images"
+  say "$name: $(cd "$images" && stat --format %s "$@" | jq --slurp 'add / 1048576 | round') MiB after $SECONDS s"
 }
 
-# archive FOLDER: writes its images to FOLDER.tar of the output.
+# archive FOLDER: writes the images of FOLDER to FOLDER.tar.
 archive() {
   local images=$1 file=$work/out/${1##*/}.tar
   jq --slurp . "$images/images" >"$images/manifest.json"
@@ -167,7 +173,7 @@ archive() {
   say "${file##*/}: $(($(stat --format %s "$file") / 1048576)) MiB after $SECONDS s"
 }
 
-# lay_out ROOT USER: what Podman's image and Buildah's have in common.
+# lay_out ROOT USER: does what Podman's and Buildah's images have in common.
 lay_out() {
   local root=$1 user=$2
   ln -s ../../bin/busybox "$root/usr/local/bin/busybox"
@@ -182,7 +188,7 @@ lay_out() {
     "$root"/var/lib/shared/{overlay,vfs}-layers/layers.lock
   printf '/run/secrets/%s:/run/secrets/%s\n' etc-pki-entitlement etc-pki-entitlement rhsm rhsm \
     >"$root/etc/containers/mounts.conf"
-  # Fedora's file with upstream's changes to it, less the comments.
+  # Fedora's file as upstream edits it, without the comments.
   cat >"$root/etc/containers/storage.conf" <<'E'
 [storage]
 driver = "overlay"
@@ -247,14 +253,16 @@ config_of_buildah='{
   "Labels": {"io.containers.capabilities": "CHOWN,DAC_OVERRIDE,FOWNER,FSETID,KILL,NET_BIND_SERVICE,SETFCAP,SETGID,SETPCAP,SETUID,CHOWN,DAC_OVERRIDE,FOWNER,FSETID,KILL,NET_BIND_SERVICE,SETFCAP,SETGID,SETPCAP,SETUID,SYS_CHROOT"}
 }'
 
-# versions IMAGE ROOT PROGRAM: prints that of the program and of the libraries in it.
-# Whether Podman reads storage.conf for rootless users is decided by containers/storage.
+# versions IMAGE ROOT PROGRAM: prints the versions of the program and of two libraries in
+# it. By containers/storage, Podman reads /etc/containers/storage.conf for rootless users
+# or does not.
+# shellcheck disable=SC2016
 versions() {
   local name=$1 root=$2 program=$3 line library
   query() { dpkg-query --admindir="$root/var/lib/dpkg" --show --showformat "$1" "$program"; }
   {
     query "$program \${Version}\n"
-    # Debian names the sources of what is linked statically, by one field or the other.
+    # Which of these fields lists the linked libraries depends on the suite.
     for library in buildah storage; do
       line=$(query '${Static-Built-Using}, ${Built-Using}' |
         grep -oE "golang-github-containers-$library \(= [^)]+" | head -n 1 || :)
@@ -263,16 +271,16 @@ versions() {
   } | sed -E "s|^([^ ]+) ([0-9]+:)?([^-+~]+).*|$name \\1 \\3|"
 }
 
-# Packages that Podman's image and Buildah's need, or have by Fedora's recommendations.
+# Both images have these. Fedora's packages depend on them or recommend them.
 engine=(crun fuse-overlayfs netavark passt uidmap)
 tools=git,ca-certificates,curl,busybox-static
 
-# pause BUSYBOX
+# pause BUSYBOX: builds the image from a static busybox.
 pause() {
   local images=$work/pause layer
   install -D "$1" "$images/root/bin/busybox"
   layer=$(layer "$images/root")
-  # Process 1 ends by SIGTERM only if it handles it, and reaps what its pod leaves.
+  # Process 1 has to handle SIGTERM, or it is ignored, and to reap orphans.
   image "$images" node.test/pause:1 '{"Cmd": null, "Entrypoint": ["/bin/busybox", "sh", "-c",
     "trap exit TERM INT; while :; do /bin/busybox sleep 86400 & wait $!; done"]}' "$layer"
   archive "$images"
@@ -283,7 +291,7 @@ trixie() {
   bootstrap trixie "$root" "$tools"
   pause "$root/usr/bin/busybox"
   base=$(layer "$root")
-  # Of GitLab Runner's helper image: root alone, git and a shell.
+  # Like GitLab Runner's helper image, it has no user for jobs, and a shell and git.
   image "$images" node.test/helper:1 '{}' "$base"
 
   install_packages "$root" podman catatonit "${engine[@]}"
@@ -324,8 +332,8 @@ sid() {
   archive "$images"
 }
 
-say "building them from Debian's packages; this is done once, and takes a minute or two"
-# In process groups of their own, so that all of one can be ended.
+say "building images from Debian's packages; this is done once, and takes a minute or two"
+# In process groups of their own, so that clean_up ends all processes of one.
 set -m
 mkdir "$work/trixie" "$work/sid"
 trixie >"$work/trixie.log" 2>&1 </dev/null &
@@ -345,7 +353,7 @@ sort "$work"/{trixie,sid}/versions >"$work/out/versions"
 while read -r line; do
   say "$line"
 done <"$work/out/versions"
-# Unless a run at the same time was faster.
+# Fails if another run was faster.
 mv -T "$work/out" "$folder" 2>/dev/null || [ -e "$folder" ]
 say "built in $SECONDS s"
 echo "$folder"

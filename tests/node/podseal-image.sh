@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Exports podseal's own image as podseal:VERSION for `ctr images import`, and prints
-# the archive's path. It is the image that .ci/image builds with the Dockerfile, and
-# is built only if files that the Dockerfile copies have changed since: a commit of
-# documentation or tests changes nothing but the revision in its label and version.
+# Exports podseal's image as podseal:VERSION for `ctr images import`, and prints the
+# archive's path. .ci/image builds it with the Dockerfile, for minutes. So it is built
+# only if files that the Dockerfile copies have changed: after a commit of docs or tests,
+# only the revision that it names is older.
 #
-# Needs root on Debian. Ends with 77 where this machine cannot build images at all.
+# Needs root on Debian. Exits with 77 if this machine cannot build images at all.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -13,7 +13,7 @@ built=$target/image
 archive=$target/node-images/podseal.tar
 image=localhost/podseal:ci
 storage=(--root "$built/storage" --runroot "$built/run" --storage-driver vfs)
-# What the image is made of: .dockerignore lets no other file through.
+# The image depends on these. .dockerignore keeps all others out.
 inputs=(Dockerfile .dockerignore rust-toolchain.toml .ci/image Cargo.toml Cargo.lock build.rs src
   docs/profile.schema.json crates ':(exclude)crates/demo/src' ':(exclude)crates/test-*/src')
 say() { printf 'podseal-image: %s\n' "$*" >&2; }
@@ -27,9 +27,9 @@ inspect() {
   buildah "${storage[@]}" inspect --type image --format "$1" "$image" 2>/dev/null
 }
 
-# files REVISION ["and changes"]: prints the inputs with their hashes as a commit has
-# them, or with what changed in the working tree since, committed or not. An index and
-# objects of its own keep the repository's as they are.
+# files REVISION ["and changes"]: prints the inputs of a commit with their hashes, with
+# the changes of the working tree or without. It has an index and objects of its own,
+# so that the repository stays as it is.
 files() (
   export GIT_INDEX_FILE=$scratch/index GIT_OBJECT_DIRECTORY=$scratch/objects
   rm -rf "$GIT_INDEX_FILE" && mkdir -p "$GIT_OBJECT_DIRECTORY"
@@ -43,7 +43,7 @@ is_current() {
   files_now >"$scratch/now" || return
   id=$(inspect '{{.FromImageID}}') && [ -n "$id" ] || return
   if [ "$(head -n 1 "$built/inputs" 2>/dev/null)" = "$id" ]; then
-    # Built by this script: the files are known, even if they were not committed.
+    # This script built it, maybe from files that were not committed.
     tail -n +2 "$built/inputs" | cmp --silent - "$scratch/now"
   else
     revision=$(inspect '{{index .OCIv1.Config.Labels "org.opencontainers.image.revision"}}') || return
@@ -56,13 +56,13 @@ if [ "$(id -u)" -ne 0 ]; then
   exit 77
 fi
 if is_current; then
-  say "the image that is built has the same files"
+  say "using the image that was built from the same files"
 else
   say "building the image; this takes some minutes"
   files_now >"$scratch/now"
-  # With its own code for a machine that cannot.
+  # Which exits with 77 itself.
   .ci/image build >&2
-  { echo "$(inspect '{{.FromImageID}}')" && cat "$scratch/now"; } >"$built/inputs"
+  { printf '%s\n' "$(inspect '{{.FromImageID}}')" && cat "$scratch/now"; } >"$built/inputs"
 fi
 
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -70,7 +70,7 @@ mkdir -p "${archive%/*}"
 echo '{"default": [{"type": "insecureAcceptAnything"}]}' >"$scratch/policy.json"
 buildah "${storage[@]}" push --quiet --signature-policy "$scratch/policy.json" \
   "$image" "docker-archive:$scratch/podseal.tar:podseal:$version"
-# At once, for a run at the same time may read it.
+# Atomically: another run may read it.
 mv "$scratch/podseal.tar" "$archive.$$" && mv "$archive.$$" "$archive"
 say "podseal:$version: $(($(stat --format %s "$archive") / 1048576)) MiB after $SECONDS s"
 echo "$archive"
