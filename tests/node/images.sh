@@ -20,6 +20,8 @@
 set -euo pipefail
 shopt -s inherit_errexit
 
+# `su` without a login shell leaves these out, and setcap and chroot are there.
+PATH=$PATH:/usr/sbin:/sbin
 here=$(cd "$(dirname "$0")" && pwd)
 out=$(realpath -m "${CARGO_TARGET_DIR:-$here/../../target}")/node-images
 # Progress goes past the logs of the suites.
