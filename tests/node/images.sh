@@ -16,6 +16,8 @@
 # Images of one archive share layers. tar writes these straight from a suite's root;
 # by buildah, each file would be copied four times.
 #
+# `images.sh podseal` exports podseal's own image instead: see podseal-image.sh.
+#
 # Needs root on Debian. Exits with 77 if this machine cannot build images at all.
 set -euo pipefail
 shopt -s inherit_errexit
@@ -23,6 +25,9 @@ shopt -s inherit_errexit
 # `su` without a login shell leaves these out, and setcap and chroot are there.
 PATH=$PATH:/usr/sbin:/sbin
 here=$(cd "$(dirname "$0")" && pwd)
+if [ "${1:-}" = podseal ]; then
+  exec "$here/podseal-image.sh"
+fi
 out=$(realpath -m "${CARGO_TARGET_DIR:-$here/../../target}")/node-images
 # Progress goes past the logs of the suites.
 exec 3>&2
