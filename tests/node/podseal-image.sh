@@ -17,6 +17,10 @@ storage=(--root "$built/storage" --runroot "$built/run" --storage-driver vfs)
 inputs=(Dockerfile .dockerignore rust-toolchain.toml .ci/image Cargo.toml Cargo.lock build.rs src
   docs/profile.schema.json crates ':(exclude)crates/demo/src' ':(exclude)crates/test-*/src')
 say() { printf 'podseal-image: %s\n' "$*" >&2; }
+if [ "$(id -u)" -ne 0 ]; then
+  say "this machine cannot build images without root"
+  exit 77
+fi
 
 GIT_ALTERNATE_OBJECT_DIRECTORIES=$(realpath "$(git rev-parse --git-path objects)")
 export GIT_ALTERNATE_OBJECT_DIRECTORIES
@@ -51,10 +55,6 @@ is_current() {
   fi
 }
 
-if [ "$(id -u)" -ne 0 ]; then
-  say "this machine cannot build images without root"
-  exit 77
-fi
 if is_current; then
   say "using the image that was built from the same files"
 else
