@@ -3,7 +3,7 @@
 # ../controlplane, once for each state of these files, and prints the folder they
 # are in: kubelet, kube-proxy, kube-scheduler, kube-controller-manager, containerd
 # with its shim and ctr, runc, CNI plugins, a registry, kube-network-policies,
-# CoreDNS.
+# CoreDNS, a device plugin.
 #
 # About 10 CPU minutes the first time, less after ../controlplane/build.sh, whose
 # build cache it shares. Needs Go, a C compiler, pkg-config and libseccomp's headers.
@@ -25,7 +25,7 @@ if ! pkg-config --exists libseccomp; then
   exit 1
 fi
 
-key=$(cat "$here"/build.sh "$here"/*/go.{mod,sum} "$here"/coredns/main.go "$here"/../controlplane/go.{mod,sum} | sha256sum | cut -c1-16)
+key=$(cat "$here"/build.sh "$here"/*/go.{mod,sum} "$here"/*/main.go "$here"/../controlplane/go.{mod,sum} | sha256sum | cut -c1-16)
 bin=$out/$key
 if [ -e "$bin/complete" ]; then
   echo "$bin"
@@ -69,7 +69,9 @@ mkdir "$bin.part/cni"
 (cd "$here/cni" && CGO_ENABLED=0 go build -ldflags "-s -w" -o "$bin.part/cni/" tool)
 (cd "$here/networkpolicy" && go build -ldflags "-s -w" -o "$bin.part/kube-network-policies" tool)
 
-(cd "$here/coredns" && CGO_ENABLED=0 go build -ldflags "-s -w" -o "$bin.part/coredns" .)
+for module in coredns deviceplugin; do
+  (cd "$here/$module" && CGO_ENABLED=0 go build -ldflags "-s -w" -o "$bin.part/$module" .)
+done
 
 rm -rf "$bin"
 mv "$bin.part" "$bin"

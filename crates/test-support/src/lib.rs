@@ -10,6 +10,7 @@ pub mod balancer;
 pub mod chart;
 pub mod controlplane;
 pub mod helm;
+pub mod node;
 pub mod podseal;
 pub mod proxy;
 pub mod scripted;

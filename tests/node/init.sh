@@ -1,0 +1,72 @@
+# The first process of the node: starts its components in order, marks it ready, and
+# reaps what they leave. See start.sh.
+set -euo pipefail
+cd /work
+export PATH=/node/scripts:/node/programs0:/node/programs1:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
+
+say() { printf 'node: %s\n' "$*"; }
+
+# So that a failure says more than a time that was too short.
+await() { # SECONDS COMMAND...
+  local deadline=$((SECONDS + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    if [ "$SECONDS" -ge "$deadline" ]; then
+      say "not in time: $*"
+      tail --lines=8 ./*.log
+      exit 1
+    fi
+    sleep 0.1
+  done
+}
+
+# cgroups of version 2 hold processes or controllers, not both.
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+  mkdir /sys/fs/cgroup/init
+  while read -r pid; do echo "$pid" >/sys/fs/cgroup/init/cgroup.procs; done </sys/fs/cgroup/cgroup.procs
+  for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
+    echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
+  done
+fi
+
+ip link set lo up
+ip link add cni0 type bridge
+ip address add 10.244.0.1/24 dev cni0
+ip link set cni0 up
+# A service's address needs a route before kube-proxy can rewrite it.
+ip route add default dev cni0
+sysctl --quiet --write net.ipv4.ip_forward=1
+
+component configure
+component start etcd
+component start containerd
+component start kube-apiserver
+await 60 ctr --address /run/containerd.sock version
+import() {
+  local archive
+  for archive; do
+    ctr --address /run/containerd.sock --namespace k8s.io images import "/images/$archive" >>import.log 2>&1 || break
+    shift
+  done
+  # What was not imported, if anything.
+  echo "$@" >imported
+}
+import "$@" &
+await 120 kubectl get --raw /readyz
+for name in kube-controller-manager kube-scheduler kubelet kube-proxy; do
+  component start "$name"
+done
+kubectl apply --filename dns.yaml >/dev/null
+component start coredns
+component start git
+await 60 kubectl get node node
+await 90 kubectl wait --for=condition=Ready node/node --timeout=1s
+await 60 kubectl get serviceaccount default
+await 300 test -e imported
+grep --quiet '^$' imported || { say "not imported: $(cat imported)"; cat import.log; exit 1; }
+say "ready after $SECONDS s"
+touch ready
+# While it waits, bash reaps what containers and components leave, as a first
+# process has to.
+sleep infinity &
+wait $!
