@@ -4,13 +4,14 @@ CARGO ?= cargo
 SHELL := bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # The test binaries: a folder with a main.rs, or a file.
-TESTS := $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)) \
+# Those on a real node have a target of their own.
+TESTS := $(filter-out e2e,$(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))) \
   $(basename $(notdir $(wildcard tests/*.rs crates/*/tests/*.rs)))
 
-.PHONY: help demo test test-all-but-chart test-chart soak build image image-test bench fuzz lint deny advisories controlplane promtool clean
+.PHONY: help demo test test-all-but-chart test-chart e2e soak build image image-test bench fuzz lint deny advisories controlplane promtool clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Show podseal correct and deny real job pods; requires Rust, no cluster
 	$(CARGO) build --locked --package podseal --package podseal-demo
@@ -24,6 +25,9 @@ test-all-but-chart: controlplane promtool
 # These tests mostly wait for a cluster, so more threads than processors help.
 test-chart: controlplane promtool
 	$(CARGO) test --locked --workspace --test chart -- --test-threads 4
+
+e2e: ## Run the tests on a real node with containerd; requires Debian, root, Rust and Go
+	@.ci/e2e
 
 soak: controlplane ## Run the tests of restarts, floods and outages for longer (SOAK_FACTOR, default 20)
 	SOAK_FACTOR=$${SOAK_FACTOR:-20} PODSEAL_TEST_OUTAGE_SECONDS=60 \

@@ -1,0 +1,161 @@
+//! Jobs of other runners, and with other variables and services: each runs, or is
+//! denied, as the docs say (docs/profiles.md, docs/namespace-settings.md).
+
+use serde_json::json;
+use support::text;
+
+use crate::job::Job;
+use crate::site::{RUNNER, Site};
+
+const PODMAN: &str = "podman-stable:trixie";
+
+#[test]
+fn a_variable_home_is_where_git_and_podman_write() {
+    let site = Site::shared();
+    let namespace = site.namespace("rootless");
+    let ended = Job::new(PODMAN)
+        .variable("HOME", "/home/of/the/job")
+        .run(&namespace);
+    ended.passes_with("HOME /home/of/the/job, overlay in /home/of/the/job/.local/share/containers");
+    assert!(
+        ended.helper_log.contains("HOME /home/of/the/job"),
+        "{ended}"
+    );
+}
+
+/// The runner exports the job's variable in `helper`, whose image has no such folder.
+#[test]
+fn a_variable_home_of_podmans_image_fails_in_git() {
+    let site = Site::shared();
+    let job = Job::new(PODMAN).variable("HOME", "/home/podman");
+    let ended = job.run(&site.namespace("rootless"));
+    ended.fails_with(
+        "could not lock config file /home/podman/.gitconfig: No such file or directory",
+    );
+}
+
+/// The folder is made by the clone, and git is configured before that.
+#[test]
+fn a_variable_home_in_the_checkout_fails_in_git() {
+    let site = Site::shared();
+    let job = Job::new(PODMAN).variable("HOME", "/builds/platform/images/playground");
+    let ended = job.run(&site.namespace("rootless"));
+    ended.fails_with("could not lock config file /builds/platform/images/playground/.gitconfig");
+}
+
+#[test]
+fn a_service_keeps_its_user() {
+    let site = Site::shared();
+    let namespace = site.namespace("rootless");
+    let job = Job::of("default-with-service", PODMAN).edit(|pod| {
+        let containers = pod["spec"]["containers"].as_array_mut();
+        let service = containers.expect("containers").last_mut().expect("it");
+        assert_eq!(service["name"], "svc-0");
+        service["image"] = "node.test/helper:1".into();
+        service["command"] = json!(["sh", "-c", "echo uid $(id -u), HOME $HOME"]);
+    });
+    let ended = job.run(&namespace);
+    ended.passes_with("podman build passed as uid 1000");
+    let log = namespace.kubectl(&["logs", &ended.name, "--container", "svc-0"]);
+    assert_eq!(log.trim(), "uid 0, HOME /root");
+}
+
+#[test]
+fn the_profile_replaces_a_user_that_the_author_chose() {
+    let site = Site::shared();
+    let job = Job::new(PODMAN).edit_container("build", |build| {
+        build["securityContext"]["runAsUser"] = json!(1001)
+    });
+    let ended = job.run(&site.namespace("rootless"));
+    ended.passes_with("podman build passed as uid 1000");
+}
+
+#[test]
+fn native_steps_build_without_a_helper() {
+    let site = Site::shared();
+    let ended = Job::of("native-steps", PODMAN).run(&site.namespace("rootless"));
+    ended.passes_with("podman build passed as uid 1000, HOME /my_custom_dir");
+}
+
+/// `FF_DISABLE_UMASK_FOR_KUBERNETES_EXECUTOR`: `helper` gives the checkout to the user
+/// that the collector runs as, which has to be that of `build`. It can as root alone.
+#[test]
+fn without_umask_the_checkout_belongs_to_build_where_helper_is_root() {
+    let site = Site::shared();
+    let namespace = site.namespace("rootless");
+    let script = "test -O Containerfile\ncp /bin/busybox .\npodman build --tag tried .\necho passed as $(id -u)";
+    let job = Job::of("umask-collector", PODMAN).script(script);
+    let as_1000 = job.run(&namespace);
+    as_1000.fails_with("chown: changing ownership of '/builds': Operation not permitted");
+
+    let job = job.edit_container("helper", |helper| {
+        helper["securityContext"]["runAsUser"] = json!(0);
+    });
+    let ended = job.run(&namespace);
+    ended.passes_with("passed as 1000");
+    let collector = "init-build-uid-gid-collector";
+    let log = namespace.kubectl(&["logs", &ended.name, "--container", collector]);
+    assert_eq!(log.trim(), "collector: 1000:1000");
+}
+
+#[test]
+fn a_runner_with_privileged_true_builds_unprivileged() {
+    let site = Site::shared();
+    for profile in ["rootless", "userns"] {
+        let ended = Job::of("privileged-nonroot", PODMAN)
+            // Its builds_dir is another, and the docs' HOME.
+            .variable(
+                "CI_PROJECT_DIR",
+                "/my_custom_dir/platform/images/playground",
+            )
+            .script("grep CapBnd /proc/self/status\ncp /bin/busybox .\npodman build --tag tried .\necho passed")
+            .run(&site.namespace(profile));
+        ended.passes_with("passed");
+        assert!(!ended.log.contains("CapBnd:\t000001ffffffffff"), "{ended}");
+    }
+}
+
+#[test]
+fn a_privileged_service_is_denied_in_one_sentence() {
+    let site = Site::shared();
+    let denial = Job::of("privileged-with-service", PODMAN).create(&site.namespace("rootless"));
+    let denial = denial.expect_err("it is denied");
+    assert!(
+        denial.contains("container \"docker\", securityContext.privileged: true is forbidden"),
+        "{denial}"
+    );
+    assert_eq!(denial.trim().lines().count(), 1, "{denial}");
+}
+
+#[test]
+fn a_privileged_pod_that_is_no_job_is_denied() {
+    let site = Site::shared();
+    let namespace = site.namespace("rootless");
+    let args = ["run", "shell", "--image=node.test/helper:1", "--privileged"];
+    let args = [&["--namespace", namespace.name.as_str()], args.as_slice()].concat();
+    let output = site.node.run("kubectl", &args, "");
+    let denial = text(&output.stderr);
+    assert!(!output.status.success(), "{denial}");
+    assert!(
+        denial.contains("securityContext.privileged: true is forbidden by the control privileged"),
+        "{denial}"
+    );
+}
+
+#[test]
+fn a_namespace_sets_home_and_user() {
+    let site = Site::shared();
+    let annotations = [
+        ("runner", RUNNER),
+        ("home", "/work/home"),
+        ("run-as-user", "2000"),
+    ];
+    let namespace = site.namespace_with(&[("profile", "rootless")], &annotations);
+    let job = Job::new(PODMAN).script("echo \"uid $(id -u), HOME $HOME\"\ntouch \"$HOME/written\"");
+    let ended = job.run(&namespace);
+    ended.passes_with("uid 2000, HOME /work/home");
+    assert!(
+        ended.helper_log.contains("uid 2000, HOME /work/home"),
+        "{ended}"
+    );
+}

@@ -1,0 +1,133 @@
+//! What the docs promise of each built-in profile, with each image (docs/profiles.md).
+//!
+//! Images of Debian's sid change: a failed row names the versions that it ran.
+
+use serde_json::Value;
+
+use crate::job::{Ended, Job};
+use crate::site::{RUNNER, Site};
+
+/// How a job ends.
+enum End {
+    /// It builds, and its last line has this.
+    Builds(&'static str),
+    /// It fails, and prints this.
+    Fails(&'static str),
+}
+use End::{Builds, Fails};
+
+/// As uid 1000 in HOME's volume, by the kernel's overlay.
+const IN_HOME: End = Builds(
+    "passed as uid 1000, HOME /my_custom_dir, overlay in /my_custom_dir/.local/share/containers/storage",
+);
+/// Podman built on containers/storage 1.63 or later reads the image's storage.conf for
+/// rootless users as well, whose store is then where only root can write.
+const STORE_OF_ROOT: End = Fails("mkdir /var/lib/containers/storage: permission denied");
+/// Buildah's own image has a storage.conf for its user, in the HOME that podseal replaces.
+const RUN_OF_ROOT: End = Fails("mkdir /run/containers: permission denied");
+/// A setuid program is not the owner of the user namespace that it maps, and needs the
+/// capability SYS_ADMIN instead.
+const SETUID: End = Fails("newuidmap: write to uid_map failed: Operation not permitted");
+const NO_DEVICE: End = Fails("fuse: device not found, try 'modprobe fuse' first");
+/// The same by a newer fuse-overlayfs.
+const NO_DEVICE_EITHER: End = Fails("fuse: device /dev/fuse not found. Kernel module not loaded?");
+
+/// The script of a job that has Buildah and no Podman.
+const BUILDAH: &str = "\
+cp /bin/busybox .
+buildah build --tag tried .
+echo \"passed as uid $(id -u), HOME $HOME, $(buildah info --format \
+'{{.store.GraphDriverName}} in {{.store.GraphRoot}}')\"";
+
+fn job_of(image: &str, profile: &str) -> Ended {
+    let site = Site::shared();
+    // A profile that grants more than baseline needs the runner's name; `none` sets
+    // nothing that a level could forbid.
+    let namespace = site.namespace_with(&[("profile", profile)], &[("runner", RUNNER)]);
+    let job = Job::new(image);
+    let job = match image.starts_with("buildah") {
+        true => job.script(BUILDAH),
+        false => job,
+    };
+    job.run(&namespace)
+}
+
+fn check(image: &str, profile: &str, end: End) {
+    let ended = job_of(image, profile);
+    eprintln!(
+        "{profile} × {image}: {}",
+        ended.log.lines().last().unwrap_or_default()
+    );
+    match end {
+        Builds(line) => ended.passes_with(line),
+        Fails(error) => ended.fails_with(error),
+    }
+    assert_ne!(ended.pod["spec"]["nodeName"], Value::Null, "a node ran it");
+}
+
+/// One test for each profile and image.
+macro_rules! matrix {
+    ($($image_is:ident: $image:literal { $($name:ident: $profile:literal, $end:expr;)* })*) => {
+        $(mod $image_is {
+            use super::*;
+            $(#[test]
+            fn $name() {
+                check($image, $profile, $end);
+            })*
+        })*
+    };
+}
+
+matrix! {
+    podman_that_ignores_the_images_storage_conf_as_rootless_user: "podman-stable:trixie" {
+        builds_under_rootless: "rootless", IN_HOME;
+        builds_under_userns: "userns", IN_HOME;
+        builds_under_privileged: "privileged", IN_HOME;
+        builds_under_openshift_on_a_cluster_without_sccs: "openshift", IN_HOME;
+        fails_under_none_without_a_device: "none", NO_DEVICE;
+    }
+    podman_that_reads_the_images_storage_conf_as_rootless_user: "podman-stable:sid" {
+        fails_under_rootless_by_the_store_of_root: "rootless", STORE_OF_ROOT;
+        fails_under_userns_by_the_store_of_root: "userns", STORE_OF_ROOT;
+        fails_under_privileged_by_the_store_of_root: "privileged", STORE_OF_ROOT;
+        fails_under_none_without_a_device: "none", NO_DEVICE_EITHER;
+    }
+    podman_with_setuid_newuidmap: "podman-setuid:trixie" {
+        fails_under_rootless: "rootless", SETUID;
+        fails_under_userns: "userns", SETUID;
+        builds_under_privileged: "privileged", IN_HOME;
+    }
+    buildah: "buildah-stable:sid" {
+        fails_under_rootless_by_the_folder_of_root: "rootless", RUN_OF_ROOT;
+        fails_under_userns_by_the_folder_of_root: "userns", RUN_OF_ROOT;
+        fails_under_privileged_by_the_folder_of_root: "privileged", RUN_OF_ROOT;
+        fails_under_none_without_a_device: "none", NO_DEVICE_EITHER;
+    }
+}
+
+#[test]
+fn rootless_and_userns_build_at_the_level_restricted() {
+    let site = Site::shared();
+    for profile in ["rootless", "userns"] {
+        let labels = [("profile", profile), ("level", "restricted")];
+        let namespace = site.namespace_with(&labels, &[("runner", RUNNER)]);
+        let ended = Job::new("podman-stable:trixie").run(&namespace);
+        ended.passes_with("podman build passed as uid 1000");
+        let build = &ended.pod["spec"]["containers"][0]["securityContext"]["capabilities"];
+        assert_eq!(
+            build["drop"],
+            serde_json::json!(["NET_RAW", "ALL"]),
+            "{build}"
+        );
+    }
+}
+
+#[test]
+fn a_seccomp_profile_of_the_runtime_on_build_forbids_user_namespaces() {
+    let site = Site::shared();
+    let job = Job::new("podman-stable:trixie").edit_container("build", |build| {
+        build["securityContext"]["seccompProfile"] = serde_json::json!({"type": "RuntimeDefault"});
+    });
+    let ended = job.run(&site.namespace("rootless"));
+    ended.fails_with("cannot clone: Operation not permitted");
+}
