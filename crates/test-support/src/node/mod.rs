@@ -86,6 +86,22 @@ impl Node {
         node
     }
 
+    /// The process that removes the node at its end, as this machine sees it.
+    pub fn starter(&self) -> u32 {
+        self.starter.id()
+    }
+
+    /// The node's first process, as this machine sees it.
+    pub fn pid(&self) -> &str {
+        &self.pid
+    }
+
+    /// The programs in the images, a line each: image, program, version.
+    pub fn image_versions(&self) -> String {
+        let file = programs::find().versions();
+        std::fs::read_to_string(file).expect("the images have versions")
+    }
+
     /// A file of the node's `/work`.
     pub fn work(&self, name: &str) -> PathBuf {
         self.folder.join("work").join(name)
@@ -200,6 +216,8 @@ impl Drop for Node {
     fn drop(&mut self) {
         drop(self.starter.stdin.take());
         let _ = self.starter.wait();
+        // It is gone by then, unless a test killed what removes it.
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

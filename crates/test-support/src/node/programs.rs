@@ -20,6 +20,11 @@ pub(super) struct Programs {
 }
 
 impl Programs {
+    /// The file with the versions of what is in the images.
+    pub(super) fn versions(&self) -> PathBuf {
+        self.images.join(&self.current).join("versions")
+    }
+
     /// The file of an archive, in the folder of all.
     pub(super) fn archive(&self, name: &str) -> String {
         // podseal's own changes with every commit, the others hardly ever.
