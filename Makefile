@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TESTS := $(filter-out e2e,$(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))) \
   $(basename $(notdir $(wildcard tests/*.rs crates/*/tests/*.rs)))
 
-.PHONY: help demo test test-all-but-chart test-chart e2e soak build image image-test bench fuzz lint deny advisories controlplane promtool clean
+.PHONY: help demo test test-all-but-chart test-chart e2e e2e-figures soak build image image-test bench fuzz lint deny advisories controlplane promtool clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test-chart: controlplane promtool
 
 e2e: ## Run the tests on a real node with containerd; requires Debian, root, Rust and Go
 	@.ci/e2e
+
+e2e-figures: ## Measure on a real node what docs/measurements.md says of one
+	@.ci/e2e --ignored --nocapture figures::
 
 soak: controlplane ## Run the tests of restarts, floods and outages for longer (SOAK_FACTOR, default 20)
 	SOAK_FACTOR=$${SOAK_FACTOR:-20} PODSEAL_TEST_OUTAGE_SECONDS=60 \
