@@ -30,11 +30,14 @@ if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
 fi
 
 ip link set lo up
-ip link add cni0 type bridge
-ip address add 10.244.0.1/24 dev cni0
-ip link set cni0 up
+# The node's address is on a bridge without ports. Each pod has a link and a route of
+# its own, so that all its packets pass the node's rules: those of a bridge do so only
+# where br_netfilter is loaded.
+ip link add node type bridge
+ip address add 10.244.0.1/32 dev node
+ip link set node up
 # A service's address needs a route before kube-proxy can rewrite it.
-ip route add default dev cni0
+ip route add default dev node
 sysctl --quiet --write net.ipv4.ip_forward=1
 
 component configure
