@@ -59,8 +59,9 @@ await 120 kubectl get --raw /readyz
 for name in kube-controller-manager kube-scheduler kubelet kube-proxy; do
   component start "$name"
 done
-kubectl apply --filename dns.yaml >/dev/null
+kubectl apply --filename dns.yaml --filename network-policies.yaml >/dev/null
 component start coredns
+component start network-policies
 component start git
 await 60 kubectl get node node
 await 90 kubectl wait --for=condition=Ready node/node --timeout=1s

@@ -1,5 +1,6 @@
 //! A real node of Kubernetes on this machine, in namespaces of its own: etcd, API
-//! server, controllers, scheduler, kubelet, kube-proxy, CoreDNS, containerd and runc.
+//! server, controllers, scheduler, kubelet, kube-proxy, kube-network-policies, CoreDNS,
+//! containerd and runc.
 //!
 //! ```text
 //!  start.sh ── namespaces, root, cgroups ──▶ init.sh ── component start NAME ──▶ …
