@@ -8,6 +8,7 @@ mod figures;
 mod fuse_device;
 mod job;
 mod job_shapes;
+mod network_policy;
 mod nodes;
 mod profiles;
 mod registry;
