@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
 pub mod balancer;
+pub mod book;
 pub mod chart;
 pub mod controlplane;
 pub mod helm;

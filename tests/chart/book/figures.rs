@@ -10,7 +10,8 @@
 //! the same names. The source may have further rows and columns.
 
 use super::links::anchor;
-use super::{pages, root};
+use super::root;
+use support::book::repository::pages;
 
 /// A table of a page: its columns' names, and its rows.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{pages, root};
+use support::book::repository::pages;
+
+use super::root;
 
 #[test]
 fn every_link_leads_to_a_file_and_to_a_heading_in_it() {

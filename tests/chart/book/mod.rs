@@ -1,8 +1,10 @@
 //! The book, done as its reader does it: every command of every page.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use stage::Stage;
+use support::book::page::{Step, steps};
+use support::book::repository::pages;
 
 mod figures;
 mod links;
@@ -58,7 +60,7 @@ pages! {
 
 fn read(path: &str) {
     let text = std::fs::read_to_string(root().join(path)).expect("the page is there");
-    let steps = page::steps(&text).unwrap_or_else(|error| panic!("{path}, {error}"));
+    let steps = steps(&text).unwrap_or_else(|error| panic!("{path}, {error}"));
     let mut stage = Stage::new(&steps);
     for step in &steps {
         if let Err(error) = stage.act(step) {
@@ -66,27 +68,6 @@ fn read(path: &str) {
         }
     }
     stage.end();
-}
-
-/// All pages of the repository.
-fn pages() -> Vec<String> {
-    let mut pages = Vec::new();
-    let mut folders = vec![PathBuf::new()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(root().join(&folder)).expect("a folder") {
-            let entry = entry.expect("an entry");
-            let name = entry.file_name().into_string().expect("names are ASCII");
-            let path = folder.join(&name);
-            let is_folder = entry.file_type().expect("a type").is_dir();
-            if is_folder && name != "target" && !name.starts_with('.') {
-                folders.push(path);
-            } else if Path::new(&name).extension().is_some_and(|end| end == "md") {
-                pages.push(path.display().to_string());
-            }
-        }
-    }
-    pages.sort();
-    pages
 }
 
 fn root() -> &'static Path {
@@ -122,11 +103,11 @@ fn no_example_of_a_profile_is_left_out() {
 /// neither of the first two.
 #[test]
 fn the_check_of_a_node_says_something_of_each_file_and_succeeds_where_one_is_missing() {
-    let steps = page::steps(include_str!("../../../docs/nodes.md")).expect("steps");
+    let steps = steps(include_str!("../../../docs/nodes.md")).expect("steps");
     let mut checks = steps.iter().filter_map(|step| match step {
-        page::Step::Shown(block) => Some(&*block.text),
-        page::Step::Run { script, .. } => Some(&**script),
-        page::Step::Serve { .. } => None,
+        Step::Shown(block) => Some(&*block.text),
+        Step::Run { script, .. } => Some(&**script),
+        Step::Serve { .. } => None,
     });
     let check = checks.find(|script| script.starts_with("kubectl run check "));
     // What a kubelet would start is what follows `--`.

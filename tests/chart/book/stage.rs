@@ -2,15 +2,15 @@
 //! server, and a node that runs podseal's own Deployment.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
+use support::book::page::{Block, Step, shows};
+use support::book::repository::copy_of_the_repository;
 use support::controlplane::{ADMIN, ControlPlane, await_condition, free_port};
 use support::simulated_node::Node;
 use support::tether::Tethered;
 use support::{run, text};
-
-use super::page::{Block, Step, shows};
 
 /// How long the commands of one block may take, in seconds.
 const PATIENCE: &str = "180";
@@ -182,32 +182,6 @@ impl Stage {
 fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-}
-
-/// Copies what git knows of, and what it does not ignore, to `place`.
-fn copy_of_the_repository(place: &Path) {
-    let root = env!("CARGO_MANIFEST_DIR");
-    let mut list = Command::new("git");
-    list.current_dir(root)
-        .args([
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ])
-        .args(["--", ".", ":!fuzz/corpus"]);
-    let list = run(list, "");
-    assert!(list.status.success(), "git: {}", text(&list.stderr));
-    for name in text(&list.stdout).split_terminator('\0') {
-        let (from, to) = (Path::new(root).join(name), place.join(name));
-        // git lists what was deleted and not committed, too.
-        if from.is_file() {
-            let folder = to.parent().expect("a file is in a folder");
-            std::fs::create_dir_all(folder).expect("the folder can be made");
-            std::fs::copy(from, to).expect("the file can be copied");
-        }
-    }
 }
 
 /// Whether the text is in the language that it is said to be in.
