@@ -1,4 +1,5 @@
-//! The book, done as its reader does it: every command of every page.
+//! The book, done as its reader does it: every command of every page, but for those that
+//! need a kubelet. `tests/e2e/book.rs` runs these.
 
 use std::path::Path;
 
@@ -105,9 +106,8 @@ fn no_example_of_a_profile_is_left_out() {
 fn the_check_of_a_node_says_something_of_each_file_and_succeeds_where_one_is_missing() {
     let steps = steps(include_str!("../../../docs/nodes.md")).expect("steps");
     let mut checks = steps.iter().filter_map(|step| match step {
-        Step::Shown(block) => Some(&*block.text),
-        Step::Run { script, .. } => Some(&**script),
-        Step::Serve { .. } => None,
+        Step::Run(commands) => Some(&*commands.script),
+        Step::Shown(_) | Step::Serve { .. } => None,
     });
     let check = checks.find(|script| script.starts_with("kubectl run check "));
     // What a kubelet would start is what follows `--`.

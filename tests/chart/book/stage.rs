@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::Command;
 
-use support::book::page::{Block, Step, shows};
+use support::book::page::{Block, Commands, Step};
 use support::book::repository::copy_of_the_repository;
 use support::controlplane::{ADMIN, ControlPlane, await_condition, free_port};
 use support::simulated_node::Node;
@@ -32,8 +32,13 @@ impl Stage {
     pub(super) fn new(steps: &[Step]) -> Stage {
         let says = |word: &str| {
             steps.iter().any(|step| match step {
-                Step::Run { script, .. } | Step::Serve { script, .. } => script.contains(word),
-                Step::Shown(_) => false,
+                Step::Run(Commands {
+                    on_a_node: false,
+                    script,
+                    ..
+                })
+                | Step::Serve { script, .. } => script.contains(word),
+                Step::Run(_) | Step::Shown(_) => false,
             })
         };
         for tool in ["curl", "jq", "openssl"] {
@@ -100,24 +105,11 @@ impl Stage {
         match step {
             Step::Shown(block) => parses(block),
             Step::Serve { line, script } => self.serve(*line, script),
-            Step::Run {
-                line,
-                script,
-                exit,
-                output,
-            } => {
-                let (code, printed) = self.run(script);
-                if code != Some(*exit) {
-                    return Err(format!(
-                        "line {line}: exit {code:?}, not {exit}:\n{script}{printed}"
-                    ));
-                }
-                match output {
-                    Some(shown) if !shows(shown, &printed) => Err(format!(
-                        "line {line}: the page shows\n{shown}\nand this is printed:\n{printed}"
-                    )),
-                    _ => Ok(()),
-                }
+            // `tests/e2e/book.rs` runs these.
+            Step::Run(commands) if commands.on_a_node => Ok(()),
+            Step::Run(commands) => {
+                let (code, printed) = self.run(&commands.script);
+                commands.check(code, &printed)
             }
         }
     }
