@@ -4,6 +4,7 @@
 //! One node and one release serve all tests; each test has namespaces of its own. A
 //! test that disturbs the others has the node to itself, see [`site::Site::alone`].
 
+mod book;
 mod figures;
 mod fuse_device;
 mod job;
