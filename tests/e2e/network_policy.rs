@@ -276,14 +276,14 @@ fn only_api_server_cidrs_and_webhook_from_can_call_the_webhook_and_jobs_are_corr
         }),
     );
     let replica = Replica::ready(&site);
-    let service = service_address(&site);
     for client in &refused {
         let client = client.source(&site);
         client.expect(&replica.address, 8443, TimesOut);
-        client.expect(&service, 443, TimesOut);
     }
     for client in [&api_server, &agent] {
-        client.source(&site).expect(&service, 443, Connects);
+        let client = client.source(&site);
+        client.expect(&replica.address, 8443, Connects);
+        client.expect(&service_address(&site), 443, Connects);
     }
     site.node
         .prints("helm", &["test", "podseal", "--namespace=podseal"]);
