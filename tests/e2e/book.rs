@@ -7,9 +7,13 @@ use support::book::page::{Commands, Step, steps};
 use support::book::repository::{copy_of_the_repository, pages};
 use support::node::Node;
 use support::{ROOT, run, text};
+use tokio::sync::Semaphore;
 
 /// How long the commands of one block may take, in seconds.
 const PATIENCE: &str = "180";
+
+/// A node for each page is enough to keep this machine busy.
+static PAGES_AT_ONCE: Semaphore = Semaphore::const_new(1);
 
 /// One test for each page, with the images that its pods have, and what is tried
 /// after the page.
@@ -52,6 +56,7 @@ fn steps_of(page: &str) -> Vec<Step> {
 
 fn read(page: &str, images: &[&str], then: &[fn(&mut Reader)]) {
     let steps = steps_of(page);
+    let _turn = support::block_on(PAGES_AT_ONCE.acquire());
     let mut reader = Reader::new(Node::start(images));
     for step in &steps {
         match step {

@@ -1,8 +1,9 @@
 //! podseal as its users have it: a real node, the chart installed by helm, and job
 //! pods that build images. `make e2e` runs these tests, as root.
 //!
-//! One node and one release serve all tests; each test has namespaces of its own. A
-//! test that disturbs the others has the node to itself, see [`site::Site::alone`].
+//! One node and one release serve most tests, each with namespaces of its own. Those that
+//! would disturb others take turns on a second node, and a page of the docs has a node of
+//! its own. How many tests run at once is limited there, so run them with many threads.
 
 mod book;
 mod figures;

@@ -1,11 +1,12 @@
-//! The node that all tests share, with podseal on it.
+//! Nodes with podseal on them: one that tests share, and one that a test has alone.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{LazyLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::node::Node;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The service account that GitLab Runner creates job pods as.
 pub(crate) const RUNNER: &str = "system:serviceaccount:gitlab:gitlab-runner";
@@ -24,51 +25,50 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: runner}
 subjects: [{kind: ServiceAccount, name: gitlab-runner, namespace: gitlab}]
 "#;
 
-static SITE: LazyLock<Site> = LazyLock::new(Site::start);
-static DISTURBED: RwLock<()> = RwLock::new(());
+/// Jobs at once: more would share the processors, and take longer each.
+const JOBS: usize = 3;
+
+static SHARED: (LazyLock<Site>, Semaphore) =
+    (LazyLock::new(Site::start), Semaphore::const_new(JOBS));
+static ALONE: (LazyLock<Site>, Semaphore) = (LazyLock::new(Site::start), Semaphore::const_new(1));
 
 /// A node with podseal, as its chart installs it.
 pub(crate) struct Site {
     pub(crate) node: Node,
 }
 
-/// The site, with others.
-pub(crate) struct Shared(#[allow(dead_code)] RwLockReadGuard<'static, ()>);
+/// A site, for as long as a test uses it.
+pub(crate) struct Held {
+    site: &'static Site,
+    _permit: SemaphorePermit<'static>,
+}
 
-/// The site, alone.
-pub(crate) struct Alone(#[allow(dead_code)] RwLockWriteGuard<'static, ()>);
-
-impl std::ops::Deref for Shared {
-    type Target = Site;
-    fn deref(&self) -> &Site {
-        &SITE
+impl Held {
+    fn of((site, permits): &'static (LazyLock<Site>, Semaphore)) -> Held {
+        let permit = support::block_on(permits.acquire());
+        Held {
+            _permit: permit.expect("it is never closed"),
+            site,
+        }
     }
 }
 
-impl std::ops::Deref for Alone {
+impl std::ops::Deref for Held {
     type Target = Site;
     fn deref(&self) -> &Site {
-        &SITE
+        self.site
     }
 }
 
 impl Site {
-    /// The site, for a test that leaves alone what others use.
-    pub(crate) fn shared() -> Shared {
-        Shared(
-            DISTURBED
-                .read()
-                .unwrap_or_else(|poisoned| poisoned.into_inner()),
-        )
+    /// The site of tests that leave alone what others use.
+    pub(crate) fn shared() -> Held {
+        Held::of(&SHARED)
     }
 
-    /// The site, for a test that stops what others use.
-    pub(crate) fn alone() -> Alone {
-        Alone(
-            DISTURBED
-                .write()
-                .unwrap_or_else(|poisoned| poisoned.into_inner()),
-        )
+    /// The site of tests that stop what others use: one test at a time has it.
+    pub(crate) fn alone() -> Held {
+        Held::of(&ALONE)
     }
 
     fn start() -> Site {
