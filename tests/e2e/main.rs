@@ -6,6 +6,7 @@
 //! its own. How many tests run at once is limited there, so run them with many threads.
 
 mod book;
+mod deployment;
 mod figures;
 mod fuse_device;
 mod job;
@@ -14,5 +15,6 @@ mod network_policy;
 mod nodes;
 mod profiles;
 mod registry;
+mod replicas;
 mod site;
 mod symptoms;
