@@ -7,6 +7,7 @@
 
 mod book;
 mod deployment;
+mod faults;
 mod figures;
 mod fuse_device;
 mod job;
