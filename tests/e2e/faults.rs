@@ -25,11 +25,12 @@ const AROUND: usize = 5;
 /// in between (`retry_backoff_max`).
 const TRIES: usize = 5;
 const BACKOFF: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(2)];
-/// What an API server says that is not ready: how kubectl words "connection refused", and
-/// how it answers before it has read its roles and namespaces. A load balancer would keep
-/// the runner away from it.
-const NOT_READY: [&str; 3] = [
+/// What an API server says that is killed or not ready: how kubectl words "connection
+/// refused" and "unexpected EOF", and how it answers before it has read its roles and
+/// namespaces. A load balancer would keep the runner away from it.
+const NOT_READY: [&str; 4] = [
     "The connection to the server",
+    ": EOF",
     "pods is forbidden: User",
     "not yet ready to handle request",
 ];
@@ -59,7 +60,7 @@ enum Lost {
     Uncorrected(String),
     /// Its script failed.
     Failed(String),
-    /// Its pod was corrected, and has not ended.
+    /// Its pod was corrected, and has not ended, or could not be started.
     Stuck(String),
 }
 
@@ -199,22 +200,29 @@ impl Runner<'_> {
             }
             std::thread::sleep(BACKOFF[0]);
         };
-        judge(&pod)
+        self.judge(&pod)
     }
-}
 
-/// Judges a job that has ended.
-fn judge(pod: &Value) -> Result<(), Lost> {
-    let statuses = pod["status"]["containerStatuses"].as_array();
-    let mut statuses = statuses.expect("statuses").iter();
-    let status = statuses.find(|status| status["name"] == "build");
-    let status = status.expect("build");
-    if !is_corrected(pod) {
-        Err(Lost::Uncorrected(pod["spec"].to_string()))
-    } else if status["state"]["terminated"]["exitCode"] != 0 {
-        Err(Lost::Failed(status.to_string()))
-    } else {
-        Ok(())
+    /// Judges a job that has ended.
+    fn judge(&self, pod: &Value) -> Result<(), Lost> {
+        let statuses = pod["status"]["containerStatuses"].as_array();
+        let mut statuses = statuses.expect("statuses").iter();
+        let status = statuses.find(|status| status["name"] == "build");
+        let end = &status.expect("build")["state"]["terminated"];
+        if !is_corrected(pod) {
+            Err(Lost::Uncorrected(pod["spec"].to_string()))
+        } else if end["exitCode"] == 0 {
+            Ok(())
+        } else if end["reason"] == "StartError" {
+            Err(Lost::Stuck(end.to_string()))
+        } else {
+            let name = pod["metadata"]["name"].as_str().expect("a name");
+            let logs = ["logs", "--all-containers", "--prefix", "--tail=20", name];
+            Err(Lost::Failed(format!(
+                "{end}\n{}",
+                self.namespace.kubectl(&logs)
+            )))
+        }
     }
 }
 
