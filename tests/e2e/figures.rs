@@ -5,12 +5,13 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 
+use crate::fuse_device::DevicePlugin;
 use crate::job::Job;
 use crate::site::Site;
 
 const ROUNDS: usize = 7;
 
-/// Three layers: a program, 1,000 small files, and a large one that changes its owner.
+/// Four layers: a program, 1,000 small files, a large one, and another owner of both.
 const BUILD: &str = r#"
 mkdir "$HOME/context" && cd "$HOME/context" && cp /bin/busybox .
 cat >Containerfile <<'FILE'
@@ -46,7 +47,6 @@ fn seconds_to_the_first_line_of_a_job() {
     let mut seconds = BTreeMap::<_, Vec<f64>>::new();
     for _ in 0..ROUNDS {
         for (name, namespace) in &namespaces {
-            // As root, since a job of uid 1000 without podseal fails in its first lines.
             let start = Timestamp::try_from(SystemTime::now()).expect("a time");
             let ended = Job::new("podman-stable:trixie")
                 .script("echo first")
@@ -75,7 +75,7 @@ fn seconds_to_the_first_line_of_a_job() {
 #[ignore = "it measures and claims nothing; make e2e-figures runs it alone"]
 fn seconds_of_podman_build_by_profile() {
     let site = Site::alone();
-    site.node.start_component("deviceplugin");
+    let _plugin = DevicePlugin::start(&site.node);
     let rows = [
         ("rootless", "rootless", None),
         ("userns", "userns", None),
@@ -103,5 +103,4 @@ fn seconds_of_podman_build_by_profile() {
             taken / base
         );
     }
-    site.node.stop_component("deviceplugin", "TERM");
 }

@@ -1,7 +1,27 @@
 //! `root-fuse` with and without a device plugin on the node.
 
-use crate::job::Job;
+use support::node::Node;
+
+use crate::job::{BUILDAH, Ended, Job};
 use crate::site::Site;
+
+/// The tests' own device plugin, until it is dropped.
+pub(crate) struct DevicePlugin<'n>(&'n Node);
+
+impl DevicePlugin<'_> {
+    /// Starts it on the node.
+    pub(crate) fn start(node: &Node) -> DevicePlugin<'_> {
+        node.start_component("deviceplugin");
+        DevicePlugin(node)
+    }
+}
+
+impl Drop for DevicePlugin<'_> {
+    fn drop(&mut self) {
+        let stop = ["stop", "deviceplugin", "TERM"];
+        self.0.run("component", &stop, "");
+    }
+}
 
 /// Alone: whether the node has the device concerns every job under `root-fuse`.
 #[test]
@@ -16,13 +36,16 @@ fn root_fuse_stays_pending_without_a_device_plugin_and_builds_with_one() {
         "{message}"
     );
 
-    site.node.start_component("deviceplugin");
+    let _plugin = DevicePlugin::start(&site.node);
     // The scheduler tries again by itself once the node has the resource.
-    let ended = crate::job::Ended::of(&namespace, &pending);
+    let ended = Ended::of(&namespace, &pending);
     ended.passes_with("passed as uid 0, HOME /root, overlay in /var/lib/containers/storage");
     for image in ["podman-stable:sid", "podman-setuid:trixie"] {
         let ended = Job::new(image).run(&namespace);
         ended.passes_with("passed as uid 0, HOME /root, overlay in /var/lib/containers/storage");
     }
-    site.node.stop_component("deviceplugin", "TERM");
+    let ended = Job::new("buildah-stable:sid")
+        .script(BUILDAH)
+        .run(&namespace);
+    ended.passes_with("passed as uid 0, HOME /root, overlay in /var/lib/containers/storage");
 }

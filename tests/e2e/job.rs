@@ -81,6 +81,13 @@ podman build --tag tried .
 echo \"podman build passed as uid $(id -u), HOME $HOME, $(podman info --format \
 '{{.Store.GraphDriverName}} in {{.Store.GraphRoot}}')\"";
 
+/// The script of a job that has Buildah and no Podman.
+pub(crate) const BUILDAH: &str = "\
+cp /bin/busybox .
+buildah build --tag tried .
+echo \"passed as uid $(id -u), HOME $HOME, $(buildah info --format \
+'{{.store.GraphDriverName}} in {{.store.GraphRoot}}')\"";
+
 /// A job that is to be run.
 #[derive(Clone)]
 pub(crate) struct Job {

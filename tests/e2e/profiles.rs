@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use crate::job::{Ended, Job};
+use crate::job::{BUILDAH, BUILDS, Ended, Job};
 use crate::site::{RUNNER, Site};
 
 /// How a job ends.
@@ -31,13 +31,6 @@ const SETUID: End = Fails("newuidmap: write to uid_map failed: Operation not per
 const NO_DEVICE: End = Fails("fuse: device not found, try 'modprobe fuse' first");
 /// The same by a newer fuse-overlayfs.
 const NO_DEVICE_EITHER: End = Fails("fuse: device /dev/fuse not found. Kernel module not loaded?");
-
-/// The script of a job that has Buildah and no Podman.
-const BUILDAH: &str = "\
-cp /bin/busybox .
-buildah build --tag tried .
-echo \"passed as uid $(id -u), HOME $HOME, $(buildah info --format \
-'{{.store.GraphDriverName}} in {{.store.GraphRoot}}')\"";
 
 fn job_of(image: &str, profile: &str) -> Ended {
     let site = Site::shared();
@@ -90,18 +83,49 @@ matrix! {
         fails_under_rootless_by_the_store_of_root: "rootless", STORE_OF_ROOT;
         fails_under_userns_by_the_store_of_root: "userns", STORE_OF_ROOT;
         fails_under_privileged_by_the_store_of_root: "privileged", STORE_OF_ROOT;
+        fails_under_openshift_by_the_store_of_root: "openshift", STORE_OF_ROOT;
         fails_under_none_without_a_device: "none", NO_DEVICE_EITHER;
     }
     podman_with_setuid_newuidmap: "podman-setuid:trixie" {
         fails_under_rootless: "rootless", SETUID;
         fails_under_userns: "userns", SETUID;
+        fails_under_openshift: "openshift", SETUID;
         builds_under_privileged: "privileged", IN_HOME;
+        fails_under_none_without_a_device: "none", NO_DEVICE;
     }
     buildah: "buildah-stable:sid" {
         fails_under_rootless_by_the_folder_of_root: "rootless", RUN_OF_ROOT;
         fails_under_userns_by_the_folder_of_root: "userns", RUN_OF_ROOT;
         fails_under_privileged_by_the_folder_of_root: "privileged", RUN_OF_ROOT;
+        fails_under_openshift_by_the_folder_of_root: "openshift", RUN_OF_ROOT;
         fails_under_none_without_a_device: "none", NO_DEVICE_EITHER;
+    }
+}
+
+/// docs/troubleshooting.md: a storage.conf that names no folder.
+const TWO_LINES: [&str; 2] = [
+    r#"printf '[storage]\ndriver = "overlay"\n' > "$HOME/storage.conf""#,
+    r#"export CONTAINERS_STORAGE_CONF="$HOME/storage.conf""#,
+];
+
+#[test]
+fn two_lines_in_the_job_let_podman_and_buildah_ignore_the_images_storage_conf() {
+    let page = include_str!("../../docs/troubleshooting.md");
+    let site = Site::shared();
+    for line in TWO_LINES {
+        assert!(page.contains(line), "the page has {line}");
+    }
+    for (image, builds) in [
+        ("podman-stable:sid", BUILDS),
+        ("buildah-stable:sid", BUILDAH),
+    ] {
+        let script = format!("{}\n{builds}", TWO_LINES.join("\n"));
+        for profile in ["rootless", "userns", "privileged"] {
+            let job = Job::new(image).script(&script);
+            let ended = job.run(&site.namespace(profile));
+            ended
+                .passes_with("passed as uid 1000, HOME /my_custom_dir, overlay in /my_custom_dir/");
+        }
     }
 }
 

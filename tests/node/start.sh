@@ -179,7 +179,7 @@ make_root
 ) </dev/null 3<&- &
 node=$!
 # Whichever comes first: the node ends by itself, which it does where it cannot
-# start, or whoever started this is gone.
+# start, or the process that started this is gone.
 cat <&3 >/dev/null &
 input=$!
 wait -n
