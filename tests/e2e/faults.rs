@@ -37,6 +37,8 @@ const NOT_READY: [&str; 4] = [
 /// How long the API server may be away. A runner gives up earlier, but podseal cannot
 /// change that.
 const OUTAGE: Duration = Duration::from_secs(60);
+/// How long a job may take on a busy machine.
+const JOB: Duration = Duration::from_secs(180);
 
 /// What became of the jobs of a stream.
 #[derive(Default)]
@@ -191,7 +193,7 @@ impl Runner<'_> {
             if output.status.success() {
                 break serde_json::from_slice(&output.stdout).expect("kubectl prints JSON");
             }
-            if start.elapsed() > OUTAGE {
+            if start.elapsed() > JOB {
                 let pod = self.namespace.get(&["pod", pod]);
                 return match is_corrected(&pod) {
                     true => Err(Lost::Stuck(format!("{}", pod["status"]))),
@@ -354,7 +356,10 @@ fn podseal_serves_on_while_the_kubelet_restarts() {
     // One that the kubelet was about to start may stay as it is, which podseal cannot change.
     let is_stuck = |lost: &Lost| matches!(lost, Lost::Stuck(_));
     assert!(counts.lost.iter().all(is_stuck), "{counts}");
-    assert!(counts.passed >= AROUND, "{counts}");
+    assert!(
+        counts.lost.len() < AROUND && counts.passed >= AROUND,
+        "{counts}"
+    );
     counts.podseal_is_reached();
     let after = await_replicas(&site.node, "podseal");
     assert_eq!(format!("{before:?}"), format!("{after:?}"));

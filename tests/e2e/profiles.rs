@@ -47,10 +47,19 @@ fn job_of(image: &str, profile: &str) -> Ended {
 
 fn check(image: &str, profile: &str, end: End) {
     let ended = job_of(image, profile);
+    let versions = Site::shared().node.image_versions();
+    let of_image: Vec<_> = versions
+        .lines()
+        .filter_map(|line| line.strip_prefix(&format!("node.test/{image} ")))
+        .collect();
     eprintln!(
-        "{profile} × {image}: {}",
+        "{profile} × {image} ({}): {}",
+        of_image.join(", "),
         ended.log.lines().last().unwrap_or_default()
     );
+    if matches!(end, Fails(_)) && ended.passed {
+        eprintln!("the property is gone: this version builds, and the row and the docs change");
+    }
     match end {
         Builds(line) => ended.passes_with(line),
         Fails(error) => ended.fails_with(error),

@@ -31,8 +31,9 @@ if [ -e "$bin/complete" ]; then
   echo "$bin"
   exit 0
 fi
-rm -rf "$bin.part"
-mkdir -p "$bin.part"
+mkdir -p "$out"
+part=$(mktemp -d "$out/.part.XXXXXX")
+trap 'rm -rf "$part"' EXIT
 export GOFLAGS=-buildvcs=false
 
 # A program that does not know its version prints that of a development build, which
@@ -51,7 +52,7 @@ say "building Kubernetes' node components $kubernetes; this is done once, and ta
 (
   cd "$here/../controlplane"
   packages=(kubelet kube-proxy kube-scheduler kube-controller-manager)
-  go build -ldflags "-s -w $flags" -o "$bin.part/" "${packages[@]/#/k8s.io/kubernetes/cmd/}"
+  go build -ldflags "-s -w $flags" -o "$part/" "${packages[@]/#/k8s.io/kubernetes/cmd/}"
 )
 say "built them in $((SECONDS - start)) s"
 
@@ -59,22 +60,23 @@ containerd=$(version_of containerd github.com/containerd/containerd/v2)
 runc=$(version_of runc github.com/opencontainers/runc)
 build_tools() {
   local module=$1 flags=${2:-} start=$SECONDS
-  (cd "$here/$module" && go build ${3:+-tags "$3"} -ldflags "-s -w $flags" -o "$bin.part/" tool)
+  (cd "$here/$module" && go build ${3:+-tags "$3"} -ldflags "-s -w $flags" -o "$part/" tool)
   say "built $module in $((SECONDS - start)) s"
 }
 build_tools containerd "-X github.com/containerd/containerd/v2/version.Version=${containerd#v}"
 build_tools runc "-X main.version=${runc#v}" seccomp
 build_tools registry
-mkdir "$bin.part/cni"
-(cd "$here/cni" && CGO_ENABLED=0 go build -ldflags "-s -w" -o "$bin.part/cni/" tool)
-(cd "$here/networkpolicy" && go build -ldflags "-s -w" -o "$bin.part/kube-network-policies" tool)
+mkdir "$part/cni"
+(cd "$here/cni" && CGO_ENABLED=0 go build -ldflags "-s -w" -o "$part/cni/" tool)
+(cd "$here/networkpolicy" && go build -ldflags "-s -w" -o "$part/kube-network-policies" tool)
 
 for module in coredns deviceplugin; do
-  (cd "$here/$module" && CGO_ENABLED=0 go build -ldflags "-s -w" -o "$bin.part/$module" .)
+  (cd "$here/$module" && CGO_ENABLED=0 go build -ldflags "-s -w" -o "$part/$module" .)
 done
 
-rm -rf "$bin"
-mv "$bin.part" "$bin"
-touch "$bin/complete"
+touch "$part/complete"
+chmod 755 "$part"
+# Unless a run at the same time was faster.
+mv -T "$part" "$bin" 2>/dev/null || [ -e "$bin/complete" ]
 say "built in $SECONDS s"
 echo "$bin"

@@ -20,10 +20,8 @@ await() { # SECONDS COMMAND...
   done
 }
 
-# cgroups of version 2 hold processes or controllers, not both.
+# The runtime and the kubelet make cgroups with controllers below this one.
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
-  mkdir /sys/fs/cgroup/init
-  while read -r pid; do echo "$pid" >/sys/fs/cgroup/init/cgroup.procs; done </sys/fs/cgroup/cgroup.procs
   for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
     echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
   done

@@ -15,6 +15,8 @@
 # are. FOLDER/pid is the node's first process, FOLDER/ready exists once jobs can run.
 set -euo pipefail
 
+# As su without a login shell has it, PATH lacks these.
+export PATH=$PATH:/usr/sbin:/sbin
 here=$(cd "$(dirname "$0")" && pwd)
 folder=$(realpath -m "$1") programs=$2 images=$(realpath "$3")
 shift 3
@@ -22,13 +24,18 @@ root=$folder/root
 prefix=podseal-node
 name=$prefix-$$
 
-# Version 1 of cgroups has a hierarchy for each controller, version 2 one for all.
+# Version 1 of cgroups has a hierarchy for each controller or for a few, version 2 one for
+# all. CI runs version 1.
 hierarchies=()
 if [ "$(stat --file-system --format %T /sys/fs/cgroup)" = cgroup2fs ]; then
   hierarchies=(.)
 else
   for controller in cpu cpuacct cpuset memory devices freezer blkio pids systemd; do
-    [ -d "/sys/fs/cgroup/$controller" ] && hierarchies+=("$controller")
+    # systemd makes /sys/fs/cgroup/cpu a link to cpu,cpuacct.
+    hierarchy=$(basename "$(realpath "/sys/fs/cgroup/$controller")")
+    if [ -d "/sys/fs/cgroup/$hierarchy" ] && [[ " ${hierarchies[*]} " != *" $hierarchy "* ]]; then
+      hierarchies+=("$hierarchy")
+    fi
   done
 fi
 
@@ -45,6 +52,11 @@ remove_cgroups() { # of the run NAME
 }
 
 # What a run that was killed could not remove.
+for stale in "$(dirname "$folder")"/*/starter; do
+  if [ -e "$stale" ] && ! [ -e "/proc/$(cat "$stale")" ]; then
+    rm -rf "$(dirname "$stale")"
+  fi
+done
 for stale in "/sys/fs/cgroup/${hierarchies[0]}/$prefix"-*; do
   [ -d "$stale" ] && ! [ -e "/proc/${stale##*-}" ] && remove_cgroups "${stale##*/}"
 done
@@ -68,7 +80,10 @@ make_root() {
   for link in bin sbin lib lib64; do
     [ ! -L "/$link" ] || cp --archive "/$link" "$root/"
   done
-  for link in ssl ld.so.cache alternatives nsswitch.conf protocols services; do
+  mkdir "$root/etc/ssl"
+  # The keys next to them are nobody else's.
+  cp --archive /etc/ssl/certs /etc/ssl/openssl.cnf "$root/etc/ssl/"
+  for link in ld.so.cache alternatives nsswitch.conf protocols services; do
     [ ! -e "/etc/$link" ] || cp --archive "/etc/$link" "$root/etc/"
   done
   echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
@@ -76,6 +91,14 @@ make_root() {
   printf '127.0.0.1 localhost\n10.244.0.1 node\n' >"$root/etc/hosts"
   : >"$root/etc/resolv.conf"
   od --address-radix=n --format=x1 --read-bytes=16 /dev/urandom | tr -d ' \n' >"$root/etc/machine-id"
+}
+
+# In version 2 a cgroup holds processes or hands controllers on, not both.
+leave_root_of_cgroups() {
+  if [ "${hierarchies[0]}" = . ]; then
+    mkdir "/sys/fs/cgroup/$name/init"
+    echo $$ >"/sys/fs/cgroup/$name/init/cgroup.procs"
+  fi
 }
 
 # Runs inside of the namespaces, before the root is changed.
@@ -136,12 +159,15 @@ mount_cgroups() {
     return
   fi
   mount -t tmpfs -o mode=755 cgroup "$root/sys/fs/cgroup"
-  local hierarchy options
+  local hierarchy options controller
   for hierarchy in "${hierarchies[@]}"; do
     options=$hierarchy
     [ "$hierarchy" != systemd ] || options=none,name=systemd
     mkdir "$root/sys/fs/cgroup/$hierarchy"
     mount -t cgroup -o "$options" cgroup "$root/sys/fs/cgroup/$hierarchy"
+    for controller in ${hierarchy//,/ }; do
+      [ "$controller" = "$hierarchy" ] || ln -s "$hierarchy" "$root/sys/fs/cgroup/$controller"
+    done
   done
 }
 
@@ -161,6 +187,7 @@ remove() {
 exec 3<&0
 [ ! -e "$folder" ] || { echo "start.sh: $folder exists" >&2; exit 1; }
 mkdir -p "$folder"
+echo $$ >"$folder/starter"
 trap remove EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -172,10 +199,12 @@ make_root
   for hierarchy in "${hierarchies[@]}"; do
     echo "$BASHPID" >"/sys/fs/cgroup/$hierarchy/$name/cgroup.procs"
   done
-  export here folder programs images root
-  declare -fx enter make_dev mount_cgroups
-  exec setpriv --pdeathsig KILL unshare --mount --net --pid --ipc --uts --cgroup --fork --kill-child \
-    bash -c "hierarchies=(${hierarchies[*]}); set -euo pipefail; enter \"\$@\"" enter "$@"
+  export here folder programs images root name
+  declare -fx enter leave_root_of_cgroups make_dev mount_cgroups
+  inside="hierarchies=(${hierarchies[*]}); set -euo pipefail;"
+  exec setpriv --pdeathsig KILL unshare --cgroup bash -c "$inside leave_root_of_cgroups
+    exec unshare --mount --net --pid --ipc --uts --fork --kill-child bash -c '$inside enter \"\$@\"' enter \"\$@\"" \
+    outside "$@"
 ) </dev/null 3<&- &
 node=$!
 # Whichever comes first: the node ends by itself, which it does where it cannot

@@ -98,32 +98,50 @@ fn a_denial_of_a_profile_that_cannot_meet_restricted_begins_with_that_and_the_fi
     }
 }
 
+/// What a job with a privileged service is told at `restricted`, under a profile of root
+/// with these grants, with a user namespace or without.
+fn denial_under_root(grants: &str, host_users: bool, ignores_user_namespaces: bool) -> String {
+    let yaml = format!(
+        "name: root\nsummary: x\npod: {{set: {{hostUsers: {host_users}}}}}\n\
+         containers: {{build: {{set: {{securityContext: {{privileged: false, runAsUser: 0}}}}, \
+         grants: {{restricted: [{grants}]}}}}}}\n"
+    );
+    let profile = Profile::from_yaml(&yaml).expect("a profile");
+    let profiles: Profiles = [profile].into_iter().collect();
+    let settings = Settings {
+        profiles: &profiles,
+        ignore_user_namespaces: ignores_user_namespaces,
+        ..Settings::built_in()
+    };
+    let labels = namespace(&[(PROFILE, "root"), (LEVEL, "restricted")], None);
+    let job = review_of(&fixture("privileged-with-service"));
+    let message = fate_with(&job, &labels, &settings).message;
+    message.expect("a denial")
+}
+
 #[test]
-fn a_profile_that_can_meet_restricted_is_not_blamed_for_a_privileged_service() {
-    let root = "containers: {build: {set: {securityContext: {privileged: false, runAsUser: 0}}";
-    for (name, yaml) in [
-        (
-            "granted",
-            format!("{root}, grants: {{restricted: [runAsUser, runAsNonRoot]}}}}}}\n"),
-        ),
-        (
-            "user-namespace",
-            format!("pod: {{set: {{hostUsers: false}}}}\n{root}}}}}\n"),
-        ),
+fn a_profile_of_root_is_blamed_only_where_no_job_can_meet_restricted() {
+    let both = "runAsUser, runAsNonRoot";
+    for (grants, host_users, ignored, is_blamed) in [
+        (both, true, false, false),
+        ("runAsUser", true, false, true),
+        ("", true, false, true),
+        ("", false, false, false),
+        ("", false, true, true),
+        (both, false, true, false),
     ] {
-        let yaml = format!("name: {name}\nsummary: x\n{yaml}");
-        let profile = Profile::from_yaml(&yaml).expect("a profile");
-        let profiles: Profiles = [profile].into_iter().collect();
-        let settings = Settings {
-            profiles: &profiles,
-            ..Settings::built_in()
-        };
-        let labels = namespace(&[(PROFILE, name), (LEVEL, "restricted")], None);
-        let job = review_of(&fixture("privileged-with-service"));
-        let message = fate_with(&job, &labels, &settings).message;
-        let message = message.expect("a denial");
+        let message = denial_under_root(grants, host_users, ignored);
+        let begins = "the profile sets securityContext.runAsUser: 0 on build, so no job";
         let remedy = "to fix this, change the job's services or the runner's config.toml, or ask";
-        assert!(message.contains(remedy), "{name}: {message}");
+        let (is_there, is_not) = match is_blamed {
+            true => (begins, remedy),
+            false => (remedy, begins),
+        };
+        let row = format!("{grants:?} {host_users} {ignored}: {message}");
+        assert!(
+            message.contains(is_there) && !message.contains(is_not),
+            "{row}"
+        );
     }
 }
 

@@ -190,7 +190,9 @@ impl Rejection<'_, '_> {
         };
         let audit = audit_id(self.uid);
         // The violations come last here: no change of the job or its runner helps.
-        if let Some(set) = self.forbidden_by_profile().filter(|_| is_job) {
+        let ignores_user_namespaces = violations.user_namespace_ignored;
+        let forbidden = self.forbidden_by_profile(ignores_user_namespaces);
+        if let Some(set) = forbidden.filter(|_| is_job) {
             let correct = match self.policy.level_is_invalid {
                 true => "correct the label podseal.io/level, or ",
                 false => "",
@@ -224,9 +226,12 @@ impl Rejection<'_, '_> {
 
     /// What the profile sets although the level forbids it and the profile does not
     /// grant it.
-    fn forbidden_by_profile(&self) -> Option<String> {
+    fn forbidden_by_profile(&self, ignores_user_namespaces: bool) -> Option<String> {
         match self.policy.level {
-            Level::Restricted => self.policy.profile?.forbidden_at_restricted(),
+            Level::Restricted => {
+                let profile = self.policy.profile?;
+                profile.forbidden_at_restricted(ignores_user_namespaces)
+            }
             Level::Baseline | Level::Privileged => None,
         }
     }

@@ -244,17 +244,20 @@ impl Capabilities {
 
 impl Profile {
     /// What it sets on `build` and `restricted` forbids without a grant: no job with
-    /// it complies with that level.
-    pub fn forbidden_at_restricted(&self) -> Option<String> {
+    /// it complies with that level. A user namespace permits root, unless nodes may
+    /// ignore it.
+    pub fn forbidden_at_restricted(&self, ignores_user_namespaces: bool) -> Option<String> {
         let build = &self.containers.build;
         let set = &build.set.security_context;
         let granted = |family| build.grants.restricted.contains(&family);
-        let is_root = set.run_as_user == Some(0) && !self.has_own_user_namespace();
+        let is_permitted = granted(Family::RunAsUser) && granted(Family::RunAsNonRoot)
+            || self.has_own_user_namespace() && !ignores_user_namespaces;
+        let is_root = set.run_as_user == Some(0) && !is_permitted;
         let added = &build.capabilities.add;
         let added = added.iter().find(|name| *name != "NET_BIND_SERVICE");
         if set.privileged == Some(true) {
             Some("privileged: true".to_owned())
-        } else if is_root && !granted(Family::RunAsUser) {
+        } else if is_root {
             Some("runAsUser: 0".to_owned())
         } else if set.allow_privilege_escalation == Some(true)
             && !granted(Family::AllowPrivilegeEscalation)

@@ -218,8 +218,6 @@ impl Drop for Node {
     fn drop(&mut self) {
         drop(self.starter.stdin.take());
         let _ = self.starter.wait();
-        // It is gone by then, unless a test killed what removes it.
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
