@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use crate::correct::{marker, missing_limits, steps};
 use crate::decision::claim::{Claim, applicable, impossible, without_policy};
-use crate::decision::denial::{NewImage, Rejection};
+use crate::decision::rejection::{NewImage, Rejection};
 use crate::decision::{Allowed, Decision, Outcome};
 use crate::namespace::policy::{Policy, Settings};
 use crate::namespace::{Mode, Namespace};

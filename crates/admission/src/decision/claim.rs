@@ -2,7 +2,8 @@
 //! decide first.
 
 use super::Allowed;
-use super::denial::{Denial, Rejection};
+use super::denial::Denial;
+use super::rejection::Rejection;
 use crate::gitlab::job::Job;
 use crate::namespace::Namespace;
 use crate::namespace::policy::{Policy, Settings};

@@ -6,6 +6,7 @@
 pub mod claim;
 pub mod denial;
 pub mod record;
+pub(crate) mod rejection;
 
 use std::borrow::Cow;
 
