@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use cases::job_log::RETRIED;
 use cases::view::{container, effective, home, volume_at};
 use serde_json::Value;
+use support::wait::await_value;
 
 use crate::job::{BUILDS, Job};
 use crate::replicas::{await_replicas, replicas};
@@ -124,7 +125,7 @@ impl Drop for SetOnDrop<'_> {
 impl Runner<'_> {
     fn await_more(&self) {
         let until = self.created.load(Ordering::Relaxed) + AROUND;
-        self.namespace.site.node.await_value(
+        await_value(
             "jobs go on",
             Duration::from_secs(60),
             || (self.created.load(Ordering::Relaxed) >= until).then_some(()),
@@ -330,7 +331,7 @@ fn no_job_is_lost_when_the_process_of_a_replica_is_killed() {
     let killed = &await_replicas(&site.node, "podseal")[0];
     let counts = stream_during(&site, "SIGKILL", || {
         killed.signal(&site.node, "KILL");
-        site.node.await_value(
+        await_value(
             "the kubelet restarts it",
             Duration::from_secs(30),
             || {
@@ -373,7 +374,7 @@ fn no_job_is_lost_when_the_api_server_restarts() {
         // After TERM it would wait for a minute, for requests that watch.
         site.node.stop_component("kube-apiserver", "KILL");
         site.node.start_component("kube-apiserver");
-        site.node.await_value(
+        await_value(
             "the API server is ready",
             Duration::from_secs(60),
             || {

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cases::fixtures::fixture;
 use serde_json::{Value, json};
+use support::node::ADDRESS;
 use support::text;
 
 use crate::site::{Namespace, RUNNER};
@@ -35,7 +36,7 @@ git config --global init.defaultBranch main
 mkdir -p "$CI_PROJECT_DIR"
 git init --quiet "$CI_PROJECT_DIR"
 cd "$CI_PROJECT_DIR"
-git remote add origin git://10.244.0.1/playground.git
+git remote add origin git://ADDRESS/playground.git
 git fetch --quiet --depth 20 origin main
 git checkout --quiet --force FETCH_HEAD
 if [ -e /builds/.user ]; then chown -R "$(stat -c %u:%g /builds/.user)" /builds; fi
@@ -191,6 +192,7 @@ impl Job {
         let filled = |script: &str| {
             script
                 .replace("SOURCES", SOURCES)
+                .replace("ADDRESS", ADDRESS)
                 .replace("VARIABLES", &variables.join("\n"))
                 .replace("JOB\n", &format!("{}\n", self.script))
         };

@@ -4,7 +4,9 @@
 
 use serde_json::Value;
 
-use crate::job::{BUILDAH, BUILDS, Ended, Job};
+use support::node::image_versions;
+
+use crate::job::{BUILDAH, BUILDS, Job};
 use crate::site::{RUNNER, Site};
 
 /// How a job ends.
@@ -32,22 +34,15 @@ const NO_DEVICE: End = Fails("fuse: device not found, try 'modprobe fuse' first"
 /// The same by a newer fuse-overlayfs.
 const NO_DEVICE_EITHER: End = Fails("fuse: device /dev/fuse not found. Kernel module not loaded?");
 
-fn job_of(image: &str, profile: &str) -> Ended {
-    let site = Site::shared();
-    // A profile that grants more than baseline needs the runner's name; `none` sets
-    // nothing that a level could forbid.
-    let namespace = site.namespace_with(&[("profile", profile)], &[("runner", RUNNER)]);
-    let job = Job::new(image);
-    let job = match image.starts_with("buildah") {
-        true => job.script(BUILDAH),
-        false => job,
-    };
-    job.run(&namespace)
-}
-
 fn check(image: &str, profile: &str, end: End) {
-    let ended = job_of(image, profile);
-    let versions = Site::shared().node.image_versions();
+    let site = Site::shared();
+    let script = match image.starts_with("buildah") {
+        true => BUILDAH,
+        false => BUILDS,
+    };
+    let job = Job::new(image).script(script);
+    let ended = job.run(&site.namespace(profile));
+    let versions = image_versions();
     let of_image: Vec<_> = versions
         .lines()
         .filter_map(|line| line.strip_prefix(&format!("node.test/{image} ")))

@@ -1,6 +1,7 @@
 //! A registry with a login: what a job builds is pushed there, and runs on the node.
 
 use serde_json::json;
+use support::node::ADDRESS;
 
 use crate::job::Job;
 use crate::site::Site;
@@ -11,7 +12,7 @@ printf '%s\n' "$REGISTRY_CA" >"$HOME/certs/ca.crt"
 cp /bin/busybox .
 podman build --tag IMAGE .
 podman push --cert-dir "$HOME/certs" IMAGE && exit 1
-printf %s "$REGISTRY_PASSWORD" | podman login --cert-dir "$HOME/certs" --username ci --password-stdin 10.244.0.1:5000
+printf %s "$REGISTRY_PASSWORD" | podman login --cert-dir "$HOME/certs" --username ci --password-stdin REGISTRY:5000
 podman push --cert-dir "$HOME/certs" IMAGE
 podman pull --cert-dir "$HOME/certs" IMAGE
 echo "pushed with the login in ${REGISTRY_AUTH_FILE:-the default file}"
@@ -22,11 +23,15 @@ fn an_image_that_a_job_pushes_with_a_login_runs_on_the_node() {
     let site = Site::shared();
     let namespace = site.namespace("rootless");
     let ca = std::fs::read_to_string(site.node.work("ca.crt")).expect("the node's authority");
-    let image = "10.244.0.1:5000/team/tried:1";
+    let registry = format!("{ADDRESS}:5000");
+    let image = format!("{registry}/team/tried:1");
+    let script = SCRIPT
+        .replace("IMAGE", &image)
+        .replace("REGISTRY:5000", &registry);
     let ended = Job::new("podman-stable:trixie")
         .variable("REGISTRY_CA", &ca)
         .variable("REGISTRY_PASSWORD", "registry-password")
-        .script(&SCRIPT.replace("IMAGE", image))
+        .script(&script)
         .run(&namespace);
     ended.passes_with("pushed with the login in the default file");
     assert!(
@@ -39,7 +44,7 @@ fn an_image_that_a_job_pushes_with_a_login_runs_on_the_node() {
         "secret",
         "docker-registry",
         "registry",
-        "--docker-server=10.244.0.1:5000",
+        &format!("--docker-server={registry}"),
         "--docker-username=ci",
         "--docker-password=registry-password",
     ]);

@@ -6,24 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::node::Node;
+use support::wait::await_value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// The service account that GitLab Runner creates job pods as.
-pub(crate) const RUNNER: &str = "system:serviceaccount:gitlab:gitlab-runner";
-
-const RBAC: &str = r#"
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: runner}
-rules:
-- {apiGroups: [""], resources: [pods], verbs: [create, get, list, delete]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: runner}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: runner}
-subjects: [{kind: ServiceAccount, name: gitlab-runner, namespace: gitlab}]
-"#;
+pub(crate) use support::runner::USER as RUNNER;
 
 /// Jobs at once: more would share the processors, and take longer each.
 const JOBS: usize = 3;
@@ -73,7 +59,7 @@ impl Site {
 
     fn start() -> Site {
         let node = Node::start(&["pause", "podseal", "trixie", "sid"]);
-        node.apply(RBAC);
+        node.apply(support::runner::RBAC);
         node.start_component("registry");
         node.prints(
             "helm",
@@ -160,7 +146,7 @@ impl Namespace<'_> {
     /// Waits for an event on a pod with this reason, and returns its message.
     pub(crate) fn await_event(&self, pod: &str, reason: &str) -> String {
         let fields = format!("involvedObject.name={pod},reason={reason}");
-        self.site.node.await_value(
+        await_value(
             &format!("the event {reason} of {pod}"),
             Duration::from_secs(60),
             || {

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::tether::Tethered;
+pub use crate::wait::await_condition;
 
 /// Users the API server knows, each by a token of the same name.
 pub const ADMIN: &str = "admin";
@@ -27,19 +27,7 @@ podseal,system:serviceaccount:podseal:podseal,3,\"system:serviceaccounts,system:
 debugger,debugger,4,\"system:authenticated\"
 ";
 
-const RBAC: &str = r#"
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: runner}
-rules:
-- {apiGroups: [""], resources: [pods], verbs: [create, get, list, delete]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: runner}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: runner}
-subjects: [{kind: User, name: "system:serviceaccount:gitlab:gitlab-runner"}]
----
+const DEBUGGER_MAY_ATTACH: &str = r#"
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: debugger}
@@ -111,9 +99,6 @@ rules:
 - level: None
 "#;
 
-/// How long a component may take to answer on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// A control plane: etcd and an API server. No controllers, no nodes: a created
 /// pod stays Pending, which is all that admission needs.
 pub struct ControlPlane {
@@ -162,7 +147,8 @@ impl ControlPlane {
             _etcd: etcd,
         };
         plane.start_apiserver();
-        plane.apply(ADMIN, RBAC);
+        plane.apply(ADMIN, crate::runner::RBAC);
+        plane.apply(ADMIN, DEBUGGER_MAY_ATTACH);
         plane
     }
 
@@ -457,23 +443,6 @@ pub fn binaries() -> PathBuf {
         PathBuf::from(crate::text(&output.stdout).trim())
     };
     BINARIES.get_or_init(build).clone()
-}
-
-/// Waits until `condition` is true, and fails with `otherwise` if it never is.
-pub fn await_condition(
-    what: &str,
-    mut condition: impl FnMut() -> bool,
-    otherwise: impl Fn() -> String,
-) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(
-            start.elapsed() < PATIENCE,
-            "not in {PATIENCE:?}: {what}\n{}",
-            otherwise()
-        );
-        std::thread::sleep(Duration::from_millis(25));
-    }
 }
 
 fn tail(log: &Path) -> String {

@@ -3,7 +3,6 @@
 use std::process::{Command, Output};
 
 use crate::controlplane::{ADMIN, ControlPlane};
-use crate::text;
 
 /// The chart of the repository.
 pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/podseal");
@@ -30,13 +29,5 @@ pub fn helm(plane: &ControlPlane, args: &[&str]) -> Output {
 
 /// What helm prints, where it succeeds.
 pub fn helm_prints(plane: &ControlPlane, args: &[&str]) -> String {
-    let output = helm(plane, args);
-    assert!(
-        output.status.success(),
-        "helm {}: {}{}",
-        args.join(" "),
-        text(&output.stdout),
-        text(&output.stderr)
-    );
-    text(&output.stdout)
+    crate::printed(&format!("helm {}", args.join(" ")), &helm(plane, args))
 }

@@ -14,10 +14,12 @@ pub mod helm;
 pub mod node;
 pub mod podseal;
 pub mod proxy;
+pub mod runner;
 pub mod scripted;
 pub mod simulated_node;
 pub mod tether;
 pub mod tls;
+pub mod wait;
 pub mod wire;
 
 /// The root of the repository.
@@ -55,6 +57,17 @@ pub fn run(mut command: Command, input: &str) -> Output {
     let output = child.wait_with_output().expect("the command ends");
     writer.join().expect("the writer does not panic");
     output
+}
+
+/// What a command prints, where it succeeds. `what` is the command.
+pub fn printed(what: &str, output: &Output) -> String {
+    assert!(
+        output.status.success(),
+        "{what}: {}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    text(&output.stdout)
 }
 
 /// An HTTP client that trusts one certificate.

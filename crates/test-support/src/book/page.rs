@@ -15,7 +15,7 @@
 //! | `<!-- setup: COMMAND -->` | needed here, and not by a reader |
 //! | `<!-- setup on a node: COMMAND -->` | the same, where there is a kubelet |
 
-/// What a page has its reader do, in order.
+/// A step of a page; a reader does them in order.
 pub enum Step {
     /// Run these commands.
     Run(Commands),

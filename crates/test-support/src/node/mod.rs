@@ -15,14 +15,13 @@ mod programs;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{run, text};
+use crate::wait::await_value;
+use crate::{printed, run};
 
-/// The node's name, and that of its host.
-pub const NAME: &str = "node";
 /// Its only address, which the API server and the registry serve on.
 pub const ADDRESS: &str = "10.244.0.1";
 
@@ -70,18 +69,18 @@ impl Node {
             folder,
             pid: String::new(),
         };
-        let start = Instant::now();
-        while !node.work("ready").exists() {
-            let ended = node.starter.try_wait().expect("it can be waited for");
-            assert!(
-                ended.is_none() && start.elapsed() < PATIENCE,
-                "the node is not ready after {:?}:\n{}",
-                start.elapsed(),
-                std::fs::read_to_string(&log_file).unwrap_or_default()
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let _ = std::fs::remove_file(log_file);
+        let log = || std::fs::read_to_string(&log_file).unwrap_or_default();
+        await_value(
+            "the node is ready",
+            PATIENCE,
+            || {
+                let ended = node.starter.try_wait().expect("it can be waited for");
+                assert!(ended.is_none(), "the node has ended:\n{}", log());
+                node.folder.join("work/ready").exists().then_some(())
+            },
+            log,
+        );
+        let _ = std::fs::remove_file(&log_file);
         let pid = std::fs::read_to_string(node.work("pid")).expect("the node has a pid");
         node.pid = pid.trim().to_owned();
         node
@@ -95,12 +94,6 @@ impl Node {
     /// The node's first process, as this machine sees it.
     pub fn pid(&self) -> &str {
         &self.pid
-    }
-
-    /// The programs in the images, a line each: image, program, version.
-    pub fn image_versions(&self) -> String {
-        let file = programs::find().versions();
-        std::fs::read_to_string(file).expect("the images have versions")
     }
 
     /// A file of the node's `/work`.
@@ -137,15 +130,8 @@ impl Node {
     }
 
     fn prints_of(&self, program: &str, args: &[&str], input: &str) -> String {
-        let output = self.run(program, args, input);
-        assert!(
-            output.status.success(),
-            "{program} {}: {}{}",
-            args.join(" "),
-            text(&output.stdout),
-            text(&output.stderr)
-        );
-        text(&output.stdout)
+        let command = format!("{program} {}", args.join(" "));
+        printed(&command, &self.run(program, args, input))
     }
 
     /// What kubectl prints as the administrator, where it succeeds.
@@ -189,29 +175,6 @@ impl Node {
         let lines: Vec<_> = log.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
-
-    /// Waits until `condition` gives a value, for `patience` at most, and fails with what
-    /// `otherwise` says.
-    pub fn await_value<T>(
-        &self,
-        what: &str,
-        patience: Duration,
-        mut condition: impl FnMut() -> Option<T>,
-        otherwise: impl Fn() -> String,
-    ) -> T {
-        let start = Instant::now();
-        loop {
-            if let Some(value) = condition() {
-                return value;
-            }
-            assert!(
-                start.elapsed() < patience,
-                "not in {patience:?}: {what}\n{}",
-                otherwise()
-            );
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
 }
 
 impl Drop for Node {
@@ -219,6 +182,12 @@ impl Drop for Node {
         drop(self.starter.stdin.take());
         let _ = self.starter.wait();
     }
+}
+
+/// The programs in the images, a line each: image, program, version.
+pub fn image_versions() -> String {
+    let file = programs::find().versions();
+    std::fs::read_to_string(file).expect("the images have versions")
 }
 
 fn script(name: &str) -> PathBuf {

@@ -16,7 +16,7 @@
 //!   and each Service becomes `ExternalName: localhost`; its port leads to a
 //!   balancer here. Install with a free port as the Service's.
 //! - A Deployment owns its pods itself: there are no ReplicaSets.
-//! - Nobody reads a pod's log but by [`Node::log`].
+//! - Only [`Node::log`] reads a pod's log.
 //!
 //! A pod's process has a root filesystem of its own, see `sandbox.rs`.
 

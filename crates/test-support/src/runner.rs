@@ -1,0 +1,19 @@
+//! The service account that GitLab Runner creates job pods as.
+
+/// Its user name.
+pub const USER: &str = "system:serviceaccount:gitlab:gitlab-runner";
+
+/// What it may do.
+pub const RBAC: &str = r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: runner}
+rules:
+- {apiGroups: [""], resources: [pods], verbs: [create, get, list, delete]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: runner}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: runner}
+subjects: [{kind: User, name: "system:serviceaccount:gitlab:gitlab-runner"}]
+"#;
