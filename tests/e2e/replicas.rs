@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use support::node::Node;
+use support::wait::await_value;
 
 /// Selects them, as the book does.
 pub(crate) const SELECTOR: &str = "app.kubernetes.io/component=webhook";
@@ -14,6 +15,8 @@ pub(crate) struct Replica {
     pub(crate) pod: String,
     pub(crate) ready: bool,
     pub(crate) restarts: u64,
+    /// Its pod's address, once it has one.
+    pub(crate) address: String,
     /// The runtime's id of the container, which also names its cgroup.
     container: String,
 }
@@ -31,7 +34,7 @@ pub(crate) fn replicas(node: &Node, namespace: &str) -> Vec<Replica> {
 pub(crate) fn await_replicas(node: &Node, namespace: &str) -> Vec<Replica> {
     let pods = ["get", "pods", "--namespace", namespace, "--selector"];
     let list = || node.kubectl(&[&pods[..], &[SELECTOR, "--no-headers"]].concat());
-    node.await_value(
+    await_value(
         "only replicas that are ready",
         Duration::from_secs(60),
         || {
@@ -51,16 +54,24 @@ impl Replica {
         Replica {
             pod: pod["metadata"]["name"].as_str().expect("a name").to_owned(),
             ready: status["ready"] == true,
+            address: pod["status"]["podIP"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
             restarts: status["restartCount"].as_u64().unwrap_or_default(),
             container: container.trim_start_matches("containerd://").to_owned(),
         }
     }
 
+    /// Its process, as the node sees it.
+    pub(crate) fn pid(&self, node: &Node) -> String {
+        let processes = self.of_cgroup(node, &["cgroup.procs"]);
+        processes.lines().next().expect("a process").to_owned()
+    }
+
     /// Sends a signal to its process.
     pub(crate) fn signal(&self, node: &Node, signal: &str) {
-        let processes = self.of_cgroup(node, &["cgroup.procs"]);
-        let pid = processes.lines().next().expect("a process");
-        node.prints("kill", &["-s", signal, pid]);
+        node.prints("kill", &["-s", signal, &self.pid(node)]);
     }
 
     /// The most memory that the kernel has counted against its limit.

@@ -7,177 +7,27 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::node::ADDRESS;
 use support::text;
+use support::wait::await_value;
 
+use self::connection::{Client, Connects, Source, TimesOut};
 use crate::job::Job;
-use crate::site::{Namespace, Site};
+use crate::replicas::{Replica, await_replicas, replicas};
+use crate::site::Site;
+
+mod connection;
 
 /// The API server's address as pods know it.
 const API_SERVICE: &str = "10.96.0.1";
 
-/// Where a connection comes from: the command that runs another one there.
-struct Source<'s> {
-    site: &'s Site,
-    name: String,
-    enter: Vec<String>,
-}
-
-/// What became of a connection.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Outcome {
-    Connects,
-    /// No reply: the policy drops it.
-    TimesOut,
-}
-
-use Outcome::{Connects, TimesOut};
-
-impl<'s> Source<'s> {
-    fn new(site: &'s Site, name: &str, enter: &[&str]) -> Source<'s> {
-        Source {
-            site,
-            name: name.to_owned(),
-            enter: enter.iter().map(|part| (*part).to_owned()).collect(),
-        }
-    }
-
-    fn node(site: &'s Site) -> Source<'s> {
-        Source::new(site, "the node", &["env"])
-    }
-
-    fn run(&self, command: &[&str]) -> std::process::Output {
-        let enter: Vec<_> = self.enter.iter().map(String::as_str).collect();
-        let args = [&enter[1..], command].concat();
-        self.site.node.run(enter[0], &args, "")
-    }
-
-    fn connect(&self, address: &str, port: u16) -> Outcome {
-        let connect = format!("</dev/tcp/{address}/{port}");
-        let output = self.run(&["timeout", "2", "bash", "-c", &connect]);
-        match output.status.code() {
-            Some(0) => Connects,
-            Some(124) => TimesOut,
-            // A refusal would say nothing of the policy: something has to listen.
-            code => panic!(
-                "{} to {address}:{port}: {code:?} {}",
-                self.name,
-                text(&output.stderr)
-            ),
-        }
-    }
-
-    /// Waits until a connection ends so: a changed policy takes a moment.
-    #[track_caller]
-    fn expect(&self, address: &str, port: u16, expected: Outcome) {
-        self.site.node.await_value(
-            &format!("{} to {address}:{port}: {expected:?}", self.name),
-            Duration::from_secs(20),
-            || {
-                // One that times out by a busy machine would say nothing.
-                let outcome = self.connect(address, port);
-                let is_certain = outcome == Connects || self.connect(address, port) == outcome;
-                (outcome == expected && is_certain).then_some(())
-            },
-            || self.site.node.component_log("network-policies"),
-        );
-    }
-}
-
-/// A pod that serves ports 443 and 8000, and has a shell.
-struct Client {
-    namespace: String,
-    name: String,
-    address: String,
-}
-
-impl Client {
-    fn new(namespace: &Namespace<'_>, name: &str, labels: &Value) -> Client {
-        Client::in_namespace(namespace.site, &namespace.name, name, labels)
-    }
-
-    fn in_namespace(site: &Site, namespace: &str, name: &str, labels: &Value) -> Client {
-        let serve = "busybox httpd -f -p 443 & exec busybox httpd -f -p 8000";
-        let pod = json!({
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": name, "namespace": namespace, "labels": labels},
-            "spec": {
-                "terminationGracePeriodSeconds": 0,
-                "containers": [{
-                    "name": "client",
-                    "image": "node.test/helper:1",
-                    "command": ["sh", "-c", serve],
-                    "readinessProbe": {"tcpSocket": {"port": 443}, "periodSeconds": 1},
-                }],
-            },
-        });
-        site.node.apply(&pod.to_string());
-        let pod = format!("pod/{name}");
-        let condition = ["wait", "--for=condition=Ready", "--timeout=60s", &pod];
-        site.node
-            .kubectl(&[&condition[..], &["--namespace", namespace]].concat());
-        let pod = site.node.get(&["--namespace", namespace, &pod]);
-        Client {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            address: string(&pod["status"]["podIP"]),
-        }
-    }
-
-    fn source<'s>(&self, site: &'s Site) -> Source<'s> {
-        let name = format!("{}/{}", self.namespace, self.name);
-        let exec = ["kubectl", "exec", "--namespace", &self.namespace];
-        Source::new(site, &name, &[&exec[..], &[&self.name, "--"]].concat())
-    }
-}
-
-/// One of podseal's pods.
-struct Replica {
-    address: String,
-    /// A process of its, as the node sees it: the image has no shell.
-    pid: String,
-}
-
-impl Replica {
-    fn ready(site: &Site) -> Replica {
-        let pods = webhook_pods(site);
-        let pod = pods.iter().find(|pod| is_ready(pod)).expect("one is ready");
-        let id = string(&pod["status"]["containerStatuses"][0]["containerID"]);
-        let id = id.strip_prefix("containerd://").expect("containerd's id");
-        let list = ["--address", "/run/containerd.sock", "--namespace", "k8s.io"];
-        let tasks = [&list[..], &["tasks", "list"]].concat();
-        let tasks = site.node.prints("ctr", &tasks);
-        let mut tasks = tasks.lines().map(|line| line.split_whitespace());
-        let pid = tasks.find_map(|mut task| (task.next()? == id).then(|| task.next())?);
-        Replica {
-            address: string(&pod["status"]["podIP"]),
-            pid: pid.expect("its container has a process").to_owned(),
-        }
-    }
-
-    fn source<'s>(&self, site: &'s Site) -> Source<'s> {
-        let enter = ["nsenter", "--target", &self.pid, "--net"];
-        Source::new(site, "podseal", &enter)
-    }
-}
-
-fn string(value: &Value) -> String {
-    value.as_str().expect("a string").to_owned()
-}
-
-fn webhook_pods(site: &Site) -> Vec<Value> {
-    let label = "--selector=app.kubernetes.io/component=webhook";
-    let list = site.node.get(&["pods", "--namespace=podseal", label]);
-    list["items"].as_array().expect("a list").clone()
-}
-
-fn is_ready(pod: &Value) -> bool {
-    let status = &pod["status"]["containerStatuses"][0];
-    pod["metadata"]["deletionTimestamp"].is_null() && status["ready"] == true
+fn a_replica(site: &Site) -> Replica {
+    let mut replicas = await_replicas(&site.node, "podseal");
+    replicas.remove(0)
 }
 
 fn service_address(site: &Site) -> String {
     let service = site.node.get(&["service/podseal", "--namespace=podseal"]);
-    string(&service["spec"]["clusterIP"])
+    let address = service["spec"]["clusterIP"].as_str();
+    address.expect("an address").to_owned()
 }
 
 /// The release with other values of the policy, until this is dropped.
@@ -222,7 +72,7 @@ fn by_default_any_pod_can_call_the_webhook_and_only_the_node_can_read_the_metric
     let namespace = site.unlabelled();
     let client = Client::new(&namespace, "client", &json!({}));
     let client = client.source(&site);
-    let replica = Replica::ready(&site);
+    let replica = a_replica(&site);
     client.expect(&replica.address, 8443, Connects);
     client.expect(&service_address(&site), 443, Connects);
     client.expect(&replica.address, 8080, TimesOut);
@@ -234,7 +84,7 @@ fn by_default_podseal_can_connect_to_the_ports_of_the_api_server_and_no_others()
     let site = Site::shared();
     let namespace = site.unlabelled();
     let client = Client::new(&namespace, "client", &json!({}));
-    let podseal = Replica::ready(&site).source(&site);
+    let podseal = Source::replica(&site, &a_replica(&site));
     podseal.expect(API_SERVICE, 443, Connects);
     podseal.expect(ADDRESS, 6443, Connects);
     podseal.expect(&client.address, 443, Connects);
@@ -280,7 +130,7 @@ fn only_api_server_cidrs_and_webhook_from_can_call_the_webhook_and_jobs_are_corr
             }],
         }),
     );
-    let replica = Replica::ready(&site);
+    let replica = a_replica(&site);
     for client in &refused {
         let client = client.source(&site);
         client.expect(&replica.address, 8443, TimesOut);
@@ -296,12 +146,13 @@ fn only_api_server_cidrs_and_webhook_from_can_call_the_webhook_and_jobs_are_corr
     let job = Job::new("podman-stable:trixie").run(&site.namespace("rootless"));
     job.passes_with("podman build passed as uid 1000");
 
-    let podseal = replica.source(&site);
+    let podseal = Source::replica(&site, &replica);
     podseal.expect(&agent.address, 443, TimesOut);
     podseal.expect(&api_server.address, 443, Connects);
     podseal.expect(API_SERVICE, 443, Connects);
     // Probes have passed for longer than it takes to fail three.
-    assert!(webhook_pods(&site).iter().all(is_ready));
+    let ready = replicas(&site.node, "podseal");
+    assert!(ready.iter().all(|replica| replica.ready), "{ready:?}");
 
     drop(values);
     for client in &refused {
@@ -319,7 +170,7 @@ fn metrics_from_lets_prometheus_read_the_metrics_and_no_other_pod() {
     let prometheus = Client::new(&monitoring, "prometheus", &json!({})).source(&site);
     let other = Client::new(&others, "other", &json!({})).source(&site);
     let neighbor = Client::in_namespace(&site, "podseal", "neighbor", &json!({}));
-    let replica = Replica::ready(&site);
+    let replica = a_replica(&site);
     prometheus.expect(&replica.address, 8080, TimesOut);
     let selector =
         json!({"matchLabels": {"kubernetes.io/metadata.name": monitoring.name.as_str()}});
@@ -342,31 +193,29 @@ fn metrics_from_lets_prometheus_read_the_metrics_and_no_other_pod() {
 fn a_replica_is_never_ready_if_the_policy_names_other_ports_than_the_api_servers() {
     let site = Site::alone();
     let values = Values::set(&site, &json!({"apiServerPorts": [16443]}));
-    let names = |pods: &[Value]| -> Vec<_> {
-        let names = pods.iter().map(|pod| string(&pod["metadata"]["name"]));
-        names.collect()
-    };
-    let old = names(&webhook_pods(&site));
+    let old = await_replicas(&site.node, "podseal");
     let delete = ["delete", "--namespace=podseal", "--wait=false", "pod"];
-    site.node.kubectl(&[&delete[..], &[&old[0]]].concat());
+    site.node.kubectl(&[&delete[..], &[&old[0].pod]].concat());
+    let is_old = |pod: &str| old.iter().any(|replica| replica.pod == pod);
     let new = || {
-        let mut names = names(&webhook_pods(&site)).into_iter();
-        names.find(|name| !old.contains(name))
+        let mut pods = replicas(&site.node, "podseal").into_iter();
+        pods.find(|replica| !is_old(&replica.pod))
+            .map(|replica| replica.pod)
     };
     let log = |pod: &str| {
         let logs = ["logs", "--namespace=podseal", pod];
         text(&site.node.run("kubectl", &logs, "").stdout)
     };
-    let pod = site.node.await_value(
+    let pod = await_value(
         "a replica that says that it cannot reach the API server",
         Duration::from_secs(60),
         || new().filter(|pod| log(pod).contains("certificate reconciliation failed")),
         || new().map_or_else(String::new, |pod| log(&pod)),
     );
     let is_not_ready = || {
-        let pods = webhook_pods(&site);
-        let mut ready = pods.iter().filter(|pod| is_ready(pod));
-        assert!(ready.all(|ready| ready["metadata"]["name"] != *pod));
+        let now = replicas(&site.node, "podseal");
+        let replica = now.iter().find(|replica| replica.pod == pod);
+        assert!(!replica.expect("it is there").ready, "{now:?}");
     };
     is_not_ready();
     // The other one serves on: its connections are older than the policy.
@@ -385,11 +234,15 @@ fn nothing_is_restricted_if_the_policy_is_not_enabled() {
     let site = Site::alone();
     let namespace = site.unlabelled();
     let client = Client::new(&namespace, "client", &json!({}));
-    let replica = Replica::ready(&site);
+    let replica = a_replica(&site);
     let connections = [
         (client.source(&site), replica.address.as_str(), 8080),
-        (replica.source(&site), client.address.as_str(), 8000),
-        (replica.source(&site), ADDRESS, 53),
+        (
+            Source::replica(&site, &replica),
+            client.address.as_str(),
+            8000,
+        ),
+        (Source::replica(&site, &replica), ADDRESS, 53),
     ];
     for (source, address, port) in &connections {
         source.expect(address, *port, TimesOut);
