@@ -11,6 +11,7 @@ use cases::review::{as_sent, review};
 use serde_json::{Value, json};
 use support::node::Node;
 use support::text;
+use support::wait::await_value;
 
 use crate::job::Job;
 use crate::replicas::{SELECTOR, await_replicas, replicas};
@@ -126,10 +127,8 @@ fn two_replicas_start_where_restricted_is_enforced_without_a_warning_event() {
     assert!(replicas.len() == 2 && are_ready, "{replicas:?}");
     for kind in ["Deployment", "ReplicaSet", "Pod"] {
         let mut warnings = release.warnings(kind);
-        // A busy machine may be slow to mount, and to make the first certificate.
-        warnings.retain(|warning| {
-            !warning.starts_with("FailedMount") && !warning.contains("statuscode: 503")
-        });
+        // The kubelet's own cache may be slow; it mounts at the next try.
+        warnings.retain(|warning| !warning.starts_with("FailedMount"));
         assert_eq!(warnings, Vec::<String>::new(), "{kind}");
     }
     // The level is enforced there indeed.
@@ -206,8 +205,7 @@ fn a_replica_that_hangs_gets_no_requests_and_is_restarted() {
     };
     let events = || release.kubectl(&["get", "events"]);
     let patience = Duration::from_secs(30);
-    site.node
-        .await_value("it is not ready", patience, unready, events);
+    await_value("it is not ready", patience, unready, events);
     eprintln!("not ready after {:.1?}", start.elapsed());
     release.test();
     let restarted = || {
@@ -215,12 +213,10 @@ fn a_replica_that_hangs_gets_no_requests_and_is_restarted() {
         (replica.ready && replica.restarts == 1).then_some(())
     };
     let patience = Duration::from_secs(120);
-    site.node
-        .await_value("it is restarted", patience, restarted, events);
+    await_value("it is restarted", patience, restarted, events);
     let took = start.elapsed();
     eprintln!("restarted after {took:.1?}");
-    // Three probes of ten seconds, the last one's time limit, five of grace, and the start.
-    assert!(took < Duration::from_secs(90), "{took:?}");
+    assert!(took < Duration::from_secs(60), "{took:?}");
     let other = find(&other.pod).expect("it is still there");
     assert_eq!(other.restarts, 0, "{other:?}");
 }
@@ -302,7 +298,7 @@ fn of_two_replicas_only_one_can_be_evicted_at_a_time() {
         panic!("two replicas");
     };
     // The controller takes a moment to count what may be evicted.
-    site.node.await_value(
+    await_value(
         "the first is evicted",
         Duration::from_secs(30),
         || release.evict(&first.pod).ok(),
@@ -316,7 +312,7 @@ fn of_two_replicas_only_one_can_be_evicted_at_a_time() {
     // A drain goes on once the first has been replaced.
     let evicted = || release.evict(&second.pod).ok().map(drop);
     let pods = || release.kubectl(&["get", "pods"]);
-    site.node.await_value(
+    await_value(
         "the second is evicted",
         Duration::from_secs(60),
         evicted,
