@@ -28,23 +28,14 @@ if ! command -v go >/dev/null; then
   exit 1
 fi
 
-key=$(cat "$here/go.mod" "$here/go.sum" "$here/build.sh" | sha256sum | cut -c1-16)
+key=$(cat "$here/go.mod" "$here/go.sum" "$here/build.sh" "$here/version-flags.sh" | sha256sum | cut -c1-16)
 bin=$out/$key
 if [ -e "$bin/complete" ]; then
   echo "$bin"
   exit 0
 fi
 
-# A binary that does not know its version calls itself v0.0.0-master, and
-# clients that parse versions fail.
-version=$(cd "$here" && go list -m -f '{{.Version}}' k8s.io/kubernetes)
-minor=${version#v1.}
-minor=${minor%%.*}
-flags="-s -w"
-for variable in k8s.io/component-base/version.gitVersion k8s.io/client-go/pkg/version.gitVersion; do
-  flags+=" -X $variable=$version"
-done
-flags+=" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$minor"
+. "$here/version-flags.sh"
 
 cd "$here"
 say "fetching the sources of Kubernetes $version"
@@ -55,7 +46,7 @@ total=$(go list -deps "${tools[@]}" | wc -l)
 say "building $total packages; this is done once, and takes some minutes"
 mkdir -p "$bin.part"
 start=$SECONDS
-go build -v -ldflags "$flags" -o "$bin.part" "${tools[@]}" 2>"$bin.log" &
+go build -v -ldflags "-s -w $version_flags" -o "$bin.part" "${tools[@]}" 2>"$bin.log" &
 pid=$!
 while kill -0 "$pid" 2>/dev/null; do
   sleep 1

@@ -25,7 +25,7 @@ if ! pkg-config --exists libseccomp; then
   exit 1
 fi
 
-key=$(cat "$here"/build.sh "$here"/*/go.{mod,sum} "$here"/*/main.go "$here"/../controlplane/go.{mod,sum} | sha256sum | cut -c1-16)
+key=$(cat "$here"/build.sh "$here"/*/go.{mod,sum} "$here"/*/main.go "$here"/../controlplane/{go.mod,go.sum,version-flags.sh} | sha256sum | cut -c1-16)
 bin=$out/$key
 if [ -e "$bin/complete" ]; then
   echo "$bin"
@@ -36,23 +36,15 @@ part=$(mktemp -d "$out/.part.XXXXXX")
 trap 'rm -rf "$part"' EXIT
 export GOFLAGS=-buildvcs=false
 
-# A program that does not know its version prints that of a development build, which
-# others refuse to parse.
 version_of() { (cd "$here/$1" && go list -m -f '{{.Version}}' "$2"); }
 
-kubernetes=$(version_of ../controlplane k8s.io/kubernetes)
-minor=${kubernetes#v1.}
-minor=${minor%%.*}
-flags="-X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$minor"
-for variable in k8s.io/component-base/version.gitVersion k8s.io/client-go/pkg/version.gitVersion; do
-  flags+=" -X $variable=$kubernetes"
-done
+. "$here/../controlplane/version-flags.sh"
 start=$SECONDS
-say "building Kubernetes' node components $kubernetes; this is done once, and takes some minutes"
+say "building Kubernetes' node components $version; this is done once, and takes some minutes"
 (
   cd "$here/../controlplane"
   packages=(kubelet kube-proxy kube-scheduler kube-controller-manager)
-  go build -ldflags "-s -w $flags" -o "$part/" "${packages[@]/#/k8s.io/kubernetes/cmd/}"
+  go build -ldflags "-s -w $version_flags" -o "$part/" "${packages[@]/#/k8s.io/kubernetes/cmd/}"
 )
 say "built them in $((SECONDS - start)) s"
 

@@ -12,7 +12,8 @@
 #
 # Its processes have mount, network, pid, ipc, uts and cgroup namespaces, and a root
 # of their own, so that sysctls, mounts, /etc and devices of this machine stay as they
-# are. FOLDER/pid is the node's first process, FOLDER/ready exists once jobs can run.
+# are. FOLDER/work/pid has the node's first process, FOLDER/work/ready exists once jobs
+# can run.
 set -euo pipefail
 
 # As su without a login shell has it, PATH lacks these.
@@ -81,7 +82,7 @@ make_root() {
     [ ! -L "/$link" ] || cp --archive "/$link" "$root/"
   done
   mkdir "$root/etc/ssl"
-  # The keys next to them are nobody else's.
+  # Not the private keys that are next to them.
   cp --archive /etc/ssl/certs /etc/ssl/openssl.cnf "$root/etc/ssl/"
   for link in ld.so.cache alternatives nsswitch.conf protocols services; do
     [ ! -e "/etc/$link" ] || cp --archive "/etc/$link" "$root/etc/"
