@@ -98,7 +98,7 @@ fn a_denial_of_a_profile_that_cannot_meet_restricted_begins_with_that_and_the_fi
     }
 }
 
-/// What a job with a privileged service is told at `restricted`, under a profile of root
+/// The denial of a job with a privileged service at `restricted`, under a profile of root
 /// with these grants, with a user namespace or without.
 fn denial_under_root(grants: &str, host_users: bool, ignores_user_namespaces: bool) -> String {
     let yaml = format!(
