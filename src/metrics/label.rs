@@ -11,6 +11,7 @@
 
 use std::fmt::Debug;
 
+use admission::cautions::Id as CautionId;
 use admission::decision::record::Webhook;
 use admission::namespace::Mode;
 use admission::standards::{Family, Level};
@@ -88,6 +89,7 @@ macro_rules! label {
 }
 pub(super) use label;
 
+label!(CautionId = "id", CautionId::ALL, CautionId::name);
 label!(Mode = "mode", Mode::ALL, Mode::name);
 label!(Level = "level", Level::ALL, Level::name);
 label!(Family = "control", Family::ALL, Family::name);

@@ -8,6 +8,7 @@ use prometheus_client::registry::Registry;
 use super::durations::Durations;
 use super::label::label;
 use super::series::{Counters, NamedCounters, Series, registered};
+use admission::cautions::Id as CautionId;
 use admission::decision::record::Webhook;
 use admission::decision::{Answer, Decision, Outcome};
 use admission::namespace::Mode;
@@ -74,6 +75,7 @@ pub struct RequestMetrics {
     decided: Counters<((Webhook, Operation), (DecisionLabel, Mode))>,
     durations: Series<Webhook, Durations>,
     violations: Counters<(Family, Level)>,
+    cautions: Counters<CautionId>,
     pub(super) changes: NamedCounters,
     refused: Counters<Refused>,
     shed: Counters<Shed>,
@@ -132,6 +134,12 @@ impl RequestMetrics {
                 "Reviews of pods that violate a control, by the level of the namespace; a review \
                  counts once for each control",
             ),
+            cautions: registered(
+                registry,
+                "cautions",
+                "Pods of jobs that something may keep from running, by what it is; a pod counts once \
+                 for each",
+            ),
             changes,
             refused: registered(
                 registry,
@@ -177,6 +185,12 @@ impl RequestMetrics {
         // number of families does not.
         for family in &decision.violations.families {
             self.violations.of((*family, policy.level)).inc();
+        }
+        // Both webhooks see a pod, unless the first one denies it.
+        if webhook == Webhook::Validate || verdict == DecisionLabel::Deny {
+            for caution in &decision.cautions {
+                self.cautions.of(caution.id).inc();
+            }
         }
         if let Answer::Patch(_) = decision.answer() {
             self.changes.add(policy.name, decision.changes.len() as u64);

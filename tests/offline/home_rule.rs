@@ -109,11 +109,11 @@ fn nothing_is_mounted_if_home_is_a_mount_or_inside_one() {
         ("/my_custom_dir", "/my_custom_dir"),
         ("/my_custom_dir/", "/my_custom_dir"),
         ("/my_custom_dir", "/my_custom_dir/"),
-        ("/builds", "/builds/platform/images"),
-        ("/builds/", "/builds/platform/images/"),
+        ("/data", "/data/home"),
         ("/a/./b//../b", "/a/b/c"),
     ] {
-        let before = with_builds_at(job_with_home(path), mount);
+        let mut before = with_builds_at(job_with_home(path), mount);
+        keep_builds(&mut before);
         let pod = corrected(&before, "rootless");
         assert_eq!(shared_home(&pod), path);
         assert_eq!(
@@ -125,6 +125,73 @@ fn nothing_is_mounted_if_home_is_a_mount_or_inside_one() {
             Some("repo"),
             "{path} in {mount}"
         );
+    }
+}
+
+/// Puts the builds on a volume that keeps its files, as an administrator's may.
+fn keep_builds(pod: &mut Value) {
+    let volumes = pod["spec"]["volumes"].as_array_mut().expect("volumes");
+    let repo = volumes.iter_mut().find(|volume| volume["name"] == "repo");
+    *repo.expect("the builds") =
+        json!({"name": "repo", "persistentVolumeClaim": {"claimName": "builds"}});
+}
+
+/// The `GIT_CONFIG_GLOBAL` of a container.
+fn git_config<'p>(pod: &'p Value, name: &str) -> Option<&'p str> {
+    let vars = container(pod, name)["env"].as_array()?;
+    let mut vars = vars.iter();
+    vars.find(|var| var["name"] == "GIT_CONFIG_GLOBAL")?["value"].as_str()
+}
+
+#[test]
+fn git_gets_its_file_elsewhere_where_home_is_made_after_it_runs() {
+    let file = Some("/podseal-git/config");
+    for path in ["/builds/platform/images", "/builds/platform/images/", "/builds/home"] {
+        let pod = corrected(&with_builds_at(job_with_home(path), "/builds"), "rootless");
+        assert_eq!(shared_home(&pod), path);
+        assert!(is_mounted_at(&pod, "/podseal-git"), "{pod}");
+        for name in ["build", "helper"] {
+            assert_eq!(git_config(&pod, name), file, "{name}: {pod}");
+        }
+    }
+}
+
+#[test]
+fn git_gets_its_file_elsewhere_in_a_checkout_on_any_volume() {
+    for (path, is_moved) in [("/builds/a/b", true), ("/builds/a/b/c", true), ("/builds/x", false)] {
+        let project = json!({"name": "CI_PROJECT_DIR", "value": "/builds/a/b"});
+        let env = json!([project, {"name": "HOME", "value": path}]);
+        let mut pod = with_builds_at(job_with_env(env), "/builds");
+        keep_builds(&mut pod);
+        let pod = corrected(&pod, "rootless");
+        assert_eq!(git_config(&pod, "helper").is_some(), is_moved, "{path}");
+    }
+}
+
+#[test]
+fn a_job_that_names_gits_file_keeps_it() {
+    let own = json!({"name": "GIT_CONFIG_GLOBAL", "value": "/tmp/gitconfig"});
+    for home in ["/builds/home", "/home/podman"] {
+        let env = json!([own, {"name": "HOME", "value": home}]);
+        let pod = corrected(&with_builds_at(job_with_env(env), "/builds"), "rootless");
+        assert_eq!(git_config(&pod, "build"), Some("/tmp/gitconfig"));
+        assert_eq!(git_config(&pod, "helper"), None);
+        assert!(!pod.to_string().contains("podseal-git"), "{pod}");
+    }
+}
+
+#[test]
+fn a_mount_inside_home_stays_and_home_gets_its_volume() {
+    for inside in ["/my_custom_dir/.docker/config.json", "/my_custom_dir/cache/"] {
+        let mut pod = fixture("default-with-service");
+        let mount = json!({"name": "logs", "mountPath": inside});
+        for name in ["build", "helper"] {
+            let mounts = container_mut(&mut pod, name)["volumeMounts"].as_array_mut();
+            mounts.expect("mounts").push(mount.clone());
+        }
+        let pod = corrected(&pod, "rootless");
+        assert!(is_mounted_at(&pod, OWN), "{pod}");
+        assert_eq!(volume_at(container(&pod, "build"), inside), Some("logs"));
     }
 }
 
@@ -151,7 +218,7 @@ fn of_two_entries_for_home_the_last_applies() {
 }
 
 #[test]
-fn the_podman_images_home_is_not_changed_and_the_helper_gets_the_profiles() {
+fn the_podman_images_home_is_not_changed_and_git_in_helper_gets_its_file_elsewhere() {
     for path in ["/home/podman", "/home/podman/", "/home/podman/.local"] {
         let before = job_with_home(path);
         let pod = corrected(&before, "rootless");
@@ -160,9 +227,10 @@ fn the_podman_images_home_is_not_changed_and_the_helper_gets_the_profiles() {
             (&was["env"], &was["volumeMounts"]),
             (&build["env"], &build["volumeMounts"])
         );
+        let file = git_config(&pod, "helper");
+        assert_eq!(file, Some("/podseal-git/config"), "{path}");
         let helper = container(&pod, "helper");
-        assert_eq!(home(helper), Some(OWN), "{path}");
-        let name = volume_at(helper, OWN).expect("the helper has a volume at its HOME");
+        let name = volume_at(helper, "/podseal-git").expect("git has a volume");
         assert!(volume(&pod, name).is_some(), "{pod}");
     }
     let beside = corrected(&job_with_home("/home/podman2"), "rootless");
@@ -239,7 +307,7 @@ fn a_pod_without_helper_and_env_gets_home_in_build() {
 
 #[test]
 fn a_profile_without_the_rule_lets_any_home_pass() {
-    for profile in ["root-fuse", "none"] {
+    for profile in ["root", "root-fuse", "none"] {
         let pod = corrected(&job_with_home("/etc"), profile);
         assert_eq!(home(container(&pod, "build")), Some("/etc"), "{profile}");
         assert!(has_no_volume_of_ours(&pod), "{profile}");

@@ -1,6 +1,7 @@
 //! What needs no process but the podseal command, run on files.
 
 mod api_server_refusals;
+mod cautions;
 mod cli;
 mod cli_policy;
 mod custom_profiles;

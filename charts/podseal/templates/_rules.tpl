@@ -93,6 +93,7 @@ is missing if --reuse-values keeps those of a chart before 0.3.0. */}}
 none: []
 openshift: [run-as-user, home]
 privileged: [run-as-user, home]
+root: []
 root-fuse: [fuse-resource]
 rootless: [run-as-user, home]
 userns: [run-as-user, home]
@@ -153,7 +154,7 @@ of each would be ignored. */}}
 {{- fail (printf "%s: namespaces.matchLabels: no rule applies to podseal's own namespace, %s; set another label" $at $.Release.Namespace) }}
 {{- end }}
 {{- range $setting, $text := .settings }}
-{{- if and (hasKey $taken $rule.profile) (not (has $setting (get $taken $rule.profile))) }}
+{{- if and (hasKey $taken $rule.profile) (not (hasKey $files $rule.profile)) (not (has $setting (get $taken $rule.profile))) }}
 {{- fail (printf "%s: settings.%s: changes nothing in the profile %s; remove it" $at $setting $rule.profile) }}
 {{- end }}
 {{- if eq $setting "home" }}

@@ -10,6 +10,7 @@
 //! | namespace labels, or rules | [`namespace`] | a [`namespace::policy::Policy`], with its [`profile`] |
 //! | pod | [`gitlab`] | a [`gitlab::job::Job`], or the pod is not a job's |
 //! | pod and profile | [`correct`] | [`correct::change::Change`]s and a JSON Patch, or a [`correct::refusal::Refusal`] |
+//! | corrected pod and profile | [`cautions`] | what may keep the job from running |
 //! | pod and level | [`standards`] and [`profile::grants`] | violations of the Pod Security Standards, beyond what the profile grants |
 //! | all of it | [`mutate`], [`validate`] | a [`decision::Decision`], with the denial or the notices |
 //! | decision | [`response`], [`decision::record`] | the answer, and the line of the audit log |
@@ -17,6 +18,7 @@
 //! In addition, [`lint`] reads profiles and reports what is wrong with them, and
 //! [`text`] escapes untrusted text for messages and records.
 
+pub mod cautions;
 pub mod correct;
 pub mod decision;
 pub mod gitlab;

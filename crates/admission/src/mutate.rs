@@ -2,11 +2,13 @@
 
 use json_patch::Patch;
 
-use crate::correct::{conflicts, runner_features, steps};
+use crate::cautions::cautions;
+use crate::correct::{conflicts, steps};
 use crate::decision::claim::{Claim, applicable, impossible, without_policy};
+use crate::decision::denial::Denial;
 use crate::decision::{Allowed, Decision, Notice, Outcome, not_the_runner};
 use crate::gitlab::job::Job;
-use crate::namespace::Namespace;
+use crate::namespace::{Mode, Namespace};
 use crate::namespace::policy::{Policy, Settings};
 use crate::pod::Container;
 use crate::request::{Act, Request};
@@ -92,18 +94,19 @@ pub fn mutate<'a>(
                     Decision::new(Some(policy), Some(job), Outcome::Deny(denial))
                 }
                 Ok((changes, patch)) => {
+                    let cautions = cautions(&pod, &profile);
                     let outcome = match changes.is_empty() {
+                        _ if policy.strict && policy.mode == Mode::Enforce && !cautions.is_empty() => {
+                            let uid = &request.uid;
+                            Outcome::Deny(Denial::strict(namespace, &policy, &cautions, uid))
+                        }
                         true => Outcome::Allow(Allowed::AlreadyRight),
                         false => Outcome::Mutate(Patch(patch)),
                     };
-                    let warnings = runner_features::warnings(&pod, &profile);
-                    let mut decision = Decision::new(Some(policy), Some(job), outcome);
-                    decision
-                        .notices
-                        .extend(warnings.into_iter().map(Notice::to_creator));
                     Decision {
                         changes,
-                        ..decision
+                        cautions,
+                        ..Decision::new(Some(policy), Some(job), outcome)
                     }
                 }
             }

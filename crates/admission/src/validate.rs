@@ -6,8 +6,10 @@
 
 use std::collections::HashMap;
 
+use crate::cautions::cautions;
 use crate::correct::{marker, missing_limits, steps};
 use crate::decision::claim::{Claim, applicable, impossible, without_policy};
+use crate::decision::denial::Denial;
 use crate::decision::rejection::{NewImage, Rejection};
 use crate::decision::{Allowed, Decision, Outcome};
 use crate::namespace::policy::{Policy, Settings};
@@ -115,7 +117,12 @@ fn validate_creation<'a>(
         user_namespace_ignored: is_ignored,
         ..Violations::of(&pod, policy.level, granting.as_ref())
     };
+    // Another webhook may have changed the pod since it was corrected.
+    let cautions = profile.map_or_else(Vec::new, |profile| cautions(&pod, &profile));
     let outcome = match (violations.is_empty(), lacking) {
+        (true, _) if policy.strict && !cautions.is_empty() => {
+            Outcome::Deny(Denial::strict(namespace, &policy, &cautions, &request.uid))
+        }
         (true, _) if by_another.is_some() => Outcome::Allow(Allowed::OtherVersion),
         (true, _) => Outcome::Allow(Allowed::Complies),
         (false, Ok(lacking)) if lacking.is_empty() => {
@@ -128,6 +135,7 @@ fn validate_creation<'a>(
     };
     Decision {
         changes,
+        cautions,
         violations,
         ..Decision::new(Some(policy), job, outcome)
     }

@@ -11,6 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["standards", "gitlab", "request"],
     &["profile"],
     &["correct", "namespace"],
+    &["cautions"],
     &["lint", "decision"],
     &["mutate", "validate", "response"],
 ];

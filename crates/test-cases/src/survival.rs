@@ -86,7 +86,7 @@ fn profile_fields(list: &str, name: &Value) -> ProfileFields {
         ("containers", "build") => BUILD,
         ("containers", "helper") => HELPER,
         ("initContainers", "init-build-uid-gid-collector") => COLLECTOR,
-        ("initContainers", name) if name.starts_with("init-") => INIT,
+        ("initContainers", "init-permissions" | "init-steps-bootstrap") => INIT,
         _ => SERVICE,
     }
 }
@@ -94,15 +94,19 @@ fn profile_fields(list: &str, name: &Value) -> ProfileFields {
 /// Shortens `after`'s lists to their old length, so that the rest must equal the
 /// old entries, in order. The removed entries must be podseal's own.
 fn remove_additions(after: &mut Value, before: &Value, profile: &str) {
-    let home = !["none", "root-fuse"].contains(&profile);
     let cut = |after: &mut Value, before: &Value, key: &str, ours: fn(&Value) -> bool| {
         let length = before[key].as_array().map_or(0, Vec::len);
         let Some(list) = after.get_mut(key).and_then(Value::as_array_mut) else {
             return;
         };
         let added = list.split_off(length.min(list.len()));
+        let is_twice = |n: usize| added[..n].iter().any(|other| other["name"] == added[n]["name"]);
         assert!(
-            added.len() <= usize::from(home) && added.iter().all(ours),
+            profile != "none" || added.is_empty(),
+            "{added:?}"
+        );
+        assert!(
+            added.iter().all(ours) && !(0..added.len()).any(is_twice),
             "{added:?}"
         );
         if before[key].is_null() && list.is_empty() {
@@ -113,23 +117,38 @@ fn remove_additions(after: &mut Value, before: &Value, profile: &str) {
         }
     };
     cut(&mut after["spec"], &before["spec"], "volumes", |volume| {
-        let name = volume["name"].as_str().unwrap_or_default();
-        name.starts_with("podseal-home") && *volume == json!({"name": name, "emptyDir": {}})
+        is_ours(volume) && *volume == json!({"name": volume["name"], "emptyDir": {}})
     });
     each_container(&mut after["spec"], |list, index, container| {
         let before = &before["spec"][list][index];
-        cut(container, before, "env", |var| var["name"] == "HOME");
-        cut(container, before, "volumeMounts", |mount| {
-            mount["name"]
-                .as_str()
-                .is_some_and(|name| name.starts_with("podseal-home"))
+        cut(container, before, "env", |var| {
+            let name = var["name"].as_str().unwrap_or_default();
+            VARIABLES.contains(&name)
         });
+        cut(container, before, "volumeMounts", is_ours);
         for key in ["add", "drop"] {
             let was = before["securityContext"]["capabilities"][key].as_array();
             let is = container.pointer(&format!("/securityContext/capabilities/{key}"));
             keeps_order(was, is.and_then(Value::as_array));
         }
     });
+}
+
+/// The variables that a built-in profile adds.
+const VARIABLES: [&str; 6] = [
+    "HOME",
+    "GIT_CONFIG_GLOBAL",
+    "CONTAINERS_STORAGE_CONF",
+    "STORAGE_DRIVER",
+    "STORAGE_OPTS",
+    "BUILDAH_ISOLATION",
+];
+
+/// Whether a volume, or the volume of a mount, is one that podseal adds.
+fn is_ours(volume: &Value) -> bool {
+    let name = volume["name"].as_str().unwrap_or_default();
+    let ours = ["podseal-home", "podseal-git", "podseal-storage"];
+    ours.iter().any(|ours| name.starts_with(ours))
 }
 
 /// Capabilities keep their order, new ones follow them, and only those in a profile

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::explain::explanation::Explanation;
 use crate::cli::output::{self, CHANGED, DENIED, QUIET, WARNED};
-use admission::decision::record::Violated;
+use admission::decision::record::{Cautioned, Violated};
 use admission::decision::{Allowed, Answer, Decision, Outcome};
 use admission::namespace::policy::Policy;
 use admission::text::bounded;
@@ -43,6 +43,7 @@ pub(super) struct ReviewedPod {
     code: u16,
     message: Option<String>,
     pub(super) warnings: Vec<String>,
+    cautions: Vec<Cautioned>,
     violations: Vec<Violated>,
     changes: Vec<String>,
     patch: Option<json_patch::Patch>,
@@ -104,8 +105,15 @@ impl ReviewedPod {
             Answer::Patch(patch) if allowed => Some(patch.clone()),
             _ => None,
         };
+        // Also what only the second webhook sees.
+        let cautions = match corrected.cautions.is_empty() {
+            true => &judged_or.cautions,
+            false => &corrected.cautions,
+        };
         let mut warnings = decisive.warnings_for_creator();
         warnings.extend(decisive.warnings().map(str::to_owned));
+        let is_caution = |warning: &String| decisive.is_caution(warning);
+        warnings.retain(|warning| !is_caution(warning));
         let mut seen = std::collections::HashSet::new();
         warnings.retain(|warning| seen.insert(warning.clone()));
         ReviewedPod {
@@ -127,6 +135,7 @@ impl ReviewedPod {
             code,
             message,
             warnings,
+            cautions: cautions.iter().map(Cautioned::whole).collect(),
             violations: judged_or
                 .violations
                 .listed
@@ -197,6 +206,9 @@ impl ReviewedPod {
                 }
             }
             None => {}
+        }
+        for Cautioned { id, text: caution } in &self.cautions {
+            let _ = writeln!(text, "  {WARNED}caution:{WARNED:#} {caution} {QUIET}[{id}]{QUIET:#}");
         }
         for warning in &self.warnings {
             let _ = writeln!(text, "  {WARNED}warning:{WARNED:#} {warning}");

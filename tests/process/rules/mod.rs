@@ -163,7 +163,7 @@ fn the_old_name_of_if_unset_is_read_and_logged_as_deprecated_when_profiles_are_r
     serving.await_uid(1002);
     let reported = serving
         .podseal
-        .await_event(|event| event["message"] == "a profile has a deprecated field");
+        .await_event(|event| event["message"] == "a profile has a deprecated field or name");
     let warning = reported["warning"].as_str().expect("a warning");
     let expected = "pod.default: is deprecated; its name is ifUnset now";
     assert!(warning.contains(expected), "{warning}");

@@ -9,7 +9,7 @@ use std::fmt;
 use crate::gitlab::role::Role;
 use crate::pod::field::{Field, Scalar};
 use crate::pod::place::Place;
-use crate::profile::effective::HomeVolume;
+use crate::profile::effective::EmptyDir;
 use crate::text::{Text, unquoted};
 
 /// A change to a field of a pod.
@@ -34,6 +34,8 @@ pub enum By {
     Home,
     /// The HOME rule, with the path that the job itself sets.
     JobsHome,
+    /// The rule for root's image store.
+    Storage,
     /// The level `restricted`.
     Restricted,
     /// The uid collector runs as the same user as `build`.
@@ -70,6 +72,7 @@ impl By {
             By::Pod(part) => Some(vec!["pod", part.key()]),
             By::Container(role, part) => Some(vec!["containers", role.key(), part.key()]),
             By::Home => Some(vec!["home"]),
+            By::Storage => Some(vec!["storage"]),
             By::JobsHome | By::Restricted | By::Collector | By::Mark => None,
         }
     }
@@ -123,7 +126,7 @@ pub(crate) enum Kind<'a> {
     },
     Volume {
         name: Text<'a>,
-        home: HomeVolume<'a>,
+        empty_dir: EmptyDir<'a>,
     },
     Mount {
         volume: Text<'a>,

@@ -112,10 +112,10 @@ impl Change<'_> {
                 let field = format!("resources.limits {}", unquoted(resource));
                 (field, SET, Some(text(value)), was.as_ref().map(text))
             }
-            Kind::Volume { name, home } => {
+            Kind::Volume { name, empty_dir } => {
                 subject = Some(format!("volume {}", unquoted(name)));
-                let memory = home.medium.map(|Medium::Memory| " in memory");
-                let limit = home.size_limit.map(|limit| format!(" of at most {limit}"));
+                let memory = empty_dir.medium.map(|Medium::Memory| " in memory");
+                let limit = empty_dir.size_limit.map(|limit| format!(" of at most {limit}"));
                 let (memory, limit) = (memory.unwrap_or_default(), limit.unwrap_or_default());
                 let value = format!("emptyDir{memory}{limit}");
                 let field = format!("volumes {}", unquoted(name));
@@ -152,6 +152,12 @@ impl Change<'_> {
                 path.extend(parent.into_iter().chain([key]));
             }
             Kind::CapabilitiesAdded { list, .. } => path.push(list.key()),
+            Kind::Mount { .. } if self.by == By::Storage => {
+                if let Place::Container(ContainerRef { list, .. }) = self.place {
+                    let role = Role::of(list, &self.name);
+                    path = vec!["containers", role.key(), "storage"];
+                }
+            }
             // It is removed from one list because it is in the other.
             Kind::CapabilitiesRemoved { .. } => {}
             Kind::Env { .. } | Kind::Mount { .. } if self.by == By::Home => {

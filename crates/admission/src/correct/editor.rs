@@ -15,7 +15,7 @@ use crate::pod::place::{ContainerRef, Place};
 use crate::pod::security_context::SeLinuxOptions;
 use crate::pod::{EnvVar, Pod, Volume, VolumeMount};
 use crate::profile::Medium;
-use crate::profile::effective::HomeVolume;
+use crate::profile::effective::EmptyDir;
 use crate::text::{Quantity, Text};
 
 /// The older annotations for a seccomp profile.
@@ -369,13 +369,13 @@ impl<'a, 'p> Corrector<'a, 'p> {
         );
     }
 
-    pub(crate) fn add_empty_dir(&mut self, name: Text<'a>, home: HomeVolume<'a>) {
+    pub(crate) fn add_empty_dir(&mut self, name: Text<'a>, empty_dir: EmptyDir<'a>) {
         let volumes = &mut self.pod.spec.volumes;
         let mut source = json!({});
-        if let Some(limit) = home.size_limit {
+        if let Some(limit) = empty_dir.size_limit {
             source["sizeLimit"] = limit.into();
         }
-        if let Some(Medium::Memory) = home.medium {
+        if let Some(Medium::Memory) = empty_dir.medium {
             source["medium"] = "Memory".into();
         }
         let path = Path::new(Place::Pod).object("volumes", volumes.is_some());
@@ -384,7 +384,7 @@ impl<'a, 'p> Corrector<'a, 'p> {
         volumes
             .get_or_insert_default()
             .push(Volume::empty_dir(name.clone()));
-        self.record(Place::Pod, Kind::Volume { name, home });
+        self.record(Place::Pod, Kind::Volume { name, empty_dir });
     }
 
     pub(crate) fn add_mount(&mut self, at: ContainerRef, volume: Text<'a>, path: Text<'a>) {

@@ -6,23 +6,32 @@
 //! `emptyDir` mounted there.
 //!
 //! The job's author can choose that path (a CI variable called `HOME` ends up in
-//! `build`'s `env`), and the API server accepts any string. So it is checked here,
-//! and a volume is never mounted inside or around another.
-
-use std::collections::HashSet;
+//! `build`'s `env`), and the API server accepts any string. So it is checked here.
+//!
+//! The runner's scripts export that variable in `helper` as well, so `helper` cannot
+//! have another HOME. Where its directory does not exist while `helper` clones, git gets
+//! its configuration file elsewhere.
 
 use super::change::By;
 use super::editor::Corrector;
 use super::refusal::Refusal;
+use super::volumes::{Mount, mount};
 use crate::gitlab::role::{BUILD, Role};
 use crate::pod::place::{ContainerRef, Place};
-use crate::pod::{Container, Pod, Volume, VolumeMount};
+use crate::pod::{Container, Pod};
 use crate::profile::EffectiveProfile;
 use crate::profile::home_path::{HomePath, is_at_or_under, normalised};
 use crate::text::{Text, quoted};
 
 /// Name of the volume mounted at HOME, unless the pod already uses it.
 pub const VOLUME: &str = "podseal-home";
+
+/// The variable that names git's file for `git config --global` (git 2.32, "git-config").
+const GIT_CONFIG: &str = "GIT_CONFIG_GLOBAL";
+/// Where it is if it cannot be in HOME, and the volume that it is on.
+const GIT_CONFIG_FILE: &str = "/podseal-git/config";
+const GIT_FOLDER: &str = "/podseal-git";
+const GIT_VOLUME: &str = "podseal-git";
 
 /// Applies the rule to every container whose role has `home: true` in the profile.
 pub(crate) fn set_home<'a>(
@@ -33,30 +42,48 @@ pub(crate) fn set_home<'a>(
     if targets.is_empty() {
         return Ok(());
     }
-    let build = corrector
-        .pod()
-        .spec
-        .containers
-        .iter()
-        .find(|c| &*c.name == BUILD);
-    let own = build.map_or(Ok(None), |build| home_of(build))?;
-    let is_jobs = matches!(own, Some((_, HomePath::Mountable(_))));
+    let build = build(corrector.pod());
+    let own = build.map_or(Ok(None), home_of)?;
     let (value, path) = match own {
-        Some((value, HomePath::Mountable(path))) => (value, path),
         Some((_, HomePath::OfPodmanImage)) => {
-            targets.retain(|&(role, ..)| role != Role::Build);
-            profile_home(profile)
+            // The image has it, and the helper's image has not.
+            targets.retain(|&(role, _)| role != Role::Build);
+            corrector.by(By::JobsHome);
+            move_git_config(corrector, &targets, profile);
+            return Ok(());
         }
-        None => profile_home(profile),
+        Some((value, HomePath::Mountable(path))) => {
+            corrector.by(By::JobsHome);
+            (value, path)
+        }
+        None => {
+            corrector.by(By::Home);
+            let path = profile.home_path();
+            (path.into(), path.trim_end_matches('/').to_owned())
+        }
     };
-    corrector.by(match is_jobs {
-        true => By::JobsHome,
-        false => By::Home,
-    });
+    let is_jobs = *value != *profile.home_path();
+    let is_in_checkout = is_in_checkout(corrector.pod(), &path);
+    let mut is_made_later = false;
+    for &(_, at) in &targets {
+        let container = corrector.pod().container(at);
+        if let Some(mount) = Mount::of(container, &path) {
+            if let Some(why) = mount.unwritable(corrector.pod(), container) {
+                return Err(unwritable(container, &path, mount.mounted, why, is_jobs));
+            }
+            is_made_later |= mount.contains(&path)
+                && (mount.is_empty_dir(corrector.pod(), container) || is_in_checkout);
+        }
+    }
     for &(_, at) in &targets {
         corrector.set_env(at, "HOME", value.clone());
     }
-    mount(corrector, &targets, &path, profile)
+    let containers: Vec<_> = targets.iter().map(|&(_, at)| at).collect();
+    mount(corrector, &containers, &path, VOLUME, profile);
+    if is_made_later {
+        move_git_config(corrector, &targets, profile);
+    }
+    Ok(())
 }
 
 type Target = (Role, ContainerRef);
@@ -74,9 +101,11 @@ fn targets<'s>(
     })
 }
 
-fn profile_home<'a>(profile: &EffectiveProfile<'a>) -> (Text<'a>, String) {
-    let path = profile.home_path();
-    (path.into(), path.trim_end_matches('/').to_owned())
+fn build<'p, 'a>(pod: &'p Pod<'a>) -> Option<&'p Container<'a>> {
+    let mut containers = pod.spec.containers.iter();
+    containers
+        .find(|container| &*container.name == BUILD)
+        .map(|container| &**container)
 }
 
 /// The HOME that `build` already has, as written and as a path.
@@ -104,125 +133,57 @@ fn home_of<'a>(build: &Container<'a>) -> Result<Option<(Text<'a>, HomePath)>, Re
 
 /// The HOME that the job itself sets, if podseal uses it instead of the profile's.
 pub fn of_job(pod: &Pod<'_>) -> Option<String> {
-    let mut containers = pod.spec.containers.iter();
-    let build = containers.find(|container| &*container.name == BUILD)?;
-    match home_of(build) {
+    match home_of(build(pod)?) {
         Ok(Some((value, HomePath::Mountable(_)))) => Some(value.to_string()),
         _ => None,
     }
 }
 
-fn mount<'a>(
+/// The refusal of a HOME in a mount that is not writable. Only what the job itself
+/// sets is the job's to change.
+fn unwritable(
+    container: &Container<'_>,
+    path: &str,
+    mounted: &str,
+    why: &str,
+    is_jobs: bool,
+) -> Refusal {
+    let remedy = match is_jobs {
+        true => "set the job variable HOME to a path outside it",
+        false => {
+            "mount that volume elsewhere in the runner's config.toml, or ask a cluster \
+             administrator for another HOME (podseal.io/home)"
+        }
+    };
+    Refusal {
+        place: format!("container {}", quoted(&container.name)),
+        field: "env HOME".to_owned(),
+        problem: format!("{} is in {}, {why}", quoted(path), quoted(mounted)),
+        remedy: remedy.to_owned(),
+    }
+}
+
+/// Whether `path` is the directory that the job is cloned into, or in it.
+fn is_in_checkout(pod: &Pod<'_>, path: &str) -> bool {
+    let project = build(pod).and_then(|build| build.env("CI_PROJECT_DIR"));
+    let project = project.and_then(|(_, var)| var.value.as_deref());
+    project.is_some_and(|project| is_at_or_under(path, &normalised(project)))
+}
+
+/// Gives git a configuration file outside HOME, in a volume of its own. A job that names
+/// a file keeps it.
+fn move_git_config<'a>(
     corrector: &mut Corrector<'a, '_>,
     targets: &[Target],
-    path: &str,
     profile: &EffectiveProfile<'a>,
-) -> Result<(), Refusal> {
-    let mut uncovered = Vec::new();
-    let mut volume = None;
+) {
+    let own = build(corrector.pod()).and_then(|build| build.env(GIT_CONFIG));
+    if own.is_some_and(|(_, var)| var.value.as_deref() != Some(GIT_CONFIG_FILE)) {
+        return;
+    }
     for &(_, at) in targets {
-        let container = corrector.pod().container(at);
-        volume = volume.or_else(|| our_volume_at(corrector.pod(), container, path));
-        match cover(corrector.pod(), container, path)? {
-            Cover::Mounted => {}
-            Cover::Bare => uncovered.push(at),
-        }
+        corrector.set_env(at, GIT_CONFIG, GIT_CONFIG_FILE.into());
     }
-    if uncovered.is_empty() {
-        return Ok(());
-    }
-    let volume = volume.unwrap_or_else(|| {
-        let name = Text::from(free_volume_name(corrector.pod()));
-        corrector.add_empty_dir(name.clone(), profile.home_volume());
-        name
-    });
-    for at in uncovered {
-        corrector.add_mount(at, volume.clone(), path.to_owned().into());
-    }
-    Ok(())
-}
-
-enum Cover {
-    /// HOME is, or is inside, an existing mount.
-    Mounted,
-    Bare,
-}
-
-fn cover(pod: &Pod<'_>, container: &Container<'_>, path: &str) -> Result<Cover, Refusal> {
-    let refuse = |problem: String, remedy: &str| {
-        Err(Refusal {
-            place: format!("container {}", quoted(&container.name)),
-            field: "env HOME".to_owned(),
-            problem,
-            remedy: format!("set the job variable HOME to {remedy}"),
-        })
-    };
-    // The innermost mount applies: it hides the outer ones.
-    let around = container
-        .mount_paths()
-        .map(|mounted| (normalised(mounted), mounted))
-        .filter(|(normal, _)| is_at_or_under(path, normal))
-        .max_by_key(|(normal, _)| normal.len());
-    if let Some((normal, mounted)) = around {
-        return match unwritable(pod, container, &normal) {
-            None => Ok(Cover::Mounted),
-            Some(what) => refuse(
-                format!("{} is in {}, {what}", quoted(path), quoted(mounted)),
-                "a path outside it",
-            ),
-        };
-    }
-    let mut inside = container.mount_paths();
-    match inside.find(|mounted| is_at_or_under(&normalised(mounted), path)) {
-        None => Ok(Cover::Bare),
-        Some(mounted) => refuse(
-            format!(
-                "{} contains {}, where a volume is already mounted, and mounts must not nest",
-                quoted(path),
-                quoted(mounted),
-            ),
-            "that path or to one outside it",
-        ),
-    }
-}
-
-/// Why the mount at `path` is not writable.
-fn unwritable(pod: &Pod<'_>, container: &Container<'_>, path: &str) -> Option<&'static str> {
-    let mounts = container.volume_mounts.as_deref().unwrap_or_default();
-    let mount = mounts
-        .iter()
-        .find(|mount| normalised(&mount.mount_path) == path);
-    let Some(mount) = mount else {
-        return Some("which is a raw block device");
-    };
-    let volumes = pod.spec.volumes.as_deref().unwrap_or_default();
-    let mut volumes = volumes.iter().filter(|volume| volume.name == mount.name);
-    let is_read_only = mount.read_only || volumes.any(Volume::is_read_only);
-    is_read_only.then_some("which is mounted read-only, and git and Podman write to HOME")
-}
-
-/// The volume of an earlier correction, which is missing in a container that
-/// another webhook has replaced since. Only a volume that podseal could have added:
-/// the name alone is not enough.
-fn our_volume_at<'a>(pod: &Pod<'a>, container: &Container<'a>, path: &str) -> Option<Text<'a>> {
-    let mounts = container.volume_mounts.as_deref().unwrap_or_default();
-    let at_home = |mount: &&VolumeMount<'_>| normalised(&mount.mount_path) == path;
-    let name = &mounts.iter().find(at_home)?.name;
-    let number = name.strip_prefix(VOLUME)?;
-    let numbered = number
-        .strip_prefix('-')
-        .is_some_and(|n| n.parse::<u32>().is_ok());
-    let volumes = pod.spec.volumes.as_deref().unwrap_or_default();
-    let is_empty_dir = volumes.iter().any(|v| v.name == *name && v.is_empty_dir());
-    ((number.is_empty() || numbered) && is_empty_dir).then(|| name.clone())
-}
-
-fn free_volume_name(pod: &Pod<'_>) -> String {
-    let volumes = pod.spec.volumes.as_deref().unwrap_or_default();
-    let taken: HashSet<&str> = volumes.iter().map(|volume| &*volume.name).collect();
-    let numbered = (2..).map(|n| format!("{VOLUME}-{n}"));
-    std::iter::once(VOLUME.to_owned())
-        .chain(numbered)
-        .find(|name| !taken.contains(name.as_str()))
-        .expect("a pod has fewer volumes than there are numbers")
+    let containers: Vec<_> = targets.iter().map(|&(_, at)| at).collect();
+    mount(corrector, &containers, GIT_FOLDER, GIT_VOLUME, profile);
 }

@@ -4,7 +4,8 @@
 //! |---|---|---|
 //! | pod and profile | `steps`, which calls the others in order | the corrected pod, [`change::Change`]s and a JSON Patch |
 //! | one change | `editor` | the pod in memory, the change, and its operation by `json_patch` |
-//! | capabilities, AppArmor, HOME, the uid collector, level restricted | `capabilities`, `apparmor`, [`home`], `uid_collector`, `restricted` | changes |
+//! | capabilities, AppArmor, HOME, root's image store, the uid collector, level restricted | `capabilities`, `apparmor`, [`home`], `storage`, `uid_collector`, `restricted` | changes |
+//! | path in a container | `volumes` | the mount that it is in; an `emptyDir` there |
 //! | corrected pod | `conflicts`, `runner_features` | nothing, or a [`refusal::Refusal`]; warnings |
 //! | profile and settings | [`marker`] | the annotation that identifies the version that corrected a pod |
 //! | pod with another version's mark | `missing_limits` | the limits that it lacks |
@@ -23,4 +24,6 @@ pub mod refusal;
 mod restricted;
 pub(crate) mod runner_features;
 pub(crate) mod steps;
+mod storage;
 mod uid_collector;
+mod volumes;

@@ -11,8 +11,8 @@ use super::capabilities::merge_capabilities;
 use super::change::{By, Change, Part};
 use super::editor::Corrector;
 use super::refusal::Refusal;
-use super::uid_collector::{MIRRORED, Mirror};
-use super::{conflicts, home, marker, restricted, runner_features};
+use super::uid_collector::{MIRRORED, Mirror, has_collector};
+use super::{conflicts, home, marker, restricted, runner_features, storage};
 use crate::gitlab::role::{Role, containers};
 use crate::pod::Pod;
 use crate::pod::effective::effective;
@@ -35,11 +35,19 @@ pub(crate) fn correct<'a>(
     correct_pod(&mut corrector, profile);
     let annotated = Annotated::of(corrector.pod());
     let mirror = Mirror::of(corrector.pod(), profile);
+    // Where there is a collector, helper gives the job's files to the user of build, which
+    // only root can. The runner's image is root.
+    let changes_owner = has_collector(corrector.pod()) && level != Level::Restricted;
     for (at, role) in containers(corrector.pod()) {
         let rules = &profile.role(role);
         let place = Place::Container(at);
         let follows = mirror.as_ref().is_some_and(|m| m.collector == place);
-        let applies_to = |field: &Field| !(follows && MIRRORED.contains(field));
+        let stays_root = changes_owner && role == Role::Helper;
+        let applies = |field: &Field| !(follows && MIRRORED.contains(field));
+        let applies_to = |part: Part, field: &Field| {
+            let is_user = stays_root && part == Part::IfUnset && *field == Field::RunAsUser;
+            applies(field) && !is_user
+        };
         let rule = |part| By::Container(role, part);
         correct_container(
             &mut corrector,
@@ -53,7 +61,7 @@ pub(crate) fn correct<'a>(
         if level == Level::Restricted {
             corrector.by(By::Restricted);
             restricted::restrict(&mut corrector, at, role, rules);
-            if applies_to(&Field::RunAsNonRoot) {
+            if applies(&Field::RunAsNonRoot) {
                 restricted::restrict_user(&mut corrector, place, role, rules);
             }
         }
@@ -66,6 +74,7 @@ pub(crate) fn correct<'a>(
         mirror.follow(&mut corrector);
     }
     home::set_home(&mut corrector, profile)?;
+    storage::mount_storage(&mut corrector, profile);
     runner_features::find(corrector.pod(), profile)?;
     for (at, role) in containers(corrector.pod()) {
         if sets_root(profile, role) {
@@ -136,13 +145,13 @@ fn correct_container<'a>(
     profile: &EffectiveProfile<'a>,
     annotated: bool,
     rule: impl Fn(Part) -> By,
-    applies_to: impl Fn(&Field) -> bool,
+    applies_to: impl Fn(Part, &Field) -> bool,
 ) {
     let (set, if_unset) = (rules.set(), rules.if_unset());
     corrector.by(rule(Part::Set));
     let place = Place::Container(at);
     for (field, value) in set.security_context().fields() {
-        if applies_to(&field) {
+        if applies_to(Part::Set, &field) {
             corrector.set_security_context(place, field, value);
         }
     }
@@ -152,7 +161,7 @@ fn correct_container<'a>(
         // too.
         let is_set = field == Field::AppArmorProfile && annotated
             || effective(corrector.pod(), place, field).is_some();
-        if applies_to(&field) && !is_set {
+        if applies_to(Part::IfUnset, &field) && !is_set {
             corrector.set_security_context(place, field, value);
         }
     }
@@ -169,7 +178,8 @@ fn correct_container<'a>(
     }
     corrector.by(rule(Part::IfUnset));
     for (name, value) in if_unset.env() {
-        if corrector.pod().container(at).env(name).is_none() {
+        let container = corrector.pod().container(at);
+        if container.env(name).is_none() && !storage::is_jobs(container, name, if_unset.env()) {
             corrector.set_env(at, name, value.as_str().into());
         }
     }

@@ -22,6 +22,13 @@ pub(super) struct Mirror {
 /// The fields that determine the user of a container.
 pub(super) const MIRRORED: [Field; 3] = [Field::RunAsUser, Field::RunAsGroup, Field::RunAsNonRoot];
 
+/// Whether the runner asks for the user of `build`
+/// (`FF_DISABLE_UMASK_FOR_KUBERNETES_EXECUTOR`).
+pub(super) fn has_collector(pod: &Pod<'_>) -> bool {
+    let mut containers = pod.spec.init_containers.iter();
+    containers.any(|container| &*container.name == UID_COLLECTOR)
+}
+
 impl Mirror {
     /// The two containers, if `profile` has rules for `build`, or sets the user
     /// of either: a profile that changes only one would make them differ.

@@ -6,9 +6,10 @@
 
 use std::fmt::{self, Write};
 
+use crate::cautions::Caution;
 use crate::correct::refusal::Refusal;
 use crate::namespace::Namespace;
-use crate::namespace::label::Source;
+use crate::namespace::label::{Label, STRICT, Source};
 use crate::namespace::policy::Policy;
 use crate::pod::place::Place;
 use crate::profile::grants::Violations;
@@ -123,6 +124,25 @@ impl Denial {
         ))
     }
 
+    /// The denial of a job that may not run, in a strict namespace.
+    pub(crate) fn strict(
+        namespace: &Namespace,
+        policy: &Policy<'_>,
+        cautions: &[Caution],
+        uid: &str,
+    ) -> Denial {
+        let by = match policy.source_of_label(Label::Strict) {
+            Source::Rule(rule) => format!("the namespace rule {}", unquoted(rule)),
+            _ => format!("the label {STRICT}"),
+        };
+        Denial::forbidden(format!(
+            "{listed}; namespace {namespace} denies what may keep a job from running, by {by}{audit}",
+            listed = listed(cautions.iter(), cautions.len()),
+            namespace = quoted(&namespace.name),
+            audit = audit_id(uid),
+        ))
+    }
+
     /// The denial of a pod whose namespace could not be looked up.
     pub fn namespace_unavailable(namespace: &str, cause: &str, uid: &str) -> Denial {
         Denial {
@@ -179,7 +199,8 @@ pub(crate) fn warning(denial: &Denial, violations: &Violations) -> Vec<String> {
     warnings
 }
 
-fn shortened(mut text: String) -> String {
+/// The text, at the length up to which the API server does not truncate a warning.
+pub(crate) fn shortened(mut text: String) -> String {
     if text.chars().count() > WARNING {
         let end = text
             .char_indices()

@@ -12,7 +12,8 @@ use std::borrow::Cow;
 
 use json_patch::Patch;
 
-use self::denial::{Denial, warning};
+use self::denial::{Denial, shortened, warning};
+use crate::cautions::Caution;
 use crate::correct::change::Change;
 use crate::gitlab::job::Job;
 use crate::namespace::Mode;
@@ -33,6 +34,8 @@ pub struct Decision<'a> {
     pub outcome: Outcome,
     /// What the correction changes; in mode `audit`, what it would change.
     pub changes: Vec<Change<'a>>,
+    /// What may keep the job from running.
+    pub cautions: Vec<Caution>,
     /// What the pod violates of the namespace's level.
     pub violations: Violations,
     /// Notices, all of which are in the record.
@@ -177,6 +180,7 @@ impl<'a> Decision<'a> {
             job,
             outcome,
             changes: Vec::new(),
+            cautions: Vec::new(),
             violations: Violations::default(),
             notices,
         }
@@ -216,6 +220,17 @@ impl<'a> Decision<'a> {
         self.notices.iter().map(|notice| notice.text.as_str())
     }
 
+    /// The cautions as warnings.
+    fn cautions(&self) -> impl Iterator<Item = String> {
+        let cautions = self.cautions.iter();
+        cautions.map(|caution| shortened(caution.text.clone()))
+    }
+
+    /// Whether a warning for the creator of the pod is a caution.
+    pub fn is_caution(&self, warning: &str) -> bool {
+        self.cautions().any(|caution| caution == warning)
+    }
+
     /// The warnings for the creator of the pod. There are none with a denial,
     /// which is complete by itself, and none in mode `audit`, which changes
     /// nothing for creators.
@@ -223,6 +238,7 @@ impl<'a> Decision<'a> {
         let to_creator = |notice: &&Notice| notice.audience == Audience::Creator;
         let notices = self.notices.iter().filter(to_creator);
         let notices = notices.map(|notice| notice.text.clone());
+        let notices = notices.chain(self.cautions());
         match (&self.outcome, self.mode()) {
             (Outcome::Deny(denial), Mode::Warn) => {
                 notices.chain(warning(denial, &self.violations)).collect()

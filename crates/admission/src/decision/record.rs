@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::denial::shortened;
 use super::{Decision, Outcome};
+use crate::cautions::Caution;
 use crate::correct::change::Change;
 use crate::gitlab::job::Job;
 use crate::namespace::policy::Policy;
@@ -104,6 +106,7 @@ struct Record<'r> {
     code: u16,
     message: &'r str,
     warnings: Vec<&'r str>,
+    cautions: Vec<Cautioned>,
     violations: Vec<Violated>,
     violation_count: usize,
     controls: Vec<&'static str>,
@@ -133,6 +136,34 @@ impl From<&Violation<'_>> for Violated {
             container: (!container.is_empty()).then(|| shown(container)),
             field: violation.field.to_string(),
             value: shown(&violation.value.text()),
+        }
+    }
+}
+
+/// A caution, as records and `podseal review -o json` show it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Cautioned {
+    /// The rule's id.
+    pub id: &'static str,
+    /// Where, what follows, and what to do.
+    pub text: String,
+}
+
+impl Cautioned {
+    /// A caution with its whole text.
+    pub fn whole(caution: &Caution) -> Cautioned {
+        Cautioned {
+            id: caution.id.name(),
+            text: caution.text.clone(),
+        }
+    }
+}
+
+impl From<&Caution> for Cautioned {
+    fn from(caution: &Caution) -> Self {
+        Cautioned {
+            id: caution.id.name(),
+            text: shortened(caution.text.clone()),
         }
     }
 }
@@ -258,6 +289,7 @@ pub fn line(
         code,
         message: &message,
         warnings: decision.warnings().collect(),
+        cautions: decision.cautions.iter().map(Cautioned::from).collect(),
         violations: violations.collect(),
         violation_count: decision.violations.count,
         controls: decision

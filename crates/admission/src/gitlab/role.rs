@@ -12,6 +12,10 @@ pub const HELPER: &str = "helper";
 /// Runs the *build* image before the job to learn which user `build` will be.
 pub const UID_COLLECTOR: &str = "init-build-uid-gid-collector";
 
+/// The init containers that the runner adds. Any other, whatever its name, is an
+/// administrator's or another webhook's.
+const INIT: [&str; 3] = ["init-permissions", UID_COLLECTOR, "init-steps-bootstrap"];
+
 /// What a container does in a job pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -46,7 +50,7 @@ impl Role {
         match (list, name) {
             (List::Regular, BUILD) => Role::Build,
             (List::Regular, HELPER) => Role::Helper,
-            (List::Init, name) if name.starts_with("init-") => Role::Init,
+            (List::Init, name) if INIT.contains(&name) => Role::Init,
             _ => Role::Services,
         }
     }
@@ -78,5 +82,15 @@ mod tests {
         assert_eq!(Role::of(List::Regular, "init-permissions"), Role::Services);
         assert_eq!(Role::of(List::Init, "build"), Role::Services);
         assert_eq!(Role::of(List::Init, "istio-init"), Role::Services);
+    }
+
+    #[test]
+    fn an_init_container_is_the_runners_by_its_whole_name() {
+        for name in INIT {
+            assert_eq!(Role::of(List::Init, name), Role::Init);
+        }
+        for name in ["init-binfmt", "init-permissions-2", "init-"] {
+            assert_eq!(Role::of(List::Init, name), Role::Services, "{name}");
+        }
     }
 }

@@ -11,6 +11,9 @@ use crate::text::{quoted, remark as escaped};
 /// How many profiles there may be in addition to the built-in ones. Each is a value
 /// of a metric's label.
 const MOST: usize = 100;
+/// Built-in profiles that are newer than the last minor version. One of the same name
+/// that a cluster already has is used instead, for one minor version.
+const NEW_NAMES: [&str; 1] = ["root"];
 /// How many bytes of a file's name are shown.
 const FILE: usize = 400;
 
@@ -63,7 +66,8 @@ pub fn read(files: &[ProfileFile]) -> Result<(Profiles, Vec<Remark>), Vec<Remark
     for file in files {
         let found = Written::from_yaml(&file.text).and_then(|profile| {
             let other = written.get(&profile.name).map(|(other, _)| *other);
-            let is_built_in = Profiles::built_in().get(&profile.name).is_some();
+            let is_built_in = Profiles::built_in().get(&profile.name).is_some()
+                && !NEW_NAMES.contains(&profile.name.as_str());
             let taken = other.or(is_built_in.then_some("podseal itself"));
             match taken {
                 None => Ok(profile),
@@ -103,8 +107,11 @@ pub fn read(files: &[ProfileFile]) -> Result<(Profiles, Vec<Remark>), Vec<Remark
     {
         return Err(remarks);
     }
-    let built_in = Profiles::built_in().iter().cloned();
-    let profiles = built_in.chain(resolved.into_values().flatten()).collect();
+    let built_in = Profiles::built_in().iter();
+    let built_in = built_in.filter(|profile| !resolved.contains_key(profile.name.as_str()));
+    let mut profiles: Vec<_> = built_in.cloned().collect();
+    profiles.extend(resolved.into_values().flatten());
+    let profiles = profiles.into_iter().collect();
     Ok((profiles, remarks))
 }
 
@@ -168,7 +175,20 @@ impl<'w> Resolver<'w> {
                             ProfileError { position, message },
                         )
                     });
-                    let remarks = remarks.chain(old_names).collect();
+                    let taken = NEW_NAMES.contains(&name).then(|| {
+                        let message = format!(
+                            "name: {} is a built-in profile since this version; podseal uses \
+                             yours, and will reject it in the next minor version; rename it",
+                            quoted(name)
+                        );
+                        let position = written.position(&["name"]);
+                        remark(
+                            file,
+                            Severity::Deprecation,
+                            ProfileError { position, message },
+                        )
+                    });
+                    let remarks = remarks.chain(old_names).chain(taken).collect();
                     (Some(profile), remarks)
                 }
                 Err(error) => (None, vec![remark(file, Severity::Error, error)]),
@@ -187,7 +207,9 @@ impl<'w> Resolver<'w> {
         let Some(base) = written.extends.as_deref() else {
             return Ok(None);
         };
-        if let Some(built_in) = Profiles::built_in().get(base) {
+        if let Some(built_in) = Profiles::built_in().get(base)
+            && !self.written.contains_key(base)
+        {
             return Ok(Some(built_in.clone()));
         }
         if let Some(resolved) = self.resolved.get(base) {

@@ -56,6 +56,12 @@ impl<'p> Made<'p> {
         self.rules.home || fields.iter().any(|fields| fields.env.contains_key("HOME"))
     }
 
+    /// Whether the image's storage.conf does not apply.
+    fn has_own_storage(&self) -> bool {
+        let mut fields = [&self.rules.set, &self.rules.if_unset].into_iter();
+        fields.any(|fields| fields.env.contains_key("CONTAINERS_STORAGE_CONF"))
+    }
+
     /// Whether it requests a device that may be /dev/fuse.
     fn has_fuse(&self) -> bool {
         let fields = [&self.rules.set, &self.rules.if_unset];
@@ -171,11 +177,16 @@ impl Findings {
                 .any(|fields| fields.annotations.contains_key(CRI_O_DEVICES));
         // In the pod's own user namespace, the kernel mounts overlays
         // itself.
-        if build.user == Some(0) && !has_device && !profile.has_own_user_namespace() {
+        if build.user == Some(0)
+            && !has_device
+            && !build.has_own_storage()
+            && !profile.has_own_user_namespace()
+        {
             self.warning(
                 &["containers", "build", "set"],
-                "root without a device: \"fuse: device not found\"; set a limit such as \
-                 github.com/fuse: 1 under resources",
+                "root without a device: \"fuse: device not found\" where the image's storage.conf \
+                 names fuse-overlayfs; extend root, or set a limit such as github.com/fuse: 1 under \
+                 resources",
             );
         }
     }

@@ -9,6 +9,9 @@ pub const LEVEL: &str = "podseal.io/level";
 /// The namespace label with the mode: what happens to a pod that violates the
 /// level.
 pub const MODE: &str = "podseal.io/mode";
+/// The namespace label that denies what may keep a job from running
+/// ([`crate::cautions`]).
+pub const STRICT: &str = "podseal.io/strict";
 
 /// A label of a namespace that podseal reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,11 +22,13 @@ pub enum Label {
     Level,
     /// [`MODE`]
     Mode,
+    /// [`STRICT`]
+    Strict,
 }
 
 impl Label {
     /// Every label.
-    pub const ALL: [Label; 3] = [Label::Profile, Label::Level, Label::Mode];
+    pub const ALL: [Label; 4] = [Label::Profile, Label::Level, Label::Mode, Label::Strict];
 
     /// Its key.
     pub const fn key(self) -> &'static str {
@@ -31,6 +36,7 @@ impl Label {
             Label::Profile => PROFILE,
             Label::Level => LEVEL,
             Label::Mode => MODE,
+            Label::Strict => STRICT,
         }
     }
 }

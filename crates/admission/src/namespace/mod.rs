@@ -11,7 +11,7 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub use self::label::{LEVEL, Label, MODE, PROFILE};
+pub use self::label::{LEVEL, Label, MODE, PROFILE, STRICT};
 pub use self::mode::Mode;
 
 /// The namespace annotation with the users that create job pods. Not a label, since

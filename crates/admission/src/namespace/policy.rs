@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use super::label::{Source, Stated, parse};
 use super::rules::NamespaceRules;
-use super::values::Values;
+use super::values::{STRICT, Values};
 use super::{Label, Mode, Namespace, PROFILE, RUNNER, unknown_keys};
 use crate::profile::{EffectiveProfile, Profile, Profiles, Setting};
 use crate::standards::Level;
@@ -54,6 +54,8 @@ pub struct Policy<'a> {
     pub level_is_invalid: bool,
     /// What happens to a pod that violates it.
     pub mode: Mode,
+    /// Whether what may keep a job from running is denied.
+    pub strict: bool,
     /// The users that create job pods; anyone, if the namespace names none.
     runners: Option<Vec<&'a str>>,
     /// Whether jobs that get more than the baseline are denied without a named runner.
@@ -77,7 +79,7 @@ impl<'a> Policy<'a> {
         let values = Values { namespace, rule };
         let name = values.label(Label::Profile).0?;
         let mut warnings = Vec::new();
-        for label in [Label::Level, Label::Mode] {
+        for label in [Label::Level, Label::Mode, Label::Strict] {
             let milder = values.own(label).filter(|own| values.is_milder(label, own));
             if let (Some(own), Some(rule)) = (milder, rule) {
                 warnings.push(format!(
@@ -96,6 +98,12 @@ impl<'a> Policy<'a> {
             &mut warnings,
         );
         let mode = Mode::of_label(values.label(Label::Mode), &mut warnings);
+        let strict = parse(
+            Label::Strict,
+            values.label(Label::Strict),
+            &[(STRICT[0], false), (STRICT[1], true)],
+            &mut warnings,
+        );
         warnings.append(&mut unknown_keys::warnings(
             namespace,
             settings.namespace_rules,
@@ -124,6 +132,11 @@ impl<'a> Policy<'a> {
                 Stated::Invalid => Level::Restricted,
             },
             mode,
+            strict: match strict {
+                Stated::Unset => false,
+                Stated::Valid(strict) => strict,
+                Stated::Invalid => true,
+            },
             runners,
             require_runner: settings.require_runner,
             warnings,

@@ -24,6 +24,7 @@ impl<'a> Values<'a> {
             Label::Profile => Some(rule.profile.as_str()),
             Label::Level => rule.level.as_deref(),
             Label::Mode => rule.mode.as_deref(),
+            Label::Strict => rule.strict.map(flag),
         };
         match (own, self.rule) {
             // A rule without a value requires the default.
@@ -54,6 +55,10 @@ impl<'a> Values<'a> {
                 let mut modes = Mode::ALL.map(Mode::name);
                 modes.reverse();
                 strictness(&modes, own) < strictness(&modes, of_rule)
+            }
+            Label::Strict => {
+                let of_rule = rule.strict.map_or(STRICT[0], flag);
+                strictness(&STRICT, own) < strictness(&STRICT, of_rule)
             }
             Label::Profile => false,
         }
@@ -92,6 +97,13 @@ impl<'a> Values<'a> {
             None => (None, Source::Default),
         }
     }
+}
+
+/// The values of the label [`Label::Strict`], the least strict first.
+pub(super) const STRICT: [&str; 2] = ["false", "true"];
+
+fn flag(is_strict: bool) -> &'static str {
+    STRICT[usize::from(is_strict)]
 }
 
 /// How strict a value is among `known`, the least strict first. Any other value

@@ -101,6 +101,8 @@ pub struct Spec<'a> {
     pub security_context: Option<SecurityContext<'a>>,
     #[serde(borrow, deserialize_with = "absent")]
     pub node_selector: Map<'a>,
+    #[serde(borrow)]
+    pub runtime_class_name: Option<Text<'a>>,
     #[serde(borrow, deserialize_with = "object")]
     pub os: Option<Os<'a>>,
     #[serde(deserialize_with = "flag")]

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::object::{absent, object};
+use super::object::{absent, integer, object};
 use crate::text::{Text, quoted, wrong_type};
 
 /// More than Kubernetes has, and few enough to compare each with each.
@@ -25,6 +25,8 @@ pub struct Volume<'a> {
     pub sources: Vec<Text<'a>>,
     /// `hostPath`, which is one of the sources, too.
     pub host_path: Option<HostPath<'a>>,
+    /// `defaultMode` of the files of `secret`, `configMap`, `downwardAPI` or `projected`.
+    pub default_mode: Option<i64>,
 }
 
 /// `hostPath`.
@@ -43,6 +45,7 @@ impl<'a> Volume<'a> {
             name,
             sources: vec!["emptyDir".into()],
             host_path: None,
+            default_mode: None,
         }
     }
 
@@ -106,6 +109,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
                                 volume.add_source(key);
                             }
                         }
+                        "secret" | "configMap" | "downwardAPI" | "projected" => {
+                            if let Files(Some(files)) = map.next_value()? {
+                                volume.default_mode = files.default_mode;
+                                volume.add_source(key);
+                            }
+                        }
                         _ => {
                             if map.next_value::<Option<Object>>()?.is_some() {
                                 volume.add_source(key);
@@ -127,6 +136,19 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
 #[derive(serde::Deserialize)]
 #[serde(transparent)]
 struct Described<'a>(#[serde(borrow, deserialize_with = "object")] Option<HostPath<'a>>);
+
+/// A source that is files, or `null`.
+#[derive(serde::Deserialize)]
+#[serde(transparent)]
+struct Files(#[serde(deserialize_with = "object")] Option<Modes>);
+
+#[derive(serde::Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[derive(Default)]
+struct Modes {
+    #[serde(deserialize_with = "integer")]
+    default_mode: Option<i64>,
+}
 
 /// Any object: a source's own fields are of no interest.
 struct Object;

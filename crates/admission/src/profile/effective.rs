@@ -36,9 +36,9 @@ pub(crate) struct EffectivePart<'a, T> {
 pub(crate) type EffectiveRules<'a> = EffectivePart<'a, Rules>;
 pub(crate) type EffectiveSecurityContext<'a> = EffectivePart<'a, SecurityContext>;
 
-/// The `emptyDir` that is mounted at HOME.
+/// An `emptyDir` that podseal adds.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct HomeVolume<'a> {
+pub(crate) struct EmptyDir<'a> {
     pub(crate) size_limit: Option<&'a str>,
     pub(crate) medium: Option<Medium>,
 }
@@ -110,9 +110,9 @@ impl<'a> EffectiveProfile<'a> {
         self.overrides.home.unwrap_or(&self.profile.home.path)
     }
 
-    pub(crate) fn home_volume(&self) -> HomeVolume<'a> {
+    pub(crate) fn empty_dir(&self) -> EmptyDir<'a> {
         let home = &self.profile.home;
-        HomeVolume {
+        EmptyDir {
             size_limit: home.size_limit.as_deref(),
             medium: home.medium,
         }
@@ -189,6 +189,11 @@ impl<'a> EffectiveRules<'a> {
     /// Whether these containers get HOME.
     pub(crate) fn home(&self) -> bool {
         self.part.home
+    }
+
+    /// Whether these containers get a volume for root's image store.
+    pub(crate) fn storage(&self) -> bool {
+        self.part.storage
     }
 
     pub(crate) fn grants(&self) -> &'a Grants {
@@ -278,7 +283,7 @@ containers:
             let build_user = users(&build_rules.set().security_context());
             assert_eq!(build_user, ["0"], "root stays root");
             assert_eq!(profile.home_path(), home);
-            assert_eq!(profile.home_volume().size_limit, Some("1Gi"));
+            assert_eq!(profile.empty_dir().size_limit, Some("1Gi"));
             let limits: Vec<_> = build_rules.set().limits().collect();
             assert_eq!(limits, [(fuse, "1"), ("a.b/gpu", "2")]);
         }

@@ -30,9 +30,9 @@ impl FromIterator<Profile> for Profiles {
 }
 
 /// How many changes to a container are not fields of its role's rules: its
-/// capabilities, HOME and the mount there, what the level restricted requires, and the
-/// user of the collector.
-const OTHER_CHANGES: usize = 14;
+/// capabilities, HOME and the image store with their mounts, what the level restricted
+/// requires, and the user of the collector.
+const OTHER_CHANGES: usize = 18;
 
 /// The bytes of memory that `profile` needs at most to correct a container.
 fn correction(profile: &Profile) -> usize {

@@ -32,7 +32,7 @@ pub struct Profile {
     /// One line: when to use it.
     #[serde(default)]
     pub summary: String,
-    /// HOME of jobs that do not set it, and the volume mounted there.
+    /// HOME of jobs that do not set it, and the volumes that podseal adds.
     #[serde(default)]
     pub home: Home,
     /// Which values a namespace can override by its annotations.
@@ -47,16 +47,19 @@ pub struct Profile {
     /// A hash of the resolved profile; not part of the file.
     #[serde(skip)]
     pub revision: u64,
+    /// Whether it is compiled in; not part of the file.
+    #[serde(skip)]
+    pub built_in: bool,
 }
 
-/// HOME, and the volume mounted there.
+/// HOME, and the volumes mounted there and at the image store of root.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Home {
     /// The path, unless `build` sets its own `HOME`.
     pub path: String,
-    /// `emptyDir.sizeLimit` of the volume. Podman keeps its images in HOME, so without
+    /// `emptyDir.sizeLimit` of each volume. Podman keeps its images there, so without
     /// a limit a job can fill the node's disk.
     #[cfg_attr(test, schemars(with = "Option<schema::Quantity>"))]
     #[serde(
@@ -146,7 +149,8 @@ pub struct ContainerRules {
     pub build: Rules,
     /// The container that clones the repository and handles caches and artifacts.
     pub helper: Rules,
-    /// The runner's own init containers, `init-*`.
+    /// The runner's own init containers: `init-permissions`,
+    /// `init-build-uid-gid-collector` and `init-steps-bootstrap`.
     pub init: Rules,
     /// All other containers of the pod.
     pub services: Rules,
@@ -166,6 +170,9 @@ pub struct Rules {
     pub capabilities: Capabilities,
     /// Whether HOME is set, and a volume mounted there.
     pub home: bool,
+    /// Whether a volume is mounted at `/var/lib/containers`, where Podman keeps its
+    /// images if it is root.
+    pub storage: bool,
     /// Controls of the Pod Security Standards that these containers may violate.
     pub grants: Grants,
 }

@@ -8,7 +8,7 @@ use admission::namespace::label::Source;
 use admission::namespace::policy::Policy;
 use admission::namespace::unknown_keys;
 use admission::namespace::unknown_keys::Kind;
-use admission::namespace::{LEVEL, Label, MODE, PROFILE, RUNNER, is_clusters_own};
+use admission::namespace::{LEVEL, Label, MODE, PROFILE, RUNNER, STRICT, is_clusters_own};
 use admission::profile::{Profile, Setting};
 use admission::text::bounded;
 
@@ -60,6 +60,8 @@ pub(super) fn values(
     );
     let level = value_from(inputs, "level", LEVEL, policy.source_of_label(Label::Level));
     let mode = value_from(inputs, "mode", MODE, policy.source_of_label(Label::Mode));
+    let strict = policy.source_of_label(Label::Strict);
+    let strict = value_from(inputs, "strict", STRICT, strict);
     let runner = value_from(inputs, "runner", RUNNER, policy.source_of_runner());
     let shown = |text: &str| Some(bounded(text).into_owned());
     let runners = policy.source_of_runner() != Source::Default;
@@ -79,6 +81,10 @@ pub(super) fn values(
         ExplainedValue {
             value: shown(policy.mode.name()),
             ..mode
+        },
+        ExplainedValue {
+            value: shown(&policy.strict.to_string()),
+            ..strict
         },
         ExplainedValue {
             value: policy.runners().and_then(shown),

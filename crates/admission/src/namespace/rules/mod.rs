@@ -38,6 +38,8 @@ pub struct Rule {
     pub level: Option<String>,
     /// As the label `podseal.io/mode`.
     pub mode: Option<String>,
+    /// As the label `podseal.io/strict`.
+    pub strict: Option<bool>,
     /// As the annotation `podseal.io/runner`.
     pub runner: Option<String>,
     /// As the annotations `podseal.io/run-as-user` and so on, by what follows

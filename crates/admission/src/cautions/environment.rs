@@ -1,0 +1,50 @@
+//! Directories and limits that the job's own settings give Podman.
+
+use super::volumes::is_on_writable_volume;
+use super::{Found, Job};
+use crate::gitlab::role::{Role, containers};
+use crate::profile::Medium;
+use crate::text::quoted;
+
+/// Variables that name a directory in which Podman makes files.
+const DIRECTORIES: [&str; 2] = ["XDG_RUNTIME_DIR", "TMPDIR"];
+/// Directories that every image has and anyone can write to.
+const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
+
+pub(super) fn directories(job: &Job<'_, '_>) -> Option<Found> {
+    if !job.is_non_root(job.build) {
+        return None;
+    }
+    let is_usable = |path: &str| {
+        TEMPORARY.contains(&path.trim_end_matches('/'))
+            || is_on_writable_volume(job, job.build(), path)
+    };
+    let (name, path) = DIRECTORIES
+        .into_iter()
+        .filter_map(|name| Some((name, job.variable(name)?)))
+        .find(|(_, path)| !path.is_empty() && !is_usable(path))?;
+    Found::new(format!(
+        "container \"build\", env {name}: {} is on no volume that the job's user can write to: \
+         \"Permission denied\"; remove the job variable {name}, or set it to a directory in HOME",
+        quoted(path)
+    ))
+}
+
+/// Images in a volume count towards this limit, as files in the container do.
+pub(super) fn ephemeral_storage(job: &Job<'_, '_>) -> Option<Found> {
+    const LIMIT: &str = "ephemeral-storage";
+    let is_on_disk = !matches!(job.profile.empty_dir().medium, Some(Medium::Memory));
+    let build = job.profile.role(Role::Build);
+    if !is_on_disk || !(build.home() || build.storage()) {
+        return None;
+    }
+    let limit = containers(job.pod).into_iter().find_map(|(at, _)| {
+        let limits = job.pod.container(at).resources.as_ref()?.limits.as_ref()?;
+        limits.get(LIMIT)
+    })?;
+    Found::new(format!(
+        "pod, resources.limits {LIMIT} {}: Podman's images count towards it, in a volume as in the \
+         container, and a pod that exceeds it is evicted; leave room for them, or remove the limit",
+        quoted(&limit.0)
+    ))
+}

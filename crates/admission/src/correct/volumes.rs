@@ -1,0 +1,135 @@
+//! The `emptyDir`s that podseal adds, and the mounts that a path is at, in or around.
+
+use std::collections::HashSet;
+
+use super::editor::Corrector;
+use crate::pod::place::ContainerRef;
+use crate::pod::{Container, Pod, Volume, VolumeMount};
+use crate::profile::EffectiveProfile;
+use crate::profile::home_path::{is_at_or_under, normalised};
+use crate::text::Text;
+
+/// The innermost mount of a container that a path is at or in: it hides the outer ones.
+pub(super) struct Mount<'c> {
+    /// Its path, as written.
+    pub(super) mounted: &'c str,
+    normal: String,
+}
+
+impl<'c> Mount<'c> {
+    /// The one at or around `path`, which is normalized.
+    pub(super) fn of(container: &'c Container<'_>, path: &str) -> Option<Mount<'c>> {
+        let mounts = container.mount_paths().map(|mounted| Mount {
+            mounted,
+            normal: normalised(mounted),
+        });
+        mounts
+            .filter(|mount| is_at_or_under(path, &mount.normal))
+            .max_by_key(|mount| mount.normal.len())
+    }
+
+    /// Whether `path` is in it, and not the mount itself: nobody has made that
+    /// directory yet.
+    pub(super) fn contains(&self, path: &str) -> bool {
+        self.normal != path
+    }
+
+    /// Whether an `emptyDir` is mounted there.
+    pub(super) fn is_empty_dir(&self, pod: &Pod<'_>, container: &Container<'_>) -> bool {
+        let is_empty_dir = |mount| volumes(pod, mount).any(Volume::is_empty_dir);
+        self.entry(container).is_some_and(is_empty_dir)
+    }
+
+    /// Why it is not writable.
+    pub(super) fn unwritable(
+        &self,
+        pod: &Pod<'_>,
+        container: &Container<'_>,
+    ) -> Option<&'static str> {
+        let Some(mount) = self.entry(container) else {
+            return Some("which is a raw block device");
+        };
+        let is_read_only = mount.read_only || volumes(pod, mount).any(Volume::is_read_only);
+        is_read_only.then_some("which is mounted read-only, and git and Podman write to HOME")
+    }
+
+    fn entry<'m, 'a>(&self, container: &'m Container<'a>) -> Option<&'m VolumeMount<'a>> {
+        let mut mounts = container.volume_mounts.iter().flatten();
+        mounts.find(|mount| normalised(&mount.mount_path) == self.normal)
+    }
+}
+
+/// The volumes of the pod by the name that the mount has.
+fn volumes<'p, 'a>(
+    pod: &'p Pod<'a>,
+    mount: &'p VolumeMount<'a>,
+) -> impl Iterator<Item = &'p Volume<'a>> {
+    let volumes = pod.spec.volumes.iter().flatten();
+    volumes.filter(|volume| volume.name == mount.name)
+}
+
+/// Mounts one `emptyDir` at `path` in those of `containers` that have no mount at or
+/// around it. A mount inside stays: runtimes mount by path, the outer one first.
+///
+/// It is called `name`, unless the pod already uses that.
+pub(super) fn mount<'a>(
+    corrector: &mut Corrector<'a, '_>,
+    containers: &[ContainerRef],
+    path: &str,
+    name: &'static str,
+    profile: &EffectiveProfile<'a>,
+) {
+    let mut uncovered = Vec::new();
+    let mut volume = None;
+    for &at in containers {
+        let container = corrector.pod().container(at);
+        volume = volume.or_else(|| ours_at(corrector.pod(), container, path, name));
+        if Mount::of(container, path).is_none() {
+            uncovered.push(at);
+        }
+    }
+    if uncovered.is_empty() {
+        return;
+    }
+    let volume = volume.unwrap_or_else(|| {
+        let name = Text::from(free_name(corrector.pod(), name));
+        corrector.add_empty_dir(name.clone(), profile.empty_dir());
+        name
+    });
+    for at in uncovered {
+        corrector.add_mount(at, volume.clone(), path.to_owned().into());
+    }
+}
+
+/// The volume of an earlier correction, which is missing in a container that
+/// another webhook has replaced since. Only a volume that podseal could have added:
+/// the name alone is not enough.
+fn ours_at<'a>(
+    pod: &Pod<'a>,
+    container: &Container<'a>,
+    path: &str,
+    name: &str,
+) -> Option<Text<'a>> {
+    let mounts = container.volume_mounts.as_deref().unwrap_or_default();
+    let at_path = |mount: &&VolumeMount<'_>| normalised(&mount.mount_path) == path;
+    let volume = &mounts.iter().find(at_path)?.name;
+    let number = volume.strip_prefix(name)?;
+    let numbered = number
+        .strip_prefix('-')
+        .is_some_and(|n| n.parse::<u32>().is_ok());
+    let volumes = pod.spec.volumes.as_deref().unwrap_or_default();
+    let is_empty_dir = volumes
+        .iter()
+        .any(|v| v.name == *volume && v.is_empty_dir());
+    ((number.is_empty() || numbered) && is_empty_dir).then(|| volume.clone())
+}
+
+fn free_name(pod: &Pod<'_>, name: &'static str) -> String {
+    let volumes = pod.spec.volumes.as_deref().unwrap_or_default();
+    let taken: HashSet<&str> = volumes.iter().map(|volume| &*volume.name).collect();
+    let numbered = (2..).map(|n| format!("{name}-{n}"));
+    std::iter::once(name.to_owned())
+        .chain(numbered)
+        .find(|name| !taken.contains(name.as_str()))
+        .expect("a pod has fewer volumes than there are numbers")
+}
