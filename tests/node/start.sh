@@ -123,6 +123,11 @@ enter() {
   make_dev
   mount -t proc proc "$root/proc"
   mount -t sysfs sysfs "$root/sys"
+  # Images and containers: on a slow or busy disk, pods would start too late.
+  if [ "$(awk '/^MemAvailable/ { print int($2 / 1024 / 1024) }' /proc/meminfo)" -ge 12 ]; then
+    mount -t tmpfs -o mode=755 var "$root/var"
+    mkdir "$root"/var/{lib,log,tmp}
+  fi
   mount -t tmpfs -o mode=755 run "$root/run"
   mount -t tmpfs -o mode=1777 tmp "$root/tmp"
   mount_cgroups
