@@ -37,6 +37,7 @@ const ANNOTATIONS: usize = 8 * 1024;
 const PROFILES: [Option<&str>; 8] = [
     Some("rootless"),
     Some("userns"),
+    Some("root"),
     Some("root-fuse"),
     Some("openshift"),
     Some("privileged"),

@@ -126,6 +126,7 @@ fn the_enforce_label_must_be_as_documented() {
         [
             "userns",
             "rootless",
+            "root",
             "root-fuse",
             "openshift",
             "privileged",

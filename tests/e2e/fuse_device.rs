@@ -2,7 +2,7 @@
 
 use support::node::Node;
 
-use crate::job::{BUILDAH, Ended, Job};
+use crate::job::{BUILDAH, BUILDS, Ended, Job};
 use crate::site::Site;
 
 /// The tests' own device plugin, until it is dropped.
@@ -40,9 +40,13 @@ fn root_fuse_stays_pending_without_a_device_plugin_and_builds_with_one() {
     // The scheduler tries again by itself once the node has the resource.
     let ended = Ended::of(&namespace, &pending);
     ended.passes_with("passed as uid 0, HOME /root, overlay in /var/lib/containers/storage");
+    let options = "podman info --format '{{.Store.GraphOptions}}'";
     for image in ["podman-stable:sid", "podman-setuid:trixie"] {
-        let ended = Job::new(image).run(&namespace);
+        let ended = Job::new(image)
+            .script(&format!("{BUILDS}\n{options}"))
+            .run(&namespace);
         ended.passes_with("passed as uid 0, HOME /root, overlay in /var/lib/containers/storage");
+        ended.passes_with("/usr/bin/fuse-overlayfs");
     }
     let ended = Job::new("buildah-stable:sid")
         .script(BUILDAH)

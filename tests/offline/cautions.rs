@@ -186,7 +186,7 @@ fn its_creator_is_warned_in_a_length_that_the_api_server_does_not_truncate() {
     for (id, profile, edits, _) in KINDS {
         decided(&edited(job(), edits), profile, &[], |decision| {
             let caution = decision.cautions.iter().find(|found| found.id.name() == id);
-            let text = &caution.expect(id).text;
+            let text = &caution.expect(id).to_string();
             assert!(text.len() <= LONGEST_WARNING, "{}: {text}", text.len());
             assert!(decision.warnings_for_creator().contains(text), "{text}");
         });

@@ -312,6 +312,7 @@ fn profiles_lists_them_and_prints_one_in_the_format_users_write() {
     for name in [
         "userns",
         "rootless",
+        "root",
         "root-fuse",
         "openshift",
         "privileged",

@@ -16,50 +16,29 @@ fn job_with_home(path: &str) -> Value {
     job_with_env(json!([{"name": "CI", "value": "true"}, {"name": "HOME", "value": path}]))
 }
 
-/// Mounts the builds at `path` in every container, as `builds_dir` does.
-fn with_builds_at(mut pod: Value, path: &str) -> Value {
-    for name in ["build", "helper", "init-permissions"] {
-        container_mut(&mut pod, name)["volumeMounts"] =
-            json!([{"name": "repo", "mountPath": path}]);
-    }
-    pod
-}
-
 #[test]
-fn a_home_around_a_mount_is_denied_naming_both() {
-    let pod = with_builds_at(job_with_home("/home/me"), "/home/me/builds");
-    let message = denial(&pod, "rootless");
-    for part in [
-        "\"/home/me\"",
-        "\"/home/me/builds\"",
-        "HOME",
-        "\"gitlab-ci\"",
-        "podseal.io/profile: \"rootless\"",
-    ] {
-        assert!(message.contains(part), "{part} in {message}");
-    }
-}
-
-#[test]
-fn the_profiles_own_home_around_a_mount_is_denied_too() {
-    let pod = with_builds_at(fixture("default-with-service"), "/my_custom_dir/builds");
-    let message = denial(&pod, "rootless");
-    assert!(
-        message.contains("\"/my_custom_dir\"") && message.contains("\"/my_custom_dir/builds\""),
-        "{message}"
-    );
-}
-
-#[test]
-fn a_mount_in_the_helper_alone_is_enough_for_a_denial() {
+fn a_home_around_a_raw_block_device_is_denied_naming_both() {
     let mut pod = job_with_home("/home/me");
-    let mounts = json!([{"name": "repo", "mountPath": "/home/me/cache"}]);
-    container_mut(&mut pod, "helper")["volumeMounts"] = mounts;
+    container_mut(&mut pod, "build")["volumeDevices"] =
+        json!([{"name": "raw", "devicePath": "/home/me/disk"}]);
     let message = denial(&pod, "rootless");
-    assert!(
-        message.contains("helper") && message.contains("\"/home/me/cache\""),
-        "{message}"
-    );
+    let why = "container \"build\", env HOME: \"/home/me\" contains \"/home/me/disk\", which is a \
+               raw block device; ";
+    assert!(message.starts_with(why), "{message}");
+}
+
+#[test]
+fn only_a_variable_that_the_job_sets_is_blamed() {
+    let read_only = |mut pod: Value, path: &str| {
+        let mount = json!([{"name": "repo", "mountPath": path, "readOnly": true}]);
+        container_mut(&mut pod, "build")["volumeMounts"] = mount;
+        denial(&pod, "rootless")
+    };
+    let blames = "set the job variable HOME";
+    assert!(read_only(job_with_home("/home/me"), "/home/me").contains(blames));
+    let message = read_only(fixture("default-with-service"), "/my_custom_dir");
+    assert!(!message.contains(blames), "{message}");
+    assert!(message.contains("mount that volume elsewhere"), "{message}");
 }
 
 #[test]
@@ -170,9 +149,9 @@ fn a_bad_home_is_denied_if_it_is_the_last_of_several() {
 #[test]
 fn a_denial_stays_short_when_every_character_of_every_path_is_escaped() {
     let path = format!("/{}", "\u{1f600}".repeat(127));
-    let message = denial(
-        &with_builds_at(job_with_home(&path), &format!("{path}/x")),
-        "rootless",
-    );
+    let mut pod = job_with_home(&path);
+    let mount = json!([{"name": "repo", "mountPath": path, "readOnly": true}]);
+    container_mut(&mut pod, "build")["volumeMounts"] = mount;
+    let message = denial(&pod, "rootless");
     assert!(message.len() < 2000, "{} bytes: {message}", message.len());
 }

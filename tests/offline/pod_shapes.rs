@@ -31,7 +31,7 @@ fn every_shape_of_a_job_pod_works_with_every_profile() {
 #[test]
 fn a_suspendable_job_works_only_with_profiles_that_leave_it_root() {
     let pod = fixture("suspendable");
-    for profile in ["none", "root-fuse"] {
+    for profile in ["none", "root", "root-fuse"] {
         assert_eq!(refusals(&corrected(&pod, profile)), [""; 0], "{profile}");
     }
     for profile in ["rootless", "openshift", "userns", "privileged"] {

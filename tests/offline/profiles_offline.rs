@@ -43,7 +43,7 @@ fn seen(pod: &Value, name: &str) -> String {
 
 /// The words of `build`, `helper` and `init-permissions` under each profile,
 /// whether or not the runner marks every container as privileged.
-const RUNNERS_OWN: [(&str, &str, &str, &str); 5] = [
+const RUNNERS_OWN: [(&str, &str, &str, &str); 6] = [
     (
         "userns",
         "uid=1000 privileged=false escalation=true procMount=Unmasked +SETUID +SETGID -NET_RAW HOME=/my_custom_dir",
@@ -57,11 +57,18 @@ const RUNNERS_OWN: [(&str, &str, &str, &str); 5] = [
         "uid=1000 privileged=false -NET_RAW",
     ),
     (
+        "root",
+        "uid=0 gid=0 nonRoot=false privileged=false escalation=false \
+         +SETUID +SETGID +SETFCAP +SYS_CHROOT -NET_RAW",
+        "nonRoot=false privileged=false -NET_RAW",
+        "nonRoot=false privileged=false -NET_RAW",
+    ),
+    (
         "root-fuse",
         "uid=0 gid=0 nonRoot=false privileged=false escalation=false \
          +SETUID +SETGID +SETFCAP +SYS_CHROOT -NET_RAW fuse=1",
-        "privileged=false -NET_RAW",
-        "privileged=false -NET_RAW",
+        "nonRoot=false privileged=false -NET_RAW",
+        "nonRoot=false privileged=false -NET_RAW",
     ),
     (
         "openshift",
@@ -162,6 +169,7 @@ fn the_uid_collector_runs_as_the_same_user_as_build() {
     for (profile, user) in [
         ("userns", "uid=1000"),
         ("rootless", "uid=1000"),
+        ("root", "uid=0 gid=0 nonRoot=false"),
         ("root-fuse", "uid=0 gid=0 nonRoot=false"),
         ("openshift", "uid=1000"),
         ("privileged", "uid=1000"),

@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use support::podseal::Podseal;
 use support::{block_on, text};
 
-const PROFILES: [&str; 7] = [
+const PROFILES: [&str; 8] = [
     "userns",
     "rootless",
+    "root",
     "root-fuse",
     "openshift",
     "privileged",

@@ -41,6 +41,7 @@ pub fn profile() -> impl Strategy<Value = Value> {
     let base = prop::option::of(prop::sample::select(vec![
         "userns",
         "rootless",
+        "root",
         "root-fuse",
         "openshift",
         "privileged",

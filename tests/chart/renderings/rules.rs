@@ -263,7 +263,7 @@ fn rules_and_profiles_that_could_not_be_served_are_refused_by_a_sentence() {
         (
             json!({"namespaceRules": [named("jobs", "rootles")], "profiles": file("ours")}),
             "namespaceRules: rule jobs: profile rootles not found; set one of none, openshift, privileged, \
-             root-fuse, rootless, userns, ours",
+             root, root-fuse, rootless, userns, ours",
         ),
         (
             json!({"profiles": file("theirs")}),

@@ -11,7 +11,14 @@ use serde_json::Value;
 use crate::apiserver::CLUSTER;
 use crate::apiserver::shapes::decide_again;
 
-const PROFILES: [&str; 5] = ["userns", "rootless", "root-fuse", "openshift", "privileged"];
+const PROFILES: [&str; 6] = [
+    "userns",
+    "rootless",
+    "root",
+    "root-fuse",
+    "openshift",
+    "privileged",
+];
 /// Pods tried, each in every profile: some seconds, and enough that each clash
 /// of `docs/profiles.md` comes up many times.
 const PODS: u32 = 100;

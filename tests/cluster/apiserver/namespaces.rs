@@ -62,7 +62,7 @@ fn an_unknown_profile_denies_jobs_and_names_the_known_ones_as_kubectl_prints_it(
          \"mutate.podseal.io\" denied the request: namespace \"{namespace}\" has the label \
          podseal.io/profile: \"rootles\", and there is no profile with that name; to fix this, \
          ask a cluster administrator to set the label podseal.io/profile to one of rootless, \
-         userns, root-fuse, openshift, privileged, none (audit id \""
+         userns, root, root-fuse, openshift, privileged, none (audit id \""
     );
     assert!(message.starts_with(&beginning), "{message}");
     assert!(
@@ -134,7 +134,7 @@ fn applying_twice_changes_nothing_the_second_time() {
 
 #[test]
 fn a_corrected_pod_that_is_created_again_needs_no_correction() {
-    for profile in ["userns", "rootless", "root-fuse", "openshift", "privileged"] {
+    for profile in ["userns", "rootless", "root", "root-fuse", "openshift", "privileged"] {
         let corrected = stored("default-with-service", profile).0;
         let mut pod = json!({
             "apiVersion": "v1",

@@ -23,9 +23,10 @@ const JOBS: [&str; 8] = [
     "native-steps",
 ];
 
-const PROFILES: [&str; 6] = [
+const PROFILES: [&str; 7] = [
     "userns",
     "rootless",
+    "root",
     "root-fuse",
     "openshift",
     "privileged",
@@ -67,9 +68,10 @@ fn assert_as_the_profile_says(pod: &View, profile: &str) {
             "{container}"
         );
     }
-    let uid = if profile == "root-fuse" { 0 } else { 1000 };
+    let is_root = ["root", "root-fuse"].contains(&profile);
+    let uid = if is_root { 0 } else { 1000 };
     assert_eq!(pod.uid("build"), Some(uid));
-    if profile != "root-fuse" {
+    if !is_root {
         let home = pod.env("build", "HOME").expect("a HOME");
         let covered = |container: &str| {
             let mounts = pod.container(container)["volumeMounts"].as_array();

@@ -306,27 +306,44 @@ fn a_windows_job_is_not_changed_with_the_reason_in_record_and_review_whatever_th
 }
 
 #[test]
-fn the_creator_of_a_pod_is_warned_of_what_may_fail_at_run_time() {
+fn the_creator_of_a_pod_is_warned_once_of_what_may_keep_the_job_from_running() {
     let namespace = CLUSTER.namespace_of("rootless", "baseline");
-    let warned = |shape: &str| {
+    let warned = |name: &str, seccomp: Option<&str>| {
         let args = ["create", "-n", &namespace, "--dry-run=server", "-f", "-"];
-        let pod = job(shape, &format!("warned-{shape}")).to_string();
+        let mut pod = job("honor-entrypoint", name);
+        if let Some(kind) = seccomp {
+            pod["spec"]["securityContext"]["seccompProfile"] = json!({"type": kind});
+        }
         let runner = support::controlplane::RUNNER;
-        let output = CLUSTER.plane.kubectl(runner, &args, &pod);
+        let output = CLUSTER.plane.kubectl(runner, &args, &pod.to_string());
         let stderr = support::text(&output.stderr);
         assert!(output.status.success(), "{stderr}");
         stderr
     };
-    let reported =
-        "Warning: FF_DISABLE_UMASK_FOR_KUBERNETES_EXECUTOR makes helper change the owner";
-    let stderr = warned("umask-collector");
-    assert!(stderr.contains(reported), "{stderr}");
-    let record = CLUSTER
-        .podseal
-        .decision_on("mutate", "warned-umask-collector");
-    assert!(
-        record["warnings"].to_string().contains("run_as_user = 0"),
-        "{record:#}"
-    );
-    assert!(!warned("honor-entrypoint").contains("Warning"));
+    let stderr = warned("cautioned", Some("RuntimeDefault"));
+    let warning = "Warning: container \"build\", securityContext.seccompProfile: RuntimeDefault";
+    assert_eq!(stderr.matches(warning).count(), 1, "{stderr}");
+    for webhook in ["mutate", "validate"] {
+        let record = CLUSTER.podseal.decision_on(webhook, "cautioned");
+        let cautions = record["cautions"].as_array().expect("cautions");
+        let ids: Vec<_> = cautions.iter().map(|caution| &caution["id"]).collect();
+        assert_eq!(ids, ["seccomp-default"], "{record:#}");
+    }
+    assert!(!warned("ordinary", None).contains("Warning"));
+}
+
+#[test]
+fn a_strict_namespace_denies_what_may_keep_the_job_from_running() {
+    let labels = json!({"podseal.io/profile": "rootless", "podseal.io/strict": "true"});
+    let namespace = CLUSTER.namespace(&CLUSTER.free_name("strict"), &labels, &json!({}));
+    let mut pod = job("honor-entrypoint", "in-strict");
+    let (code, _) = CLUSTER.create_pod(&namespace, &pod);
+    assert_eq!(code, 201);
+    pod["metadata"]["name"] = "in-strict-2".into();
+    pod["spec"]["securityContext"]["seccompProfile"] = json!({"type": "RuntimeDefault"});
+    let (code, answer) = CLUSTER.try_pod(&namespace, &pod);
+    assert_eq!(code, 403, "{answer:#}");
+    let message = answer["message"].as_str().expect("a message");
+    let why = "denies what may keep a job from running, by the label podseal.io/strict";
+    assert!(message.contains(why), "{message}");
 }

@@ -35,7 +35,7 @@ pub(crate) const LETTERS: [(&str, char); 7] = [
 /// which nothing corrects. A suspendable job needs root with SYS_ADMIN, which is
 /// beyond the baseline for everybody.
 pub(crate) const TABLE: &str = "
-rootless rootless-apparmor rootless-seccomp buildah-chroot home-in-memory:
+rootless rootless-apparmor rootless-seccomp home-in-memory:
   default-with-service    | stored          | stored          | svc-0:CENS
   privileged-nonroot      | stored          | stored          | stored
   privileged-with-service | stored          | docker:P        | docker:CENPS
@@ -107,9 +107,9 @@ privileged:
   suspendable             | build/runAsUser | build/runAsUser | build/runAsUser
   windows                 | stored          | stored          | build:CENS helper:CENS
 
-root-fuse:
+root root-fuse:
   default-with-service    | stored          | stored          | build:CNU helper:N init-permissions:N svc-0:CENS
-  privileged-nonroot      | stored          | stored          | build:CNU
+  privileged-nonroot      | stored          | stored          | build:CNU helper:N init-permissions:N
   privileged-with-service | stored          | docker:P        | build:CNU docker:CENPS helper:N init-permissions:N
   root-fuse               | stored          | stored          | build:CNU helper:N init-permissions:N pod:N
   legacy-exec             | stored          | stored          | build:CNU helper:N
@@ -175,7 +175,12 @@ pub(crate) fn gives(profile: &str) -> Option<Gives> {
     let more = |more| Gives { more, ..ROOTLESS };
     let gives = match profile {
         "none" => return None,
-        "rootless" | "dind-service" | "home-in-memory" => ROOTLESS,
+        "rootless" | "dind-service" | "home-in-memory" => more(&[
+            ("/env/CONTAINERS_STORAGE_CONF", "/dev/null"),
+            ("/env/BUILDAH_ISOLATION", "chroot"),
+            ("/env/STORAGE_DRIVER", "overlay"),
+            ("/env/STORAGE_OPTS", ""),
+        ]),
         "rootless-apparmor" => more(&[
             ("/securityContext/appArmorProfile/type", "Localhost"),
             (
@@ -190,11 +195,6 @@ pub(crate) fn gives(profile: &str) -> Option<Gives> {
                 "/securityContext/seccompProfile/localhostProfile",
                 "profiles/podman.json",
             ),
-        ]),
-        "buildah-chroot" => more(&[
-            ("/env/BUILDAH_ISOLATION", "chroot"),
-            ("/env/STORAGE_DRIVER", "overlay"),
-            ("/env/STORAGE_OPTS", ""),
         ]),
         "openshift" => more(&[
             ("/securityContext/seLinuxOptions/type", "container_engine_t"),
@@ -224,13 +224,20 @@ pub(crate) fn gives(profile: &str) -> Option<Gives> {
             capabilities: &[],
             ..ROOTLESS
         },
-        "root-fuse" => Gives {
+        "root" => Gives {
             uid: 0,
             escalation: false,
             capabilities: &["SETUID", "SETGID", "SETFCAP", "SYS_CHROOT"],
             home: false,
-            device: Some("github.com/fuse"),
             ..ROOTLESS
+        },
+        "root-fuse" => Gives {
+            device: Some("github.com/fuse"),
+            more: &[(
+                "/env/STORAGE_OPTS",
+                "overlay.mount_program=/usr/bin/fuse-overlayfs",
+            )],
+            ..gives("root")?
         },
         other => panic!("the table has no profile {other}"),
     };

@@ -72,7 +72,7 @@ fn seccomp_isolation_and_home_are_set_by_their_profiles() {
     let pod = created("rootless-seccomp", "default-with-service");
     let given = &container(&pod, "build")["securityContext"]["seccompProfile"];
     assert_eq!(given["localhostProfile"], "profiles/podman.json");
-    let pod = created("buildah-chroot", "default-with-service");
+    let pod = created("rootless-seccomp", "default-with-service");
     let env = container(&pod, "build")["env"]
         .as_array()
         .expect("env")

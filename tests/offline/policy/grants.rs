@@ -40,6 +40,7 @@ fn at_restricted_rootless_and_userns_pass_and_the_others_are_denied_with_the_vio
         assert!(fate.allowed, "{profile}: {:?}", fate.message);
     }
     for (profile, way) in [
+        ("root", "runAsUser build 0"),
         ("root-fuse", "runAsUser build 0"),
         ("openshift", "allowPrivilegeEscalation build true"),
         ("privileged", "privileged build true"),
@@ -69,6 +70,7 @@ fn a_denial_of_a_profile_that_cannot_meet_restricted_begins_with_that_and_the_fi
         ),
     ] {
         for (profile, set) in [
+            ("root", "runAsUser: 0"),
             ("root-fuse", "runAsUser: 0"),
             ("privileged", "privileged: true"),
             ("openshift", "allowPrivilegeEscalation: true"),
@@ -260,7 +262,7 @@ fn where_default_seccomp_would_reach_build_at_restricted_the_job_is_denied_with_
 
 #[test]
 fn a_privileged_service_is_rejected_where_no_profile_grants_it() {
-    for profile in ["userns", "rootless", "root-fuse", "openshift", "none"] {
+    for profile in ["userns", "rootless", "root", "root-fuse", "openshift", "none"] {
         let fate = fate(&fixture("privileged-with-service"), &[(PROFILE, profile)]);
         assert!(!fate.allowed, "{profile}");
         let docker = fate

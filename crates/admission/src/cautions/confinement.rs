@@ -1,7 +1,7 @@
 //! What keeps Podman from making a user namespace and mounts in it, and a container from
 //! starting.
 
-use super::{Found, Job, named};
+use super::{About, Found, Job, named};
 use crate::gitlab::role::{Role, containers};
 use crate::pod::capability::same_capability;
 use crate::pod::field::{Field, Scalar};
@@ -17,13 +17,11 @@ pub(super) fn helper_as_root(job: &Job<'_, '_>) -> Option<Found> {
         .into_iter()
         .find(|&(at, role)| is_of_runner(role) && must_not(at) && job.user(at).is_none())?;
     Some(Found {
-        field: Some((role, Field::RunAsNonRoot)),
-        text: format!(
-            "{}, securityContext.runAsNonRoot: the runner's image is root, and the kubelet never \
-             starts it so, while the job waits; remove run_as_non_root from the runner's \
-             config.toml, or set run_as_user with it",
-            named(job.pod, at)
-        ),
+        about: Some(About::Field(role, Field::RunAsNonRoot)),
+        place: format!("{}, securityContext.runAsNonRoot", named(job.pod, at)),
+        problem: "the runner's image is root, and the kubelet never starts it so, while the job \
+                  waits; remove run_as_non_root from the runner's config.toml, or set a user with it"
+            .to_owned(),
     })
 }
 
@@ -33,12 +31,13 @@ pub(super) fn runtime_class(job: &Job<'_, '_>) -> Option<Found> {
     if class.is_empty() || !job.has_own_user_namespace() {
         return None;
     }
-    Found::new(format!(
-        "pod, runtimeClassName: {} may have no user namespaces (hostUsers: false), and the pod \
-         then stays in ContainerCreating; remove runtime_class_name from the runner's config.toml, \
-         or use another profile",
+    let problem = format!(
+        "{} may have no user namespaces (hostUsers: false), and the pod then stays in \
+         ContainerCreating; remove runtime_class_name from the runner's config.toml, or use another \
+         profile",
         quoted(class)
-    ))
+    );
+    Found::new("pod, runtimeClassName", problem)
 }
 
 pub(super) fn seccomp(job: &Job<'_, '_>) -> Option<Found> {
@@ -48,8 +47,9 @@ pub(super) fn seccomp(job: &Job<'_, '_>) -> Option<Found> {
     job.in_build(
         Field::SeccompProfile,
         "RuntimeDefault without SYS_ADMIN forbids user namespaces: \"cannot clone: Operation not \
-         permitted\"; remove seccomp_profile from the runner's config.toml, or use a Localhost \
-         profile",
+         permitted\"",
+        "remove it, or use Unconfined or Localhost",
+        "remove seccomp_profile from the runner's config.toml, or use a Localhost profile",
     )
 }
 
@@ -59,8 +59,9 @@ pub(super) fn app_armor(job: &Job<'_, '_>) -> Option<Found> {
     }
     job.in_build(
         Field::AppArmorProfile,
-        "on nodes with AppArmor its default denies mount, which Podman needs; remove \
-         app_armor_profile from the runner's config.toml, or use a Localhost profile",
+        "on nodes with AppArmor its default denies mount, which Podman needs",
+        "use Unconfined or Localhost",
+        "remove app_armor_profile from the runner's config.toml, or use a Localhost profile",
     )
 }
 
@@ -74,7 +75,9 @@ pub(super) fn escalation(job: &Job<'_, '_>) -> Option<Found> {
     job.in_build(
         Field::AllowPrivilegeEscalation,
         "newuidmap gains no capability from its file: \"newuidmap: write to uid_map failed: \
-         Operation not permitted\"; set it to true, or run as 0",
+         Operation not permitted\"",
+        "set it to true, or run as 0",
+        "remove allow_privilege_escalation from the runner's config.toml, or run as 0",
     )
 }
 
@@ -85,11 +88,14 @@ pub(super) fn capabilities(job: &Job<'_, '_>) -> Option<Found> {
     let missing = ["SETUID", "SETGID"]
         .into_iter()
         .find(|name| drops(job, name) && !adds(job, name))?;
-    Found::new(format!(
-        "container \"build\", securityContext.capabilities: {missing} is dropped and not added, so \
-         newuidmap and newgidmap cannot map ids; add SETUID and SETGID by cap_add in the runner's \
-         config.toml"
-    ))
+    Some(Found {
+        about: Some(About::Capabilities),
+        place: "container \"build\", securityContext.capabilities".to_owned(),
+        problem: format!(
+            "{missing} is dropped and not added, so newuidmap and newgidmap cannot map ids; add \
+             SETUID and SETGID"
+        ),
+    })
 }
 
 pub(super) fn read_only_root(job: &Job<'_, '_>) -> Option<Found> {
@@ -106,8 +112,9 @@ pub(super) fn read_only_root(job: &Job<'_, '_>) -> Option<Found> {
     }
     job.in_build(
         field,
-        "Podman and Buildah write to /tmp, /var/tmp and /run; mount an emptyDir at each in the \
-         runner's config.toml, or remove read_only_root_filesystem",
+        "Podman and Buildah write to /tmp, /var/tmp and /run",
+        "remove it",
+        "mount an emptyDir at each in the runner's config.toml, or remove read_only_root_filesystem",
     )
 }
 

@@ -23,11 +23,12 @@ pub(super) fn directories(job: &Job<'_, '_>) -> Option<Found> {
         .into_iter()
         .filter_map(|name| Some((name, job.variable(name)?)))
         .find(|(_, path)| !path.is_empty() && !is_usable(path))?;
-    Found::new(format!(
-        "container \"build\", env {name}: {} is on no volume that the job's user can write to: \
+    let problem = format!(
+        "{} is on no volume that the job's user can write to: \
          \"Permission denied\"; remove the job variable {name}, or set it to a directory in HOME",
         quoted(path)
-    ))
+    );
+    Found::new(format!("container \"build\", env {name}"), problem)
 }
 
 /// Images in a volume count towards this limit, as files in the container do.
@@ -42,9 +43,10 @@ pub(super) fn ephemeral_storage(job: &Job<'_, '_>) -> Option<Found> {
         let limits = job.pod.container(at).resources.as_ref()?.limits.as_ref()?;
         limits.get(LIMIT)
     })?;
-    Found::new(format!(
-        "pod, resources.limits {LIMIT} {}: Podman's images count towards it, in a volume as in the \
+    let problem = format!(
+        "of {}: Podman's images count towards it, in a volume as in the \
          container, and a pod that exceeds it is evicted; leave room for them, or remove the limit",
         quoted(&limit.0)
-    ))
+    );
+    Found::new(format!("pod, resources.limits {LIMIT}"), problem)
 }

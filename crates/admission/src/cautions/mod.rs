@@ -25,16 +25,29 @@ use crate::text::quoted;
 pub struct Caution {
     /// The rule.
     pub id: Id,
-    /// The field of `securityContext` that it is about, if it is about one, and the role
-    /// of the container.
-    pub field: Option<(Role, Field)>,
-    /// Where, what follows from it, and what to do, in a sentence without a full stop.
-    pub text: String,
+    /// What it is about, if that is something that a profile can set.
+    pub about: Option<About>,
+    /// Where it is: a container and a field, or the pod; empty where it is the job.
+    pub place: String,
+    /// What follows from it, and what to do, in a sentence without a full stop.
+    pub problem: String,
+}
+
+/// What a profile can set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// A field of `securityContext`, of the containers of a role or of the pod.
+    Field(Role, Field),
+    /// The capabilities of `build`.
+    Capabilities,
 }
 
 impl fmt::Display for Caution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        match self.place.as_str() {
+            "" => f.write_str(&self.problem),
+            place => write!(f, "{place}: {}", self.problem),
+        }
     }
 }
 
@@ -97,23 +110,37 @@ pub(crate) fn cautions(pod: &Pod<'_>, profile: &EffectiveProfile<'_>) -> Vec<Cau
         return Vec::new();
     };
     let found = Id::ALL.into_iter().filter_map(|id| {
-        let Found { field, text } = id.rule()(&job)?;
-        Some(Caution { id, field, text })
+        let Found {
+            about,
+            place,
+            problem,
+        } = id.rule()(&job)?;
+        Some(Caution {
+            id,
+            about,
+            place,
+            problem,
+        })
     });
     found.collect()
 }
 
 /// What a rule finds.
 struct Found {
-    field: Option<(Role, Field)>,
-    text: String,
+    about: Option<About>,
+    place: String,
+    problem: String,
 }
 
 impl Found {
-    /// A caution about the whole pod or job.
-    fn new(text: impl Into<String>) -> Option<Found> {
-        let (field, text) = (None, text.into());
-        Some(Found { field, text })
+    /// A caution about what only a pod has.
+    fn new(place: impl Into<String>, problem: impl Into<String>) -> Option<Found> {
+        let (about, place, problem) = (None, place.into(), problem.into());
+        Some(Found {
+            about,
+            place,
+            problem,
+        })
     }
 }
 
@@ -173,14 +200,31 @@ impl<'p, 'a> Job<'p, 'a> {
         self.pod.spec.host_users == Some(false)
     }
 
-    /// A caution about a field of `build`'s `securityContext`.
-    fn in_build(&self, field: Field, problem: &str) -> Option<Found> {
-        let (parent, key) = field.key();
-        let parent = parent.map(|parent| format!("{parent}.")).unwrap_or_default();
+    /// A caution about a field of `build`'s `securityContext`. Where the profile sets it,
+    /// nobody else can change it.
+    fn in_build(
+        &self,
+        field: Field,
+        problem: &str,
+        in_profile: &str,
+        in_runner: &str,
+    ) -> Option<Found> {
+        let remedy = match self.is_set_by_profile(field) {
+            true => in_profile,
+            false => in_runner,
+        };
         Some(Found {
-            field: Some((Role::Build, field)),
-            text: format!("container \"build\", securityContext.{parent}{key}: {problem}"),
+            about: Some(About::Field(Role::Build, field)),
+            place: format!("container \"build\", securityContext.{}", field.key().1),
+            problem: format!("{problem}; {remedy}"),
         })
+    }
+
+    fn is_set_by_profile(&self, field: Field) -> bool {
+        let (build, pod) = (self.profile.role(Role::Build), self.profile.pod());
+        let own = [build.set(), build.if_unset()].map(|fields| fields.security_context());
+        let inherited = [pod.set(), pod.if_unset()].map(|fields| fields.security_context());
+        own.iter().chain(&inherited).any(|context| context.has(field))
     }
 
     /// The literal value of a variable of `build`.

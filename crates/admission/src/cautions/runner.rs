@@ -37,7 +37,7 @@ pub(super) fn changes_owner_to_foreign_group(job: &Job<'_, '_>) -> Option<Found>
     }
     let group = |at| job.effective(at, Field::RunAsGroup).and_then(|group| group.int());
     let Some(wanted) = group(job.build) else {
-        return Found::new(UMASK);
+        return Found::new("", UMASK);
     };
     let context = job.pod.spec.security_context.as_ref();
     let fs_group = context.and_then(|context| context.fs_group);
@@ -46,7 +46,7 @@ pub(super) fn changes_owner_to_foreign_group(job: &Job<'_, '_>) -> Option<Found>
     if is_in || fs_group == Some(wanted) || group(helper) == Some(wanted) {
         return None;
     }
-    Found::new(UMASK)
+    Found::new("", UMASK)
 }
 
 /// The profile sets HOME only for `helper`, and `build` clones instead.
@@ -56,7 +56,7 @@ pub(super) fn lacks_helper(job: &Job<'_, '_>) -> Option<Found> {
         && gets_home(Role::Helper)
         && !gets_home(Role::Build)
         && job.build().env("HOME").is_none();
-    is_lacking.then(|| Found::new(NO_HELPER)).flatten()
+    is_lacking.then(|| Found::new("", NO_HELPER)).flatten()
 }
 
 /// The overlay hides the volume at HOME.
@@ -66,7 +66,7 @@ pub(super) fn hides_home(job: &Job<'_, '_>) -> Option<Found> {
         let mounts = container.volume_mounts.as_deref().unwrap_or_default();
         runner_features::mounts_overlay(container) && mounts.iter().any(is_ours)
     });
-    is_hidden.then(|| Found::new(HIDDEN_HOME)).flatten()
+    is_hidden.then(|| Found::new("", HIDDEN_HOME)).flatten()
 }
 
 #[cfg(test)]
@@ -81,7 +81,7 @@ mod tests {
         let profile = Profile::from_yaml(&yaml).unwrap_or_else(|error| panic!("{error}"));
         let pod: Pod<'_> = serde_json::from_str(pod).expect("a pod");
         let cautions = cautions(&pod, &EffectiveProfile::unchanged(&profile));
-        cautions.into_iter().map(|caution| caution.text).collect()
+        cautions.iter().map(ToString::to_string).collect()
     }
 
     #[test]

@@ -53,6 +53,10 @@ impl<'p, 'a> Job<'p, 'a> {
     }
 }
 
+fn in_mount(job: &Job<'_, '_>, at: ContainerRef, path: &str) -> String {
+    format!("{}, volumeMounts {}", named(job.pod, at), quoted(path))
+}
+
 fn source<'v>(volume: &'v Volume<'_>, among: &[&str]) -> Option<&'v str> {
     let mut sources = volume.sources.iter().map(|source| &**source);
     sources.find(|source| among.contains(source))
@@ -70,11 +74,11 @@ pub(super) fn in_user_namespace(job: &Job<'_, '_>) -> Option<Found> {
     let mut volumes = job.pod.spec.volumes.iter().flatten();
     let volume =
         volumes.find(|volume| source(volume, &UNMAPPED).is_some() && is_mounted(volume))?;
-    Found::new(format!(
-        "pod, volumes[{}]: NFS has no id-mapped mounts, so with hostUsers: false the pod stays in \
-         ContainerCreating; remove the volume from the runner's config.toml, or use another profile",
-        quoted(&volume.name)
-    ))
+    Found::new(
+        format!("pod, volumes {}", quoted(&volume.name)),
+        "NFS has no id-mapped mounts, so with hostUsers: false the pod stays in ContainerCreating; \
+         remove the volume from the runner's config.toml, or use another profile",
+    )
 }
 
 /// The profile changes the user, and what another user wrote stays that user's.
@@ -91,12 +95,12 @@ pub(super) fn owner(job: &Job<'_, '_>) -> Option<Found> {
         true => "set fs_group in pod_security_context in the runner's config.toml",
         false => "let that user write there",
     };
-    Found::new(format!(
-        "{}, volumeMounts {}: {user} cannot write to what root wrote to this {source}: \
-         \"Permission denied\"; {remedy}",
-        named(job.pod, at),
-        quoted(&mount.mount_path),
-    ))
+    Found::new(
+        in_mount(job, at, &mount.mount_path),
+        format!(
+            "{user} cannot write to what root wrote to this {source}: \"Permission denied\"; {remedy}"
+        ),
+    )
 }
 
 /// The runtime makes the directories between HOME and a mount in it, as root's.
@@ -123,12 +127,14 @@ pub(super) fn parents_in_home(job: &Job<'_, '_>) -> Option<Found> {
     if is_covered {
         return None;
     }
-    Found::new(format!(
-        "container \"build\", volumeMounts {}: the runtime makes the directories above it as \
-         root's, so Podman cannot make {}; mount it elsewhere in the runner's config.toml",
-        quoted(mounted),
-        quoted(&store),
-    ))
+    Found::new(
+        in_mount(job, job.build, mounted),
+        format!(
+            "the runtime makes the directories above it as root's, so Podman cannot make {}; mount \
+             it elsewhere in the runner's config.toml",
+            quoted(&store)
+        ),
+    )
 }
 
 /// podseal moves HOME, and files that are mounted in the image's are not found there.
@@ -147,13 +153,14 @@ pub(super) fn old_home(job: &Job<'_, '_>) -> Option<Found> {
             && !is_named(&path)
     };
     let mounted = job.build().mount_paths().find(is_orphan)?;
-    Found::new(format!(
-        "container \"build\", volumeMounts {}: HOME is {}, so files for another HOME are not \
-         found; mount it there in the runner's config.toml, or set the job variable \
-         REGISTRY_AUTH_FILE if it is a login",
-        quoted(mounted),
-        quoted(&home),
-    ))
+    Found::new(
+        in_mount(job, job.build, mounted),
+        format!(
+            "HOME is {}, so files for another HOME are not found; mount it there in the runner's \
+             config.toml, or set the job variable REGISTRY_AUTH_FILE if it is a login",
+            quoted(&home)
+        ),
+    )
 }
 
 /// A secret that only root, its owner, can read.
@@ -166,12 +173,13 @@ pub(super) fn secret_mode(job: &Job<'_, '_>) -> Option<Found> {
         let mode = volume.default_mode.filter(|mode| mode & OTHERS_READ == 0)?;
         job.is_non_root(at).then_some((at, mount, mode))
     })?;
-    Found::new(format!(
-        "{}, volumeMounts {}: defaultMode {mode:#o} lets only root read it: \"Permission denied\"; \
-         set fs_group in pod_security_context in the runner's config.toml, or a mode such as 0o444",
-        named(job.pod, at),
-        quoted(&mount.mount_path),
-    ))
+    Found::new(
+        in_mount(job, at, &mount.mount_path),
+        format!(
+            "defaultMode {mode:#o} lets only root read it: \"Permission denied\"; set fs_group in \
+             pod_security_context in the runner's config.toml, or a mode such as 0o444"
+        ),
+    )
 }
 
 /// Whether a path is at or in a volume of the container that can be written to.

@@ -67,9 +67,16 @@ pub(crate) fn set_home<'a>(
     let mut is_made_later = false;
     for &(_, at) in &targets {
         let container = corrector.pod().container(at);
+        let mut devices = container.volume_devices.iter();
+        if let Some(device) =
+            devices.find(|device| is_at_or_under(&normalised(&device.device_path), &path))
+        {
+            let why = "which is a raw block device";
+            return Err(unusable(container, &path, &device.device_path, why, is_jobs));
+        }
         if let Some(mount) = Mount::of(container, &path) {
             if let Some(why) = mount.unwritable(corrector.pod(), container) {
-                return Err(unwritable(container, &path, mount.mounted, why, is_jobs));
+                return Err(unusable(container, &path, mount.mounted, why, is_jobs));
             }
             is_made_later |= mount.contains(&path)
                 && (mount.is_empty_dir(corrector.pod(), container) || is_in_checkout);
@@ -139,9 +146,9 @@ pub fn of_job(pod: &Pod<'_>) -> Option<String> {
     }
 }
 
-/// The refusal of a HOME in a mount that is not writable. Only what the job itself
-/// sets is the job's to change.
-fn unwritable(
+/// The refusal of a HOME by what is mounted. Only what the job itself sets is the job's
+/// to change.
+fn unusable(
     container: &Container<'_>,
     path: &str,
     mounted: &str,
@@ -158,7 +165,12 @@ fn unwritable(
     Refusal {
         place: format!("container {}", quoted(&container.name)),
         field: "env HOME".to_owned(),
-        problem: format!("{} is in {}, {why}", quoted(path), quoted(mounted)),
+        problem: match is_at_or_under(&normalised(mounted), path) {
+            true if normalised(mounted) != path => {
+                format!("{} contains {}, {why}", quoted(path), quoted(mounted))
+            }
+            _ => format!("{} is in {}, {why}", quoted(path), quoted(mounted)),
+        },
         remedy: remedy.to_owned(),
     }
 }

@@ -223,7 +223,7 @@ impl<'a> Decision<'a> {
     /// The cautions as warnings.
     fn cautions(&self) -> impl Iterator<Item = String> {
         let cautions = self.cautions.iter();
-        cautions.map(|caution| shortened(caution.text.clone()))
+        cautions.map(|caution| shortened(caution.to_string()))
     }
 
     /// Whether a warning for the creator of the pod is a caution.

@@ -154,7 +154,7 @@ impl Cautioned {
     pub fn whole(caution: &Caution) -> Cautioned {
         Cautioned {
             id: caution.id.name(),
-            text: caution.text.clone(),
+            text: caution.to_string(),
         }
     }
 }
@@ -163,7 +163,7 @@ impl From<&Caution> for Cautioned {
     fn from(caution: &Caution) -> Self {
         Cautioned {
             id: caution.id.name(),
-            text: shortened(caution.text.clone()),
+            text: shortened(caution.to_string()),
         }
     }
 }

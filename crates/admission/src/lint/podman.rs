@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Findings, SetValue, set_value};
+use super::{Findings, SetValue, exposure, set_value};
+use crate::cautions::{About, cautions};
 use crate::gitlab::role::Role;
-use crate::pod::capability::same_capability;
 use crate::pod::field::{Field, Scalar};
-use crate::profile::{Medium, Profile, Rules};
+use crate::profile::{EffectiveProfile, Medium, Profile, Rules};
+use crate::standards::Level;
 
 /// The annotation by which CRI-O adds devices to a container.
 const CRI_O_DEVICES: &str = "io.kubernetes.cri-o.Devices";
@@ -17,8 +18,6 @@ struct Made<'p> {
     user: Option<i64>,
     non_root: bool,
     privileged: bool,
-    escalation: Option<SetValue<'p>>,
-    seccomp: Option<SetValue<'p>>,
     app_armor: Option<SetValue<'p>>,
 }
 
@@ -31,24 +30,12 @@ impl<'p> Made<'p> {
             user: value(Field::RunAsUser).and_then(|value| value.id()),
             non_root: value(Field::RunAsNonRoot).is_some_and(|value| value.is(true)),
             privileged,
-            escalation: value(Field::AllowPrivilegeEscalation),
-            seccomp: value(Field::SeccompProfile),
             app_armor: value(Field::AppArmorProfile),
         }
     }
 
     fn is_non_root(&self) -> bool {
         self.user.map_or(self.non_root, |user| user > 0)
-    }
-
-    fn adds(&self, name: &str) -> bool {
-        let mut added = self.rules.capabilities.add.iter();
-        added.any(|added| same_capability(added, name) || same_capability(added, "ALL"))
-    }
-
-    fn drops(&self, name: &str) -> bool {
-        let mut dropped = self.rules.capabilities.drop.iter();
-        dropped.any(|dropped| same_capability(dropped, name) || same_capability(dropped, "ALL"))
     }
 
     fn has_home(&self) -> bool {
@@ -72,6 +59,19 @@ impl<'p> Made<'p> {
 
 impl Findings {
     pub(crate) fn podman(&mut self, profile: &Profile) {
+        // A pod that cannot be corrected has an error of its own.
+        let pod = exposure::job_of(profile, Level::Baseline);
+        let effective = EffectiveProfile::unchanged(profile);
+        for caution in pod.map_or_else(|_| Vec::new(), |pod| cautions(&pod, &effective)) {
+            let path = match caution.about {
+                Some(About::Field(role, field)) => {
+                    set_value(profile, role, field).map(|value| value.path)
+                }
+                Some(About::Capabilities) => Some(vec!["containers", "build", "capabilities"]),
+                None => None,
+            };
+            self.warning(&path.unwrap_or(vec!["containers"]), caution.problem);
+        }
         if profile.home.medium == Some(Medium::Memory) && profile.home.size_limit.is_none() {
             self.warning(
                 &["home", "medium"],
@@ -91,51 +91,13 @@ impl Findings {
         }
         let build = Made::of(profile, Role::Build);
         if !build.privileged {
-            self.ids_can_be_mapped(&build);
             self.confinement_allows_podman(&build);
             self.device(profile, &build);
         }
     }
 
-    /// Podman uses newuidmap to map a range of ids, unless it is root.
-    fn ids_can_be_mapped(&mut self, build: &Made<'_>) {
-        if !build.is_non_root() {
-            return;
-        }
-        if let Some(escalation) = &build.escalation
-            && escalation.is(false)
-        {
-            self.warning(
-                &escalation.path,
-                "newuidmap gains no capability from its file: \"newuidmap: write to uid_map \
-                 failed: Operation not permitted\"; set it to true, or run as 0",
-            );
-        }
-        for name in ["SETUID", "SETGID"] {
-            if build.drops(name) && !build.adds(name) {
-                self.warning(
-                    &["containers", "build", "capabilities", "drop"],
-                    format!(
-                        "{name} is dropped and not added, so newuidmap and newgidmap cannot map \
-                         ids; add SETUID and SETGID"
-                    ),
-                );
-                return;
-            }
-        }
-    }
-
-    /// Whether seccomp and AppArmor allow what Podman needs.
+    /// Whether AppArmor's profile is the one that it is taken for.
     fn confinement_allows_podman(&mut self, build: &Made<'_>) {
-        if let Some(seccomp) = runtime_default(&build.seccomp)
-            && !build.adds("SYS_ADMIN")
-        {
-            self.warning(
-                &seccomp.path,
-                "under RuntimeDefault without SYS_ADMIN Podman fails with \"cannot clone: Operation not \
-                 permitted\"; remove it, or use Unconfined or Localhost",
-            );
-        }
         if let Some(app_armor) = &build.app_armor
             && let Scalar::Confinement(profile) = &app_armor.value
             && profile.localhost_profile.as_deref() == Some("podman")
@@ -144,13 +106,6 @@ impl Findings {
                 &app_armor.path,
                 "Ubuntu has an AppArmor profile called podman, which confines nothing; use \
                  another name for yours, such as podman-build",
-            );
-        }
-        if let Some(app_armor) = runtime_default(&build.app_armor) {
-            self.warning(
-                &app_armor.path,
-                "on nodes with AppArmor its default denies mount, which Podman needs; use \
-                 Unconfined or Localhost",
             );
         }
     }
@@ -192,12 +147,6 @@ impl Findings {
     }
 }
 
-/// The seccomp or AppArmor profile, if it is set to RuntimeDefault.
-fn runtime_default<'s, 'p>(value: &'s Option<SetValue<'p>>) -> Option<&'s SetValue<'p>> {
-    let value = value.as_ref()?;
-    (value.text()? == "RuntimeDefault").then_some(value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{Severity, check};
@@ -232,12 +181,12 @@ mod tests {
                     "{home: true, set: {securityContext: {runAsUser: 1000}}, capabilities: {drop: \
                      [ALL], add: [SETUID]}}",
                 ),
-                "capabilities.drop: SETGID is dropped and not added",
+                "capabilities: SETGID is dropped and not added",
             ),
             (
                 build("{set: {securityContext: {seccompProfile: {type: RuntimeDefault}}}}"),
-                "securityContext.seccompProfile: under RuntimeDefault without SYS_ADMIN Podman \
-                 fails with \"cannot clone: Operation not permitted\"",
+                "securityContext.seccompProfile: RuntimeDefault without SYS_ADMIN forbids user \
+                 namespaces: \"cannot clone: Operation not permitted\"",
             ),
             (
                 build("{set: {securityContext: {appArmorProfile: {type: RuntimeDefault}}}}"),
@@ -258,7 +207,7 @@ mod tests {
             (
                 "pod: {set: {securityContext: {seccompProfile: {type: RuntimeDefault}}}}"
                     .to_owned(),
-                "pod.set.securityContext.seccompProfile: under RuntimeDefault",
+                "pod.set.securityContext.seccompProfile: RuntimeDefault",
             ),
             (
                 build(
