@@ -15,5 +15,6 @@ mod pod_shapes;
 mod policy;
 mod profile_check;
 mod profiles_offline;
+mod public_reports;
 mod sentences;
 mod settings;

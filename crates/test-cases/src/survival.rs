@@ -182,7 +182,11 @@ fn each_container(spec: &mut Value, mut each: impl FnMut(&str, usize, &mut Value
 /// Removes from a pod what a profile sets.
 fn remove_pod_fields(pod: &mut Value, profile: &str) {
     if profile == "openshift" {
-        let keys = ["io.kubernetes.cri-o.Devices", "openshift.io/required-scc"];
+        let keys = [
+            "devices.crio.io",
+            "io.kubernetes.cri-o.Devices",
+            "openshift.io/required-scc",
+        ];
         remove_keys(&mut pod["metadata"], "annotations", &keys);
     }
     if profile == "userns" {

@@ -26,15 +26,15 @@ fn namespace(labels: &[(&str, &str)], runner: Option<&str>) -> Namespace {
 
 /// What became of a pod, after both webhooks.
 #[derive(Debug, PartialEq)]
-struct Fate {
-    allowed: bool,
-    pod: Value,
+pub(crate) struct Fate {
+    pub(crate) allowed: bool,
+    pub(crate) pod: Value,
     /// The policy's denial, in any mode.
-    message: Option<String>,
-    violations: Vec<String>,
-    warnings_for_creator: Vec<String>,
-    warnings: Vec<String>,
-    changes: usize,
+    pub(crate) message: Option<String>,
+    pub(crate) violations: Vec<String>,
+    pub(crate) warnings_for_creator: Vec<String>,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) changes: usize,
 }
 
 fn fate_with(review: &Value, namespace: &Namespace, settings: &Settings<'_>) -> Fate {
@@ -76,7 +76,7 @@ fn fate_with(review: &Value, namespace: &Namespace, settings: &Settings<'_>) -> 
     }
 }
 
-fn fate(pod: &Value, labels: &[(&str, &str)]) -> Fate {
+pub(crate) fn fate(pod: &Value, labels: &[(&str, &str)]) -> Fate {
     fate_with(
         &review_of(pod),
         &namespace(labels, None),

@@ -65,6 +65,36 @@ pub(crate) fn find_in_size(pod: &Pod<'_>) -> Result<(), Refusal> {
     inherited_texts_are_short(pod)
 }
 
+/// The annotation that names the SCC that a pod needs, and the one with the SCC that
+/// OpenShift admitted it by.
+pub(crate) const REQUIRED_SCC: &str = "openshift.io/required-scc";
+const SCC: &str = "openshift.io/scc";
+
+/// Rejects a pod that OpenShift has admitted by another SCC than `required`. It does so
+/// before it calls webhooks, sets that SCC's users and limits, and refuses the pod if they
+/// are changed.
+pub(crate) fn find_scc(pod: &Pod<'_>, required: &str) -> Result<(), Refusal> {
+    let annotations = pod.metadata.annotations.as_ref();
+    let scc = annotations.and_then(|annotations| annotations.get(SCC));
+    match scc.filter(|scc| ***scc != *required) {
+        None => Ok(()),
+        Some(scc) => Err(Refusal {
+            place: "pod".to_owned(),
+            field: format!("metadata.annotations {SCC}"),
+            problem: format!(
+                "OpenShift has admitted the pod by the SCC {}, and refuses what the profile needs",
+                quoted(scc)
+            ),
+            remedy: format!(
+                "add {} = {} to [runners.kubernetes.pod_annotations] in the runner's config.toml, and \
+                 let the service account of its jobs use that SCC",
+                quoted(REQUIRED_SCC),
+                quoted(required)
+            ),
+        }),
+    }
+}
+
 fn inherited_texts_are_short(pod: &Pod<'_>) -> Result<(), Refusal> {
     let Some(context) = &pod.spec.security_context else {
         return Ok(());

@@ -5,6 +5,7 @@
 //! | pod and profile | `steps`, which calls the others in order | the corrected pod, [`change::Change`]s and a JSON Patch |
 //! | one change | `editor` | the pod in memory, the change, and its operation by `json_patch` |
 //! | capabilities, AppArmor, HOME, root's image store, the uid collector, level restricted | `capabilities`, `apparmor`, [`home`], `storage`, `uid_collector`, `restricted` | changes |
+//! | CRI-O's annotations | `devices` | the lists with the profile's devices |
 //! | path in a container | `volumes` | the mount that it is in; an `emptyDir` there |
 //! | corrected pod | `conflicts`, `runner_features` | nothing, or a [`refusal::Refusal`]; warnings |
 //! | profile and settings | [`marker`] | the annotation that identifies the version that corrected a pod |
@@ -15,6 +16,7 @@ mod capabilities;
 pub mod change;
 pub mod change_parts;
 pub(crate) mod conflicts;
+pub(crate) mod devices;
 mod editor;
 pub mod home;
 mod json_patch;

@@ -12,7 +12,7 @@ use super::change::{By, Change, Part};
 use super::editor::Corrector;
 use super::refusal::Refusal;
 use super::uid_collector::{MIRRORED, Mirror, has_collector};
-use super::{conflicts, home, marker, restricted, runner_features, storage};
+use super::{conflicts, devices, home, marker, restricted, runner_features, storage};
 use crate::gitlab::role::{Role, containers};
 use crate::pod::Pod;
 use crate::pod::effective::effective;
@@ -31,6 +31,9 @@ pub(crate) fn correct<'a>(
 ) -> Result<(Vec<Change<'a>>, Vec<PatchOperation>), Refusal> {
     conflicts::find_in_size(pod)?;
     conflicts::find_in_names(pod)?;
+    if let Some(required) = profile.pod().set().annotations().get(conflicts::REQUIRED_SCC) {
+        conflicts::find_scc(pod, required)?;
+    }
     let mut corrector = Corrector::new(pod);
     correct_pod(&mut corrector, profile);
     let annotated = Annotated::of(corrector.pod());
@@ -109,8 +112,14 @@ fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, profile: &EffectiveProfile
     corrector.by(By::Pod(Part::Set));
     let set = profile.pod().set();
     for (key, value) in set.annotations() {
-        corrector.set_annotation(key.as_str().into(), value.as_str().into());
+        if !devices::is_list(key) {
+            corrector.set_annotation(key.as_str().into(), value.as_str().into());
+        }
     }
+    let of_profile = set.annotations().iter();
+    let of_profile = of_profile.filter(|(key, _)| devices::is_list(key));
+    let of_profile: Vec<_> = of_profile.map(|(key, value)| (&**key, &**value)).collect();
+    devices::add(corrector, &of_profile);
     if let Some(host_users) = set.host_users() {
         corrector.set_host_users(host_users);
     }

@@ -4,10 +4,11 @@
 use super::denial::{Clause, Denial, audit_id, listed, listed_within};
 use crate::correct::change::Change;
 use crate::correct::marker::CORRECTED_AS;
+use crate::gitlab::role::Role;
 use crate::namespace::label::Source;
 use crate::namespace::policy::Policy;
 use crate::namespace::{LEVEL, Label, Namespace, PROFILE};
-use crate::pod::place::Place;
+use crate::pod::place::{ContainerRef, List, Place};
 use crate::profile::grants::Violations;
 use crate::request::impossible::Impossible;
 use crate::standards::Level;
@@ -23,6 +24,50 @@ pub(crate) struct NewImage {
     pub(crate) place: Place,
     /// The beginning of its name, as much as messages show.
     pub(crate) container: String,
+}
+
+/// Who adds init containers to the pods of others, by their names, and how a job's pod is
+/// left out (the annotations and labels of each one's own documentation).
+const INJECTORS: [(&[&str], &str); 4] = [
+    (
+        &["istio-init", "istio-validation", "istio-proxy"],
+        "leave out Istio's sidecar by sidecar.istio.io/inject = \"false\" in pod_labels of the \
+         runner's config.toml",
+    ),
+    (
+        &["linkerd-init", "linkerd-network-validator", "linkerd-proxy"],
+        "leave out Linkerd's proxy by linkerd.io/inject = \"disabled\" in pod_annotations of the \
+         runner's config.toml",
+    ),
+    (
+        &["vault-agent-init"],
+        "leave out Vault's agent by vault.hashicorp.com/agent-inject = \"false\" in \
+         pod_annotations of the runner's config.toml",
+    ),
+    (
+        &["consul-connect-inject-init"],
+        "leave out Consul's proxy by consul.hashicorp.com/connect-inject = \"false\" in \
+         pod_annotations of the runner's config.toml",
+    ),
+];
+
+/// What helps against the first violation of a job's pod: neither a job nor
+/// `[[runners.kubernetes.services]]` adds init containers.
+fn remedy(violations: &Violations) -> &'static str {
+    let added = violations.listed.first().filter(|first| {
+        let of = |at: ContainerRef| (at.list, Role::of(at.list, &first.container));
+        matches!(first.place, Place::Container(at) if of(at) == (List::Init, Role::Services))
+    });
+    let Some(added) = added else {
+        return "change the job's services or the runner's config.toml";
+    };
+    let names = |(names, _): &&(&[&str], &str)| names.contains(&&*added.container);
+    let injector = INJECTORS.iter().find(names);
+    injector.map_or(
+        "remove that init container, which pod_spec in the runner's config.toml or another \
+         admission webhook adds",
+        |(_, remedy)| remedy,
+    )
 }
 
 /// Denials of pods that violate the namespace's level or differ from their profile.
@@ -70,7 +115,7 @@ impl Rejection<'_, '_> {
         };
         let remedy = match is_job {
             _ if self.policy.level_is_invalid => "correct the label podseal.io/level",
-            true => "change the job's services or the runner's config.toml",
+            true => remedy(violations),
             false => "change the pod",
         };
         Denial::forbidden(format!(

@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 
 use super::{Findings, SetValue, exposure, set_value};
 use crate::cautions::{About, cautions};
+use crate::correct::devices;
 use crate::gitlab::role::Role;
 use crate::pod::field::{Field, Scalar};
 use crate::profile::{EffectiveProfile, Medium, Profile, Rules};
 use crate::standards::Level;
 
-/// The annotation by which CRI-O adds devices to a container.
-const CRI_O_DEVICES: &str = "io.kubernetes.cri-o.Devices";
 
 /// What a profile sets in a container that sets nothing itself.
 struct Made<'p> {
@@ -129,7 +128,7 @@ impl Findings {
         let has_device = build.has_fuse()
             || pod
                 .iter()
-                .any(|fields| fields.annotations.contains_key(CRI_O_DEVICES));
+                .any(|fields| fields.annotations.keys().any(|key| devices::is_list(key)));
         // In the pod's own user namespace, the kernel mounts overlays
         // itself.
         if build.user == Some(0)
