@@ -9,6 +9,8 @@ use support::node::Node;
 use support::{ROOT, run, text};
 use tokio::sync::Semaphore;
 
+use crate::site::Turn;
+
 /// How long the commands of one block may take, in seconds.
 const PATIENCE: &str = "180";
 
@@ -56,7 +58,7 @@ fn steps_of(page: &str) -> Vec<Step> {
 
 fn read(page: &str, images: &[&str], then: &[fn(&mut Reader)]) {
     let steps = steps_of(page);
-    let _turn = support::block_on(PAGES_AT_ONCE.acquire());
+    let _turn = Turn::in_queue(Some(&PAGES_AT_ONCE));
     let mut reader = Reader::new(Node::start(images));
     for step in &steps {
         match step {

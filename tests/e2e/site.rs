@@ -11,12 +11,35 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub(crate) use support::runner::USER as RUNNER;
 
-/// Jobs at once: more would share the processors, and take longer each.
-const JOBS: usize = 3;
+/// Tests at once, of all kinds. These keep two processors busy; with more, each takes
+/// longer, and what is waited for may come too late.
+static AT_ONCE: Semaphore = Semaphore::const_new(3);
 
-static SHARED: (LazyLock<Site>, Semaphore) =
-    (LazyLock::new(Site::start), Semaphore::const_new(JOBS));
-static ALONE: (LazyLock<Site>, Semaphore) = (LazyLock::new(Site::start), Semaphore::const_new(1));
+static SHARED: LazyLock<Site> = LazyLock::new(Site::start);
+static ALONE: LazyLock<Site> = LazyLock::new(Site::start);
+/// Who has the second.
+static ALONE_AT_ONCE: Semaphore = Semaphore::const_new(1);
+
+/// A test's right to run, until it is dropped: first in its own queue, if it has one, and
+/// then in that of all.
+pub(crate) struct Turn {
+    _own: Option<SemaphorePermit<'static>>,
+    _of_all: SemaphorePermit<'static>,
+}
+
+impl Turn {
+    /// Waits for it.
+    pub(crate) fn in_queue(own: Option<&'static Semaphore>) -> Turn {
+        let wait = |queue: &'static Semaphore| {
+            let permit = support::block_on(queue.acquire());
+            permit.expect("it is never closed")
+        };
+        Turn {
+            _own: own.map(wait),
+            _of_all: wait(&AT_ONCE),
+        }
+    }
+}
 
 /// A node with podseal, as its chart installs it.
 pub(crate) struct Site {
@@ -26,16 +49,13 @@ pub(crate) struct Site {
 /// A site, for as long as a test uses it.
 pub(crate) struct Held {
     site: &'static Site,
-    _permit: SemaphorePermit<'static>,
+    _turn: Turn,
 }
 
 impl Held {
-    fn of((site, permits): &'static (LazyLock<Site>, Semaphore)) -> Held {
-        let permit = support::block_on(permits.acquire());
-        Held {
-            _permit: permit.expect("it is never closed"),
-            site,
-        }
+    fn of(site: &'static LazyLock<Site>, queue: Option<&'static Semaphore>) -> Held {
+        let turn = Turn::in_queue(queue);
+        Held { site, _turn: turn }
     }
 }
 
@@ -49,12 +69,12 @@ impl std::ops::Deref for Held {
 impl Site {
     /// The site of tests that leave alone what others use.
     pub(crate) fn shared() -> Held {
-        Held::of(&SHARED)
+        Held::of(&SHARED, None)
     }
 
     /// The site of tests that stop what others use: one test at a time has it.
     pub(crate) fn alone() -> Held {
-        Held::of(&ALONE)
+        Held::of(&ALONE, Some(&ALONE_AT_ONCE))
     }
 
     fn start() -> Site {

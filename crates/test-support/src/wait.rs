@@ -7,7 +7,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The pause between two looks at what this process knows.
 const PAUSE: Duration = Duration::from_millis(25);
 /// The pause between two commands that look, each of which takes processor time.
-const PAUSE_OF_COMMANDS: Duration = Duration::from_millis(100);
+const PAUSE_OF_COMMANDS: Duration = Duration::from_millis(500);
 
 /// Waits until `condition` is true, and fails with `otherwise` if it never is.
 pub fn await_condition(
