@@ -147,7 +147,7 @@ const VARIABLES: [&str; 6] = [
 /// Whether a volume, or the volume of a mount, is one that podseal adds.
 fn is_ours(volume: &Value) -> bool {
     let name = volume["name"].as_str().unwrap_or_default();
-    let ours = ["podseal-home", "podseal-git", "podseal-storage"];
+    let ours = ["podseal-home", "podseal-git", "podseal-containers", "podseal-tmp"];
     ours.iter().any(|ours| name.starts_with(ours))
 }
 

@@ -36,7 +36,7 @@ pub(super) fn ephemeral_storage(job: &Job<'_, '_>) -> Option<Found> {
     const LIMIT: &str = "ephemeral-storage";
     let is_on_disk = !matches!(job.profile.empty_dir().medium, Some(Medium::Memory));
     let build = job.profile.role(Role::Build);
-    if !is_on_disk || !(build.home() || build.storage()) {
+    if !is_on_disk || !build.home() && build.empty_dirs().is_empty() {
         return None;
     }
     let limit = containers(job.pod).into_iter().find_map(|(at, _)| {

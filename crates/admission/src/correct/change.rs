@@ -34,8 +34,8 @@ pub enum By {
     Home,
     /// The HOME rule, with the path that the job itself sets.
     JobsHome,
-    /// The rule for root's image store.
-    Storage,
+    /// The rule for other volumes.
+    EmptyDirs,
     /// The level `restricted`.
     Restricted,
     /// The uid collector runs as the same user as `build`.
@@ -72,7 +72,7 @@ impl By {
             By::Pod(part) => Some(vec!["pod", part.key()]),
             By::Container(role, part) => Some(vec!["containers", role.key(), part.key()]),
             By::Home => Some(vec!["home"]),
-            By::Storage => Some(vec!["storage"]),
+            By::EmptyDirs => Some(vec!["emptyDirs"]),
             By::JobsHome | By::Restricted | By::Collector | By::Mark => None,
         }
     }

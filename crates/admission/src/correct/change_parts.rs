@@ -152,10 +152,10 @@ impl Change<'_> {
                 path.extend(parent.into_iter().chain([key]));
             }
             Kind::CapabilitiesAdded { list, .. } => path.push(list.key()),
-            Kind::Mount { .. } if self.by == By::Storage => {
+            Kind::Mount { .. } if self.by == By::EmptyDirs => {
                 if let Place::Container(ContainerRef { list, .. }) = self.place {
                     let role = Role::of(list, &self.name);
-                    path = vec!["containers", role.key(), "storage"];
+                    path = vec!["containers", role.key(), "emptyDirs"];
                 }
             }
             // It is removed from one list because it is in the other.

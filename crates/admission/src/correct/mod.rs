@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | pod and profile | `steps`, which calls the others in order | the corrected pod, [`change::Change`]s and a JSON Patch |
 //! | one change | `editor` | the pod in memory, the change, and its operation by `json_patch` |
-//! | capabilities, AppArmor, HOME, root's image store, the uid collector, level restricted | `capabilities`, `apparmor`, [`home`], `storage`, `uid_collector`, `restricted` | changes |
+//! | capabilities, AppArmor, HOME, Podman's configuration, the uid collector, level restricted | `capabilities`, `apparmor`, [`home`], `storage`, `uid_collector`, `restricted` | changes |
 //! | CRI-O's annotations | `devices` | the lists with the profile's devices |
 //! | path in a container | `volumes` | the mount that it is in; an `emptyDir` there |
 //! | corrected pod | `conflicts`, `runner_features` | nothing, or a [`refusal::Refusal`]; warnings |

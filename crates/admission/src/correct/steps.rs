@@ -12,7 +12,7 @@ use super::change::{By, Change, Part};
 use super::editor::Corrector;
 use super::refusal::Refusal;
 use super::uid_collector::{MIRRORED, Mirror, has_collector};
-use super::{conflicts, devices, home, marker, restricted, runner_features, storage};
+use super::{conflicts, devices, home, marker, restricted, runner_features, storage, volumes};
 use crate::gitlab::role::{Role, containers};
 use crate::pod::Pod;
 use crate::pod::effective::effective;
@@ -77,7 +77,7 @@ pub(crate) fn correct<'a>(
         mirror.follow(&mut corrector);
     }
     home::set_home(&mut corrector, profile)?;
-    storage::mount_storage(&mut corrector, profile);
+    volumes::mount_empty_dirs(&mut corrector, profile);
     runner_features::find(corrector.pod(), profile)?;
     for (at, role) in containers(corrector.pod()) {
         if sets_root(profile, role) {

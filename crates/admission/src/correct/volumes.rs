@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
+use super::change::By;
 use super::editor::Corrector;
+use crate::gitlab::role::containers;
 use crate::pod::place::ContainerRef;
 use crate::pod::{Container, Pod, Volume, VolumeMount};
 use crate::profile::EffectiveProfile;
@@ -76,7 +78,7 @@ pub(super) fn mount<'a>(
     corrector: &mut Corrector<'a, '_>,
     containers: &[ContainerRef],
     path: &str,
-    name: &'static str,
+    name: &str,
     profile: &EffectiveProfile<'a>,
 ) {
     let mut uncovered = Vec::new();
@@ -98,6 +100,30 @@ pub(super) fn mount<'a>(
     });
     for at in uncovered {
         corrector.add_mount(at, volume.clone(), path.to_owned().into());
+    }
+}
+
+/// Mounts one at each path of `emptyDirs` in the profile.
+pub(super) fn mount_empty_dirs<'a>(
+    corrector: &mut Corrector<'a, '_>,
+    profile: &EffectiveProfile<'a>,
+) {
+    corrector.by(By::EmptyDirs);
+    for (at, role) in containers(corrector.pod()) {
+        for path in profile.role(role).empty_dirs() {
+            let path = path.trim_end_matches('/');
+            mount(corrector, &[at], path, &name_for(path), profile);
+        }
+    }
+}
+
+/// The last segment of the path, if a volume can be called so.
+fn name_for(path: &str) -> String {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let is_plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    match !last.is_empty() && last.len() <= 40 && last.bytes().all(is_plain) {
+        true => format!("podseal-{last}"),
+        false => "podseal-volume".to_owned(),
     }
 }
 
@@ -124,7 +150,7 @@ fn ours_at<'a>(
     ((number.is_empty() || numbered) && is_empty_dir).then(|| volume.clone())
 }
 
-fn free_name(pod: &Pod<'_>, name: &'static str) -> String {
+fn free_name(pod: &Pod<'_>, name: &str) -> String {
     let volumes = pod.spec.volumes.as_deref().unwrap_or_default();
     let taken: HashSet<&str> = volumes.iter().map(|volume| &*volume.name).collect();
     let numbered = (2..).map(|n| format!("{name}-{n}"));

@@ -1,5 +1,7 @@
 //! Which values a field may have by itself.
 
+use std::collections::BTreeSet;
+
 use super::Findings;
 use crate::gitlab::role::Role;
 use crate::pod::field::Field;
@@ -12,6 +14,9 @@ use crate::profile::security_context::{LocalProfile, SecurityContext};
 use crate::profile::{ContainerFields, PodFields, Profile, grants};
 use crate::text::quoted;
 use crate::text::spelling::nearest;
+
+/// How many `emptyDirs` a container may have.
+const EMPTY_DIRS: usize = 16;
 
 /// Annotations that no profile may have, by their prefixes.
 const REFUSED_ANNOTATIONS: [(&str, &str); 7] = [
@@ -76,6 +81,22 @@ impl Findings {
         }
     }
 
+    fn empty_dirs(&mut self, at: &[&'static str], paths: &[String]) {
+        if paths.len() > EMPTY_DIRS {
+            self.error(at, format!("there are more than {EMPTY_DIRS} paths"));
+        }
+        let mut seen = BTreeSet::new();
+        for path in paths.iter().take(EMPTY_DIRS) {
+            match HomePath::parse(path) {
+                Ok(HomePath::Mountable(normal)) if !seen.insert(normal) => {
+                    self.error(at, format!("{} is listed twice", quoted(path)));
+                }
+                Ok(_) => {}
+                Err(refusal) => self.error(at, format!("{} {refusal}", quoted(path))),
+            }
+        }
+    }
+
     pub(crate) fn pod(&mut self, path: &[&'static str], fields: &PodFields) {
         let at = |key: &'static str| [path, &[key]].concat();
         let size: usize = fields
@@ -135,6 +156,7 @@ impl Findings {
             let problem = format!("{} is in both add and drop", quoted(name));
             self.error(&at(&["capabilities"]), problem);
         }
+        self.empty_dirs(&at(&["emptyDirs"]), &rules.empty_dirs);
         for (kind, fields) in [("set", &rules.set), ("ifUnset", &rules.if_unset)] {
             let Some(home) = fields.env.get("HOME") else {
                 continue;

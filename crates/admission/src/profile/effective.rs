@@ -191,9 +191,9 @@ impl<'a> EffectiveRules<'a> {
         self.part.home
     }
 
-    /// Whether these containers get a volume for root's image store.
-    pub(crate) fn storage(&self) -> bool {
-        self.part.storage
+    /// Where these containers get an `emptyDir`.
+    pub(crate) fn empty_dirs(&self) -> &'a [String] {
+        &self.part.empty_dirs
     }
 
     pub(crate) fn grants(&self) -> &'a Grants {

@@ -43,7 +43,9 @@ fn correction(profile: &Profile) -> usize {
     };
     let of_role = |role| {
         let rules = profile.containers.role(role);
-        of_fields(&rules.set) + of_fields(&rules.if_unset)
+        let of_volume = |path: &String| 2 * CHANGE + 2 * COPIES * path.len();
+        let volumes = rules.empty_dirs.iter().map(of_volume).sum::<usize>();
+        of_fields(&rules.set) + of_fields(&rules.if_unset) + volumes
     };
     let of_pod = [&profile.pod.set, &profile.pod.if_unset].map(|fields| {
         let annotations = fields.annotations.iter().map(of_pairs);

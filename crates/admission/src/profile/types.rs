@@ -52,7 +52,7 @@ pub struct Profile {
     pub built_in: bool,
 }
 
-/// HOME, and the volumes mounted there and at the image store of root.
+/// HOME, and the volumes that podseal adds.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
@@ -170,9 +170,10 @@ pub struct Rules {
     pub capabilities: Capabilities,
     /// Whether HOME is set, and a volume mounted there.
     pub home: bool,
-    /// Whether a volume is mounted at `/var/lib/containers`, where Podman keeps its
-    /// images if it is root.
-    pub storage: bool,
+    /// Paths at which an `emptyDir` is mounted, unless a volume is mounted at or around
+    /// them.
+    #[serde(rename = "emptyDirs")]
+    pub empty_dirs: Vec<String>,
     /// Controls of the Pod Security Standards that these containers may violate.
     pub grants: Grants,
 }
