@@ -27,7 +27,7 @@ type Edit = (&'static str, &'static str);
 // One kind a line, so that it reads as the table it is.
 #[rustfmt::skip]
 const KINDS: [(&str, &str, &[Edit], Option<Edit>); 30] = [
-    ("helper-as-root", "job-only", &[("securityContext", r#"{"runAsNonRoot": true}"#)], Some(("containers/1/securityContext", r#"{"runAsUser": 7}"#))),
+    ("helper-as-root", "job-only", &[("securityContext", r#"{"runAsNonRoot": true}"#)], Some(("securityContext", r#"{"runAsNonRoot": true, "runAsUser": 7}"#))),
     ("volume-in-user-namespace", "userns", &[NFS, MOUNTED], None),
     ("runtime-class-in-user-namespace", "userns", &[("runtimeClassName", r#""gvisor""#)], Some(("runtimeClassName", r#""""#))),
     ("owner-of-files", "rootless at restricted", &[("initContainers", r#"[{"name": "init-build-uid-gid-collector"}]"#)], Some(("securityContext", r#"{"runAsGroup": 5}"#))),
@@ -42,7 +42,7 @@ const KINDS: [(&str, &str, &[Edit], Option<Edit>); 30] = [
     ("no-escalation", "job-only", &[("containers/0/securityContext", r#"{"runAsUser": 7, "allowPrivilegeEscalation": false}"#)], Some(("containers/0/securityContext", r#"{"runAsUser": 7}"#))),
     ("ids-not-mapped", "job-only", &[("containers/0/securityContext", r#"{"runAsUser": 7, "capabilities": {"drop": ["all"]}}"#)], Some(("containers/0/securityContext", r#"{"runAsUser": 7, "capabilities": {"drop": ["ALL"], "add": ["CAP_SETUID", "SETGID"]}}"#))),
     ("read-only-root", "rootless", &[("containers/0/securityContext", r#"{"readOnlyRootFilesystem": true}"#)], Some(("containers/0/volumeMounts", r#"[{"name": "repo", "mountPath": "/tmp"}, {"name": "repo", "mountPath": "/var/tmp/"}, {"name": "repo", "mountPath": "/run"}]"#))),
-    ("home-behind-overlay", "job-only", &[("containers/0/volumeMounts", r#"[{"name": "gl-runner-overlay-init", "mountPath": "/x"}]"#), ("containers/0/securityContext", r#"{"privileged": true}"#)], Some(("containers/0/env", r#"[{"name": "HOME", "value": "/x/home"}]"#))),
+    ("home-behind-overlay", "job-only", &[("containers/0/volumeMounts", r#"[{"name": "gl-runner-overlay-init", "mountPath": "/x"}]"#), ("containers/0/securityContext", r#"{"privileged": true}"#), ("hostUsers", "false")], Some(("containers/0/env", r#"[{"name": "HOME", "value": "/x/home"}]"#))),
     ("home-parents", "rootless", &[("containers/0/volumeMounts", r#"[{"name": "repo", "mountPath": "/my_custom_dir/.local/share/fonts"}]"#)], Some(("containers/0/volumeMounts", r#"[{"name": "repo", "mountPath": "/my_custom_dir/.local/share/containers/cache"}]"#))),
     ("old-home", "rootless", &[("containers/0/volumeMounts", r#"[{"name": "repo", "mountPath": "/home/podman/.docker"}]"#)], Some(("containers/0/env", r#"[{"name": "REGISTRY_AUTH_FILE", "value": "/home/podman/.docker/config.json"}]"#))),
     ("old-home", "rootless", &[("containers/0/volumeMounts", r#"[{"name": "repo", "mountPath": "/root/.ssh"}]"#)], Some(("containers/0/env", r#"[{"name": "HOME", "value": "/root"}]"#))),

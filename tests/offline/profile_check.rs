@@ -224,6 +224,8 @@ mine, extends rootless
   granted at baseline: appArmorProfile to build
   granted at restricted: allowPrivilegeEscalation, capabilities, seccompProfile to build
   jobs denied at restricted: build securityContext.appArmorProfile.type: Unconfined
+  sets variable BUILDAH_ISOLATION to build; variable CONTAINERS_STORAGE_CONF to build; \
+variable STORAGE_DRIVER to build; variable STORAGE_OPTS to build
 ";
     assert_eq!(stdout, expected);
     let report = text(&check(folder.path(), &["-o", "json"]).stdout);

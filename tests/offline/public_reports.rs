@@ -54,11 +54,8 @@ fn a_job_keeps_its_own_configuration() {
         container_mut(&mut pod, "build")["env"] = json!([{"name": own, "value": "its own"}]);
         let pod = corrected(&pod, "rootless");
         assert_eq!(env(&pod, "build", own), Some("its own"));
-        let added: Vec<_> = ALL.into_iter().filter(|var| *var != own);
-        let added: Vec<_> = added
-            .into_iter()
-            .filter(|var| env(&pod, "build", var).is_some())
-            .collect();
+        let is_added = |var: &&str| *var != own && env(&pod, "build", var).is_some();
+        let added: Vec<_> = ALL.into_iter().filter(is_added).collect();
         assert_eq!(added, set, "{own}");
     }
 }

@@ -60,12 +60,12 @@ const BUILD: ProfileFields = ProfileFields {
     home: true,
 };
 const HELPER: ProfileFields = ProfileFields {
-    fields: &["privileged", "runAsUser"],
+    fields: &["privileged", "runAsUser", "runAsNonRoot"],
     grants: false,
     home: true,
 };
 const INIT: ProfileFields = ProfileFields {
-    fields: &["privileged", "runAsUser"],
+    fields: &["privileged", "runAsUser", "runAsNonRoot"],
     grants: false,
     home: false,
 };

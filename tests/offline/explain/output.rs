@@ -24,6 +24,7 @@ value, and its source
   profile        more              label podseal.io/profile
   level          baseline          podseal's default, without podseal.io/level
   mode           enforce           podseal's default, without podseal.io/mode
+  strict         false             podseal's default, without podseal.io/strict
   runner         gitlab            annotation podseal.io/runner
   run-as-user    3000              annotation podseal.io/run-as-user
                                    overrides 1000: containers.helper.ifUnset of
@@ -46,11 +47,15 @@ container build, by containers.build
   appArmorProfile                    Unconfined        set of ours:10
   capabilities.add                   + SETUID, SETGID  capabilities of rootless
   env BUILDAH_ISOLATION              chroot            set of ours:11
+  env CONTAINERS_STORAGE_CONF        /dev/null         ifUnset of rootless
+  env STORAGE_DRIVER                 overlay           ifUnset of rootless
+  env STORAGE_OPTS                                     ifUnset of rootless
   resources.limits example.com/fuse  1                 set of more:7
                                                        changed by
                                                        podseal.io/fuse-resource
   env HOME                           /my_custom_dir    home of rootless
   volumeMounts podseal-home          + /my_custom_dir  home of rootless
+  volumeMounts podseal-tmp           + /var/tmp        emptyDirs of rootless
 
 container helper, by containers.helper
   privileged                 false             set of rootless
@@ -61,6 +66,8 @@ container helper, by containers.helper
 
 pod
   volumes podseal-home                + emptyDir of at most 10Gi  home of ours:4
+  volumes podseal-tmp                 + emptyDir of at most 10Gi
+                                                     emptyDirs of rootless
   annotation podseal.io/corrected-as  more@MARK  podseal's mark
 
 granted by the profile at baseline

@@ -188,7 +188,8 @@ fn correct_container<'a>(
     corrector.by(rule(Part::IfUnset));
     for (name, value) in if_unset.env() {
         let container = corrector.pod().container(at);
-        if container.env(name).is_none() && !storage::is_jobs(container, name, if_unset.env()) {
+        let of_profile = [set.env(), if_unset.env()];
+        if container.env(name).is_none() && !storage::is_jobs(container, name, of_profile) {
             corrector.set_env(at, name, value.as_str().into());
         }
     }

@@ -88,7 +88,7 @@ impl Findings {
         let mut seen = BTreeSet::new();
         for path in paths.iter().take(EMPTY_DIRS) {
             match HomePath::parse(path) {
-                Ok(HomePath::Mountable(normal)) if !seen.insert(normal) => {
+                Ok(HomePath::Mountable(normal)) if !seen.insert(normal.clone()) => {
                     self.error(at, format!("{} is listed twice", quoted(path)));
                 }
                 Ok(_) => {}
