@@ -102,7 +102,7 @@ impl Release<'_> {
             let started = &pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"];
             let logs = log(&self.kubectl(&["logs", &replica.pod]));
             let serving = logs.iter().find(|record| record["message"] == "serving");
-            let serving = time(&serving.expect("it serves")["time"]).expect("a time");
+            let serving = time(&serving.expect("it serves")["timestamp"]).expect("a time");
             let delay = serving.duration_since(time(started).expect("a start"));
             delay < SignedDuration::from_secs(2)
         })
