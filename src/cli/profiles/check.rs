@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::cli::output::{self, CHANGED, DENIED, QUIET, WARNED};
 use crate::live_config::profile_folder::ProfileFolder;
 use admission::lint::Severity;
-use admission::lint::exposure::{additions, beyond, denied, grants};
+use admission::lint::exposure::{additions, beyond, denied, grants, trusted};
 use admission::lint::files::Remark;
 use admission::profile::{Profile, Setting};
 use admission::standards::Level;
@@ -39,6 +39,8 @@ struct ProfileCost {
     extends: Option<String>,
     containers: Vec<Container>,
     grants: Vec<Grant>,
+    /// What grants by an image mean.
+    trusts: Vec<String>,
     denied: Denied,
     gives: Vec<String>,
     settings: Vec<&'static str>,
@@ -62,7 +64,7 @@ struct Container {
 #[derive(Serialize)]
 struct Grant {
     level: &'static str,
-    container: &'static str,
+    container: String,
     control: &'static str,
 }
 
@@ -134,6 +136,7 @@ impl ProfileCost {
             extends: profile.extends.clone(),
             containers: containers.collect(),
             grants: grants.collect(),
+            trusts: trusted(profile),
             denied: Denied {
                 baseline: denied(profile, Level::Baseline),
                 restricted: denied(profile, Level::Restricted),
@@ -229,6 +232,9 @@ impl ProfileCost {
                 let denied = output::visible(&denied.join("; ")).into_owned();
                 let _ = writeln!(text, "  {style}jobs denied at {level}{style:#}: {denied}");
             }
+        }
+        for trust in &self.trusts {
+            let _ = writeln!(text, "  {WARNED}trusts{WARNED:#}: {}", output::visible(trust));
         }
         if !self.gives.is_empty() {
             let gives = output::visible(&self.gives.join("; ")).into_owned();

@@ -6,9 +6,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::gitlab::role::Role;
 use crate::pod::field::{Field, Scalar};
 use crate::pod::place::Place;
+use crate::profile::Scope;
 use crate::profile::effective::EmptyDir;
 use crate::text::{Text, unquoted};
 
@@ -17,7 +17,7 @@ use crate::text::{Text, unquoted};
 pub struct Change<'a> {
     pub(crate) place: Place,
     /// Which rule makes it.
-    pub by: By,
+    pub by: By<'a>,
     /// The container's name; empty for the pod.
     pub(crate) name: Text<'a>,
     pub(crate) kind: Kind<'a>,
@@ -25,17 +25,17 @@ pub struct Change<'a> {
 
 /// Which rule makes a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
+pub enum By<'a> {
     /// The profile's rules for the pod itself.
     Pod(Part),
-    /// Its rules for a role's containers.
-    Container(Role, Part),
-    /// The HOME rule, with the profile's path.
-    Home,
+    /// Its rules for some containers.
+    Container(Scope<'a>, Part),
+    /// The HOME rule, with the profile's path, for these containers; none for the volume.
+    Home(Option<Scope<'a>>),
     /// The HOME rule, with the path that the job itself sets.
     JobsHome,
-    /// The rule for other volumes.
-    EmptyDirs,
+    /// The rule for other volumes, for these containers.
+    EmptyDirs(Scope<'a>),
     /// The level `restricted`.
     Restricted,
     /// The uid collector runs as the same user as `build`.
@@ -65,20 +65,21 @@ impl Part {
     }
 }
 
-impl By {
+impl<'a> By<'a> {
     /// The path in the profile; none, if the change is not from a profile.
-    pub fn path(self) -> Option<Vec<&'static str>> {
+    pub fn path(self) -> Option<Vec<&'a str>> {
         match self {
             By::Pod(part) => Some(vec!["pod", part.key()]),
-            By::Container(role, part) => Some(vec!["containers", role.key(), part.key()]),
-            By::Home => Some(vec!["home"]),
-            By::EmptyDirs => Some(vec!["emptyDirs"]),
+            By::Container(scope, part) => Some([scope.path(), vec![part.key()]].concat()),
+            By::Home(None) => Some(vec!["home"]),
+            By::Home(Some(scope)) => Some([scope.path(), vec!["home"]].concat()),
+            By::EmptyDirs(scope) => Some([scope.path(), vec!["emptyDirs"]].concat()),
             By::JobsHome | By::Restricted | By::Collector | By::Mark => None,
         }
     }
 }
 
-impl fmt::Display for By {
+impl fmt::Display for By<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self, self.path()) {
             (_, Some(path)) => f.write_str(&path.join(".")),

@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 
 use super::change::{By, Change, Kind, Names, old_value};
-use crate::gitlab::role::Role;
 use crate::pod::field::{Field, Scalar};
-use crate::pod::place::{ContainerRef, Place};
+use crate::pod::place::Place;
 use crate::profile::{EffectiveProfile, Medium, Setting};
 use crate::text::{Text, unquoted};
 
@@ -152,20 +151,9 @@ impl Change<'_> {
                 path.extend(parent.into_iter().chain([key]));
             }
             Kind::CapabilitiesAdded { list, .. } => path.push(list.key()),
-            Kind::Mount { .. } if self.by == By::EmptyDirs => {
-                if let Place::Container(ContainerRef { list, .. }) = self.place {
-                    let role = Role::of(list, &self.name);
-                    path = vec!["containers", role.key(), "emptyDirs"];
-                }
-            }
             // It is removed from one list because it is in the other.
             Kind::CapabilitiesRemoved { .. } => {}
-            Kind::Env { .. } | Kind::Mount { .. } if self.by == By::Home => {
-                if let Place::Container(ContainerRef { list, .. }) = self.place {
-                    let role = Role::of(list, &self.name);
-                    path = vec!["containers", role.key(), "home"];
-                }
-            }
+            Kind::Env { .. } if matches!(self.by, By::Home(_)) => {}
             Kind::Env { var, .. } => path.extend(["env", var]),
             Kind::Limit { resource: name, .. } => {
                 let name = profile.original_limit(name).unwrap_or(name);
@@ -185,7 +173,7 @@ impl Change<'_> {
                 value: Some(Scalar::Int(1..)),
                 ..
             } if by_profile => Setting::RunAsUser,
-            Kind::Env { .. } | Kind::Mount { .. } if self.by == By::Home => Setting::Home,
+            Kind::Env { .. } | Kind::Mount { .. } if matches!(self.by, By::Home(_)) => Setting::Home,
             Kind::Limit { resource, .. } if profile.original_limit(resource).is_some() => {
                 Setting::FuseResource
             }

@@ -25,7 +25,7 @@ const SECCOMP_OF_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.
 /// Changes a pod, and records the changes.
 pub(crate) struct Corrector<'a, 'p> {
     pod: &'p mut Pod<'a>,
-    by: By,
+    by: By<'a>,
     changes: Vec<Change<'a>>,
     patch: Vec<PatchOperation>,
 }
@@ -41,7 +41,7 @@ impl<'a, 'p> Corrector<'a, 'p> {
     }
 
     /// Sets the rule that makes the changes from here on.
-    pub(crate) fn by(&mut self, by: By) {
+    pub(crate) fn by(&mut self, by: By<'a>) {
         self.by = by;
     }
 

@@ -19,7 +19,7 @@ use super::volumes::{Mount, mount};
 use crate::gitlab::role::{BUILD, Role};
 use crate::pod::place::{ContainerRef, Place};
 use crate::pod::{Container, Pod};
-use crate::profile::EffectiveProfile;
+use crate::profile::{EffectiveProfile, Scope};
 use crate::profile::home_path::{HomePath, is_at_or_under, normalised};
 use crate::text::{Text, quoted};
 
@@ -33,7 +33,7 @@ const GIT_CONFIG_FILE: &str = "/podseal-git/config";
 const GIT_FOLDER: &str = "/podseal-git";
 const GIT_VOLUME: &str = "podseal-git";
 
-/// Applies the rule to every container whose role has `home: true` in the profile.
+/// Applies the rule to every container whose rules have `home: true`.
 pub(crate) fn set_home<'a>(
     corrector: &mut Corrector<'a, '_>,
     profile: &EffectiveProfile<'a>,
@@ -44,23 +44,23 @@ pub(crate) fn set_home<'a>(
     }
     let build = build(corrector.pod());
     let own = build.map_or(Ok(None), home_of)?;
+    let own_is_set = own.is_some();
     let (value, path) = match own {
         Some((_, HomePath::OfPodmanImage)) => {
             // The image has it, and the helper's image has not.
-            targets.retain(|&(role, _)| role != Role::Build);
-            corrector.by(By::JobsHome);
-            move_git_config(corrector, &targets, profile);
+            targets.retain(|&(scope, _)| scope.role() == Role::Helper);
+            move_git_config(corrector, &targets, profile, |_| By::JobsHome);
             return Ok(());
         }
-        Some((value, HomePath::Mountable(path))) => {
-            corrector.by(By::JobsHome);
-            (value, path)
-        }
+        Some((value, HomePath::Mountable(path))) => (value, path),
         None => {
-            corrector.by(By::Home);
             let path = profile.home_path();
             (path.into(), path.trim_end_matches('/').to_owned())
         }
+    };
+    let by = |scope| match own_is_set {
+        true => By::JobsHome,
+        false => By::Home(scope),
     };
     let is_jobs = *value != *profile.home_path();
     let is_in_checkout = is_in_checkout(corrector.pod(), &path);
@@ -82,29 +82,34 @@ pub(crate) fn set_home<'a>(
                 && (mount.is_empty_dir(corrector.pod(), container) || is_in_checkout);
         }
     }
-    for &(_, at) in &targets {
+    for &(scope, at) in &targets {
+        corrector.by(by(Some(scope)));
         corrector.set_env(at, "HOME", value.clone());
     }
-    let containers: Vec<_> = targets.iter().map(|&(_, at)| at).collect();
-    mount(corrector, &containers, &path, VOLUME, profile);
+    let containers: Vec<_> = targets
+        .iter()
+        .map(|&(scope, at)| (at, by(Some(scope))))
+        .collect();
+    mount(corrector, &containers, by(None), &path, VOLUME, profile);
     if is_made_later {
-        move_git_config(corrector, &targets, profile);
+        targets.retain(|(scope, _)| matches!(scope.role(), Role::Build | Role::Helper));
+        move_git_config(corrector, &targets, profile, by);
     }
     Ok(())
 }
 
-type Target = (Role, ContainerRef);
+type Target<'a> = (Scope<'a>, ContainerRef);
 
-fn targets<'s>(
+fn targets<'s, 'a>(
     pod: &'s Pod<'_>,
-    profile: &'s EffectiveProfile<'_>,
-) -> impl Iterator<Item = Target> + 's {
+    profile: &'s EffectiveProfile<'a>,
+) -> impl Iterator<Item = Target<'a>> + 's {
     pod.containers().filter_map(|(place, container)| {
         let Place::Container(at) = place else {
             return None;
         };
-        let role = Role::of(at.list, &container.name);
-        profile.role(role).home().then_some((role, at))
+        let (scope, rules) = profile.rules(at.list, container);
+        rules.home().then_some((scope, at))
     })
 }
 
@@ -186,16 +191,19 @@ fn is_in_checkout(pod: &Pod<'_>, path: &str) -> bool {
 /// a file keeps it.
 fn move_git_config<'a>(
     corrector: &mut Corrector<'a, '_>,
-    targets: &[Target],
+    targets: &[Target<'a>],
     profile: &EffectiveProfile<'a>,
+    by: impl Fn(Option<Scope<'a>>) -> By<'a>,
 ) {
     let own = build(corrector.pod()).and_then(|build| build.env(GIT_CONFIG));
     if own.is_some_and(|(_, var)| var.value.as_deref() != Some(GIT_CONFIG_FILE)) {
         return;
     }
-    for &(_, at) in targets {
+    for &(scope, at) in targets {
+        corrector.by(by(Some(scope)));
         corrector.set_env(at, GIT_CONFIG, GIT_CONFIG_FILE.into());
     }
-    let containers: Vec<_> = targets.iter().map(|&(_, at)| at).collect();
-    mount(corrector, &containers, GIT_FOLDER, GIT_VOLUME, profile);
+    let containers = targets.iter().map(|&(scope, at)| (at, by(Some(scope))));
+    let containers: Vec<_> = containers.collect();
+    mount(corrector, &containers, by(None), GIT_FOLDER, GIT_VOLUME, profile);
 }

@@ -12,11 +12,11 @@
 use super::change::{By, CapabilityList, Change, Kind, Part};
 use super::refusal::Refusal;
 use super::{conflicts, steps};
-use crate::gitlab::role::Role;
 use crate::pod::Pod;
 use crate::pod::field::{Field, Scalar};
-use crate::pod::place::{ContainerRef, Place};
+use crate::pod::place::Place;
 use crate::profile::EffectiveProfile;
+use crate::profile::effective::EffectiveRules;
 use crate::standards::Level;
 
 /// The changes that the profile would make to limit `pod`, or a container to which
@@ -29,15 +29,15 @@ pub(crate) fn lacking<'a>(
     profile: &EffectiveProfile<'a>,
     level: Level,
 ) -> Result<Vec<Change<'a>>, Refusal> {
-    let is_granted = |role| {
-        let grants = profile.role(role).grants();
+    let is_granted = |rules: &EffectiveRules<'_>| {
+        let grants = rules.grants();
         match level {
             Level::Privileged => false,
             Level::Baseline => !grants.baseline.is_empty(),
             Level::Restricted => !grants.restricted.is_empty(),
         }
     };
-    if !Role::ALL.into_iter().any(is_granted) {
+    if !profile.all_rules().any(|rules| is_granted(&rules)) {
         return Ok(Vec::new());
     }
     // Do not copy a pod that is rejected for its size.
@@ -46,7 +46,7 @@ pub(crate) fn lacking<'a>(
     changes.retain(|change| {
         let concerns_a_grant = match change.place {
             Place::Pod => true,
-            Place::Container(ContainerRef { list, .. }) => is_granted(Role::of(list, &change.name)),
+            Place::Container(at) => is_granted(&profile.rules(at.list, pod.container(at)).1),
         };
         concerns_a_grant && narrows(change)
     });

@@ -10,7 +10,6 @@
 //! What may fail, but need not, is a caution (`crate::cautions`).
 
 use super::refusal::Refusal;
-use crate::gitlab::role::Role;
 use crate::pod::capability::same_capability;
 use crate::pod::effective::effective;
 use crate::pod::field::{Field, Scalar};
@@ -33,8 +32,8 @@ pub(crate) fn find(pod: &Pod<'_>, profile: &EffectiveProfile<'_>) -> Result<(), 
         let Place::Container(at) = place else {
             continue;
         };
-        let role = Role::of(at.list, &container.name);
-        let has_rules = !profile.role(role).is_empty() || !profile.pod().is_empty();
+        let (_, rules) = profile.rules(at.list, container);
+        let has_rules = !rules.is_empty() || !profile.pod().is_empty();
         if at.list == List::Regular && has_rules && mounts_overlay(container) {
             can_mount(pod, at)?;
         }

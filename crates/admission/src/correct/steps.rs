@@ -42,7 +42,8 @@ pub(crate) fn correct<'a>(
     // only root can. The runner's image is root.
     let changes_owner = has_collector(corrector.pod()) && level != Level::Restricted;
     for (at, role) in containers(corrector.pod()) {
-        let rules = &profile.role(role);
+        let (scope, rules) = profile.rules(at.list, corrector.pod().container(at));
+        let rules = &rules;
         let place = Place::Container(at);
         let follows = mirror.as_ref().is_some_and(|m| m.collector == place);
         let stays_root = changes_owner && role == Role::Helper;
@@ -51,7 +52,7 @@ pub(crate) fn correct<'a>(
             let is_user = stays_root && part == Part::IfUnset && *field == Field::RunAsUser;
             applies(field) && !is_user
         };
-        let rule = |part| By::Container(role, part);
+        let rule = |part| By::Container(scope, part);
         correct_container(
             &mut corrector,
             at,
@@ -79,8 +80,9 @@ pub(crate) fn correct<'a>(
     home::set_home(&mut corrector, profile)?;
     volumes::mount_empty_dirs(&mut corrector, profile);
     runner_features::find(corrector.pod(), profile)?;
-    for (at, role) in containers(corrector.pod()) {
-        if sets_root(profile, role) {
+    for (at, _) in containers(corrector.pod()) {
+        let (_, rules) = profile.rules(at.list, corrector.pod().container(at));
+        if sets_root(profile, &rules) {
             conflicts::root_can_start(corrector.pod(), at)?;
         }
     }
@@ -93,9 +95,9 @@ pub(crate) fn correct<'a>(
     Ok(corrector.finish())
 }
 
-/// Whether the profile sets the user of the containers of `role`.
-fn sets_root(profile: &EffectiveProfile<'_>, role: Role) -> bool {
-    let (rules, pod) = (profile.role(role), profile.pod());
+/// Whether the profile sets the user of the containers that `rules` are for.
+fn sets_root(profile: &EffectiveProfile<'_>, rules: &EffectiveRules<'_>) -> bool {
+    let pod = profile.pod();
     let contexts = [
         rules.set().security_context(),
         rules.if_unset().security_context(),
@@ -153,7 +155,7 @@ fn correct_container<'a>(
     rules: &EffectiveRules<'a>,
     profile: &EffectiveProfile<'a>,
     annotated: bool,
-    rule: impl Fn(Part) -> By,
+    rule: impl Fn(Part) -> By<'a>,
     applies_to: impl Fn(Part, &Field) -> bool,
 ) {
     let (set, if_unset) = (rules.set(), rules.if_unset());

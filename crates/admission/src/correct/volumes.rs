@@ -76,18 +76,19 @@ fn volumes<'p, 'a>(
 /// It is called `name`, unless the pod already uses that.
 pub(super) fn mount<'a>(
     corrector: &mut Corrector<'a, '_>,
-    containers: &[ContainerRef],
+    containers: &[(ContainerRef, By<'a>)],
+    by: By<'a>,
     path: &str,
     name: &str,
     profile: &EffectiveProfile<'a>,
 ) {
     let mut uncovered = Vec::new();
     let mut volume = None;
-    for &at in containers {
+    for &(at, by) in containers {
         let container = corrector.pod().container(at);
         volume = volume.or_else(|| ours_at(corrector.pod(), container, path, name));
         if Mount::of(container, path).is_none() {
-            uncovered.push(at);
+            uncovered.push((at, by));
         }
     }
     if uncovered.is_empty() {
@@ -95,10 +96,12 @@ pub(super) fn mount<'a>(
     }
     let volume = volume.unwrap_or_else(|| {
         let name = Text::from(free_name(corrector.pod(), name));
+        corrector.by(by);
         corrector.add_empty_dir(name.clone(), profile.empty_dir());
         name
     });
-    for at in uncovered {
+    for (at, by) in uncovered {
+        corrector.by(by);
         corrector.add_mount(at, volume.clone(), path.to_owned().into());
     }
 }
@@ -108,11 +111,12 @@ pub(super) fn mount_empty_dirs<'a>(
     corrector: &mut Corrector<'a, '_>,
     profile: &EffectiveProfile<'a>,
 ) {
-    corrector.by(By::EmptyDirs);
-    for (at, role) in containers(corrector.pod()) {
-        for path in profile.role(role).empty_dirs() {
+    for (at, _) in containers(corrector.pod()) {
+        let (scope, rules) = profile.rules(at.list, corrector.pod().container(at));
+        let by = By::EmptyDirs(scope);
+        for path in rules.empty_dirs() {
             let path = path.trim_end_matches('/');
-            mount(corrector, &[at], path, &name_for(path), profile);
+            mount(corrector, &[(at, by)], by, path, &name_for(path), profile);
         }
     }
 }

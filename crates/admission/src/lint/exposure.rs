@@ -9,8 +9,9 @@ use crate::gitlab::role::Role;
 use crate::pod::Pod;
 use crate::pod::place::{ContainerRef, Place};
 use crate::profile::grants::Violations;
-use crate::profile::{EffectiveProfile, Profile};
+use crate::profile::{EffectiveProfile, Grants, Profile, Rules, Scope};
 use crate::standards::{Family, Level, Violation, violations};
+use crate::text::quoted;
 
 /// What a container, or the pod, has beyond the levels.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -112,14 +113,13 @@ pub fn denied(profile: &Profile, level: Level) -> Vec<String> {
 /// names of variables, each with the role that it is for.
 pub fn additions(profile: &Profile) -> Vec<String> {
     let mut added = Vec::new();
-    for role in Role::ALL {
-        let rules = profile.containers.role(role);
+    for (scope, rules) in profile.containers.all() {
         for fields in [&rules.set, &rules.if_unset] {
             let limits = fields.resources.limits.iter();
             let limits = limits.map(|(name, amount)| format!("device {name}: {amount}"));
             let variables = fields.env.keys().map(|name| format!("variable {name}"));
-            let to_role = |what: String| format!("{what} to {}", role.key());
-            added.extend(limits.chain(variables).map(to_role));
+            let to_scope = |what: String| format!("{what} to {}", named(scope));
+            added.extend(limits.chain(variables).map(to_scope));
         }
     }
     for fields in [&profile.pod.set, &profile.pod.if_unset] {
@@ -152,18 +152,42 @@ pub(crate) fn idle_grants(profile: &Profile) -> Vec<(Role, Family)> {
     .collect()
 }
 
-/// What `profile` grants its jobs in a namespace of `level`: role and control.
-pub fn grants(profile: &Profile, level: Level) -> Vec<(&'static str, &'static str)> {
-    let of_role = |role: Role| {
-        let grants = &profile.containers.role(role).grants;
+/// What `profile` grants its jobs in a namespace of `level`: the containers, as in
+/// [`named`], and the control.
+pub fn grants(profile: &Profile, level: Level) -> Vec<(String, &'static str)> {
+    let of_rules = |(scope, rules): (Scope<'_>, &Rules)| {
         let families = match level {
-            Level::Privileged => &[][..],
-            Level::Baseline => &grants.baseline,
-            Level::Restricted => &grants.restricted,
+            Level::Privileged => Vec::new(),
+            Level::Baseline => rules.grants.baseline.clone(),
+            Level::Restricted => rules.grants.restricted.clone(),
         };
-        families
-            .iter()
-            .map(move |family| (role.key(), family.name()))
+        let named = named(scope);
+        let granted = families.into_iter();
+        granted.map(move |family| (named.clone(), family.name()))
     };
-    Role::ALL.into_iter().flat_map(of_role).collect()
+    profile.containers.all().flat_map(of_rules).collect()
+}
+
+/// Containers, in a sentence.
+fn named(scope: Scope<'_>) -> String {
+    match scope {
+        Scope::Role(role) => role.key().to_owned(),
+        Scope::Image(pattern) => format!("services of {}", quoted(pattern)),
+        Scope::InitContainer(name) => format!("the init container {}", quoted(name)),
+    }
+}
+
+/// What grants by an image mean, each as a sentence without a full stop.
+pub fn trusted(profile: &Profile) -> Vec<String> {
+    let all = profile.containers.all();
+    let granted = all.filter(|(scope, rules)| {
+        matches!(scope, Scope::Image(_)) && rules.grants != Grants::default()
+    });
+    let sentence = |(scope, _)| {
+        format!(
+            "every job of the namespace can run {} with any command, and so has what is granted to it",
+            named(scope)
+        )
+    };
+    granted.map(sentence).collect()
 }

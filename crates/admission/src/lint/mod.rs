@@ -56,6 +56,7 @@ pub fn check(profile: &Profile) -> Vec<Finding> {
     for role in Role::ALL {
         findings.container(profile, role);
     }
+    findings.bound(profile);
     findings.podman(profile);
     if findings
         .0

@@ -7,11 +7,13 @@ use crate::gitlab::role::Role;
 use crate::pod::field::Field;
 use crate::pod::limits::{ANNOTATIONS, LAST_ID};
 use crate::pod::names::{
-    CAPABILITIES, is_extended_resource, is_label_value, is_qualified, is_quantity,
+    CAPABILITIES, is_container_name, is_extended_resource, is_label_value, is_qualified, is_quantity,
 };
 use crate::profile::home_path::HomePath;
 use crate::profile::security_context::{LocalProfile, SecurityContext};
-use crate::profile::{ContainerFields, PodFields, Profile, grants};
+use crate::pod::place::List;
+use crate::profile::image_pattern;
+use crate::profile::{ContainerFields, PodFields, Profile, Rules, Scope, grants};
 use crate::text::quoted;
 use crate::text::spelling::nearest;
 
@@ -137,9 +139,42 @@ impl Findings {
         self.confinement(&at("securityContext"), &fields.security_context);
     }
 
+    /// Rules for containers that are chosen by their image or name.
+    pub(crate) fn bound(&mut self, profile: &Profile) {
+        for pattern in profile.containers.images.keys() {
+            if let Some(problem) = image_pattern::problem(pattern) {
+                self.error(&["containers", "images"], format!("{} {problem}", quoted(pattern)));
+            }
+        }
+        for name in profile.containers.init_containers.keys() {
+            let problem = match Role::of(List::Init, name) {
+                Role::Init => Some("is the runner's; use init instead"),
+                _ if !is_container_name(name) => Some("is no name of a container"),
+                _ => None,
+            };
+            if let Some(problem) = problem {
+                self.error(
+                    &["containers", "initContainers"],
+                    format!("{} {problem}", quoted(name)),
+                );
+            }
+        }
+        for (scope, rules) in profile.containers.all() {
+            let path = match scope {
+                Scope::Role(_) => continue,
+                Scope::Image(_) => ["containers", "images"],
+                Scope::InitContainer(_) => ["containers", "initContainers"],
+            };
+            self.rules(path, rules);
+        }
+    }
+
     pub(crate) fn container(&mut self, profile: &Profile, role: Role) {
-        let rules = profile.containers.role(role);
-        let path = ["containers", role.key()];
+        self.rules(["containers", role.key()], profile.containers.role(role));
+        self.together(profile, role);
+    }
+
+    fn rules(&mut self, path: [&'static str; 2], rules: &Rules) {
         let at = |rest: &[&'static str]| [&path[..], rest].concat();
         for (kind, fields) in [("set", &rules.set), ("ifUnset", &rules.if_unset)] {
             self.fields(&at(&[kind]), fields);
@@ -147,6 +182,7 @@ impl Findings {
         for (key, names) in [
             ("add", &rules.capabilities.add),
             ("drop", &rules.capabilities.drop),
+            ("allow", &rules.capabilities.allow),
         ] {
             for name in names {
                 self.capability(&at(&["capabilities", key]), name);
@@ -180,7 +216,6 @@ impl Findings {
             );
             self.error(&at(&["grants", "baseline"]), problem);
         }
-        self.together(profile, role);
     }
 
     fn fields(&mut self, path: &[&'static str], fields: &ContainerFields) {

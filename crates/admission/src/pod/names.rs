@@ -91,6 +91,15 @@ pub(crate) fn is_extended_resource(name: &str) -> bool {
     name.split_once('/').is_some_and(outside) && is_qualified(name)
 }
 
+/// Whether a container can be called `name`: a label of DNS.
+pub(crate) fn is_container_name(name: &str) -> bool {
+    let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=63).contains(&name.len())
+        && name.bytes().all(is_inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+}
+
 /// Whether `text` is a quantity for a size: a number of at least 1, with one of the
 /// suffixes.
 pub(crate) fn is_quantity(text: &str) -> bool {

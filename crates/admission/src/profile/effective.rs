@@ -11,10 +11,12 @@ use serde::Serialize;
 use super::overrides::Overrides;
 use super::security_context::SecurityContext;
 use super::{
-    Capabilities, ContainerFields, Grants, Medium, PodFields, PodRules, Profile, Rules, Setting,
+    Capabilities, ContainerFields, Grants, Medium, PodFields, PodRules, Profile, Rules, Scope, Setting,
 };
 use crate::gitlab::role::Role;
+use crate::pod::Container;
 use crate::pod::field::{Field, Scalar};
+use crate::pod::place::List;
 
 /// A profile as it is in effect in one namespace. No rule of the profile can be read
 /// from it without the values that the namespace overrides.
@@ -94,6 +96,22 @@ impl<'a> EffectiveProfile<'a> {
 
     pub(crate) fn pod(&self) -> EffectivePart<'a, PodRules> {
         self.part(&self.profile.pod)
+    }
+
+    /// The rules for a container, and whose they are.
+    pub(crate) fn rules(
+        &self,
+        list: List,
+        container: &Container<'_>,
+    ) -> (Scope<'a>, EffectiveRules<'a>) {
+        let (scope, rules) = self.profile.containers.of(list, container);
+        (scope, self.part(rules))
+    }
+
+    /// All rules.
+    pub(crate) fn all_rules(&self) -> impl Iterator<Item = EffectiveRules<'a>> {
+        let all = self.profile.containers.all();
+        all.map(|(_, rules)| self.part(rules))
     }
 
     pub(crate) fn role(&self, role: Role) -> EffectiveRules<'a> {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{EffectiveProfile, Profile, Rules};
+use super::{Capabilities, EffectiveProfile, Profile, Rules, Scope};
 use crate::gitlab::role::Role;
 use crate::pod::Pod;
 use crate::pod::place::{ContainerRef, List, Place};
@@ -48,10 +48,10 @@ impl Violations {
             let admitted = level == Level::Baseline
                 && profile
                     .zip(rules(violation.place))
-                    .is_some_and(|(profile, (role, rules))| {
+                    .is_some_and(|(profile, (scope, rules))| {
                         let family = violation.control.family();
                         rules.grants.baseline.contains(&family)
-                            && is_set(profile, role, family, &violation.value.text())
+                            && is_set(profile, scope, rules, family, &violation.value.text())
                     });
             if !admitted {
                 violations.add(&violation);
@@ -75,7 +75,7 @@ impl Violations {
     }
 }
 
-fn rules_at<'p>(pod: &Pod<'_>, profile: &'p Profile, place: Place) -> Option<(Role, &'p Rules)> {
+fn rules_at<'p>(pod: &Pod<'_>, profile: &'p Profile, place: Place) -> Option<(Scope<'p>, &'p Rules)> {
     match place {
         Place::Pod
         | Place::Container(ContainerRef {
@@ -83,11 +83,11 @@ fn rules_at<'p>(pod: &Pod<'_>, profile: &'p Profile, place: Place) -> Option<(Ro
             ..
         }) => None,
         Place::Container(at) => {
-            let role = Role::of(at.list, &pod.container(at).name);
-            // Services are regular containers. An init container without another role
-            // is not the runner's.
-            let can_be_granted = role != Role::Services || at.list == List::Regular;
-            can_be_granted.then(|| (role, profile.containers.role(role)))
+            let (scope, rules) = profile.containers.of(at.list, pod.container(at));
+            // Services are regular containers. An init container that is not the runner's
+            // is granted something by its name only.
+            let can_be_granted = scope != Scope::Role(Role::Services) || at.list == List::Regular;
+            can_be_granted.then_some((scope, rules))
         }
     }
 }
@@ -95,21 +95,24 @@ fn rules_at<'p>(pod: &Pod<'_>, profile: &'p Profile, place: Place) -> Option<(Ro
 /// Whether `value` is what the profile sets, for the role or for `build`. The latter is
 /// for roles that it sets nothing for, such as services, which the runner's global
 /// `privileged` makes privileged too.
-fn is_set(profile: &Profile, role: Role, family: Family, value: &str) -> bool {
+fn is_set(profile: &Profile, scope: Scope<'_>, rules: &Rules, family: Family, value: &str) -> bool {
     // The profile sets nothing for services, so there is no value to compare. This
     // control forbids a single value.
-    if role == Role::Services && family == Family::Privileged {
+    if scope.role() == Role::Services && family == Family::Privileged {
         return value == "true";
     }
-    sets(profile.containers.role(role), family, value)
-        || sets(&profile.containers.build, family, value)
+    let of_build = matches!(scope, Scope::Role(_)) && sets(&profile.containers.build, family, value);
+    sets(rules, family, value) || of_build
 }
 
 fn sets(rules: &Rules, family: Family, value: &str) -> bool {
     let context = &rules.set.security_context;
     match family {
         Family::Privileged => context.privileged == Some(true) && value == "true",
-        Family::Capabilities => rules.capabilities.add.iter().any(|name| name == value),
+        Family::Capabilities => {
+            let Capabilities { add, allow, .. } = &rules.capabilities;
+            add.iter().chain(allow).any(|name| name == value)
+        }
         Family::ProcMount => context.proc_mount.as_deref() == Some(value),
         Family::SeLinuxOptions => {
             let options = context.se_linux_options.as_ref();

@@ -14,6 +14,7 @@ pub(crate) mod effective;
 pub(crate) mod error;
 pub mod grants;
 pub mod home_path;
+pub(crate) mod image_pattern;
 mod origin;
 pub mod overrides;
 mod parse;
@@ -23,6 +24,7 @@ pub(crate) mod revision;
 mod scalars;
 #[cfg(test)]
 mod schema;
+mod scope;
 pub mod security_context;
 mod types;
 
@@ -32,6 +34,7 @@ pub use self::error::ProfileError;
 pub use self::parse::Written;
 pub use self::place::Position;
 pub use self::profiles::Profiles;
+pub use self::scope::Scope;
 pub use self::types::{
     Capabilities, ContainerFields, ContainerRules, Grants, Home, Medium, PodFields, PodRules,
     Profile, Resources, Rules, Setting,

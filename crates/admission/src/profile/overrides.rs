@@ -15,7 +15,6 @@ use serde::Serialize;
 
 use super::home_path::HomePath;
 use super::{Profile, Setting};
-use crate::gitlab::role::Role;
 use crate::pod::limits::LAST_MAPPED_ID;
 use crate::pod::names::is_extended_resource;
 use crate::text::quoted;
@@ -166,21 +165,18 @@ impl Profile {
     }
 
     /// The users other than root that it sets, and the first path of each.
-    pub fn users(&self) -> BTreeMap<i64, Vec<&'static str>> {
+    pub fn users(&self) -> BTreeMap<i64, Vec<&str>> {
         let parts = [("set", &self.pod.set), ("ifUnset", &self.pod.if_unset)];
         let of_pod = parts.map(|(part, fields)| (vec!["pod", part], &fields.security_context));
-        let of_roles = Role::ALL.into_iter().flat_map(|role| {
-            let rules = self.containers.role(role);
+        let of_containers = self.containers.all().flat_map(|(scope, rules)| {
             let parts = [("set", &rules.set), ("ifUnset", &rules.if_unset)];
             parts.map(|(part, fields)| {
-                (
-                    vec!["containers", role.key(), part],
-                    &fields.security_context,
-                )
+                let path = [scope.path(), vec![part]].concat();
+                (path, &fields.security_context)
             })
         });
         let mut users = BTreeMap::new();
-        for (mut path, context) in of_pod.into_iter().chain(of_roles) {
+        for (mut path, context) in of_pod.into_iter().chain(of_containers) {
             if let Some(user) = context.run_as_user.filter(|user| *user > 0) {
                 path.extend(["securityContext", "runAsUser"]);
                 users.entry(user).or_insert(path);
@@ -191,34 +187,24 @@ impl Profile {
 
     /// Whether it sets HOME for any container.
     pub fn sets_home(&self) -> bool {
-        let mut roles = Role::ALL.into_iter();
-        roles.any(|role| self.containers.role(role).home)
+        self.containers.all().any(|(_, rules)| rules.home)
     }
 
     /// The first path of the limit that is the FUSE device.
     pub fn fuse_resource_path(&self) -> Option<Vec<&str>> {
         let name = self.fuse_resource()?;
-        let of_role = |role: Role| {
-            let rules = self.containers.role(role);
-            [("set", &rules.set), ("ifUnset", &rules.if_unset)].map(|part| (role, part))
-        };
-        let mut parts = Role::ALL.into_iter().flat_map(of_role);
-        let (role, (part, _)) =
+        let of_containers = self.containers.all().flat_map(|(scope, rules)| {
+            [("set", &rules.set), ("ifUnset", &rules.if_unset)].map(|part| (scope, part))
+        });
+        let mut parts = of_containers;
+        let (scope, (part, _)) =
             parts.find(|(_, (_, fields))| fields.resources.limits.contains_key(name))?;
-        Some(vec![
-            "containers",
-            role.key(),
-            part,
-            "resources",
-            "limits",
-            name,
-        ])
+        Some([scope.path(), vec![part, "resources", "limits", name]].concat())
     }
 
     /// The names of its limits.
     fn limits(&self) -> impl Iterator<Item = &str> {
-        Role::ALL.into_iter().flat_map(|role| {
-            let rules = self.containers.role(role);
+        self.containers.all().flat_map(|(_, rules)| {
             let limits = [&rules.set, &rules.if_unset].map(|fields| fields.resources.limits.keys());
             limits.into_iter().flatten().map(String::as_str)
         })

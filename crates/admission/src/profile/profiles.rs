@@ -1,7 +1,6 @@
 //! All profiles that a namespace can name.
 
-use super::types::{ContainerFields, Profile};
-use crate::gitlab::role::Role;
+use super::types::{ContainerFields, Profile, Rules};
 use crate::text::spelling::nearest;
 
 /// How many names a message lists.
@@ -41,8 +40,7 @@ fn correction(profile: &Profile) -> usize {
         let pairs = fields.env.iter().chain(&fields.resources.limits);
         fields.security_context.fields().count() * CHANGE + pairs.map(of_pairs).sum::<usize>()
     };
-    let of_role = |role| {
-        let rules = profile.containers.role(role);
+    let of_rules = |rules: &Rules| {
         let of_volume = |path: &String| 2 * CHANGE + 2 * COPIES * path.len();
         let volumes = rules.empty_dirs.iter().map(of_volume).sum::<usize>();
         of_fields(&rules.set) + of_fields(&rules.if_unset) + volumes
@@ -51,7 +49,7 @@ fn correction(profile: &Profile) -> usize {
         let annotations = fields.annotations.iter().map(of_pairs);
         fields.security_context.fields().count() * CHANGE + annotations.sum::<usize>()
     });
-    let of_container = Role::ALL.into_iter().map(of_role).max();
+    let of_container = profile.containers.all().map(|(_, rules)| of_rules(rules)).max();
     OTHER_CHANGES * CHANGE + of_container.unwrap_or_default() + of_pod.iter().sum::<usize>()
 }
 

@@ -140,10 +140,10 @@ pub struct PodFields {
     pub security_context: SecurityContext,
 }
 
-/// Rules by the role of a container in the job.
+/// Rules by what a container is in the job.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct ContainerRules {
     /// The container that runs the job's script.
     pub build: Rules,
@@ -154,6 +154,14 @@ pub struct ContainerRules {
     pub init: Rules,
     /// All other containers of the pod.
     pub services: Rules,
+    /// Services by their image, such as `docker:*dind*`, instead of the rules of
+    /// `services`. `*` stands for any characters but `/`, `:` and `@`. Of several patterns
+    /// that match, the longest applies. The job's author chooses a service's image and its
+    /// command, so a grant is for every job of the namespace.
+    pub images: BTreeMap<String, Rules>,
+    /// Init containers that are not the runner's, by their names, instead of the rules of
+    /// `services`. Other webhooks and `pod_spec` of the runner's configuration add them.
+    pub init_containers: BTreeMap<String, Rules>,
 }
 
 /// Rules for the containers of one role.
@@ -228,6 +236,9 @@ pub struct Capabilities {
     pub add: Vec<String>,
     /// Appended to `drop`, and removed from `add`.
     pub drop: Vec<String>,
+    /// Neither added nor removed, and granted with the control `capabilities` at
+    /// `baseline`: for containers that another webhook adds.
+    pub allow: Vec<String>,
 }
 
 impl ContainerRules {
@@ -287,7 +298,7 @@ impl Profile {
     /// Whether it grants, in a namespace at `level`, what `baseline` forbids. What is
     /// granted at `restricted` stays within `baseline`.
     pub fn grants_beyond_baseline(&self, level: Level) -> bool {
-        let grants = Role::ALL.map(|role| &self.containers.role(role).grants.baseline);
-        level == Level::Baseline && grants.into_iter().any(|grants| !grants.is_empty())
+        let mut all = self.containers.all();
+        level == Level::Baseline && all.any(|(_, rules)| !rules.grants.baseline.is_empty())
     }
 }

@@ -5,7 +5,6 @@ use serde::Serialize;
 use super::profile_sources::{FieldSource, ProfileSources};
 use admission::correct::change::{By, Change};
 use admission::correct::change_parts::{Action, Parts};
-use admission::gitlab::role::Role;
 use admission::profile::{EffectiveProfile, Profile};
 
 /// A change and its source.
@@ -45,15 +44,13 @@ impl ExplainedChange {
         let profile = profiles.and_then(|(profile, effective)| {
             let path = change.path(&effective)?;
             // Without a field for it, the volume exists because a container has a HOME.
-            let mut roles = Role::ALL.into_iter();
-            Some(
-                match roles.find(|role| profile.containers.role(*role).home) {
-                    Some(role) if path == ["home"] && !sources.says(profile, &path) => {
-                        sources.at(profile, &["containers", role.key(), "home"])
-                    }
-                    _ => sources.at(profile, &path),
-                },
-            )
+            let mut all = profile.containers.all();
+            Some(match all.find(|(_, rules)| rules.home) {
+                Some((scope, _)) if path == ["home"] && !sources.says(profile, &path) => {
+                    sources.at(profile, &[scope.path(), vec!["home"]].concat())
+                }
+                _ => sources.at(profile, &path),
+            })
         });
         let setting = profiles.and_then(|(_, effective)| change.setting(&effective));
         ExplainedChange {
@@ -68,7 +65,7 @@ impl ExplainedChange {
             value,
             was,
             rule: match &profile {
-                Some(place) if change.by == By::Home => place.field.clone(),
+                Some(place) if matches!(change.by, By::Home(_)) => place.field.clone(),
                 _ => change.by.to_string(),
             },
             profile,

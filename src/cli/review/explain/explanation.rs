@@ -34,7 +34,7 @@ pub(in crate::cli) struct Explanation {
 /// A control that the profile grants at the namespace's level.
 #[derive(Serialize)]
 pub(super) struct Granted {
-    pub(super) role: &'static str,
+    pub(super) role: String,
     pub(super) control: &'static str,
 }
 
