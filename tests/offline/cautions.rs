@@ -26,10 +26,16 @@ type Edit = (&'static str, &'static str);
 /// in addition. `build` is container 0, `helper` container 1.
 // One kind a line, so that it reads as the table it is.
 #[rustfmt::skip]
-const KINDS: [(&str, &str, &[Edit], Option<Edit>); 30] = [
+const KINDS: [(&str, &str, &[Edit], Option<Edit>); 36] = [
     ("helper-as-root", "job-only", &[("securityContext", r#"{"runAsNonRoot": true}"#)], Some(("securityContext", r#"{"runAsNonRoot": true, "runAsUser": 7}"#))),
     ("volume-in-user-namespace", "userns", &[NFS, MOUNTED], None),
-    ("runtime-class-in-user-namespace", "userns", &[("runtimeClassName", r#""gvisor""#)], Some(("runtimeClassName", r#""""#))),
+    ("runtime-class", "userns", &[("runtimeClassName", r#""gvisor""#)], Some(("runtimeClassName", r#""""#))),
+    ("runtime-class", "root", &[("runtimeClassName", r#""gvisor""#)], None),
+    ("group-of-user", "rootless", &[("securityContext", r#"{"runAsGroup": 123}"#)], Some(("securityContext", r#"{"runAsGroup": 1000}"#))),
+    ("isolation", "rootless", &[("containers/0/env", r#"[{"name": "BUILDAH_ISOLATION", "value": "oci"}]"#)], Some(("containers/0/env", r#"[{"name": "BUILDAH_ISOLATION", "value": "chroot"}]"#))),
+    ("storage-conf", "rootless", &[CONFIG_MAP, ("containers/0/volumeMounts", r#"[{"name": "data", "mountPath": "/home/build/.config/containers/"}]"#)], Some(("containers/0/env", r#"[{"name": "CONTAINERS_STORAGE_CONF", "value": "/home/build/.config/containers/storage.conf"}]"#))),
+    ("storage-conf", "root", &[CONFIG_MAP, ("containers/0/volumeMounts", r#"[{"name": "data", "mountPath": "/etc/containers/storage.conf"}]"#)], None),
+    ("unused-store", "userns", &[CLAIM, ("containers/0/volumeMounts", r#"[{"name": "data", "mountPath": "/var/lib/containers/storage"}]"#)], Some(("containers/0/volumeMounts", r#"[{"name": "data", "mountPath": "/my_custom_dir/.local/share/containers"}]"#))),
     ("owner-of-files", "rootless at restricted", &[("initContainers", r#"[{"name": "init-build-uid-gid-collector"}]"#)], Some(("securityContext", r#"{"runAsGroup": 5}"#))),
     ("volume-owner", "rootless", &[CLAIM, MOUNTED], Some(("securityContext", r#"{"fsGroup": 1000}"#))),
     ("volume-owner", "privileged", &[("volumes/0", r#"{"name": "repo", "hostPath": {"path": "/data"}}"#)], None),
@@ -70,6 +76,10 @@ const NFS: Edit = (
 const CLAIM: Edit = (
     "volumes",
     r#"[{"name": "data", "persistentVolumeClaim": {"claimName": "c"}}]"#,
+);
+const CONFIG_MAP: Edit = (
+    "volumes",
+    r#"[{"name": "data", "configMap": {"name": "c"}}]"#,
 );
 const SECRET: Edit = (
     "volumes",

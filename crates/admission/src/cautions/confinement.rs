@@ -25,19 +25,42 @@ pub(super) fn helper_as_root(job: &Job<'_, '_>) -> Option<Found> {
     })
 }
 
-/// Runtimes that are not runc or crun have no user namespaces.
+/// Runtimes that are not runc or crun may have neither user namespaces nor overlays in
+/// them.
 pub(super) fn runtime_class(job: &Job<'_, '_>) -> Option<Found> {
     let class = job.pod.spec.runtime_class_name.as_deref()?;
-    if class.is_empty() || !job.has_own_user_namespace() {
+    if class.is_empty() {
         return None;
     }
+    let what = match job.has_own_user_namespace() {
+        true => "no user namespaces (hostUsers: false), and the pod then stays in ContainerCreating",
+        false => "none of the mounts that Podman makes, as gVisor",
+    };
     let problem = format!(
-        "{} may have no user namespaces (hostUsers: false), and the pod then stays in \
-         ContainerCreating; remove runtime_class_name from the runner's config.toml, or use another \
-         profile",
+        "the runtime {} may have {what}; remove runtime_class_name from the runner's config.toml, or \
+         try it",
         quoted(class)
     );
     Found::new("pod, runtimeClassName", problem)
+}
+
+/// `newuidmap` maps the ids of a user in the group that passwd has for it only (shadow,
+/// `src/newuidmap.c`).
+pub(super) fn group_of_user(job: &Job<'_, '_>) -> Option<Found> {
+    let user = job.user(job.build).filter(|user| *user > 0)?;
+    let group = job.effective(job.build, Field::RunAsGroup)?.int()?;
+    if group == user {
+        return None;
+    }
+    job.in_build(
+        Field::RunAsGroup,
+        &format!(
+            "{group} has to be the group of user {user} in the image's passwd, or newuidmap fails: \
+             \"Target process is owned by a different user\""
+        ),
+        "remove it",
+        "remove run_as_group from the runner's config.toml",
+    )
 }
 
 pub(super) fn seccomp(job: &Job<'_, '_>) -> Option<Found> {

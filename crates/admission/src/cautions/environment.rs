@@ -3,6 +3,7 @@
 use super::volumes::is_on_writable_volume;
 use super::{Found, Job};
 use crate::gitlab::role::{Role, containers};
+use crate::pod::field::{Field, Scalar};
 use crate::profile::Medium;
 use crate::text::quoted;
 
@@ -29,6 +30,25 @@ pub(super) fn directories(job: &Job<'_, '_>) -> Option<Found> {
         quoted(path)
     );
     Found::new(format!("container \"build\", env {name}"), problem)
+}
+
+/// A `RUN` step in namespaces of its own mounts a `/proc`, which the kernel refuses where
+/// parts of the container's are masked.
+pub(super) fn isolation(job: &Job<'_, '_>) -> Option<Found> {
+    const ISOLATION: &str = "BUILDAH_ISOLATION";
+    let own = job.variable(ISOLATION).filter(|value| ["oci", "rootless"].contains(value))?;
+    let proc_mount = job.effective(job.build, Field::ProcMount);
+    let is_unmasked = matches!(proc_mount, Some(Scalar::Text(kind)) if &*kind == "Unmasked");
+    if is_unmasked || job.is_privileged() {
+        return None;
+    }
+    Found::new(
+        format!("container \"build\", env {ISOLATION}"),
+        format!(
+            "with {own}, RUN steps mount a /proc of their own: \"mount proc to proc: Operation not \
+             permitted\"; remove the job variable {ISOLATION}, or use the profile userns"
+        ),
+    )
 }
 
 /// Images in a volume count towards this limit, as files in the container do.

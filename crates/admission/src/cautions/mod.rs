@@ -86,7 +86,7 @@ macro_rules! rules {
 rules! {
     HelperAsRoot = "helper-as-root" by confinement::helper_as_root;
     VolumeInUserNamespace = "volume-in-user-namespace" by volumes::in_user_namespace;
-    RuntimeClassInUserNamespace = "runtime-class-in-user-namespace" by confinement::runtime_class;
+    RuntimeClass = "runtime-class" by confinement::runtime_class;
     CloneWithoutHelper = "clone-without-helper" by runner::lacks_helper;
     OwnerOfFiles = "owner-of-files" by runner::changes_owner_to_foreign_group;
     VolumeOwner = "volume-owner" by volumes::owner;
@@ -94,9 +94,13 @@ rules! {
     ApparmorDefault = "apparmor-default" by confinement::app_armor;
     NoEscalation = "no-escalation" by confinement::escalation;
     IdsNotMapped = "ids-not-mapped" by confinement::capabilities;
+    GroupOfUser = "group-of-user" by confinement::group_of_user;
+    Isolation = "isolation" by environment::isolation;
     ReadOnlyRoot = "read-only-root" by confinement::read_only_root;
     HomeBehindOverlay = "home-behind-overlay" by runner::hides_home;
     HomeParents = "home-parents" by volumes::parents_in_home;
+    StorageConf = "storage-conf" by volumes::storage_conf;
+    UnusedStore = "unused-store" by volumes::unused_store;
     OldHome = "old-home" by volumes::old_home;
     SecretMode = "secret-mode" by volumes::secret_mode;
     RuntimeDirectory = "runtime-directory" by environment::directories;

@@ -86,7 +86,8 @@ pub(super) fn owner(job: &Job<'_, '_>) -> Option<Found> {
     let (at, mount, source) = mounts(job).find_map(|(at, mount, volume)| {
         let source = source(volume, &KEPT)?;
         let is_given = job.fs_group().is_some() && BY_FS_GROUP.contains(&source);
-        let writes = !mount.read_only && job.is_non_root(at);
+        let is_unused = is_at_or_under(&normalised(&mount.mount_path), "/var/lib/containers");
+        let writes = !mount.read_only && !is_unused && job.is_non_root(at);
         (writes && !is_given).then_some((at, mount, source))
     })?;
     let user = job.user(at);
@@ -137,6 +138,54 @@ pub(super) fn parents_in_home(job: &Job<'_, '_>) -> Option<Found> {
     )
 }
 
+/// Directories of configuration in which an administrator mounts a storage.conf.
+const CONFIGURATION: [&str; 2] = ["/etc/containers", "/.config/containers"];
+/// The file that the profiles name instead.
+const NO_FILE: &str = "/dev/null";
+
+/// Whether a storage.conf may be mounted there.
+fn may_have_storage_conf(path: &str) -> bool {
+    let file = path.rsplit('/').next().unwrap_or_default();
+    file == "storage.conf" || CONFIGURATION.iter().any(|end| path.ends_with(end))
+}
+
+/// A storage.conf that somebody mounts on purpose is not read either.
+pub(super) fn storage_conf(job: &Job<'_, '_>) -> Option<Found> {
+    if job.variable("CONTAINERS_STORAGE_CONF") != Some(NO_FILE) {
+        return None;
+    }
+    let build = mounts(job).filter(|(at, ..)| *at == job.build);
+    let mut files = build.filter(|(_, _, volume)| !volume.is_empty_dir());
+    let (at, mount, _) =
+        files.find(|(_, mount, _)| may_have_storage_conf(&normalised(&mount.mount_path)))?;
+    Found::new(
+        in_mount(job, at, &mount.mount_path),
+        "a storage.conf here is not read, since the profile sets CONTAINERS_STORAGE_CONF; set the job \
+         variable CONTAINERS_STORAGE_CONF to its path if it must apply",
+    )
+}
+
+/// Where root's images are, a user that is not root keeps none.
+pub(super) fn unused_store(job: &Job<'_, '_>) -> Option<Found> {
+    const OF_ROOT: &str = "/var/lib/containers";
+    if !job.is_non_root(job.build) {
+        return None;
+    }
+    let mut paths = job.build().mount_paths();
+    let mounted = paths.find(|mounted| is_at_or_under(&normalised(mounted), OF_ROOT))?;
+    Found::new(
+        in_mount(job, job.build, mounted),
+        format!(
+            "the images of root are here, and those of build in HOME, so it stays empty; mount it at \
+             {} in the runner's config.toml, or use the profile root",
+            quoted(&format!(
+                "{}/.local/share/containers",
+                job.variable("HOME").unwrap_or_default().trim_end_matches('/')
+            ))
+        ),
+    )
+}
+
 /// podseal moves HOME, and files that are mounted in the image's are not found there.
 pub(super) fn old_home(job: &Job<'_, '_>) -> Option<Found> {
     let home = normalised(job.variable("HOME")?);
@@ -150,6 +199,7 @@ pub(super) fn old_home(job: &Job<'_, '_>) -> Option<Found> {
         (HOMES.iter().any(is_in) || path == "/root")
             && !is_at_or_under(&path, &home)
             && !is_at_or_under(&home, &path)
+            && !may_have_storage_conf(&path)
             && !is_named(&path)
     };
     let mounted = job.build().mount_paths().find(is_orphan)?;

@@ -11,7 +11,7 @@ use crate::namespace::{LEVEL, Label, Namespace, PROFILE};
 use crate::pod::place::{ContainerRef, List, Place};
 use crate::profile::grants::Violations;
 use crate::request::impossible::Impossible;
-use crate::standards::Level;
+use crate::standards::{Family, Level};
 use crate::text::{quoted, unquoted};
 
 /// How many bytes of violations and of changes a denial lists, if it lists both.
@@ -51,24 +51,34 @@ const INJECTORS: [(&[&str], &str); 4] = [
     ),
 ];
 
-/// What helps against the first violation of a job's pod: neither a job nor
-/// `[[runners.kubernetes.services]]` adds init containers.
+/// What helps against the first violation of a job's pod: by who put the container there,
+/// as far as one can tell, and then by what it is.
 fn remedy(violations: &Violations) -> &'static str {
-    let added = violations.listed.first().filter(|first| {
-        let of = |at: ContainerRef| (at.list, Role::of(at.list, &first.container));
-        matches!(first.place, Place::Container(at) if of(at) == (List::Init, Role::Services))
-    });
-    let Some(added) = added else {
-        return "change the job's services or the runner's config.toml";
+    let Some(first) = violations.listed.first() else {
+        return DEFAULT_REMEDY;
     };
-    let names = |(names, _): &&(&[&str], &str)| names.contains(&&*added.container);
-    let injector = INJECTORS.iter().find(names);
-    injector.map_or(
-        "remove that init container, which pod_spec in the runner's config.toml or another \
-         admission webhook adds",
-        |(_, remedy)| remedy,
-    )
+    // Neither a job nor [[runners.kubernetes.services]] adds init containers.
+    let is_added = matches!(first.place, Place::Container(at)
+        if at.list == List::Init && Role::of(at.list, &first.container) == Role::Services);
+    if is_added {
+        let names = |(names, _): &&(&[&str], &str)| names.contains(&&*first.container);
+        let injector = INJECTORS.iter().find(names);
+        return injector.map_or(
+            "remove that init container, which pod_spec in the runner's config.toml or another \
+             admission webhook adds",
+            |(_, remedy)| remedy,
+        );
+    }
+    match first.control.family() {
+        Family::Volumes => "remove that volume from the runner's config.toml",
+        Family::AppArmorProfile | Family::SeccompProfile => {
+            "remove it from the runner's config.toml, or use a Localhost profile"
+        }
+        _ => DEFAULT_REMEDY,
+    }
 }
+
+const DEFAULT_REMEDY: &str = "change the job's services or the runner's config.toml";
 
 /// Denials of pods that violate the namespace's level or differ from their profile.
 pub(crate) struct Rejection<'r, 'a> {
