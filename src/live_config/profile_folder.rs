@@ -132,7 +132,9 @@ pub fn log_warnings(remarks: Vec<Remark>) {
     for remark in remarks {
         let warning = remark.to_string();
         match remark.severity {
-            Severity::Deprecation => tracing::warn!(warning, "a profile has a deprecated field or name"),
+            Severity::Deprecation => {
+                tracing::warn!(warning, "a profile has a deprecated field or name")
+            }
             _ => tracing::warn!(warning, "a profile is unlikely to work"),
         }
     }

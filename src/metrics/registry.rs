@@ -139,7 +139,7 @@ mod tests {
             at_zero::<((Webhook, Operation), (DecisionLabel, Mode))>("requests_total"),
             at_zero::<Webhook>("request_duration_seconds_count"),
             at_zero::<(Family, Level)>("violations_total"),
-            at_zero::<CautionId>("cautions_total"),
+            at_zero::<admission::cautions::Id>("cautions_total"),
             at_zero::<Refused>("refused_requests_total"),
             at_zero::<Shed>("shed_total"),
             at_zero::<CloseReason>("connections_closed_total"),

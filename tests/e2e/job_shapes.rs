@@ -54,7 +54,13 @@ fn a_variable_home_in_the_checkout_or_beside_it_is_where_podman_writes() {
 fn a_volume_in_home_is_seen_there() {
     let site = Site::shared();
     let namespace = site.namespace("rootless");
-    namespace.kubectl(&["create", "secret", "generic", "login", "--from-literal=config.json={}"]);
+    namespace.kubectl(&[
+        "create",
+        "secret",
+        "generic",
+        "login",
+        "--from-literal=config.json={}",
+    ]);
     let job = Job::new(PODMAN)
         .edit(|pod| {
             let volume = json!({"name": "login", "secret": {"secretName": "login"}});

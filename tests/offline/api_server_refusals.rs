@@ -34,7 +34,14 @@ fn denied(pod: &Value, profile: &str, parts: &[&str]) {
 #[test]
 fn privileged_without_escalation_is_corrected_in_build_and_denied_in_a_service() {
     let contradiction = json!({"privileged": true, "allowPrivilegeEscalation": false});
-    for profile in ["userns", "rootless", "root", "root-fuse", "openshift", "privileged"] {
+    for profile in [
+        "userns",
+        "rootless",
+        "root",
+        "root-fuse",
+        "openshift",
+        "privileged",
+    ] {
         accepted(&job_with("build", contradiction.clone()), profile);
         accepted(&job_with("helper", contradiction.clone()), profile);
         accepted(
@@ -149,7 +156,14 @@ fn no_volume_or_mount_path_comes_twice() {
     volumes.push(json!({"name": "podseal-home", "emptyDir": {}}));
     let mount = json!({"name": "podseal-home", "mountPath": "/my_custom_dir/"});
     container_mut(&mut pod, "helper")["volumeMounts"] = json!([mount]);
-    for profile in ["userns", "rootless", "root", "root-fuse", "openshift", "privileged"] {
+    for profile in [
+        "userns",
+        "rootless",
+        "root",
+        "root-fuse",
+        "openshift",
+        "privileged",
+    ] {
         accepted(&pod, profile);
     }
 }
@@ -159,7 +173,14 @@ fn an_apparmor_annotation_and_field_that_agree_are_not_changed() {
     let context = json!({"appArmorProfile": {"type": "Localhost", "localhostProfile": "podman"}});
     let mut pod = job_with("build", context.clone());
     pod["metadata"]["annotations"][APPARMOR_OF_BUILD] = json!("localhost/podman");
-    for profile in ["userns", "rootless", "root", "root-fuse", "openshift", "privileged"] {
+    for profile in [
+        "userns",
+        "rootless",
+        "root",
+        "root-fuse",
+        "openshift",
+        "privileged",
+    ] {
         let pod = accepted(&pod, profile);
         let field = &container(&pod, "build")["securityContext"]["appArmorProfile"];
         assert_eq!(*field, context["appArmorProfile"]);
@@ -171,7 +192,14 @@ fn older_seccomp_annotations_follow_the_fields_that_a_correction_sets() {
     let of_build = "container.seccomp.security.alpha.kubernetes.io/build";
     let of_helper = "container.seccomp.security.alpha.kubernetes.io/helper";
     let of_service = "container.seccomp.security.alpha.kubernetes.io/svc-0";
-    for profile in ["userns", "rootless", "root", "root-fuse", "openshift", "privileged"] {
+    for profile in [
+        "userns",
+        "rootless",
+        "root",
+        "root-fuse",
+        "openshift",
+        "privileged",
+    ] {
         for old in ["unconfined", "localhost/podman", "docker/default"] {
             let mut pod = fixture("default-with-service");
             for key in [of_build, of_helper, of_service] {

@@ -128,7 +128,11 @@ fn ids(pod: &Value, profile: &str) -> Vec<&'static str> {
     decided(pod, profile, &[], |decision| {
         let denied = matches!(decision.outcome, Outcome::Deny(_));
         assert!(!denied, "{profile}: {:?}", decision.outcome);
-        decision.cautions.iter().map(|found| found.id.name()).collect()
+        decision
+            .cautions
+            .iter()
+            .map(|found| found.id.name())
+            .collect()
     })
 }
 
@@ -166,7 +170,14 @@ fn every_rule_has_a_row() {
 #[test]
 fn an_ordinary_job_has_none_under_any_profile() {
     for name in ["default-with-service", "umask-collector", "native-steps"] {
-        for profile in ["userns", "rootless", "root", "root-fuse", "openshift", "none"] {
+        for profile in [
+            "userns",
+            "rootless",
+            "root",
+            "root-fuse",
+            "openshift",
+            "none",
+        ] {
             assert_eq!(ids(&fixture(name), profile), [""; 0], "{name}, {profile}");
         }
     }

@@ -155,7 +155,11 @@ fn git_config<'p>(pod: &'p Value, name: &str) -> Option<&'p str> {
 #[test]
 fn git_gets_its_file_elsewhere_where_home_is_made_after_it_runs() {
     let file = Some("/podseal-git/config");
-    for path in ["/builds/platform/images", "/builds/platform/images/", "/builds/home"] {
+    for path in [
+        "/builds/platform/images",
+        "/builds/platform/images/",
+        "/builds/home",
+    ] {
         let pod = corrected(&with_builds_at(job_with_home(path), "/builds"), "rootless");
         assert_eq!(shared_home(&pod), path);
         assert!(is_mounted_at(&pod, "/podseal-git"), "{pod}");
@@ -167,7 +171,11 @@ fn git_gets_its_file_elsewhere_where_home_is_made_after_it_runs() {
 
 #[test]
 fn git_gets_its_file_elsewhere_in_a_checkout_on_any_volume() {
-    for (path, is_moved) in [("/builds/a/b", true), ("/builds/a/b/c", true), ("/builds/x", false)] {
+    for (path, is_moved) in [
+        ("/builds/a/b", true),
+        ("/builds/a/b/c", true),
+        ("/builds/x", false),
+    ] {
         let project = json!({"name": "CI_PROJECT_DIR", "value": "/builds/a/b"});
         let env = json!([project, {"name": "HOME", "value": path}]);
         let mut pod = with_builds_at(job_with_env(env), "/builds");
@@ -191,7 +199,10 @@ fn a_job_that_names_gits_file_keeps_it() {
 
 #[test]
 fn a_mount_inside_home_stays_and_home_gets_its_volume() {
-    for inside in ["/my_custom_dir/.docker/config.json", "/my_custom_dir/cache/"] {
+    for inside in [
+        "/my_custom_dir/.docker/config.json",
+        "/my_custom_dir/cache/",
+    ] {
         let mut pod = fixture("default-with-service");
         let mount = json!({"name": "logs", "mountPath": inside});
         for name in ["build", "helper"] {

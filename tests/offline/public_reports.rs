@@ -46,9 +46,22 @@ fn a_job_keeps_its_own_configuration() {
     ];
     for (own, set) in [
         ("CONTAINERS_STORAGE_CONF", &["BUILDAH_ISOLATION"][..]),
-        ("STORAGE_DRIVER", &["CONTAINERS_STORAGE_CONF", "BUILDAH_ISOLATION"]),
-        ("STORAGE_OPTS", &["CONTAINERS_STORAGE_CONF", "STORAGE_DRIVER", "BUILDAH_ISOLATION"]),
-        ("BUILDAH_ISOLATION", &["CONTAINERS_STORAGE_CONF", "STORAGE_DRIVER", "STORAGE_OPTS"]),
+        (
+            "STORAGE_DRIVER",
+            &["CONTAINERS_STORAGE_CONF", "BUILDAH_ISOLATION"],
+        ),
+        (
+            "STORAGE_OPTS",
+            &[
+                "CONTAINERS_STORAGE_CONF",
+                "STORAGE_DRIVER",
+                "BUILDAH_ISOLATION",
+            ],
+        ),
+        (
+            "BUILDAH_ISOLATION",
+            &["CONTAINERS_STORAGE_CONF", "STORAGE_DRIVER", "STORAGE_OPTS"],
+        ),
     ] {
         let mut pod = job();
         container_mut(&mut pod, "build")["env"] = json!([{"name": own, "value": "its own"}]);
@@ -80,10 +93,22 @@ fn devices_are_added_to_those_that_the_runner_asks_for() {
     let [newer, older] = ["devices.crio.io", "io.kubernetes.cri-o.Devices"];
     for (was, is) in [
         (json!({}), ["/dev/fuse", "/dev/fuse"]),
-        (json!({older: "/dev/net/tun"}), ["/dev/net/tun,/dev/fuse"; 2]),
-        (json!({newer: "/dev/net/tun"}), ["/dev/net/tun,/dev/fuse"; 2]),
-        (json!({newer: "/dev/a", older: "/dev/fuse:/dev/fuse:rw"}), ["/dev/a,/dev/fuse:/dev/fuse:rw"; 2]),
-        (json!({newer: "/dev/fuse,/dev/fuse", older: ","}), ["/dev/fuse"; 2]),
+        (
+            json!({older: "/dev/net/tun"}),
+            ["/dev/net/tun,/dev/fuse"; 2],
+        ),
+        (
+            json!({newer: "/dev/net/tun"}),
+            ["/dev/net/tun,/dev/fuse"; 2],
+        ),
+        (
+            json!({newer: "/dev/a", older: "/dev/fuse:/dev/fuse:rw"}),
+            ["/dev/a,/dev/fuse:/dev/fuse:rw"; 2],
+        ),
+        (
+            json!({newer: "/dev/fuse,/dev/fuse", older: ","}),
+            ["/dev/fuse"; 2],
+        ),
     ] {
         let mut pod = job();
         pod["metadata"]["annotations"] = was.clone();
@@ -138,7 +163,10 @@ fn an_init_container_of_others_keeps_its_privilege_and_is_judged() {
 #[test]
 fn a_meshs_init_container_is_denied_with_how_to_leave_it_out() {
     for (name, part) in [
-        ("istio-init", "leave out Istio's sidecar by sidecar.istio.io/inject = \"false\" in pod_labels"),
+        (
+            "istio-init",
+            "leave out Istio's sidecar by sidecar.istio.io/inject = \"false\" in pod_labels",
+        ),
         ("linkerd-init", "leave out Linkerd's proxy"),
         ("vault-agent-init", "leave out Vault's agent"),
         ("consul-connect-inject-init", "leave out Consul's proxy"),
@@ -147,7 +175,9 @@ fn a_meshs_init_container_is_denied_with_how_to_leave_it_out() {
         let mut pod = job();
         pod["spec"]["initContainers"] = json!([{"name": name,
             "securityContext": {"capabilities": {"add": ["NET_ADMIN"]}}}]);
-        let message = fate(&pod, &[(PROFILE, "rootless")]).message.expect("a denial");
+        let message = fate(&pod, &[(PROFILE, "rootless")])
+            .message
+            .expect("a denial");
         assert!(message.contains(part), "{name}: {message}");
     }
 }

@@ -8,8 +8,8 @@ use crate::decision::claim::{Claim, applicable, impossible, without_policy};
 use crate::decision::denial::Denial;
 use crate::decision::{Allowed, Decision, Notice, Outcome, not_the_runner};
 use crate::gitlab::job::Job;
-use crate::namespace::{Mode, Namespace};
 use crate::namespace::policy::{Policy, Settings};
+use crate::namespace::{Mode, Namespace};
 use crate::pod::Container;
 use crate::request::{Act, Request};
 
@@ -96,7 +96,10 @@ pub fn mutate<'a>(
                 Ok((changes, patch)) => {
                     let cautions = cautions(&pod, &profile);
                     let outcome = match changes.is_empty() {
-                        _ if policy.strict && policy.mode == Mode::Enforce && !cautions.is_empty() => {
+                        _ if policy.strict
+                            && policy.mode == Mode::Enforce
+                            && !cautions.is_empty() =>
+                        {
                             let uid = &request.uid;
                             Outcome::Deny(Denial::strict(namespace, &policy, &cautions, uid))
                         }

@@ -100,11 +100,12 @@ fn remove_additions(after: &mut Value, before: &Value, profile: &str) {
             return;
         };
         let added = list.split_off(length.min(list.len()));
-        let is_twice = |n: usize| added[..n].iter().any(|other| other["name"] == added[n]["name"]);
-        assert!(
-            profile != "none" || added.is_empty(),
-            "{added:?}"
-        );
+        let is_twice = |n: usize| {
+            added[..n]
+                .iter()
+                .any(|other| other["name"] == added[n]["name"])
+        };
+        assert!(profile != "none" || added.is_empty(), "{added:?}");
         assert!(
             added.iter().all(ours) && !(0..added.len()).any(is_twice),
             "{added:?}"
@@ -147,7 +148,12 @@ const VARIABLES: [&str; 6] = [
 /// Whether a volume, or the volume of a mount, is one that podseal adds.
 fn is_ours(volume: &Value) -> bool {
     let name = volume["name"].as_str().unwrap_or_default();
-    let ours = ["podseal-home", "podseal-git", "podseal-containers", "podseal-tmp"];
+    let ours = [
+        "podseal-home",
+        "podseal-git",
+        "podseal-containers",
+        "podseal-tmp",
+    ];
     ours.iter().any(|ours| name.starts_with(ours))
 }
 

@@ -234,7 +234,11 @@ impl ProfileCost {
             }
         }
         for trust in &self.trusts {
-            let _ = writeln!(text, "  {WARNED}trusts{WARNED:#}: {}", output::visible(trust));
+            let _ = writeln!(
+                text,
+                "  {WARNED}trusts{WARNED:#}: {}",
+                output::visible(trust)
+            );
         }
         if !self.gives.is_empty() {
             let gives = output::visible(&self.gives.join("; ")).into_owned();

@@ -208,7 +208,10 @@ impl ReviewedPod {
             None => {}
         }
         for Cautioned { id, text: caution } in &self.cautions {
-            let _ = writeln!(text, "  {WARNED}caution:{WARNED:#} {caution} {QUIET}[{id}]{QUIET:#}");
+            let _ = writeln!(
+                text,
+                "  {WARNED}caution:{WARNED:#} {caution} {QUIET}[{id}]{QUIET:#}"
+            );
         }
         for warning in &self.warnings {
             let _ = writeln!(text, "  {WARNED}warning:{WARNED:#} {warning}");

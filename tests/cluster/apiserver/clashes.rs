@@ -36,7 +36,14 @@ type Clash = (
     &'static str,
 );
 
-const ALL: &[&str] = &["userns", "rootless", "root", "root-fuse", "openshift", "privileged"];
+const ALL: &[&str] = &[
+    "userns",
+    "rootless",
+    "root",
+    "root-fuse",
+    "openshift",
+    "privileged",
+];
 const WITH_HOME: &[&str] = &["rootless", "openshift", "privileged"];
 
 const CLASHES: &[Clash] = &[

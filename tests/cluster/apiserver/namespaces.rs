@@ -134,7 +134,14 @@ fn applying_twice_changes_nothing_the_second_time() {
 
 #[test]
 fn a_corrected_pod_that_is_created_again_needs_no_correction() {
-    for profile in ["userns", "rootless", "root", "root-fuse", "openshift", "privileged"] {
+    for profile in [
+        "userns",
+        "rootless",
+        "root",
+        "root-fuse",
+        "openshift",
+        "privileged",
+    ] {
         let corrected = stored("default-with-service", profile).0;
         let mut pod = json!({
             "apiVersion": "v1",

@@ -215,7 +215,14 @@ fn it_has_no_colour_in_a_pipe_or_with_no_color_and_escapes_names() {
 #[test]
 fn a_runners_pod_fits_a_terminal_of_80_columns() {
     let pod = cases::fixture("default-with-service");
-    for profile in ["userns", "rootless", "root", "root-fuse", "privileged", "none"] {
+    for profile in [
+        "userns",
+        "rootless",
+        "root",
+        "root-fuse",
+        "privileged",
+        "none",
+    ] {
         let stdout = text(&explain(&["--profile", profile], &pod).stdout);
         // A pod's name and a denial are as long as they are.
         let (_, table) = stdout.split_once("\n  podseal  ").expect("a table");

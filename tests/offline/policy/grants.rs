@@ -262,7 +262,14 @@ fn where_default_seccomp_would_reach_build_at_restricted_the_job_is_denied_with_
 
 #[test]
 fn a_privileged_service_is_rejected_where_no_profile_grants_it() {
-    for profile in ["userns", "rootless", "root", "root-fuse", "openshift", "none"] {
+    for profile in [
+        "userns",
+        "rootless",
+        "root",
+        "root-fuse",
+        "openshift",
+        "none",
+    ] {
         let fate = fate(&fixture("privileged-with-service"), &[(PROFILE, profile)]);
         assert!(!fate.allowed, "{profile}");
         let docker = fate

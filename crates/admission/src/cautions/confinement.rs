@@ -33,7 +33,9 @@ pub(super) fn runtime_class(job: &Job<'_, '_>) -> Option<Found> {
         return None;
     }
     let what = match job.has_own_user_namespace() {
-        true => "no user namespaces (hostUsers: false), and the pod then stays in ContainerCreating",
+        true => {
+            "no user namespaces (hostUsers: false), and the pod then stays in ContainerCreating"
+        }
         false => "none of the mounts that Podman makes, as gVisor",
     };
     let problem = format!(

@@ -36,7 +36,9 @@ pub(super) fn directories(job: &Job<'_, '_>) -> Option<Found> {
 /// parts of the container's are masked.
 pub(super) fn isolation(job: &Job<'_, '_>) -> Option<Found> {
     const ISOLATION: &str = "BUILDAH_ISOLATION";
-    let own = job.variable(ISOLATION).filter(|value| ["oci", "rootless"].contains(value))?;
+    let own = job
+        .variable(ISOLATION)
+        .filter(|value| ["oci", "rootless"].contains(value))?;
     let proc_mount = job.effective(job.build, Field::ProcMount);
     let is_unmasked = matches!(proc_mount, Some(Scalar::Text(kind)) if &*kind == "Unmasked");
     if is_unmasked || job.is_privileged() {

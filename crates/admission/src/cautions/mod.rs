@@ -228,7 +228,9 @@ impl<'p, 'a> Job<'p, 'a> {
         let (build, pod) = (self.profile.role(Role::Build), self.profile.pod());
         let own = [build.set(), build.if_unset()].map(|fields| fields.security_context());
         let inherited = [pod.set(), pod.if_unset()].map(|fields| fields.security_context());
-        own.iter().chain(&inherited).any(|context| context.has(field))
+        own.iter()
+            .chain(&inherited)
+            .any(|context| context.has(field))
     }
 
     /// The literal value of a variable of `build`.

@@ -35,7 +35,10 @@ pub(super) fn changes_owner_to_foreign_group(job: &Job<'_, '_>) -> Option<Found>
     if !collects || !is_non_root || job.profile.role(Role::Helper).is_empty() {
         return None;
     }
-    let group = |at| job.effective(at, Field::RunAsGroup).and_then(|group| group.int());
+    let group = |at| {
+        job.effective(at, Field::RunAsGroup)
+            .and_then(|group| group.int())
+    };
     let Some(wanted) = group(job.build) else {
         return Found::new("", UMASK);
     };

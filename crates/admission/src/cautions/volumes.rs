@@ -68,7 +68,8 @@ pub(super) fn in_user_namespace(job: &Job<'_, '_>) -> Option<Found> {
     }
     let is_mounted = |volume: &Volume<'_>| {
         let all = containers(job.pod).into_iter();
-        let mut mounts = all.flat_map(|(at, _)| job.pod.container(at).volume_mounts.iter().flatten());
+        let mut mounts =
+            all.flat_map(|(at, _)| job.pod.container(at).volume_mounts.iter().flatten());
         mounts.any(|mount| mount.name == volume.name)
     };
     let mut volumes = job.pod.spec.volumes.iter().flatten();
@@ -91,7 +92,9 @@ pub(super) fn owner(job: &Job<'_, '_>) -> Option<Found> {
         (writes && !is_given).then_some((at, mount, source))
     })?;
     let user = job.user(at);
-    let user = user.map_or("a user that is not root".to_owned(), |user| format!("uid {user}"));
+    let user = user.map_or("a user that is not root".to_owned(), |user| {
+        format!("uid {user}")
+    });
     let remedy = match BY_FS_GROUP.contains(&source) {
         true => "set fs_group in pod_security_context in the runner's config.toml",
         false => "let that user write there",
@@ -180,7 +183,9 @@ pub(super) fn unused_store(job: &Job<'_, '_>) -> Option<Found> {
              {} in the runner's config.toml, or use the profile root",
             quoted(&format!(
                 "{}/.local/share/containers",
-                job.variable("HOME").unwrap_or_default().trim_end_matches('/')
+                job.variable("HOME")
+                    .unwrap_or_default()
+                    .trim_end_matches('/')
             ))
         ),
     )
@@ -191,7 +196,9 @@ pub(super) fn old_home(job: &Job<'_, '_>) -> Option<Found> {
     let home = normalised(job.variable("HOME")?);
     let is_named = |path: &str| {
         let values = POINTERS.iter().filter_map(|name| job.variable(name));
-        values.into_iter().any(|value| is_at_or_under(&normalised(value), path))
+        values
+            .into_iter()
+            .any(|value| is_at_or_under(&normalised(value), path))
     };
     let is_orphan = |mounted: &&Text<'_>| {
         let path = normalised(mounted);

@@ -114,7 +114,9 @@ impl Change<'_> {
             Kind::Volume { name, empty_dir } => {
                 subject = Some(format!("volume {}", unquoted(name)));
                 let memory = empty_dir.medium.map(|Medium::Memory| " in memory");
-                let limit = empty_dir.size_limit.map(|limit| format!(" of at most {limit}"));
+                let limit = empty_dir
+                    .size_limit
+                    .map(|limit| format!(" of at most {limit}"));
                 let (memory, limit) = (memory.unwrap_or_default(), limit.unwrap_or_default());
                 let value = format!("emptyDir{memory}{limit}");
                 let field = format!("volumes {}", unquoted(name));
@@ -173,7 +175,9 @@ impl Change<'_> {
                 value: Some(Scalar::Int(1..)),
                 ..
             } if by_profile => Setting::RunAsUser,
-            Kind::Env { .. } | Kind::Mount { .. } if matches!(self.by, By::Home(_)) => Setting::Home,
+            Kind::Env { .. } | Kind::Mount { .. } if matches!(self.by, By::Home(_)) => {
+                Setting::Home
+            }
             Kind::Limit { resource, .. } if profile.original_limit(resource).is_some() => {
                 Setting::FuseResource
             }

@@ -18,15 +18,14 @@ pub(crate) fn is_list(key: &str) -> bool {
 }
 
 /// Adds the devices of the profile's annotations to those of the pod's.
-pub(super) fn add<'a>(
-    corrector: &mut Corrector<'a, '_>,
-    of_profile: &[(&'a str, &'a str)],
-) {
+pub(super) fn add<'a>(corrector: &mut Corrector<'a, '_>, of_profile: &[(&'a str, &'a str)]) {
     if of_profile.is_empty() {
         return;
     }
     let mut devices: Vec<String> = Vec::new();
-    let lists = ANNOTATIONS.iter().filter_map(|key| annotation(corrector.pod(), key));
+    let lists = ANNOTATIONS
+        .iter()
+        .filter_map(|key| annotation(corrector.pod(), key));
     let added = of_profile.iter().map(|(_, value)| *value);
     for device in lists.chain(added).flat_map(|list| list.split(',')) {
         if !device.is_empty() && !devices.iter().any(|there| is_same(there, device)) {

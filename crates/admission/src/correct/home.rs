@@ -19,8 +19,8 @@ use super::volumes::{Mount, mount};
 use crate::gitlab::role::{BUILD, Role};
 use crate::pod::place::{ContainerRef, Place};
 use crate::pod::{Container, Pod};
-use crate::profile::{EffectiveProfile, Scope};
 use crate::profile::home_path::{HomePath, is_at_or_under, normalised};
+use crate::profile::{EffectiveProfile, Scope};
 use crate::text::{Text, quoted};
 
 /// Name of the volume mounted at HOME, unless the pod already uses it.
@@ -72,7 +72,13 @@ pub(crate) fn set_home<'a>(
             devices.find(|device| is_at_or_under(&normalised(&device.device_path), &path))
         {
             let why = "which is a raw block device";
-            return Err(unusable(container, &path, &device.device_path, why, is_jobs));
+            return Err(unusable(
+                container,
+                &path,
+                &device.device_path,
+                why,
+                is_jobs,
+            ));
         }
         if let Some(mount) = Mount::of(container, &path) {
             if let Some(why) = mount.unwritable(corrector.pod(), container) {
@@ -205,5 +211,12 @@ fn move_git_config<'a>(
     }
     let containers = targets.iter().map(|&(scope, at)| (at, by(Some(scope))));
     let containers: Vec<_> = containers.collect();
-    mount(corrector, &containers, by(None), GIT_FOLDER, GIT_VOLUME, profile);
+    mount(
+        corrector,
+        &containers,
+        by(None),
+        GIT_FOLDER,
+        GIT_VOLUME,
+        profile,
+    );
 }

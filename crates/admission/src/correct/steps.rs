@@ -31,7 +31,12 @@ pub(crate) fn correct<'a>(
 ) -> Result<(Vec<Change<'a>>, Vec<PatchOperation>), Refusal> {
     conflicts::find_in_size(pod)?;
     conflicts::find_in_names(pod)?;
-    if let Some(required) = profile.pod().set().annotations().get(conflicts::REQUIRED_SCC) {
+    if let Some(required) = profile
+        .pod()
+        .set()
+        .annotations()
+        .get(conflicts::REQUIRED_SCC)
+    {
         conflicts::find_scc(pod, required)?;
     }
     let mut corrector = Corrector::new(pod);

@@ -24,7 +24,8 @@ pub(super) fn is_jobs(
     before.iter().any(|variable| {
         container.env(variable).is_some_and(|(_, own)| {
             let value = own.value.as_deref().unwrap_or_default();
-            let is_profiles = |of: &&BTreeMap<_, _>| of.get(*variable).is_some_and(|of| of == value);
+            let is_profiles =
+                |of: &&BTreeMap<_, _>| of.get(*variable).is_some_and(|of| of == value);
             own.value_from.is_some() || !of_profile.iter().any(is_profiles)
         })
     })

@@ -8,7 +8,7 @@ use crate::gitlab::role::Role;
 use crate::namespace::label::Source;
 use crate::namespace::policy::Policy;
 use crate::namespace::{LEVEL, Label, Namespace, PROFILE};
-use crate::pod::place::{ContainerRef, List, Place};
+use crate::pod::place::{List, Place};
 use crate::profile::grants::Violations;
 use crate::request::impossible::Impossible;
 use crate::standards::{Family, Level};

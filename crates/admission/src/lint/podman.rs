@@ -10,7 +10,6 @@ use crate::pod::field::{Field, Scalar};
 use crate::profile::{EffectiveProfile, Medium, Profile, Rules};
 use crate::standards::Level;
 
-
 /// What a profile sets in a container that sets nothing itself.
 struct Made<'p> {
     rules: &'p Rules,

@@ -7,12 +7,13 @@ use crate::gitlab::role::Role;
 use crate::pod::field::Field;
 use crate::pod::limits::{ANNOTATIONS, LAST_ID};
 use crate::pod::names::{
-    CAPABILITIES, is_container_name, is_extended_resource, is_label_value, is_qualified, is_quantity,
+    CAPABILITIES, is_container_name, is_extended_resource, is_label_value, is_qualified,
+    is_quantity,
 };
-use crate::profile::home_path::HomePath;
-use crate::profile::security_context::{LocalProfile, SecurityContext};
 use crate::pod::place::List;
+use crate::profile::home_path::HomePath;
 use crate::profile::image_pattern;
+use crate::profile::security_context::{LocalProfile, SecurityContext};
 use crate::profile::{ContainerFields, PodFields, Profile, Rules, Scope, grants};
 use crate::text::quoted;
 use crate::text::spelling::nearest;
@@ -143,7 +144,10 @@ impl Findings {
     pub(crate) fn bound(&mut self, profile: &Profile) {
         for pattern in profile.containers.images.keys() {
             if let Some(problem) = image_pattern::problem(pattern) {
-                self.error(&["containers", "images"], format!("{} {problem}", quoted(pattern)));
+                self.error(
+                    &["containers", "images"],
+                    format!("{} {problem}", quoted(pattern)),
+                );
             }
         }
         for name in profile.containers.init_containers.keys() {

@@ -11,7 +11,8 @@ use serde::Serialize;
 use super::overrides::Overrides;
 use super::security_context::SecurityContext;
 use super::{
-    Capabilities, ContainerFields, Grants, Medium, PodFields, PodRules, Profile, Rules, Scope, Setting,
+    Capabilities, ContainerFields, Grants, Medium, PodFields, PodRules, Profile, Rules, Scope,
+    Setting,
 };
 use crate::gitlab::role::Role;
 use crate::pod::Container;

@@ -75,7 +75,11 @@ impl Violations {
     }
 }
 
-fn rules_at<'p>(pod: &Pod<'_>, profile: &'p Profile, place: Place) -> Option<(Scope<'p>, &'p Rules)> {
+fn rules_at<'p>(
+    pod: &Pod<'_>,
+    profile: &'p Profile,
+    place: Place,
+) -> Option<(Scope<'p>, &'p Rules)> {
     match place {
         Place::Pod
         | Place::Container(ContainerRef {
@@ -101,7 +105,8 @@ fn is_set(profile: &Profile, scope: Scope<'_>, rules: &Rules, family: Family, va
     if scope.role() == Role::Services && family == Family::Privileged {
         return value == "true";
     }
-    let of_build = matches!(scope, Scope::Role(_)) && sets(&profile.containers.build, family, value);
+    let of_build =
+        matches!(scope, Scope::Role(_)) && sets(&profile.containers.build, family, value);
     sets(rules, family, value) || of_build
 }
 

@@ -14,7 +14,8 @@ const LONGEST: usize = 512;
 
 /// Whether `image` matches `pattern` as a whole.
 pub(crate) fn matches(pattern: &str, image: &str) -> bool {
-    if image.is_empty() || image.len() > LONGEST {
+    let is_name = !image.is_empty() && image.bytes().all(|b| b.is_ascii_graphic());
+    if !is_name || image.len() > LONGEST {
         return false;
     }
     let (patterns, images) = (parts(pattern), parts(image));
@@ -89,8 +90,16 @@ mod tests {
             ("docker:*dind*", "docker", false),
             ("docker", "docker", true),
             ("docker:*", "docker", false),
-            ("registry.example:5000/team/*:1", "registry.example:5000/team/builder:1", true),
-            ("registry.example:5000/team/*:1", "registry.example:5000/team/a/b:1", false),
+            (
+                "registry.example:5000/team/*:1",
+                "registry.example:5000/team/builder:1",
+                true,
+            ),
+            (
+                "registry.example:5000/team/*:1",
+                "registry.example:5000/team/a/b:1",
+                false,
+            ),
             ("a*b*c", "abxbc", true),
             ("a*b*c", "acb", false),
             ("a*a", "a", false),
@@ -123,7 +132,12 @@ mod tests {
 
     #[test]
     fn a_pattern_names_where_its_images_are_from() {
-        for pattern in ["docker:*", "docker*:1", "a.example/*/b:*", "a.example:5000/b"] {
+        for pattern in [
+            "docker:*",
+            "docker*:1",
+            "a.example/*/b:*",
+            "a.example:5000/b",
+        ] {
             assert_eq!(problem(pattern), None, "{pattern}");
         }
         for pattern in ["", "*", "*:dind", "*.example/a", "a*.example/b", "a b"] {

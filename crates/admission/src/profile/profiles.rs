@@ -49,7 +49,11 @@ fn correction(profile: &Profile) -> usize {
         let annotations = fields.annotations.iter().map(of_pairs);
         fields.security_context.fields().count() * CHANGE + annotations.sum::<usize>()
     });
-    let of_container = profile.containers.all().map(|(_, rules)| of_rules(rules)).max();
+    let of_container = profile
+        .containers
+        .all()
+        .map(|(_, rules)| of_rules(rules))
+        .max();
     OTHER_CHANGES * CHANGE + of_container.unwrap_or_default() + of_pod.iter().sum::<usize>()
 }
 

@@ -16,7 +16,7 @@ use crate::pod::Container;
 use crate::pod::place::List;
 
 /// Which containers rules are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope<'p> {
     /// Those of a role.
     Role(Role),
@@ -63,7 +63,8 @@ impl ContainerRules {
             (Role::Services, List::Regular) => {
                 let image = container.image.as_deref().unwrap_or_default();
                 let matching = self.images.iter();
-                let matching = matching.filter(|(pattern, _)| image_pattern::matches(pattern, image));
+                let matching =
+                    matching.filter(|(pattern, _)| image_pattern::matches(pattern, image));
                 let longest = matching.max_by_key(|(pattern, _)| pattern.len());
                 longest.map(|(pattern, rules)| (Scope::Image(pattern), rules))
             }
