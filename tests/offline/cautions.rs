@@ -216,7 +216,8 @@ fn its_creator_is_warned_in_a_length_that_the_api_server_does_not_truncate() {
 
 #[test]
 fn a_strict_namespace_denies_it_in_both_webhooks_and_any_other_value_is_strict() {
-    let pod = edited(job(), KINDS[7].2);
+    let seccomp = KINDS.iter().find(|(id, ..)| *id == "seccomp-default");
+    let pod = edited(job(), seccomp.expect("a row").2);
     for value in ["true", "yes", ""] {
         decided(&pod, "rootless", &[(STRICT, value)], |decision| {
             let Outcome::Deny(denial) = &decision.outcome else {

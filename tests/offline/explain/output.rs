@@ -67,7 +67,8 @@ container helper, by containers.helper
 pod
   volumes podseal-home                + emptyDir of at most 10Gi  home of ours:4
   volumes podseal-tmp                 + emptyDir of at most 10Gi
-                                                     emptyDirs of rootless
+                                                     containers.build.emptyDirs
+                                                     of rootless
   annotation podseal.io/corrected-as  more@MARK  podseal's mark
 
 granted by the profile at baseline
