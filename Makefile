@@ -30,7 +30,7 @@ e2e: ## Run the tests on a real node with containerd; requires Debian, root, Rus
 	@.ci/e2e
 
 e2e-figures: ## Measure on a real node what docs/measurements.md says of one
-	@.ci/e2e --ignored --nocapture figures::
+	@NODE_ON_DISK=1 .ci/e2e --ignored --nocapture figures::
 
 soak: controlplane ## Run the tests of restarts, floods and outages for longer (SOAK_FACTOR, default 20)
 	SOAK_FACTOR=$${SOAK_FACTOR:-20} PODSEAL_TEST_OUTAGE_SECONDS=60 \

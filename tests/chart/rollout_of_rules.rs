@@ -13,7 +13,7 @@ use support::text;
 use crate::release::{CONFIGURATIONS, Release, Values, job};
 
 /// How soon the next job comes, and how soon the next one that kubectl creates.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(250);
 const KUBECTL_PAUSE: Duration = Duration::from_secs(4);
 /// How often client-go tries again: `maxRetries` in its `rest/request.go`.
 const RETRIES: u32 = 10;
@@ -229,7 +229,13 @@ impl Stream {
     /// No job was lost, and those that came when helm was done are this user's.
     pub(crate) fn is_flawless(&self, what: &str, user: u64) {
         self.print(what);
-        assert_eq!(self.refused(), [""; 0], "{what}");
+        let after = |job: &&Job| job.ended.saturating_duration_since(self.jobs[0].started);
+        let refused = self
+            .jobs
+            .iter()
+            .filter(|job| matches!(job.outcome, Outcome::Refused(_)));
+        let moments: Vec<_> = refused.map(|job| after(&job)).collect();
+        assert_eq!(self.refused(), [""; 0], "{what}: after {moments:?}");
         self.none_passes_uncorrected();
         for job in self.after() {
             assert_eq!(job.outcome, Outcome::Corrected(user), "{what}: {job:?}");

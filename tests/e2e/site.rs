@@ -13,11 +13,12 @@ pub(crate) use support::runner::USER as RUNNER;
 
 /// Tests at once, of all kinds. These keep two processors busy; with more, each takes
 /// longer, and what is waited for may come too late.
-static AT_ONCE: Semaphore = Semaphore::const_new(3);
+const AT_ONCE: u32 = 3;
+static ALL: Semaphore = Semaphore::const_new(AT_ONCE as usize);
 
 static SHARED: LazyLock<Site> = LazyLock::new(Site::start);
 static ALONE: LazyLock<Site> = LazyLock::new(Site::start);
-/// Who has the second.
+/// The queue for the second.
 static ALONE_AT_ONCE: Semaphore = Semaphore::const_new(1);
 
 /// A test's right to run, until it is dropped: first in its own queue, if it has one, and
@@ -30,13 +31,18 @@ pub(crate) struct Turn {
 impl Turn {
     /// Waits for it.
     pub(crate) fn in_queue(own: Option<&'static Semaphore>) -> Turn {
-        let wait = |queue: &'static Semaphore| {
-            let permit = support::block_on(queue.acquire());
+        Turn::taking(own, 1)
+    }
+
+    /// Waits for it, and takes the places of so many tests in the queue of all.
+    fn taking(own: Option<&'static Semaphore>, places: u32) -> Turn {
+        let wait = |queue: &'static Semaphore, places| {
+            let permit = support::block_on(queue.acquire_many(places));
             permit.expect("it is never closed")
         };
         Turn {
-            _own: own.map(wait),
-            _of_all: wait(&AT_ONCE),
+            _own: own.map(|own| wait(own, 1)),
+            _of_all: wait(&ALL, places),
         }
     }
 }
@@ -53,8 +59,7 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    fn of(site: &'static LazyLock<Site>, queue: Option<&'static Semaphore>) -> Held {
-        let turn = Turn::in_queue(queue);
+    fn of(site: &'static LazyLock<Site>, turn: Turn) -> Held {
         Held { site, _turn: turn }
     }
 }
@@ -69,12 +74,17 @@ impl std::ops::Deref for Held {
 impl Site {
     /// The site of tests that leave alone what others use.
     pub(crate) fn shared() -> Held {
-        Held::of(&SHARED, None)
+        Held::of(&SHARED, Turn::in_queue(None))
+    }
+
+    /// The same, while no other test runs.
+    pub(crate) fn undisturbed() -> Held {
+        Held::of(&SHARED, Turn::taking(None, AT_ONCE))
     }
 
     /// The site of tests that stop what others use: one test at a time has it.
     pub(crate) fn alone() -> Held {
-        Held::of(&ALONE, Some(&ALONE_AT_ONCE))
+        Held::of(&ALONE, Turn::in_queue(Some(&ALONE_AT_ONCE)))
     }
 
     fn start() -> Site {

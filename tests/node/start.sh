@@ -9,6 +9,8 @@
 #           a colon between
 # IMAGES    the folder that the node sees as /images
 # ARCHIVE   archives in there, imported before the node is ready
+# Images and containers are in memory where there is enough of it, unless NODE_ON_DISK
+# is set.
 #
 # Its processes have mount, network, pid, ipc, uts and cgroup namespaces, and a root
 # of their own, so that sysctls, mounts, /etc and devices of this machine stay as they
@@ -124,7 +126,7 @@ enter() {
   mount -t proc proc "$root/proc"
   mount -t sysfs sysfs "$root/sys"
   # Images and containers: on a slow or busy disk, pods would start too late.
-  if [ "$(awk '/^MemAvailable/ { print int($2 / 1024 / 1024) }' /proc/meminfo)" -ge 12 ]; then
+  if [ -z "${NODE_ON_DISK:-}" ] && [ "$(awk '/^MemAvailable/ { print int($2 / 1024 / 1024) }' /proc/meminfo)" -ge 12 ]; then
     mount -t tmpfs -o mode=755 var "$root/var"
     mkdir "$root"/var/{lib,log,tmp}
   fi

@@ -50,6 +50,7 @@ fn poll<T>(
             "not in {patience:?}: {what}\n{}",
             otherwise()
         );
+        // What is waited for are files and what commands print: nothing announces them.
         std::thread::sleep(pause);
     }
 }

@@ -15,7 +15,7 @@
 //! | `<!-- setup: COMMAND -->` | needed here, and not by a reader |
 //! | `<!-- setup on a node: COMMAND -->` | the same, where there is a kubelet |
 
-/// A step of a page; a reader does them in order.
+/// One of the things that a page asks of its reader, in order.
 pub enum Step {
     /// Run these commands.
     Run(Commands),

@@ -139,11 +139,9 @@ impl Kubelet {
                 status(false)
             }
             None => {
-                let probe = &pod["spec"]["containers"][0]["readinessProbe"]["httpGet"];
-                running.is_ready = match running.addresses() {
-                    Some((_, address)) => is_success(&self.http, address, probe),
-                    None => probe.is_null(),
-                };
+                let probe = &pod["spec"]["containers"][0]["readinessProbe"];
+                let passes = |address| is_success(&self.http, address, &probe["httpGet"]);
+                running.is_ready = running.probe(probe, passes);
                 if running.is_ready && running.front.is_none() && is_0_2_0(pod) {
                     running.front = front(&self.api, pod, running, &self.not_found)?;
                     running.is_ready = running.front.is_some();

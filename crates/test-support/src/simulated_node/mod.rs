@@ -197,8 +197,9 @@ impl Cluster {
         let pods = self.api.list("/api/v1", "pods")?;
         let results = [
             deployments::reconcile(&self.api, &deployments, &pods),
-            self.kubelet.turn(&pods),
+            // Before the kubelet ends any: a pod drains from then on.
             self.services.turn(&pods, &self.kubelet),
+            self.kubelet.turn(&pods),
         ];
         let mut seen = self.seen.lock().expect("no holder panics");
         seen.replicas = self.kubelet.replicas();

@@ -22,6 +22,14 @@ const RESTARTS: u64 = 2;
 /// What a process wrote, line by line.
 pub(super) type Log = Arc<Mutex<Vec<String>>>;
 
+/// What a kubelet remembers of a readiness probe.
+#[derive(Default)]
+struct Readiness {
+    /// How many have failed, one after the other.
+    failures: u64,
+    last: Option<Instant>,
+}
+
 /// The one container of a pod.
 pub(super) struct Running {
     pub(super) pod: String,
@@ -34,6 +42,7 @@ pub(super) struct Running {
     pub(super) restarts: u64,
     told_to_stop: Option<Instant>,
     pub(super) is_ready: bool,
+    readiness: Readiness,
     /// The stand-in for 0.2.0 in front of it.
     pub(super) front: Option<Front>,
     // Last, since the process uses it.
@@ -61,6 +70,7 @@ impl Running {
             restarts: 0,
             told_to_stop: None,
             is_ready: false,
+            readiness: Readiness::default(),
             front: None,
             folder,
         }))
@@ -93,6 +103,31 @@ impl Running {
             ))),
             false => Ok(()),
         }
+    }
+
+    /// Whether the pod is ready by its `probe`, which `passes` runs when it is due: one
+    /// that is ready stays so until as many fail as its threshold is. One that is not,
+    /// is asked more often than a kubelet would.
+    pub(super) fn probe(&mut self, probe: &Value, passes: impl FnOnce(SocketAddr) -> bool) -> bool {
+        if probe.is_null() {
+            return true;
+        }
+        let number = |field: &str, default: u64| probe[field].as_u64().unwrap_or(default);
+        let period = Duration::from_secs(number("periodSeconds", 10));
+        let Some((_, address)) = self.addresses() else {
+            return false;
+        };
+        let readiness = &mut self.readiness;
+        if self.is_ready && readiness.last.is_some_and(|last| last.elapsed() < period) {
+            return true;
+        }
+        readiness.last = Some(Instant::now());
+        readiness.failures = match passes(address) {
+            true => 0,
+            false => readiness.failures + 1,
+        };
+        let threshold = number("failureThreshold", 3);
+        readiness.failures == 0 || (self.is_ready && readiness.failures < threshold)
     }
 
     pub(super) fn stop(&mut self, pod: &Value) {

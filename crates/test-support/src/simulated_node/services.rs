@@ -24,7 +24,7 @@ pub(super) struct Services {
 /// A port of this host that is a Service's.
 struct Port {
     balancers: Vec<Balancer>,
-    /// Where it leads, and since when no longer.
+    /// Where it leads, and until when if no longer.
     endpoints: BTreeMap<SocketAddr, Option<Instant>>,
 }
 
@@ -108,19 +108,24 @@ impl Port {
 
     fn lead_to(&mut self, endpoints: &[SocketAddr]) {
         let now = Instant::now();
-        for (address, since) in &mut self.endpoints {
+        for (address, end) in &mut self.endpoints {
             match endpoints.contains(address) {
-                true => *since = None,
-                false => *since = since.or(Some(now)),
+                true => *end = None,
+                // The balancer minds it: on a busy machine this is not called in time.
+                false => *end = end.or(Some(now + LAG)),
             }
         }
         self.endpoints
             .extend(endpoints.iter().map(|address| (*address, None)));
         self.endpoints
-            .retain(|_, since| since.is_none_or(|since| since + LAG > now));
-        let all: Vec<_> = self.endpoints.keys().copied().collect();
+            .retain(|_, end| end.is_none_or(|end| end > now));
+        let all: Vec<_> = self
+            .endpoints
+            .iter()
+            .map(|(address, end)| (*address, *end))
+            .collect();
         for balancer in &self.balancers {
-            balancer.set(&all);
+            balancer.set(all.clone());
         }
     }
 }
