@@ -34,7 +34,7 @@ const LINE: usize = 16 * 1024;
 /// The annotations of one decision for the API server's audit log.
 const ANNOTATIONS: usize = 8 * 1024;
 
-const PROFILES: [Option<&str>; 8] = [
+const PROFILES: [Option<&str>; 9] = [
     Some("rootless"),
     Some("userns"),
     Some("root"),
@@ -63,7 +63,7 @@ const RUNNERS: [Option<&str>; 4] = [
 fn namespace(name: &str, place: u8, rules: u8) -> Namespace {
     let (place, rules) = (usize::from(place), usize::from(rules));
     let labels = [
-        (PROFILE, PROFILES[place % 8]),
+        (PROFILE, PROFILES[place % 9]),
         (LEVEL, LEVELS[place / 8 % 5]),
         (MODE, MODES[rules % 4]),
     ];

@@ -103,6 +103,23 @@ fn the_profile_replaces_a_user_that_the_author_chose() {
     ended.passes_with("podman build passed as uid 1000");
 }
 
+/// The kubelet puts setgid on the volumes of such a pod, and what is made in them has it, too.
+#[test]
+fn setgid_of_the_volumes_of_fs_group_is_not_in_the_image() {
+    let site = Site::shared();
+    let script = r#"mkdir made && cp /bin/busybox made
+printf 'FROM scratch\nCOPY made /copied\nRUN ["/copied/busybox", "mkdir", "/run"]\nRUN ["/copied/busybox", "stat", "-c", "mode %%a of %%n", "/", "/copied", "/run"]\n' >Containerfile
+echo "checkout $(stat -c %a made), HOME $(stat -c %a "$HOME")"
+podman build --tag tried ."#;
+    let job = Job::new(PODMAN)
+        .edit(|pod| pod["spec"]["securityContext"] = json!({"fsGroup": 1000}))
+        .script(script);
+    let ended = job.run(&site.namespace("rootless"));
+    for line in ["mode 755 of /\n", "mode 755 of /run\n"] {
+        ended.passes_with(line);
+    }
+}
+
 #[test]
 fn native_steps_build_without_a_helper() {
     let site = Site::shared();

@@ -233,11 +233,9 @@ fn a_strict_namespace_denies_it_in_both_webhooks_and_any_other_value_is_strict()
             }
         });
     }
-    for value in ["false"] {
-        decided(&pod, "rootless", &[(STRICT, value)], |decision| {
-            assert!(matches!(decision.outcome, Outcome::Mutate(_)), "{value}");
-        });
-    }
+    decided(&pod, "rootless", &[(STRICT, "false")], |decision| {
+        assert!(matches!(decision.outcome, Outcome::Mutate(_)));
+    });
     // Another webhook may add it to a pod that podseal has corrected.
     let mut after = corrected(&job(), "rootless");
     after["spec"]["securityContext"] = json!({"seccompProfile": {"type": "RuntimeDefault"}});

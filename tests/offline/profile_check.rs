@@ -42,6 +42,92 @@ fn remarks(files: &[(&str, &str)]) -> (Option<i32>, Value) {
     (output.status.code(), report["remarks"].clone())
 }
 
+/// What is wrong with a field of the pod, a line each.
+const OF_POD: [(&str, &str); 15] = [
+    (
+        "set: {securityContext: {fsGroup: -1}}",
+        "pod.set.securityContext.fsGroup: an id is between 0 and 2147483647",
+    ),
+    (
+        "set: {securityContext: {supplementalGroups: [2147483648]}}",
+        "pod.set.securityContext.supplementalGroups: an id is between 0 and 2147483647",
+    ),
+    (
+        "set: {securityContext: {fsGroupChangePolicy: Never}}",
+        "pod.set.securityContext.fsGroupChangePolicy: is Always or OnRootMismatch",
+    ),
+    (
+        "ifUnset: {securityContext: {supplementalGroups: [1]}}",
+        "is added to what the pod has; write it under set",
+    ),
+    (
+        "ifUnset: {tolerations: [{operator: Exists}]}",
+        "pod.ifUnset.tolerations: is added to what the pod has; write it under set",
+    ),
+    (
+        "set: {runtimeClassName: Kata}",
+        "\"Kata\" is not the name of a RuntimeClass",
+    ),
+    (
+        "set: {nodeSelector: {a b: c}}",
+        r#""a\u{20}b": "c" is not a label"#,
+    ),
+    (
+        "set: {nodeSelector: {a: b c}}",
+        r#""a": "b\u{20}c" is not a label"#,
+    ),
+    (
+        "set: {nodeSelector: {kubernetes.io/os: windows}}",
+        "pod.set.nodeSelector: Podman's images run on Linux",
+    ),
+    (
+        "set: {tolerations: [{key: a, operator: In}]}",
+        "the operator is Equal or Exists",
+    ),
+    (
+        "set: {tolerations: [{key: a, effect: Never}]}",
+        "the effect is NoSchedule, PreferNoSchedule or NoExecute",
+    ),
+    (
+        "set: {tolerations: [{value: a}]}",
+        "without a key the operator is Exists",
+    ),
+    (
+        "set: {tolerations: [{key: a, operator: Exists, value: b}]}",
+        r#""a=b\u{20}op=Exists": with the operator Exists there is no value"#,
+    ),
+    (
+        "set: {tolerations: [{key: a/b/c}]}",
+        "the key is not the key of a taint",
+    ),
+    (
+        "set: {tolerations: [{key: a, tolerationSeconds: 1}]}",
+        "tolerationSeconds is for the effect NoExecute",
+    ),
+];
+
+#[test]
+fn a_field_of_the_pod_that_the_api_server_would_reject_is_an_error() {
+    for (rules, problem) in OF_POD {
+        let text = format!("name: x\nsummary: y\nextends: rootless\npod:\n  {rules}\n");
+        let (code, report) = remarks(&[("x.yaml", &text)]);
+        assert_eq!(code, Some(1), "{rules}: {report:#}");
+        let report = report.as_array().expect("remarks");
+        let mut messages = report
+            .iter()
+            .filter_map(|remark| remark["message"].as_str());
+        assert!(
+            messages.any(|message| message.contains(problem)),
+            "{rules}: {report:#?}"
+        );
+    }
+    let of_build = build("extends: none\n", "        fsGroup: 1\n");
+    let (code, report) = remarks(&[("x.yaml", &of_build)]);
+    assert_eq!(code, Some(1));
+    let problem = "fsGroup: is a field of the pod only; set it under pod";
+    assert!(report.to_string().contains(problem), "{report:#}");
+}
+
 #[test]
 fn the_old_name_of_if_unset_is_a_warning_and_both_names_are_an_error() {
     let of = |keys: &str| format!("name: x\nsummary: y\nextends: none\npod:\n{keys}");

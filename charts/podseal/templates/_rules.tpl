@@ -91,12 +91,12 @@ is missing if --reuse-values keeps those of a chart before 0.3.0. */}}
 {{- /* The built-in profiles, each with the settings that a rule can set for it. */}}
 {{- define "podseal.settings" -}}
 none: []
-openshift: [run-as-user, home]
-privileged: [run-as-user, home]
-root: []
-root-fuse: [fuse-resource]
-rootless: [run-as-user, home]
-userns: [run-as-user, home]
+openshift: [run-as-user, home, home-size]
+privileged: [run-as-user, home, home-size]
+root: [home-size]
+root-fuse: [home-size, fuse-resource]
+rootless: [run-as-user, home, home-size]
+userns: [run-as-user, home, home-size]
 {{- end }}
 {{- /* What the schema cannot express of rules and profiles. podseal checks it again
 when it starts, but by then Helm has applied the release. podseal alone checks the

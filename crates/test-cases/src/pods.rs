@@ -297,6 +297,12 @@ fn spec() -> BoxedStrategy<Value> {
             "nodeSelector",
             maybe(Just(json!({"kubernetes.io/os": "linux"}))),
         ),
+        (
+            "tolerations",
+            rarely(Just(
+                json!([{"key": "a.test/builds", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}]),
+            )),
+        ),
         ("terminationGracePeriodSeconds", maybe(Just(json!(0)))),
         (
             "hostAliases",

@@ -48,13 +48,14 @@ pub fn profile() -> impl Strategy<Value = Value> {
         "none",
     ]));
     let roles = prop::collection::vec(rules(), 4);
-    (base, pod(), roles, home()).prop_map(|(base, pod, roles, home)| {
+    let keep_user = any::<bool>();
+    (base, pod(), roles, home(), keep_user).prop_map(|(base, pod, roles, home, keep_user)| {
         let keys = ["build", "helper", "init", "services"];
         let containers: Map<String, Value> =
             keys.into_iter().map(str::to_owned).zip(roles).collect();
         let mut profile = json!({
             "name": "x", "summary": "generated", "pod": pod, "containers": containers,
-            "home": home,
+            "home": home, "keepUser": keep_user,
         });
         if let Some(base) = base {
             profile["extends"] = base.into();
@@ -79,13 +80,63 @@ fn home() -> impl Strategy<Value = Value> {
 fn pod() -> impl Strategy<Value = Value> {
     let host_users = prop::option::weighted(0.3, any::<bool>().prop_map(Value::from));
     let annotation = prop::option::weighted(0.3, Just(json!({"a.test/key": "value"})));
-    (host_users, annotation, context(true)).prop_map(|(host_users, annotations, context)| {
-        let fields = object([
-            ("hostUsers", host_users),
-            ("annotations", annotations),
-            ("securityContext", Some(context)),
-        ]);
-        json!({"set": fields})
+    let set = (host_users, annotation, context(true), groups(), placement());
+    set.prop_map(
+        |(host_users, annotations, mut context, groups, placement)| {
+            let context_fields = context.as_object_mut().expect("an object");
+            context_fields.extend(groups);
+            let mut fields = object([
+                ("hostUsers", host_users),
+                ("annotations", annotations),
+                ("securityContext", Some(context)),
+            ]);
+            fields.as_object_mut().expect("an object").extend(placement);
+            json!({"set": fields})
+        },
+    )
+}
+
+type Fields = Map<String, Value>;
+
+fn fields<const N: usize>(fields: [(&str, Option<Value>); N]) -> Fields {
+    match object(fields) {
+        Value::Object(fields) => fields,
+        _ => unreachable!("it is an object"),
+    }
+}
+
+/// The groups of the pod.
+fn groups() -> impl Strategy<Value = Fields> {
+    let group = prop::option::weighted(0.2, prop::sample::select(vec![0, 1000, 65_536]));
+    let policies = vec!["Always", "OnRootMismatch"];
+    let policy = prop::option::weighted(0.2, prop::sample::select(policies));
+    let more = prop::option::weighted(0.2, Just(json!([1000, 2000, 1000])));
+    (group, policy, more).prop_map(|(group, policy, more)| {
+        fields([
+            ("fsGroup", group.map(Value::from)),
+            ("fsGroupChangePolicy", policy.map(Value::from)),
+            ("supplementalGroups", more),
+        ])
+    })
+}
+
+/// The nodes for the pod.
+fn placement() -> impl Strategy<Value = Fields> {
+    let selectors = vec![
+        json!({"kubernetes.io/os": "linux", "a.test/pool": "builds"}),
+        json!({"pool": ""}),
+    ];
+    let selector = prop::option::weighted(0.2, prop::sample::select(selectors));
+    let tolerations = vec![
+        json!([{"operator": "Exists"}]),
+        json!([{"key": "a.test/builds", "value": "yes", "effect": "NoSchedule"},
+            {"key": "b", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60}]),
+        json!([{"key": "node.kubernetes.io/not-ready", "operator": "Exists",
+            "effect": "NoExecute", "tolerationSeconds": 300}]),
+    ];
+    let tolerations = prop::option::weighted(0.2, prop::sample::select(tolerations));
+    (selector, tolerations).prop_map(|(selector, tolerations)| {
+        fields([("nodeSelector", selector), ("tolerations", tolerations)])
     })
 }
 

@@ -61,7 +61,7 @@ pub(crate) fn everything() -> Value {
                 "level": "restricted",
                 "mode": "audit",
                 "runner": "rule-runner",
-                "settings": {"run-as-user": 2000, "home": "/rule-home", "fuse-resource": "rule.test/fuse"},
+                "settings": {"run-as-user": 2000, "home": "/rule-home", "home-size": "30Gi", "fuse-resource": "rule.test/fuse"},
             },
             {
                 "name": "second-rule",

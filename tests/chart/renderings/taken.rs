@@ -233,6 +233,7 @@ fn a_built_in_profile_takes_the_settings_that_the_chart_says_it_takes() {
         let values = [
             (Setting::RunAsUser, "2000", ""),
             (Setting::Home, "/work", ""),
+            (Setting::HomeSize, "20Gi", ""),
             (Setting::FuseResource, "a.b/fuse", ""),
             (
                 Setting::FuseResource,

@@ -177,9 +177,15 @@ fn a_home_in_a_volume_of_the_runner_needs_no_volume_of_its_own() {
         let (code, answer) = CLUSTER.create_pod(&namespace, &pod);
         assert_eq!(code, 201, "{volume}: {answer:#}");
         let stored = View(answer);
-        let mounts = |pod: &View| pod.container("build")["volumeMounts"].clone();
+        let mounts = |pod: &View| {
+            let mounts = pod.container("build")["volumeMounts"].clone();
+            let mut mounts = mounts.as_array().expect("mounts").clone();
+            // Buildah's, not HOME.
+            mounts.retain(|mount| mount["mountPath"] != "/var/tmp");
+            mounts
+        };
         let of_posted = mounts(&View(pod));
         assert_eq!(mounts(&stored), of_posted, "{volume}");
-        assert!(of_posted.to_string().contains(volume));
+        assert!(of_posted.iter().any(|mount| mount["name"] == volume));
     }
 }

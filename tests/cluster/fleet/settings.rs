@@ -10,6 +10,7 @@ use crate::fleet::{CLUSTER, job, profiles};
 
 const USER: &str = "podseal.io/run-as-user";
 const HOME: &str = "podseal.io/home";
+const SIZE: &str = "podseal.io/home-size";
 const FUSE: &str = "podseal.io/fuse-resource";
 
 /// A namespace of this profile, with this annotation.
@@ -21,24 +22,28 @@ fn namespace(profile: &str, mode: &str, annotation: &str, value: &str) -> String
 }
 
 /// Which settings each profile supports; and why not, if it does not.
-const CAN: [(&str, [&str; 3]); 13] = [
-    ("rootless", ["", "", NO_DEVICE]),
-    ("rootless-apparmor", ["", "", NO_DEVICE]),
-    ("rootless-unconfined", ["", "", NO_DEVICE]),
-    ("rootless-seccomp", ["", "", NO_DEVICE]),
-    ("dind-service", ["", "", NO_DEVICE]),
-    ("home-in-memory", ["", "", NO_DEVICE]),
-    ("openshift", ["", "", NO_DEVICE]),
-    ("openshift-nested", ["", "", NO_DEVICE]),
-    ("userns", ["", "", NO_DEVICE]),
-    ("privileged", ["", "", NO_DEVICE]),
-    ("root", [NO_USER, NO_HOME, NO_DEVICE]),
-    ("root-fuse", [NO_USER, NO_HOME, ""]),
-    ("none", [NO_USER, NO_HOME, NO_DEVICE]),
+const CAN: [(&str, [&str; 4]); 15] = [
+    ("rootless", ["", "", "", NO_DEVICE]),
+    ("rootless-apparmor", ["", "", "", NO_DEVICE]),
+    ("rootless-unconfined", ["", "", "", NO_DEVICE]),
+    ("rootless-seccomp", ["", "", "", NO_DEVICE]),
+    ("rootless-istio", ["", "", "", NO_DEVICE]),
+    ("dind-service", ["", "", "", NO_DEVICE]),
+    ("home-in-memory", ["", "", "", NO_DEVICE]),
+    ("buildkit", [NOT_ALLOWED, "", NOT_ALLOWED, NOT_ALLOWED]),
+    ("openshift", ["", "", "", NO_DEVICE]),
+    ("openshift-nested", ["", "", "", NO_DEVICE]),
+    ("userns", ["", "", "", NO_DEVICE]),
+    ("privileged", ["", "", "", NO_DEVICE]),
+    ("root", [NO_USER, NO_HOME, "", NO_DEVICE]),
+    ("root-fuse", [NO_USER, NO_HOME, "", ""]),
+    ("none", [NO_USER, NO_HOME, NO_VOLUME, NO_DEVICE]),
 ];
 
+const NOT_ALLOWED: &str = "the profile does not allow a namespace to override it";
 const NO_USER: &str = "the profile sets no user other than root";
 const NO_HOME: &str = "the profile sets no HOME";
+const NO_VOLUME: &str = "the profile adds no volume";
 const NO_DEVICE: &str = "the profile requests no fuse device";
 
 #[test]
@@ -47,6 +52,7 @@ fn each_setting_changes_each_profile_that_supports_it_and_is_denied_with_the_oth
     let values = [
         (USER, "2345"),
         (HOME, "/work/home"),
+        (SIZE, "3Gi"),
         (FUSE, "smarter-devices/fuse"),
     ];
     for (profile, can) in CAN {
@@ -97,6 +103,18 @@ fn assert_changed(pod: &View, annotation: &str, what: &str) {
                     pod.mounted_at(container, "/my_custom_dir").is_none(),
                     "{what}"
                 );
+            }
+        }
+        SIZE => {
+            let volumes = pod.0["spec"]["volumes"].as_array().expect("volumes");
+            let is_ours = |volume: &&Value| {
+                let name = volume["name"].as_str();
+                name.is_some_and(|name| name.starts_with("podseal-"))
+            };
+            let ours: Vec<_> = volumes.iter().filter(is_ours).collect();
+            assert!(!ours.is_empty(), "{what}");
+            for volume in ours {
+                assert_eq!(volume["emptyDir"]["sizeLimit"], "3Gi", "{what}");
             }
         }
         _ => {

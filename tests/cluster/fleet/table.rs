@@ -35,7 +35,7 @@ pub(crate) const LETTERS: [(&str, char); 7] = [
 /// which nothing corrects. A suspendable job needs root with SYS_ADMIN, which is
 /// beyond the baseline for everybody.
 pub(crate) const TABLE: &str = "
-rootless rootless-apparmor rootless-seccomp home-in-memory:
+rootless rootless-apparmor rootless-seccomp rootless-istio home-in-memory:
   default-with-service    | stored          | stored          | svc-0:CENS
   privileged-nonroot      | stored          | stored          | stored
   privileged-with-service | stored          | docker:P        | docker:CENPS
@@ -56,6 +56,18 @@ rootless-unconfined:
   umask-collector         | stored          | stored          | build:A
   honor-entrypoint        | stored          | stored          | build:A
   native-steps            | stored          | stored          | build:A
+  suspendable             | build/runAsUser | build/runAsUser | build/runAsUser
+  windows                 | stored          | stored          | build:CENS helper:CENS
+
+buildkit:
+  default-with-service    | stored          | stored          | build:AS svc-0:CENS
+  privileged-nonroot      | stored          | stored          | build:AS
+  privileged-with-service | stored          | docker:P        | build:AS docker:CENPS
+  root-fuse               | stored          | stored          | build:AS pod:N
+  legacy-exec             | stored          | stored          | build:AS
+  umask-collector         | stored          | stored          | build:AS
+  honor-entrypoint        | stored          | stored          | build:AS
+  native-steps            | stored          | stored          | build:AS
   suspendable             | build/runAsUser | build/runAsUser | build/runAsUser
   windows                 | stored          | stored          | build:CENS helper:CENS
 
@@ -175,7 +187,7 @@ pub(crate) fn gives(profile: &str) -> Option<Gives> {
     let more = |more| Gives { more, ..ROOTLESS };
     let gives = match profile {
         "none" => return None,
-        "rootless" | "dind-service" | "home-in-memory" => more(&[
+        "rootless" | "rootless-istio" | "dind-service" | "home-in-memory" => more(&[
             ("/env/CONTAINERS_STORAGE_CONF", "/dev/null"),
             ("/env/BUILDAH_ISOLATION", "chroot"),
             ("/env/STORAGE_DRIVER", "overlay"),
@@ -189,6 +201,11 @@ pub(crate) fn gives(profile: &str) -> Option<Gives> {
             ),
         ]),
         "rootless-unconfined" => more(&[("/securityContext/appArmorProfile/type", "Unconfined")]),
+        "buildkit" => more(&[
+            ("/securityContext/appArmorProfile/type", "Unconfined"),
+            ("/securityContext/seccompProfile/type", "Unconfined"),
+            ("/env/BUILDKITD_FLAGS", "--oci-worker-no-process-sandbox"),
+        ]),
         "rootless-seccomp" => more(&[
             ("/securityContext/seccompProfile/type", "Localhost"),
             (

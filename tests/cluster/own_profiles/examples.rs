@@ -30,7 +30,7 @@ fn every_example_is_accepted_without_a_warning() {
     let files = ProfileFolder::new(FOLDER).files().expect("the folder");
     let (profiles, remarks) = read(&files).expect("profiles");
     assert!(remarks.is_empty(), "{remarks:#?}");
-    assert_eq!(profiles.custom().count(), 7);
+    assert_eq!(profiles.custom().count(), 8);
 }
 
 #[test]

@@ -17,12 +17,14 @@ const PODS: usize = 8;
 fn settings() -> impl Strategy<Value = Value> {
     let user = prop::sample::select(vec!["1", "1000", "65535"]);
     let home = prop::sample::select(vec!["/work/home", "/builds", "/home/x"]);
+    let size = prop::sample::select(vec!["1Gi", "20000000000"]);
     let fuse = prop::sample::select(vec!["github.com/fuse", "a.test/device", "b.test/fuse"]);
     let maybe = |value| prop::option::weighted(0.2, value);
-    (maybe(user), maybe(home), maybe(fuse)).prop_map(|(user, home, fuse)| {
+    (maybe(user), maybe(home), maybe(size), maybe(fuse)).prop_map(|(user, home, size, fuse)| {
         let settings = [
             ("run-as-user", user),
             ("home", home),
+            ("home-size", size),
             ("fuse-resource", fuse),
         ];
         let annotations = settings

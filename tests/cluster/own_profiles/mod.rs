@@ -14,6 +14,7 @@ use crate::PLANE;
 
 mod examples;
 mod generated;
+mod pod_fields;
 mod reload;
 
 /// A cluster whose podseal has the example profiles and generated ones.
@@ -35,6 +36,11 @@ impl Cluster {
             let path = example.expect("an entry").path();
             let name = path.file_name().expect("a name");
             std::fs::copy(&path, folder.path().join(name)).expect("it can be copied");
+        }
+        for (name, rules) in pod_fields::PROFILES {
+            let text = format!("name: {name}\nsummary: for a test\nextends: rootless\n{rules}");
+            let path = folder.path().join(format!("{name}.yaml"));
+            std::fs::write(path, text).expect("the folder can be written");
         }
         let plane = &*PLANE;
         let podseal = Podseal::start(|command| {

@@ -32,6 +32,7 @@ value, and its source
                                    overrides 2000: containers.build.set of
                                    ours:9
   home           /my_custom_dir    podseal's default, without podseal.io/home
+  home-size      10Gi              home.sizeLimit of ours:4
   fuse-resource  example.com/fuse  annotation podseal.io/fuse-resource
                                    overrides github.com/fuse:
                                    containers.build.set of more:7

@@ -8,8 +8,8 @@ use std::fmt;
 
 use crate::pod::field::{Field, Scalar};
 use crate::pod::place::Place;
-use crate::profile::Scope;
 use crate::profile::effective::EmptyDir;
+use crate::profile::{Scope, Toleration};
 use crate::text::{Text, unquoted};
 
 /// A change to a field of a pod.
@@ -133,6 +133,17 @@ pub(crate) enum Kind<'a> {
         volume: Text<'a>,
         path: Text<'a>,
     },
+    RuntimeClass {
+        value: &'a str,
+        was: Option<Text<'a>>,
+    },
+    NodeSelector {
+        key: &'a str,
+        value: &'a str,
+        was: Option<Text<'a>>,
+    },
+    Toleration(&'a Toleration),
+    Groups(Vec<i64>),
 }
 
 /// Which of the two lists in `capabilities`.

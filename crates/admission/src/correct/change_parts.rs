@@ -122,6 +122,30 @@ impl Change<'_> {
                 let field = format!("volumes {}", unquoted(name));
                 (field, (Add, " added, an "), Some(value), None)
             }
+            Kind::RuntimeClass { value, was } => {
+                let (value, was) = (unquoted(value).into_owned(), was.as_ref().map(text));
+                ("runtimeClassName".to_owned(), SET, Some(value), was)
+            }
+            Kind::NodeSelector { key, value, was } => {
+                let field = format!("nodeSelector {}", unquoted(key));
+                let (value, was) = (unquoted(value).into_owned(), was.as_ref().map(text));
+                (field, SET, Some(value), was)
+            }
+            Kind::Toleration(toleration) => (
+                "tolerations".to_owned(),
+                (Add, " gains "),
+                Some(unquoted(&toleration.to_string()).into_owned()),
+                None,
+            ),
+            Kind::Groups(groups) => {
+                let groups: Vec<_> = groups.iter().map(i64::to_string).collect();
+                (
+                    "securityContext.supplementalGroups".to_owned(),
+                    (Add, " gains "),
+                    Some(groups.join(", ")),
+                    None,
+                )
+            }
             Kind::Mount { volume, path } => {
                 subject = Some(format!("volume {}", unquoted(volume)));
                 let field = format!("volumeMounts {}", unquoted(volume));
@@ -161,6 +185,10 @@ impl Change<'_> {
                 let name = profile.original_limit(name).unwrap_or(name);
                 path.extend(["resources", "limits", name]);
             }
+            Kind::RuntimeClass { .. } => path.push("runtimeClassName"),
+            Kind::NodeSelector { key, .. } => path.extend(["nodeSelector", key]),
+            Kind::Toleration(_) => path.push("tolerations"),
+            Kind::Groups(_) => path.extend(["securityContext", "supplementalGroups"]),
             Kind::Volume { .. } | Kind::Mount { .. } => {}
         }
         Some(path)
@@ -177,6 +205,11 @@ impl Change<'_> {
             } if by_profile => Setting::RunAsUser,
             Kind::Env { .. } | Kind::Mount { .. } if matches!(self.by, By::Home(_)) => {
                 Setting::Home
+            }
+            Kind::Volume { .. }
+                if matches!(self.by, By::Home(_) | By::JobsHome | By::EmptyDirs(_)) =>
+            {
+                Setting::HomeSize
             }
             Kind::Limit { resource, .. } if profile.original_limit(resource).is_some() => {
                 Setting::FuseResource

@@ -14,8 +14,8 @@ use crate::pod::field::{Confinement, Field, Scalar};
 use crate::pod::place::{ContainerRef, Place};
 use crate::pod::security_context::SeLinuxOptions;
 use crate::pod::{EnvVar, Pod, Volume, VolumeMount};
-use crate::profile::Medium;
 use crate::profile::effective::EmptyDir;
+use crate::profile::{Medium, Toleration};
 use crate::text::{Quantity, Text};
 
 /// The older annotations for a seccomp profile.
@@ -86,6 +86,79 @@ impl<'a, 'p> Corrector<'a, 'p> {
             .push(path.put("hostUsers", was.is_some(), json!(value)));
         self.pod.spec.host_users = Some(value);
         self.record(Place::Pod, Kind::HostUsers { value, was });
+    }
+
+    pub(crate) fn set_runtime_class(&mut self, value: &'a str) {
+        let was = self.pod.spec.runtime_class_name.clone();
+        if was.as_deref() == Some(value) {
+            return;
+        }
+        let path = Path::new(Place::Pod);
+        self.patch
+            .push(path.put("runtimeClassName", was.is_some(), json!(value)));
+        self.pod.spec.runtime_class_name = Some(value.into());
+        self.record(Place::Pod, Kind::RuntimeClass { value, was });
+    }
+
+    pub(crate) fn set_node_selector(&mut self, key: &'a str, value: &'a str) {
+        let selector = &mut self.pod.spec.node_selector;
+        let was = selector.get(key).cloned();
+        if was.as_deref() == Some(value) {
+            return;
+        }
+        let path = Path::new(Place::Pod).object("nodeSelector", !selector.0.is_empty());
+        self.patch.push(path.put(key, was.is_some(), json!(value)));
+        selector.set(key.into(), value.into());
+        self.record(Place::Pod, Kind::NodeSelector { key, value, was });
+    }
+
+    /// Adds it, unless the pod has it.
+    pub(crate) fn add_toleration(&mut self, toleration: &'a Toleration) {
+        let tolerations = &mut self.pod.spec.tolerations;
+        let mut existing = tolerations.iter().flatten();
+        if existing.any(|existing| toleration.is(existing)) {
+            return;
+        }
+        let path = Path::new(Place::Pod).object("tolerations", tolerations.is_some());
+        let value = serde_json::to_value(toleration).expect("a toleration is an object");
+        self.patch.push(path.append(tolerations.is_some(), value));
+        let added = Box::new(toleration.into());
+        tolerations.get_or_insert_default().push(added);
+        self.record(Place::Pod, Kind::Toleration(toleration));
+    }
+
+    /// Adds those that the pod does not have.
+    pub(crate) fn add_groups(&mut self, groups: &[i64]) {
+        let context = self.pod.spec.security_context.as_ref();
+        let existing = context.and_then(|context| context.supplemental_groups.as_ref());
+        let mut new = Vec::new();
+        for group in groups {
+            if !new.contains(group) && existing.is_none_or(|groups| !groups.contains(group)) {
+                new.push(*group);
+            }
+        }
+        if new.is_empty() {
+            return;
+        }
+        let path = Path::new(Place::Pod).object("securityContext", context.is_some());
+        match existing {
+            None => self
+                .patch
+                .push(path.put("supplementalGroups", false, json!(new))),
+            Some(_) => {
+                let path = path.object("supplementalGroups", true);
+                let ops = new
+                    .iter()
+                    .map(|group| path.clone().put("-", false, json!(group)));
+                self.patch.extend(ops);
+            }
+        }
+        let context = self.pod.security_context_mut(Place::Pod);
+        context
+            .supplemental_groups
+            .get_or_insert_default()
+            .extend(&new);
+        self.record(Place::Pod, Kind::Groups(new));
     }
 
     pub(crate) fn set_security_context(&mut self, place: Place, field: Field, value: Scalar<'a>) {

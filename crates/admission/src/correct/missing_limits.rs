@@ -64,6 +64,8 @@ fn narrows(change: &Change<'_>) -> bool {
         // one.
         Kind::Annotation { .. } => true,
         Kind::HostUsers { value, .. } => !value,
+        // A sandbox, or nodes for such jobs alone.
+        Kind::RuntimeClass { .. } | Kind::NodeSelector { .. } => true,
         Kind::SecurityContext {
             field,
             value: Some(value),
@@ -75,7 +77,9 @@ fn narrows(change: &Change<'_>) -> bool {
         | Kind::Env { .. }
         | Kind::Limit { .. }
         | Kind::Volume { .. }
-        | Kind::Mount { .. } => false,
+        | Kind::Mount { .. }
+        | Kind::Toleration(_)
+        | Kind::Groups(_) => false,
     }
 }
 
@@ -93,6 +97,7 @@ fn narrows_field(field: Field, value: &Scalar<'_>, was: Option<&Scalar<'_>>) -> 
         Field::ProcMount => {
             matches!(value, Scalar::Text(kind) if &**kind == "Default") && was.is_some()
         }
+        Field::FsGroup | Field::FsGroupChangePolicy => false,
         // Types have no known order of strictness.
         Field::SeLinuxType => true,
         // Nor do the node's profiles: `Localhost` can be anything.

@@ -39,6 +39,8 @@ pub(crate) fn correct<'a>(
     {
         conflicts::find_scc(pod, required)?;
     }
+    let mark = profile.is_marked().then(|| marker::of(profile, level));
+    let profile = &profile.for_user(user_of_build(pod));
     let mut corrector = Corrector::new(pod);
     correct_pod(&mut corrector, profile);
     let annotated = Annotated::of(corrector.pod());
@@ -91,13 +93,19 @@ pub(crate) fn correct<'a>(
             conflicts::root_can_start(corrector.pod(), at)?;
         }
     }
-    if profile.is_marked() {
+    if let Some(mark) = mark {
         corrector.by(By::Mark);
-        let mark = marker::of(profile, level);
         corrector.set_annotation(marker::CORRECTED_AS.into(), mark.into());
     }
     conflicts::find(corrector.pod(), corrector.annotates())?;
     Ok(corrector.finish())
+}
+
+fn user_of_build(pod: &Pod<'_>) -> Option<i64> {
+    let (at, _) = containers(pod)
+        .into_iter()
+        .find(|(_, role)| *role == Role::Build)?;
+    effective(pod, Place::Container(at), Field::RunAsUser)?.int()
 }
 
 /// Whether the profile sets the user of the containers that `rules` are for.
@@ -133,6 +141,16 @@ fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, profile: &EffectiveProfile
     for (field, value) in set.security_context().fields() {
         corrector.set_security_context(Place::Pod, field, value);
     }
+    corrector.add_groups(set.security_context().supplemental_groups());
+    if let Some(class) = set.runtime_class_name() {
+        corrector.set_runtime_class(class);
+    }
+    for (key, value) in set.node_selector() {
+        corrector.set_node_selector(key, value);
+    }
+    for toleration in set.tolerations() {
+        corrector.add_toleration(toleration);
+    }
 
     corrector.by(By::Pod(Part::IfUnset));
     let if_unset = profile.pod().if_unset();
@@ -150,6 +168,17 @@ fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, profile: &EffectiveProfile
             || field == Field::AppArmorProfile && Annotated::of(corrector.pod()).names_any();
         if !is_set {
             corrector.set_security_context(Place::Pod, field, value);
+        }
+    }
+    if let (Some(class), None) = (
+        if_unset.runtime_class_name(),
+        &corrector.pod().spec.runtime_class_name,
+    ) {
+        corrector.set_runtime_class(class);
+    }
+    for (key, value) in if_unset.node_selector() {
+        if corrector.pod().spec.node_selector.get(key).is_none() {
+            corrector.set_node_selector(key, value);
         }
     }
 }

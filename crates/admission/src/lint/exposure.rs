@@ -125,6 +125,15 @@ pub fn additions(profile: &Profile) -> Vec<String> {
     for fields in [&profile.pod.set, &profile.pod.if_unset] {
         let annotations = fields.annotations.iter();
         added.extend(annotations.map(|(key, value)| format!("annotation {key}: {value}")));
+        let context = &fields.security_context;
+        let groups = context.fs_group.iter().chain(&context.supplemental_groups);
+        added.extend(groups.map(|group| format!("group {group} to the pod")));
+        let class = fields.runtime_class_name.iter();
+        added.extend(class.map(|class| format!("runtime class {class}")));
+        let labels = fields.node_selector.iter();
+        added.extend(labels.map(|(key, value)| format!("nodes with {key}={value}")));
+        let taints = fields.tolerations.iter();
+        added.extend(taints.map(|taint| format!("nodes with the taint {taint}")));
     }
     added
 }

@@ -8,7 +8,7 @@ use crate::pod::field::Field;
 use crate::pod::limits::{ANNOTATIONS, LAST_ID};
 use crate::pod::names::{
     CAPABILITIES, is_container_name, is_extended_resource, is_label_value, is_qualified,
-    is_quantity,
+    is_quantity, is_subdomain,
 };
 use crate::pod::place::List;
 use crate::profile::home_path::HomePath;
@@ -20,6 +20,9 @@ use crate::text::spelling::nearest;
 
 /// How many `emptyDirs` a container may have.
 const EMPTY_DIRS: usize = 16;
+
+/// How many groups, tolerations or labels of nodes a pod may get.
+const LISTED: usize = 32;
 
 /// Annotations that no profile may have, by their prefixes.
 const REFUSED_ANNOTATIONS: [(&str, &str); 7] = [
@@ -137,7 +140,76 @@ impl Findings {
                 );
             }
         }
+        self.groups(&at("securityContext"), &fields.security_context);
+        self.scheduling(path, fields);
+        // The API server's own defaults are lists, too, so they are never unset.
+        for (at, is_there) in [
+            (
+                &["securityContext", "supplementalGroups"][..],
+                !fields.security_context.supplemental_groups.is_empty(),
+            ),
+            (&["tolerations"], !fields.tolerations.is_empty()),
+        ] {
+            if is_there && path.last() == Some(&"ifUnset") {
+                let problem = "is added to what the pod has; write it under set";
+                self.error(&[path, at].concat(), problem);
+            }
+        }
         self.confinement(&at("securityContext"), &fields.security_context);
+    }
+
+    /// The groups of the pod and of its volumes.
+    fn groups(&mut self, path: &[&'static str], context: &SecurityContext) {
+        let at = |key: &'static str| [path, &[key]].concat();
+        let is_id = |id: &i64| (0..=LAST_ID).contains(id);
+        if context.fs_group.is_some_and(|id| !is_id(&id)) {
+            self.error(&at("fsGroup"), format!("an id is between 0 and {LAST_ID}"));
+        }
+        if !context.supplemental_groups.iter().all(is_id) {
+            let problem = format!("an id is between 0 and {LAST_ID}");
+            self.error(&at("supplementalGroups"), problem);
+        }
+        if context.supplemental_groups.len() > LISTED {
+            let problem = format!("there are more than {LISTED}");
+            self.error(&at("supplementalGroups"), problem);
+        }
+        let policy = context.fs_group_change_policy.as_deref();
+        if policy.is_some_and(|policy| !["Always", "OnRootMismatch"].contains(&policy)) {
+            self.error(&at("fsGroupChangePolicy"), "is Always or OnRootMismatch");
+        }
+    }
+
+    /// Where the pod runs.
+    fn scheduling(&mut self, path: &[&'static str], fields: &PodFields) {
+        let at = |key: &'static str| [path, &[key]].concat();
+        let class = fields.runtime_class_name.as_deref();
+        if let Some(class) = class.filter(|class| !is_subdomain(class)) {
+            let problem = format!("{} is not the name of a RuntimeClass", quoted(class));
+            self.error(&at("runtimeClassName"), problem);
+        }
+        if fields.node_selector.len() > LISTED {
+            let problem = format!("there are more than {LISTED} labels");
+            self.error(&at("nodeSelector"), problem);
+        }
+        for (key, value) in &fields.node_selector {
+            let is_windows = key.ends_with("kubernetes.io/os") && value != "linux";
+            if !is_qualified(key) || !(value.is_empty() || is_label_value(value)) {
+                let problem = format!("{}: {} is not a label", quoted(key), quoted(value));
+                self.error(&at("nodeSelector"), problem);
+            } else if is_windows {
+                self.error(&at("nodeSelector"), "Podman's images run on Linux");
+            }
+        }
+        if fields.tolerations.len() > LISTED {
+            let problem = format!("there are more than {LISTED}");
+            self.error(&at("tolerations"), problem);
+        }
+        for toleration in &fields.tolerations {
+            if let Some(problem) = toleration.problem() {
+                let problem = format!("{}: {problem}", quoted(&toleration.to_string()));
+                self.error(&at("tolerations"), problem);
+            }
+        }
     }
 
     /// Rules for containers that are chosen by their image or name.
@@ -259,6 +331,22 @@ impl Findings {
         if let Some(name) = fields.env.iter().find(|(_, value)| value.contains('\0')) {
             let problem = format!("{} has a zero byte in its value", quoted(name.0));
             self.error(&at("env"), problem);
+        }
+        for (key, is_there) in [
+            ("fsGroup", fields.security_context.fs_group.is_some()),
+            (
+                "fsGroupChangePolicy",
+                fields.security_context.fs_group_change_policy.is_some(),
+            ),
+            (
+                "supplementalGroups",
+                !fields.security_context.supplemental_groups.is_empty(),
+            ),
+        ] {
+            if is_there {
+                let at = [path, &["securityContext", key]].concat();
+                self.error(&at, "is a field of the pod only; set it under pod");
+            }
         }
         self.confinement(&at("securityContext"), &fields.security_context);
     }

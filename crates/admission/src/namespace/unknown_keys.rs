@@ -147,7 +147,13 @@ mod tests {
     #[test]
     fn known_keys_are_not_warned_of_and_the_others_are_with_a_suggestion() {
         let labels = ["profile", "level", "mode"];
-        let annotations = ["runner", "run-as-user", "home", "fuse-resource"];
+        let annotations = [
+            "runner",
+            "run-as-user",
+            "home",
+            "home-size",
+            "fuse-resource",
+        ];
         assert_eq!(of(&labels, &annotations), [""; 0]);
         for label in labels {
             let warning =

@@ -38,6 +38,8 @@ pub enum Field {
     SeLinuxType,
     SeccompProfile,
     AppArmorProfile,
+    FsGroup,
+    FsGroupChangePolicy,
 }
 
 /// The value of a [`Field`].
@@ -52,7 +54,7 @@ pub enum Scalar<'a> {
 
 impl Field {
     /// Every field, in the order of changes.
-    pub const ALL: [Field; 10] = [
+    pub const ALL: [Field; 12] = [
         Field::Privileged,
         Field::AllowPrivilegeEscalation,
         Field::RunAsUser,
@@ -63,6 +65,8 @@ impl Field {
         Field::SeLinuxType,
         Field::SeccompProfile,
         Field::AppArmorProfile,
+        Field::FsGroup,
+        Field::FsGroupChangePolicy,
     ];
 
     /// The object within `securityContext` that has the field, if not
@@ -79,6 +83,8 @@ impl Field {
             Field::SeLinuxType => (Some("seLinuxOptions"), "type"),
             Field::SeccompProfile => (None, "seccompProfile"),
             Field::AppArmorProfile => (None, "appArmorProfile"),
+            Field::FsGroup => (None, "fsGroup"),
+            Field::FsGroupChangePolicy => (None, "fsGroupChangePolicy"),
         }
     }
 }

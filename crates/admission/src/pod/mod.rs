@@ -28,7 +28,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use self::object::{
-    absent, flag, flag_or_false, integer_or_0, object, object_or_default, objects, objects_or_none,
+    absent, flag, flag_or_false, integer, integer_or_0, object, object_or_default, objects,
+    objects_or_none,
 };
 use self::place::{ContainerRef, List, Place};
 use self::security_context::SecurityContext;
@@ -103,6 +104,8 @@ pub struct Spec<'a> {
     pub node_selector: Map<'a>,
     #[serde(borrow)]
     pub runtime_class_name: Option<Text<'a>>,
+    #[serde(borrow, deserialize_with = "objects")]
+    pub tolerations: Option<Vec<Box<Toleration<'a>>>>,
     #[serde(borrow, deserialize_with = "object")]
     pub os: Option<Os<'a>>,
     #[serde(deserialize_with = "flag")]
@@ -113,6 +116,22 @@ pub struct Spec<'a> {
     pub host_pid: Option<bool>,
     #[serde(rename = "hostIPC", deserialize_with = "flag")]
     pub host_ipc: Option<bool>,
+}
+
+/// One entry of `tolerations`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Toleration<'a> {
+    #[serde(borrow, deserialize_with = "absent")]
+    pub key: Text<'a>,
+    #[serde(borrow, deserialize_with = "absent")]
+    pub operator: Text<'a>,
+    #[serde(borrow, deserialize_with = "absent")]
+    pub value: Text<'a>,
+    #[serde(borrow, deserialize_with = "absent")]
+    pub effect: Text<'a>,
+    #[serde(deserialize_with = "integer")]
+    pub toleration_seconds: Option<i64>,
 }
 
 /// `spec.os`.

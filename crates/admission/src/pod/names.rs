@@ -69,7 +69,7 @@ pub(crate) fn is_qualified(key: &str) -> bool {
     is_label_value(name) && prefix.is_none_or(is_subdomain)
 }
 
-fn is_subdomain(domain: &str) -> bool {
+pub(crate) fn is_subdomain(domain: &str) -> bool {
     let is_label = |label: &str| {
         is_name(label)
             && !label.contains(['_', '.'])
@@ -110,7 +110,7 @@ pub(crate) fn is_quantity(text: &str) -> bool {
     let is_number = !digits.is_empty()
         && digits.len() <= 15
         && digits.bytes().all(|b| b.is_ascii_digit())
-        && digits.bytes().any(|b| b != b'0');
+        && !digits.starts_with('0');
     is_number && suffixes.contains(&&text[digits.len()..])
 }
 

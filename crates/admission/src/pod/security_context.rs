@@ -46,6 +46,8 @@ pub struct SecurityContext<'a> {
     pub sysctls: Vec<Sysctl<'a>>,
     #[serde(deserialize_with = "integer")]
     pub fs_group: Option<i64>,
+    #[serde(borrow)]
+    pub fs_group_change_policy: Option<Text<'a>>,
     #[serde(deserialize_with = "integers")]
     pub supplemental_groups: Option<Vec<i64>>,
 }
@@ -109,6 +111,8 @@ impl<'a> SecurityContext<'a> {
             }
             Field::SeccompProfile => self.seccomp_profile.clone().map(Scalar::Confinement),
             Field::AppArmorProfile => self.app_armor_profile.clone().map(Scalar::Confinement),
+            Field::FsGroup => self.fs_group.map(Scalar::Int),
+            Field::FsGroupChangePolicy => self.fs_group_change_policy.clone().map(Scalar::Text),
         }
     }
 
@@ -133,6 +137,10 @@ impl<'a> SecurityContext<'a> {
             }
             Field::SeccompProfile => self.seccomp_profile = value.and_then(Scalar::confinement),
             Field::AppArmorProfile => self.app_armor_profile = value.and_then(Scalar::confinement),
+            Field::FsGroup => self.fs_group = value.and_then(Scalar::int),
+            Field::FsGroupChangePolicy => {
+                self.fs_group_change_policy = value.and_then(Scalar::text);
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use super::overrides::Overrides;
 use super::security_context::SecurityContext;
 use super::{
     Capabilities, ContainerFields, Grants, Medium, PodFields, PodRules, Profile, Rules, Scope,
-    Setting,
+    Setting, Toleration,
 };
 use crate::gitlab::role::Role;
 use crate::pod::Container;
@@ -69,6 +69,22 @@ impl<'a> EffectiveProfile<'a> {
             overrides: Overrides::new(profile, values)?,
             ..EffectiveProfile::unchanged(profile)
         })
+    }
+
+    /// The same profile for a pod whose `build` has this user already.
+    pub(crate) fn for_user(self, user: Option<i64>) -> EffectiveProfile<'a> {
+        // A user that the profile sets is no choice of the job's: the pod may have been
+        // corrected before.
+        match user.filter(|user| *user > 0) {
+            Some(user) if self.profile.keeps(user) => EffectiveProfile {
+                overrides: Overrides {
+                    run_as_user: Some(user),
+                    ..self.overrides
+                },
+                ..self
+            },
+            _ => self,
+        }
     }
 
     /// The same profile; `by_rule` where a namespace rule names it.
@@ -132,7 +148,7 @@ impl<'a> EffectiveProfile<'a> {
     pub(crate) fn empty_dir(&self) -> EmptyDir<'a> {
         let home = &self.profile.home;
         EmptyDir {
-            size_limit: home.size_limit.as_deref(),
+            size_limit: self.overrides.home_size.or(home.size_limit.as_deref()),
             medium: home.medium,
         }
     }
@@ -141,6 +157,7 @@ impl<'a> EffectiveProfile<'a> {
         match setting {
             Setting::RunAsUser => self.overrides.run_as_user.is_some(),
             Setting::Home => self.overrides.home.is_some(),
+            Setting::HomeSize => self.overrides.home_size.is_some(),
             Setting::FuseResource => self.overrides.fuse.is_some(),
         }
     }
@@ -189,6 +206,18 @@ impl<'a> EffectivePart<'a, PodFields> {
 
     pub(crate) fn security_context(&self) -> EffectiveSecurityContext<'a> {
         self.part(&self.part.security_context)
+    }
+
+    pub(crate) fn runtime_class_name(&self) -> Option<&'a str> {
+        self.part.runtime_class_name.as_deref()
+    }
+
+    pub(crate) fn node_selector(&self) -> &'a BTreeMap<String, String> {
+        &self.part.node_selector
+    }
+
+    pub(crate) fn tolerations(&self) -> &'a [Toleration] {
+        &self.part.tolerations
     }
 }
 
@@ -252,6 +281,10 @@ impl<'a> EffectiveSecurityContext<'a> {
         })
     }
 
+    pub(crate) fn supplemental_groups(&self) -> &'a [i64] {
+        &self.part.supplemental_groups
+    }
+
     /// Whether the profile has a value for `field`.
     pub(crate) fn has(&self, field: Field) -> bool {
         self.part.get(field).is_some()
@@ -287,13 +320,21 @@ containers:
         let values = [
             (Setting::RunAsUser, "7"),
             (Setting::Home, "/namespace"),
+            (Setting::HomeSize, "2Gi"),
             (Setting::FuseResource, "c.d/fuse"),
         ];
         let original = EffectiveProfile::unchanged(&profile);
         let effective = EffectiveProfile::new(&profile, values).expect("valid values");
-        for (profile, pod, helper, home, fuse) in [
-            (original, ["5", "5"], ["6"], "/profile", "a.b/fuse"),
-            (effective, ["7", "5"], ["7"], "/namespace", "c.d/fuse"),
+        for (profile, pod, helper, home, size, fuse) in [
+            (original, ["5", "5"], ["6"], "/profile", "1Gi", "a.b/fuse"),
+            (
+                effective,
+                ["7", "5"],
+                ["7"],
+                "/namespace",
+                "2Gi",
+                "c.d/fuse",
+            ),
         ] {
             let [build_rules, helper_rules] =
                 [Role::Build, Role::Helper].map(|role| profile.role(role));
@@ -302,7 +343,7 @@ containers:
             let build_user = users(&build_rules.set().security_context());
             assert_eq!(build_user, ["0"], "root stays root");
             assert_eq!(profile.home_path(), home);
-            assert_eq!(profile.empty_dir().size_limit, Some("1Gi"));
+            assert_eq!(profile.empty_dir().size_limit, Some(size));
             let limits: Vec<_> = build_rules.set().limits().collect();
             assert_eq!(limits, [(fuse, "1"), ("a.b/gpu", "2")]);
         }

@@ -26,6 +26,7 @@ mod scalars;
 mod schema;
 mod scope;
 pub mod security_context;
+mod toleration;
 mod types;
 
 pub use self::built_in::BUILT_IN;
@@ -35,6 +36,7 @@ pub use self::parse::Written;
 pub use self::place::Position;
 pub use self::profiles::Profiles;
 pub use self::scope::Scope;
+pub use self::toleration::Toleration;
 pub use self::types::{
     Capabilities, ContainerFields, ContainerRules, Grants, Home, Medium, PodFields, PodRules,
     Profile, Resources, Rules, Setting,

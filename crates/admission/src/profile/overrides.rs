@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `podseal.io/run-as-user` | every `runAsUser` of the profile except 0 | 1 to 65535 |
 //! | `podseal.io/home` | `home.path` | the same as in a profile |
+//! | `podseal.io/home-size` | `home.sizeLimit` | a quantity |
 //! | `podseal.io/fuse-resource` | the name of the limit that ends in `/fuse`, or of the only one | an extended resource |
 //!
 //! None of them can extend what the profile grants: a user never becomes root, HOME
@@ -12,17 +13,20 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::home_path::HomePath;
 use super::{Profile, Setting};
 use crate::pod::limits::LAST_MAPPED_ID;
-use crate::pod::names::is_extended_resource;
+use crate::pod::names::{is_extended_resource, is_quantity};
 use crate::text::quoted;
 
 /// The annotation that overrides the user.
 pub const RUN_AS_USER: &str = "podseal.io/run-as-user";
 /// The annotation that overrides HOME.
 pub const HOME: &str = "podseal.io/home";
+/// The annotation that overrides the size of each volume.
+pub const HOME_SIZE: &str = "podseal.io/home-size";
 /// The annotation that overrides the name of the FUSE device.
 pub const FUSE_RESOURCE: &str = "podseal.io/fuse-resource";
 
@@ -32,6 +36,7 @@ impl Setting {
         match self {
             Setting::RunAsUser => "run-as-user",
             Setting::Home => "home",
+            Setting::HomeSize => "home-size",
             Setting::FuseResource => "fuse-resource",
         }
     }
@@ -41,6 +46,7 @@ impl Setting {
         match self {
             Setting::RunAsUser => RUN_AS_USER,
             Setting::Home => HOME,
+            Setting::HomeSize => HOME_SIZE,
             Setting::FuseResource => FUSE_RESOURCE,
         }
     }
@@ -51,6 +57,7 @@ impl Setting {
 pub(super) struct Overrides<'a> {
     pub(super) run_as_user: Option<i64>,
     pub(super) home: Option<&'a str>,
+    pub(super) home_size: Option<&'a str>,
     pub(super) fuse: Option<FuseName<'a>>,
 }
 
@@ -78,7 +85,10 @@ impl<'a> Overrides<'a> {
     /// As it is part of a mark on pods: replicas of two versions have to agree on it.
     pub(super) fn serializable(&self) -> impl Serialize {
         let fuse = self.fuse.map(|fuse| (fuse.original, fuse.effective));
-        (self.run_as_user, self.home, fuse)
+        let values = (self.run_as_user, self.home, fuse);
+        // The first version with a size has to agree with those before where there is none.
+        self.home_size
+            .map_or(json!(values), |size| json!((values, size)))
     }
 
     fn set(
@@ -122,6 +132,15 @@ impl<'a> Overrides<'a> {
                     return Err("the profile sets no HOME".to_owned());
                 }
                 self.home = Some(value);
+            }
+            Setting::HomeSize => {
+                if !is_quantity(value) {
+                    return Err(format!("{} is not a quantity, such as 20Gi", quoted(value)));
+                }
+                if !profile.adds_volumes() {
+                    return Err("the profile adds no volume".to_owned());
+                }
+                self.home_size = Some(value);
             }
             Setting::FuseResource => {
                 if !is_extended_resource(value) {
@@ -185,9 +204,24 @@ impl Profile {
         users
     }
 
+    /// Whether `user`, which is not root, can stay where `build` has it.
+    pub(super) fn keeps(&self, user: i64) -> bool {
+        let of_build = &self.containers.build.set.security_context;
+        let sets_root = [of_build, &self.pod.set.security_context]
+            .iter()
+            .any(|context| context.run_as_user == Some(0));
+        self.keep_user && !sets_root && !self.users().contains_key(&user)
+    }
+
     /// Whether it sets HOME for any container.
     pub fn sets_home(&self) -> bool {
         self.containers.all().any(|(_, rules)| rules.home)
+    }
+
+    /// Whether it adds volumes, for HOME or else.
+    pub fn adds_volumes(&self) -> bool {
+        let mut all = self.containers.all();
+        all.any(|(_, rules)| rules.home || !rules.empty_dirs.is_empty())
     }
 
     /// The first path of the limit that is the FUSE device.
@@ -282,6 +316,19 @@ mod tests {
         }
         let why = overridden("root-fuse", Setting::Home, "/work").expect_err("no HOME");
         assert_eq!(why, "the profile sets no HOME");
+    }
+
+    #[test]
+    fn a_size_is_a_quantity_for_profiles_that_add_volumes() {
+        for (profile, value) in [("rootless", "20Gi"), ("root", "512Mi"), ("userns", "1G")] {
+            assert_eq!(overridden(profile, Setting::HomeSize, value), Ok(()));
+        }
+        for value in ["", "0", "-1Gi", "1.5Gi", "20 Gi", "20gi", "much"] {
+            let why = overridden("rootless", Setting::HomeSize, value).expect_err(value);
+            assert!(why.ends_with(" is not a quantity, such as 20Gi"), "{why}");
+        }
+        let why = overridden("none", Setting::HomeSize, "1Gi").expect_err("no volume");
+        assert_eq!(why, "the profile adds no volume");
     }
 
     #[test]

@@ -46,8 +46,16 @@ fn correction(profile: &Profile) -> usize {
         of_fields(&rules.set) + of_fields(&rules.if_unset) + volumes
     };
     let of_pod = [&profile.pod.set, &profile.pod.if_unset].map(|fields| {
-        let annotations = fields.annotations.iter().map(of_pairs);
-        fields.security_context.fields().count() * CHANGE + annotations.sum::<usize>()
+        let pairs = fields.annotations.iter().chain(&fields.node_selector);
+        let class = fields.runtime_class_name.as_ref();
+        let texts = class.into_iter().map(String::len);
+        let tolerations = fields.tolerations.iter();
+        let texts = texts.chain(tolerations.map(|toleration| toleration.to_string().len()));
+        let groups = fields.security_context.supplemental_groups.len();
+        let fields = fields.security_context.fields().count() + groups;
+        fields * CHANGE
+            + pairs.map(of_pairs).sum::<usize>()
+            + texts.map(|text| CHANGE + COPIES * text).sum::<usize>()
     });
     let of_container = profile
         .containers

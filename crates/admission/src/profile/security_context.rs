@@ -34,6 +34,15 @@ pub struct SecurityContext {
     pub seccomp_profile: Option<LocalProfile>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub app_armor_profile: Option<LocalProfile>,
+    /// Of the pod only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fs_group: Option<i64>,
+    /// Of the pod only: `OnRootMismatch` or `Always`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fs_group_change_policy: Option<String>,
+    /// Of the pod only: `set` adds them to those of the pod.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub supplemental_groups: Vec<i64>,
 }
 
 /// `seLinuxOptions`: the type only. The platform assigns user, role and level.
@@ -97,6 +106,11 @@ impl SecurityContext {
             Field::AppArmorProfile => {
                 let profile = self.app_armor_profile.as_ref();
                 profile.map(|profile| Scalar::Confinement(profile.into()))
+            }
+            Field::FsGroup => self.fs_group.map(Scalar::Int),
+            Field::FsGroupChangePolicy => {
+                let policy = self.fs_group_change_policy.as_deref();
+                policy.map(Text::from).map(Scalar::Text)
             }
         }
     }

@@ -9,6 +9,7 @@ use super::scalars;
 #[cfg(test)]
 use super::schema;
 use super::security_context::SecurityContext;
+use super::toleration::Toleration;
 use crate::gitlab::role::Role;
 use crate::pod::capability::same_capability;
 use crate::standards::{Family, Level};
@@ -38,6 +39,10 @@ pub struct Profile {
     /// Which values a namespace can override by its annotations.
     #[serde(default = "Setting::all")]
     pub settings: Vec<Setting>,
+    /// Whether a user other than root that the pod has for `build` stays, and takes the
+    /// place of every `runAsUser` here but 0.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_user: bool,
     /// Rules for the pod itself.
     #[serde(default)]
     pub pod: PodRules,
@@ -90,13 +95,20 @@ pub enum Setting {
     RunAsUser,
     /// `podseal.io/home`
     Home,
+    /// `podseal.io/home-size`
+    HomeSize,
     /// `podseal.io/fuse-resource`
     FuseResource,
 }
 
 impl Setting {
     /// Every setting.
-    pub const ALL: [Setting; 3] = [Setting::RunAsUser, Setting::Home, Setting::FuseResource];
+    pub const ALL: [Setting; 4] = [
+        Setting::RunAsUser,
+        Setting::Home,
+        Setting::HomeSize,
+        Setting::FuseResource,
+    ];
 
     fn all() -> Vec<Setting> {
         Setting::ALL.into()
@@ -138,6 +150,18 @@ pub struct PodFields {
     pub host_users: Option<bool>,
     /// `spec.securityContext`
     pub security_context: SecurityContext,
+    /// `spec.runtimeClassName`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime_class_name: Option<String>,
+    /// `spec.nodeSelector`
+    #[serde(
+        deserialize_with = "scalars::strings",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub node_selector: BTreeMap<String, String>,
+    /// `spec.tolerations`, in `set` only: they are added to those of the pod.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tolerations: Vec<Toleration>,
 }
 
 /// Rules by what a container is in the job.

@@ -176,6 +176,12 @@ fn in_profile(
             Ok(explained.into_iter().collect())
         }
         Setting::Home => Err("the profile sets no HOME"),
+        Setting::HomeSize if profile.adds_volumes() => {
+            let limit = profile.home.size_limit.clone();
+            let limit = limit.map(|limit| at(limit, &["home", "sizeLimit"]));
+            Ok(limit.into_iter().collect())
+        }
+        Setting::HomeSize => Err("the profile adds no volume"),
         Setting::FuseResource => {
             let named = profile.fuse_resource().zip(profile.fuse_resource_path());
             let (name, path) = named.ok_or("the profile requests no fuse device")?;
