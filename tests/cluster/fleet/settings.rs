@@ -79,16 +79,12 @@ fn each_setting_changes_each_profile_that_supports_it_and_is_denied_with_the_oth
 }
 
 fn assert_changed(pod: &View, annotation: &str, what: &str) {
-    let of_runner = [
-        "build",
-        "helper",
-        "init-permissions",
-        "init-build-uid-gid-collector",
-    ];
+    // Beside the collector, helper stays root.
+    let of_runner = ["build", "init-permissions", "init-build-uid-gid-collector"];
     match annotation {
         USER => {
             let users = of_runner.map(|container| pod.uid(container));
-            assert_eq!(users, [Some(2345); 4], "{what}");
+            assert_eq!(users, [Some(2345); 3], "{what}");
         }
         HOME => {
             for container in ["build", "helper"] {
