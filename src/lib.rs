@@ -17,6 +17,7 @@
 //! | [`webhook`] | answers reviews: routes, bodies, load shedding, the audit log |
 //! | [`fairness`] | fair shares of what all clients compete for |
 //! | [`namespaces`] | knows namespaces: a watch and its cache, live look-ups, or a file |
+//! | [`pod_events`] | creates an event on each pod that may not run |
 //! | [`kubernetes`] | talks to the API server |
 //! | [`live_config`] | the profiles and namespace rules in use, reloaded when their files change |
 //! | [`certificates`] | the serving certificate and its sources |
@@ -27,7 +28,7 @@
 //! | [`cli`] | the commands, a folder each, and what they print |
 //!
 //! Imports point one way: `cli` → `webhook`, `server`, `health`, `probe` →
-//! `namespaces`, `certificates` → `live_config` → `fairness`, `kubernetes`,
+//! `namespaces`, `pod_events`, `certificates` → `live_config` → `fairness`, `kubernetes`,
 //! `metrics`, `logging`. No two folders import each other.
 
 pub mod certificates;
@@ -39,6 +40,7 @@ pub mod live_config;
 pub mod logging;
 pub mod metrics;
 pub mod namespaces;
+pub mod pod_events;
 pub mod probe;
 pub mod server;
 pub mod webhook;

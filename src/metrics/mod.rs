@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`label`] | labels, whose values are all known at the start |
 //! | [`series`], [`durations`] | counters and histograms by label, without a lock |
-//! | [`requests`], [`connections`], [`certificates`], [`profiles`], [`namespaces`], `process` | the metrics |
+//! | [`requests`], [`connections`], [`certificates`], [`profiles`], [`namespaces`], [`pod_events`], `process` | the metrics |
 //! | [`registry`] | the registration of all of them, each by its file |
 //! | [`exposition`] | the text formats |
 //!
@@ -19,6 +19,7 @@ pub mod durations;
 pub mod exposition;
 pub mod label;
 pub mod namespaces;
+pub mod pod_events;
 mod process;
 pub mod profiles;
 pub mod registry;

@@ -10,6 +10,7 @@ use super::certificates::CertificateMetrics;
 use super::connections::ConnectionMetrics;
 use super::exposition::{MetricsFormat, into_prometheus};
 use super::namespaces::{self, CacheState, LookUps};
+use super::pod_events::PodEventMetrics;
 use super::process::ThisProcess;
 use super::profiles::ProfileMetrics;
 use super::requests::RequestMetrics;
@@ -28,6 +29,8 @@ pub struct Metrics {
     pub profiles: ProfileMetrics,
     /// Look-ups of namespaces.
     pub look_ups: LookUps,
+    /// Events on pods.
+    pub pod_events: PodEventMetrics,
     registry: Registry,
 }
 
@@ -50,6 +53,7 @@ impl Metrics {
         let certificates = CertificateMetrics::register(registry, expiry);
         let profiles = ProfileMetrics::register(registry, requests.changes.clone());
         let look_ups = namespaces::register_look_ups(registry);
+        let pod_events = PodEventMetrics::register(registry);
         all.register_collector(Box::new(ThisProcess::new()));
         Metrics {
             requests,
@@ -57,6 +61,7 @@ impl Metrics {
             certificates,
             profiles,
             look_ups,
+            pod_events,
             registry: all,
         }
     }

@@ -33,7 +33,9 @@ use crate::metrics::Metrics;
 use crate::metrics::requests::{Operation, Refused, Shed};
 use crate::namespaces::source::Namespaces;
 use crate::namespaces::unavailable::Unavailable;
+use crate::pod_events::PodEvents;
 use admission::decision::Decision;
+use admission::decision::pod_event::{CreatedPod, PodEvent};
 use admission::decision::record::{About, Webhook};
 use admission::mutate::{correction_size, mutate};
 use admission::namespace::Namespace;
@@ -71,6 +73,8 @@ pub struct ReviewHandler {
     pub(super) bad_requests: BadRequests,
     load_shedding: LoadShedding,
     metrics: Arc<Metrics>,
+    /// Where events on pods are created, if they are.
+    pod_events: Option<PodEvents>,
 }
 
 impl ReviewHandler {
@@ -80,6 +84,7 @@ impl ReviewHandler {
         namespaces: Namespaces,
         limits: &ReviewLimits,
         metrics: Arc<Metrics>,
+        pod_events: Option<PodEvents>,
     ) -> ReviewHandler {
         ReviewHandler {
             rules,
@@ -95,6 +100,7 @@ impl ReviewHandler {
             bad_requests: BadRequests::new(Arc::clone(&metrics)),
             load_shedding: LoadShedding::new(Arc::clone(&metrics)),
             metrics,
+            pod_events,
         }
     }
 }
@@ -337,6 +343,8 @@ impl ReviewHandler {
         }
         let operation = Operation::of(&request.operation);
         let about = About::of(&request);
+        let events = self.pod_events.as_ref().filter(|_| webhook == Webhook::Validate);
+        let created = events.and_then(|events| Some((events, CreatedPod::of(&request)?)));
         let decision = match namespace {
             Ok(namespace) => match webhook {
                 Webhook::Mutate => mutate(request, namespace, &settings),
@@ -346,6 +354,11 @@ impl ReviewHandler {
         };
         let answer = response::encode(about.uid(), &decision);
         audit_log::log(webhook, &about, &decision, start.elapsed());
+        if let Some((events, pod)) = created
+            && let Some(event) = PodEvent::of(pod, &decision)
+        {
+            events.post(event);
+        }
         let requests = &self.metrics.requests;
         // After the record is written: the client waits for that too.
         requests.decided(webhook, operation, &decision, start.elapsed());

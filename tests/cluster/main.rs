@@ -13,6 +13,7 @@ mod apiserver;
 mod certificates;
 mod fleet;
 mod own_profiles;
+mod pod_events;
 mod pod_security_labels;
 mod profile_attacks;
 mod replicas_differ;

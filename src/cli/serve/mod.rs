@@ -35,6 +35,7 @@ use crate::live_config::reload::ProfileReload;
 use crate::logging::setup;
 use crate::metrics::Metrics;
 use crate::namespaces::source::Namespaces;
+use crate::pod_events::PodEvents;
 use crate::server::Server;
 use crate::webhook::review::ReviewHandler;
 use crate::webhook::routes::router;
@@ -107,6 +108,13 @@ pub struct ServeArgs {
     namespaces: Option<PathBuf>,
     #[command(flatten)]
     rules: policy::PolicyArgs,
+    /// Create an event on each job's pod that may not run
+    ///
+    /// GitLab Runner prints the events of a pod into the job log if the job sets
+    /// FF_PRINT_POD_EVENTS. Requires the verb create on events, and webhook configurations with
+    /// sideEffects: NoneOnDryRun.
+    #[arg(long, help_heading = "Policy")]
+    pod_events: bool,
     #[command(flatten)]
     limits: limits::LimitArgs,
     /// Log format; auto selects text on a terminal, otherwise JSON
@@ -192,6 +200,10 @@ async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
         tokio::spawn(renewal.follow(PROFILES_REREAD));
     }
     tokio::spawn(warn_of_unnamed_runners(namespaces.clone(), rules.clone()));
+    let pod_events = match args.pod_events {
+        true => Some(pod_events(&metrics).await?),
+        false => None,
+    };
     let readiness = Readiness::new(serving.current(), namespaces.clone());
     let status = HealthState {
         readiness: readiness.clone(),
@@ -212,6 +224,7 @@ async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
         namespaces,
         &args.limits.reviews(),
         Arc::clone(&metrics),
+        pod_events,
     );
     let (stop_sender, stop) = tokio::sync::oneshot::channel();
     let server = Server {
@@ -268,6 +281,15 @@ async fn warn_of_unnamed_runners(namespaces: Namespaces, rules: LiveConfig) {
          runner is named: {consequence}; to fix this, set the annotation podseal.io/runner on each \
          namespace and runner in each rule, such as system:serviceaccount:gitlab:gitlab-runner"
     );
+}
+
+/// Starts to create events on pods.
+async fn pod_events(metrics: &Metrics) -> anyhow::Result<PodEvents> {
+    let config = cluster_config("create events in", ", or remove --pod-events").await?;
+    let client = kube::Client::try_from(config).context("cannot create a client for events")?;
+    // In a pod, its name.
+    let instance = std::env::var("HOSTNAME").unwrap_or_else(|_| "podseal".to_owned());
+    Ok(PodEvents::start(client, instance, metrics.pod_events.clone()))
 }
 
 async fn namespaces_from_cluster(

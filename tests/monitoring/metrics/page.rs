@@ -70,7 +70,7 @@ fn the_page_lists_every_metric_with_its_type_and_labels_and_every_value() {
     let (exposed, documented) = (exposed(&exposition), documented());
     assert_eq!(exposed, documented);
     for (name, value) in series(&exposition).into_iter().flat_map(labels) {
-        let is_open = ["control", "profile", "le", "version", "commit"].contains(&name);
+        let is_open = ["control", "id", "profile", "le", "version", "commit"].contains(&name);
         let quoted = format!("`{value}`");
         assert!(is_open || PAGE.contains(&quoted), "{name}: {value}");
     }

@@ -207,9 +207,15 @@ pub(super) fn old_home(job: &Job<'_, '_>) -> Option<Found> {
             && !is_at_or_under(&path, &home)
             && !is_at_or_under(&home, &path)
             && !may_have_storage_conf(&path)
+            && !(is_of_ssh(&path) && is_at_or_under(&path, "/home"))
             && !is_named(&path)
     };
     let mounted = job.build().mount_paths().find(is_orphan)?;
+    if is_of_ssh(&normalised(mounted)) {
+        let problem = "ssh does not find it: it ignores HOME, and reads .ssh in the home that the \
+                       image's passwd has for the user; mount it there, such as at /home/podman/.ssh";
+        return Found::new(in_mount(job, job.build, mounted), problem.to_owned());
+    }
     Found::new(
         in_mount(job, job.build, mounted),
         format!(
@@ -218,6 +224,11 @@ pub(super) fn old_home(job: &Job<'_, '_>) -> Option<Found> {
             quoted(&home)
         ),
     )
+}
+
+/// ssh ignores HOME.
+fn is_of_ssh(path: &str) -> bool {
+    path.split('/').any(|part| part == ".ssh")
 }
 
 /// A secret that only root, its owner, can read.

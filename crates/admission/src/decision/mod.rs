@@ -5,6 +5,7 @@
 
 pub mod claim;
 pub mod denial;
+pub mod pod_event;
 pub mod record;
 pub(crate) mod rejection;
 
@@ -218,6 +219,12 @@ impl<'a> Decision<'a> {
     /// The texts of all notices.
     pub fn warnings(&self) -> impl Iterator<Item = &str> {
         self.notices.iter().map(|notice| notice.text.as_str())
+    }
+
+    /// The cautions that the creator of the pod sees.
+    pub(crate) fn cautions_for_creator(&self) -> impl Iterator<Item = String> {
+        let is_told = self.mode() != Mode::Audit;
+        self.cautions().filter(move |_| is_told)
     }
 
     /// The cautions as warnings.

@@ -57,6 +57,8 @@ pub struct Metadata<'a> {
     #[serde(borrow)]
     pub generate_name: Option<Text<'a>>,
     #[serde(borrow)]
+    pub uid: Option<Text<'a>>,
+    #[serde(borrow)]
     pub namespace: Option<Text<'a>>,
     #[serde(borrow, deserialize_with = "absent")]
     pub labels: Map<'a>,
