@@ -96,6 +96,7 @@ mod tests {
     use crate::metrics::connections::{CloseReason, HandshakeFailure};
     use crate::metrics::label::Labels;
     use crate::metrics::namespaces::LookUp;
+    use crate::metrics::pod_events::PodEventOutcome;
     use crate::metrics::requests::{DecisionLabel, Operation, Refused, Shed};
 
     fn metrics() -> Metrics {
@@ -154,6 +155,7 @@ mod tests {
             at_zero::<Upkeep>("certificate_upkeep_total"),
             at_zero::<Reload>("profiles_reloads_total"),
             at_zero::<LookUp>("namespace_lookups_total"),
+            at_zero::<PodEventOutcome>("pod_events_total"),
         ];
         let expected = labelled.into_iter().flatten().chain(single).chain(changes);
 

@@ -1,6 +1,7 @@
 //! Creates an event on each pod with cautions. No review waits for it.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -18,6 +19,12 @@ const WAITING: usize = 256;
 /// The pause between two events. Whoever reaches the port can send reviews, and the API
 /// server keeps each event for an hour.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How many events a namespace may have in a minute, from one replica.
+const PER_MINUTE: u32 = 30;
+
+/// How many namespaces are counted at a time.
+const COUNTED: usize = 1024;
 
 /// The timeout of a request.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -52,7 +59,12 @@ async fn create_all(
     metrics: PodEventMetrics,
 ) {
     let failures = LogThrottle::default();
+    let mut counts = Counts::new();
     while let Some(event) = waiting.recv().await {
+        if !counts.take(event.namespace()) {
+            metrics.ended(PodEventOutcome::Dropped);
+            continue;
+        }
         let outcome = match create(&client, &event, &instance).await {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -65,6 +77,32 @@ async fn create_all(
         };
         metrics.ended(outcome);
         sleep(PAUSE).await;
+    }
+}
+
+/// The events of the current minute, by namespace.
+struct Counts {
+    since: Instant,
+    by_namespace: HashMap<String, u32>,
+}
+
+impl Counts {
+    fn new() -> Counts {
+        Counts {
+            since: Instant::now(),
+            by_namespace: HashMap::new(),
+        }
+    }
+
+    /// Whether the namespace may have one more.
+    fn take(&mut self, namespace: &str) -> bool {
+        let is_over = self.since.elapsed() > Duration::from_secs(60);
+        if is_over || self.by_namespace.len() >= COUNTED {
+            *self = Counts::new();
+        }
+        let count = self.by_namespace.entry(namespace.to_owned()).or_default();
+        *count += 1;
+        *count <= PER_MINUTE
     }
 }
 
@@ -84,5 +122,24 @@ async fn create(
         Ok(Err(kube::Error::Api(status))) if status.code == 409 => Ok(PodEventOutcome::Existing),
         Ok(Err(error)) => Err(core_of(&error)),
         Err(_) => Err("the API server did not answer in time".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_has_so_many_events_in_a_minute_and_others_have_theirs() {
+        let mut counts = Counts::new();
+        let taken = (0..100).filter(|_| counts.take("ci")).count();
+        assert_eq!(taken, 30);
+        assert!(counts.take("other"));
+        counts.since -= Duration::from_secs(61);
+        assert!(counts.take("ci"));
+        for n in 0..5000 {
+            counts.take(&format!("ns-{n}"));
+        }
+        assert!(counts.by_namespace.len() <= COUNTED);
     }
 }

@@ -343,7 +343,10 @@ impl ReviewHandler {
         }
         let operation = Operation::of(&request.operation);
         let about = About::of(&request);
-        let events = self.pod_events.as_ref().filter(|_| webhook == Webhook::Validate);
+        let events = self
+            .pod_events
+            .as_ref()
+            .filter(|_| webhook == Webhook::Validate);
         let created = events.and_then(|events| Some((events, CreatedPod::of(&request)?)));
         let decision = match namespace {
             Ok(namespace) => match webhook {

@@ -75,7 +75,10 @@ fn a_pod_with_a_caution_has_one_event_and_no_review_waits_for_it() {
     let failed = podseal.await_event(|event| event["message"] == "cannot create an event on a pod");
     assert_eq!(failed["pod"], "not-allowed");
     let error = failed["error"].as_str().expect("a text");
-    assert!(error.contains("cannot create resource \"events\""), "{error}");
+    assert!(
+        error.contains("cannot create resource \"events\""),
+        "{error}"
+    );
     PLANE.apply(ADMIN, MAY_CREATE);
 
     create("dry", Some("RuntimeDefault"), "--dry-run=server");
@@ -86,7 +89,10 @@ fn a_pod_with_a_caution_has_one_event_and_no_review_waits_for_it() {
         let count = || podseal.metric("podseal_pod_events_total{outcome=\"created\"}");
         await_condition(
             "the event is created or refused",
-            || count() >= Some(1.0) || podseal.metric("podseal_pod_events_total{outcome=\"failed\"}") > Some(1.0),
+            || {
+                count() >= Some(1.0)
+                    || podseal.metric("podseal_pod_events_total{outcome=\"failed\"}") > Some(1.0)
+            },
             String::new,
         );
         count() >= Some(1.0)
@@ -103,7 +109,10 @@ fn a_pod_with_a_caution_has_one_event_and_no_review_waits_for_it() {
     assert_eq!(event["type"], "Warning");
     assert_eq!(event["reason"], "MayNotRun");
     let message = event["message"].as_str().expect("a text");
-    assert!(message.contains("cannot clone: Operation not permitted"), "{message}");
+    assert!(
+        message.contains("cannot clone: Operation not permitted"),
+        "{message}"
+    );
 
     // Another call for the same pod, as by a client of the port.
     let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {

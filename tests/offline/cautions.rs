@@ -26,7 +26,7 @@ type Edit = (&'static str, &'static str);
 /// in addition. `build` is container 0, `helper` container 1.
 // One kind a line, so that it reads as the table it is.
 #[rustfmt::skip]
-const KINDS: [(&str, &str, &[Edit], Option<Edit>); 36] = [
+const KINDS: [(&str, &str, &[Edit], Option<Edit>); 37] = [
     ("helper-as-root", "job-only", &[("securityContext", r#"{"runAsNonRoot": true}"#)], Some(("securityContext", r#"{"runAsNonRoot": true, "runAsUser": 7}"#))),
     ("volume-in-user-namespace", "userns", &[NFS, MOUNTED], None),
     ("runtime-class", "userns", &[("runtimeClassName", r#""gvisor""#)], Some(("runtimeClassName", r#""""#))),

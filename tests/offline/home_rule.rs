@@ -322,6 +322,9 @@ fn a_pod_without_helper_and_env_gets_home_in_build() {
     let build = container(&pod, "build");
     assert_eq!(home(build), Some(OWN));
     assert_eq!(volume_at(build, OWN), Some("podseal-home"));
+    // The job may have a HOME that podseal does not see.
+    assert_eq!(volume_at(build, "/podseal-git"), Some("podseal-git"));
+    assert_eq!(corrected(&pod, "rootless"), pod);
 }
 
 #[test]

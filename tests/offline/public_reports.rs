@@ -2,7 +2,7 @@
 //! podseal makes of it. A new report is a line in a table, or a test of its own.
 
 use admission::namespace::PROFILE;
-use cases::answer::{corrected, denial};
+use cases::answer::{Answer, answer_for, corrected, denial};
 use cases::fixture;
 use cases::view::{container, container_mut};
 use serde_json::{Value, json};
@@ -83,6 +83,21 @@ fn containers_of_the_runner_start_as_root_although_the_pod_must_not() {
         for name in ["build", "helper", "init-permissions"] {
             let context = &container(&pod, name)["securityContext"];
             assert_eq!(context["runAsNonRoot"], false, "{profile}, {name}");
+        }
+    }
+}
+
+/// Each device is compared with each.
+#[test]
+fn more_devices_than_a_job_has_are_denied_at_once() {
+    for (count, is_denied) in [(63, false), (64, true), (20_000, true)] {
+        let devices: Vec<_> = (0..count).map(|n| format!("/dev/{n}")).collect();
+        let mut pod = job();
+        pod["metadata"]["annotations"] = json!({"devices.crio.io": devices.join(",")});
+        let message = "there are more than podseal's limit of 64 devices";
+        match answer_for(&pod, "openshift") {
+            Answer::Denial(why) => assert!(is_denied && why.contains(message), "{why}"),
+            _ => assert!(!is_denied, "{count}"),
         }
     }
 }

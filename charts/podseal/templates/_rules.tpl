@@ -94,7 +94,7 @@ none: []
 openshift: [run-as-user, home, home-size]
 privileged: [run-as-user, home, home-size]
 root: [home-size]
-root-fuse: [home-size, fuse-resource]
+root-fuse: [fuse-resource]
 rootless: [run-as-user, home, home-size]
 userns: [run-as-user, home, home-size]
 {{- end }}

@@ -79,21 +79,26 @@ fn home() -> impl Strategy<Value = Value> {
 
 fn pod() -> impl Strategy<Value = Value> {
     let host_users = prop::option::weighted(0.3, any::<bool>().prop_map(Value::from));
-    let annotation = prop::option::weighted(0.3, Just(json!({"a.test/key": "value"})));
+    let annotations = vec![
+        json!({"a.test/key": "value"}),
+        json!({"io.kubernetes.cri-o.Devices": "/dev/fuse"}),
+        json!({"devices.crio.io": "/dev/kvm,/dev/fuse:/dev/fuse:rw"}),
+    ];
+    let annotation = prop::option::weighted(0.3, prop::sample::select(annotations.clone()));
+    let if_unset = prop::option::weighted(0.3, prop::sample::select(annotations));
     let set = (host_users, annotation, context(true), groups(), placement());
-    set.prop_map(
-        |(host_users, annotations, mut context, groups, placement)| {
-            let context_fields = context.as_object_mut().expect("an object");
-            context_fields.extend(groups);
-            let mut fields = object([
-                ("hostUsers", host_users),
-                ("annotations", annotations),
-                ("securityContext", Some(context)),
-            ]);
-            fields.as_object_mut().expect("an object").extend(placement);
-            json!({"set": fields})
-        },
-    )
+    (set, if_unset).prop_map(|(set, if_unset)| {
+        let (host_users, annotations, mut context, groups, placement) = set;
+        let context_fields = context.as_object_mut().expect("an object");
+        context_fields.extend(groups);
+        let mut fields = object([
+            ("hostUsers", host_users),
+            ("annotations", annotations),
+            ("securityContext", Some(context)),
+        ]);
+        fields.as_object_mut().expect("an object").extend(placement);
+        json!({"set": fields, "ifUnset": object([("annotations", if_unset)])})
+    })
 }
 
 type Fields = Map<String, Value>;
@@ -211,6 +216,7 @@ fn env() -> impl Strategy<Value = Value> {
         json!({}),
         json!({"STORAGE_OPTS": ""}),
         json!({"A b": "$(B)", "C": "x\ny"}),
+        json!({"GIT_CONFIG_GLOBAL": "/tmp/gitconfig"}),
     ];
     prop::sample::select(vars)
 }
@@ -236,7 +242,8 @@ fn capabilities() -> impl Strategy<Value = Value> {
         "SYS_CHROOT",
     ];
     let list = move || prop::sample::subsequence(names.clone(), 0..3);
-    (list(), list()).prop_map(|(add, drop)| json!({"add": add, "drop": drop}))
+    (list(), list(), list())
+        .prop_map(|(add, drop, allow)| json!({"add": add, "drop": drop, "allow": allow}))
 }
 
 fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {

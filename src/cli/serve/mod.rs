@@ -289,7 +289,11 @@ async fn pod_events(metrics: &Metrics) -> anyhow::Result<PodEvents> {
     let client = kube::Client::try_from(config).context("cannot create a client for events")?;
     // In a pod, its name.
     let instance = std::env::var("HOSTNAME").unwrap_or_else(|_| "podseal".to_owned());
-    Ok(PodEvents::start(client, instance, metrics.pod_events.clone()))
+    Ok(PodEvents::start(
+        client,
+        instance,
+        metrics.pod_events.clone(),
+    ))
 }
 
 async fn namespaces_from_cluster(

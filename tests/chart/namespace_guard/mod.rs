@@ -359,7 +359,12 @@ fn among_very_many_keys_those_that_podseal_reads_are_looked_up() {
     for (name, mut keys) in [
         (
             "labelKeys",
-            vec![namespace::LEVEL, namespace::MODE, namespace::PROFILE],
+            vec![
+                namespace::LEVEL,
+                namespace::MODE,
+                namespace::PROFILE,
+                namespace::STRICT,
+            ],
         ),
         (
             "annotationKeys",

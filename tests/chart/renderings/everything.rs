@@ -30,6 +30,7 @@ pub(crate) fn everything() -> Value {
         "replicas": 3,
         "serve": {
             "requireRunner": false,
+            "podEvents": true,
             "drainSeconds": 86_400,
             "logLevel": "debug",
             "maxConnections": 1_000_000,

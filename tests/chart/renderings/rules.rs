@@ -351,7 +351,13 @@ fn no_file_can_have_the_name_of_a_built_in_profile() {
     for profile in Profiles::built_in().iter() {
         let name = &profile.name;
         let values = json!({"profiles": {"files": {name: format!("name: {name}")}}});
-        let error = PODSEAL.try_render(&values).expect_err(name);
+        let rendered = PODSEAL.try_render(&values);
+        if name == "root" {
+            // It is new in this version, and may be a profile of the cluster's own.
+            rendered.expect("one of the cluster's own is used");
+            continue;
+        }
+        let error = rendered.expect_err(name);
         let expected = format!(
             "at '/profiles/files/{name}': value must be 'under another name: a built-in profile has this one'"
         );

@@ -36,7 +36,7 @@ const CAN: [(&str, [&str; 4]); 15] = [
     ("userns", ["", "", "", NO_DEVICE]),
     ("privileged", ["", "", "", NO_DEVICE]),
     ("root", [NO_USER, NO_HOME, "", NO_DEVICE]),
-    ("root-fuse", [NO_USER, NO_HOME, "", ""]),
+    ("root-fuse", [NO_USER, NO_HOME, NO_VOLUME, ""]),
     ("none", [NO_USER, NO_HOME, NO_VOLUME, NO_DEVICE]),
 ];
 

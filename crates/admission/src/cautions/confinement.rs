@@ -29,7 +29,9 @@ pub(super) fn helper_as_root(job: &Job<'_, '_>) -> Option<Found> {
 /// them.
 pub(super) fn runtime_class(job: &Job<'_, '_>) -> Option<Found> {
     let class = job.pod.spec.runtime_class_name.as_deref()?;
-    if class.is_empty() {
+    let pod = job.profile.pod();
+    let of_profile = [pod.set(), pod.if_unset()].map(|fields| fields.runtime_class_name());
+    if class.is_empty() || of_profile.contains(&Some(class)) {
         return None;
     }
     let what = match job.has_own_user_namespace() {

@@ -18,6 +18,7 @@ use crate::pod::field::{Field, Scalar};
 use crate::pod::place::{ContainerRef, List, Place};
 use crate::pod::{Container, Pod};
 use crate::profile::EffectiveProfile;
+use crate::profile::home_path::normalised;
 use crate::text::quoted;
 
 /// A reason why a job may fail.
@@ -231,6 +232,13 @@ impl<'p, 'a> Job<'p, 'a> {
         own.iter()
             .chain(&inherited)
             .any(|context| context.has(field))
+    }
+
+    /// The path that a variable of `build` has, normalized; none that no system has.
+    fn path(&self, name: &str) -> Option<String> {
+        const LONGEST: usize = 4096;
+        let value = self.variable(name)?;
+        (value.len() <= LONGEST).then(|| normalised(value))
     }
 
     /// The literal value of a variable of `build`.

@@ -1,6 +1,8 @@
 //! Volumes that the job's user cannot read or write, or that cannot be mounted, and files
 //! that it no longer finds.
 
+use std::collections::{HashMap, HashSet};
+
 use super::{Found, Job, named};
 use crate::gitlab::role::containers;
 use crate::pod::place::ContainerRef;
@@ -35,11 +37,15 @@ const POINTERS: [&str; 3] = ["REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "XDG_CONFIG_
 fn mounts<'j, 'p, 'a>(
     job: &'j Job<'p, 'a>,
 ) -> impl Iterator<Item = (ContainerRef, &'p VolumeMount<'a>, &'p Volume<'a>)> + use<'j, 'p, 'a> {
-    let own = [Some(job.build), job.helper];
-    own.into_iter().flatten().flat_map(move |at| {
+    let volumes = job.pod.spec.volumes.iter().flatten().rev();
+    let volumes: HashMap<&str, &'p Volume<'a>> =
+        volumes.map(|volume| (&*volume.name, volume)).collect();
+    let own = [Some(job.build), job.helper].into_iter().flatten();
+    let mounts = own.flat_map(move |at| {
         let mounts = job.pod.container(at).volume_mounts.iter().flatten();
-        mounts.filter_map(move |mount| Some((at, mount, job.volume(&mount.name)?)))
-    })
+        mounts.map(move |mount| (at, mount))
+    });
+    mounts.filter_map(move |(at, mount)| Some((at, mount, *volumes.get(&*mount.name)?)))
 }
 
 impl<'p, 'a> Job<'p, 'a> {
@@ -66,12 +72,10 @@ pub(super) fn in_user_namespace(job: &Job<'_, '_>) -> Option<Found> {
     if !job.has_own_user_namespace() {
         return None;
     }
-    let is_mounted = |volume: &Volume<'_>| {
-        let all = containers(job.pod).into_iter();
-        let mut mounts =
-            all.flat_map(|(at, _)| job.pod.container(at).volume_mounts.iter().flatten());
-        mounts.any(|mount| mount.name == volume.name)
-    };
+    let all = containers(job.pod).into_iter();
+    let mounts = all.flat_map(|(at, _)| job.pod.container(at).volume_mounts.iter().flatten());
+    let mounted: HashSet<&str> = mounts.map(|mount| &*mount.name).collect();
+    let is_mounted = |volume: &Volume<'_>| mounted.contains(&*volume.name);
     let mut volumes = job.pod.spec.volumes.iter().flatten();
     let volume =
         volumes.find(|volume| source(volume, &UNMAPPED).is_some() && is_mounted(volume))?;
@@ -109,10 +113,11 @@ pub(super) fn owner(job: &Job<'_, '_>) -> Option<Found> {
 
 /// The runtime makes the directories between HOME and a mount in it, as root's.
 pub(super) fn parents_in_home(job: &Job<'_, '_>) -> Option<Found> {
-    let home = normalised(job.variable("HOME")?);
+    let home = job.path("HOME")?;
     if !job.is_non_root(job.build) {
         return None;
     }
+    let local = format!("{home}/.local");
     // Podman makes .local/share/containers, and writes below it.
     let share = format!("{home}/.local/share");
     let store = format!("{share}/containers");
@@ -123,8 +128,8 @@ pub(super) fn parents_in_home(job: &Job<'_, '_>) -> Option<Found> {
         .any(|mounted| is_at_or_under(&store, &normalised(mounted)) && normalised(mounted) != home);
     let mounted = paths.find(|mounted| {
         let mounted = normalised(mounted);
-        is_at_or_under(&mounted, &format!("{home}/.local"))
-            && mounted != format!("{home}/.local")
+        is_at_or_under(&mounted, &local)
+            && mounted != local
             && !is_at_or_under(&mounted, &store)
             && mounted != share
     })?;
@@ -193,21 +198,18 @@ pub(super) fn unused_store(job: &Job<'_, '_>) -> Option<Found> {
 
 /// podseal moves HOME, and files that are mounted in the image's are not found there.
 pub(super) fn old_home(job: &Job<'_, '_>) -> Option<Found> {
-    let home = normalised(job.variable("HOME")?);
-    let is_named = |path: &str| {
-        let values = POINTERS.iter().filter_map(|name| job.variable(name));
-        values
-            .into_iter()
-            .any(|value| is_at_or_under(&normalised(value), path))
-    };
+    let home = job.path("HOME")?;
+    let named: Vec<_> = POINTERS.iter().filter_map(|name| job.path(name)).collect();
+    let is_named = |path: &str| named.iter().any(|value| is_at_or_under(value, path));
     let is_orphan = |mounted: &&Text<'_>| {
         let path = normalised(mounted);
         let is_in = |home: &&str| is_at_or_under(&path, home) && path != **home;
+        let is_found_by_ssh = is_of_ssh(&path) && is_at_or_under(&path, "/home");
         (HOMES.iter().any(is_in) || path == "/root")
             && !is_at_or_under(&path, &home)
             && !is_at_or_under(&home, &path)
             && !may_have_storage_conf(&path)
-            && !(is_of_ssh(&path) && is_at_or_under(&path, "/home"))
+            && !is_found_by_ssh
             && !is_named(&path)
     };
     let mounted = job.build().mount_paths().find(is_orphan)?;

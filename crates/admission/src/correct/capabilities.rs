@@ -19,6 +19,12 @@ pub(super) fn merge_capabilities<'a>(
     }
     let adds = |name: &str| wanted.add.iter().any(|add| same_capability(add, name));
     let drops = |name: &str| wanted.drop.iter().any(|drop| same_capability(drop, name));
+    let allows = |name: &str| {
+        wanted
+            .allow
+            .iter()
+            .any(|allow| same_capability(allow, name))
+    };
     let drops_all = drops("ALL");
 
     // `ALL` in `drop` stays: capabilities in `add` apply on top of it.
@@ -26,7 +32,7 @@ pub(super) fn merge_capabilities<'a>(
         adds(name) && !same_capability(name, "ALL")
     });
     corrector.remove_capabilities(place, CapabilityList::Add, |name| {
-        !adds(name) && (drops_all || drops(name))
+        !adds(name) && !allows(name) && (drops_all || drops(name))
     });
     for (list, names) in [
         (CapabilityList::Add, &wanted.add),

@@ -95,6 +95,24 @@ pub(crate) fn find_scc(pod: &Pod<'_>, required: &str) -> Result<(), Refusal> {
     }
 }
 
+/// Rejects a pod that has another runtime class than the profile. The API server has added
+/// that one's overhead and nodes to the pod before it calls webhooks.
+pub(crate) fn find_runtime_class(pod: &Pod<'_>, of_profile: &str) -> Result<(), Refusal> {
+    match &pod.spec.runtime_class_name {
+        Some(class) if **class != *of_profile => Err(Refusal {
+            place: "pod".to_owned(),
+            field: "runtimeClassName".to_owned(),
+            problem: format!(
+                "the profile sets {}, and the pod has {}, whose overhead and nodes it has already",
+                quoted(of_profile),
+                quoted(class)
+            ),
+            remedy: "remove runtime_class_name from the runner's config.toml".to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
 fn inherited_texts_are_short(pod: &Pod<'_>) -> Result<(), Refusal> {
     let Some(context) = &pod.spec.security_context else {
         return Ok(());

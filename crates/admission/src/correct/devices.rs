@@ -6,11 +6,15 @@
 //! the profile has gets all of the devices.
 
 use super::editor::Corrector;
+use super::refusal::Refusal;
 use crate::pod::Pod;
 use crate::text::Text;
 
 /// The annotations, the newer first.
 const ANNOTATIONS: [&str; 2] = ["devices.crio.io", "io.kubernetes.cri-o.Devices"];
+
+/// More than any job has: each device is compared with each.
+const DEVICES: usize = 64;
 
 /// Whether an annotation is a list of devices.
 pub(crate) fn is_list(key: &str) -> bool {
@@ -18,9 +22,12 @@ pub(crate) fn is_list(key: &str) -> bool {
 }
 
 /// Adds the devices of the profile's annotations to those of the pod's.
-pub(super) fn add<'a>(corrector: &mut Corrector<'a, '_>, of_profile: &[(&'a str, &'a str)]) {
+pub(super) fn add<'a>(
+    corrector: &mut Corrector<'a, '_>,
+    of_profile: &[(&'a str, &'a str)],
+) -> Result<(), Refusal> {
     if of_profile.is_empty() {
-        return;
+        return Ok(());
     }
     let mut devices: Vec<String> = Vec::new();
     let lists = ANNOTATIONS
@@ -31,6 +38,14 @@ pub(super) fn add<'a>(corrector: &mut Corrector<'a, '_>, of_profile: &[(&'a str,
         if !device.is_empty() && !devices.iter().any(|there| is_same(there, device)) {
             devices.push(device.to_owned());
         }
+        if devices.len() > DEVICES {
+            return Err(Refusal {
+                place: "pod".to_owned(),
+                field: "metadata.annotations devices.crio.io".to_owned(),
+                problem: format!("there are more than podseal's limit of {DEVICES} devices"),
+                remedy: "remove devices from the annotations of the job's pod".to_owned(),
+            });
+        }
     }
     let devices = devices.join(",");
     for key in ANNOTATIONS {
@@ -39,6 +54,12 @@ pub(super) fn add<'a>(corrector: &mut Corrector<'a, '_>, of_profile: &[(&'a str,
             corrector.set_annotation(Text::from(key), devices.clone().into());
         }
     }
+    Ok(())
+}
+
+/// Whether the pod has such a list.
+pub(super) fn has_list(pod: &Pod<'_>) -> bool {
+    ANNOTATIONS.iter().any(|key| annotation(pod, key).is_some())
 }
 
 fn annotation<'p>(pod: &'p Pod<'_>, key: &str) -> Option<&'p str> {
@@ -49,6 +70,6 @@ fn annotation<'p>(pod: &'p Pod<'_>, key: &str) -> Option<&'p str> {
 /// Whether a device is on the list already, with whatever path in the container and
 /// whatever permissions: `HOST[:CONTAINER[:PERMISSIONS]]`.
 fn is_same(there: &str, device: &str) -> bool {
-    let host = |device: &str| device.split(':').next().map(str::to_owned);
-    there == device || host(there) == host(device) && !device.contains(':')
+    let host = there.split(':').next().unwrap_or_default();
+    there == device || host == device
 }

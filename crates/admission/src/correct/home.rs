@@ -16,7 +16,7 @@ use super::change::By;
 use super::editor::Corrector;
 use super::refusal::Refusal;
 use super::volumes::{Mount, mount};
-use crate::gitlab::role::{BUILD, Role};
+use crate::gitlab::role::{BUILD, HELPER, Role};
 use crate::pod::place::{ContainerRef, Place};
 use crate::pod::{Container, Pod};
 use crate::profile::home_path::{HomePath, is_at_or_under, normalised};
@@ -64,7 +64,8 @@ pub(crate) fn set_home<'a>(
     };
     let is_jobs = *value != *profile.home_path();
     let is_in_checkout = is_in_checkout(corrector.pod(), &path);
-    let mut is_made_later = false;
+    // Native steps have the job's variables from elsewhere: the job may have another HOME.
+    let mut is_made_later = !is_jobs && !has_helper(corrector.pod());
     for &(_, at) in &targets {
         let container = corrector.pod().container(at);
         let mut devices = container.volume_devices.iter();
@@ -124,6 +125,11 @@ fn build<'p, 'a>(pod: &'p Pod<'a>) -> Option<&'p Container<'a>> {
     containers
         .find(|container| &*container.name == BUILD)
         .map(|container| &**container)
+}
+
+fn has_helper(pod: &Pod<'_>) -> bool {
+    let mut containers = pod.spec.containers.iter();
+    containers.any(|container| &*container.name == HELPER)
 }
 
 /// The HOME that `build` already has, as written and as a path.
@@ -205,7 +211,14 @@ fn move_git_config<'a>(
     if own.is_some_and(|(_, var)| var.value.as_deref() != Some(GIT_CONFIG_FILE)) {
         return;
     }
+    let is_profiles = |at: ContainerRef, pod: &Pod<'a>| {
+        let (_, rules) = profile.rules(at.list, pod.container(at));
+        rules.set().env().contains_key(GIT_CONFIG)
+    };
     for &(scope, at) in targets {
+        if is_profiles(at, corrector.pod()) {
+            continue;
+        }
         corrector.by(by(Some(scope)));
         corrector.set_env(at, GIT_CONFIG, GIT_CONFIG_FILE.into());
     }

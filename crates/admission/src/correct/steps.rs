@@ -42,7 +42,7 @@ pub(crate) fn correct<'a>(
     let mark = profile.is_marked().then(|| marker::of(profile, level));
     let profile = &profile.for_user(user_of_build(pod));
     let mut corrector = Corrector::new(pod);
-    correct_pod(&mut corrector, profile);
+    correct_pod(&mut corrector, profile)?;
     let annotated = Annotated::of(corrector.pod());
     let mirror = Mirror::of(corrector.pod(), profile);
     // Where there is a collector, helper gives the job's files to the user of build, which
@@ -123,7 +123,10 @@ fn sets_root(profile: &EffectiveProfile<'_>, rules: &EffectiveRules<'_>) -> bool
         .any(|field| contexts.iter().any(|context| context.has(*field)))
 }
 
-fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, profile: &EffectiveProfile<'a>) {
+fn correct_pod<'a>(
+    corrector: &mut Corrector<'a, '_>,
+    profile: &EffectiveProfile<'a>,
+) -> Result<(), Refusal> {
     corrector.by(By::Pod(Part::Set));
     let set = profile.pod().set();
     for (key, value) in set.annotations() {
@@ -134,7 +137,7 @@ fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, profile: &EffectiveProfile
     let of_profile = set.annotations().iter();
     let of_profile = of_profile.filter(|(key, _)| devices::is_list(key));
     let of_profile: Vec<_> = of_profile.map(|(key, value)| (&**key, &**value)).collect();
-    devices::add(corrector, &of_profile);
+    devices::add(corrector, &of_profile)?;
     if let Some(host_users) = set.host_users() {
         corrector.set_host_users(host_users);
     }
@@ -143,6 +146,7 @@ fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, profile: &EffectiveProfile
     }
     corrector.add_groups(set.security_context().supplemental_groups());
     if let Some(class) = set.runtime_class_name() {
+        conflicts::find_runtime_class(corrector.pod(), class)?;
         corrector.set_runtime_class(class);
     }
     for (key, value) in set.node_selector() {
@@ -155,8 +159,10 @@ fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, profile: &EffectiveProfile
     corrector.by(By::Pod(Part::IfUnset));
     let if_unset = profile.pod().if_unset();
     for (key, value) in if_unset.annotations() {
+        // A list of devices is one, whatever its name.
+        let is_there = devices::is_list(key) && devices::has_list(corrector.pod());
         let there = corrector.pod().metadata.annotations.as_ref();
-        if there.is_none_or(|annotations| annotations.get(key).is_none()) {
+        if !is_there && there.is_none_or(|annotations| annotations.get(key).is_none()) {
             corrector.set_annotation(key.as_str().into(), value.as_str().into());
         }
     }
@@ -181,6 +187,7 @@ fn correct_pod<'a>(corrector: &mut Corrector<'a, '_>, profile: &EffectiveProfile
             corrector.set_node_selector(key, value);
         }
     }
+    Ok(())
 }
 
 fn correct_container<'a>(

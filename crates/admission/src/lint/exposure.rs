@@ -11,7 +11,7 @@ use crate::pod::place::{ContainerRef, Place};
 use crate::profile::grants::Violations;
 use crate::profile::{EffectiveProfile, Grants, Profile, Rules, Scope};
 use crate::standards::{Family, Level, Violation, violations};
-use crate::text::quoted;
+use crate::text::{quoted, unquoted};
 
 /// What a container, or the pod, has beyond the levels.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -114,6 +114,10 @@ pub fn denied(profile: &Profile, level: Level) -> Vec<String> {
 pub fn additions(profile: &Profile) -> Vec<String> {
     let mut added = Vec::new();
     for (scope, rules) in profile.containers.all() {
+        let allowed = rules.capabilities.allow.iter();
+        let to_scope =
+            |name: &String| format!("allowed capability {} to {}", unquoted(name), named(scope));
+        added.extend(allowed.map(to_scope));
         for fields in [&rules.set, &rules.if_unset] {
             let limits = fields.resources.limits.iter();
             let limits = limits.map(|(name, amount)| format!("device {name}: {amount}"));
@@ -161,8 +165,8 @@ pub(crate) fn idle_grants(profile: &Profile) -> Vec<(Role, Family)> {
     .collect()
 }
 
-/// What `profile` grants its jobs in a namespace of `level`: the containers, as in
-/// [`named`], and the control.
+/// What `profile` grants its jobs in a namespace of `level`: the containers in
+/// words, and the control.
 pub fn grants(profile: &Profile, level: Level) -> Vec<(String, &'static str)> {
     let of_rules = |(scope, rules): (Scope<'_>, &Rules)| {
         let families = match level {

@@ -115,11 +115,11 @@ mod tests {
         for (rules, why) in [
             (
                 "{capabilities: {add: [SETUID], drop: [cap_setuid]}}",
-                "\"SETUID\" is in both add and drop",
+                "\"SETUID\" is both in add or allow and in drop",
             ),
             (
                 "{capabilities: {add: [ALL], drop: [ALL]}}",
-                "is in both add and drop",
+                "is both in add or allow and in drop",
             ),
             (
                 "{home: true, set: {env: {HOME: /a}}}",

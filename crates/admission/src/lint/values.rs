@@ -265,7 +265,7 @@ impl Findings {
             }
         }
         if let Some(name) = rules.capabilities.in_both() {
-            let problem = format!("{} is in both add and drop", quoted(name));
+            let problem = format!("{} is both in add or allow and in drop", quoted(name));
             self.error(&at(&["capabilities"]), problem);
         }
         self.empty_dirs(&at(&["emptyDirs"]), &rules.empty_dirs);

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use super::{Capabilities, EffectiveProfile, Profile, Rules, Scope};
 use crate::gitlab::role::Role;
 use crate::pod::Pod;
+use crate::pod::capability::same_capability;
 use crate::pod::place::{ContainerRef, List, Place};
 use crate::standards::{Family, Level, Violation, for_each_violation};
 
@@ -116,7 +117,8 @@ fn sets(rules: &Rules, family: Family, value: &str) -> bool {
         Family::Privileged => context.privileged == Some(true) && value == "true",
         Family::Capabilities => {
             let Capabilities { add, allow, .. } = &rules.capabilities;
-            add.iter().chain(allow).any(|name| name == value)
+            add.iter().any(|name| name == value)
+                || allow.iter().any(|name| same_capability(name, value))
         }
         Family::ProcMount => context.proc_mount.as_deref() == Some(value),
         Family::SeLinuxOptions => {

@@ -278,10 +278,11 @@ impl ContainerRules {
 }
 
 impl Capabilities {
-    /// A name that is added as well as dropped. `ALL` may be dropped with it.
+    /// A name that is added or allowed as well as dropped. `ALL` may be dropped with it.
     pub(crate) fn in_both(&self) -> Option<&str> {
         let dropped = |name: &&String| self.drop.iter().any(|drop| same_capability(drop, name));
-        self.add.iter().find(dropped).map(String::as_str)
+        let mut kept = self.add.iter().chain(&self.allow);
+        kept.find(dropped).map(String::as_str)
     }
 }
 

@@ -131,6 +131,9 @@ fn of_setting(
                 explained.value = Some(all.join(", "));
                 explained.source = "profile";
             }
+            if setting == Setting::HomeSize && explained.value.is_none() {
+                explained.remark = Some("no limit".to_owned());
+            }
             explained.in_profile = in_profile;
         }
         Err(why) if is_unset => explained.remark = Some(why.to_owned()),
