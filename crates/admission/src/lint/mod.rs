@@ -14,6 +14,7 @@ use crate::profile::Profile;
 pub mod exposure;
 pub mod files;
 mod job;
+mod pod_fields;
 mod podman;
 mod read;
 mod together;

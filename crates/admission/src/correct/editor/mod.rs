@@ -4,19 +4,26 @@
 //! So they cannot differ: a rule that reads the pod after a change sees what the
 //! API server will see. If the pod is already right, nothing changes, which makes
 //! every patch idempotent.
+//!
+//! | file | changes |
+//! |---|---|
+//! | this | `securityContext` of the pod and of its containers |
+//! | `pod` | annotations, scheduling, groups and volumes of the pod |
+//! | `container` | variables, limits and mounts of a container |
+
+mod container;
+mod pod;
 
 use json_patch::PatchOperation;
 use serde_json::{Value, json};
 
 use super::change::{By, CapabilityList, Change, Kind, Part};
 use super::json_patch::Path;
+use crate::pod::Pod;
 use crate::pod::field::{Confinement, Field, Scalar};
-use crate::pod::place::{ContainerRef, Place};
+use crate::pod::place::Place;
 use crate::pod::security_context::SeLinuxOptions;
-use crate::pod::{EnvVar, Pod, Volume, VolumeMount};
-use crate::profile::effective::EmptyDir;
-use crate::profile::{Medium, Toleration};
-use crate::text::{Quantity, Text};
+use crate::text::Text;
 
 /// The older annotations for a seccomp profile.
 const SECCOMP_OF_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
@@ -59,106 +66,6 @@ impl<'a, 'p> Corrector<'a, 'p> {
 
     pub(crate) fn finish(self) -> (Vec<Change<'a>>, Vec<PatchOperation>) {
         (self.changes, self.patch)
-    }
-
-    pub(crate) fn set_annotation(&mut self, key: Text<'a>, value: Text<'a>) {
-        let annotations = &mut self.pod.metadata.annotations;
-        let was = annotations.as_ref().and_then(|a| a.get(&key)).cloned();
-        if was.as_ref() == Some(&value) {
-            return;
-        }
-        let path = Path::metadata("annotations", annotations.is_some());
-        self.patch
-            .push(path.put(&key, was.is_some(), json!(&*value)));
-        annotations
-            .get_or_insert_default()
-            .set(key.clone(), value.clone());
-        self.record(Place::Pod, Kind::Annotation { key, value, was });
-    }
-
-    pub(crate) fn set_host_users(&mut self, value: bool) {
-        let was = self.pod.spec.host_users;
-        if was == Some(value) {
-            return;
-        }
-        let path = Path::new(Place::Pod);
-        self.patch
-            .push(path.put("hostUsers", was.is_some(), json!(value)));
-        self.pod.spec.host_users = Some(value);
-        self.record(Place::Pod, Kind::HostUsers { value, was });
-    }
-
-    pub(crate) fn set_runtime_class(&mut self, value: &'a str) {
-        let was = self.pod.spec.runtime_class_name.clone();
-        if was.as_deref() == Some(value) {
-            return;
-        }
-        let path = Path::new(Place::Pod);
-        self.patch
-            .push(path.put("runtimeClassName", was.is_some(), json!(value)));
-        self.pod.spec.runtime_class_name = Some(value.into());
-        self.record(Place::Pod, Kind::RuntimeClass { value, was });
-    }
-
-    pub(crate) fn set_node_selector(&mut self, key: &'a str, value: &'a str) {
-        let selector = &mut self.pod.spec.node_selector;
-        let was = selector.get(key).cloned();
-        if was.as_deref() == Some(value) {
-            return;
-        }
-        let path = Path::new(Place::Pod).object("nodeSelector", !selector.0.is_empty());
-        self.patch.push(path.put(key, was.is_some(), json!(value)));
-        selector.set(key.into(), value.into());
-        self.record(Place::Pod, Kind::NodeSelector { key, value, was });
-    }
-
-    /// Adds it, unless the pod has it.
-    pub(crate) fn add_toleration(&mut self, toleration: &'a Toleration) {
-        let tolerations = &mut self.pod.spec.tolerations;
-        let mut existing = tolerations.iter().flatten();
-        if existing.any(|existing| toleration.is(existing)) {
-            return;
-        }
-        let path = Path::new(Place::Pod).object("tolerations", tolerations.is_some());
-        let value = serde_json::to_value(toleration).expect("a toleration is an object");
-        self.patch.push(path.append(tolerations.is_some(), value));
-        let added = Box::new(toleration.into());
-        tolerations.get_or_insert_default().push(added);
-        self.record(Place::Pod, Kind::Toleration(toleration));
-    }
-
-    /// Adds those that the pod does not have.
-    pub(crate) fn add_groups(&mut self, groups: &[i64]) {
-        let context = self.pod.spec.security_context.as_ref();
-        let existing = context.and_then(|context| context.supplemental_groups.as_ref());
-        let mut new = Vec::new();
-        for group in groups {
-            if !new.contains(group) && existing.is_none_or(|groups| !groups.contains(group)) {
-                new.push(*group);
-            }
-        }
-        if new.is_empty() {
-            return;
-        }
-        let path = Path::new(Place::Pod).object("securityContext", context.is_some());
-        match existing {
-            None => self
-                .patch
-                .push(path.put("supplementalGroups", false, json!(new))),
-            Some(_) => {
-                let path = path.object("supplementalGroups", true);
-                let ops = new
-                    .iter()
-                    .map(|group| path.clone().put("-", false, json!(group)));
-                self.patch.extend(ops);
-            }
-        }
-        let context = self.pod.security_context_mut(Place::Pod);
-        context
-            .supplemental_groups
-            .get_or_insert_default()
-            .extend(&new);
-        self.record(Place::Pod, Kind::Groups(new));
     }
 
     pub(crate) fn set_security_context(&mut self, place: Place, field: Field, value: Scalar<'a>) {
@@ -347,132 +254,6 @@ impl<'a, 'p> Corrector<'a, 'p> {
             CapabilityList::Add => capabilities.add.get_or_insert_default(),
             CapabilityList::Drop => capabilities.drop.get_or_insert_default(),
         }
-    }
-
-    pub(crate) fn set_env(&mut self, at: ContainerRef, var: &'a str, value: Text<'a>) {
-        let place = Place::Container(at);
-        let container = self.pod.container(at);
-        let env = Path::new(place).object("env", container.env.is_some());
-        let was = match container.env(var) {
-            // The API server drops an empty value, and a missing one
-            // means the same.
-            Some((_, old))
-                if old.value_from.is_none()
-                    && old.value.as_deref().unwrap_or_default() == &*value =>
-            {
-                return;
-            }
-            Some((at, old)) => {
-                // If a name is repeated, the last entry applies,
-                // and its position matters to `$(VAR)` references,
-                // so it stays there.
-                let entry = env.object(&at.to_string(), true);
-                if old.value_from.is_some() {
-                    self.patch.push(entry.clone().remove("valueFrom"));
-                }
-                self.patch
-                    .push(entry.put("value", old.value.is_some(), json!(&*value)));
-                Some((at, old.value.clone()))
-            }
-            None => {
-                let entry = json!({"name": var, "value": &*value});
-                self.patch.push(env.append(container.env.is_some(), entry));
-                None
-            }
-        };
-        let entry = EnvVar {
-            name: var.into(),
-            value: Some(value.clone()),
-            value_from: None,
-        };
-        let vars = self.pod.container_mut(at).env.get_or_insert_default();
-        match &was {
-            Some((at, _)) => vars[*at] = entry,
-            None => vars.push(entry),
-        }
-        let was = was.map(|(_, value)| value);
-        self.record(
-            place,
-            Kind::Env {
-                var: var.into(),
-                value,
-                was,
-            },
-        );
-    }
-
-    /// Sets the limit of an extended resource, and its request if there is one:
-    /// the API server rejects a request that differs from the limit.
-    pub(crate) fn set_limit(&mut self, at: ContainerRef, resource: &'a str, to: &'a str) {
-        let place = Place::Container(at);
-        let resources = self.pod.container(at).resources.as_ref();
-        let limits = resources.and_then(|r| r.limits.as_ref());
-        let requests = resources.and_then(|r| r.requests.as_ref());
-        let limit = limits.and_then(|l| l.get(resource)).cloned();
-        let request = requests.and_then(|r| r.get(resource)).cloned();
-        let is_set = |quantity: &Quantity<'a>| &*quantity.0 == to;
-        if limit.as_ref().is_some_and(is_set) && request.as_ref().is_none_or(is_set) {
-            return;
-        }
-        let path = Path::new(place).object("resources", resources.is_some());
-        if !limit.as_ref().is_some_and(is_set) {
-            let path = path.clone().object("limits", limits.is_some());
-            self.patch
-                .push(path.put(resource, limit.is_some(), json!(to)));
-        }
-        if request.is_some() && !request.as_ref().is_some_and(is_set) {
-            self.patch
-                .push(path.object("requests", true).put(resource, true, json!(to)));
-        }
-        let quantity = Quantity(to.into());
-        let resources = self.pod.container_mut(at).resources.get_or_insert_default();
-        let limits = resources.limits.get_or_insert_default();
-        limits.set(resource.into(), quantity.clone());
-        if let (Some(requests), Some(_)) = (&mut resources.requests, &request) {
-            requests.set(resource.into(), quantity);
-        }
-        let was = limit.map(|quantity| quantity.0);
-        self.record(
-            place,
-            Kind::Limit {
-                resource: resource.into(),
-                value: to.into(),
-                was,
-            },
-        );
-    }
-
-    pub(crate) fn add_empty_dir(&mut self, name: Text<'a>, empty_dir: EmptyDir<'a>) {
-        let volumes = &mut self.pod.spec.volumes;
-        let mut source = json!({});
-        if let Some(limit) = empty_dir.size_limit {
-            source["sizeLimit"] = limit.into();
-        }
-        if let Some(Medium::Memory) = empty_dir.medium {
-            source["medium"] = "Memory".into();
-        }
-        let path = Path::new(Place::Pod).object("volumes", volumes.is_some());
-        let volume = json!({"name": &*name, "emptyDir": source});
-        self.patch.push(path.append(volumes.is_some(), volume));
-        volumes
-            .get_or_insert_default()
-            .push(Volume::empty_dir(name.clone()));
-        self.record(Place::Pod, Kind::Volume { name, empty_dir });
-    }
-
-    pub(crate) fn add_mount(&mut self, at: ContainerRef, volume: Text<'a>, path: Text<'a>) {
-        let place = Place::Container(at);
-        let mounts = &mut self.pod.container_mut(at).volume_mounts;
-        let at = Path::new(place).object("volumeMounts", mounts.is_some());
-        let mount = json!({"name": &*volume, "mountPath": &*path});
-        self.patch.push(at.append(mounts.is_some(), mount));
-        mounts.get_or_insert_default().push(VolumeMount {
-            name: volume.clone(),
-            mount_path: path.clone(),
-            mount_propagation: None,
-            read_only: false,
-        });
-        self.record(place, Kind::Mount { volume, path });
     }
 
     fn record(&mut self, place: Place, kind: Kind<'a>) {
