@@ -16,8 +16,8 @@ use admission::decision::pod_event::PodEvent;
 /// How many events may wait. Those beyond are dropped.
 const WAITING: usize = 256;
 
-/// The pause between two events. Whoever reaches the port can send reviews, and the API
-/// server keeps each event for an hour.
+/// The pause between two events. Any client of the port can send reviews, and the API server
+/// keeps each event for an hour.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How many events a namespace may have in a minute, from one replica.
@@ -44,7 +44,7 @@ impl PodEvents {
         PodEvents { queue, metrics }
     }
 
-    /// Has the event created at some time.
+    /// Queues the event, or drops it if too many are waiting.
     pub fn post(&self, event: PodEvent) {
         if self.queue.try_send(event).is_err() {
             self.metrics.ended(PodEventOutcome::Dropped);
@@ -70,7 +70,7 @@ async fn create_all(
             Err(error) => {
                 if let Some(suppressed) = failures.pass() {
                     let (namespace, pod) = (event.namespace(), event.pod());
-                    tracing::warn!(namespace, %pod, error, suppressed, "cannot create an event on a pod");
+                    tracing::warn!(namespace, %pod, error, suppressed, "cannot create an event on a pod; if podseal may not create events, upgrade the chart with serve.podEvents=true, or remove --pod-events");
                 }
                 PodEventOutcome::Failed
             }

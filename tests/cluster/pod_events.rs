@@ -72,7 +72,11 @@ fn a_pod_with_a_caution_has_one_event_and_no_review_waits_for_it() {
     // Without the right to create one, the pod is created nevertheless.
     create("not-allowed", Some("RuntimeDefault"), "--dry-run=none");
     podseal.await_metric("podseal_pod_events_total{outcome=\"failed\"}", 1.0);
-    let failed = podseal.await_event(|event| event["message"] == "cannot create an event on a pod");
+    let is_failure = |event: &Value| {
+        let message = event["message"].as_str();
+        message.is_some_and(|message| message.starts_with("cannot create an event on a pod; "))
+    };
+    let failed = podseal.await_event(is_failure);
     assert_eq!(failed["pod"], "not-allowed");
     let error = failed["error"].as_str().expect("a text");
     assert!(

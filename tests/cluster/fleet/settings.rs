@@ -79,7 +79,7 @@ fn each_setting_changes_each_profile_that_supports_it_and_is_denied_with_the_oth
 }
 
 fn assert_changed(pod: &View, annotation: &str, what: &str) {
-    // Beside the collector, helper stays root.
+    // With the uid collector in the pod, helper keeps running as root.
     let of_runner = ["build", "init-permissions", "init-build-uid-gid-collector"];
     match annotation {
         USER => {

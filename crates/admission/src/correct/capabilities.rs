@@ -17,14 +17,10 @@ pub(super) fn merge_capabilities<'a>(
     if wanted.add.is_empty() && wanted.drop.is_empty() {
         return;
     }
-    let adds = |name: &str| wanted.add.iter().any(|add| same_capability(add, name));
-    let drops = |name: &str| wanted.drop.iter().any(|drop| same_capability(drop, name));
-    let allows = |name: &str| {
-        wanted
-            .allow
-            .iter()
-            .any(|allow| same_capability(allow, name))
-    };
+    let has = |names: &[String], name: &str| names.iter().any(|one| same_capability(one, name));
+    let adds = |name: &str| has(&wanted.add, name);
+    let drops = |name: &str| has(&wanted.drop, name);
+    let keeps = |name: &str| adds(name) || has(&wanted.allow, name);
     let drops_all = drops("ALL");
 
     // `ALL` in `drop` stays: capabilities in `add` apply on top of it.
@@ -32,7 +28,7 @@ pub(super) fn merge_capabilities<'a>(
         adds(name) && !same_capability(name, "ALL")
     });
     corrector.remove_capabilities(place, CapabilityList::Add, |name| {
-        !adds(name) && !allows(name) && (drops_all || drops(name))
+        !keeps(name) && (drops_all || drops(name))
     });
     for (list, names) in [
         (CapabilityList::Add, &wanted.add),

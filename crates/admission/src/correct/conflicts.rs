@@ -99,7 +99,8 @@ pub(crate) fn find_scc(pod: &Pod<'_>, required: &str) -> Result<(), Refusal> {
 /// that one's overhead and nodes to the pod before it calls webhooks.
 pub(crate) fn find_runtime_class(pod: &Pod<'_>, of_profile: &str) -> Result<(), Refusal> {
     match &pod.spec.runtime_class_name {
-        Some(class) if **class != *of_profile => Err(Refusal {
+        // An empty one is the node's default.
+        Some(class) if !class.is_empty() && **class != *of_profile => Err(Refusal {
             place: "pod".to_owned(),
             field: "runtimeClassName".to_owned(),
             problem: format!(

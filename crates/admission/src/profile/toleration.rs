@@ -32,12 +32,8 @@ pub struct Toleration {
 impl Toleration {
     /// Whether a pod has it: without an operator it is `Equal`.
     pub(crate) fn is(&self, other: &pod::Toleration<'_>) -> bool {
-        let operator = |written: &str| match written {
-            "" => "Equal".to_owned(),
-            written => written.to_owned(),
-        };
         *self.key == *other.key
-            && operator(&self.operator) == operator(&other.operator)
+            && or_equal(&self.operator) == or_equal(&other.operator)
             && *self.value == *other.value
             && *self.effect == *other.effect
             && self.toleration_seconds == other.toleration_seconds
@@ -65,6 +61,13 @@ impl Toleration {
         } else {
             None
         }
+    }
+}
+
+fn or_equal(operator: &str) -> &str {
+    match operator {
+        "" => "Equal",
+        operator => operator,
     }
 }
 

@@ -15,7 +15,7 @@
 //! | `<!-- setup: COMMAND -->` | needed here, and not by a reader |
 //! | `<!-- setup on a node: COMMAND -->` | the same, where there is a kubelet |
 
-/// One of the things that a page asks of its reader, in order.
+/// A step of a page: commands to run, a server to start, or a block that is only shown.
 pub enum Step {
     /// Run these commands.
     Run(Commands),
