@@ -129,6 +129,34 @@ fn a_field_of_the_pod_that_the_api_server_would_reject_is_an_error() {
 }
 
 #[test]
+fn what_rules_for_images_and_init_containers_set_is_shown() {
+    let rules = "containers:
+  images:
+    \"docker:*dind*\": {set: {securityContext: {privileged: true}}, grants: {baseline: [privileged]}}
+  initContainers:
+    istio-init: {capabilities: {allow: [NET_ADMIN]}, grants: {baseline: [capabilities]}}
+";
+    let text = format!("name: x\nsummary: y\nextends: rootless\n{rules}");
+    let output = check(folder(&[("x.yaml", &text)]).path(), &["-o", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["remarks"], json!([]), "{report:#}");
+    let profile = &report["profiles"][0];
+    let services = json!({"name": "services of \"docker:*dind*\"", "beyondRestricted": [],
+        "beyondBaseline": ["securityContext.privileged: true"]});
+    assert_eq!(profile["containers"][1], services, "{profile:#}");
+    let gives = profile["gives"].to_string();
+    let allowed = r#"allowed capability NET_ADMIN to the init container \"istio-init\""#;
+    assert!(gives.contains(allowed), "{gives}");
+    // A contradiction is no job's fault.
+    let rules = "containers:
+  images: {\"docker:*dind*\": {set: {securityContext: {privileged: true, allowPrivilegeEscalation: false}}}}
+";
+    let text = format!("name: x\nsummary: y\nextends: rootless\n{rules}");
+    let (code, report) = remarks(&[("x.yaml", &text)]);
+    assert_eq!(code, Some(1), "{report:#}");
+}
+
+#[test]
 fn the_old_name_of_if_unset_is_a_warning_and_both_names_are_an_error() {
     let of = |keys: &str| format!("name: x\nsummary: y\nextends: none\npod:\n{keys}");
     let (code, report) = remarks(&[("x.yaml", &of("  default: {hostUsers: false}\n"))]);

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use crate::correct::refusal::Refusal;
 use crate::correct::steps;
 use crate::gitlab::role::Role;
-use crate::pod::Pod;
-use crate::pod::place::{ContainerRef, Place};
+use crate::pod::place::Place;
+use crate::pod::{Container, Pod};
 use crate::profile::grants::Violations;
 use crate::profile::{EffectiveProfile, Grants, Profile, Rules, Scope};
 use crate::standards::{Family, Level, Violation, violations};
@@ -29,13 +29,31 @@ const JOB: &str = r#"{"metadata": {"name": "job", "labels": {"job.runner.gitlab.
     "containers": [{"name": "build", "image": "podman"}, {"name": "helper", "image": "helper"},
                    {"name": "svc-0", "image": "postgres"}]}}"#;
 
-fn plain_job() -> Pod<'static> {
-    serde_json::from_str(JOB).expect("the job is a pod")
+/// The plain job, with one more container for each image and each name of an init
+/// container that `profile` has rules for.
+fn plain_job(profile: &Profile) -> Pod<'_> {
+    let mut job: Pod<'_> = serde_json::from_str(JOB).expect("the job is a pod");
+    for pattern in profile.containers.images.keys() {
+        job.spec.containers.push(Box::new(Container {
+            // No name of a role, whatever the pattern is.
+            name: format!("service of {pattern}").into(),
+            image: Some(pattern.replace('*', "").into()),
+            ..Container::default()
+        }));
+    }
+    for name in profile.containers.init_containers.keys() {
+        job.spec.init_containers.push(Box::new(Container {
+            name: name.as_str().into(),
+            image: Some("injected".into()),
+            ..Container::default()
+        }));
+    }
+    job
 }
 
 /// The plain job, corrected by `profile` in a namespace at `level`.
 pub(crate) fn job_of(profile: &Profile, level: Level) -> Result<Pod<'_>, Refusal> {
-    let mut job = plain_job();
+    let mut job = plain_job(profile);
     steps::correct(&mut job, &EffectiveProfile::unchanged(profile), level)?;
     Ok(job)
 }
@@ -44,14 +62,14 @@ pub(crate) fn job_of(profile: &Profile, level: Level) -> Result<Pod<'_>, Refusal
 ///
 /// Without what the job already has, which is not due to the profile.
 pub fn beyond(profile: &Profile) -> BTreeMap<String, Beyond> {
-    let before = plain_job();
+    let before = plain_job(profile);
     let Ok(after) = job_of(profile, Level::Privileged) else {
         // A profile that cannot be applied to any job is rejected earlier.
         return BTreeMap::new();
     };
     let list = |pod: &Pod<'_>, level| -> Vec<(String, String)> {
         let line = |violation: &Violation<'_>| {
-            let container = place_of(violation).to_owned();
+            let container = place_of(profile, pod, violation);
             (
                 container,
                 format!("{}: {}", violation.field, violation.value.text()),
@@ -80,11 +98,23 @@ pub fn beyond(profile: &Profile) -> BTreeMap<String, Beyond> {
     beyond
 }
 
-/// The place of a violation: a role of the profile, or the pod.
-fn place_of(violation: &Violation<'_>) -> &'static str {
+/// The place of a violation: a role of the profile, the containers that other rules are
+/// for, or the pod.
+fn place_of(profile: &Profile, pod: &Pod<'_>, violation: &Violation<'_>) -> String {
+    match scope_of(profile, pod, violation) {
+        None => "pod".to_owned(),
+        Some(scope) => named(scope),
+    }
+}
+
+fn scope_of<'p>(
+    profile: &'p Profile,
+    pod: &Pod<'_>,
+    violation: &Violation<'_>,
+) -> Option<Scope<'p>> {
     match violation.place {
-        Place::Pod => "pod",
-        Place::Container(ContainerRef { list, .. }) => Role::of(list, &violation.container).key(),
+        Place::Pod => None,
+        Place::Container(at) => Some(profile.containers.of(at.list, pod.container(at)).0),
     }
 }
 
@@ -97,16 +127,25 @@ pub fn denied(profile: &Profile, level: Level) -> Vec<String> {
         Err(Refusal { field, problem, .. }) => return vec![format!("{field}: {problem}")],
     };
     let effective = EffectiveProfile::unchanged(profile);
-    let violations = Violations::of(&pod, level, Some(&effective))
-        .listed
-        .into_iter();
-    let placed = violations.map(|violation| (place_of(&violation), violation));
-    let placed = placed.filter(|(place, _)| *place != Role::Services.key());
-    placed
-        .map(|(place, violation)| {
-            format!("{place} {}: {}", violation.field, violation.value.text())
-        })
-        .collect()
+    let listed = Violations::of(&pod, level, Some(&effective)).listed;
+    // Of a service, what it has by itself is not due to the profile.
+    let before = plain_job(profile);
+    let own = violations(&before, level);
+    let is_own = |violation: &Violation<'_>| {
+        let is_same = |own: &Violation<'_>| {
+            own.place == violation.place
+                && own.field == violation.field
+                && own.value == violation.value
+        };
+        let scope = scope_of(profile, &pod, violation);
+        scope.is_some_and(|scope| scope.role() == Role::Services) && own.iter().any(is_same)
+    };
+    let due = listed.iter().filter(|violation| !is_own(violation));
+    let line = |violation: &Violation<'_>| {
+        let place = place_of(profile, &pod, violation);
+        format!("{place} {}: {}", violation.field, violation.value.text())
+    };
+    due.map(line).collect()
 }
 
 /// What `profile` adds to jobs that no level covers: devices, annotations, and the
@@ -143,26 +182,37 @@ pub fn additions(profile: &Profile) -> Vec<String> {
 }
 
 /// The grants at `baseline` that have no effect, since the profile sets no such
-/// value: role and control.
-pub(crate) fn idle_grants(profile: &Profile) -> Vec<(Role, Family)> {
-    let set = match job_of(profile, Level::Privileged) {
-        Ok(pod) => violations(&pod, Level::Baseline)
-            .iter()
-            .map(|violation| (place_of(violation), violation.control.family()))
-            .collect::<Vec<_>>(),
-        Err(_) => return Vec::new(),
+/// value: the containers and the control.
+pub(crate) fn idle_grants(profile: &Profile) -> Vec<(Scope<'_>, Family)> {
+    let Ok(pod) = job_of(profile, Level::Privileged) else {
+        return Vec::new();
     };
-    let idle = Role::ALL.into_iter().flat_map(|role| {
-        let granted = profile.containers.role(role).grants.baseline.iter();
-        granted.map(move |family| (role, *family))
+    let set = violations(&pod, Level::Baseline);
+    let is_set = |scope, family| {
+        set.iter().any(|violation| {
+            violation.control.family() == family
+                && scope_of(profile, &pod, violation) == Some(scope)
+        })
+    };
+    let idle = profile.containers.all().flat_map(|(scope, rules)| {
+        let granted = rules.grants.baseline.iter();
+        granted.map(move |family| (scope, *family))
     });
-    // The runner's global `privileged` flag applies to services, which is what
-    // this grant is for.
-    idle.filter(|(role, family)| {
-        !set.contains(&(role.key(), *family))
-            && (*role, *family) != (Role::Services, Family::Privileged)
-    })
-    .collect()
+    // The runner's global `privileged` flag applies to services, which is what this grant
+    // is for, and others add what is allowed.
+    let is_of_others = |scope: Scope<'_>, family| match family {
+        Family::Privileged => scope.role() == Role::Services,
+        Family::Capabilities => !profile
+            .containers
+            .rules(scope)
+            .capabilities
+            .allow
+            .is_empty(),
+        _ => false,
+    };
+    let idle =
+        idle.filter(|(scope, family)| !is_set(*scope, *family) && !is_of_others(*scope, *family));
+    idle.collect()
 }
 
 /// What `profile` grants its jobs in a namespace of `level`: the containers in
@@ -182,7 +232,7 @@ pub fn grants(profile: &Profile, level: Level) -> Vec<(String, &'static str)> {
 }
 
 /// Containers, in a sentence.
-fn named(scope: Scope<'_>) -> String {
+pub(crate) fn named(scope: Scope<'_>) -> String {
     match scope {
         Scope::Role(role) => role.key().to_owned(),
         Scope::Image(pattern) => format!("services of {}", quoted(pattern)),

@@ -4,7 +4,7 @@ use super::{Findings, exposure};
 use crate::gitlab::role::Role;
 use crate::pod::place::{ContainerRef, Place};
 use crate::profile::grants::Violations;
-use crate::profile::{EffectiveProfile, Profile};
+use crate::profile::{EffectiveProfile, Profile, Scope};
 use crate::standards::Level;
 
 impl Findings {
@@ -20,13 +20,19 @@ impl Findings {
                 return;
             }
         };
-        for (role, family) in exposure::idle_grants(profile) {
+        for (scope, family) in exposure::idle_grants(profile) {
+            // The names of images and init containers are not in an outline's path.
+            let path: Vec<_> = match scope {
+                Scope::Role(role) => vec!["containers", role.key(), "grants", "baseline"],
+                Scope::Image(_) => vec!["containers", "images"],
+                Scope::InitContainer(_) => vec!["containers", "initContainers"],
+            };
             self.warning(
-                &["containers", role.key(), "grants", "baseline"],
+                &path,
                 format!(
                     "{} admits the value that the profile sets, and it sets none for {}",
                     family.name(),
-                    role.key()
+                    exposure::named(scope)
                 ),
             );
         }
