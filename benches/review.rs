@@ -9,10 +9,12 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use admission::cautions::cautions;
 use admission::decision::Decision;
 use admission::mutate::mutate;
 use admission::namespace::policy::Settings;
 use admission::namespace::{Namespace, PROFILE};
+use admission::profile::{EffectiveProfile, Profiles};
 use admission::request::Request;
 use admission::response::encode;
 use admission::validate::validate;
@@ -68,6 +70,22 @@ fn reviews(criterion: &mut Criterion) {
     measure(criterion, "judge", &corrected, |body| {
         judge_body(body, &judged)
     });
+    // What the cautions cost of it.
+    let profile = Profiles::built_in()
+        .get("userns")
+        .expect("a built-in profile");
+    let profile = EffectiveProfile::unchanged(profile);
+    let pods = corrected
+        .each_ref()
+        .map(|(_, body)| Request::from_review(body.as_bytes()).expect("a review"));
+    let mut group = criterion.benchmark_group("cautions");
+    for (name, request) in PODS.iter().zip(&pods) {
+        let pod = request.object.as_ref().expect("a pod");
+        group.bench_function(*name, |bencher| {
+            bencher.iter(|| black_box(cautions(black_box(pod), &profile)));
+        });
+    }
+    group.finish();
     measure(criterion, "read into a Value", &bodies, |body| {
         serde_json::from_slice::<Value>(body)
     });

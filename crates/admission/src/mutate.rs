@@ -2,7 +2,7 @@
 
 use json_patch::Patch;
 
-use crate::cautions::cautions;
+use crate::cautions::{cannot, cautions};
 use crate::correct::{conflicts, steps};
 use crate::decision::claim::{Claim, applicable, impossible, without_policy};
 use crate::decision::denial::Denial;
@@ -95,6 +95,7 @@ pub fn mutate<'a>(
                 }
                 Ok((changes, patch)) => {
                     let cautions = cautions(&pod, &profile);
+                    let cannot = cannot(&pod, &profile);
                     let outcome = match changes.is_empty() {
                         _ if policy.strict
                             && policy.mode == Mode::Enforce
@@ -109,6 +110,7 @@ pub fn mutate<'a>(
                     Decision {
                         changes,
                         cautions,
+                        cannot,
                         ..Decision::new(Some(policy), Some(job), outcome)
                     }
                 }

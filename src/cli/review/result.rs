@@ -44,6 +44,8 @@ pub(super) struct ReviewedPod {
     message: Option<String>,
     pub(super) warnings: Vec<String>,
     cautions: Vec<Cautioned>,
+    /// What `build` cannot do with its profile.
+    cannot: Option<&'static str>,
     violations: Vec<Violated>,
     changes: Vec<String>,
     patch: Option<json_patch::Patch>,
@@ -136,6 +138,7 @@ impl ReviewedPod {
             message,
             warnings,
             cautions: cautions.iter().map(Cautioned::whole).collect(),
+            cannot: corrected.cannot.filter(|_| allowed),
             violations: judged_or
                 .violations
                 .listed
@@ -212,6 +215,9 @@ impl ReviewedPod {
                 text,
                 "  {WARNED}caution:{WARNED:#} {caution} {QUIET}[{id}]{QUIET:#}"
             );
+        }
+        if let (Some(cannot), Some(_)) = (self.cannot, &self.explain) {
+            let _ = writeln!(text, "  {QUIET}cannot:{QUIET:#} {cannot}");
         }
         for warning in &self.warnings {
             let _ = writeln!(text, "  {WARNED}warning:{WARNED:#} {warning}");

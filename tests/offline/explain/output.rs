@@ -75,6 +75,7 @@ pod
 granted by the profile at baseline
   appArmorProfile to build
 
+  cannot: podman run (mount proc to proc), since /proc is masked; userns can
   warning: label podseal.io/runner has no effect, since it is an annotation
   warning: annotation podseal.io/hoem has no effect; did you mean podseal.io/home?
 1 pod: 1 corrected, 0 unchanged, 0 denied

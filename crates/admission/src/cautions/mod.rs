@@ -110,7 +110,7 @@ rules! {
 
 /// What may keep the job of `pod` from running, as `profile` has corrected it. Nothing
 /// if the profile changes nothing: then Podman is not what it is for.
-pub(crate) fn cautions(pod: &Pod<'_>, profile: &EffectiveProfile<'_>) -> Vec<Caution> {
+pub fn cautions(pod: &Pod<'_>, profile: &EffectiveProfile<'_>) -> Vec<Caution> {
     let Some(job) = Job::of(pod, profile) else {
         return Vec::new();
     };
@@ -128,6 +128,16 @@ pub(crate) fn cautions(pod: &Pod<'_>, profile: &EffectiveProfile<'_>) -> Vec<Cau
         })
     });
     found.collect()
+}
+
+/// What `build` cannot do with its profile, and which profile can. It fits a line of 80
+/// columns.
+pub(crate) fn cannot(pod: &Pod<'_>, profile: &EffectiveProfile<'_>) -> Option<&'static str> {
+    let job = Job::of(pod, profile)?;
+    let proc = job.effective(job.build, Field::ProcMount);
+    let is_unmasked = matches!(proc, Some(Scalar::Text(kind)) if &*kind == "Unmasked");
+    (!job.is_privileged() && !is_unmasked)
+        .then_some("podman run (mount proc to proc), since /proc is masked; userns can")
 }
 
 /// What a rule finds.

@@ -37,6 +37,8 @@ pub struct Decision<'a> {
     pub changes: Vec<Change<'a>>,
     /// What may keep the job from running.
     pub cautions: Vec<Caution>,
+    /// What `build` cannot do with its profile, in words.
+    pub cannot: Option<&'static str>,
     /// What the pod violates of the namespace's level.
     pub violations: Violations,
     /// Notices, all of which are in the record.
@@ -182,6 +184,7 @@ impl<'a> Decision<'a> {
             outcome,
             changes: Vec::new(),
             cautions: Vec::new(),
+            cannot: None,
             violations: Violations::default(),
             notices,
         }
