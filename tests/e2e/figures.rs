@@ -80,6 +80,7 @@ fn seconds_of_podman_build_by_profile() {
         ("rootless", "rootless", None),
         ("userns", "userns", None),
         ("privileged", "privileged", None),
+        ("root", "root", None),
         ("root-fuse", "root-fuse", None),
         ("rootless, vfs", "rootless", Some("vfs")),
     ];

@@ -39,8 +39,10 @@ fn a_variable_home_in_the_checkout_or_beside_it_is_where_podman_writes() {
     let site = Site::shared();
     let namespace = site.namespace("rootless");
     for home in ["/builds/platform/images/playground", "/builds/home"] {
-        let ended = Job::new(PODMAN).variable("HOME", home).run(&namespace);
-        ended.passes_with(&format!("HOME {home}, overlay in {home}/.local/share"));
+        for job in [Job::new(PODMAN), Job::of("native-steps", PODMAN)] {
+            let ended = job.variable("HOME", home).run(&namespace);
+            ended.passes_with(&format!("HOME {home}, overlay in {home}/.local/share"));
+        }
     }
 }
 
@@ -95,6 +97,24 @@ fn the_profile_replaces_a_user_that_the_author_chose() {
     });
     let ended = job.run(&site.namespace("rootless"));
     ended.passes_with("podman build passed as uid 1000");
+}
+
+/// The kubelet puts setgid on the volumes of such a pod, and what is made in them has it, too.
+#[test]
+fn setgid_of_the_volumes_of_fs_group_is_not_in_what_an_image_is_built_of() {
+    let site = Site::shared();
+    let script = r#"mkdir made && cp /bin/busybox made
+printf 'FROM scratch\nCOPY made /copied\nRUN ["/copied/busybox", "mkdir", "/by-run"]\nRUN ["/copied/busybox", "stat", "-c", "mode %%a of %%n", "/", "/copied", "/copied/busybox", "/by-run"]\n' >Containerfile
+echo "checkout $(stat -c %a made), HOME $(stat -c %a "$HOME")"
+podman build --tag tried ."#;
+    let job = Job::new(PODMAN)
+        .edit(|pod| pod["spec"]["securityContext"] = json!({"fsGroup": 1000}))
+        .script(script);
+    let ended = job.run(&site.namespace("rootless"));
+    for line in ["mode 755 of /\n", "mode 755 of /by-run\n"] {
+        ended.passes_with(line);
+    }
+    eprintln!("{}", ended.log);
 }
 
 #[test]
