@@ -1,5 +1,6 @@
 //! Whether a namespace's settings allowed a pod more than its profile does.
 
+use admission::correct::home::{GIT_CONFIG, GIT_CONFIG_FILE, GIT_VOLUME, VOLUME};
 use admission::correct::marker::CORRECTED_AS;
 use admission::gitlab::role::Role;
 use admission::profile::Profile;
@@ -36,8 +37,8 @@ pub fn without_mark(mut pod: Value) -> Value {
 }
 
 /// What a pod is without what settings may change: which somebody a container
-/// runs as, where HOME is, and what the fuse device, the first of `devices` that it
-/// has, is called.
+/// runs as, where HOME and git's configuration file are, and what the fuse device, the
+/// first of `devices` that it has, is called.
 pub fn beside_settings(pod: &Value, devices: &[&str]) -> Value {
     let mut pod = without_mark(pod.clone());
     if let Some(volumes) = pod["spec"]["volumes"].as_array_mut() {
@@ -55,6 +56,8 @@ pub fn beside_settings(pod: &Value, devices: &[&str]) -> Value {
             }
             drop_empty(container, "volumeMounts");
             if let Some(env) = container["env"].as_array_mut() {
+                // It depends on where HOME is whether git's file can be in it.
+                env.retain(|var| var["name"] != GIT_CONFIG || var["value"] != GIT_CONFIG_FILE);
                 let home = env.iter_mut().filter(|var| var["name"] == "HOME");
                 home.for_each(|var| var["value"] = "a path".into());
             }
@@ -70,10 +73,11 @@ pub fn beside_settings(pod: &Value, devices: &[&str]) -> Value {
     pod
 }
 
-/// The volume that podseal adds for HOME.
+/// A volume that podseal adds for HOME.
 fn is_ours(name: &Value) -> bool {
+    let of_home = [VOLUME, GIT_VOLUME];
     name.as_str()
-        .is_some_and(|name| name.starts_with("podseal-home"))
+        .is_some_and(|name| of_home.iter().any(|ours| name.starts_with(ours)))
 }
 
 /// Root stays root, and other users stay other than root: what a container sets

@@ -27,11 +27,12 @@ use crate::text::{Text, quoted};
 pub const VOLUME: &str = "podseal-home";
 
 /// The variable that names git's file for `git config --global` (git 2.32, "git-config").
-const GIT_CONFIG: &str = "GIT_CONFIG_GLOBAL";
-/// Where it is if it cannot be in HOME, and the volume that it is on.
-const GIT_CONFIG_FILE: &str = "/podseal-git/config";
+pub const GIT_CONFIG: &str = "GIT_CONFIG_GLOBAL";
+/// Where it is if it cannot be in HOME.
+pub const GIT_CONFIG_FILE: &str = "/podseal-git/config";
 const GIT_FOLDER: &str = "/podseal-git";
-const GIT_VOLUME: &str = "podseal-git";
+/// Name of the volume that it is on then, unless the pod already uses it.
+pub const GIT_VOLUME: &str = "podseal-git";
 
 /// Applies the rule to every container whose rules have `home: true`.
 pub(crate) fn set_home<'a>(
