@@ -156,6 +156,58 @@ fn what_rules_for_images_and_init_containers_set_is_shown() {
     assert_eq!(code, Some(1), "{report:#}");
 }
 
+/// Another pattern that matches a sample of the first must not hide what the first does.
+#[test]
+fn each_rule_for_an_image_is_checked_by_itself() {
+    let rules = "containers:
+  images:
+    \"docker:*dind*\": {set: {securityContext: {privileged: true}}}
+    \"docker:dind*\": {set: {securityContext: {seccompProfile: {type: RuntimeDefault}}}}
+";
+    let text = format!("name: x\nsummary: y\nextends: rootless\n{rules}");
+    let output = check(folder(&[("x.yaml", &text)]).path(), &["-o", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let remark = report["remarks"][0]["message"].as_str().expect("a remark");
+    let expected = "containers.images: securityContext.privileged: true exceeds the level baseline, \
+                    the default of a namespace, so every job with services of \"docker:*dind*\" is \
+                    denied there";
+    assert!(remark.starts_with(expected), "{remark}");
+    let denied = &report["profiles"][0]["denied"]["baseline"];
+    let line = r#"services of "docker:*dind*" securityContext.privileged: true"#;
+    assert_eq!(*denied, json!([line]), "{report:#}");
+}
+
+#[test]
+fn what_denies_jobs_is_shown_however_many_rules_a_profile_has() {
+    let images: Vec<_> = (0..300).map(|n| format!("\"image-{n}:*\": {{}}")).collect();
+    let text = format!(
+        "name: x\nsummary: y\nextends: none\ncontainers:\n  build: {{capabilities: {{add: \
+         [CHOWN]}}}}\n  images: {{{}}}\n  initContainers: {{helper: {{}}, svc-0: {{}}}}\n",
+        images.join(", ")
+    );
+    let output = check(folder(&[("x.yaml", &text)]).path(), &["-o", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["remarks"], json!([]), "{report:#}");
+    let denied = report["profiles"][0]["denied"]["restricted"].to_string();
+    assert!(denied.contains("capabilities.add: CHOWN"), "{denied}");
+}
+
+/// The runner's `privileged` and such apply to services as to `build`.
+#[test]
+fn a_grant_to_services_of_what_the_profile_sets_for_build_has_an_effect() {
+    let text = "name: x
+summary: y
+extends: rootless
+containers:
+  build:
+    set: {securityContext: {appArmorProfile: {type: Unconfined}}}
+    grants: {baseline: [appArmorProfile]}
+  services: {grants: {baseline: [appArmorProfile]}}
+";
+    let (code, report) = remarks(&[("x.yaml", text)]);
+    assert_eq!((code, report), (Some(0), json!([])));
+}
+
 #[test]
 fn the_old_name_of_if_unset_is_a_warning_and_both_names_are_an_error() {
     let of = |keys: &str| format!("name: x\nsummary: y\nextends: none\npod:\n{keys}");

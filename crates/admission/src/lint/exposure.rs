@@ -3,13 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use super::sample::Sample;
 use crate::correct::refusal::Refusal;
-use crate::correct::steps;
 use crate::gitlab::role::Role;
-use crate::pod::place::Place;
-use crate::pod::{Container, Pod};
-use crate::profile::grants::Violations;
-use crate::profile::{EffectiveProfile, Grants, Profile, Rules, Scope};
+use crate::pod::Pod;
+use crate::profile::grants::for_each_not_granted;
+use crate::profile::{Grants, Profile, Rules, Scope};
 use crate::standards::{Family, Level, Violation, violations};
 use crate::text::{quoted, unquoted};
 
@@ -22,130 +21,87 @@ pub struct Beyond {
     pub restricted: Vec<String>,
 }
 
-/// A job with a service, as the runner creates it, without any security settings.
-const JOB: &str = r#"{"metadata": {"name": "job", "labels": {"job.runner.gitlab.com/pod": "job"}},
-  "spec": {
-    "initContainers": [{"name": "init-permissions", "image": "helper"}],
-    "containers": [{"name": "build", "image": "podman"}, {"name": "helper", "image": "helper"},
-                   {"name": "svc-0", "image": "postgres"}]}}"#;
-
-/// The plain job, with one more container for each image and each name of an init
-/// container that `profile` has rules for.
-fn plain_job(profile: &Profile) -> Pod<'_> {
-    let mut job: Pod<'_> = serde_json::from_str(JOB).expect("the job is a pod");
-    for pattern in profile.containers.images.keys() {
-        job.spec.containers.push(Box::new(Container {
-            // No name of a role, whatever the pattern is.
-            name: format!("service of {pattern}").into(),
-            image: Some(pattern.replace('*', "").into()),
-            ..Container::default()
-        }));
-    }
-    for name in profile.containers.init_containers.keys() {
-        job.spec.init_containers.push(Box::new(Container {
-            name: name.as_str().into(),
-            image: Some("injected".into()),
-            ..Container::default()
-        }));
-    }
-    job
-}
-
-/// The plain job, corrected by `profile` in a namespace at `level`.
-pub(crate) fn job_of(profile: &Profile, level: Level) -> Result<Pod<'_>, Refusal> {
-    let mut job = plain_job(profile);
-    steps::correct(&mut job, &EffectiveProfile::unchanged(profile), level)?;
-    Ok(job)
-}
-
 /// What `profile` sets beyond each level, by container; `pod` is the pod itself.
 ///
 /// Without what the job already has, which is not due to the profile.
 pub fn beyond(profile: &Profile) -> BTreeMap<String, Beyond> {
-    let before = plain_job(profile);
-    let Ok(after) = job_of(profile, Level::Privileged) else {
-        // A profile that cannot be applied to any job is rejected earlier.
-        return BTreeMap::new();
-    };
-    let list = |pod: &Pod<'_>, level| -> Vec<(String, String)> {
-        let line = |violation: &Violation<'_>| {
-            let container = place_of(profile, pod, violation);
-            (
-                container,
-                format!("{}: {}", violation.field, violation.value.text()),
-            )
-        };
-        violations(pod, level).iter().map(line).collect()
-    };
     let mut beyond: BTreeMap<String, Beyond> = BTreeMap::new();
-    let new_at = |level| {
-        let known = list(&before, level);
-        let mut new = list(&after, level);
-        new.retain(|violation| !known.contains(violation));
-        new
-    };
-    let baseline = new_at(Level::Baseline);
-    for (container, what) in &baseline {
-        let beyond = beyond.entry(container.clone()).or_default();
-        beyond.baseline.push(what.clone());
-    }
-    for violation in new_at(Level::Restricted) {
-        if !baseline.contains(&violation) {
-            let (container, what) = violation;
-            beyond.entry(container).or_default().restricted.push(what);
+    for sample in Sample::all(profile) {
+        // A profile that cannot be applied to a job is rejected earlier.
+        let Ok(after) = sample.after(Level::Privileged) else {
+            continue;
+        };
+        let list = |pod: &Pod<'_>, level| -> Vec<(String, String)> {
+            let mut found = violations(pod, level);
+            found.retain(|violation| sample.is_about(pod, violation));
+            let line = |violation: &Violation<'_>| {
+                let what = format!("{}: {}", violation.field, violation.value.text());
+                (place_of(sample.scope(pod, violation)), what)
+            };
+            found.iter().map(line).collect()
+        };
+        let new_at = |level| {
+            let known = list(sample.before(), level);
+            let mut new = list(&after, level);
+            new.retain(|violation| !known.contains(violation));
+            new
+        };
+        let baseline = new_at(Level::Baseline);
+        for (container, what) in &baseline {
+            let beyond = beyond.entry(container.clone()).or_default();
+            beyond.baseline.push(what.clone());
+        }
+        for violation in new_at(Level::Restricted) {
+            if !baseline.contains(&violation) {
+                let (container, what) = violation;
+                beyond.entry(container).or_default().restricted.push(what);
+            }
         }
     }
     beyond
 }
 
-/// The place of a violation: a role of the profile, the containers that other rules are
-/// for, or the pod.
-fn place_of(profile: &Profile, pod: &Pod<'_>, violation: &Violation<'_>) -> String {
-    match scope_of(profile, pod, violation) {
-        None => "pod".to_owned(),
-        Some(scope) => named(scope),
-    }
-}
-
-fn scope_of<'p>(
-    profile: &'p Profile,
-    pod: &Pod<'_>,
-    violation: &Violation<'_>,
-) -> Option<Scope<'p>> {
-    match violation.place {
-        Place::Pod => None,
-        Place::Container(at) => Some(profile.containers.of(at.list, pod.container(at)).0),
-    }
+/// A role of the profile, the containers that other rules are for, or the pod.
+fn place_of(scope: Option<Scope<'_>>) -> String {
+    scope.map_or_else(|| "pod".to_owned(), named)
 }
 
 /// The violations for which a plain job would be denied in a namespace at `level`,
-/// each as `place field: value`. Without services, which are not due to the
-/// profile.
+/// each as `place field: value`. Without what a service has by itself, which is not due to
+/// the profile.
 pub fn denied(profile: &Profile, level: Level) -> Vec<String> {
-    let pod = match job_of(profile, level) {
-        Ok(pod) => pod,
-        Err(Refusal { field, problem, .. }) => return vec![format!("{field}: {problem}")],
-    };
-    let effective = EffectiveProfile::unchanged(profile);
-    let listed = Violations::of(&pod, level, Some(&effective)).listed;
-    // Of a service, what it has by itself is not due to the profile.
-    let before = plain_job(profile);
-    let own = violations(&before, level);
-    let is_own = |violation: &Violation<'_>| {
-        let is_same = |own: &Violation<'_>| {
-            own.place == violation.place
-                && own.field == violation.field
-                && own.value == violation.value
+    let of_sample = |sample: Sample<'_>| -> Vec<String> {
+        let pod = match sample.after(level) {
+            Ok(pod) => pod,
+            Err(Refusal { field, problem, .. }) => {
+                let place = sample.bound().map(|scope| format!("{} ", named(scope)));
+                return vec![format!("{}{field}: {problem}", place.unwrap_or_default())];
+            }
         };
-        let scope = scope_of(profile, &pod, violation);
-        scope.is_some_and(|scope| scope.role() == Role::Services) && own.iter().any(is_same)
+        let own = violations(sample.before(), level);
+        let is_own = |violation: &Violation<'_>| {
+            let is_same = |own: &Violation<'_>| {
+                own.place == violation.place
+                    && own.field == violation.field
+                    && own.value == violation.value
+            };
+            let scope = sample.scope(&pod, violation);
+            scope.is_some_and(|scope| scope.role() == Role::Services) && own.iter().any(is_same)
+        };
+        let mut lines = Vec::new();
+        for_each_not_granted(&pod, level, Some(&sample.profile()), |violation| {
+            if sample.is_about(&pod, &violation) && !is_own(&violation) {
+                let place = place_of(sample.scope(&pod, &violation));
+                let value = violation.value.text();
+                lines.push(format!("{place} {}: {value}", violation.field));
+            }
+        });
+        lines
     };
-    let due = listed.iter().filter(|violation| !is_own(violation));
-    let line = |violation: &Violation<'_>| {
-        let place = place_of(profile, &pod, violation);
-        format!("{place} {}: {}", violation.field, violation.value.text())
-    };
-    due.map(line).collect()
+    Sample::all(profile)
+        .into_iter()
+        .flat_map(of_sample)
+        .collect()
 }
 
 /// What `profile` adds to jobs that no level covers: devices, annotations, and the
@@ -184,35 +140,37 @@ pub fn additions(profile: &Profile) -> Vec<String> {
 /// The grants at `baseline` that have no effect, since the profile sets no such
 /// value: the containers and the control.
 pub(crate) fn idle_grants(profile: &Profile) -> Vec<(Scope<'_>, Family)> {
-    let Ok(pod) = job_of(profile, Level::Privileged) else {
-        return Vec::new();
+    let mut set = Vec::new();
+    for sample in Sample::all(profile) {
+        let Ok(pod) = sample.after(Level::Privileged) else {
+            return Vec::new();
+        };
+        for violation in violations(&pod, Level::Baseline) {
+            if let Some(scope) = sample.scope(&pod, &violation) {
+                set.push((scope, violation.control.family()));
+            }
+        }
+    }
+    let is_used = |scope: Scope<'_>, rules: &Rules, family| {
+        let by_others = match family {
+            // The runner's global `privileged` applies to services, which is what this grant
+            // is for.
+            Family::Privileged => scope.role() == Role::Services,
+            Family::Capabilities => !rules.capabilities.allow.is_empty(),
+            _ => false,
+        };
+        // A role is granted what the profile sets for `build`, too.
+        let of_build = Scope::Role(Role::Build);
+        by_others
+            || set.contains(&(scope, family))
+            || matches!(scope, Scope::Role(_)) && set.contains(&(of_build, family))
     };
-    let set = violations(&pod, Level::Baseline);
-    let is_set = |scope, family| {
-        set.iter().any(|violation| {
-            violation.control.family() == family
-                && scope_of(profile, &pod, violation) == Some(scope)
-        })
-    };
-    let idle = profile.containers.all().flat_map(|(scope, rules)| {
+    let granted = profile.containers.all().flat_map(|(scope, rules)| {
         let granted = rules.grants.baseline.iter();
-        granted.map(move |family| (scope, *family))
+        granted.map(move |family| (scope, rules, *family))
     });
-    // The runner's global `privileged` flag applies to services, which is what this grant
-    // is for, and others add what is allowed.
-    let is_of_others = |scope: Scope<'_>, family| match family {
-        Family::Privileged => scope.role() == Role::Services,
-        Family::Capabilities => !profile
-            .containers
-            .rules(scope)
-            .capabilities
-            .allow
-            .is_empty(),
-        _ => false,
-    };
-    let idle =
-        idle.filter(|(scope, family)| !is_set(*scope, *family) && !is_of_others(*scope, *family));
-    idle.collect()
+    let idle = granted.filter(|(scope, rules, family)| !is_used(*scope, rules, *family));
+    idle.map(|(scope, _, family)| (scope, family)).collect()
 }
 
 /// What `profile` grants its jobs in a namespace of `level`: the containers in

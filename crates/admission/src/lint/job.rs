@@ -1,32 +1,22 @@
 //! What happens to a job that sets nothing itself.
 
+use super::sample::Sample;
 use super::{Findings, exposure};
-use crate::gitlab::role::Role;
-use crate::pod::place::{ContainerRef, Place};
-use crate::profile::grants::Violations;
-use crate::profile::{EffectiveProfile, Profile, Scope};
+use crate::profile::grants::for_each_not_granted;
+use crate::profile::{Profile, Scope};
 use crate::standards::Level;
 
 impl Findings {
     pub(crate) fn job(&mut self, profile: &Profile) {
-        let pod = match exposure::job_of(profile, Level::Baseline) {
-            Ok(pod) => pod,
-            Err(refusal) => {
-                let (place, field, problem) = (refusal.place, refusal.field, refusal.problem);
-                self.error(
-                    &["containers"],
-                    format!("no job can use it: {place}: {field}: {problem}"),
-                );
-                return;
-            }
-        };
+        let samples = Sample::all(profile);
+        if samples.iter().any(|sample| !self.can_use(sample)) {
+            return;
+        }
         for (scope, family) in exposure::idle_grants(profile) {
-            // The names of images and init containers are not in an outline's path.
-            let path: Vec<_> = match scope {
-                Scope::Role(role) => vec!["containers", role.key(), "grants", "baseline"],
-                Scope::Image(_) => vec!["containers", "images"],
-                Scope::InitContainer(_) => vec!["containers", "initContainers"],
-            };
+            let mut path = path_of(Some(scope));
+            if matches!(scope, Scope::Role(_)) {
+                path.extend(["grants", "baseline"]);
+            }
             self.warning(
                 &path,
                 format!(
@@ -36,27 +26,77 @@ impl Findings {
                 ),
             );
         }
-        let effective = EffectiveProfile::unchanged(profile);
-        let violations = Violations::of(&pod, Level::Baseline, Some(&effective));
-        let Some(first) = violations.listed.first() else {
+        for sample in &samples {
+            self.is_at_baseline(sample);
+        }
+    }
+
+    /// Whether the profile can be applied to the job.
+    fn can_use(&mut self, sample: &Sample<'_>) -> bool {
+        let Err(refusal) = sample.after(Level::Baseline) else {
+            return true;
+        };
+        let (place, field, problem) = (refusal.place, refusal.field, refusal.problem);
+        let job = sample.bound().map_or_else(
+            || "no job".to_owned(),
+            |scope| format!("no job with {}", exposure::named(scope)),
+        );
+        let path = sample
+            .bound()
+            .map_or(vec!["containers"], |scope| path_of(Some(scope)));
+        self.error(
+            &path,
+            format!("{job} can use it: {place}: {field}: {problem}"),
+        );
+        false
+    }
+
+    /// Whether the level of most namespaces admits the job.
+    fn is_at_baseline(&mut self, sample: &Sample<'_>) {
+        // What cannot be applied has an error.
+        let Ok(pod) = sample.after(Level::Baseline) else {
             return;
         };
-        let role = match first.place {
-            Place::Pod => None,
-            Place::Container(ContainerRef { list, .. }) => Some(Role::of(list, &first.container)),
+        let mut first = None;
+        for_each_not_granted(
+            &pod,
+            Level::Baseline,
+            Some(&sample.profile()),
+            |violation| {
+                if sample.is_about(&pod, &violation) {
+                    first.get_or_insert(violation);
+                }
+            },
+        );
+        let Some(first) = first else {
+            return;
         };
-        let path = role.map_or(vec!["pod"], |role| vec!["containers", role.key()]);
+        let jobs = sample.bound().map_or_else(
+            || "every job".to_owned(),
+            |scope| format!("every job with {}", exposure::named(scope)),
+        );
         self.warning(
-            &path,
+            &path_of(sample.scope(&pod, &first)),
             format!(
                 "{}: {} exceeds the level baseline, the default of a namespace, so \
-                 every job is denied there; grant {} under grants.baseline, or use it at level \
+                 {jobs} is denied there; grant {} under grants.baseline, or use it at level \
                  privileged",
                 first.field,
                 first.value.text(),
                 first.control.family().name(),
             ),
         );
+    }
+}
+
+/// The path of the rules, or of the pod's. The names of images and init containers are not
+/// in an outline's path.
+fn path_of(scope: Option<Scope<'_>>) -> Vec<&'static str> {
+    match scope {
+        None => vec!["pod"],
+        Some(Scope::Role(role)) => vec!["containers", role.key()],
+        Some(Scope::Image(_)) => vec!["containers", "images"],
+        Some(Scope::InitContainer(_)) => vec!["containers", "initContainers"],
     }
 }
 

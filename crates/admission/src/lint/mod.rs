@@ -17,6 +17,7 @@ mod job;
 mod pod_fields;
 mod podman;
 mod read;
+mod sample;
 mod together;
 mod values;
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{Findings, SetValue, exposure, set_value};
+use super::sample::Sample;
+use super::{Findings, SetValue, set_value};
 use crate::cautions::{About, cautions};
 use crate::correct::devices;
 use crate::gitlab::role::Role;
 use crate::pod::field::{Field, Scalar};
-use crate::profile::{EffectiveProfile, Medium, Profile, Rules};
+use crate::profile::{Medium, Profile, Rules};
 use crate::standards::Level;
 
 /// What a profile sets in a container that sets nothing itself.
@@ -58,9 +59,9 @@ impl<'p> Made<'p> {
 impl Findings {
     pub(crate) fn podman(&mut self, profile: &Profile) {
         // A pod that cannot be corrected has an error of its own.
-        let pod = exposure::job_of(profile, Level::Baseline);
-        let effective = EffectiveProfile::unchanged(profile);
-        for caution in pod.map_or_else(|_| Vec::new(), |pod| cautions(&pod, &effective)) {
+        let plain = Sample::plain(profile);
+        let pod = plain.after(Level::Baseline);
+        for caution in pod.map_or_else(|_| Vec::new(), |pod| cautions(&pod, &plain.profile())) {
             let path = match caution.about {
                 Some(About::Field(role, field)) => {
                     set_value(profile, role, field).map(|value| value.path)

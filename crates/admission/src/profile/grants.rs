@@ -32,32 +32,10 @@ pub struct Violations {
 }
 
 impl Violations {
-    /// The violations of `level` in `pod` that `profile` does not grant. Without a
-    /// profile nothing is granted.
+    /// The violations of `level` in `pod` that `profile` does not grant.
     pub fn of(pod: &Pod<'_>, level: Level, profile: Option<&EffectiveProfile<'_>>) -> Violations {
-        // No setting overrides what is granted.
-        let profile = profile.map(|effective| effective.profile);
         let mut violations = Violations::default();
-        let rules = |place| profile.and_then(|profile| rules_at(pod, profile, place));
-        let level_of = |family, place| match (level, rules(place)) {
-            (Level::Restricted, Some((_, rules))) if rules.grants.restricted.contains(&family) => {
-                level.lowered()
-            }
-            _ => level,
-        };
-        for_each_violation(pod, level_of, |violation| {
-            let admitted = level == Level::Baseline
-                && profile
-                    .zip(rules(violation.place))
-                    .is_some_and(|(profile, (scope, rules))| {
-                        let family = violation.control.family();
-                        rules.grants.baseline.contains(&family)
-                            && is_set(profile, scope, rules, family, &violation.value.text())
-                    });
-            if !admitted {
-                violations.add(&violation);
-            }
-        });
+        for_each_not_granted(pod, level, profile, |violation| violations.add(&violation));
         violations
     }
 
@@ -74,6 +52,38 @@ impl Violations {
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
+}
+
+/// The violations of `level` in `pod` that `profile` does not grant, one by one. Without a
+/// profile nothing is granted.
+pub(crate) fn for_each_not_granted<'p>(
+    pod: &'p Pod<'_>,
+    level: Level,
+    profile: Option<&EffectiveProfile<'_>>,
+    mut found: impl FnMut(Violation<'p>),
+) {
+    // No setting overrides what is granted.
+    let profile = profile.map(|effective| effective.profile);
+    let rules = |place| profile.and_then(|profile| rules_at(pod, profile, place));
+    let level_of = |family, place| match (level, rules(place)) {
+        (Level::Restricted, Some((_, rules))) if rules.grants.restricted.contains(&family) => {
+            level.lowered()
+        }
+        _ => level,
+    };
+    for_each_violation(pod, level_of, |violation| {
+        let admitted = level == Level::Baseline
+            && profile
+                .zip(rules(violation.place))
+                .is_some_and(|(profile, (scope, rules))| {
+                    let family = violation.control.family();
+                    rules.grants.baseline.contains(&family)
+                        && is_set(profile, scope, rules, family, &violation.value.text())
+                });
+        if !admitted {
+            found(violation);
+        }
+    });
 }
 
 fn rules_at<'p>(

@@ -56,15 +56,6 @@ impl ContainerRules {
         roles.into_iter().chain(images).chain(inits)
     }
 
-    /// The rules of a scope of this profile.
-    pub(crate) fn rules(&self, scope: Scope<'_>) -> &Rules {
-        match scope {
-            Scope::Role(role) => self.role(role),
-            Scope::Image(pattern) => &self.images[pattern],
-            Scope::InitContainer(name) => &self.init_containers[name],
-        }
-    }
-
     /// The rules for a container. Of several patterns that match, the longest applies.
     pub fn of(&self, list: List, container: &Container<'_>) -> (Scope<'_>, &Rules) {
         let role = Role::of(list, &container.name);
