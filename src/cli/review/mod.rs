@@ -29,6 +29,7 @@ use super::output;
 use crate::live_config::current::LiveConfig;
 use crate::namespaces::file::NamespaceFile;
 use admission::correct::home;
+use admission::correct::steps::kept_user;
 use admission::decision::{Answer, Outcome};
 use admission::mutate::mutate;
 use admission::namespace::policy::Policy;
@@ -307,6 +308,12 @@ fn review(
     let (operation, user) = (request.operation.to_string(), request.user().to_owned());
 
     let jobs_home = request.object.as_ref().and_then(home::of_job);
+    let profile = policy.as_ref().and_then(|policy| policy.profile);
+    let kept_user = request
+        .object
+        .as_ref()
+        .zip(profile)
+        .and_then(|(pod, profile)| kept_user(pod, profile));
     let corrected = mutate(request.clone(), &namespace, &settings);
     let mut after = before.clone();
     if let Answer::Patch(patch) = corrected.answer() {
@@ -332,6 +339,7 @@ fn review(
             operation: &operation,
             user: &user,
             jobs_home: corrected.job.as_ref().and(jobs_home.as_deref()),
+            kept_user: corrected.job.as_ref().and(kept_user),
         };
         reviewed.explain(Explanation::of(&corrected, &asking));
     }

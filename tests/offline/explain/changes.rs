@@ -147,3 +147,29 @@ fn the_source_of_home_is_the_file_that_sets_it_and_the_default_path_is_podseals(
         (&json!("profile"), &home_value)
     );
 }
+
+#[test]
+fn the_user_that_build_keeps_comes_from_no_annotation() {
+    let arguments = [
+        "--profiles",
+        "profiles",
+        "--profile",
+        "keeps",
+        "--annotation",
+        "podseal.io/run-as-user=2000",
+    ];
+    let mut pod = job();
+    pod["spec"]["containers"][0]["securityContext"] = json!({"runAsUser": 1001});
+    let explained = &json_of(&arguments, &pod)["explain"];
+    let helper = change(explained, "helper", "securityContext.runAsUser");
+    assert_eq!(helper["value"], "1001");
+    assert_eq!(helper["rule"], "keepUser");
+    assert_eq!(helper["profile"]["file"], "profiles/keeps.yaml");
+    assert_eq!(helper["setting"], Value::Null);
+    let unused = "build keeps its own user, 1001 (keepUser)";
+    assert_eq!(value(explained, "run-as-user")["unused"], unused);
+    pod["spec"]["containers"][0]["securityContext"] = json!({});
+    let explained = &json_of(&arguments, &pod)["explain"];
+    let helper = change(explained, "helper", "securityContext.runAsUser");
+    assert_eq!(helper["setting"], "podseal.io/run-as-user");
+}

@@ -55,6 +55,13 @@ home:
   path: /my_custom_dir
 ";
 
+/// One that leaves the job's user.
+const KEEPS: &str = "\
+name: keeps
+extends: rootless
+keepUser: true
+";
+
 const RULES: &str = "\
 rules:
 - name: jobs
@@ -100,6 +107,7 @@ fn explain_with(arguments: &[&str], pod: &Value, env: &[(&str, &str)]) -> Output
     write("profiles/more.yaml", MORE);
     write("profiles/homes.yaml", HOMES);
     write("profiles/placed.yaml", PLACED);
+    write("profiles/keeps.yaml", KEEPS);
     write("rules.yaml", RULES);
     write("ns.yaml", NAMESPACE);
     let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));

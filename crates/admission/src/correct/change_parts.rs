@@ -194,15 +194,30 @@ impl Change<'_> {
         Some(path)
     }
 
+    /// The user other than root that the profile's rules set.
+    fn user(&self) -> Option<i64> {
+        match (&self.by, &self.kind) {
+            (
+                By::Pod(_) | By::Container(..),
+                Kind::SecurityContext {
+                    field: Field::RunAsUser,
+                    value: Some(Scalar::Int(user @ 1..)),
+                    ..
+                },
+            ) => Some(*user),
+            _ => None,
+        }
+    }
+
+    /// Whether it sets the user that `build` keeps.
+    pub fn sets_kept_user(&self, kept: Option<i64>) -> bool {
+        kept.is_some() && self.user() == kept
+    }
+
     /// The setting of the namespace that determines the value of the change.
     pub fn setting(&self, profile: &EffectiveProfile<'_>) -> Option<Setting> {
-        let by_profile = matches!(self.by, By::Pod(_) | By::Container(..));
         let setting = match &self.kind {
-            Kind::SecurityContext {
-                field: Field::RunAsUser,
-                value: Some(Scalar::Int(1..)),
-                ..
-            } if by_profile => Setting::RunAsUser,
+            _ if self.user().is_some() => Setting::RunAsUser,
             Kind::Env { .. } | Kind::Mount { .. } if matches!(self.by, By::Home(_)) => {
                 Setting::Home
             }

@@ -25,7 +25,7 @@ pub(crate) mod missing_limits;
 pub mod refusal;
 mod restricted;
 pub(crate) mod runner_features;
-pub(crate) mod steps;
+pub mod steps;
 mod storage;
 mod uid_collector;
 mod volumes;

@@ -18,8 +18,8 @@ use crate::pod::Pod;
 use crate::pod::effective::effective;
 use crate::pod::field::Field;
 use crate::pod::place::{ContainerRef, Place};
-use crate::profile::EffectiveProfile;
 use crate::profile::effective::EffectiveRules;
+use crate::profile::{EffectiveProfile, Profile};
 use crate::standards::Level;
 
 /// Makes `pod` match the profile in a namespace at `level`, and returns the
@@ -40,7 +40,7 @@ pub(crate) fn correct<'a>(
         conflicts::find_scc(pod, required)?;
     }
     let mark = profile.is_marked().then(|| marker::of(profile, level));
-    let profile = &profile.for_user(user_of_build(pod));
+    let profile = &profile.for_user(kept_user(pod, profile.profile()));
     let mut corrector = Corrector::new(pod);
     correct_pod(&mut corrector, profile)?;
     let annotated = Annotated::of(corrector.pod());
@@ -99,6 +99,11 @@ pub(crate) fn correct<'a>(
     }
     conflicts::find(corrector.pod(), corrector.annotates())?;
     Ok(corrector.finish())
+}
+
+/// The user that `build` keeps although the profile sets another.
+pub fn kept_user(pod: &Pod<'_>, profile: &Profile) -> Option<i64> {
+    user_of_build(pod).filter(|user| *user > 0 && profile.keeps(*user))
 }
 
 fn user_of_build(pod: &Pod<'_>) -> Option<i64> {

@@ -71,25 +71,22 @@ impl<'a> EffectiveProfile<'a> {
         })
     }
 
-    /// The same profile for a pod whose `build` has this user already.
-    pub(crate) fn for_user(self, user: Option<i64>) -> EffectiveProfile<'a> {
-        // A user that the profile sets is no choice of the job's: the pod may have been
-        // corrected before.
-        match user.filter(|user| *user > 0) {
-            Some(user) if self.profile.keeps(user) => EffectiveProfile {
-                overrides: Overrides {
-                    run_as_user: Some(user),
-                    ..self.overrides
-                },
-                ..self
-            },
-            _ => self,
-        }
+    /// The same profile for a pod whose `build` keeps its user.
+    pub(crate) fn for_user(self, kept: Option<i64>) -> EffectiveProfile<'a> {
+        let overrides = Overrides {
+            run_as_user: kept.or(self.overrides.run_as_user),
+            ..self.overrides
+        };
+        EffectiveProfile { overrides, ..self }
     }
 
     /// The same profile; `by_rule` where a namespace rule names it.
     pub(crate) fn by_rule(self, by_rule: bool) -> EffectiveProfile<'a> {
         EffectiveProfile { by_rule, ..self }
+    }
+
+    pub(crate) fn profile(&self) -> &'a Profile {
+        self.profile
     }
 
     pub(crate) fn name(&self) -> &'a str {

@@ -204,8 +204,9 @@ impl Profile {
         users
     }
 
-    /// Whether `user`, which is not root, can stay where `build` has it.
-    pub(super) fn keeps(&self, user: i64) -> bool {
+    /// Whether `user`, which is not root, can stay where `build` has it. A user that the
+    /// profile sets is no choice of the job's: the pod may have been corrected before.
+    pub(crate) fn keeps(&self, user: i64) -> bool {
         let of_build = &self.containers.build.set.security_context;
         let sets_root = [of_build, &self.pod.set.security_context]
             .iter()

@@ -31,6 +31,7 @@ impl ExplainedChange {
         change: &Change<'_>,
         profiles: Option<(&Profile, EffectiveProfile<'_>)>,
         sources: &ProfileSources<'_>,
+        kept_user: Option<i64>,
     ) -> ExplainedChange {
         let Parts {
             place,
@@ -41,7 +42,11 @@ impl ExplainedChange {
             was,
             ..
         } = change.parts();
+        let is_kept_user = change.sets_kept_user(kept_user);
         let profile = profiles.and_then(|(profile, effective)| {
+            if is_kept_user {
+                return Some(sources.at(profile, &["keepUser"]));
+            }
             let path = change.path(&effective)?;
             // Without a field for it, the volume exists because a container has a HOME.
             let mut all = profile.containers.all();
@@ -53,6 +58,7 @@ impl ExplainedChange {
             })
         });
         let setting = profiles.and_then(|(_, effective)| change.setting(&effective));
+        let setting = setting.filter(|_| !is_kept_user);
         ExplainedChange {
             place,
             container,
@@ -65,7 +71,9 @@ impl ExplainedChange {
             value,
             was,
             rule: match &profile {
-                Some(place) if matches!(change.by, By::Home(_)) => place.field.clone(),
+                Some(place) if is_kept_user || matches!(change.by, By::Home(_)) => {
+                    place.field.clone()
+                }
                 _ => change.by.to_string(),
             },
             profile,

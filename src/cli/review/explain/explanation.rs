@@ -49,7 +49,7 @@ impl Explanation {
         let changes = corrected
             .changes
             .iter()
-            .map(|change| ExplainedChange::of(change, profiles, &sources));
+            .map(|change| ExplainedChange::of(change, profiles, &sources, inputs.kept_user));
         let is_job = corrected.job.is_some();
         let granted = profile
             .zip(policy)

@@ -21,4 +21,6 @@ pub(in crate::cli) struct Inputs<'q> {
     pub(in crate::cli) user: &'q str,
     /// The HOME that the job sets itself, if it does.
     pub(in crate::cli) jobs_home: Option<&'q str>,
+    /// The user that `build` keeps although the profile sets another.
+    pub(in crate::cli) kept_user: Option<i64>,
 }

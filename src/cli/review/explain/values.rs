@@ -139,6 +139,10 @@ fn of_setting(
         Err(why) if is_unset => explained.remark = Some(why.to_owned()),
         Err(_) => {}
     }
+    if setting == Setting::RunAsUser && !is_unset {
+        let kept = inputs.kept_user;
+        explained.unused = kept.map(|user| format!("build keeps its own user, {user} (keepUser)"));
+    }
     let profile = policy.profile.filter(|profile| profile.sets_home());
     if let (Setting::Home, Some(profile)) = (setting, profile) {
         let path = &profile.home.path;
