@@ -198,6 +198,15 @@ fn a_job_that_names_gits_file_keeps_it() {
 }
 
 #[test]
+fn a_container_that_names_gits_file_keeps_it() {
+    let mut pod = job_with_home("/home/podman");
+    let own = json!({"name": "GIT_CONFIG_GLOBAL", "value": "/etc/gitconfig"});
+    container_mut(&mut pod, "helper")["env"] = json!([own]);
+    let pod = corrected(&pod, "rootless");
+    assert_eq!(git_config(&pod, "helper"), Some("/etc/gitconfig"));
+}
+
+#[test]
 fn a_mount_inside_home_stays_and_home_gets_its_volume() {
     for inside in [
         "/my_custom_dir/.docker/config.json",

@@ -212,12 +212,19 @@ fn move_git_config<'a>(
     if own.is_some_and(|(_, var)| var.value.as_deref() != Some(GIT_CONFIG_FILE)) {
         return;
     }
-    let is_profiles = |at: ContainerRef, pod: &Pod<'a>| {
-        let (_, rules) = profile.rules(at.list, pod.container(at));
-        rules.set().env().contains_key(GIT_CONFIG)
+    // The profile, or the runner's administrator.
+    let has_another = |at: ContainerRef, pod: &Pod<'a>| {
+        let container = pod.container(at);
+        let (_, rules) = profile.rules(at.list, container);
+        let of_profile = [rules.set(), rules.if_unset()];
+        let own = container.env(GIT_CONFIG);
+        own.is_some_and(|(_, var)| var.value.as_deref() != Some(GIT_CONFIG_FILE))
+            || of_profile
+                .iter()
+                .any(|fields| fields.env().contains_key(GIT_CONFIG))
     };
     for &(scope, at) in targets {
-        if is_profiles(at, corrector.pod()) {
+        if has_another(at, corrector.pod()) {
             continue;
         }
         corrector.by(by(Some(scope)));
