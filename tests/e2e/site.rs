@@ -99,6 +99,7 @@ impl Site {
                 "charts/podseal",
                 "--namespace=podseal",
                 "--create-namespace",
+                "--set=serve.podEvents=true",
                 "--wait",
                 "--timeout=2m",
             ],

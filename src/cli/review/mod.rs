@@ -29,7 +29,7 @@ use super::output;
 use crate::live_config::current::LiveConfig;
 use crate::namespaces::file::NamespaceFile;
 use admission::correct::home;
-use admission::correct::steps::kept_user;
+use admission::correct::kept_user;
 use admission::decision::{Answer, Outcome};
 use admission::mutate::mutate;
 use admission::namespace::policy::Policy;

@@ -110,9 +110,8 @@ pub struct ServeArgs {
     rules: policy::PolicyArgs,
     /// Create an event on each job's pod that may not run
     ///
-    /// GitLab Runner prints the events of a pod into the job log if the job sets
-    /// FF_PRINT_POD_EVENTS. Requires the verb create on events, and webhook configurations with
-    /// sideEffects: NoneOnDryRun.
+    /// GitLab Runner prints the event into the job log when the job fails. Requires the verb create
+    /// on events, and webhook configurations with sideEffects: NoneOnDryRun.
     #[arg(long, help_heading = "Policy")]
     pod_events: bool,
     #[command(flatten)]

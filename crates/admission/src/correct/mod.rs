@@ -25,7 +25,9 @@ pub(crate) mod missing_limits;
 pub mod refusal;
 mod restricted;
 pub(crate) mod runner_features;
-pub mod steps;
+pub(crate) mod steps;
 mod storage;
 mod uid_collector;
 mod volumes;
+
+pub use steps::kept_user;

@@ -1,5 +1,6 @@
-//! The event on a job's pod with its cautions: GitLab Runner prints the events of a pod
-//! into the job log, if the job sets `FF_PRINT_POD_EVENTS`.
+//! The event on a job's pod with its cautions. GitLab Runner prints it into the job log
+//! when the job fails (`print_pod_warning_events`), or at once if the job sets
+//! `FF_PRINT_POD_EVENTS`.
 
 use serde_json::{Value, json};
 
@@ -60,7 +61,8 @@ impl PodEvent {
         if cautions.is_empty() || !is_admitted {
             return None;
         }
-        let mut message = cautions.join("; ");
+        // The runner does not print who reports an event.
+        let mut message = format!("podseal: {}", cautions.join("; "));
         message.truncate(message.floor_char_boundary(MESSAGE));
         Some(PodEvent { pod, message })
     }
