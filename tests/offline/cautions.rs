@@ -26,7 +26,7 @@ type Edit = (&'static str, &'static str);
 /// in addition. `build` is container 0, `helper` container 1.
 // One kind a line, so that it reads as the table it is.
 #[rustfmt::skip]
-const KINDS: [(&str, &str, &[Edit], Option<Edit>); 37] = [
+const KINDS: [(&str, &str, &[Edit], Option<Edit>); 38] = [
     ("helper-as-root", "job-only", &[("securityContext", r#"{"runAsNonRoot": true}"#)], Some(("securityContext", r#"{"runAsNonRoot": true, "runAsUser": 7}"#))),
     ("volume-in-user-namespace", "userns", &[NFS, MOUNTED], None),
     ("runtime-class", "userns", &[("runtimeClassName", r#""gvisor""#)], Some(("runtimeClassName", r#""""#))),
@@ -53,6 +53,7 @@ const KINDS: [(&str, &str, &[Edit], Option<Edit>); 37] = [
     ("old-home", "rootless", &[("containers/0/volumeMounts", r#"[{"name": "repo", "mountPath": "/home/podman/.docker"}]"#)], Some(("containers/0/env", r#"[{"name": "REGISTRY_AUTH_FILE", "value": "/home/podman/.docker/config.json"}]"#))),
     ("old-home", "rootless", &[("containers/0/volumeMounts", r#"[{"name": "repo", "mountPath": "/root/.config"}]"#)], Some(("containers/0/env", r#"[{"name": "HOME", "value": "/root"}]"#))),
     ("old-home", "rootless", &[("containers/0/volumeMounts", r#"[{"name": "repo", "mountPath": "/root/.ssh"}]"#)], Some(("containers/0/volumeMounts", r#"[{"name": "repo", "mountPath": "/home/podman/.ssh"}]"#))),
+    ("old-home", "root", &[("containers/0/volumeMounts", r#"[{"name": "repo", "mountPath": "/home/podman/.docker"}]"#)], Some(("containers/0/volumeMounts", r#"[{"name": "repo", "mountPath": "/root/.docker"}]"#))),
     ("old-home", "userns", &[("containers/0/volumeMounts", r#"[{"name": "repo", "mountPath": "/home/podman/.local/share/containers"}]"#)], None),
     ("secret-mode", "rootless", &[SECRET, MOUNTED], Some(("securityContext", r#"{"fsGroup": 1000}"#))),
     ("secret-mode", "rootless", &[("volumes/0", r#"{"name": "repo", "projected": {"defaultMode": 288}}"#)], Some(("volumes/0", r#"{"name": "repo", "projected": {"defaultMode": 292}}"#))),

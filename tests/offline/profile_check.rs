@@ -156,6 +156,28 @@ fn what_rules_for_images_and_init_containers_set_is_shown() {
     assert_eq!(code, Some(1), "{report:#}");
 }
 
+#[test]
+fn what_has_no_effect_in_a_profile_is_warned_of() {
+    for (rules, problem) in [
+        (
+            "extends: root\nkeepUser: true\n",
+            "keepUser: has no effect, since the profile makes build root",
+        ),
+        (
+            "extends: rootless\ncontainers: {initContainers: {istio-init: {capabilities: {allow: \
+             [NET_ADMIN]}}}}\n",
+            "containers.initContainers: capabilities.allow of the init container \"istio-init\" has \
+             no effect at the level baseline without grants: {baseline: [capabilities]}",
+        ),
+    ] {
+        let text = format!("name: x\nsummary: y\n{rules}");
+        let (code, report) = remarks(&[("x.yaml", &text)]);
+        assert_eq!(code, Some(0), "{report:#}");
+        let message = report[0]["message"].as_str().expect("a message");
+        assert!(message.starts_with(problem), "{message}");
+    }
+}
+
 /// Another pattern that matches a sample of the first must not hide what the first does.
 #[test]
 fn each_rule_for_an_image_is_checked_by_itself() {

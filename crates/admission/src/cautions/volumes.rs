@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Found, Job, named};
+use crate::correct::volumes;
 use crate::gitlab::role::containers;
 use crate::pod::place::ContainerRef;
 use crate::pod::{Container, Volume, VolumeMount};
@@ -179,26 +180,26 @@ pub(super) fn unused_store(job: &Job<'_, '_>) -> Option<Found> {
     if !job.is_non_root(job.build) {
         return None;
     }
-    let mut paths = job.build().mount_paths();
-    let mounted = paths.find(|mounted| is_at_or_under(&normalised(mounted), OF_ROOT))?;
+    // The profile's own are not the runner's to change.
+    let mut mounts = mounts(job)
+        .filter(|(at, mount, _)| *at == job.build && !mount.name.starts_with(volumes::PREFIX));
+    let (_, mount, _) =
+        mounts.find(|(_, mount, _)| is_at_or_under(&normalised(&mount.mount_path), OF_ROOT))?;
+    let home = job.path("HOME").unwrap_or_else(|| "HOME".to_owned());
     Found::new(
-        in_mount(job, job.build, mounted),
+        in_mount(job, job.build, &mount.mount_path),
         format!(
             "the images of root are here, and those of build in HOME, so it stays empty; mount it at \
              {} in the runner's config.toml, or use the profile root",
-            quoted(&format!(
-                "{}/.local/share/containers",
-                job.variable("HOME")
-                    .unwrap_or_default()
-                    .trim_end_matches('/')
-            ))
+            quoted(&format!("{home}/.local/share/containers"))
         ),
     )
 }
 
 /// podseal moves HOME, and files that are mounted in the image's are not found there.
 pub(super) fn old_home(job: &Job<'_, '_>) -> Option<Found> {
-    let home = job.path("HOME")?;
+    let of_root = || (job.user(job.build) == Some(0)).then(|| "/root".to_owned());
+    let home = job.path("HOME").or_else(of_root)?;
     let named: Vec<_> = POINTERS.iter().filter_map(|name| job.path(name)).collect();
     let is_named = |path: &str| named.iter().any(|value| is_at_or_under(value, path));
     let is_orphan = |mounted: &&Text<'_>| {
@@ -246,8 +247,8 @@ pub(super) fn secret_mode(job: &Job<'_, '_>) -> Option<Found> {
     Found::new(
         in_mount(job, at, &mount.mount_path),
         format!(
-            "defaultMode {mode:#o} lets only root read it: \"Permission denied\"; set fs_group in \
-             pod_security_context in the runner's config.toml, or a mode such as 0o444"
+            "defaultMode 0{mode:o} lets only root read it: \"Permission denied\"; set fs_group in \
+             pod_security_context in the runner's config.toml, or a mode such as 0444"
         ),
     )
 }

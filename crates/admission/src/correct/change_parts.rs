@@ -134,7 +134,8 @@ impl Change<'_> {
             Kind::Toleration(toleration) => (
                 "tolerations".to_owned(),
                 (Add, " gains "),
-                Some(unquoted(&toleration.to_string()).into_owned()),
+                // The check of the profile leaves only plain text in it.
+                Some(toleration.to_string()),
                 None,
             ),
             Kind::Groups(groups) => {

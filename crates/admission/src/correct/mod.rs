@@ -28,6 +28,6 @@ pub(crate) mod runner_features;
 pub(crate) mod steps;
 mod storage;
 mod uid_collector;
-mod volumes;
+pub(crate) mod volumes;
 
 pub use steps::kept_user;

@@ -11,6 +11,9 @@ use crate::profile::EffectiveProfile;
 use crate::profile::home_path::{is_at_or_under, normalised};
 use crate::text::Text;
 
+/// What the names of the volumes begin with that podseal adds.
+pub(crate) const PREFIX: &str = "podseal-";
+
 /// The innermost mount of a container that a path is at or in: it hides the outer ones.
 pub(super) struct Mount<'c> {
     /// Its path, as written.
@@ -126,8 +129,8 @@ fn name_for(path: &str) -> String {
     let last = path.rsplit('/').next().unwrap_or_default();
     let is_plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
     match !last.is_empty() && last.len() <= 40 && last.bytes().all(is_plain) {
-        true => format!("podseal-{last}"),
-        false => "podseal-volume".to_owned(),
+        true => format!("{PREFIX}{last}"),
+        false => format!("{PREFIX}volume"),
     }
 }
 

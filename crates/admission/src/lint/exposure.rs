@@ -132,7 +132,7 @@ pub fn additions(profile: &Profile) -> Vec<String> {
         let labels = fields.node_selector.iter();
         added.extend(labels.map(|(key, value)| format!("nodes with {key}={value}")));
         let taints = fields.tolerations.iter();
-        added.extend(taints.map(|taint| format!("nodes with the taint {taint}")));
+        added.extend(taints.map(|taint| format!("toleration of the taint {taint}")));
     }
     added
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Findings;
+use super::{Findings, exposure};
 use crate::gitlab::role::Role;
 use crate::pod::limits::LAST_ID;
 use crate::pod::names::{
@@ -13,6 +13,7 @@ use crate::profile::home_path::HomePath;
 use crate::profile::image_pattern;
 use crate::profile::security_context::{LocalProfile, SecurityContext};
 use crate::profile::{ContainerFields, Profile, Rules, Scope, grants};
+use crate::standards::Family;
 use crate::text::quoted;
 use crate::text::spelling::nearest;
 
@@ -34,6 +35,12 @@ impl Findings {
         let summary = profile.summary.trim_end();
         if summary.is_empty() || summary.contains(char::is_control) {
             self.error(&["summary"], "describe in one line when to use it");
+        }
+        if profile.keep_user && profile.makes_build_root() {
+            self.warning(
+                &["keepUser"],
+                "has no effect, since the profile makes build root; extend rootless or userns",
+            );
         }
         match HomePath::parse(&profile.home.path) {
             Ok(HomePath::Mountable(_)) => {}
@@ -97,6 +104,17 @@ impl Findings {
                 Scope::InitContainer(_) => ["containers", "initContainers"],
             };
             self.rules(path, rules);
+            let is_granted = rules.grants.baseline.contains(&Family::Capabilities);
+            if !rules.capabilities.allow.is_empty() && !is_granted {
+                self.warning(
+                    &path,
+                    format!(
+                        "capabilities.allow of {} has no effect at the level baseline without \
+                         grants: {{baseline: [capabilities]}}",
+                        exposure::named(scope)
+                    ),
+                );
+            }
         }
     }
 

@@ -207,11 +207,16 @@ impl Profile {
     /// Whether `user`, which is not root, can stay where `build` has it. A user that the
     /// profile sets is no choice of the job's: the pod may have been corrected before.
     pub(crate) fn keeps(&self, user: i64) -> bool {
+        self.keep_user && !self.makes_build_root() && !self.users().contains_key(&user)
+    }
+
+    /// Whether `build` is root whatever the pod has.
+    pub(crate) fn makes_build_root(&self) -> bool {
         let of_build = &self.containers.build.set.security_context;
-        let sets_root = [of_build, &self.pod.set.security_context]
+        let contexts = [of_build, &self.pod.set.security_context];
+        contexts
             .iter()
-            .any(|context| context.run_as_user == Some(0));
-        self.keep_user && !sets_root && !self.users().contains_key(&user)
+            .any(|context| context.run_as_user == Some(0))
     }
 
     /// Whether it sets HOME for any container.

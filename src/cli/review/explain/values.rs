@@ -139,7 +139,7 @@ fn of_setting(
         Err(why) if is_unset => explained.remark = Some(why.to_owned()),
         Err(_) => {}
     }
-    if setting == Setting::RunAsUser && !is_unset {
+    if setting == Setting::RunAsUser {
         let kept = inputs.kept_user;
         explained.unused = kept.map(|user| format!("build keeps its own user, {user} (keepUser)"));
     }
