@@ -186,6 +186,31 @@ fn git_gets_its_file_elsewhere_in_a_checkout_on_any_volume() {
 }
 
 #[test]
+fn a_home_beside_the_checkout_has_a_volume_of_its_own() {
+    for (path, is_own) in [
+        ("/builds/home", true),
+        ("/builds/a/home", true),
+        ("/builds/a/bc", true),
+        ("/builds/a", false),
+        ("/builds/a/b", false),
+        ("/builds/a/b/home", false),
+    ] {
+        let project = json!({"name": "CI_PROJECT_DIR", "value": "/builds/a/b"});
+        let env = json!([project, {"name": "HOME", "value": path}]);
+        let pod = corrected(&with_builds_at(job_with_env(env), "/builds"), "rootless");
+        for name in ["build", "helper"] {
+            assert_eq!(
+                volume_at(container(&pod, name), path) == Some("podseal-home"),
+                is_own,
+                "{path}: {pod}"
+            );
+            assert_eq!(git_config(&pod, name).is_none(), is_own, "{path}");
+        }
+        assert_eq!(corrected(&pod, "rootless"), pod);
+    }
+}
+
+#[test]
 fn a_job_that_names_gits_file_keeps_it() {
     let own = json!({"name": "GIT_CONFIG_GLOBAL", "value": "/tmp/gitconfig"});
     for home in ["/builds/home", "/home/podman"] {

@@ -10,12 +10,13 @@
 //!
 //! The runner's scripts export that variable in `helper` as well, so `helper` cannot
 //! have another HOME. Where its directory does not exist while `helper` clones, git gets
-//! its configuration file elsewhere.
+//! its configuration file elsewhere. A HOME beside the checkout, in the same `emptyDir`,
+//! is a directory that nobody makes, so it gets a volume of its own.
 
 use super::change::By;
 use super::editor::Corrector;
 use super::refusal::Refusal;
-use super::volumes::{Mount, mount};
+use super::volumes::{Mount, Needs, mount};
 use crate::gitlab::role::{BUILD, HELPER, Role};
 use crate::pod::place::{ContainerRef, Place};
 use crate::pod::{Container, Pod};
@@ -64,7 +65,16 @@ pub(crate) fn set_home<'a>(
         false => By::Home(scope),
     };
     let is_jobs = *value != *profile.home_path();
-    let is_in_checkout = is_in_checkout(corrector.pod(), &path);
+    let checkout = checkout(corrector.pod());
+    let checkout = checkout.as_deref();
+    let is_in_checkout = checkout.is_some_and(|checkout| is_at_or_under(&path, checkout));
+    // The clone makes the checkout and the directories that it is in, and no others.
+    let is_beside_checkout =
+        checkout.is_some_and(|checkout| !is_in_checkout && !is_at_or_under(checkout, &path));
+    let needs = match is_beside_checkout {
+        true => Needs::ItsOwn,
+        false => Needs::Any,
+    };
     // Native steps have the job's variables from elsewhere: the job may have another HOME.
     let mut is_made_later = !is_jobs && !has_helper(corrector.pod());
     for &(_, at) in &targets {
@@ -87,7 +97,8 @@ pub(crate) fn set_home<'a>(
                 return Err(unusable(container, &path, mount.mounted, why, is_jobs));
             }
             is_made_later |= mount.contains(&path)
-                && (mount.is_empty_dir(corrector.pod(), container) || is_in_checkout);
+                && (is_in_checkout
+                    || needs == Needs::Any && mount.is_empty_dir(corrector.pod(), container));
         }
     }
     for &(scope, at) in &targets {
@@ -98,7 +109,14 @@ pub(crate) fn set_home<'a>(
         .iter()
         .map(|&(scope, at)| (at, by(Some(scope))))
         .collect();
-    mount(corrector, &containers, by(None), &path, VOLUME, profile);
+    mount(
+        corrector,
+        &containers,
+        by(None),
+        (&path, needs),
+        VOLUME,
+        profile,
+    );
     if is_made_later {
         targets.retain(|(scope, _)| matches!(scope.role(), Role::Build | Role::Helper));
         move_git_config(corrector, &targets, profile, by);
@@ -193,11 +211,10 @@ fn unusable(
     }
 }
 
-/// Whether `path` is the directory that the job is cloned into, or in it.
-fn is_in_checkout(pod: &Pod<'_>, path: &str) -> bool {
-    let project = build(pod).and_then(|build| build.env("CI_PROJECT_DIR"));
-    let project = project.and_then(|(_, var)| var.value.as_deref());
-    project.is_some_and(|project| is_at_or_under(path, &normalised(project)))
+/// The directory that the job is cloned into, if `build` has the variable for it.
+fn checkout(pod: &Pod<'_>) -> Option<String> {
+    let (_, project) = build(pod)?.env("CI_PROJECT_DIR")?;
+    project.value.as_deref().map(normalised)
 }
 
 /// Gives git a configuration file outside HOME, in a volume of its own. A job that names
@@ -236,7 +253,7 @@ fn move_git_config<'a>(
         corrector,
         &containers,
         by(None),
-        GIT_FOLDER,
+        (GIT_FOLDER, Needs::Any),
         GIT_VOLUME,
         profile,
     );

@@ -73,15 +73,25 @@ fn volumes<'p, 'a>(
     volumes.filter(|volume| volume.name == mount.name)
 }
 
-/// Mounts one `emptyDir` at `path` in those of `containers` that have no mount at or
-/// around it. A mount inside stays: runtimes mount by path, the outer one first.
+/// Whether a path needs a mount of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// Where there is none at or around it.
+    Any,
+    /// Where there is none at it, or an `emptyDir` around it: nobody makes the directory in
+    /// that.
+    ItsOwn,
+}
+
+/// Mounts one `emptyDir` at `path` in those of `containers` that need it. A mount inside
+/// stays: runtimes mount by path, the outer one first.
 ///
 /// It is called `name`, unless the pod already uses that.
 pub(super) fn mount<'a>(
     corrector: &mut Corrector<'a, '_>,
     containers: &[(ContainerRef, By<'a>)],
     by: By<'a>,
-    path: &str,
+    (path, needs): (&str, Needs),
     name: &str,
     profile: &EffectiveProfile<'a>,
 ) {
@@ -90,7 +100,12 @@ pub(super) fn mount<'a>(
     for &(at, by) in containers {
         let container = corrector.pod().container(at);
         volume = volume.or_else(|| ours_at(corrector.pod(), container, path, name));
-        if Mount::of(container, path).is_none() {
+        let is_covered = Mount::of(container, path).is_some_and(|mount| {
+            needs == Needs::Any
+                || !mount.contains(path)
+                || !mount.is_empty_dir(corrector.pod(), container)
+        });
+        if !is_covered {
             uncovered.push((at, by));
         }
     }
@@ -119,7 +134,8 @@ pub(super) fn mount_empty_dirs<'a>(
         let by = By::EmptyDirs(scope);
         for path in rules.empty_dirs() {
             let path = path.trim_end_matches('/');
-            mount(corrector, &[(at, by)], by, path, &name_for(path), profile);
+            let (at, needs) = ([(at, by)], Needs::Any);
+            mount(corrector, &at, by, (path, needs), &name_for(path), profile);
         }
     }
 }
