@@ -1,5 +1,7 @@
 //! What people report of Podman in job pods, one pod for each kind of report, and what
-//! podseal makes of it. A new report is a line in a table, or a test of its own.
+//! podseal makes of it. A new report is a line in the table, or a test of its own.
+
+mod table;
 
 use admission::namespace::PROFILE;
 use cases::answer::{Answer, answer_for, corrected, denial};
