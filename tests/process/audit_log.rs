@@ -280,7 +280,11 @@ fn every_field_and_every_control_is_in_the_schema_and_documented() {
 #[test]
 fn the_documented_commands_print_what_the_page_shows() {
     let violating = corrected(&with_violations(), "rootless");
+    let mut cautioned = job();
+    cautioned["spec"]["securityContext"] = json!({"seccompProfile": {"type": "RuntimeDefault"}});
+    let cautioned = corrected(&cautioned, "rootless");
     let records = [
+        record_of("validate", review_in("enforce", &cautioned)).1,
         record_of("validate", review_in("enforce", &violating)).1,
         record_of("validate", review_in("enforce", &violating)).1,
         record_of("mutate", review_in("audit", &with_home("/etc"))).1,
@@ -304,7 +308,10 @@ fn the_documented_commands_print_what_the_page_shows() {
         [
             format!("-\t{project}\t1\nhostNamespaces\t{project}\t2\nprivileged\t{project}\t2\n"),
             "audit\t2\thostNamespaces,privileged\n".to_owned(),
-            format!("privileged\tbaseline\t{project}\t9876543210\n"),
+            format!(
+                "rootless\tbaseline\t{project}\t9876543210\nprivileged\tbaseline\t{project}\t9876543210\n"
+            ),
+            format!("{project}\t9876543210\tseccomp-default\n"),
         ]
     );
 }
