@@ -6,10 +6,12 @@
 //! its own. How many tests run at once is limited there, so run them with many threads.
 
 mod book;
+mod cautions;
 mod deployment;
 mod faults;
 mod figures;
 mod fuse_device;
+mod image_contents;
 mod job;
 mod job_shapes;
 mod network_policy;

@@ -26,7 +26,7 @@ type Edit = (&'static str, &'static str);
 /// in addition. `build` is container 0, `helper` container 1.
 // One kind a line, so that it reads as the table it is.
 #[rustfmt::skip]
-const KINDS: [(&str, &str, &[Edit], Option<Edit>); 38] = [
+const KINDS: [(&str, &str, &[Edit], Option<Edit>); 39] = [
     ("helper-as-root", "job-only", &[("securityContext", r#"{"runAsNonRoot": true}"#)], Some(("securityContext", r#"{"runAsNonRoot": true, "runAsUser": 7}"#))),
     ("volume-in-user-namespace", "userns", &[NFS, MOUNTED], None),
     ("runtime-class", "userns", &[("runtimeClassName", r#""gvisor""#)], Some(("runtimeClassName", r#""""#))),
@@ -55,6 +55,7 @@ const KINDS: [(&str, &str, &[Edit], Option<Edit>); 38] = [
     ("old-home", "rootless", &[("containers/0/volumeMounts", r#"[{"name": "repo", "mountPath": "/root/.ssh"}]"#)], Some(("containers/0/volumeMounts", r#"[{"name": "repo", "mountPath": "/home/podman/.ssh"}]"#))),
     ("old-home", "root", &[("containers/0/volumeMounts", r#"[{"name": "repo", "mountPath": "/home/podman/.docker"}]"#)], Some(("containers/0/volumeMounts", r#"[{"name": "repo", "mountPath": "/root/.docker"}]"#))),
     ("old-home", "userns", &[("containers/0/volumeMounts", r#"[{"name": "repo", "mountPath": "/home/podman/.local/share/containers"}]"#)], None),
+    ("home-in-checkout", "rootless", &[("containers/0/env", r#"[{"name": "CI_PROJECT_DIR", "value": "/builds/a/b"}, {"name": "HOME", "value": "/builds/a/b/home"}]"#)], Some(("containers/0/env", r#"[{"name": "CI_PROJECT_DIR", "value": "/builds/a/b"}, {"name": "HOME", "value": "/builds/a/b"}]"#))),
     ("secret-mode", "rootless", &[SECRET, MOUNTED], Some(("securityContext", r#"{"fsGroup": 1000}"#))),
     ("secret-mode", "rootless", &[("volumes/0", r#"{"name": "repo", "projected": {"defaultMode": 288}}"#)], Some(("volumes/0", r#"{"name": "repo", "projected": {"defaultMode": 292}}"#))),
     ("runtime-directory", "rootless", &[("containers/0/env", r#"[{"name": "XDG_RUNTIME_DIR", "value": "/run/user/1000"}]"#)], Some(("containers/0/env", r#"[{"name": "XDG_RUNTIME_DIR", "value": "/my_custom_dir/run"}]"#))),

@@ -5,6 +5,7 @@ use super::{Found, Job};
 use crate::gitlab::role::{Role, containers};
 use crate::pod::field::{Field, Scalar};
 use crate::profile::Medium;
+use crate::profile::home_path::{is_at_or_under, normalised};
 use crate::text::quoted;
 
 /// Variables that name a directory in which Podman makes files.
@@ -30,6 +31,24 @@ pub(super) fn directories(job: &Job<'_, '_>) -> Option<Found> {
         quoted(path)
     );
     Found::new(format!("container \"build\", env {name}"), problem)
+}
+
+/// The clone makes the checkout, and only such directories in it as the repository has.
+pub(super) fn home_in_checkout(job: &Job<'_, '_>) -> Option<Found> {
+    let (home, checkout) = (job.path("HOME")?, job.path("CI_PROJECT_DIR")?);
+    let mut mounts = job.build().mount_paths();
+    let is_inside = home != checkout && is_at_or_under(&home, &checkout);
+    let is_made = mounts.any(|mounted| is_at_or_under(&normalised(mounted), &home));
+    if !is_inside || is_made || !job.is_non_root(job.build) {
+        return None;
+    }
+    let problem = format!(
+        "{} is in the checkout, and unless the repository has that directory, Podman ends in \"cannot \
+         resolve … no such file or directory\"; set the job variable HOME to the checkout itself or \
+         to a path outside it",
+        quoted(&home)
+    );
+    Found::new("container \"build\", env HOME".to_owned(), problem)
 }
 
 /// A `RUN` step in namespaces of its own mounts a `/proc`, which the kernel refuses where

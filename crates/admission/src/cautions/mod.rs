@@ -103,6 +103,7 @@ rules! {
     StorageConf = "storage-conf" by volumes::storage_conf;
     UnusedStore = "unused-store" by volumes::unused_store;
     OldHome = "old-home" by volumes::old_home;
+    HomeInCheckout = "home-in-checkout" by environment::home_in_checkout;
     SecretMode = "secret-mode" by volumes::secret_mode;
     RuntimeDirectory = "runtime-directory" by environment::directories;
     EphemeralStorage = "ephemeral-storage" by environment::ephemeral_storage;
