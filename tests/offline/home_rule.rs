@@ -231,6 +231,21 @@ fn a_container_that_names_gits_file_keeps_it() {
     assert_eq!(git_config(&pod, "helper"), Some("/etc/gitconfig"));
 }
 
+/// The API server refuses such a pod, and must go on doing so. The fuzzer found that the
+/// next correction saw another mount.
+#[test]
+fn a_mount_whose_volume_is_missing_does_not_get_podseals() {
+    for mount_path in ["", "/", "/elsewhere"] {
+        let mut pod = fixture("default-with-service");
+        let mounts = container_mut(&mut pod, "build")["volumeMounts"].as_array_mut();
+        let dangling = json!({"name": "podseal-home", "mountPath": mount_path});
+        mounts.expect("mounts").push(dangling);
+        let pod = corrected(&pod, "rootless");
+        assert!(volume(&pod, "podseal-home").is_none(), "{pod}");
+        assert_eq!(corrected(&pod, "rootless"), pod);
+    }
+}
+
 #[test]
 fn a_mount_inside_home_stays_and_home_gets_its_volume() {
     for inside in [

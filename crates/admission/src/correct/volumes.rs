@@ -173,9 +173,14 @@ fn ours_at<'a>(
     ((number.is_empty() || numbered) && is_empty_dir).then(|| volume.clone())
 }
 
+/// A name that no volume has, nor a mount: one whose volume is missing must not get ours.
 fn free_name(pod: &Pod<'_>, name: &str) -> String {
     let volumes = pod.spec.volumes.as_deref().unwrap_or_default();
-    let taken: HashSet<&str> = volumes.iter().map(|volume| &*volume.name).collect();
+    let of_volumes = volumes.iter().map(|volume| &*volume.name);
+    let containers = pod.containers().map(|(_, container)| container);
+    let mounts = containers.flat_map(|container| container.volume_mounts.iter().flatten());
+    let of_mounts = mounts.map(|mount| &*mount.name);
+    let taken: HashSet<&str> = of_volumes.chain(of_mounts).collect();
     let numbered = (2..).map(|n| format!("{name}-{n}"));
     std::iter::once(name.to_owned())
         .chain(numbered)
