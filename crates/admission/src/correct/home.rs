@@ -10,8 +10,8 @@
 //!
 //! The runner's scripts export that variable in `helper` as well, so `helper` cannot
 //! have another HOME. Where its directory does not exist while `helper` clones, git gets
-//! its configuration file elsewhere. A HOME beside the checkout, in the same `emptyDir`,
-//! is a directory that nobody makes, so it gets a volume of its own.
+//! its configuration file elsewhere. A HOME outside the checkout, but in the same
+//! `emptyDir`, gets a volume of its own, since no container creates that directory.
 
 use super::change::By;
 use super::editor::Corrector;

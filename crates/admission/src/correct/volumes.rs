@@ -78,8 +78,8 @@ fn volumes<'p, 'a>(
 pub(super) enum Needs {
     /// Where there is none at or around it.
     Any,
-    /// Where there is none at it, or an `emptyDir` around it: nobody makes the directory in
-    /// that.
+    /// Also where the only mount around it is an `emptyDir`, in which no container creates
+    /// that directory.
     ItsOwn,
 }
 

@@ -138,10 +138,13 @@ pub fn additions(profile: &Profile) -> Vec<String> {
 }
 
 /// The grants at `baseline` that have no effect, since the profile sets no such
-/// value: the containers and the control.
-pub(crate) fn idle_grants(profile: &Profile) -> Vec<(Scope<'_>, Family)> {
+/// value: the containers and the control. `samples` are those of the profile.
+pub(crate) fn idle_grants<'p>(
+    profile: &'p Profile,
+    samples: &[Sample<'p>],
+) -> Vec<(Scope<'p>, Family)> {
     let mut set = Vec::new();
-    for sample in Sample::all(profile) {
+    for sample in samples {
         let Ok(pod) = sample.after(Level::Privileged) else {
             return Vec::new();
         };

@@ -12,7 +12,7 @@ impl Findings {
         if samples.iter().any(|sample| !self.can_use(sample)) {
             return;
         }
-        for (scope, family) in exposure::idle_grants(profile) {
+        for (scope, family) in exposure::idle_grants(profile, &samples) {
             let mut path = path_of(Some(scope));
             if matches!(scope, Scope::Role(_)) {
                 path.extend(["grants", "baseline"]);

@@ -113,7 +113,8 @@ impl<'p> Sample<'p> {
         Ok(job)
     }
 
-    /// Whose rules are for the place of a violation; nobody's for the pod itself.
+    /// The scope of the rules that apply to the place of a violation. None apply to the pod
+    /// itself.
     pub(crate) fn scope(&self, pod: &Pod<'_>, violation: &Violation<'_>) -> Option<Scope<'p>> {
         let Place::Container(at) = violation.place else {
             return None;
