@@ -123,7 +123,7 @@ fn what_cert_manager_makes_is_served_and_renewed() {
             "wait",
             "--for=condition=Established",
             &name,
-            "--timeout=60s",
+            "--timeout=180s",
         ]);
     }
     let args = ["--set=certificates.mode=cert-manager"];

@@ -98,7 +98,7 @@ impl Release {
 
     /// Installs or upgrades to `chart`, and waits as a user would.
     pub(crate) fn helm(&self, verb: &str, chart: &str, args: &[&str]) -> String {
-        self.helm_at_once(verb, chart, &[&["--wait", "--timeout=60s"], args].concat())
+        self.helm_at_once(verb, chart, &[&["--wait", "--timeout=180s"], args].concat())
     }
 
     /// The same without waiting.
@@ -113,7 +113,7 @@ impl Release {
 
     /// Goes back to a revision.
     pub(crate) fn rollback(&self, revision: &str, args: &[&str]) {
-        let wait = ["--wait", "--timeout=60s", "-n", &self.namespace];
+        let wait = ["--wait", "--timeout=180s", "-n", &self.namespace];
         let all = [&["rollback", &self.name, revision], &wait[..], args].concat();
         helm_prints(&self.plane, &all);
     }
@@ -143,7 +143,7 @@ impl Release {
     /// Waits until a replica of every pod that the Deployment wants is ready.
     pub(crate) fn await_rollout(&self) {
         let deployment = format!("deployment/{}", self.name);
-        let args = ["rollout", "status", &deployment, "--timeout=60s", "-n"];
+        let args = ["rollout", "status", &deployment, "--timeout=180s", "-n"];
         self.kubectl(&[&args[..], &[self.namespace.as_str()]].concat());
     }
 

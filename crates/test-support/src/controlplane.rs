@@ -4,7 +4,8 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -99,6 +100,13 @@ rules:
 - level: None
 "#;
 
+/// How long one look may take at whether the API server is ready.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Held while one starts: an API server takes both processors of a small machine for
+/// seconds, and those that start at once would all be late.
+static STARTING: Mutex<()> = Mutex::new(());
+
 /// A control plane: etcd and an API server. No controllers, no nodes: a created
 /// pod stays Pending, which is all that admission needs.
 pub struct ControlPlane {
@@ -129,6 +137,7 @@ impl ControlPlane {
     /// Starts one that has never heard of podseal, for its chart.
     pub fn start_empty(flags: &'static [&'static str]) -> ControlPlane {
         let bin = binaries();
+        let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::Builder::new()
             .prefix("podseal-controlplane-")
             .tempdir();
@@ -188,10 +197,15 @@ impl ControlPlane {
         }
         let log = self.folder.join("apiserver.log");
         *self.apiserver() = Some(Tethered::start(&command, &log, None));
+        // Not kubectl: a process for each look would keep a processor busy, which the API
+        // server needs.
+        let url = format!("https://127.0.0.1:{port}/readyz");
         let ready = || {
-            self.kubectl(ADMIN, &["get", "--raw", "/readyz"], "")
-                .status
-                .success()
+            let request = self.http.get(&url).bearer_auth(ADMIN).timeout(LOOK);
+            crate::block_on(async {
+                let response = request.send().await;
+                response.is_ok_and(|response| response.status().is_success())
+            })
         };
         await_condition("the API server is ready", ready, || tail(&log));
     }

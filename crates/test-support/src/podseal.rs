@@ -136,7 +136,7 @@ impl Podseal {
 
     /// Waits for the first log event that `wanted` selects.
     pub fn await_event(&self, wanted: impl Fn(&Value) -> bool) -> Value {
-        let patience = Duration::from_secs(60);
+        let patience = Duration::from_secs(180);
         let state = self.log.state.lock().expect("the reader does not panic");
         let missing = |state: &mut (Vec<Value>, bool)| !state.1 && !state.0.iter().any(&wanted);
         let (state, _) = self
