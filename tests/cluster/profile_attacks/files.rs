@@ -161,6 +161,7 @@ fn no_text_of_a_profile_reaches_a_terminal_with_its_escapes() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
         command.args(["profiles", argument]).arg(folder.path());
         let output = command
+            .env_remove("NO_COLOR")
             .env("CLICOLOR_FORCE", "1")
             .output()
             .expect("it runs");
