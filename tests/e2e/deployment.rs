@@ -75,13 +75,17 @@ impl Release<'_> {
         log(&self.kubectl(&["logs", "--selector", SELECTOR, "--tail=-1"]))
     }
 
-    /// Its warning events of this kind of object, as reason and message.
+    /// Its warning events of this kind of object, as reason and message, without one of the
+    /// kubelet's own: on a busy machine it waits a second for the ConfigMap of each pod's token
+    /// (1.37, pkg/kubelet/util/manager), says that it failed to sync it, and mounts it later.
     fn warnings(&self, kind: &str) -> Vec<String> {
         let fields = format!("type=Warning,involvedObject.kind={kind}");
         let events = self.get(&["events", "--field-selector", &fields]);
         let events = events["items"].as_array().expect("a list").iter();
+        let is_of_kubelet = |warning: &String| warning.contains("failed to sync configmap cache");
         events
             .map(|event| format!("{}: {}", event["reason"], event["message"]))
+            .filter(|warning| !is_of_kubelet(warning))
             .collect()
     }
 
