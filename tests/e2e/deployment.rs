@@ -75,17 +75,15 @@ impl Release<'_> {
         log(&self.kubectl(&["logs", "--selector", SELECTOR, "--tail=-1"]))
     }
 
-    /// Its warning events of this kind of object, as reason and message, without one of the
-    /// kubelet's own: on a busy machine it waits a second for the ConfigMap of each pod's token
-    /// (1.37, pkg/kubelet/util/manager), says that it failed to sync it, and mounts it later.
+    /// Its warning events of this kind of object, as reason and message, without
+    /// [`is_of_busy_kubelet`].
     fn warnings(&self, kind: &str) -> Vec<String> {
         let fields = format!("type=Warning,involvedObject.kind={kind}");
         let events = self.get(&["events", "--field-selector", &fields]);
         let events = events["items"].as_array().expect("a list").iter();
-        let is_of_kubelet = |warning: &String| warning.contains("failed to sync configmap cache");
         events
+            .filter(|event| !is_of_busy_kubelet(event))
             .map(|event| format!("{}: {}", event["reason"], event["message"]))
-            .filter(|warning| !is_of_kubelet(warning))
             .collect()
     }
 
@@ -114,6 +112,16 @@ impl Drop for Release<'_> {
         let delete = ["delete", "namespace", "--wait=false", self.name];
         self.node.run("kubectl", &delete, "");
     }
+}
+
+/// Whether a warning event is about the volume of the pod's token, which every pod has: the
+/// kubelet reads its ConfigMap within a second, or emits this and tries again (1.37,
+/// `pkg/kubelet/util/manager/watch_based_manager.go`).
+fn is_of_busy_kubelet(event: &Value) -> bool {
+    let message = event["message"].as_str().unwrap_or_default();
+    event["reason"] == "FailedMount"
+        && message.starts_with("MountVolume.SetUp failed for volume \"kube-api-access-")
+        && message.ends_with("failed to sync configmap cache: timed out waiting for the condition")
 }
 
 /// Log lines, each of which is a JSON object.
