@@ -1,5 +1,7 @@
 //! A real etcd and kube-apiserver on free loopback ports.
 
+mod config;
+
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -9,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use self::config::{AUDIT, DEBUGGER_MAY_ATTACH, READS_NAMESPACES, SELF_MANAGED, TOKENS};
 use crate::tether::Tethered;
 pub use crate::wait::await_condition;
 
@@ -21,90 +24,11 @@ pub const DEBUGGER: &str = "debugger";
 /// The service account podseal runs as.
 pub const PODSEAL: &str = "podseal";
 
-const TOKENS: &str = "\
-admin,admin,1,\"system:masters\"
-runner,system:serviceaccount:gitlab:gitlab-runner,2,\"system:serviceaccounts,system:authenticated\"
-podseal,system:serviceaccount:podseal:podseal,3,\"system:serviceaccounts,system:authenticated\"
-debugger,debugger,4,\"system:authenticated\"
-";
+/// The timeout of one request to `/readyz`.
+const READYZ_TIMEOUT: Duration = Duration::from_secs(5);
 
-const DEBUGGER_MAY_ATTACH: &str = r#"
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: debugger}
-rules:
-- {apiGroups: [""], resources: [pods/ephemeralcontainers], verbs: [update, patch]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: debugger}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: debugger}
-subjects: [{kind: User, name: debugger}]
-"#;
-
-/// What podseal needs in every mode, where no chart is installed.
-const READS_NAMESPACES: &str = r#"
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: podseal}
-rules:
-- {apiGroups: [""], resources: [namespaces], verbs: [get, list, watch]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: podseal}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: podseal}
-subjects: [{kind: User, name: "system:serviceaccount:podseal:podseal"}]
-"#;
-
-/// What `--tls-mode self-managed` needs in addition, in the namespace NAMESPACE,
-/// for the configurations CONFIGURATION. A name cannot be given for `create`.
-const SELF_MANAGED: &str = r#"
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: podseal, namespace: NAMESPACE}
-rules:
-- {apiGroups: [""], resources: [secrets], verbs: [create]}
-- {apiGroups: [""], resources: [secrets], resourceNames: [podseal-tls], verbs: [get, list, watch, update]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: podseal, namespace: NAMESPACE}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: podseal}
-subjects: [{kind: User, name: "system:serviceaccount:podseal:podseal"}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: CONFIGURATION-certificates}
-rules:
-- apiGroups: [admissionregistration.k8s.io]
-  resources: [mutatingwebhookconfigurations, validatingwebhookconfigurations]
-  resourceNames: [CONFIGURATION]
-  verbs: [get, list, watch, patch]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: CONFIGURATION-certificates}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: CONFIGURATION-certificates}
-subjects: [{kind: User, name: "system:serviceaccount:podseal:podseal"}]
-"#;
-
-/// What the API server writes into its audit log: pods, and no bodies.
-const AUDIT: &str = r#"
-apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules:
-- level: Metadata
-  resources: [{group: "", resources: [pods, pods/ephemeralcontainers, pods/resize]}]
-- level: None
-"#;
-
-/// How long one look may take at whether the API server is ready.
-const LOOK: Duration = Duration::from_secs(5);
-
-/// Held while one starts: an API server takes both processors of a small machine for
-/// seconds, and those that start at once would all be late.
+/// Held while a control plane starts: an API server that starts keeps two processors busy for
+/// seconds, so several at once would all be ready late.
 static STARTING: Mutex<()> = Mutex::new(());
 
 /// A control plane: etcd and an API server. No controllers, no nodes: a created
@@ -197,11 +121,15 @@ impl ControlPlane {
         }
         let log = self.folder.join("apiserver.log");
         *self.apiserver() = Some(Tethered::start(&command, &log, None));
-        // Not kubectl: a process for each look would keep a processor busy, which the API
+        // Not kubectl: a process for each request would keep a processor busy that the API
         // server needs.
         let url = format!("https://127.0.0.1:{port}/readyz");
         let ready = || {
-            let request = self.http.get(&url).bearer_auth(ADMIN).timeout(LOOK);
+            let request = self
+                .http
+                .get(&url)
+                .bearer_auth(ADMIN)
+                .timeout(READYZ_TIMEOUT);
             crate::block_on(async {
                 let response = request.send().await;
                 response.is_ok_and(|response| response.status().is_success())

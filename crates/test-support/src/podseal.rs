@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ChildStderr, Command};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::chart::manifests;
 use crate::controlplane::{ControlPlane, PODSEAL, await_condition};
 use crate::tether::Tethered;
+use crate::wait::PATIENCE;
 
 /// A serving podseal.
 pub struct Podseal {
@@ -136,13 +136,12 @@ impl Podseal {
 
     /// Waits for the first log event that `wanted` selects.
     pub fn await_event(&self, wanted: impl Fn(&Value) -> bool) -> Value {
-        let patience = Duration::from_secs(180);
         let state = self.log.state.lock().expect("the reader does not panic");
         let missing = |state: &mut (Vec<Value>, bool)| !state.1 && !state.0.iter().any(&wanted);
         let (state, _) = self
             .log
             .more
-            .wait_timeout_while(state, patience, missing)
+            .wait_timeout_while(state, PATIENCE, missing)
             .expect("the reader does not panic");
         let found = state.0.iter().find(|event| wanted(event));
         found

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// How long a component may take to answer on a busy machine. Only a test that fails waits
 /// as long.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 /// The pause between two looks at what this process knows.
 const PAUSE: Duration = Duration::from_millis(25);
 /// The pause between two commands that look, each of which takes processor time.

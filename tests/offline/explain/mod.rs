@@ -113,7 +113,7 @@ fn explain_with(arguments: &[&str], pod: &Value, env: &[(&str, &str)]) -> Output
     let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
     command.args(["review", "--explain", "-"]).args(arguments);
     command.current_dir(folder.path() as &Path);
-    // Whoever runs the tests may have set it.
+    // The environment of the tests may have NO_COLOR.
     command.env_remove("NO_COLOR").envs(env.iter().copied());
     support::run(command, &pod.to_string())
 }
