@@ -93,14 +93,7 @@ label!(CautionId = "id", CautionId::ALL, CautionId::name);
 label!(Mode = "mode", Mode::ALL, Mode::name);
 label!(Level = "level", Level::ALL, Level::name);
 label!(Family = "control", Family::ALL, Family::name);
-label!(
-    Webhook = "webhook",
-    [Webhook::Mutate, Webhook::Validate],
-    |webhook| match webhook {
-        Webhook::Mutate => "mutate",
-        Webhook::Validate => "validate",
-    }
-);
+label!(Webhook = "webhook", Webhook::ALL, Webhook::name);
 
 #[cfg(test)]
 mod tests {

@@ -12,6 +12,7 @@ pub(crate) mod rejection;
 use std::borrow::Cow;
 
 use json_patch::Patch;
+use serde::Deserialize;
 
 use self::denial::{Denial, shortened, warning};
 use crate::cautions::Caution;
@@ -72,6 +73,32 @@ pub enum Outcome {
     Mutate(Patch),
     /// The pod is denied.
     Deny(Denial),
+}
+
+/// An [`Outcome`] by its name in records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// [`Outcome::Allow`]
+    Allow,
+    /// [`Outcome::Mutate`]
+    Mutate,
+    /// [`Outcome::Deny`]
+    Deny,
+}
+
+impl Verdict {
+    /// Every verdict, the most permissive first.
+    pub const ALL: [Verdict; 3] = [Verdict::Allow, Verdict::Mutate, Verdict::Deny];
+
+    /// The name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Allow => "allow",
+            Verdict::Mutate => "mutate",
+            Verdict::Deny => "deny",
+        }
+    }
 }
 
 /// Why a pod is allowed as it is.
@@ -161,10 +188,15 @@ pub enum Answer<'d> {
 impl Outcome {
     /// The outcome's name in records.
     pub fn name(&self) -> &'static str {
+        self.verdict().name()
+    }
+
+    /// The outcome without its reason, patch or message.
+    pub fn verdict(&self) -> Verdict {
         match self {
-            Outcome::Allow(_) => "allow",
-            Outcome::Mutate(_) => "mutate",
-            Outcome::Deny(_) => "deny",
+            Outcome::Allow(_) => Verdict::Allow,
+            Outcome::Mutate(_) => Verdict::Mutate,
+            Outcome::Deny(_) => Verdict::Deny,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::denial::shortened;
 use super::{Decision, Outcome};
@@ -36,13 +36,26 @@ const LINE: usize = 16 * 1024;
 const USUAL: usize = 4096;
 
 /// Which of the webhooks decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Webhook {
     /// `/mutate`
     Mutate,
     /// `/validate`
     Validate,
+}
+
+impl Webhook {
+    /// Both webhooks, in the order in which the API server calls them.
+    pub const ALL: [Webhook; 2] = [Webhook::Mutate, Webhook::Validate];
+
+    /// The name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Webhook::Mutate => "mutate",
+            Webhook::Validate => "validate",
+        }
+    }
 }
 
 /// The part of the record about the request, kept while the decision consumes it.

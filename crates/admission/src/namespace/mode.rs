@@ -1,9 +1,12 @@
 //! The mode of a namespace.
 
+use serde::Deserialize;
+
 use super::label::{Label, Source, Stated, parse};
 
 /// What happens to a pod that violates the policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// It is rejected.
     Enforce,

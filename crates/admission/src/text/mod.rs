@@ -198,7 +198,8 @@ pub fn bounded(text: &str) -> Cow<'_, str> {
 }
 
 /// `text` of about `most` bytes for a log field, which the log quotes itself:
-/// what is not plain is escaped, except quotes and backslashes.
+/// what is not plain is escaped, except quotes, backslashes and the `…` of text that
+/// was truncated before.
 pub fn remark(text: &str, most: usize) -> String {
     let mut out = String::with_capacity(text.len().min(most) + 8);
     for c in text.chars() {
@@ -207,7 +208,7 @@ pub fn remark(text: &str, most: usize) -> String {
             break;
         }
         match c {
-            ' ' | '"' | '\\' => out.push(c),
+            ' ' | '"' | '\\' | '…' => out.push(c),
             c if is_plain(c) => out.push(c),
             c => {
                 let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
@@ -279,6 +280,7 @@ mod tests {
         assert_eq!(remark(r#"secrets "x" is\"#, 400), r#"secrets "x" is\"#);
         assert_eq!(remark("a\n\u{202e}", 400), "a\\u{a}\\u{202e}");
         assert_eq!(remark("abcdef", 3), "abc…");
+        assert_eq!(remark("abc…", 400), "abc…");
     }
 
     #[test]
