@@ -16,5 +16,6 @@ mod policy;
 mod profile_check;
 mod profiles_offline;
 mod public_reports;
+mod review_folders;
 mod sentences;
 mod settings;

@@ -3,7 +3,8 @@
 //! Each pod or review is kept as JSON text, so that it takes the same path as a
 //! request to the webhook.
 
-use std::io::Read;
+use std::io::{self, Read};
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -91,6 +92,22 @@ pub enum InputError {
     /// It has no document.
     #[error("the file contains no pod")]
     Empty,
+    /// A folder without files to read.
+    #[error("the folder contains no .json, .yaml or .yml file{}", hint(.recursive))]
+    EmptyFolder {
+        /// Whether its folders were read.
+        recursive: bool,
+    },
+    /// A folder that could not be read.
+    #[error("cannot read the folder: {0}")]
+    Folder(io::Error),
+}
+
+fn hint(recursive: &bool) -> &'static str {
+    match recursive {
+        true => ", and neither do the folders in it",
+        false => "; use -R to read the folders in it",
+    }
 }
 
 /// A field of another type than Kubernetes' API gives it.
@@ -114,6 +131,42 @@ pub fn typed<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, FieldError> 
             None => problem.to_owned(),
         })
     })
+}
+
+/// The files that `argument` names: itself, or those of a folder as `kubectl -f` takes
+/// them, in the order of their names; with `recursive` also those of its folders.
+pub fn files(argument: &str, recursive: bool) -> Result<Vec<String>, InputError> {
+    if argument == "-" || !Path::new(argument).is_dir() {
+        return Ok(vec![argument.to_owned()]);
+    }
+    let mut files = Vec::new();
+    add_files(Path::new(argument), recursive, &mut files).map_err(InputError::Folder)?;
+    match files.is_empty() {
+        true => Err(InputError::EmptyFolder { recursive }),
+        false => Ok(files),
+    }
+}
+
+fn add_files(folder: &Path, recursive: bool, files: &mut Vec<String>) -> io::Result<()> {
+    let entries: io::Result<Vec<_>> = std::fs::read_dir(folder)?.collect();
+    let mut entries = entries?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        // A link to a folder is not followed: it may lead around in a circle.
+        if entry.file_type()?.is_dir() {
+            if recursive {
+                add_files(&path, recursive, files)?;
+            }
+            continue;
+        }
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if matches!(extension, Some("json" | "yaml" | "yml")) && !path.is_dir() {
+            // Other names cannot be opened by their text, and are reported so.
+            files.push(path.to_string_lossy().into_owned());
+        }
+    }
+    Ok(())
 }
 
 /// Reads `file`, or standard input for `-`.

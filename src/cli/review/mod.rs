@@ -44,7 +44,7 @@ pub(super) const LONG_ABOUT: &str = "\
 Show what the webhook would decide about pods in files, without a cluster.
 
 A file contains Pods, Lists of pods, or AdmissionReviews, as JSON or YAML, in one or more \
-documents. Use - for standard input. The profile comes from the labels of the pod's namespace \
+documents. Of a folder, its .json, .yaml and .yml files are read. Use - for standard input. The profile comes from the labels of the pod's namespace \
 (--namespaces), from namespace rules (--namespace-rules), or from the command line (--profile, \
 --label).";
 
@@ -58,6 +58,9 @@ Examples:
 
   # Create the changed pod
   podseal review --profile userns -o yaml pod.yaml | kubectl apply -f -
+
+  # Review the pods in a folder, and in its folders
+  podseal review --profile rootless -R manifests
 
   # Review all pods of a cluster, with the labels of their namespaces
   kubectl get pods -A -o json | podseal review --namespaces <(kubectl get ns -o yaml) -
@@ -81,9 +84,12 @@ Exit code: 0 when every pod is allowed, 1 when one is denied, 2 when an input ca
         .args(["namespaces", "profile", "labels", "namespace_rules", "deprecated_flag"]),
 )]
 pub struct ReviewArgs {
-    /// Files of pods to review, or - for standard input
+    /// Files or folders of pods to review, or - for standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
+    /// Also read the folders in a folder
+    #[arg(short = 'R', long)]
+    recursive: bool,
     /// File of namespaces, as `kubectl get namespaces -o yaml` or `-o json` prints them
     #[arg(long, value_name = "FILE", conflicts_with = "profile")]
     namespaces: Option<PathBuf>,
@@ -151,7 +157,17 @@ pub fn run(args: &ReviewArgs) -> anyhow::Result<ExitCode> {
     let (rules, read) = args.rules.rules(None)?;
     let source = NamespaceSource::of(args, &rules)?;
     let mut tally = Tally::default();
-    for file in &args.files {
+    let mut files = Vec::new();
+    for argument in &args.files {
+        match input::files(argument, args.recursive) {
+            Ok(named) => files.extend(named),
+            Err(error) => {
+                print_error(argument, &error);
+                tally.unusable += 1;
+            }
+        }
+    }
+    for file in &files {
         let items = input::read(file).and_then(|text| input::parse(&text));
         let items = match items {
             Ok(items) => items,
