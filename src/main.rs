@@ -9,6 +9,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => cli::report(cli::serve::run(*args)),
         Command::Review(args) => cli::report(cli::review::run(&args)),
+        Command::Audit(args) => cli::report(cli::audit::run(args)),
         Command::Probe(args) => cli::report(cli::probe::run(args)),
         Command::Profiles(args) => cli::report(cli::profiles::run(&args)),
         Command::Rules(args) => cli::report(cli::rules::run(&args)),

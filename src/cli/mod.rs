@@ -2,7 +2,7 @@
 //!
 //! | folder or file | what it does |
 //! |---|---|
-//! | [`serve`], [`review`], [`probe`], [`profiles`], [`rules`] | one command each |
+//! | [`serve`], [`review`], [`audit`], [`probe`], [`profiles`], [`rules`] | one command each |
 //! | `args` | arguments that several commands share |
 //! | [`output`] | colours, YAML, diffs and exit codes |
 
@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod args;
+pub mod audit;
 pub mod output;
 pub mod probe;
 pub mod profiles;
@@ -40,6 +41,9 @@ Examples:
   # Show what would change in a pod
   podseal review --profile rootless pod.yaml
 
+  # Show what was rejected, whose it was, and by which control
+  kubectl logs -n podseal -l app.kubernetes.io/component=webhook --tail=-1 | podseal audit
+
   # Check that a running webhook answers as an API server requires
   podseal probe https://podseal.podseal.svc --ca-file ca.crt";
 
@@ -68,6 +72,9 @@ pub enum Command {
     /// Show what the webhook would decide about pods in files
     #[command(long_about = review::LONG_ABOUT)]
     Review(review::ReviewArgs),
+    /// Summarize the records of decisions in podseal's log
+    #[command(long_about = audit::LONG_ABOUT)]
+    Audit(audit::AuditArgs),
     /// Check that a running webhook answers as an API server requires
     #[command(long_about = probe::LONG_ABOUT)]
     Probe(probe::ProbeArgs),

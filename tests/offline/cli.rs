@@ -351,6 +351,7 @@ fn help_shows_every_command_an_example() {
     for command in [
         "serve",
         "review",
+        "audit",
         "probe",
         "profiles",
         "rules",

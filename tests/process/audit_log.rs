@@ -15,7 +15,7 @@ use records::{
 use serde_json::{Value, json};
 
 mod jq;
-mod records;
+pub(crate) mod records;
 
 const SCHEMA: &str = include_str!("../../docs/audit-log.schema.json");
 const PAGE: &str = include_str!("../../docs/audit-log.md");
@@ -302,16 +302,7 @@ fn the_documented_commands_print_what_the_page_shows() {
         .iter()
         .map(|command| command.run(&records))
         .collect();
-    let project = "platform_images/playground";
-    assert_eq!(
-        printed,
-        [
-            format!("-\t{project}\t1\nhostNamespaces\t{project}\t2\nprivileged\t{project}\t2\n"),
-            "audit\t2\thostNamespaces,privileged\n".to_owned(),
-            format!(
-                "rootless\tbaseline\t{project}\t9876543210\nprivileged\tbaseline\t{project}\t9876543210\n"
-            ),
-            format!("{project}\t9876543210\tseccomp-default\n"),
-        ]
-    );
+    let printed_for_each =
+        "hostNamespaces\tspec.hostPID\ttrue\nprivileged\tsecurityContext.privileged\ttrue\n";
+    assert_eq!(printed, [printed_for_each.repeat(3)]);
 }

@@ -1,6 +1,7 @@
 //! What needs a running podseal, and neither a control plane nor an idle machine.
 
 mod agreement;
+mod audit;
 mod audit_log;
 mod certificate_files;
 mod cli_probe;

@@ -31,6 +31,7 @@ pages! {
     security_policy: "SECURITY.md",
     contents: "docs/README.md",
     alerts: "docs/alerts.md",
+    audit: "docs/audit.md",
     audit_log: "docs/audit-log.md",
     cautions: "docs/cautions.md",
     certificates: "docs/certificates.md",
