@@ -1,6 +1,6 @@
 //! The scheduler and the kubelet: what makes processes of pods.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +13,12 @@ use super::Slow;
 use super::api::{Api, Trouble, is_leaving, name, says};
 use super::podseal_0_2::Front;
 use super::running::{Log, Running};
+
+/// Where pods run: on the first, unless its ports are taken.
+const NODES: [&str; 2] = ["node", "other-node"];
+
+/// Nodes with those of their ports that a pod has, until its process has ended.
+type Taken = BTreeSet<(String, u64)>;
 
 /// A replica that serves and is ready.
 #[derive(Debug, Clone)]
@@ -61,7 +67,12 @@ impl Kubelet {
         });
         let ours = pods.iter().filter(|pod| is_ours(pod));
         // All of them, even if one fails.
-        let results: Vec<_> = ours.map(|pod| self.step(pod)).collect();
+        let bound = pods.iter().filter_map(|pod| {
+            let node = pod["spec"]["nodeName"].as_str()?;
+            Some(host_ports(pod).map(|port| (node.to_owned(), port)))
+        });
+        let mut taken: Taken = bound.flatten().collect();
+        let results: Vec<_> = ours.map(|pod| self.step(pod, &mut taken)).collect();
         results.into_iter().collect()
     }
 
@@ -73,7 +84,7 @@ impl Kubelet {
         let port = ports
             .iter()
             .find(|port| port["name"] == *target || port["containerPort"] == *target)?;
-        Some(match port["containerPort"] == 8080 {
+        Some(match port["name"] == "status" {
             true => status_address,
             false => running
                 .front
@@ -102,9 +113,9 @@ impl Kubelet {
         self.running.values().map(log).collect()
     }
 
-    fn step(&mut self, pod: &Value) -> Result<(), Trouble> {
+    fn step(&mut self, pod: &Value, taken: &mut Taken) -> Result<(), Trouble> {
         if pod["spec"]["nodeName"].is_null() {
-            return self.bind(pod);
+            return self.bind(pod, taken);
         }
         let is_leaving = is_leaving(pod);
         let Some(running) = self.running.get_mut(uid(pod)) else {
@@ -170,21 +181,36 @@ impl Kubelet {
             .patch("/api/v1", &object, &json!({"status": status}))
     }
 
-    /// What a scheduler does, with one node.
-    fn bind(&self, pod: &Value) -> Result<(), Trouble> {
-        if is_leaving(pod) {
+    /// What a scheduler does. A pod waits until a node has its ports.
+    fn bind(&self, pod: &Value, taken: &mut Taken) -> Result<(), Trouble> {
+        let ports_on = |node: &str| -> Taken {
+            let ports = host_ports(pod).map(|port| (node.to_owned(), port));
+            ports.collect()
+        };
+        let mut nodes = NODES.into_iter();
+        let free = nodes.find(|node| ports_on(node).is_disjoint(taken));
+        let Some(node) = free.filter(|_| !is_leaving(pod)) else {
             return Ok(());
-        }
+        };
+        taken.extend(ports_on(node));
         let binding = json!({
             "apiVersion": "v1",
             "kind": "Binding",
             "metadata": {"name": name(pod)},
-            "target": {"apiVersion": "v1", "kind": "Node", "name": "node"},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
         });
         let path = format!("pods/{}/binding", name(pod));
         self.api.post("/api/v1", &path, &binding)?;
         Ok(())
     }
+}
+
+/// The ports of its node that a pod takes.
+fn host_ports(pod: &Value) -> impl Iterator<Item = u64> {
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let ports = containers.filter_map(|container| container["ports"].as_array());
+    let ports = ports.flatten();
+    ports.filter_map(|port| port["hostPort"].as_u64())
 }
 
 /// Whether a pod is one of podseal 0.2.0.

@@ -1,5 +1,6 @@
-//! A node without a container runtime, for one namespace: a
-//! scheduler, a kubelet, and the controllers of Deployments and endpoints.
+//! A node without a container runtime, for one namespace: a scheduler, a kubelet, and the
+//! controllers of Deployments and endpoints. It stands for two where pods need the same
+//! port of a node.
 //!
 //! ```text
 //!  Deployment ──deployments.rs──▶ Pod ──kubelet.rs──▶ the real podseal
