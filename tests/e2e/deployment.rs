@@ -1,6 +1,6 @@
 //! podseal as its users have it: what the chart's Deployment does on a kubelet.
 //!
-//! Each test has a release of its own, in a namespace that enforces the level
+//! Each test has a release of its own, in a namespace that enforces a level, mostly
 //! restricted. It registers no webhooks, so that no job of another test notices it.
 
 use std::time::{Duration, Instant};
@@ -18,44 +18,54 @@ use crate::replicas::{SELECTOR, await_replicas, replicas};
 use crate::site::{RUNNER, Site};
 
 /// A release of the chart.
-struct Release<'s> {
-    node: &'s Node,
+pub(crate) struct Release<'s> {
+    pub(crate) node: &'s Node,
     /// Also the name of its namespace.
-    name: &'static str,
+    pub(crate) name: &'static str,
 }
 
 impl Release<'_> {
     /// One with default values, which helm has waited for.
     fn install<'s>(site: &'s Site, name: &'static str) -> Release<'s> {
+        Release::install_with(site, name, "restricted", &[])
+    }
+
+    /// One with these values, in a namespace that enforces this level.
+    pub(crate) fn install_with<'s>(
+        site: &'s Site,
+        name: &'static str,
+        level: &str,
+        values: &[&str],
+    ) -> Release<'s> {
         let node = &site.node;
         let namespace = json!({
             "apiVersion": "v1",
             "kind": "Namespace",
             "metadata": {
                 "name": name,
-                "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+                "labels": {"pod-security.kubernetes.io/enforce": level},
             },
         });
         node.apply(&namespace.to_string());
         let release = Release { node, name };
-        let webhooks = "--set=webhooks.enabled=false";
-        release.helm(&[
+        let install = [
             "install",
             name,
             "charts/podseal",
-            webhooks,
+            "--set=webhooks.enabled=false",
             "--wait",
             "--timeout=2m",
-        ]);
+        ];
+        release.helm(&[&install, values].concat());
         release
     }
 
-    fn helm(&self, args: &[&str]) -> String {
+    pub(crate) fn helm(&self, args: &[&str]) -> String {
         let namespace = ["--namespace", self.name];
         self.node.prints("helm", &[args, &namespace].concat())
     }
 
-    fn kubectl(&self, args: &[&str]) -> String {
+    pub(crate) fn kubectl(&self, args: &[&str]) -> String {
         let namespace = ["--namespace", self.name];
         self.node.kubectl(&[&namespace, args].concat())
     }
@@ -77,7 +87,7 @@ impl Release<'_> {
 
     /// Its warning events of this kind of object, as reason and message, without
     /// [`is_of_busy_kubelet`].
-    fn warnings(&self, kind: &str) -> Vec<String> {
+    pub(crate) fn warnings(&self, kind: &str) -> Vec<String> {
         let fields = format!("type=Warning,involvedObject.kind={kind}");
         let events = self.get(&["events", "--field-selector", &fields]);
         let events = events["items"].as_array().expect("a list").iter();
@@ -88,7 +98,7 @@ impl Release<'_> {
     }
 
     /// Asks the API server to evict a pod, as `kubectl drain` does.
-    fn evict(&self, pod: &str) -> Result<String, String> {
+    pub(crate) fn evict(&self, pod: &str) -> Result<String, String> {
         let eviction = json!({
             "apiVersion": "policy/v1",
             "kind": "Eviction",

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::node::Node;
+use support::text;
 use support::wait::await_value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -150,6 +151,33 @@ impl Site {
     /// A new namespace that podseal does not care about.
     pub(crate) fn unlabelled(&self) -> Namespace<'_> {
         self.namespace_with(&[], &[])
+    }
+}
+
+/// The site's release with other values, until this is dropped.
+pub(crate) struct Upgraded<'s>(&'s Site);
+
+impl Site {
+    /// Its release with these values too.
+    pub(crate) fn upgraded(&self, values: &[&str]) -> Upgraded<'_> {
+        let upgraded = Upgraded(self);
+        let upgrade = ["upgrade", "podseal", "charts/podseal"];
+        let keeps = ["--namespace=podseal", "--reuse-values", "--wait"];
+        self.node
+            .prints("helm", &[&upgrade, &keeps, values].concat());
+        upgraded
+    }
+}
+
+impl Drop for Upgraded<'_> {
+    fn drop(&mut self) {
+        let rollback = ["rollback", "podseal", "--namespace=podseal", "--wait"];
+        let output = self.0.node.run("helm", &rollback, "");
+        assert!(
+            output.status.success() || std::thread::panicking(),
+            "{}",
+            text(&output.stderr)
+        );
     }
 }
 

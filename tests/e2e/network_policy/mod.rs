@@ -12,7 +12,7 @@ use support::wait::await_value;
 use self::connection::{Client, Connects, Source, TimesOut};
 use crate::job::Job;
 use crate::replicas::{Replica, await_replicas, replicas};
-use crate::site::Site;
+use crate::site::{Site, Upgraded};
 
 mod connection;
 
@@ -31,39 +31,8 @@ fn service_address(site: &Site) -> String {
 }
 
 /// The release with other values of the policy, until this is dropped.
-struct Values<'s>(&'s Site);
-
-impl<'s> Values<'s> {
-    fn set(site: &'s Site, policy: &Value) -> Values<'s> {
-        let values = Values(site);
-        let set = format!("networkPolicy={policy}");
-        site.node.prints(
-            "helm",
-            &[
-                "upgrade",
-                "podseal",
-                "charts/podseal",
-                "--namespace=podseal",
-                "--reuse-values",
-                "--wait",
-                "--set-json",
-                &set,
-            ],
-        );
-        values
-    }
-}
-
-impl Drop for Values<'_> {
-    fn drop(&mut self) {
-        let rollback = ["rollback", "podseal", "--namespace=podseal", "--wait"];
-        let output = self.0.node.run("helm", &rollback, "");
-        assert!(
-            output.status.success() || std::thread::panicking(),
-            "{}",
-            text(&output.stderr)
-        );
-    }
+fn with_policy<'s>(site: &'s Site, policy: &Value) -> Upgraded<'s> {
+    site.upgraded(&["--set-json", &format!("networkPolicy={policy}")])
 }
 
 #[test]
@@ -120,7 +89,7 @@ fn only_api_server_cidrs_and_webhook_from_can_call_the_webhook_and_jobs_are_corr
         Client::new(&others, "other-namespace", &agent_labels),
         Client::new(&others, "test-of-other-namespace", &test_labels),
     ];
-    let values = Values::set(
+    let values = with_policy(
         &site,
         &json!({
             "apiServerCIDRs": [format!("{ADDRESS}/32"), format!("{}/32", api_server.address)],
@@ -174,7 +143,7 @@ fn metrics_from_lets_prometheus_read_the_metrics_and_no_other_pod() {
     prometheus.expect(&replica.address, 8080, TimesOut);
     let selector =
         json!({"matchLabels": {"kubernetes.io/metadata.name": monitoring.name.as_str()}});
-    let _values = Values::set(
+    let _values = with_policy(
         &site,
         &json!({"metricsFrom": [{"namespaceSelector": selector}]}),
     );
@@ -192,7 +161,7 @@ fn metrics_from_lets_prometheus_read_the_metrics_and_no_other_pod() {
 #[test]
 fn a_replica_is_never_ready_if_the_policy_names_other_ports_than_the_api_servers() {
     let site = Site::alone();
-    let values = Values::set(&site, &json!({"apiServerPorts": [16443]}));
+    let values = with_policy(&site, &json!({"apiServerPorts": [16443]}));
     let old = await_replicas(&site.node, "podseal");
     let delete = ["delete", "--namespace=podseal", "--wait=false", "pod"];
     site.node.kubectl(&[&delete[..], &[&old[0].pod]].concat());
@@ -247,7 +216,7 @@ fn nothing_is_restricted_if_the_policy_is_not_enabled() {
     for (source, address, port) in &connections {
         source.expect(address, *port, TimesOut);
     }
-    let _values = Values::set(&site, &json!({"enabled": false}));
+    let _values = with_policy(&site, &json!({"enabled": false}));
     for (source, address, port) in &connections {
         source.expect(address, *port, Connects);
     }
