@@ -141,7 +141,7 @@ impl Failure {
             Failure::Refused(_) => (
                 "ConnectionRefused",
                 "Either no replica is ready (kubectl get pods in podseal's namespace; \
-                 /readyz?verbose on port 8080 of one says why), or this is not the Service's port",
+                 /readyz?verbose on the status port of one says why), or this is not the Service's port",
             ),
             Failure::Silent(_) => (
                 "ConnectionTimedOut",
@@ -164,8 +164,8 @@ impl Failure {
             ),
             Failure::NotTls => (
                 "NotTLS",
-                "Is it the webhooks' port (443 of the Service, 8443 of the pod), and not that of \
-                 /readyz (8080)?",
+                "Is it the webhooks' port (by default 443 of the Service, 8443 of the pod), and not \
+                 that of /readyz (8080)?",
             ),
             Failure::UnknownAuthority { .. } => (
                 "UnknownAuthority",

@@ -5,6 +5,9 @@
 //! release is called for every namespace that opted in. Each test brings a
 //! release and namespaces of its own, and takes them along.
 
+// All values of the chart are one `json!`, which is expanded key by key.
+#![recursion_limit = "256"]
+
 use std::sync::LazyLock;
 
 use support::controlplane::ControlPlane;
@@ -15,6 +18,7 @@ mod certificates;
 mod device_plugin;
 mod emergencies;
 mod helm_test;
+mod host_network;
 mod life;
 mod modes;
 mod namespace_gone;

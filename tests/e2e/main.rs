@@ -11,6 +11,7 @@ mod deployment;
 mod faults;
 mod figures;
 mod fuse_device;
+mod host_network;
 mod image_contents;
 mod job;
 mod job_shapes;

@@ -59,6 +59,11 @@ fn the_notes_warn_of_what_the_values_risk_and_of_nothing_else() {
         "metrics.dashboard.enabled=true",
         "metrics.podMonitor.enabled=true",
     ];
+    let open = &[
+        "hostNetwork=true",
+        "serve.statusAddress=::",
+        "metrics.podMonitor.enabled=true",
+    ];
     let existing = MODES[2].0;
     let bundled = MODES[3].0;
     let rule = &[
@@ -85,6 +90,38 @@ fn the_notes_warn_of_what_the_values_risk_and_of_nothing_else() {
             true,
         ),
         (&[], "anyone who can reach podseal", false),
+        (
+            &["hostNetwork=true"],
+            "WARNING  hostNetwork=true: the namespace seal must allow the level privileged:\n",
+            true,
+        ),
+        (
+            &["hostNetwork=true"],
+            "replicas=2: each needs a node of its own, where the ports 8443 and 8080 are free.\n",
+            true,
+        ),
+        (
+            &["hostNetwork=true", "serve.webhookPort=10443"],
+            "to port 10443 of the nodes, by a firewall or security group.\n",
+            true,
+        ),
+        (&["hostNetwork=true"], "WARNING  serve.statusAddress", false),
+        (
+            open,
+            "WARNING  serve.statusAddress=::: anyone who can reach port 8080 of the nodes can read the metrics.\n",
+            true,
+        ),
+        (open, "metricsFrom is empty", false),
+        (
+            &["hostNetwork=true", "networkPolicy.enabled=false"],
+            "WARNING  networkPolicy",
+            false,
+        ),
+        (
+            &["metrics.podMonitor.enabled=true"],
+            "metricsFrom is empty",
+            true,
+        ),
         (existing, "caBundle is empty", true),
         (bundled, "caBundle is empty", false),
         (dashboard, "dashboard and alerts have no data", true),

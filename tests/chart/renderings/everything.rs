@@ -37,7 +37,10 @@ pub(crate) fn everything() -> Value {
             "maxReviews": 1_000_000,
             "maxBodyMemory": "80MiB",
             "clientCA": {"configMap": "client-authorities", "key": "authority.pem"},
-            "extraArgs": ["--listen=0.0.0.0:8443", "--idle-timeout=5m"],
+            "webhookPort": 10_443,
+            "statusPort": 10_444,
+            "statusAddress": "0.0.0.0",
+            "extraArgs": ["--tls-reread-interval=30", "--idle-timeout=5m"],
         },
         "certificates": {
             "mode": "existing-secret",
@@ -82,6 +85,9 @@ pub(crate) fn everything() -> Value {
             "name": "account",
             "annotations": {"account.test/key": "account-note"},
         },
+        // On the node's network there is no NetworkPolicy, so it has its default here.
+        "hostNetwork": false,
+        "dnsPolicy": "Default",
         "resources": {
             "requests": {"cpu": 1, "memory": "1.5Gi"},
             "limits": {"cpu": "1500m", "memory": "2Gi", "ephemeral-storage": "1Gi"},

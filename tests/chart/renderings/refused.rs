@@ -101,7 +101,24 @@ fn mistakes() -> Vec<(Value, &'static str)> {
             networks("apiServerPorts", json!([])),
             "at '/networkPolicy/apiServerPorts'",
         ),
+        (
+            json!({"serve": {"webhookPort": 443}}),
+            "at '/serve/webhookPort': minimum: got 443, want 1,024",
+        ),
+        (
+            json!({"serve": {"statusPort": 65_536}}),
+            "at '/serve/statusPort'",
+        ),
         // Not of the kind.
+        (
+            json!({"dnsPolicy": "ClusterFirstWithHostnet"}),
+            "at '/dnsPolicy': value must be one of '', 'ClusterFirst', 'ClusterFirstWithHostNet', 'Default'",
+        ),
+        (json!({"hostNetwork": "true"}), "at '/hostNetwork'"),
+        (
+            json!({"serve": {"statusAddress": "10.0.0.1"}}),
+            "at '/serve/statusAddress': value must be one of '', '127.0.0.1', '0.0.0.0', '::'",
+        ),
         (
             json!({"certificates": {"mode": "selfmanaged"}}),
             "at '/certificates/mode'",
@@ -185,6 +202,14 @@ fn mistakes() -> Vec<(Value, &'static str)> {
             "at '/serve/extraArgs/0'",
         ),
         // Against each other, or against the chart.
+        (
+            json!({"serve": {"statusAddress": "127.0.0.1"}}),
+            "at '/serve/statusAddress': value must be 'another without hostNetwork, which the kubelet can probe'",
+        ),
+        (
+            json!({"hostNetwork": true, "metrics": {"podMonitor": {"enabled": true}}}),
+            "at '/metrics/podMonitor/enabled': value must be 'false with hostNetwork, unless serve.statusAddress is ::, which Prometheus can reach'",
+        ),
         (
             json!({"certificates": {"mode": "existing-secret"}}),
             "at '/certificates/existingSecret/name'",
@@ -273,5 +298,40 @@ fn a_memory_limit_that_bodies_alone_could_reach_is_refused() {
     for (bodies, limit) in [("1GiB", "3Gi"), ("64MiB", "192Mi"), ("64MiB", "200000k")] {
         let rendered = PODSEAL.try_render(&values(bodies, limit));
         assert!(rendered.is_ok(), "{bodies} {limit}: {rendered:?}");
+    }
+}
+
+#[test]
+fn ports_and_addresses_that_contradict_each_other_are_refused_by_a_sentence() {
+    let listen = json!(["--listen=0.0.0.0:8443"]);
+    let status = json!(["--status-listen=0.0.0.0:8080"]);
+    let cases = [
+        (
+            json!({"serve": {"statusPort": 8443}}),
+            "serve.statusPort: 8443 is also serve.webhookPort; set another",
+        ),
+        (
+            json!({"serve": {"webhookPort": 10_443, "extraArgs": listen}}),
+            "serve.extraArgs: --listen=0.0.0.0:8443 has another port than serve.webhookPort, 10443; remove it",
+        ),
+        (
+            json!({"hostNetwork": true, "serve": {"extraArgs": status}}),
+            "serve.extraArgs: --status-listen=0.0.0.0:8080 has another address than podseal's status port, \
+             127.0.0.1 port 8080; remove it, and set serve.statusAddress",
+        ),
+        (
+            json!({"serve": {"statusPort": 10_444, "extraArgs": status}}),
+            "serve.extraArgs: --status-listen=0.0.0.0:8080 has another address than podseal's status port, :: port 10444",
+        ),
+        (json!({"serve": {"extraArgs": status}}), ""),
+        (
+            json!({"hostNetwork": true, "serve": {"extraArgs": listen}}),
+            "",
+        ),
+    ];
+    for (values, expected) in cases {
+        let error = PODSEAL.try_render(&values).err().unwrap_or_default();
+        assert_eq!(error.is_empty(), expected.is_empty(), "{values}: {error}");
+        assert!(error.contains(expected), "{values}: {error}");
     }
 }
