@@ -5,6 +5,7 @@
 //! | [`serve`], [`review`], [`audit`], [`probe`], [`profiles`], [`rules`] | one command each |
 //! | `args` | arguments that several commands share |
 //! | [`output`] | colours, YAML, diffs and exit codes |
+//! | `signals` | SIGTERM and SIGINT |
 
 use std::process::ExitCode;
 
@@ -18,6 +19,7 @@ pub mod profiles;
 pub mod review;
 pub mod rules;
 pub mod serve;
+mod signals;
 
 use self::output::{ERROR, UNUSABLE, write_out};
 

@@ -6,10 +6,12 @@
 //! | [`readiness_log`] | logs changes of readiness |
 //! | [`self_probe`] | checks that the webhook's port answers with the certificate in use |
 //! | `handshake` | one handshake of the self-probe |
-//! | [`routes`] | the paths and their responses |
+//! | [`routes`] | what the pages of `podseal serve` show |
+//! | `page` | the paths and their responses, also for the device plugin |
 //! | [`port`] | the port, and its limits |
 
 mod handshake;
+pub(crate) mod page;
 pub mod port;
 pub mod readiness;
 pub mod readiness_log;

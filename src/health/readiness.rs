@@ -66,11 +66,6 @@ impl Check {
             Check::Shutdown => "shutdown",
         }
     }
-
-    /// The check `name`.
-    pub fn from_name(name: &str) -> Option<Check> {
-        Check::ALL.into_iter().find(|check| check.name() == name)
-    }
 }
 
 impl Readiness {

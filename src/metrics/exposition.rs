@@ -6,6 +6,9 @@
 
 use std::borrow::Cow;
 
+use prometheus_client::encoding::text;
+use prometheus_client::registry::Registry;
+
 /// A format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricsFormat {
@@ -89,12 +92,22 @@ impl<'a> AcceptedMedia<'a> {
     }
 }
 
+/// The current values of all metrics of `registry`.
+pub(super) fn encode(registry: &Registry, format: MetricsFormat) -> String {
+    let mut open = String::with_capacity(32 * 1024);
+    text::encode(&mut open, registry).expect("writing to a string does not fail");
+    match format {
+        MetricsFormat::OpenMetrics => open,
+        MetricsFormat::Prometheus => into_prometheus(&open),
+    }
+}
+
 /// Converts OpenMetrics to Prometheus' own format.
 ///
 /// There, a counter's family has the name of its samples, with `_total`; an info
 /// is a gauge; and there are no units and no end marker. Samples are the same if
 /// they have no exemplars, and podseal's have none.
-pub(super) fn into_prometheus(text: &str) -> String {
+fn into_prometheus(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut help = None;
     for line in text.lines() {

@@ -1,14 +1,13 @@
-//! All metrics and their registration.
+//! All metrics of `podseal serve` and their registration.
 
 use std::time::SystemTime;
 
-use prometheus_client::encoding::text;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use super::certificates::CertificateMetrics;
 use super::connections::ConnectionMetrics;
-use super::exposition::{MetricsFormat, into_prometheus};
+use super::exposition::{MetricsFormat, encode};
 use super::namespaces::{self, CacheState, LookUps};
 use super::pod_events::PodEventMetrics;
 use super::process::ThisProcess;
@@ -43,11 +42,7 @@ impl Metrics {
     ) -> Metrics {
         let mut all = Registry::default();
         let registry = all.sub_registry_with_prefix("podseal");
-        let build = vec![
-            ("version", env!("CARGO_PKG_VERSION")),
-            ("commit", env!("PODSEAL_COMMIT")),
-        ];
-        registry.register("build", "The running build", Info::new(build));
+        register_build(registry);
         let requests = RequestMetrics::register(registry, profiles);
         let connections = ConnectionMetrics::register(registry);
         let certificates = CertificateMetrics::register(registry, expiry);
@@ -73,13 +68,17 @@ impl Metrics {
 
     /// The current values of all metrics.
     pub fn exposition(&self, format: MetricsFormat) -> String {
-        let mut open = String::with_capacity(32 * 1024);
-        text::encode(&mut open, &self.registry).expect("writing to a string does not fail");
-        match format {
-            MetricsFormat::OpenMetrics => open,
-            MetricsFormat::Prometheus => into_prometheus(&open),
-        }
+        encode(&self.registry, format)
     }
+}
+
+/// Registers the running build.
+pub(super) fn register_build(registry: &mut Registry) {
+    let build = vec![
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("commit", env!("PODSEAL_COMMIT")),
+    ];
+    registry.register("build", "The running build", Info::new(build));
 }
 
 #[cfg(test)]

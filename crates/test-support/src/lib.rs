@@ -11,6 +11,7 @@ pub mod book;
 pub mod chart;
 pub mod controlplane;
 pub mod helm;
+mod log;
 pub mod node;
 pub mod podseal;
 pub mod proxy;
@@ -72,10 +73,15 @@ pub fn printed(what: &str, output: &Output) -> String {
 
 /// An HTTP client that trusts one certificate.
 pub fn https_client(ca: &str) -> reqwest::ClientBuilder {
+    let ca = reqwest::Certificate::from_pem(ca.as_bytes()).expect("a certificate");
+    http_client().tls_certs_only([ca])
+}
+
+/// An HTTP client.
+fn http_client() -> reqwest::ClientBuilder {
     // Fails where the process has a default provider already: the same one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let ca = reqwest::Certificate::from_pem(ca.as_bytes()).expect("a certificate");
-    reqwest::Client::builder().tls_certs_only([ca]).no_proxy()
+    reqwest::Client::builder().tls_certs_only([]).no_proxy()
 }
 
 /// The runtime that all tests of the binary share.

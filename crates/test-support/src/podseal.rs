@@ -1,17 +1,16 @@
 //! The real `podseal serve`, as a process, with a throw-away certificate.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{ChildStderr, Command};
-use std::sync::{Arc, Condvar, Mutex};
+use std::process::Command;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::chart::manifests;
 use crate::controlplane::{ControlPlane, PODSEAL, await_condition};
+use crate::log::ProcessLog;
 use crate::tether::Tethered;
-use crate::wait::PATIENCE;
 
 /// A serving podseal.
 pub struct Podseal {
@@ -23,7 +22,7 @@ pub struct Podseal {
     pub url: String,
     /// `http://127.0.0.1:PORT`, of probes and metrics
     pub status_url: String,
-    log: Arc<Log>,
+    log: Arc<ProcessLog>,
     _certificate: Option<Arc<Certificate>>,
 }
 
@@ -42,13 +41,6 @@ impl Certificate {
         let pem = write_certificate(folder.path());
         Arc::new(Certificate { pem, folder })
     }
-}
-
-#[derive(Default)]
-struct Log {
-    state: Mutex<(Vec<Value>, bool)>,
-    lines: Mutex<Vec<String>>,
-    more: Condvar,
 }
 
 impl Podseal {
@@ -116,9 +108,7 @@ impl Podseal {
             }
         }
         let (process, stderr) = Tethered::piped(&command);
-        let log = Arc::new(Log::default());
-        let reader = Arc::clone(&log);
-        std::thread::spawn(move || reader.follow(stderr));
+        let log = ProcessLog::of(stderr);
         let mut podseal = Podseal {
             process,
             ca,
@@ -136,17 +126,7 @@ impl Podseal {
 
     /// Waits for the first log event that `wanted` selects.
     pub fn await_event(&self, wanted: impl Fn(&Value) -> bool) -> Value {
-        let state = self.log.state.lock().expect("the reader does not panic");
-        let missing = |state: &mut (Vec<Value>, bool)| !state.1 && !state.0.iter().any(&wanted);
-        let (state, _) = self
-            .log
-            .more
-            .wait_timeout_while(state, PATIENCE, missing)
-            .expect("the reader does not panic");
-        let found = state.0.iter().find(|event| wanted(event));
-        found
-            .cloned()
-            .unwrap_or_else(|| panic!("no such event in the log: {:#?}", state.0))
+        self.log.await_event(wanted)
     }
 
     /// The record of what `webhook` decided on the pod called `name`.
@@ -156,8 +136,7 @@ impl Podseal {
 
     /// Whether the log has an event that `wanted` selects, by now.
     pub fn has_logged(&self, wanted: impl Fn(&Value) -> bool) -> bool {
-        let state = self.log.state.lock().expect("the reader does not panic");
-        state.0.iter().any(wanted)
+        self.log.has_logged(wanted)
     }
 
     /// The webhook configurations users get, pointing at this process, which is
@@ -192,22 +171,6 @@ fn address<'e>(event: &'e Value, name: &str) -> Option<&'e str> {
         event => event[name]
             .as_str()
             .filter(|_| event["message"] == "serving"),
-    }
-}
-
-impl Log {
-    fn follow(&self, stderr: ChildStderr) {
-        for line in BufReader::new(stderr).lines() {
-            let Ok(line) = line else { break };
-            let mut lines = self.lines.lock().expect("no reader panics");
-            lines.push(line.clone());
-            drop(lines);
-            let event = serde_json::from_str(&line).unwrap_or(Value::String(line));
-            self.state.lock().expect("no waiter panics").0.push(event);
-            self.more.notify_all();
-        }
-        self.state.lock().expect("no waiter panics").1 = true;
-        self.more.notify_all();
     }
 }
 
@@ -283,21 +246,12 @@ pub fn write_certificate(folder: &Path) -> String {
 impl Podseal {
     /// What the status port answers at `path`: the code and the text.
     pub fn status(&self, path: &str) -> (u16, String) {
-        let url = format!("{}{path}", self.status_url);
-        let answer = async {
-            let response = self.client().build().expect("a client").get(url).send();
-            let response = response.await.expect("an answer");
-            let code = response.status().as_u16();
-            (code, response.text().await.expect("a text"))
-        };
-        crate::block_on(answer)
+        status(&self.status_url, path)
     }
 
     /// The value of a series, such as `podseal_shed_total{reason="memory"}`.
     pub fn metric(&self, series: &str) -> Option<f64> {
-        let (_, text) = self.status("/metrics");
-        let value = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
-        text.lines().find_map(value)
+        metric(&self.status_url, series)
     }
 
     /// Waits until a series has at least this value.
@@ -308,7 +262,26 @@ impl Podseal {
 
     /// The log so far, as it was written.
     pub fn lines(&self) -> Vec<String> {
-        let lines = self.log.lines.lock();
-        lines.expect("the reader does not panic").clone()
+        self.log.lines()
     }
+}
+
+/// What the status port at this URL answers at `path`: the code and the text.
+pub(crate) fn status(url: &str, path: &str) -> (u16, String) {
+    let url = format!("{url}{path}");
+    let answer = async {
+        let client = crate::http_client().build().expect("a client");
+        let response = client.get(url).send();
+        let response = response.await.expect("an answer");
+        let code = response.status().as_u16();
+        (code, response.text().await.expect("a text"))
+    };
+    crate::block_on(answer)
+}
+
+/// The value of a series at the status port of this URL.
+pub(crate) fn metric(url: &str, series: &str) -> Option<f64> {
+    let (_, text) = status(url, "/metrics");
+    let value = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
+    text.lines().find_map(value)
 }

@@ -5,9 +5,13 @@
 //! | `policy` | profiles and namespace rules |
 //! | `namespaces` | the file of `--namespaces` |
 //! | `kubeconfig` | the configuration of the Kubernetes client |
+//! | `listen` | the addresses of ports, and opens them |
+//! | `log` | the format and the level of the log |
 //! | `time` | a duration |
 
 pub(super) mod kubeconfig;
+pub(super) mod listen;
+pub(super) mod log;
 pub(super) mod namespaces;
 pub(super) mod policy;
 pub(super) mod time;

@@ -2,14 +2,10 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `listen` | opens the ports |
-//! | `signals` | waits for SIGTERM and SIGINT |
 //! | `tls` | arguments: the serving certificate |
 //! | `limits` | arguments: limits for clients |
 
 mod limits;
-mod listen;
-mod signals;
 mod tls;
 
 use std::net::SocketAddr;
@@ -21,18 +17,18 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
-use self::listen::{address, listen};
-use self::signals::Signals;
 use super::args::kubeconfig::cluster_config;
+use super::args::listen::{address, listen};
+use super::args::log::LogArgs;
 use super::args::namespaces::read_namespaces;
 use super::args::policy;
+use super::signals::Signals;
 use crate::certificates::serving::Serving;
 use crate::health::readiness::Readiness;
 use crate::health::routes::{self, HealthState};
 use crate::health::{port, readiness_log, self_probe};
 use crate::live_config::current::LiveConfig;
 use crate::live_config::reload::ProfileReload;
-use crate::logging::setup;
 use crate::metrics::Metrics;
 use crate::namespaces::source::Namespaces;
 use crate::pod_events::PodEvents;
@@ -116,26 +112,8 @@ pub struct ServeArgs {
     pod_events: bool,
     #[command(flatten)]
     limits: limits::LimitArgs,
-    /// Log format; auto selects text on a terminal, otherwise JSON
-    #[arg(
-        long,
-        value_enum,
-        value_name = "FORMAT",
-        default_value = "auto",
-        help_heading = "Log"
-    )]
-    log_format: LogFormat,
-    /// Minimum severity of the events to log; decisions are logged at every level
-    #[arg(long, value_name = "LEVEL", default_value = "info", help_heading = "Log",
-          value_parser = clap::builder::PossibleValuesParser::new(["error", "warn", "info", "debug", "trace"]))]
-    log_level: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum LogFormat {
-    Auto,
-    Json,
-    Text,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 /// Where the kubelet writes the pod's namespace, next to the service account's token.
@@ -147,7 +125,7 @@ const PROFILES_REREAD: Duration = Duration::from_secs(60);
 /// Runs the command.
 pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let start = Instant::now();
-    start_logging(args.log_format, &args.log_level);
+    args.log.start();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let ended = runtime.block_on(serve(args, start));
     // Everything that has to finish has finished.
@@ -304,15 +282,4 @@ async fn namespaces_from_cluster(
     let look_ups = metrics.look_ups.clone();
     Namespaces::from_cluster(config, namespace_rules.label_keys(), most_waiting, look_ups)
         .context("cannot create a client for the cluster")
-}
-
-fn start_logging(format: LogFormat, level: &str) {
-    use std::io::IsTerminal;
-    let level = level.parse().expect("clap lets only these levels through");
-    let json = match format {
-        LogFormat::Auto => !std::io::stderr().is_terminal(),
-        LogFormat::Json => true,
-        LogFormat::Text => false,
-    };
-    setup::start(json, level);
 }

@@ -1,4 +1,4 @@
-//! The signals that stop the server.
+//! The signals that stop a command that runs until then.
 
 use std::io;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Where `podseal serve` listens.
+//! The addresses that a command listens on.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 
 /// Reads the value of `--listen` and `--status-listen`.
-pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
+pub(in crate::cli) fn address(text: &str) -> Result<SocketAddr, &'static str> {
     let expected = "must be an IP address and a port, such as 0.0.0.0:8443 or [::]:8443; host names are \
                     not resolved";
     text.parse().map_err(|_| expected)
@@ -17,7 +17,7 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
 ///
 /// The default, `[::]`, means all addresses, IPv4 included. So if the kernel has no
 /// IPv6, it means all IPv4 addresses.
-pub(super) async fn listen(
+pub(in crate::cli) async fn listen(
     address: SocketAddr,
     flag: &str,
 ) -> anyhow::Result<(TcpListener, SocketAddr)> {
