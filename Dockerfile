@@ -58,6 +58,7 @@ RUN set -eu; \
 COPY Cargo.toml Cargo.lock ./
 COPY crates/admission/Cargo.toml crates/admission/
 COPY crates/demo/Cargo.toml crates/demo/
+COPY crates/device-plugin-api/Cargo.toml crates/device-plugin-api/
 COPY crates/test-cases/Cargo.toml crates/test-cases/
 COPY crates/test-support/Cargo.toml crates/test-support/
 RUN set -eu; \
@@ -66,7 +67,7 @@ RUN set -eu; \
     touch src/lib.rs benches/review.rs benches/serving.rs; \
     echo 'fn main() {}' | tee src/main.rs >build.rs; \
     cargo auditable build --release --locked --lib; \
-    rm -r src crates/admission/src build.rs
+    rm -r src crates/admission/src crates/device-plugin-api/src build.rs
 
 COPY build.rs ./
 COPY docs/profile.schema.json docs/

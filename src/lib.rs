@@ -17,6 +17,7 @@
 //! | [`webhook`] | answers reviews: routes, bodies, load shedding, the audit log |
 //! | [`fairness`] | fair shares of what all clients compete for |
 //! | [`namespaces`] | knows namespaces: a watch and its cache, live look-ups, or a file |
+//! | [`device_plugin`] | offers a node's `/dev/fuse` to its containers, through the kubelet |
 //! | [`pod_events`] | creates an event on each pod that may not run |
 //! | [`kubernetes`] | talks to the API server |
 //! | [`live_config`] | the profiles and namespace rules in use, reloaded when their files change |
@@ -27,12 +28,13 @@
 //! | [`probe`] | asks a podseal as an API server would, to see whether it answers |
 //! | [`cli`] | the commands, a folder each, and what they print |
 //!
-//! Imports point one way: `cli` → `webhook`, `server`, `health`, `probe` →
+//! Imports point one way: `cli` → `device_plugin`, `webhook`, `server`, `probe` → `health` →
 //! `namespaces`, `pod_events`, `certificates` → `live_config` → `fairness`, `kubernetes`,
 //! `metrics`, `logging`. No two folders import each other.
 
 pub mod certificates;
 pub mod cli;
+pub mod device_plugin;
 pub mod fairness;
 pub mod health;
 pub mod kubernetes;

@@ -8,6 +8,7 @@ use podseal::cli::{self, Cli, Command};
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => cli::report(cli::serve::run(*args)),
+        Command::DevicePlugin(args) => cli::report(cli::device_plugin::run(args)),
         Command::Review(args) => cli::report(cli::review::run(&args)),
         Command::Audit(args) => cli::report(cli::audit::run(args)),
         Command::Probe(args) => cli::report(cli::probe::run(args)),

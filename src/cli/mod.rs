@@ -2,7 +2,7 @@
 //!
 //! | folder or file | what it does |
 //! |---|---|
-//! | [`serve`], [`review`], [`audit`], [`probe`], [`profiles`], [`rules`] | one command each |
+//! | [`serve`], [`device_plugin`], [`review`], [`audit`], [`probe`], [`profiles`], [`rules`] | one command each |
 //! | `args` | arguments that several commands share |
 //! | [`output`] | colours, YAML, diffs and exit codes |
 //! | `signals` | SIGTERM and SIGINT |
@@ -13,6 +13,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 mod args;
 pub mod audit;
+pub mod device_plugin;
 pub mod output;
 pub mod probe;
 pub mod profiles;
@@ -71,6 +72,9 @@ pub enum Command {
     /// Serve the admission webhook over TLS
     #[command(long_about = serve::LONG_ABOUT)]
     Serve(Box<serve::ServeArgs>),
+    /// Offer a node's /dev/fuse to its containers
+    #[command(long_about = device_plugin::LONG_ABOUT)]
+    DevicePlugin(device_plugin::DevicePluginArgs),
     /// Show what the webhook would decide about pods in files
     #[command(long_about = review::LONG_ABOUT)]
     Review(review::ReviewArgs),

@@ -6,6 +6,7 @@
 //! | [`series`], [`durations`] | counters and histograms by label, without a lock |
 //! | [`requests`], [`connections`], [`certificates`], [`profiles`], [`namespaces`], [`pod_events`], `process` | the metrics |
 //! | [`registry`] | the registration of all of them, each by its file |
+//! | [`device_plugin`] | the metrics of `podseal device-plugin`, which is another process |
 //! | [`exposition`] | the text formats |
 //!
 //! [`Metrics`] is created once and passed to everything that counts. This folder
@@ -15,6 +16,7 @@
 
 pub mod certificates;
 pub mod connections;
+pub mod device_plugin;
 pub mod durations;
 pub mod exposition;
 pub mod label;

@@ -5,6 +5,7 @@ mod audit;
 mod audit_log;
 mod certificate_files;
 mod cli_probe;
+mod device_plugin;
 mod limits;
 mod no_ipv6;
 mod rules;

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use support::device_plugin::DevicePlugin;
+
 use crate::metrics::{PLAIN, complete, labels, scrape, series};
 
 const PAGE: &str = include_str!("../../../docs/metrics.md");
@@ -41,6 +43,10 @@ fn exposed(exposition: &str) -> BTreeMap<String, Family> {
     families
 }
 
+/// What the names of the device plugin's own metrics begin with.
+const PLUGIN: &str = "podseal_device_plugin_";
+
+/// The metrics that the page lists.
 fn documented() -> BTreeMap<String, Family> {
     let rows = PAGE
         .lines()
@@ -63,21 +69,35 @@ fn documented() -> BTreeMap<String, Family> {
     .collect()
 }
 
+fn exposition_of_the_device_plugin() -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plugin = DevicePlugin::start(folder.path(), folder.path(), |_| {});
+    plugin.status("/metrics").1
+}
+
 #[test]
 fn the_page_lists_every_metric_with_its_type_and_labels_and_every_value() {
     let folder = tempfile::tempdir().expect("a folder");
     let (_, exposition) = scrape(&complete(folder.path()), PLAIN);
-    let (exposed, documented) = (exposed(&exposition), documented());
-    assert_eq!(exposed, documented);
-    for (name, value) in series(&exposition).into_iter().flat_map(labels) {
+    let (mut all_exposed, documented) = (exposed(&exposition), documented());
+    // Another process, which has some of them, too.
+    let plugin = exposition_of_the_device_plugin();
+    for (name, family) in exposed(&plugin) {
+        let shared = all_exposed.insert(name.clone(), family.clone());
+        let is_own = name.starts_with(PLUGIN);
+        assert_eq!(shared, (!is_own).then_some(family), "{name}");
+    }
+    assert_eq!(all_exposed, documented);
+    let both = series(&exposition).into_iter().chain(series(&plugin));
+    for (name, value) in both.flat_map(labels) {
         let is_open = ["control", "id", "profile", "le", "version", "commit"].contains(&name);
         let quoted = format!("`{value}`");
         assert!(is_open || PAGE.contains(&quoted), "{name}: {value}");
     }
     // The queries use metrics that exist.
-    let all = series(&exposition);
-    let names: BTreeSet<_> = all
-        .iter()
+    let names: BTreeSet<_> = series(&exposition)
+        .into_iter()
+        .chain(series(&plugin))
         .map(|series| series.split('{').next().expect("a name"))
         .collect();
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';

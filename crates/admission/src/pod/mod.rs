@@ -18,7 +18,7 @@ pub(crate) mod effective;
 pub mod field;
 mod handler;
 pub(crate) mod limits;
-pub(crate) mod names;
+pub mod names;
 pub(crate) mod object;
 pub mod place;
 pub mod security_context;

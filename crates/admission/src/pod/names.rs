@@ -82,7 +82,7 @@ pub(crate) fn is_subdomain(domain: &str) -> bool {
 /// Pods and Containers", v1.37): qualified, and outside `kubernetes.io`, which for
 /// the API server is any domain that ends with it. A quota prefixes it with
 /// `requests.`, and must stay within the length.
-pub(crate) fn is_extended_resource(name: &str) -> bool {
+pub fn is_extended_resource(name: &str) -> bool {
     let outside = |(domain, _): (&str, &str)| {
         !domain.ends_with("kubernetes.io")
             && !domain.starts_with("requests.")

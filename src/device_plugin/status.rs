@@ -1,0 +1,48 @@
+//! What the plugin's status port shows.
+
+use std::sync::Arc;
+
+use axum::Router;
+use tokio::sync::watch;
+
+use super::device::DeviceState;
+use crate::health::page::{self, Checked, Status};
+use crate::metrics::device_plugin::DevicePluginMetrics;
+use crate::metrics::exposition::MetricsFormat;
+
+/// The state that the pages show.
+#[derive(Clone)]
+pub struct PluginStatus {
+    /// Whether the kubelet knows the plugin and watches its devices.
+    pub registered: watch::Receiver<bool>,
+    /// Whether the node has the device.
+    pub device: watch::Receiver<DeviceState>,
+    /// The metrics.
+    pub metrics: Arc<DevicePluginMetrics>,
+}
+
+/// The pages.
+pub fn router(status: PluginStatus) -> Router {
+    page::router(status)
+}
+
+impl Status for PluginStatus {
+    fn checks(&self) -> Vec<Checked> {
+        let registered = match *self.registered.borrow() {
+            true => Ok(()),
+            false => Err("the kubelet does not know the plugin yet, or no longer".into()),
+        };
+        vec![("registration", registered)]
+    }
+
+    /// Not a check: a node without the device must not hold up a rollout, and the kubelet
+    /// knows of it.
+    fn note(&self) -> Option<String> {
+        let device = *self.device.borrow();
+        (!device.is_present()).then(|| device.to_string())
+    }
+
+    fn exposition(&self, format: MetricsFormat) -> String {
+        self.metrics.exposition(format)
+    }
+}
