@@ -1,6 +1,7 @@
 //! The chart's device plugin: what it offers, and how little it may do.
 
-use std::collections::BTreeMap;
+mod another;
+
 use std::process::Command;
 
 use admission::profile::Profiles;
@@ -21,16 +22,15 @@ fn daemon_set(values: &[&str]) -> Value {
     chart::the("DaemonSet", &objects).clone()
 }
 
-/// The arguments, each by its flag's name.
-fn flags(daemon_set: &Value) -> BTreeMap<String, String> {
-    let container = &daemon_set["spec"]["template"]["spec"]["containers"][0];
-    let args = container["args"].as_array().expect("arguments");
-    let pairs = args.iter().map(|arg| {
-        let arg = arg.as_str().expect("a text");
-        let (flag, value) = arg.split_once('=').expect("a flag with its value");
-        (flag.to_owned(), value.to_owned())
-    });
-    pairs.collect()
+fn container(daemon_set: &Value) -> &Value {
+    &daemon_set["spec"]["template"]["spec"]["containers"][0]
+}
+
+fn args(daemon_set: &Value) -> Vec<&str> {
+    let args = container(daemon_set)["args"].as_array().expect("arguments");
+    args.iter()
+        .map(|arg| arg.as_str().expect("a text"))
+        .collect()
 }
 
 /// A pod as the DaemonSet's controller makes it.
@@ -44,34 +44,45 @@ fn pod(daemon_set: &Value, namespace: &str) -> Value {
 }
 
 #[test]
-fn the_resource_comes_apart_into_a_domain_and_a_device_of_so_many_slots() {
-    for (values, domain, name, count) in [
-        (&[][..], "github.com", "fuse", 64),
-        (
-            &[
-                "devicePlugin.resourceName=\"smarter-devices/fuse\"",
-                "devicePlugin.count=1",
-            ],
-            "smarter-devices",
-            "fuse",
-            1,
-        ),
-        (
-            &[
-                "devicePlugin.resourceName=\"squat.ai/fuse-0\"",
-                "devicePlugin.count=500",
-            ],
-            "squat.ai",
-            "fuse-0",
-            500,
-        ),
-    ] {
-        let flags = flags(&daemon_set(values));
-        assert_eq!(flags["--domain"], domain);
-        let device: Value = serde_json::from_str(&flags["--device"]).expect("JSON");
-        let group = json!({"count": count, "paths": [{"path": "/dev/fuse"}]});
-        assert_eq!(device, json!({"name": name, "groups": [group]}));
-    }
+fn it_is_podseals_own_plugin_of_podseals_own_image() {
+    let webhook = chart::rendered("deployment", &[]).expect("it renders");
+    let webhook = chart::the("Deployment", &webhook).clone();
+    let plugin = daemon_set(&[
+        "devicePlugin.resourceName=\"a.test/b-c\"",
+        "devicePlugin.count=7",
+    ]);
+    assert_eq!(container(&plugin)["image"], container(&webhook)["image"]);
+    let expected = [
+        "device-plugin",
+        "--resource=a.test/b-c",
+        "--count=7",
+        "--node-dev=/node/dev",
+        "--log-format=json",
+    ];
+    assert_eq!(args(&plugin), expected);
+    // The program knows them: it gets as far as the folder, which this machine lacks.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
+    command
+        .args(&expected[..3])
+        .args(["--node-dev=/", "--kubelet-dir=/nowhere"]);
+    let output = support::run(command, "");
+    let error = text(&output.stderr);
+    assert!(
+        error.contains("cannot use --kubelet-dir /nowhere"),
+        "{error}"
+    );
+    let digest = format!("sha256:{:064}", 3);
+    let values = [
+        "image.repository=\"registry.test/ours\"".to_owned(),
+        format!("image.digest=\"{digest}\""),
+        "image.pullPolicy=\"Always\"".to_owned(),
+    ];
+    let plugin = daemon_set(&values.each_ref().map(String::as_str));
+    assert_eq!(
+        container(&plugin)["image"],
+        format!("registry.test/ours@{digest}")
+    );
+    assert_eq!(container(&plugin)["imagePullPolicy"], "Always");
 }
 
 #[test]
@@ -80,13 +91,10 @@ fn by_default_it_offers_what_the_profile_root_fuse_asks_for() {
     let profile = profiles.iter().find(|profile| profile.name == "root-fuse");
     let profile = serde_json::to_value(profile.expect("a built-in profile")).expect("JSON");
     let limits = &profile["containers"]["build"]["set"]["resources"]["limits"];
-    let flags = flags(&daemon_set(&[]));
-    let device: Value = serde_json::from_str(&flags["--device"]).expect("JSON");
-    let name = device["name"].as_str().expect("a name");
-    assert_eq!(
-        *limits,
-        json!({format!("{}/{name}", flags["--domain"]): "1"})
-    );
+    let plugin = daemon_set(&[]);
+    let args = args(&plugin);
+    let resource = args.iter().find_map(|arg| arg.strip_prefix("--resource="));
+    assert_eq!(*limits, json!({resource.expect("a name"): "1"}));
 }
 
 #[test]
@@ -113,48 +121,16 @@ fn a_name_that_the_plugin_would_refuse_is_refused_by_the_chart() {
 }
 
 #[test]
-fn a_name_is_as_long_as_the_path_of_its_socket_can_be() {
-    // DIR/gdp-BASE64-SECONDS.sock, in 107 bytes.
-    let fits = |folder: &str, letters: usize| {
-        let path = folder.len()
-            + "/device-plugins/gdp-".len()
-            + letters.div_ceil(3) * 4
-            + "-1700000000.sock".len();
-        path <= 107
-    };
-    for (folder, longest) in [
-        ("/var/lib/kubelet", 39),
-        ("/k", 39),
-        ("/var/snap/microk8s/common/var/lib/kubelet", 21),
-    ] {
-        for letters in longest - 2..=longest + 2 {
-            let name = format!("{}/fuse", "a".repeat(letters - 5));
-            let resource = format!("devicePlugin.resourceName=\"{name}\"");
-            let folder_value = format!("devicePlugin.kubeletFolder=\"{folder}\"");
-            let result = rendered(&[&resource, &folder_value]);
-            assert_eq!(
-                result.is_ok(),
-                letters <= longest,
-                "{folder}, {letters}: {result:?}"
-            );
-            // The container sees the folder where it is by default.
-            let both = fits(folder, letters) && fits("/var/lib/kubelet", letters);
-            assert_eq!(result.is_ok(), both, "{folder}, {letters}");
-        }
-    }
-}
-
-#[test]
 fn it_is_as_unprivileged_as_what_it_does_allows() {
     let objects = rendered(&[]).expect("it renders");
     let daemon_set = chart::the("DaemonSet", &objects);
     let spec = &daemon_set["spec"]["template"]["spec"];
-    let container = json!({
+    let expected = json!({
         "allowPrivilegeEscalation": false,
         "readOnlyRootFilesystem": true,
         "capabilities": {"drop": ["ALL"]},
     });
-    assert_eq!(spec["containers"][0]["securityContext"], container);
+    assert_eq!(container(daemon_set)["securityContext"], expected);
     let of_pod =
         json!({"runAsUser": 0, "runAsGroup": 0, "seccompProfile": {"type": "RuntimeDefault"}});
     assert_eq!(spec["securityContext"], of_pod);
@@ -172,9 +148,36 @@ fn it_is_as_unprivileged_as_what_it_does_allows() {
             .as_str()
             .is_some_and(|kind| kind.contains("Role"))
     }));
-    // Nobody reaches it, and it reaches nobody: it listens to its own pod alone.
-    assert_eq!(flags(daemon_set)["--listen"], "127.0.0.1:8080");
-    assert!(spec["containers"][0]["ports"].is_null());
+    // Of the node, the folder of sockets, and /dev without its terminals and shared memory.
+    let paths = json!([
+        {"name": "sockets", "hostPath": {"path": "/var/lib/kubelet/device-plugins", "type": "Directory"}},
+        {"name": "dev", "hostPath": {"path": "/dev", "type": "Directory"}},
+        {"name": "nothing", "emptyDir": {}},
+    ]);
+    assert_eq!(spec["volumes"], paths);
+    let mounts = json!([
+        {"name": "sockets", "mountPath": "/var/lib/kubelet/device-plugins"},
+        {"name": "dev", "mountPath": "/node/dev", "readOnly": true, "recursiveReadOnly": "IfPossible"},
+        {"name": "nothing", "mountPath": "/node/dev/pts", "readOnly": true},
+        {"name": "nothing", "mountPath": "/node/dev/shm", "readOnly": true},
+    ]);
+    assert_eq!(container(daemon_set)["volumeMounts"], mounts);
+}
+
+#[test]
+fn it_is_probed_and_its_metrics_are_open_to_whom_those_of_podseal_are() {
+    let objects = rendered(&[]).expect("it renders");
+    let daemon_set = chart::the("DaemonSet", &objects);
+    let container = container(daemon_set);
+    assert_eq!(
+        container["ports"],
+        json!([{"name": "status", "containerPort": 8080}])
+    );
+    for (probe, path) in [("livenessProbe", "/livez"), ("readinessProbe", "/readyz")] {
+        let expected = json!({"path": path, "port": "status"});
+        assert_eq!(container[probe]["httpGet"], expected, "{probe}");
+    }
+    // The node reaches its pods whatever a policy says.
     let policy = &chart::the("NetworkPolicy", &objects)["spec"];
     assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
     assert_eq!(
@@ -182,17 +185,33 @@ fn it_is_as_unprivileged_as_what_it_does_allows() {
         (&Value::Null, &Value::Null)
     );
     assert_eq!(policy["podSelector"], daemon_set["spec"]["selector"]);
-    // Of the node, the folder of sockets, and the one device that it only looks at.
-    let paths = json!([
-        {"name": "sockets", "hostPath": {"path": "/var/lib/kubelet/device-plugins", "type": "Directory"}},
-        {"name": "fuse", "hostPath": {"path": "/dev/fuse", "type": "CharDevice"}},
+    assert!(objects.iter().all(|object| object["kind"] != "PodMonitor"));
+
+    let prometheus = json!([{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]);
+    let objects = rendered(&[
+        "devicePlugin.namespace=\"devices\"",
+        "metrics.podMonitor.enabled=true",
+        &format!("networkPolicy.metricsFrom={prometheus}"),
     ]);
-    assert_eq!(spec["volumes"], paths);
-    let mounts = json!([
-        {"name": "sockets", "mountPath": "/var/lib/kubelet/device-plugins"},
-        {"name": "fuse", "mountPath": "/dev/fuse", "readOnly": true},
-    ]);
-    assert_eq!(spec["containers"][0]["volumeMounts"], mounts);
+    let objects = objects.expect("it renders");
+    let policy = &chart::the("NetworkPolicy", &objects)["spec"];
+    assert_eq!(
+        policy["ingress"],
+        json!([{"ports": [{"port": "status"}], "from": prometheus}])
+    );
+    let monitor = chart::the("PodMonitor", &objects);
+    assert_eq!(monitor["metadata"]["namespace"], "devices");
+    assert_eq!(monitor["spec"]["selector"], daemon_set["spec"]["selector"]);
+    let endpoint = &monitor["spec"]["podMetricsEndpoints"][0];
+    assert_eq!(
+        (&endpoint["port"], &endpoint["path"]),
+        (&json!("status"), &json!("/metrics"))
+    );
+    let job = &monitor["metadata"]["name"];
+    assert_eq!(
+        endpoint["relabelings"][0],
+        json!({"targetLabel": "job", "replacement": job})
+    );
 }
 
 #[test]
@@ -241,14 +260,14 @@ fn pod_security_admission_has_the_same_against_it_and_nothing_else() {
         (
             "baseline",
             Some(
-                "violates PodSecurity \"baseline:latest\": hostPath volumes (volumes \"sockets\", \"fuse\")",
+                "violates PodSecurity \"baseline:latest\": hostPath volumes (volumes \"sockets\", \"dev\")",
             ),
         ),
         (
             "restricted",
             Some(
                 "violates PodSecurity \"restricted:latest\": restricted volume types (volumes \
-                 \"sockets\", \"fuse\" use restricted volume type \"hostPath\"), runAsNonRoot != true \
+                 \"sockets\", \"dev\" use restricted volume type \"hostPath\"), runAsNonRoot != true \
                  (pod or container \"device-plugin\" must set securityContext.runAsNonRoot=true), \
                  runAsUser=0 (pod must not set runAsUser=0)",
             ),
@@ -280,7 +299,6 @@ fn the_api_server_takes_it_into_a_namespace_of_its_own_and_jobs_may_ask_for_the_
             "devicePlugin.tolerations=[{\"key\": \"builds\", \"operator\": \"Exists\"}]",
             "devicePlugin.nodeSelector={\"pool\": \"builds\"}",
             "devicePlugin.seLinuxOptions={\"type\": \"container_device_plugin_t\"}",
-            "devicePlugin.image.digest=\"sha256:0123456789012345678901234567890123456789012345678901234567890123\"",
         ]);
         let objects = objects.expect("it renders");
         assert!(
@@ -300,11 +318,6 @@ fn the_api_server_takes_it_into_a_namespace_of_its_own_and_jobs_may_ask_for_the_
         assert_eq!(
             spec["securityContext"]["seLinuxOptions"],
             json!({"type": "container_device_plugin_t"})
-        );
-        let image = spec["containers"][0]["image"].as_str().expect("an image");
-        assert!(
-            image.starts_with("squat/generic-device-plugin@sha256:0123"),
-            "{image}"
         );
         let create = ["create", "--dry-run=server", "--validate=strict", "-f", "-"];
         let output = PLANE.kubectl(ADMIN, &create, &chart::manifests(&objects));
