@@ -75,7 +75,7 @@ fn seconds_to_the_first_line_of_a_job() {
 #[ignore = "it measures and claims nothing; make e2e-figures runs it alone"]
 fn seconds_of_podman_build_by_profile() {
     let site = Site::alone();
-    let _plugin = DevicePlugin::start(&site.node);
+    let _plugin = DevicePlugin::install(&site.node);
     let rows = [
         ("rootless", "rootless", None),
         ("userns", "userns", None),

@@ -3,7 +3,7 @@
 # ../controlplane, once for each state of these files, and prints the folder they
 # are in: kubelet, kube-proxy, kube-scheduler, kube-controller-manager, containerd
 # with its shim and ctr, runc, CNI plugins, a registry, kube-network-policies,
-# CoreDNS, a device plugin.
+# CoreDNS.
 #
 # About 10 CPU minutes the first time, less after ../controlplane/build.sh, whose
 # build cache it shares. Needs Go, a C compiler, pkg-config and libseccomp's headers.
@@ -62,9 +62,7 @@ mkdir "$part/cni"
 (cd "$here/cni" && CGO_ENABLED=0 go build -ldflags "-s -w" -o "$part/cni/" tool)
 (cd "$here/networkpolicy" && go build -ldflags "-s -w" -o "$part/kube-network-policies" tool)
 
-for module in coredns deviceplugin; do
-  (cd "$here/$module" && CGO_ENABLED=0 go build -ldflags "-s -w" -o "$part/$module" .)
-done
+(cd "$here/coredns" && CGO_ENABLED=0 go build -ldflags "-s -w" -o "$part/coredns" .)
 
 touch "$part/complete"
 chmod 755 "$part"
