@@ -26,6 +26,7 @@
 //! | [`health`] | `/livez`, `/readyz` and `/metrics`, on a port of their own |
 //! | [`logging`] | sets the log up, and limits lines that any client can cause |
 //! | [`probe`] | asks a podseal as an API server would, to see whether it answers |
+//! | [`symptoms`] | what failing jobs print, with cause and fix: troubleshooting's tables |
 //! | [`cli`] | the commands, a folder each, and what they print |
 //!
 //! Imports point one way: `cli` → `device_plugin`, `webhook`, `server`, `probe` → `health` →
@@ -45,4 +46,5 @@ pub mod namespaces;
 pub mod pod_events;
 pub mod probe;
 pub mod server;
+pub mod symptoms;
 pub mod webhook;
