@@ -26,6 +26,7 @@
 //! | [`health`] | `/livez`, `/readyz` and `/metrics`, on a port of their own |
 //! | [`logging`] | sets the log up, and limits lines that any client can cause |
 //! | [`probe`] | asks a podseal as an API server would, to see whether it answers |
+//! | [`doctor`] | reads a cluster, and judges the installation, namespaces and nodes |
 //! | [`symptoms`] | what failing jobs print, with cause and fix: troubleshooting's tables |
 //! | [`cli`] | the commands, a folder each, and what they print |
 //!
@@ -36,6 +37,7 @@
 pub mod certificates;
 pub mod cli;
 pub mod device_plugin;
+pub mod doctor;
 pub mod fairness;
 pub mod health;
 pub mod kubernetes;

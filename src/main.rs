@@ -11,6 +11,7 @@ fn main() -> ExitCode {
         Command::DevicePlugin(args) => cli::report(cli::device_plugin::run(args)),
         Command::Review(args) => cli::report(cli::review::run(&args)),
         Command::Audit(args) => cli::report(cli::audit::run(args)),
+        Command::Doctor(args) => cli::report(cli::doctor::run(args)),
         Command::Probe(args) => cli::report(cli::probe::run(args)),
         Command::Profiles(args) => cli::report(cli::profiles::run(&args)),
         Command::Rules(args) => cli::report(cli::rules::run(&args)),

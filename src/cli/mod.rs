@@ -2,7 +2,7 @@
 //!
 //! | folder or file | what it does |
 //! |---|---|
-//! | [`serve`], [`device_plugin`], [`review`], [`audit`], [`probe`], [`profiles`], [`rules`] | one command each |
+//! | [`serve`], [`device_plugin`], [`review`], [`audit`], [`doctor`], [`probe`], [`profiles`], [`rules`] | one command each |
 //! | `args` | arguments that several commands share |
 //! | [`output`] | colours, YAML, diffs and exit codes |
 //! | `signals` | SIGTERM and SIGINT |
@@ -14,6 +14,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 mod args;
 pub mod audit;
 pub mod device_plugin;
+pub mod doctor;
 pub mod output;
 pub mod probe;
 pub mod profiles;
@@ -46,6 +47,9 @@ Examples:
 
   # Show what was rejected, whose it was, and by which control
   kubectl logs -n podseal -l app.kubernetes.io/component=webhook --tail=-1 | podseal audit
+
+  # Find what is wrong with the installation, and which profiles work on the nodes
+  podseal doctor
 
   # Check that a running webhook answers as an API server requires
   podseal probe https://podseal.podseal.svc --ca-file ca.crt";
@@ -81,6 +85,9 @@ pub enum Command {
     /// Summarize the records of decisions in podseal's log
     #[command(long_about = audit::LONG_ABOUT)]
     Audit(audit::AuditArgs),
+    /// Find what is wrong with the installation, and which profiles work on the nodes
+    #[command(long_about = doctor::LONG_ABOUT)]
+    Doctor(doctor::DoctorArgs),
     /// Check that a running webhook answers as an API server requires
     #[command(long_about = probe::LONG_ABOUT)]
     Probe(probe::ProbeArgs),

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ResolvesClientCert, WebPkiServerVerifier, verify_server_name};
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, ClientConfig, Error, RootCertStore, SignatureScheme};
@@ -54,6 +54,25 @@ impl Authorities {
             certificates,
             verifier: builder.build().map_err(|error| unusable(&error))?,
         })
+    }
+
+    /// Whether these trust the server called `name` with the certificates in `pem`, the
+    /// server's own first, at `now`.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn trust(&self, pem: &[u8], name: &str, now: SystemTime) -> Result<(), String> {
+        let chain = certificates(pem).map_err(|error| error.to_string())?;
+        let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
+        let since = now.duration_since(SystemTime::UNIX_EPOCH);
+        let shown = ShownCertificates {
+            leaf: &chain[0],
+            chain: &chain[1..],
+            name: &name,
+            ocsp: &[],
+            now: UnixTime::since_unix_epoch(since.unwrap_or_default()),
+        };
+        self.verify(&shown).map_err(|error| error.to_string())
     }
 
     /// The TLS configuration of a client that trusts these, and what it records.

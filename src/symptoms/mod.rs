@@ -43,10 +43,10 @@ impl Symptom {
         patterns.any(|pattern| text.lines().any(|line| matches(pattern, line)))
     }
 
-    /// The page to read on: the first that the fix or the cause links, as a path of the
+    /// The page to read on: the first that the cause or the fix links, as a path of the
     /// repository.
     pub fn page(&self) -> String {
-        let target = target(self.fix).or_else(|| target(self.cause));
+        let target = target(self.cause).or_else(|| target(self.fix));
         match target.unwrap_or(PAGE) {
             anchor if anchor.starts_with('#') => format!("docs/{PAGE}{anchor}"),
             page => match page.strip_prefix("../") {
@@ -158,7 +158,13 @@ mod tests {
     fn a_terminal_gets_the_words_of_a_link_and_the_path_of_its_page() {
         let text = "[the sysctls](nodes.md#sysctls), `a[0]`, and [more](#here)";
         assert_eq!(plain(text), "the sysctls, `a[0]`, and more");
-        let page = |fix| Symptom { fix, ..JOB_LOG[0] }.page();
+        let page = |cause| {
+            Symptom {
+                cause,
+                ..JOB_LOG[0]
+            }
+            .page()
+        };
         assert_eq!(page(text), "docs/nodes.md#sysctls");
         assert_eq!(page("[a](#b)"), "docs/troubleshooting.md#b");
         assert_eq!(page("[a](../examples/job.yaml)"), "examples/job.yaml");

@@ -16,6 +16,7 @@ mod book;
 mod called;
 mod certificates;
 mod device_plugin;
+mod doctor;
 mod emergencies;
 mod helm_test;
 mod host_network;

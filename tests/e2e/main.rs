@@ -8,6 +8,7 @@
 mod book;
 mod cautions;
 mod deployment;
+mod doctor;
 mod faults;
 mod figures;
 mod fuse_device;

@@ -37,6 +37,7 @@ pages! {
     certificates: "docs/certificates.md",
     comparison: "docs/comparison.md",
     docker_dind: "docs/docker-dind.md",
+    doctor: "docs/doctor.md",
     image: "docs/image.md",
     injectors: "docs/injectors.md",
     measurements: "docs/measurements.md",

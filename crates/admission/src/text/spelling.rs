@@ -6,7 +6,7 @@ const DISTANCE: usize = 3;
 const LENGTH: usize = 64;
 
 /// The word in `known` that was most likely meant by `word`.
-pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     if word.len() > LENGTH {
         return None;
     }

@@ -1,0 +1,179 @@
+//! Reads objects of the cluster. What may not be read is a result, not an error.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use super::finding::quote;
+use super::objects::List;
+use crate::kubernetes::error::core_of;
+
+/// How long one request may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How many objects a page of a list has.
+const PAGE: usize = 500;
+/// How many objects of a list are read.
+const MOST: usize = 20_000;
+
+/// What became of reading an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look<T> {
+    /// It was read.
+    Seen(T),
+    /// There is none.
+    Absent,
+    /// The user of the kubeconfig may not read it; the API server's message.
+    NotAllowed(String),
+    /// It could not be read, and why.
+    Failed(String),
+}
+
+impl<T> Look<T> {
+    /// The object, if it was read.
+    pub fn seen(&self) -> Option<&T> {
+        match self {
+            Look::Seen(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// Why it was not read, where it may exist.
+    pub fn hidden(&self) -> Option<String> {
+        match self {
+            Look::Seen(_) | Look::Absent => None,
+            Look::NotAllowed(message) => Some(format!("not allowed to look: {message}")),
+            Look::Failed(message) => Some(format!("could not look: {message}")),
+        }
+    }
+
+    fn from_error(error: &kube::Error) -> Look<T> {
+        let message = core_of(error);
+        match error {
+            kube::Error::Api(status) if status.code == 404 => Look::Absent,
+            kube::Error::Api(status) if matches!(status.code, 401 | 403) => {
+                Look::NotAllowed(message)
+            }
+            _ => Look::Failed(message),
+        }
+    }
+}
+
+/// The cluster, as the user of the kubeconfig sees it.
+#[derive(Clone)]
+pub struct Cluster {
+    client: kube::Client,
+}
+
+impl Cluster {
+    /// The cluster of `client`.
+    pub fn new(client: kube::Client) -> Cluster {
+        Cluster { client }
+    }
+
+    /// Sends a request, as `user` where one is given.
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        user: Option<&str>,
+        body: Vec<u8>,
+    ) -> kube::Result<T> {
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("accept", "application/json")
+            .header("content-type", "application/json");
+        if let Some(user) = user {
+            request = request.header("impersonate-user", user);
+        }
+        let request = request.body(body).map_err(kube::Error::HttpError)?;
+        match timeout(PATIENCE, self.client.request(request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(kube::Error::Service(late().into())),
+        }
+    }
+
+    /// The object at `path`.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Look<T> {
+        match self.ask("GET", path, None, Vec::new()).await {
+            Ok(object) => Look::Seen(object),
+            Err(error) => Look::from_error(&error),
+        }
+    }
+
+    /// The text at `path`, such as a log.
+    pub(super) async fn text(&self, path: &str) -> Look<String> {
+        let request = http::Request::get(path).body(Vec::new());
+        let answer = async {
+            let request = request.map_err(kube::Error::HttpError)?;
+            self.client.request_text(request).await
+        };
+        match timeout(PATIENCE, answer).await {
+            Ok(Ok(text)) => Look::Seen(text),
+            Ok(Err(error)) => Look::from_error(&error),
+            Err(_) => Look::Failed(late()),
+        }
+    }
+
+    /// The objects of the list at `path`, which may have a query.
+    pub async fn list<T: DeserializeOwned>(&self, path: &str) -> Look<Vec<T>> {
+        let mut objects = Vec::new();
+        let mut page = String::new();
+        loop {
+            let mark = if path.contains('?') { '&' } else { '?' };
+            let path = format!("{path}{mark}limit={PAGE}{page}");
+            let list: List<T> = match self.ask("GET", &path, None, Vec::new()).await {
+                Ok(list) => list,
+                Err(error) => return Look::from_error(&error),
+            };
+            objects.extend(list.items);
+            match list.metadata.next {
+                Some(next) if next.is_empty() => return Look::Seen(objects),
+                None => return Look::Seen(objects),
+                Some(_) if objects.len() >= MOST => {
+                    return Look::Failed(format!("there are more than {MOST}"));
+                }
+                // A token of the API server's, which may have any byte.
+                Some(next) => page = format!("&continue={}", escaped(&next)),
+            }
+        }
+    }
+}
+
+fn late() -> String {
+    format!("no answer in {} s", PATIENCE.as_secs())
+}
+
+/// A segment of a path, or a value of a query.
+pub(super) fn escaped(text: &str) -> String {
+    let keeps = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let escape = |byte: u8| match keeps(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escape).collect()
+}
+
+/// The message of an error.
+pub(super) fn message(error: &kube::Error) -> String {
+    quote(&core_of(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_value_is_escaped() {
+        assert_eq!(escaped("a=b, ä"), "a%3Db%2C%20%C3%A4");
+    }
+
+    #[test]
+    fn only_what_may_exist_is_hidden() {
+        assert_eq!(Look::<()>::Absent.hidden(), None);
+        let forbidden: Look<()> = Look::NotAllowed("nodes is forbidden".to_owned());
+        let hidden = forbidden.hidden().expect("hidden");
+        assert_eq!(hidden, "not allowed to look: nodes is forbidden");
+    }
+}

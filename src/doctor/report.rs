@@ -1,0 +1,52 @@
+//! What the doctor found, in all.
+
+use serde::Serialize;
+
+use super::facts::Facts;
+use super::finding::{Finding, Severity};
+use super::nodes::{self, NodeTable};
+use super::trial::Trial;
+use super::{installation, jobs, namespaces};
+
+/// What was found.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The findings, by area.
+    pub findings: Vec<Finding>,
+    /// Which profile works where.
+    pub nodes: NodeTable,
+    /// The pods that were tried.
+    pub trials: Vec<Trial>,
+}
+
+impl Report {
+    /// Judges what was read and tried.
+    pub fn of(facts: &Facts, trials: Vec<Trial>) -> Report {
+        let table = NodeTable::of(facts, &trials);
+        let mut findings = installation::findings(facts);
+        findings.extend(namespaces::findings(facts, &table));
+        findings.extend(jobs::findings(facts));
+        findings.extend(nodes::findings(facts, &table));
+        findings.sort_by_key(|finding| finding.area);
+        Report {
+            findings,
+            nodes: table,
+            trials,
+        }
+    }
+
+    /// The worst of the findings.
+    pub fn severity(&self) -> Severity {
+        let severities = self.findings.iter().map(|finding| finding.severity);
+        severities.max().unwrap_or(Severity::Ok)
+    }
+
+    /// How many findings are of a severity.
+    pub fn count(&self, severity: Severity) -> usize {
+        let findings = self.findings.iter();
+        findings
+            .filter(|finding| finding.severity == severity)
+            .count()
+    }
+}

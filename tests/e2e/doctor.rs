@@ -1,0 +1,97 @@
+//! `podseal doctor` on a real node: what it says works, works, and it leaves nothing.
+
+use std::sync::Once;
+
+use serde_json::{Value, json};
+
+use crate::site::{Namespace, Site};
+
+impl Site {
+    /// What the doctor reports of a namespace, and its exit code.
+    fn doctor(&self, namespace: &str, arguments: &[&str]) -> (i32, Value) {
+        static COPIED: Once = Once::new();
+        let program = self.node.work("podseal-doctor");
+        COPIED.call_once(|| {
+            std::fs::copy(support::program(), &program).expect("podseal can be copied");
+        });
+        let own = ["doctor", "-o", "json", "--namespace", namespace];
+        let all = [&own[..], arguments].concat();
+        let output = self.node.run("/work/podseal-doctor", &all, "");
+        let (stdout, stderr) = (support::text(&output.stdout), support::text(&output.stderr));
+        let report = serde_json::from_str(&stdout);
+        let report = report.unwrap_or_else(|error| panic!("{error}: {stdout}{stderr}"));
+        (output.status.code().expect("it exits"), report)
+    }
+
+    /// The runner's service account, which the tests otherwise only impersonate.
+    fn create_runner(&self) {
+        let objects = json!({"apiVersion": "v1", "kind": "List", "items": [
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gitlab"}},
+            {"apiVersion": "v1", "kind": "ServiceAccount",
+             "metadata": {"name": "gitlab-runner", "namespace": "gitlab"}},
+        ]});
+        self.node.apply(&objects.to_string());
+    }
+}
+
+impl Namespace<'_> {
+    fn tried(&self, image: &str) -> (i32, Value) {
+        self.site.create_runner();
+        let image = format!("node.test/{image}");
+        self.site.doctor(&self.name, &["--yes", "--try", &image])
+    }
+}
+
+/// What the report says of a profile on the one kind of node.
+fn of<'r>(report: &'r Value, profile: &str) -> &'r Value {
+    let profiles = report["nodes"]["profiles"].as_array().expect("profiles");
+    let at = profiles.iter().position(|name| name == profile);
+    let at = at.unwrap_or_else(|| panic!("{profile}: {report:#}"));
+    &report["nodes"]["kinds"][0]["profiles"][at]
+}
+
+#[test]
+fn what_it_says_works_is_what_builds_and_no_pod_is_left() {
+    let site = Site::shared();
+    let namespace = site.namespace("root");
+    let (code, report) = namespace.tried("podman-stable:trixie");
+    assert_eq!(code, 0, "{report:#}");
+    assert_eq!(report["trials"][0]["outcome"]["is"], "built", "{report:#}");
+    // tests/e2e/profiles.rs builds with each of these.
+    for profile in ["root", "rootless", "userns", "privileged"] {
+        assert_eq!(
+            of(&report, profile)["works"],
+            "yes",
+            "{profile}: {report:#}"
+        );
+    }
+    let fuse = of(&report, "root-fuse");
+    assert_eq!(fuse["reason"], "no device plugin offers github.com/fuse");
+    let pods = namespace.get(&["pods"]);
+    assert_eq!(pods["items"], json!([]), "{pods:#}");
+}
+
+#[test]
+fn an_image_with_a_setuid_newuidmap_gets_another_answer_with_the_cause() {
+    let site = Site::shared();
+    let namespace = site.namespace("rootless");
+    let (_, report) = namespace.tried("podman-setuid:trixie");
+    let outcome = &report["trials"][0]["outcome"];
+    assert_eq!(outcome["symptom"], "newuidmap", "{report:#}");
+    for profile in ["rootless", "userns"] {
+        assert_eq!(of(&report, profile)["works"], "no", "{profile}: {report:#}");
+    }
+    assert_eq!(of(&report, "root")["works"], "yes", "{report:#}");
+}
+
+#[test]
+fn an_image_that_no_node_can_pull_is_reported_and_its_pod_deleted() {
+    let site = Site::shared();
+    let namespace = site.namespace("root");
+    let (_, report) = namespace.tried("missing:1");
+    let outcome = &report["trials"][0]["outcome"];
+    let message = outcome["message"].as_str().expect("a message");
+    assert!(message.contains("missing:1"), "{report:#}");
+    let pods = namespace.get(&["pods"]);
+    assert_eq!(pods["items"], json!([]), "{pods:#}");
+}
