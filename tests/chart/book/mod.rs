@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use stage::Stage;
-use support::book::page::{Step, steps};
+use support::book::page::steps;
 use support::book::repository::pages;
 
 mod figures;
@@ -103,42 +103,4 @@ fn no_example_of_a_profile_is_left_out() {
         .collect();
     listed.sort();
     assert_eq!(listed, names);
-}
-
-/// On this machine, whichever of the files it has: a machine without AppArmor has
-/// neither of the first two.
-#[test]
-fn the_check_of_a_node_says_something_of_each_file_and_succeeds_where_one_is_missing() {
-    let steps = steps(include_str!("../../../docs/nodes.md")).expect("steps");
-    let mut checks = steps.iter().filter_map(|step| match step {
-        Step::Run(commands) => Some(&*commands.script),
-        Step::Shown(_) | Step::Serve { .. } => None,
-    });
-    let check = checks.find(|script| script.starts_with("kubectl run check "));
-    // What a kubelet would start is what follows `--`.
-    let kubectl = "kubectl() { [ \"$1\" = run ] || return 0; while [ \"$1\" != -- ]; do shift; done; shift; \"$@\"; }";
-    let script = format!("set -e\n{kubectl}\n{}", check.expect("the check"));
-    let mut bash = std::process::Command::new("bash");
-    bash.args(["-c", &script]);
-    let output = support::run(bash, "");
-    assert_eq!(support::text(&output.stderr), "");
-    assert!(output.status.success(), "{:?}", output.status);
-    let found = support::text(&output.stdout);
-    let mut lines = found.lines();
-    for file in [
-        "proc/self/attr/current",
-        "sys/module/apparmor/parameters/enabled",
-        "proc/sys/user/max_user_namespaces",
-        "proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-        "proc/sys/kernel/unprivileged_userns_clone",
-    ] {
-        let value = lines.next().and_then(|line| line.strip_prefix(file));
-        let value = value.and_then(|rest| rest.strip_prefix(": "));
-        let exists = std::fs::read(format!("/{file}")).is_ok();
-        assert!(
-            value.is_some_and(|value| (value == "none") != exists),
-            "{file}: {found}"
-        );
-    }
-    assert_eq!(lines.next(), None, "{found}");
 }
