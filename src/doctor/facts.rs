@@ -1,18 +1,21 @@
 //! Everything that is read before anything is judged.
 
-use futures::future::join_all;
+use futures::StreamExt;
+use futures::stream;
 
 use super::JOB_LABEL;
 use super::dry_run::{self, DryRun};
 use super::look::{Cluster, Look, escaped};
 use super::objects::{
-    Configz, Data, Deployment, Event, LimitRange, Named, Node, Pod, ResourceQuota, Version,
-    WebhookConfiguration,
+    Configz, Data, Deployment, Event, LimitRange, MutatingPolicy, Named, Node, Pod, ResourceQuota,
+    Version, WebhookConfiguration,
 };
 use super::policy::Source;
 use admission::namespace::policy::{Policy, Settings};
 use admission::namespace::{Namespace, PROFILE};
 
+/// How many namespaces are read at once.
+const AT_ONCE: usize = 8;
 /// How many nodes are asked for their kubelet's configuration.
 const ASKED: usize = 20;
 
@@ -34,6 +37,8 @@ pub struct Facts {
     pub validating: Look<Vec<WebhookConfiguration>>,
     /// All policies of the kind `ValidatingAdmissionPolicy`.
     pub policies: Look<Vec<Named>>,
+    /// All policies of the kind `MutatingAdmissionPolicy`.
+    pub mutating_policies: Look<Vec<MutatingPolicy>>,
     /// podseal's Deployment, and what belongs to it.
     pub release: Option<Release>,
     /// The profiles and rules that are served.
@@ -108,11 +113,22 @@ impl Facts {
         let [mutating, validating] = ["mutating", "validating"]
             .map(|kind| format!("{configurations}/{kind}webhookconfigurations"));
         let policies = format!("{configurations}/validatingadmissionpolicies");
-        let (version, mutating, validating, policies, namespaces, nodes, openshift) = tokio::join!(
+        let mutating_policies = format!("{configurations}/mutatingadmissionpolicies");
+        let (
+            version,
+            mutating,
+            validating,
+            policies,
+            mutating_policies,
+            namespaces,
+            nodes,
+            openshift,
+        ) = tokio::join!(
             cluster.get::<Version>("/version"),
             cluster.list::<WebhookConfiguration>(&mutating),
             cluster.list::<WebhookConfiguration>(&validating),
             cluster.list::<Named>(&policies),
+            cluster.list::<MutatingPolicy>(&mutating_policies),
             namespaces(cluster, scope),
             cluster.list::<Node>("/api/v1/nodes"),
             cluster.get::<serde::de::IgnoredAny>("/apis/security.openshift.io"),
@@ -132,6 +148,7 @@ impl Facts {
             mutating,
             validating,
             policies,
+            mutating_policies,
             release,
             source,
             namespaces,
@@ -235,7 +252,7 @@ async fn job_namespaces(
     let read = chosen.into_iter().map(|(object, namespace, runner)| {
         JobNamespace::read(cluster, object, namespace, runner, &settings)
     });
-    join_all(read).await
+    stream::iter(read).buffered(AT_ONCE).collect().await
 }
 
 impl JobNamespace {

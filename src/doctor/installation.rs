@@ -5,7 +5,7 @@ use super::facts::{Facts, Release, is_podseals};
 use super::finding::{Area, Finding, Severity, quote};
 use super::look::Look;
 use super::node_kind::version;
-use super::objects::{Pod, Webhook, WebhookConfiguration};
+use super::objects::{Pod, Webhook, WebhookConfiguration, WebhookRule};
 use admission::namespace::PROFILE;
 
 /// The oldest API server whose webhooks have `matchConditions` in general availability.
@@ -278,8 +278,8 @@ fn guard(facts: &Facts, release: &Release) -> Finding {
     }
 }
 
-/// Other mutating webhooks that see the same pods. The API server calls configurations in
-/// the order of their names (Kubernetes, "Dynamic Admission Control", v1.37).
+/// Others that change the same pods. The API server applies mutating policies first, and calls
+/// configurations in the order of their names (Kubernetes, "Dynamic Admission Control", v1.37).
 fn others(facts: &Facts) -> Option<Finding> {
     let configurations = facts.mutating.seen()?;
     let own = configurations.iter().find(|own| {
@@ -294,7 +294,13 @@ fn others(facts: &Facts) -> Option<Finding> {
     let (before, after): (Vec<_>, Vec<_>) = others
         .map(|other| &other.metadata.name)
         .partition(|name| **name < own.metadata.name);
-    if before.is_empty() && after.is_empty() {
+    let policies = facts.mutating_policies.seen().into_iter().flatten();
+    let policies = policies.filter(|policy| {
+        let mut rules = policy.spec.match_constraints.resource_rules.iter();
+        rules.any(WebhookRule::is_for_pods)
+    });
+    let policies: Vec<_> = policies.map(|policy| &policy.metadata.name).collect();
+    if before.is_empty() && after.is_empty() && policies.is_empty() {
         return None;
     }
     let listed = |names: &[&String]| {
@@ -305,6 +311,12 @@ fn others(facts: &Facts) -> Option<Finding> {
         }
     };
     let mut parts = Vec::new();
+    if !policies.is_empty() {
+        parts.push(format!(
+            "before all webhooks the policies {}",
+            listed(&policies)
+        ));
+    }
     if !before.is_empty() {
         parts.push(format!("before podseal {}", listed(&before)));
     }
@@ -314,7 +326,7 @@ fn others(facts: &Facts) -> Option<Finding> {
     let finding = found(
         Severity::Ok,
         "other-webhooks",
-        "other mutating webhooks",
+        "others that change pods",
         parts.join("; "),
     )
     .why("podseal is asked again when one of them changes the pod, and checks what comes out")

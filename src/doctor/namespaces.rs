@@ -13,6 +13,7 @@ use admission::namespace::{
     NEVER_CALLED, Namespace, PROFILE, RUNNER, is_clusters_own, unknown_keys,
 };
 use admission::pod::Pod;
+use admission::request::is_namespace;
 use admission::standards::{Level, violations};
 use admission::text::spelling::nearest;
 
@@ -254,6 +255,10 @@ fn runner(job: &JobNamespace, policy: &Policy<'_>, settings: &Settings<'_>) -> V
                 .why("podseal takes no pod for a job's, and changes none")
                 .page("docs/quick-start.md#6-name-the-runner");
             let fix = match near {
+                // The annotation may have anything, and a reader pastes the command.
+                _ if !is_namespace(namespace) => {
+                    annotate("system:serviceaccount:RUNNER-NAMESPACE:ACCOUNT")
+                }
                 Some(near) => annotate(&format!(
                     "system:serviceaccount:{}:{}",
                     quote(namespace),

@@ -138,6 +138,23 @@ object! {
         /// The resources.
         resources: Vec<String>,
     }
+    /// A policy of the kind `MutatingAdmissionPolicy`.
+    MutatingPolicy {
+        /// Its metadata.
+        metadata: Metadata,
+        /// What it is for.
+        spec: MutatingPolicySpec,
+    }
+    /// What a policy is for.
+    MutatingPolicySpec {
+        /// Which requests.
+        match_constraints: MatchConstraints,
+    }
+    /// Which requests a policy is for.
+    MatchConstraints {
+        /// Any of these.
+        resource_rules: Vec<WebhookRule>,
+    }
     /// A Deployment.
     Deployment {
         /// Its metadata.
@@ -422,16 +439,24 @@ impl Selector {
     }
 }
 
+impl WebhookRule {
+    /// Whether it is for the creation of pods.
+    pub fn is_for_pods(&self) -> bool {
+        let any = |values: &[String], wanted: &[&str]| {
+            values
+                .iter()
+                .any(|own| own == "*" || wanted.contains(&own.as_str()))
+        };
+        any(&self.api_groups, &[""])
+            && any(&self.operations, &["CREATE"])
+            && any(&self.resources, &["pods", "*/*"])
+    }
+}
+
 impl Webhook {
     /// Whether it is called when pods are created.
     pub fn is_for_pods(&self) -> bool {
-        let any =
-            |values: &[String], value: &str| values.iter().any(|own| own == "*" || own == value);
-        self.rules.iter().any(|rule| {
-            any(&rule.api_groups, "")
-                && any(&rule.operations, "CREATE")
-                && (any(&rule.resources, "pods") || rule.resources.iter().any(|r| r == "*/*"))
-        })
+        self.rules.iter().any(WebhookRule::is_for_pods)
     }
 }
 

@@ -14,6 +14,8 @@ use crate::doctor::trial::{Outcome, Trial};
 
 /// The usual width of a terminal.
 const COLUMNS: usize = 80;
+/// How many findings without a fault an area shows.
+const GOOD: usize = 20;
 /// How many names of nodes a kind lists.
 const LISTED: usize = 3;
 
@@ -29,12 +31,19 @@ pub(super) fn text(report: &Report) -> String {
         if area == Area::Nodes {
             nodes(&mut text, &report.nodes, &report.trials);
         }
-        let findings = report
-            .findings
-            .iter()
-            .filter(|finding| finding.area == area);
-        for finding in findings {
-            show(&mut text, finding);
+        let findings = report.findings.iter();
+        let mut good = 0;
+        for finding in findings.filter(|finding| finding.area == area) {
+            good += usize::from(finding.severity == Severity::Ok);
+            if finding.severity != Severity::Ok || good <= GOOD {
+                show(&mut text, finding);
+            }
+        }
+        if let Some(more @ 1..) = good.checked_sub(GOOD) {
+            let _ = writeln!(
+                text,
+                "  {CHANGED}✓{CHANGED:#} and {more} more without a fault"
+            );
         }
         text.push('\n');
     }

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::cli::output::{QUIET, visible};
+use crate::cli::signals::Signals;
 use crate::doctor::facts::Facts;
 use crate::doctor::look::Cluster;
 use crate::doctor::trial::plan::Plan;
@@ -39,7 +42,18 @@ pub(super) async fn trials(
     let progress = |node: &str, what: &str| {
         anstream::eprintln!("{QUIET}{}: {}{QUIET:#}", visible(node), visible(what));
     };
-    Ok(run::run(cluster, &plan, patience, progress).await)
+    let mut signals = Signals::listen().context("cannot handle signals")?;
+    let stop = CancellationToken::new();
+    let run = run::run(cluster, &plan, patience, &stop, progress);
+    let mut run = std::pin::pin!(run);
+    tokio::select! {
+        trials = run.as_mut() => Ok(trials),
+        _ = signals.next() => {
+            // The pod that runs is deleted first.
+            stop.cancel();
+            Ok(run.await)
+        }
+    }
 }
 
 fn description(plan: &Plan) -> String {

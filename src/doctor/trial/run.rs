@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::observation::Observation;
 use super::plan::Plan;
@@ -19,16 +20,23 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How much of a log is read, in bytes.
 const LOG: usize = 64 * 1024;
 
-/// Runs the plan. `progress` is told what happens on a node.
+/// Runs the plan until `stop` is cancelled. `progress` is told what happens on a node.
 pub async fn run(
     cluster: &Cluster,
     plan: &Plan,
     patience: Duration,
+    stop: &CancellationToken,
     mut progress: impl FnMut(&str, &str),
 ) -> Vec<Trial> {
     let mut trials = Vec::new();
     for node in &plan.nodes {
-        let outcome = one(cluster, plan, node, patience, |what| progress(node, what)).await;
+        if stop.is_cancelled() {
+            break;
+        }
+        let outcome = one(cluster, plan, node, patience, stop, |what| {
+            progress(node, what)
+        })
+        .await;
         let (observation, outcome) = outcome;
         trials.push(Trial {
             node: node.clone(),
@@ -45,6 +53,7 @@ async fn one(
     plan: &Plan,
     node: &str,
     patience: Duration,
+    stop: &CancellationToken,
     mut progress: impl FnMut(&str),
 ) -> (Option<Observation>, Outcome) {
     let name = format!("podseal-doctor-{}", suffix());
@@ -61,7 +70,7 @@ async fn one(
     }
     let ended = tokio::select! {
         ended = ended(cluster, &path, patience, &mut progress) => ended,
-        _ = tokio::signal::ctrl_c() => Err("interrupted".to_owned()),
+        () = stop.cancelled() => Err("interrupted".to_owned()),
     };
     let log = cluster
         .text(&format!("{path}/log?container=build&limitBytes={LOG}"))

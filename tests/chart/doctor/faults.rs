@@ -196,3 +196,43 @@ fn an_event_of_a_job_is_read_by_the_table_of_troubleshooting() {
     assert!(!text(found, "what").contains('\u{1b}'), "{found:#}");
     assert_eq!(text(found, "page"), "docs/nodes.md#the-device-plugin");
 }
+
+#[test]
+fn a_command_that_mends_never_has_what_a_stranger_wrote() {
+    let release = Site::new("hostile");
+    release.annotate("podseal.io/runner=system:serviceaccount:x;reboot:y");
+    let found = only(&release, "runner-unknown");
+    let fix = text(&found, "fix");
+    assert!(
+        fix.ends_with("system:serviceaccount:RUNNER-NAMESPACE:ACCOUNT"),
+        "{found:#}"
+    );
+}
+
+#[test]
+fn what_changes_pods_besides_podseal_is_listed_in_its_order() {
+    let release = Site::new("others");
+    let configuration = |name: &str| {
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+            "metadata": {"name": name},
+            "webhooks": [{
+                "name": "injector.example.com", "sideEffects": "None", "admissionReviewVersions": ["v1"],
+                "failurePolicy": "Ignore",
+                "clientConfig": {"service": {"name": "injector", "namespace": "mesh"}},
+                // No pod is of it.
+                "objectSelector": {"matchLabels": {"nobody": "has-it"}},
+                "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+            }],
+        })
+    };
+    for name in ["a-mesh", "z-mesh"] {
+        release.plane.apply(ADMIN, &configuration(name).to_string());
+    }
+    let (code, report) = doctor(&release, ADMIN);
+    let delete = ["delete", "mutatingwebhookconfiguration", "a-mesh", "z-mesh"];
+    release.kubectl(&delete);
+    let found = finding(&report, "other-webhooks").expect("it is there");
+    assert_eq!(code, 0, "{report:#}");
+    assert_eq!(found["what"], "before podseal a-mesh; after it z-mesh");
+}
