@@ -3,12 +3,10 @@
 use std::io::{BufRead, BufReader};
 use std::process::ChildStderr;
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
 
 use serde_json::Value;
 
-/// How long an event may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(180);
+use crate::wait::PATIENCE;
 
 /// What a process has written to its standard error.
 #[derive(Default)]
