@@ -12,7 +12,7 @@ pub mod chart;
 pub mod controlplane;
 pub mod device_plugin;
 pub mod helm;
-mod log;
+pub mod log;
 pub mod node;
 pub mod podseal;
 pub mod proxy;

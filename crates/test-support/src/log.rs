@@ -15,6 +15,19 @@ pub(crate) struct ProcessLog {
     state: Mutex<(Vec<Value>, bool)>,
     lines: Mutex<Vec<String>>,
     more: Condvar,
+    /// Whether nothing is read now.
+    is_stopped: Mutex<bool>,
+    goes_on: Condvar,
+}
+
+/// While this lives, a log is not read.
+pub struct Unread(Arc<ProcessLog>);
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        *self.0.is_stopped.lock().expect("nobody panics with it") = false;
+        self.0.goes_on.notify_all();
+    }
 }
 
 impl ProcessLog {
@@ -29,6 +42,7 @@ impl ProcessLog {
     fn follow(&self, stderr: ChildStderr) {
         for line in BufReader::new(stderr).lines() {
             let Ok(line) = line else { break };
+            self.await_reading();
             let mut lines = self.lines.lock().expect("no reader panics");
             lines.push(line.clone());
             drop(lines);
@@ -38,6 +52,28 @@ impl ProcessLog {
         }
         self.state.lock().expect("no waiter panics").1 = true;
         self.more.notify_all();
+    }
+
+    /// Reads nothing more until the result is dropped, but for one line.
+    pub(crate) fn stop_reading(self: &Arc<Self>) -> Unread {
+        *self.is_stopped.lock().expect("nobody panics with it") = true;
+        Unread(Arc::clone(self))
+    }
+
+    fn await_reading(&self) {
+        let is_stopped = self.is_stopped.lock().expect("nobody panics with it");
+        let waited = self.goes_on.wait_while(is_stopped, |stopped| *stopped);
+        drop(waited.expect("nobody panics with it"));
+    }
+
+    /// Waits until the process has closed its end, and everything is read.
+    pub(crate) fn await_end(&self) {
+        let state = self.state.lock().expect("the reader does not panic");
+        let (state, _) = self
+            .more
+            .wait_timeout_while(state, PATIENCE, |state| !state.1)
+            .expect("the reader does not panic");
+        assert!(state.1, "the log is still open");
     }
 
     /// Waits for the first event that `wanted` selects.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::chart::manifests;
 use crate::controlplane::{ControlPlane, PODSEAL, await_condition};
-use crate::log::ProcessLog;
+use crate::log::{ProcessLog, Unread};
 use crate::tether::Tethered;
 
 /// A serving podseal.
@@ -90,6 +90,25 @@ impl Podseal {
         let mut command = Command::new(crate::program());
         command.arg("serve");
         complete(&mut command);
+        Podseal::run(folder, ca, command)
+    }
+
+    /// Starts `podseal serve` by another program, `by`, which takes it as its last
+    /// arguments.
+    pub fn started_by(by: &[&str], complete: impl FnOnce(&mut Command)) -> Podseal {
+        let certificate = Certificate::new();
+        let (program, arguments) = by.split_first().expect("a program");
+        let mut command = Command::new(program);
+        command.args(arguments).arg(crate::program()).arg("serve");
+        complete(&mut command);
+        let podseal = Podseal::run(certificate.folder.path(), certificate.pem.clone(), command);
+        Podseal {
+            _certificate: Some(certificate),
+            ..podseal
+        }
+    }
+
+    fn run(folder: &Path, ca: String, mut command: Command) -> Podseal {
         let is_given = |command: &Command, flag: &str| command.get_args().any(|arg| arg == flag);
         if !is_given(&command, "--tls-mode") {
             command.arg("--tls-cert-file").arg(folder.join("tls.crt"));
@@ -258,6 +277,17 @@ impl Podseal {
     pub fn await_metric(&self, series: &str, value: f64) {
         let reached = || self.metric(series).is_some_and(|now| now >= value);
         await_condition(series, reached, || format!("{:?}", self.metric(series)));
+    }
+
+    /// Stops to read its log, all but one line, until the result is dropped.
+    pub fn stop_reading_log(&self) -> Unread {
+        self.log.stop_reading()
+    }
+
+    /// Waits until its log has ended, and returns it.
+    pub fn ended_log(&self) -> Vec<String> {
+        self.log.await_end();
+        self.log.lines()
     }
 
     /// The log so far, as it was written.

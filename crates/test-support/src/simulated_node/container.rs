@@ -54,7 +54,7 @@ pub(super) fn command(
         mounts: &volumes.mounts,
         hosts: &hosts,
         env: &env,
-        args: &arguments(container),
+        args: &expanded(arguments(container), &env),
         user: security(spec, container, "runAsUser").as_u64(),
         group: security(spec, container, "runAsGroup").as_u64(),
         is_read_only: container["securityContext"]["readOnlyRootFilesystem"] == true,
@@ -88,6 +88,16 @@ fn arguments(container: &Value) -> Vec<String> {
         kept.extend(["--listen=127.0.0.1:0", "--status-listen=127.0.0.1:0"].map(str::to_owned));
     }
     kept
+}
+
+/// The arguments with the container's variables, as a kubelet puts them there.
+fn expanded(args: Vec<String>, env: &[(String, String)]) -> Vec<String> {
+    let expand = |arg: String| {
+        env.iter().fold(arg, |arg, (name, value)| {
+            arg.replace(&format!("$({name})"), value)
+        })
+    };
+    args.into_iter().map(expand).collect()
 }
 
 /// A kubeconfig of the pod's service account.

@@ -51,6 +51,11 @@ impl Volumes {
             let path = mount["mountPath"].as_str().expect("a path");
             volumes.mounts.push((folder.clone(), path.to_owned()));
             project(&folder, None, &files);
+            if !source["emptyDir"].is_null() {
+                // For the container's user.
+                let writable = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+                std::fs::set_permissions(&folder, writable).expect("the folder is there");
+            }
             volumes.all.push(Volume {
                 source: source.clone(),
                 folder,
