@@ -34,7 +34,7 @@ e2e-figures: ## Measure on a real node what docs/measurements.md says of one
 
 soak: controlplane ## Run the tests of restarts, floods and outages for longer (SOAK_FACTOR, default 20)
 	SOAK_FACTOR=$${SOAK_FACTOR:-20} PODSEAL_TEST_OUTAGE_SECONDS=60 \
-	  $(CARGO) test --locked --test load -- --nocapture faults:: outages:: hostile_clients::
+	  $(CARGO) test --locked --test load -- --nocapture faults:: outages:: hostile_clients:: killed::
 
 build: ## Build the release binary
 	$(CARGO) build --release --locked

@@ -14,7 +14,8 @@
 //! |---|---|
 //! | `crates/admission` | decides: profiles, changes, sentences, the response and the record; no I/O |
 //! | [`server`] | accepts connections: TLS, HTTP/1.1 and HTTP/2, limits, eviction, draining; knows no review |
-//! | [`webhook`] | answers reviews: routes, bodies, load shedding, the audit log |
+//! | [`webhook`] | answers reviews: routes, bodies, load shedding |
+//! | [`audit_log`] | writes the records of decisions, to standard error or a file |
 //! | [`fairness`] | fair shares of what all clients compete for |
 //! | [`namespaces`] | knows namespaces: a watch and its cache, live look-ups, or a file |
 //! | [`device_plugin`] | offers a node's `/dev/fuse` to its containers, through the kubelet |
@@ -24,16 +25,17 @@
 //! | [`certificates`] | the serving certificate and its sources |
 //! | [`metrics`] | counts what podseal does, for Prometheus; imports none of the others |
 //! | [`health`] | `/livez`, `/readyz` and `/metrics`, on a port of their own |
-//! | [`logging`] | sets the log up, and limits lines that any client can cause |
+//! | [`logging`] | sets the log up, writes it from its own thread, and limits lines that any client can cause |
 //! | [`probe`] | asks a podseal as an API server would, to see whether it answers |
 //! | [`doctor`] | reads a cluster, and judges the installation, namespaces and nodes |
 //! | [`symptoms`] | what failing jobs print, with cause and fix: troubleshooting's tables |
 //! | [`cli`] | the commands, a folder each, and what they print |
 //!
 //! Imports point one way: `cli` → `device_plugin`, `webhook`, `server`, `probe` → `health` →
-//! `namespaces`, `pod_events`, `certificates` → `live_config` → `fairness`, `kubernetes`,
-//! `metrics`, `logging`. No two folders import each other.
+//! `namespaces`, `pod_events`, `certificates`, `audit_log` → `live_config` → `logging` →
+//! `fairness`, `kubernetes`, `metrics`. No two folders import each other.
 
+pub mod audit_log;
 pub mod certificates;
 pub mod cli;
 pub mod device_plugin;

@@ -37,9 +37,10 @@ impl Status for PluginStatus {
 
     /// Not a check: a node without the device must not hold up a rollout, and the kubelet
     /// knows of it.
-    fn note(&self) -> Option<String> {
+    fn notes(&self) -> Vec<String> {
         let device = *self.device.borrow();
-        (!device.is_present()).then(|| device.to_string())
+        let absent = (!device.is_present()).then(|| device.to_string());
+        absent.into_iter().collect()
     }
 
     fn exposition(&self, format: MetricsFormat) -> String {

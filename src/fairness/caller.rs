@@ -22,6 +22,8 @@ pub struct Caller {
     pub reviews: CallerShare,
     /// The memory of its reviews, in bytes.
     pub memory: Arc<AtomicUsize>,
+    /// The memory of its records that wait to be written, in bytes.
+    pub records: Arc<AtomicUsize>,
     /// Its positions in the queue for [`large_review_slots`]. Its other large reviews wait
     /// for these positions, so that they do not delay those of other callers.
     pub large_reviews: Arc<Semaphore>,
@@ -42,6 +44,7 @@ impl Caller {
             requests: CallerShare::default(),
             reviews: CallerShare::default(),
             memory: Arc::default(),
+            records: Arc::default(),
             large_reviews: Arc::new(Semaphore::new(large_review_slots())),
         }
     }

@@ -21,8 +21,8 @@ pub(crate) type Checked = (&'static str, Result<(), Reason>);
 pub(crate) trait Status: Clone + Send + Sync + 'static {
     /// The checks of `/readyz`.
     fn checks(&self) -> Vec<Checked>;
-    /// What else there is to say at `/readyz`, in one line.
-    fn note(&self) -> Option<String>;
+    /// What else there is to say at `/readyz`, each in one line.
+    fn notes(&self) -> Vec<String>;
     /// The metrics.
     fn exposition(&self, format: MetricsFormat) -> String;
 }
@@ -45,11 +45,11 @@ pub(crate) fn router<S: Status>(status: S) -> Router {
 /// A process that answers is alive. There are no other checks: a restart does not help a
 /// podseal that waits for the API server or the kubelet.
 async fn live(RawQuery(query): RawQuery) -> Response {
-    report("livez", query, &[("ping", Ok(()))], None)
+    report("livez", query, &[("ping", Ok(()))], Vec::new())
 }
 
 async fn ready<S: Status>(State(status): State<S>, RawQuery(query): RawQuery) -> Response {
-    report("readyz", query, &status.checks(), status.note())
+    report("readyz", query, &status.checks(), status.notes())
 }
 
 async fn ready_in_one<S: Status>(State(status): State<S>, Path(name): Path<String>) -> Response {
@@ -96,11 +96,11 @@ impl<'q> Query<'q> {
     }
 }
 
-/// The response of a page of checks, with a `note` that is not a check.
+/// The response of a page of checks, with `notes` that are not checks.
 ///
 /// A failure is 503, not 500 as in Kubernetes' components: it is a temporary state, and
 /// proxies and monitoring treat 503 as such. The kubelet treats both codes alike.
-fn report(page: &str, query: Option<String>, checks: &[Checked], note: Option<String>) -> Response {
+fn report(page: &str, query: Option<String>, checks: &[Checked], notes: Vec<String>) -> Response {
     let query = query.unwrap_or_default();
     let query = Query::parse(&query);
     let mut lines = String::new();
@@ -116,7 +116,7 @@ fn report(page: &str, query: Option<String>, checks: &[Checked], note: Option<St
         };
         lines.push_str(&line);
     }
-    if let Some(note) = note {
+    for note in notes {
         lines.push_str(&format!("[!]{note}\n"));
     }
     let is_known = |name: &&str| checks.iter().any(|(known, _)| known == name);

@@ -7,12 +7,13 @@ use axum::Router;
 
 use super::page::{self, Checked, Status};
 use super::readiness::{Check, Readiness};
+use crate::audit_log::log::AuditLog;
 use crate::live_config::current::LiveConfig;
 use crate::metrics::Metrics;
 use crate::metrics::exposition::MetricsFormat;
 use admission::text::remark;
 
-/// The maximum length of the profiles' error.
+/// The maximum length of an error.
 const PROBLEM: usize = 400;
 
 /// The state that the pages show.
@@ -22,6 +23,8 @@ pub struct HealthState {
     pub readiness: Readiness,
     /// The configuration.
     pub rules: LiveConfig,
+    /// The audit log.
+    pub audit_log: AuditLog,
     /// The metrics.
     pub metrics: Arc<Metrics>,
 }
@@ -38,13 +41,18 @@ impl Status for HealthState {
         Check::ALL.into_iter().map(checked).collect()
     }
 
-    /// Not a check: podseal still serves, with the previous profiles.
-    fn note(&self) -> Option<String> {
-        let problem = self.rules.problem()?;
-        let problem = remark(&problem, PROBLEM);
-        Some(format!(
-            "profiles reload failed; keeping the previous profiles: {problem}"
-        ))
+    /// Not checks. podseal still serves, with the previous profiles; and reviews that are shed
+    /// are tried again, which a Service without endpoints would not be.
+    fn notes(&self) -> Vec<String> {
+        let profiles = self.rules.problem().map(|problem| {
+            let problem = remark(&problem, PROBLEM);
+            format!("profiles reload failed; keeping the previous profiles: {problem}")
+        });
+        let audit_log = self.audit_log.problem().map(|problem| {
+            let problem = remark(&problem, PROBLEM);
+            format!("audit log failing; shedding reviews until it can be written: {problem}")
+        });
+        profiles.into_iter().chain(audit_log).collect()
     }
 
     fn exposition(&self, format: MetricsFormat) -> String {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`label`] | labels, whose values are all known at the start |
 //! | [`series`], [`durations`] | counters and histograms by label, without a lock |
-//! | [`requests`], [`connections`], [`certificates`], [`profiles`], [`namespaces`], [`pod_events`], `process` | the metrics |
+//! | [`requests`], [`connections`], [`certificates`], [`profiles`], [`namespaces`], [`pod_events`], [`log`], `process` | the metrics |
 //! | [`registry`] | the registration of all of them, each by its file |
 //! | [`device_plugin`] | the metrics of `podseal device-plugin`, which is another process |
 //! | [`exposition`] | the text formats |
@@ -20,6 +20,7 @@ pub mod device_plugin;
 pub mod durations;
 pub mod exposition;
 pub mod label;
+pub mod log;
 pub mod namespaces;
 pub mod pod_events;
 mod process;

@@ -8,6 +8,7 @@ use prometheus_client::registry::Registry;
 use super::certificates::CertificateMetrics;
 use super::connections::ConnectionMetrics;
 use super::exposition::{MetricsFormat, encode};
+use super::log::{self, LogFigures};
 use super::namespaces::{self, CacheState, LookUps};
 use super::pod_events::PodEventMetrics;
 use super::process::ThisProcess;
@@ -64,6 +65,11 @@ impl Metrics {
     /// Adds the cache of namespaces, whose state `read` returns at each scrape.
     pub fn show_namespace_cache(&mut self, read: impl Fn() -> CacheState + Send + Sync + 'static) {
         namespaces::register_cache(self.registry.sub_registry_with_prefix("podseal"), read);
+    }
+
+    /// Adds the log and the audit log, whose figures `read` returns at each scrape.
+    pub fn show_log(&mut self, read: impl Fn() -> LogFigures + Send + Sync + 'static) {
+        log::register(self.registry.sub_registry_with_prefix("podseal"), read);
     }
 
     /// The current values of all metrics.

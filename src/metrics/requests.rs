@@ -64,6 +64,8 @@ label! {
         Concurrency = "concurrency",
         /// The memory limit for request bodies was reached.
         Memory = "memory",
+        /// The record of a decision could not be written in time.
+        AuditLog = "audit_log",
         /// The webhook configuration is for other namespace rules than this replica's.
         Rules = "rules",
     }
@@ -120,7 +122,7 @@ impl RequestMetrics {
             decided: registered(
                 registry,
                 "requests",
-                "Reviews answered, by the decision of the policy and the mode of the namespace",
+                "Reviews decided, by the decision of the policy and the mode of the namespace",
             ),
             durations: registered(
                 registry,
@@ -165,19 +167,12 @@ impl RequestMetrics {
         RequestInProgress(&self.in_flight)
     }
 
-    /// Counts an answered review that took `duration`.
-    pub fn decided(
-        &self,
-        webhook: Webhook,
-        operation: Operation,
-        decision: &Decision<'_>,
-        duration: Duration,
-    ) {
+    /// Counts a decision.
+    pub fn decided(&self, webhook: Webhook, operation: Operation, decision: &Decision<'_>) {
         let verdict = DecisionLabel::of(&decision.outcome);
         self.decided
             .of(((webhook, operation), (verdict, decision.mode())))
             .inc();
-        self.durations.of(webhook).observe(duration);
         let Some(policy) = &decision.policy else {
             return;
         };
@@ -195,6 +190,11 @@ impl RequestMetrics {
         if let Answer::Patch(_) = decision.answer() {
             self.changes.add(policy.name, decision.changes.len() as u64);
         }
+    }
+
+    /// Counts an answer that took `duration`.
+    pub fn answered(&self, webhook: Webhook, duration: Duration) {
+        self.durations.of(webhook).observe(duration);
     }
 
     /// Counts a request that was refused.

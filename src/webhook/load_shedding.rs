@@ -20,6 +20,8 @@ pub(super) enum Overload {
     Concurrency,
     /// Memory for them.
     Memory,
+    /// Records of decisions that wait to be written.
+    AuditLog,
 }
 
 /// Sheds requests, and counts and logs them.
@@ -42,6 +44,7 @@ impl LoadShedding {
         let (why, what) = match overload {
             Overload::Memory => (Shed::Memory, "reviews require too much memory at once"),
             Overload::Concurrency => (Shed::Concurrency, "too many reviews at once"),
+            Overload::AuditLog => (Shed::AuditLog, "its audit log cannot be written in time"),
         };
         self.metrics.requests.shed(why);
         if let Some(suppressed) = self.throttle.pass() {

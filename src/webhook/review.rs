@@ -1,4 +1,4 @@
-//! Answers a review: reads it, gets its namespace, decides, and writes the record.
+//! Answers a review: reads it, gets its namespace, decides, and waits for its record.
 
 #![allow(
     clippy::result_large_err,
@@ -18,12 +18,13 @@ use axum::response::Response;
 use futures::poll;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::audit_log;
+use super::audit_log::{Decided, HeldBack};
 use super::bad_request::BadRequests;
 use super::body::{self, BodyError, BufferedBody};
-use super::json_response::{charged_json_response, json_response};
+use super::json_response::json_response;
 use super::limits::ReviewLimits;
 use super::load_shedding::{LoadShedding, Overload};
+use crate::audit_log::log::AuditLog;
 use crate::fairness::budget::{Budget, Reservation, max_single_reservation};
 use crate::fairness::caller::{Caller, large_review_slots};
 use crate::live_config::current::LiveConfig;
@@ -56,6 +57,7 @@ const PARSER_FACTOR: usize = 4;
 pub struct ReviewHandler {
     rules: LiveConfig,
     namespaces: Namespaces,
+    pub(super) audit_log: AuditLog,
     /// The timeout of a body.
     body: Duration,
     /// The memory for reviews, in bytes.
@@ -71,8 +73,8 @@ pub struct ReviewHandler {
     large_throttle: LogThrottle,
     other_rules_throttle: LogThrottle,
     pub(super) bad_requests: BadRequests,
-    load_shedding: LoadShedding,
-    metrics: Arc<Metrics>,
+    pub(super) load_shedding: LoadShedding,
+    pub(super) metrics: Arc<Metrics>,
     /// Where events on pods are created, if they are.
     pod_events: Option<PodEvents>,
 }
@@ -82,6 +84,7 @@ impl ReviewHandler {
     pub fn new(
         rules: LiveConfig,
         namespaces: Namespaces,
+        audit_log: AuditLog,
         limits: &ReviewLimits,
         metrics: Arc<Metrics>,
         pod_events: Option<PodEvents>,
@@ -89,6 +92,7 @@ impl ReviewHandler {
         ReviewHandler {
             rules,
             namespaces,
+            audit_log,
             body: limits.body,
             memory: Budget::new(limits.memory),
             max_review_memory: max_single_reservation(limits.memory),
@@ -103,6 +107,15 @@ impl ReviewHandler {
             pod_events,
         }
     }
+}
+
+/// A review, besides its body.
+#[derive(Clone)]
+pub(super) struct Incoming {
+    pub(super) webhook: Webhook,
+    pub(super) caller: Arc<Caller>,
+    /// When the API server stops waiting.
+    pub(super) deadline: Instant,
 }
 
 /// Answers a review. With `rules`, only if this replica has loaded exactly these.
@@ -128,11 +141,24 @@ pub(super) async fn answer(
     if let Some(rules) = rules.filter(|rules| this.rules.digest() != Some(rules)) {
         return this.other_rules(rules, &body.bytes);
     }
-    let answered = match body.bytes.len() {
-        0..=LARGE_REVIEW => this.answer_small(webhook, caller, body, deadline).await,
-        _ => answer_large(this, webhook, caller, body, deadline).await,
+    // A decision without a record is not sent, so it need not be made.
+    if this.audit_log.is_stalled() {
+        let uid = body::uid(&body.bytes);
+        return this.load_shedding.shed(Overload::AuditLog, uid);
+    }
+    let incoming = Incoming {
+        webhook,
+        caller: Arc::clone(caller),
+        deadline,
     };
-    answered.unwrap_or_else(|response| response)
+    let answered = match body.bytes.len() {
+        0..=LARGE_REVIEW => this.answer_small(&incoming, body).await,
+        _ => answer_large(this, &incoming, body).await,
+    };
+    match answered {
+        Ok((response, held)) => this.once_recorded(&incoming, response, held).await,
+        Err(response) => response,
+    }
 }
 
 /// Answers a large review without blocking a worker thread of the runtime, which then
@@ -140,11 +166,14 @@ pub(super) async fn answer(
 /// others wait for a slot. A review has no slot while it waits for its namespace.
 async fn answer_large(
     this: &Arc<ReviewHandler>,
-    webhook: Webhook,
-    caller: &Arc<Caller>,
+    incoming: &Incoming,
     mut body: BufferedBody,
-    deadline: Instant,
-) -> Result<Response, Response> {
+) -> Result<(Response, HeldBack), Response> {
+    let Incoming {
+        webhook,
+        ref caller,
+        deadline,
+    } = *incoming;
     // Logged first, so that it is in the log whatever happens next.
     if let Some(suppressed) = this.large_throttle.pass() {
         let (uid, bytes) = (body::uid(&body.bytes), body.bytes.len());
@@ -194,15 +223,14 @@ async fn answer_large(
     };
     this.reserve_memory(&mut body, size)?;
     let this = Arc::clone(this);
-    let held_by = Arc::clone(caller);
+    let incoming = incoming.clone();
     let decided = tokio::task::spawn_blocking(move || {
-        let _held_by = held_by;
         let BufferedBody { bytes, memory } = body;
         let request = this.read(&bytes, size);
         let decided =
-            request.and_then(|request| this.decide(webhook, request, &namespace, start, memory));
+            request.and_then(|request| this.decide(&incoming, request, &namespace, start, memory));
         drop(bytes);
-        let answered = decided.map(|(answer, memory)| charged_json_response(answer, memory));
+        let answered = decided.map(Decided::response);
         // After the memory, which the next review with this slot requires immediately.
         drop(slot);
         answered
@@ -219,11 +247,10 @@ struct LargeReviewSlot {
 impl ReviewHandler {
     async fn answer_small(
         &self,
-        webhook: Webhook,
-        caller: &Caller,
+        incoming: &Incoming,
         mut body: BufferedBody,
-        deadline: Instant,
-    ) -> Result<Response, Response> {
+    ) -> Result<(Response, HeldBack), Response> {
+        let caller = &incoming.caller;
         let size = Size::of(&body.bytes);
         self.reserve_memory(&mut body, size)?;
         let Some(_place) = caller.reviews.acquire(&self.reviews) else {
@@ -234,11 +261,11 @@ impl ReviewHandler {
         let start = Instant::now();
         let request = self.read(&body.bytes, size)?;
         let name = self.named(request.namespace.as_deref().map(str::to_owned))?;
-        let mut namespace = pin!(self.namespace(&name, caller, deadline));
+        let mut namespace = pin!(self.namespace(&name, caller, incoming.deadline));
         if let Poll::Ready(namespace) = poll!(&mut namespace) {
-            let decided = self.decide(webhook, request, &namespace, start, body.memory);
+            let decided = self.decide(incoming, request, &namespace, start, body.memory);
             drop(body.bytes);
-            return decided.map(|(answer, memory)| charged_json_response(answer, memory));
+            return decided.map(Decided::response);
         }
         // A waiting review keeps only its body, so that many can wait.
         drop(request);
@@ -247,9 +274,9 @@ impl ReviewHandler {
         self.reserve_memory(&mut body, size)?;
         let BufferedBody { bytes, memory } = body;
         let request = self.read(&bytes, size)?;
-        let decided = self.decide(webhook, request, &namespace, start, memory);
+        let decided = self.decide(incoming, request, &namespace, start, memory);
         drop(bytes);
-        decided.map(|(answer, memory)| charged_json_response(answer, memory))
+        decided.map(Decided::response)
     }
 
     /// The memory for a review of this size, including its body, if one review may use
@@ -323,16 +350,16 @@ impl ReviewHandler {
         self.namespaces.get(name, caller.peer, left).await
     }
 
-    /// Decides and writes the record. Returns the response and the memory that includes
-    /// it.
+    /// Decides, and queues the record.
     fn decide(
         &self,
-        webhook: Webhook,
+        incoming: &Incoming,
         request: Request<'_>,
         namespace: &Result<Arc<Namespace>, Unavailable>,
         start: Instant,
         mut memory: Reservation,
-    ) -> Result<(Vec<u8>, Reservation), Response> {
+    ) -> Result<Decided, Response> {
+        let webhook = incoming.webhook;
         let profiles = self.rules.profiles();
         let settings = self.rules.settings(&profiles);
         let corrections = correction_size(&request, &settings);
@@ -356,16 +383,25 @@ impl ReviewHandler {
             Err(unavailable) => Decision::unavailable(&request, &unavailable.to_string()),
         };
         let answer = response::encode(about.uid(), &decision);
-        audit_log::log(webhook, &about, &decision, start.elapsed());
-        if let Some((events, pod)) = created
-            && let Some(event) = PodEvent::of(pod, &decision)
-        {
-            events.post(event);
-        }
-        let requests = &self.metrics.requests;
-        // After the record is written: the client waits for that too.
-        requests.decided(webhook, operation, &decision, start.elapsed());
-        Ok((answer, memory))
+        let record = self.record(incoming, &about, &decision, start.elapsed());
+        let Ok(record) = record else {
+            let uid = Some(about.into_uid());
+            return Err(self.load_shedding.shed(Overload::AuditLog, uid));
+        };
+        self.metrics.requests.decided(webhook, operation, &decision);
+        let event =
+            created.and_then(|(events, pod)| Some((events.clone(), PodEvent::of(pod, &decision)?)));
+        let held = HeldBack {
+            uid: about.into_uid(),
+            start,
+            record,
+            event,
+        };
+        Ok(Decided {
+            answer,
+            memory,
+            held,
+        })
     }
 
     fn body_error(&self, error: BodyError) -> Response {

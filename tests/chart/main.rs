@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 
 use support::controlplane::ControlPlane;
 
+mod audit_log;
 mod book;
 mod called;
 mod certificates;

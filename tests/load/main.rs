@@ -11,6 +11,7 @@ mod all_attacks;
 mod crowded;
 mod faults;
 mod hostile_clients;
+mod killed;
 mod outages;
 
 /// Serves all tests but those that stop it, give it flags or count what is in it.

@@ -8,6 +8,7 @@ mod cli_probe;
 mod device_plugin;
 mod limits;
 mod no_ipv6;
+mod record_writing;
 mod rules;
 mod serve;
 mod shutdown;

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use crate::logging::setup;
+use crate::logging::setup::{self, Log};
 
 /// What the log contains, and how.
 #[derive(Debug, clap::Args)]
@@ -26,14 +26,14 @@ enum LogFormat {
 }
 
 impl LogArgs {
-    /// Starts logging to standard error.
-    pub(in crate::cli) fn start(&self) {
+    /// Starts logging to standard error, until the log is dropped.
+    pub(in crate::cli) fn start(&self) -> Log {
         let level = self.log_level.parse();
-        let json = match self.log_format {
+        let is_json = match self.log_format {
             LogFormat::Auto => !std::io::stderr().is_terminal(),
             LogFormat::Json => true,
             LogFormat::Text => false,
         };
-        setup::start(json, level.expect("clap lets only these levels through"));
+        setup::start(is_json, level.expect("clap lets only these levels through"))
     }
 }

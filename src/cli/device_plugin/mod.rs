@@ -98,7 +98,7 @@ fn count(text: &str) -> Result<NonZeroU32, String> {
 
 /// Runs the command.
 pub fn run(args: DevicePluginArgs) -> anyhow::Result<ExitCode> {
-    args.log.start();
+    let _log = args.log.start();
     // One thread: a node has one kubelet.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -2,9 +2,11 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | `audit_log` | arguments: where records go |
 //! | `tls` | arguments: the serving certificate |
 //! | `limits` | arguments: limits for clients |
 
+mod audit_log;
 mod limits;
 mod tls;
 
@@ -23,12 +25,14 @@ use super::args::log::LogArgs;
 use super::args::namespaces::read_namespaces;
 use super::args::policy;
 use super::signals::Signals;
+use crate::audit_log::log::AuditLog;
 use crate::certificates::serving::Serving;
 use crate::health::readiness::Readiness;
 use crate::health::routes::{self, HealthState};
 use crate::health::{port, readiness_log, self_probe};
 use crate::live_config::current::LiveConfig;
 use crate::live_config::reload::ProfileReload;
+use crate::logging::writer::LogWriter;
 use crate::metrics::Metrics;
 use crate::namespaces::source::Namespaces;
 use crate::pod_events::PodEvents;
@@ -55,7 +59,9 @@ patch on the configurations.
 Status: /livez, /readyz (/readyz?verbose lists its checks) and /metrics are served over plain HTTP \
 on a separate port.
 
-Log: podseal writes one event for each decision to standard error.
+Log: podseal writes the record of each decision to standard error, or to the file of \
+--audit-log-path, and answers only afterwards. While records cannot be written, it rejects reviews \
+with code 429, and clients retry.
 
 Shutdown: after SIGTERM or SIGINT (Ctrl-C), podseal continues to serve for --drain while it closes \
 connections, then completes the requests in flight and exits. A second signal, at least one second \
@@ -113,6 +119,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     limits: limits::LimitArgs,
     #[command(flatten)]
+    audit_log: audit_log::AuditLogArgs,
+    #[command(flatten)]
     log: LogArgs,
 }
 
@@ -125,15 +133,23 @@ const PROFILES_REREAD: Duration = Duration::from_secs(60);
 /// Runs the command.
 pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let start = Instant::now();
-    args.log.start();
+    let log = args.log.start();
+    let audit_log = args.audit_log.open(&log)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-    let ended = runtime.block_on(serve(args, start));
+    let ended = runtime.block_on(serve(args, &log.writer, audit_log.clone(), start));
+    // Of reviews whose clients did not wait for the answer.
+    audit_log.flush();
     // Everything that has to finish has finished.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
+async fn serve(
+    args: ServeArgs,
+    log: &LogWriter,
+    audit_log: AuditLog,
+    start: Instant,
+) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(
         args.listen != args.status_listen || args.listen.port() == 0,
         "--listen and --status-listen have the same address; set different ones"
@@ -156,6 +172,8 @@ async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
     };
     let of_cache = namespaces.clone();
     metrics.show_namespace_cache(move || of_cache.cache_state());
+    let of_logs = (audit_log.clone(), log.clone());
+    metrics.show_log(move || of_logs.0.figures(&of_logs.1));
     let metrics = Arc::new(metrics);
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let (listener, address) = listen(args.listen, "--listen").await?;
@@ -185,6 +203,7 @@ async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
     let status = HealthState {
         readiness: readiness.clone(),
         rules: rules.clone(),
+        audit_log: audit_log.clone(),
         metrics: Arc::clone(&metrics),
     };
     tokio::spawn(port::serve(status_listener, routes::router(status)));
@@ -199,6 +218,7 @@ async fn serve(args: ServeArgs, start: Instant) -> anyhow::Result<ExitCode> {
     let webhook = ReviewHandler::new(
         rules,
         namespaces,
+        audit_log,
         &args.limits.reviews(),
         Arc::clone(&metrics),
         pod_events,

@@ -33,6 +33,11 @@ pub(crate) fn everything() -> Value {
             "podEvents": true,
             "drainSeconds": 86_400,
             "logLevel": "debug",
+            "auditLog": {
+                "volume": {"persistentVolumeClaim": {"claimName": "audit-claim"}},
+                "maxSize": 1_000_000,
+                "maxBackup": 100_000,
+            },
             "maxConnections": 1_000_000,
             "maxReviews": 1_000_000,
             "maxBodyMemory": "80MiB",

@@ -193,6 +193,38 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         fires: &[(Release, &[], "podseal in podseal sheds reviews")],
     },
     Scenario {
+        alert: "PodsealAuditLogFailing",
+        after: 12,
+        changes: &[("podseal_audit_log_failing", Pod(1), Set(1.0))],
+        fires: &[(
+            Pod(1),
+            &[],
+            "podseal's pod podseal-5d9c7-b cannot write its audit log",
+        )],
+    },
+    // A reader that is too slow, now and then.
+    Scenario {
+        alert: "PodsealAuditLogFailing",
+        after: 17,
+        changes: &[
+            (
+                r#"podseal_shed_total{reason="audit_log"}"#,
+                Pod(0),
+                Rise(1.0),
+            ),
+            (
+                r#"podseal_requests_total{webhook="mutate",operation="CREATE",decision="mutate",mode="enforce"}"#,
+                Release,
+                Rise(200.0),
+            ),
+        ],
+        fires: &[(
+            Pod(0),
+            &[("reason", "audit_log")],
+            "podseal's pod podseal-5d9c7-a cannot write its audit log",
+        )],
+    },
+    Scenario {
         alert: "PodsealSlow",
         after: 12,
         changes: &[

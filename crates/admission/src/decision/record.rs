@@ -22,7 +22,7 @@ use crate::request::{Act, Request};
 use crate::standards::Violation;
 use crate::text::{SHOWN, bounded};
 
-/// The `tracing` target of records.
+/// The `target` of records, as other lines of the log have theirs.
 pub const TARGET: &str = "podseal::decision";
 /// The version of the record's schema.
 pub const SCHEMA: &str = "podseal.io/decision/v1";
@@ -225,6 +225,11 @@ impl About {
     /// The review's uid, as it is echoed.
     pub fn uid(&self) -> &str {
         &self.uid
+    }
+
+    /// The same, when nothing else is needed any more.
+    pub fn into_uid(self) -> String {
+        self.uid
     }
 }
 

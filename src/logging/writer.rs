@@ -1,0 +1,271 @@
+//! A thread that writes lines, so that nobody else waits for their reader.
+//!
+//! A pipe that nobody reads, or a full disk, blocks the thread that writes to it. Here this
+//! is a thread of its own, behind a queue with a bound. It writes what waits together.
+
+use std::io::{ErrorKind, Write};
+use std::sync::Arc;
+use std::sync::mpsc as blocking;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::writer_state::{WriterFigures, WriterState};
+use crate::fairness::budget::{Budget, Reservation};
+
+/// The memory of lines that nobody waits for. Those beyond are dropped.
+const UNAWAITED: usize = 1 << 20;
+
+/// How many lines are written together.
+const TOGETHER: usize = 64;
+
+/// How long the end of the process waits for what is queued.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// The time until a failed write is tried again.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// The same, if the reader was only too slow for a writer that does not block.
+const RETRY_FULL_PIPE: Duration = Duration::from_millis(10);
+
+/// Sends lines to the thread that writes them. Clones share it.
+#[derive(Debug, Clone)]
+pub struct LogWriter {
+    queue: mpsc::UnboundedSender<Entry>,
+    unawaited: Arc<Budget>,
+    state: Arc<WriterState>,
+}
+
+#[derive(Debug)]
+enum Entry {
+    /// A line that nobody waits for.
+    Line { line: Vec<u8>, _memory: Reservation },
+    /// A line that somebody waits for until `deadline`, and not longer.
+    Awaited {
+        line: Vec<u8>,
+        _memory: Reservation,
+        deadline: Instant,
+        written: oneshot::Sender<()>,
+    },
+    /// Everything before this was written.
+    Flush(blocking::Sender<()>),
+}
+
+impl LogWriter {
+    /// Starts the thread, which writes to `sink`. `name` is for its own lines, such as
+    /// "standard error".
+    pub fn start(name: impl Into<String>, sink: impl Write + Send + 'static) -> LogWriter {
+        let (queue, waiting) = mpsc::unbounded_channel();
+        let state = Arc::new(WriterState::new(name.into()));
+        let thread = WriterThread {
+            sink,
+            state: Arc::clone(&state),
+        };
+        std::thread::Builder::new()
+            .name("log-writer".to_owned())
+            .spawn(move || thread.run(waiting))
+            .expect("the first threads of a process can be started");
+        LogWriter {
+            queue,
+            unawaited: Arc::new(Budget::new(UNAWAITED)),
+            state,
+        }
+    }
+
+    /// Writes a line that ends with a line break, or drops it if too many wait.
+    pub fn line(&self, line: Vec<u8>) {
+        match self.unawaited.reserve(line.capacity()) {
+            Some(memory) => self.send(Entry::Line {
+                line,
+                _memory: memory,
+            }),
+            None => self.state.dropped(),
+        }
+    }
+
+    /// Writes a line that ends with a line break. The result is sent once it is written.
+    /// It is not written after `deadline`: who waits has to give up then.
+    pub fn awaited(
+        &self,
+        line: Vec<u8>,
+        memory: Reservation,
+        deadline: Instant,
+    ) -> oneshot::Receiver<()> {
+        let (written, receiver) = oneshot::channel();
+        self.send(Entry::Awaited {
+            line,
+            _memory: memory,
+            deadline,
+            written,
+        });
+        receiver
+    }
+
+    /// Waits until everything so far is written, but not for a reader that does not read.
+    pub fn flush(&self) {
+        let (sender, flushed) = blocking::channel();
+        self.send(Entry::Flush(sender));
+        let _ = flushed.recv_timeout(FLUSH);
+    }
+
+    /// Whether lines cannot be written now: a write failed, or its reader is too slow.
+    pub fn is_stalled(&self) -> bool {
+        self.state.is_stalled()
+    }
+
+    /// Why lines cannot be written now, if they cannot.
+    pub fn problem(&self) -> Option<String> {
+        self.state.problem()
+    }
+
+    /// What was counted.
+    pub fn figures(&self) -> WriterFigures {
+        self.state.figures()
+    }
+
+    fn send(&self, entry: Entry) {
+        // The thread ends after the last sender.
+        let _ = self.queue.send(entry);
+    }
+}
+
+struct WriterThread<S> {
+    sink: S,
+    state: Arc<WriterState>,
+}
+
+impl<S: Write> WriterThread<S> {
+    fn run(mut self, mut waiting: mpsc::UnboundedReceiver<Entry>) {
+        let mut entries = Vec::with_capacity(TOGETHER);
+        let mut lines = Vec::new();
+        while waiting.blocking_recv_many(&mut entries, TOGETHER) > 0 {
+            let now = Instant::now();
+            // Nobody was or will be told that these are written.
+            entries.retain(|entry| !entry.is_too_late(now));
+            for entry in &entries {
+                lines.extend_from_slice(entry.line());
+            }
+            self.write(&lines);
+            lines.clear();
+            entries.drain(..).for_each(|entry| self.written(entry));
+        }
+    }
+
+    /// Writes `lines`, however often it takes: half a line cannot be taken back.
+    fn write(&mut self, mut lines: &[u8]) {
+        self.state.begin();
+        while !lines.is_empty() {
+            match self.sink.write(lines) {
+                Ok(0) => self.failed(&ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    lines = &lines[written..];
+                    self.state.progress();
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    std::thread::sleep(RETRY_FULL_PIPE);
+                }
+                Err(error) => self.failed(&error),
+            }
+        }
+        self.state.end();
+    }
+
+    fn failed(&self, error: &std::io::Error) {
+        self.state.failed(error);
+        std::thread::sleep(RETRY);
+    }
+
+    fn written(&self, entry: Entry) {
+        match entry {
+            Entry::Line { .. } => {}
+            Entry::Awaited { written, .. } => {
+                self.state.written();
+                // Who disconnects does not wait any more.
+                let _ = written.send(());
+            }
+            Entry::Flush(sender) => {
+                let _ = sender.send(());
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn line(&self) -> &[u8] {
+        match self {
+            Entry::Line { line, .. } | Entry::Awaited { line, .. } => line,
+            Entry::Flush(_) => &[],
+        }
+    }
+
+    fn is_too_late(&self, now: Instant) -> bool {
+        matches!(self, Entry::Awaited { deadline, .. } if *deadline <= now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tells of each write, and waits until the test lets it happen.
+    struct Gate {
+        entered: blocking::Sender<String>,
+        opened: blocking::Receiver<()>,
+    }
+
+    impl Write for Gate {
+        fn write(&mut self, lines: &[u8]) -> std::io::Result<usize> {
+            let text = String::from_utf8_lossy(lines).into_owned();
+            // After the test, nobody waits.
+            let _ = (self.entered.send(text), self.opened.recv());
+            Ok(lines.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_waits_is_written_together_and_what_is_too_late_is_not() {
+        let (entered, writes) = blocking::channel();
+        let (open, opened) = blocking::channel();
+        let writer = LogWriter::start("the test", Gate { entered, opened });
+        let budget = Budget::new(1000);
+        let post = |line: &str, time| {
+            let memory = budget.reserve(line.len()).expect("there is enough");
+            writer.awaited(line.into(), memory, Instant::now() + time)
+        };
+        let (soon, later) = (Duration::ZERO, Duration::from_secs(600));
+        let first = post("1\n", later);
+        assert_eq!(writes.recv(), Ok("1\n".to_owned()));
+        let too_late = post("2\n", soon);
+        let rest = ["3\n", "4\n", "5\n"].map(|line| post(line, later));
+        writer.line("6\n".into());
+        open.send(()).expect("the writer waits");
+        first.blocking_recv().expect("it is written");
+        assert_eq!(writes.recv(), Ok("3\n4\n5\n6\n".to_owned()));
+        too_late.blocking_recv().expect_err("nobody waits for it");
+        open.send(()).expect("the writer waits");
+        for line in rest {
+            line.blocking_recv().expect("it is written");
+        }
+        assert_eq!((budget.available(), writer.figures().awaited), (1000, 4));
+    }
+
+    #[test]
+    fn what_does_not_fit_into_the_queue_is_counted() {
+        let (entered, writes) = blocking::channel();
+        let (open, opened) = blocking::channel();
+        let writer = LogWriter::start("the test", Gate { entered, opened });
+        writer.line(vec![b'1'; 10]);
+        writes.recv().expect("a write");
+        (0..3).for_each(|_| writer.line(vec![b'2'; UNAWAITED / 2 - 10]));
+        assert_eq!(writer.figures().dropped, 1);
+        drop(open);
+        writer.flush();
+        writer.line(vec![b'3'; UNAWAITED / 2]);
+        assert_eq!(writer.figures().dropped, 1, "there is space again");
+    }
+}
