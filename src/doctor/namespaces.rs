@@ -364,10 +364,7 @@ fn quotas(job: &JobNamespace, settings: &Settings<'_>) -> Vec<Finding> {
                 findings.push(
                     found(Severity::Error, "quota-of-fuse", name, what)
                         .why("each job requests one, so Kubernetes denies its pod")
-                        .fix(format!(
-                            "kubectl edit resourcequota --namespace {} {place}",
-                            quote(name)
-                        ))
+                        .fix(raise(&quote(name), &place, &quote(resource), hard))
                         .page("docs/troubleshooting.md#kubernetes-denied-the-pod"),
                 );
             } else if matches!(resource.as_str(), "pods" | "count/pods") && is_full {
@@ -391,6 +388,14 @@ fn quotas(job: &JobNamespace, settings: &Settings<'_>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// The command that lets a quota have so many more devices as a node offers by default.
+fn raise(namespace: &str, quota: &str, resource: &str, hard: &str) -> String {
+    let more = hard.parse::<u32>().unwrap_or(0).saturating_add(64);
+    format!(
+        "kubectl patch resourcequota {quota} --namespace {namespace} --type merge --patch '{{\"spec\":{{\"hard\":{{\"{resource}\":\"{more}\"}}}}}}'"
+    )
 }
 
 /// Whether a quota on this makes Kubernetes deny pods without a value (Kubernetes, "Resource

@@ -132,7 +132,7 @@ pub(super) fn findings(facts: &Facts, table: &NodeTable) -> Vec<Finding> {
         let what = format!("{nodes} without the resource that the profile root-fuse requests");
         let finding = of(Severity::Warning, "fuse-missing", what)
             .why("jobs stay Pending where no node offers it")
-            .fix("helm upgrade podseal charts/podseal --namespace podseal --reset-then-reuse-values --set devicePlugin.enabled=true --set devicePlugin.namespace=fuse")
+            .fix("kubectl create namespace fuse; kubectl label namespace fuse --overwrite pod-security.kubernetes.io/enforce=privileged && helm upgrade podseal charts/podseal --namespace podseal --reset-then-reuse-values --wait --set devicePlugin.enabled=true --set devicePlugin.namespace=fuse")
             .page("docs/nodes.md#the-device-plugin");
         findings.push(finding);
     }

@@ -8,7 +8,7 @@ use crate::site::{Namespace, Site};
 
 impl Site {
     /// What the doctor reports of a namespace, and its exit code.
-    fn doctor(&self, namespace: &str, arguments: &[&str]) -> (i32, Value) {
+    pub(crate) fn doctor(&self, namespace: &str, arguments: &[&str]) -> (i32, Value) {
         static COPIED: Once = Once::new();
         let program = self.node.work("podseal-doctor");
         COPIED.call_once(|| {
@@ -24,7 +24,7 @@ impl Site {
     }
 
     /// The runner's service account, which the tests otherwise only impersonate.
-    fn create_runner(&self) {
+    pub(crate) fn create_runner(&self) {
         let objects = json!({"apiVersion": "v1", "kind": "List", "items": [
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gitlab"}},
             {"apiVersion": "v1", "kind": "ServiceAccount",
@@ -35,7 +35,7 @@ impl Site {
 }
 
 impl Namespace<'_> {
-    fn tried(&self, image: &str) -> (i32, Value) {
+    pub(crate) fn tried(&self, image: &str) -> (i32, Value) {
         self.site.create_runner();
         let image = format!("node.test/{image}");
         self.site.doctor(&self.name, &["--yes", "--try", &image])
@@ -43,7 +43,7 @@ impl Namespace<'_> {
 }
 
 /// What the report says of a profile on the one kind of node.
-fn of<'r>(report: &'r Value, profile: &str) -> &'r Value {
+pub(crate) fn of<'r>(report: &'r Value, profile: &str) -> &'r Value {
     let profiles = report["nodes"]["profiles"].as_array().expect("profiles");
     let at = profiles.iter().position(|name| name == profile);
     let at = at.unwrap_or_else(|| panic!("{profile}: {report:#}"));
