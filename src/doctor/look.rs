@@ -3,18 +3,27 @@
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::finding::quote;
 use super::objects::List;
 use crate::kubernetes::error::core_of;
+use crate::kubernetes::request::ask_whole;
 
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How many objects a page of a list has.
 const PAGE: usize = 500;
-/// How many objects of a list are read.
+/// How many objects of a list of the cluster are read.
 const MOST: usize = 20_000;
+/// How many objects of a list of a namespace are read. Its other objects are left out.
+pub(super) const SOME: usize = 2_000;
+/// How many bytes a page of a list may have.
+const BYTES: usize = 64 << 20;
+/// How often a request is sent that the API server has no time for.
+const ATTEMPTS: u32 = 4;
+/// The time before the second one. It doubles each time.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What became of reading an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +60,10 @@ impl<T> Look<T> {
         let message = core_of(error);
         match error {
             kube::Error::Api(status) if status.code == 404 => Look::Absent,
-            kube::Error::Api(status) if matches!(status.code, 401 | 403) => {
-                Look::NotAllowed(message)
+            kube::Error::Api(status) if status.code == 403 => Look::NotAllowed(message),
+            // Whoever it is would be told 403: the API server does not know the user at all.
+            kube::Error::Api(status) if status.code == 401 => {
+                Look::Failed(format!("your credentials are not accepted: {message}"))
             }
             _ => Look::Failed(message),
         }
@@ -79,18 +90,40 @@ impl Cluster {
         user: Option<&str>,
         body: Vec<u8>,
     ) -> kube::Result<T> {
-        let mut request = http::Request::builder()
-            .method(method)
-            .uri(path)
-            .header("accept", "application/json")
-            .header("content-type", "application/json");
-        if let Some(user) = user {
-            request = request.header("impersonate-user", user);
-        }
-        let request = request.body(body).map_err(kube::Error::HttpError)?;
-        match timeout(PATIENCE, self.client.request(request)).await {
-            Ok(answer) => answer,
+        match timeout(PATIENCE, self.answer(method, path, user, body)).await {
+            Ok(answer) => serde_json::from_slice(&answer?).map_err(kube::Error::SerdeError),
             Err(_) => Err(kube::Error::Service(late().into())),
+        }
+    }
+
+    /// The body of an answer. Asks again where the API server is too busy.
+    async fn answer(
+        &self,
+        method: &str,
+        path: &str,
+        user: Option<&str>,
+        body: Vec<u8>,
+    ) -> kube::Result<Vec<u8>> {
+        let mut pause = PAUSE;
+        let mut attempt = 1;
+        loop {
+            let mut request = http::Request::builder()
+                .method(method)
+                .uri(path)
+                .header("accept", "application/json")
+                .header("content-type", "application/json");
+            if let Some(user) = user {
+                request = request.header("impersonate-user", user);
+            }
+            let request = request.body(body.clone()).map_err(kube::Error::HttpError)?;
+            match ask_whole(&self.client, request, PATIENCE, BYTES).await {
+                Err(kube::Error::Api(status)) if status.code == 429 && attempt < ATTEMPTS => {
+                    sleep(pause).await;
+                    pause *= 2;
+                    attempt += 1;
+                }
+                answer => return answer,
+            }
         }
     }
 
@@ -118,6 +151,20 @@ impl Cluster {
 
     /// The objects of the list at `path`, which may have a query.
     pub async fn list<T: DeserializeOwned>(&self, path: &str) -> Look<Vec<T>> {
+        match self.up_to(MOST, path).await {
+            Look::Seen(objects) if objects.len() >= MOST => {
+                Look::Failed(format!("there are {MOST} or more"))
+            }
+            objects => objects,
+        }
+    }
+
+    /// The first objects of the list at `path`.
+    pub(super) async fn some<T: DeserializeOwned>(&self, path: &str) -> Look<Vec<T>> {
+        self.up_to(SOME, path).await
+    }
+
+    async fn up_to<T: DeserializeOwned>(&self, most: usize, path: &str) -> Look<Vec<T>> {
         let mut objects = Vec::new();
         let mut page = String::new();
         loop {
@@ -131,9 +178,7 @@ impl Cluster {
             match list.metadata.next {
                 Some(next) if next.is_empty() => return Look::Seen(objects),
                 None => return Look::Seen(objects),
-                Some(_) if objects.len() >= MOST => {
-                    return Look::Failed(format!("there are more than {MOST}"));
-                }
+                Some(_) if objects.len() >= most => return Look::Seen(objects),
                 // A token of the API server's, which may have any byte.
                 Some(next) => page = format!("&continue={}", escaped(&next)),
             }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::command::ClusterFlags;
 use super::facts::Facts;
 use super::finding::{Finding, Severity};
 use super::nodes::{self, NodeTable};
@@ -34,6 +35,15 @@ impl Report {
             nodes: table,
             trials,
         }
+    }
+
+    /// The same with commands for the cluster that these flags name.
+    #[must_use]
+    pub fn with(mut self, flags: &ClusterFlags) -> Report {
+        for finding in &mut self.findings {
+            finding.fix = finding.fix.take().map(|fix| fix.with(flags));
+        }
+        self
     }
 
     /// The worst of the findings.

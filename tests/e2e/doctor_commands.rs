@@ -24,7 +24,7 @@ impl Namespace<'_> {
             .filter(|finding| ["error", "warning"].contains(&text(finding, "severity").as_str()))
             .map(|finding| (text(finding, "id"), text(finding, "fix")))
             // The first is found by its cause too, and the second offers another profile.
-            .filter(|(id, _)| !["dry-run", "no-node"].contains(&id.as_str()))
+            .filter(|(id, fix)| !["dry-run", "no-node"].contains(&id.as_str()) && !fix.is_empty())
             .collect();
         (code, faults)
     }

