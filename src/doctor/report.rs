@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::facts::Facts;
 use super::finding::{Finding, Severity};
-use super::nodes::{self, NodeTable};
+use super::nodes::NodeTable;
 use super::trial::Trial;
-use super::{installation, jobs, namespaces};
+use super::{installation, jobs, namespaces, node_findings};
 
 /// What was found.
 #[derive(Debug, Clone, Serialize)]
@@ -27,7 +27,7 @@ impl Report {
         let mut findings = installation::findings(facts);
         findings.extend(namespaces::findings(facts, &table));
         findings.extend(jobs::findings(facts));
-        findings.extend(nodes::findings(facts, &table));
+        findings.extend(node_findings::findings(facts, &table, &trials));
         findings.sort_by_key(|finding| finding.area);
         Report {
             findings,

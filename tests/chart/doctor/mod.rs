@@ -3,6 +3,7 @@
 mod faults;
 mod least_privilege;
 mod nodes;
+mod trial;
 
 use std::process::Command;
 
