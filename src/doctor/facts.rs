@@ -1,11 +1,15 @@
 //! Everything that is read before anything is judged.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
 use super::job_namespace::job_namespaces;
 pub use super::job_namespace::{JobNamespace, Runner};
 use super::look::{Cluster, Look, escaped};
+use super::node_kind::{NodeKind, is_ready};
 use super::objects::{
-    Configz, Data, Deployment, MutatingPolicy, Named, Node, Pod, PolicyBinding, ValidatingPolicy,
-    Version, WebhookConfiguration,
+    Configz, Data, Deployment, MutatingPolicy, Named, Node, Pod, PolicyBinding, Toleration,
+    ValidatingPolicy, Version, WebhookConfiguration,
 };
 use super::policy::Source;
 
@@ -13,12 +17,16 @@ use super::policy::Source;
 const HELM_NAME: &str = "meta.helm.sh/release-name";
 /// How many nodes are asked for their kubelet's configuration.
 const ASKED: usize = 20;
+/// How long one of them may take to answer.
+const KUBELET: Duration = Duration::from_secs(3);
 
 /// What the doctor shall look at.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
     /// Only this namespace of jobs.
     pub namespace: Option<String>,
+    /// The taints that jobs tolerate.
+    pub tolerations: Vec<Toleration>,
 }
 
 /// What was read.
@@ -50,6 +58,8 @@ pub struct Facts {
     pub nodes: Look<Vec<Node>>,
     /// The configuration of some kubelets, by node.
     pub kubelets: Vec<(String, Look<Configz>)>,
+    /// The taints that jobs tolerate, as the user named them.
+    pub tolerations: Vec<Toleration>,
     /// Whether the cluster is OpenShift.
     pub is_openshift: bool,
     /// Why that is not known.
@@ -131,6 +141,7 @@ impl Facts {
             left_out,
             nodes,
             kubelets,
+            tolerations: scope.tolerations.clone(),
             is_openshift: openshift.seen().is_some(),
             openshift_hidden: openshift.hidden(),
         }
@@ -239,19 +250,73 @@ fn secret_name(deployment: Option<&Deployment>) -> Option<String> {
         .or_else(|| by_volume.map(|secret| secret.secret_name.clone()))
 }
 
-/// The configuration of the first few kubelets. It takes the permission `nodes/proxy`,
-/// which few have, so one refusal is enough.
+/// The configuration of some kubelets, of each kind first. It takes the permission
+/// `nodes/proxy`, which few have, so one refusal is enough; and a kubelet that hangs costs
+/// seconds, however many do.
 async fn kubelets(cluster: &Cluster, nodes: &Look<Vec<Node>>) -> Vec<(String, Look<Configz>)> {
     let mut read = Vec::new();
-    for node in nodes.seen().into_iter().flatten().take(ASKED) {
-        let name = &node.metadata.name;
-        let path = format!("/api/v1/nodes/{}/proxy/configz", escaped(name));
-        let configz = cluster.get(&path).await;
-        let is_refused = matches!(configz, Look::NotAllowed(_));
-        read.push((name.clone(), configz));
-        if is_refused {
-            break;
-        }
+    let mut asked = asked(nodes.seen().map_or(&[], Vec::as_slice)).into_iter();
+    if let Some(first) = asked.next() {
+        read.push(kubelet(cluster, first).await);
+    }
+    if !matches!(read.as_slice(), [(_, Look::NotAllowed(_))]) {
+        let others = asked.map(|node| kubelet(cluster, node));
+        read.extend(futures::future::join_all(others).await);
     }
     read
+}
+
+/// The nodes to ask: one of each kind, then a second one, and so on.
+fn asked(nodes: &[Node]) -> Vec<&Node> {
+    let mut seen: BTreeMap<NodeKind, usize> = BTreeMap::new();
+    let ready = nodes.iter().filter(|node| is_ready(node));
+    let mut numbered: Vec<_> = ready
+        .map(|node| {
+            let count = seen
+                .entry(NodeKind::of(node, &BTreeSet::new()))
+                .or_default();
+            *count += 1;
+            (*count, node)
+        })
+        .collect();
+    numbered.sort_by_key(|(count, _)| *count);
+    let nodes = numbered.into_iter().map(|(_, node)| node);
+    nodes.take(ASKED).collect()
+}
+
+async fn kubelet(cluster: &Cluster, node: &Node) -> (String, Look<Configz>) {
+    let name = node.metadata.name.clone();
+    let path = format!("/api/v1/nodes/{}/proxy/configz", escaped(&name));
+    let answer = tokio::time::timeout(KUBELET, cluster.get(&path)).await;
+    let late = |_| Look::Failed(format!("no answer in {} s", KUBELET.as_secs()));
+    (name, answer.unwrap_or_else(late))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kubelet_of_each_kind_is_asked_first_and_none_that_is_not_ready() {
+        let node = |name: &str, kernel: &str, ready: &str| -> Node {
+            let node = serde_json::json!({
+                "metadata": {"name": name},
+                "status": {"nodeInfo": {"kernelVersion": kernel},
+                    "conditions": [{"type": "Ready", "status": ready}]},
+            });
+            serde_json::from_value(node).expect("a node")
+        };
+        let mut nodes: Vec<_> = (0..30)
+            .map(|number| node(&format!("old-{number}"), "5.15", "True"))
+            .collect();
+        nodes.push(node("new", "6.12", "True"));
+        nodes.push(node("dead", "6.18", "Unknown"));
+        let names: Vec<_> = asked(&nodes)
+            .iter()
+            .map(|node| node.metadata.name.as_str())
+            .collect();
+        assert_eq!(names.len(), ASKED);
+        assert_eq!(names[..3], ["old-0", "new", "old-1"]);
+        assert!(!names.contains(&"dead"));
+    }
 }

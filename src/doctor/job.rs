@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::JOB_LABEL;
 use super::look::Look;
 use super::objects::{self, Map};
-use super::{JOB_LABEL, TRIAL_LABEL};
+use super::trial::is_of_trial;
 use admission::decision::{Allowed, Answer, Outcome};
 use admission::mutate::mutate;
 use admission::namespace::Namespace;
@@ -79,7 +80,7 @@ fn resemble(container: &mut Value, own: &objects::Container) {
 /// The newest pod of a job. One of the doctor's own is none.
 pub(super) fn newest(pods: &Look<Vec<objects::Pod>>) -> Option<&objects::Pod> {
     let pods = pods.seen()?.iter();
-    let pods = pods.filter(|pod| !pod.metadata.labels.contains_key(TRIAL_LABEL));
+    let pods = pods.filter(|pod| !is_of_trial(pod));
     pods.max_by_key(|pod| &pod.metadata.creation_timestamp)
 }
 
@@ -137,6 +138,7 @@ fn decide(text: &str, namespace: &Namespace, settings: &Settings<'_>) -> Outcome
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::TRIAL_LABEL;
 
     fn of_a_job(name: &str, labels: &Value) -> objects::Pod {
         let resources = json!({"requests": {"cpu": "2", "github.com/fuse": "1"}});

@@ -7,6 +7,7 @@ use super::facts::{Facts, JobNamespace, is_podseals};
 use super::finding::{Area, Finding, Severity, quote};
 use super::look::SOME;
 use super::objects::{ContainerStatus, Ended, Event, Pod};
+use super::trial::is_of_trial;
 use crate::symptoms::{JOB_LOG, NOT_ASKED, Symptom, find};
 use admission::decision::pod_event;
 
@@ -65,11 +66,12 @@ struct Sign<'r> {
 
 fn of_namespace(job: &JobNamespace) -> Vec<Finding> {
     let events = job.events.seen().map_or(&[][..], Vec::as_slice);
-    let pods = job.pods.seen().map_or(&[][..], Vec::as_slice);
-    let names: BTreeSet<_> = pods.iter().map(|pod| pod.metadata.name.as_str()).collect();
+    let pods: Vec<_> = job.pods.seen().into_iter().flatten().collect();
+    let of_jobs = || pods.iter().filter(|pod| !is_of_trial(pod));
+    let names: BTreeSet<_> = of_jobs().map(|pod| pod.metadata.name.as_str()).collect();
     let signs = events.iter().filter_map(|event| of_event(event, &names));
     let mut seen: BTreeMap<&'static str, (Sign<'_>, BTreeSet<String>)> = BTreeMap::new();
-    for sign in signs.chain(pods.iter().flat_map(of_pod)) {
+    for sign in signs.chain(of_jobs().flat_map(|pod| of_pod(pod))) {
         let object = sign.object.clone();
         let (_, objects) = seen
             .entry(sign.fault.id())

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::AsyncReadExt;
 use serde::de::DeserializeOwned;
 use tokio::time::{sleep, timeout};
 
@@ -135,12 +136,20 @@ impl Cluster {
         }
     }
 
-    /// The text at `path`, such as a log.
-    pub(super) async fn text(&self, path: &str) -> Look<String> {
-        let request = http::Request::get(path).body(Vec::new());
+    /// The first `limit` bytes at `path`, such as of a log, as `user` where one is given. It
+    /// may have any bytes, and the limit may cut a character.
+    pub(super) async fn text(&self, path: &str, user: Option<&str>, limit: usize) -> Look<String> {
+        let mut request = http::Request::get(path);
+        if let Some(user) = user {
+            request = request.header("impersonate-user", user);
+        }
         let answer = async {
-            let request = request.map_err(kube::Error::HttpError)?;
-            self.client.request_text(request).await
+            let request = request.body(Vec::new()).map_err(kube::Error::HttpError)?;
+            let stream = self.client.request_stream(request).await?;
+            let mut bytes = Vec::new();
+            let read = stream.take(limit as u64).read_to_end(&mut bytes).await;
+            read.map_err(|error| kube::Error::Service(error.into()))?;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
         };
         match timeout(PATIENCE, answer).await {
             Ok(Ok(text)) => Look::Seen(text),
@@ -208,10 +217,19 @@ pub(super) fn message(error: &kube::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::scripted_api_server::ApiServer;
 
     #[test]
     fn a_query_value_is_escaped() {
         assert_eq!(escaped("a=b, ä"), "a%3Db%2C%20%C3%A4");
+    }
+
+    #[test]
+    fn a_log_that_is_no_utf_8_is_read_up_to_its_limit() {
+        let server = ApiServer::new(vec![(200, b"STEP \xc3\nok, and more".to_vec())]);
+        let log = server.run(async |cluster| cluster.text("/log", Some("runner"), 9).await);
+        assert_eq!(log, Look::Seen("STEP \u{fffd}\nok".to_owned()));
+        assert_eq!(server.users(), [Some("runner".to_owned())]);
     }
 
     #[test]

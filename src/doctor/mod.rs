@@ -7,8 +7,8 @@
 //! | all of them | `facts`, `job_namespace`, `dry_run` | [`facts::Facts`] |
 //! | podseal itself | `installation`, `webhooks`, `certificate`, `guard` | [`finding::Finding`]s, no I/O |
 //! | a namespace | `namespaces`, `limits`, `creation` (the dry run), `jobs` | the same |
-//! | the nodes | `nodes` | the same |
-//! | nodes and profiles | `needs`, `node_kind`, `fitness` | which profile works on which kind of node, no I/O |
+//! | the nodes | `nodes`, `node_findings` | the same |
+//! | nodes and profiles | `needs`, `node_kind`, `systems`, `toleration`, `fitness`, `verdict` | which profile works on which kind of node, no I/O |
 //!
 //! `trial` does what no API tells. `job` is the pod of a job that stands for all,
 //! `command` what a reader pastes. Messages of the API server and of jobs are read by [`crate::symptoms`].
@@ -28,14 +28,20 @@ mod jobs;
 mod limits;
 pub mod look;
 mod namespaces;
-mod needs;
+pub mod needs;
+mod node_findings;
 pub mod node_kind;
 pub mod nodes;
 pub mod objects;
 pub mod policy;
 mod quantity;
 pub mod report;
+#[cfg(test)]
+mod scripted_api_server;
+mod systems;
+pub mod toleration;
 pub mod trial;
+mod verdict;
 mod webhooks;
 
 /// The label that GitLab Runner sets on each job's pod.

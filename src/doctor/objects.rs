@@ -463,6 +463,15 @@ object! {
         node_info: NodeInfo,
         /// What the runtime can do, by handler.
         runtime_handlers: Vec<RuntimeHandler>,
+        /// Such as whether it is ready.
+        conditions: Vec<Condition>,
+    }
+    /// A condition.
+    Condition {
+        /// Such as `Ready`.
+        r#type: String,
+        /// `True`, `False` or `Unknown`.
+        status: String,
     }
     /// The versions of a node.
     NodeInfo {

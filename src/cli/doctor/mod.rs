@@ -3,21 +3,20 @@
 //! | file | what it does |
 //! |---|---|
 //! | `trial` | `--try`: asks, and shows the progress |
-//! | `table` | the report as text |
+//! | `table`, `node_table` | the report as text |
 
+mod node_table;
 mod table;
 mod trial;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::Serialize;
 
-use super::args::time::time;
 use super::output::{self, QUIET};
 use crate::doctor::command::ClusterFlags;
 use crate::doctor::facts::{Facts, Scope};
@@ -64,18 +63,8 @@ pub struct DoctorArgs {
     /// Kubeconfig file [default: KUBECONFIG, else ~/.kube/config, else the pod's service account]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// Run a pod like a job's on one node of each kind, with this image [default: the newest job's]
-    ///
-    /// It reads what the kernel allows and builds an image of two lines. podseal corrects it like a
-    /// job's pod, by the profile of the namespace. It is deleted afterwards.
-    #[arg(long = "try", value_name = "IMAGE", num_args = 0..=1)]
-    image: Option<Option<String>>,
-    /// Do not ask before --try creates pods
-    #[arg(long, requires = "image")]
-    yes: bool,
-    /// Time that each pod of --try may take, such as 90s or 5m
-    #[arg(long, value_name = "TIME", default_value = "3m", value_parser = time)]
-    timeout: Duration,
+    #[command(flatten)]
+    trial: trial::TrialArgs,
     /// Output format: a table or one JSON object
     #[arg(short, long, value_enum, default_value = "text")]
     output: OutputFormat,
@@ -133,6 +122,7 @@ fn is_blind(facts: &Facts) -> bool {
 
 /// The report, and whether it is blind.
 async fn examine(args: &DoctorArgs) -> anyhow::Result<(Report, bool)> {
+    args.trial.check()?;
     // kube uses the process's default provider. An error means that there is one already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let config = config(args).await?;
@@ -144,18 +134,13 @@ async fn examine(args: &DoctorArgs) -> anyhow::Result<(Report, bool)> {
     let cluster = Cluster::new(client);
     let scope = Scope {
         namespace: args.namespace.clone(),
+        tolerations: args.trial.toleration.clone(),
     };
-    let facts = Facts::read(&cluster, &scope).await;
+    let mut facts = Facts::read(&cluster, &scope).await;
     if let Look::Failed(why) = &facts.version {
         return Err(anyhow!("cannot use the API server at {address}: {why}"));
     }
-    let trials = match &args.image {
-        Some(image) => {
-            let (image, yes) = (image.as_deref(), args.yes);
-            trial::trials(&cluster, &facts, image, yes, args.timeout).await?
-        }
-        None => Vec::new(),
-    };
+    let trials = trial::trials(&cluster, &mut facts, &args.trial).await?;
     let flags = ClusterFlags {
         context: args.context.clone(),
         kubeconfig: args

@@ -1,23 +1,18 @@
 //! The report as text: 80 columns, and what is wrong with its fix.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anstyle::Style;
 
+use super::node_table;
 use crate::cli::output::{CHANGED, DENIED, HEADING, QUIET, WARNED, visible};
 use crate::doctor::finding::{Area, Finding, Severity};
-use crate::doctor::fitness::Fitness;
-use crate::doctor::nodes::{NodeTable, Row};
 use crate::doctor::report::Report;
-use crate::doctor::trial::{Outcome, Trial};
 
 /// The usual width of a terminal.
-const COLUMNS: usize = 80;
+pub(super) const COLUMNS: usize = 80;
 /// How many findings without a fault an area shows.
 const GOOD: usize = 20;
-/// How many names of nodes a kind lists.
-const LISTED: usize = 3;
 
 /// The whole report.
 pub(super) fn text(report: &Report) -> String {
@@ -29,7 +24,7 @@ pub(super) fn text(report: &Report) -> String {
     ] {
         let _ = writeln!(text, "{HEADING}{heading}{HEADING:#}");
         if area == Area::Nodes {
-            nodes(&mut text, &report.nodes, &report.trials);
+            node_table::show(&mut text, &report.nodes, &report.trials);
         }
         let findings = report.findings.iter();
         let mut good = 0;
@@ -123,111 +118,6 @@ fn labelled(text: &mut String, label: &str, what: &str) {
     }
 }
 
-/// Nodes × profiles: a row a profile, a column a kind, and the reasons below.
-fn nodes(text: &mut String, table: &NodeTable, trials: &[Trial]) {
-    if table.kinds.is_empty() {
-        return;
-    }
-    for (number, row) in table.kinds.iter().enumerate() {
-        let kind = format!("{}  {} ({})", number + 1, row.kind, names(row));
-        for (line_number, line) in wrapped(&kind, COLUMNS - 5).iter().enumerate() {
-            let indent = if line_number == 0 { "  " } else { "     " };
-            let _ = writeln!(text, "{indent}{line}");
-        }
-    }
-    let widest = table.profiles.iter().map(|name| name.chars().count()).max();
-    let width = widest.unwrap_or_default().max("profile".len());
-    let _ = write!(text, "\n  {QUIET}{:<width$}{QUIET:#}", "profile");
-    for number in 1..=table.kinds.len() {
-        let _ = write!(text, "  {QUIET}{number}{QUIET:#}");
-    }
-    text.push('\n');
-    for (at, profile) in table.profiles.iter().enumerate() {
-        let _ = write!(text, "  {:<width$}", visible(profile));
-        for row in &table.kinds {
-            let fitness = &row.profiles[at];
-            let style = match fitness {
-                Fitness::Yes => CHANGED,
-                Fitness::No(_) => DENIED,
-                Fitness::Unknown(_) => QUIET,
-            };
-            let _ = write!(text, "  {style}{}{style:#}", fitness.mark());
-        }
-        text.push('\n');
-    }
-    text.push('\n');
-    for (number, row) in table.kinds.iter().enumerate() {
-        let mut reasons: BTreeMap<(&str, &String), Vec<&str>> = BTreeMap::new();
-        for (profile, fitness) in table.profiles.iter().zip(&row.profiles) {
-            if let Fitness::No(reason) | Fitness::Unknown(reason) = fitness {
-                reasons
-                    .entry((fitness.mark(), reason))
-                    .or_default()
-                    .push(profile);
-            }
-        }
-        for ((mark, reason), profiles) in reasons {
-            let line = format!("{mark} {}: {reason}", profiles.join(", "));
-            for (line_number, line) in wrapped(&line, COLUMNS - 7).iter().enumerate() {
-                let _ = match line_number {
-                    0 => writeln!(text, "  {}  {line}", number + 1),
-                    _ => writeln!(text, "       {line}"),
-                };
-            }
-        }
-    }
-    for trial in trials {
-        let (mark, style, what) = match &trial.outcome {
-            Outcome::Built => ("✓", CHANGED, "an image was built".to_owned()),
-            Outcome::Failed { message, .. } => {
-                ("✗", DENIED, format!("no image was built: {message}"))
-            }
-        };
-        let what = format!("{} with {}: {what}", trial.node, trial.profile);
-        for (number, line) in wrapped(&what, COLUMNS - 4).iter().enumerate() {
-            let _ = match number {
-                0 => writeln!(text, "  {style}{mark}{style:#} {line}"),
-                _ => writeln!(text, "    {line}"),
-            };
-        }
-    }
-    if let Some(best) = table.candidates().first() {
-        let _ = writeln!(
-            text,
-            "\n  best: {HEADING}{best}{HEADING:#}{}",
-            condition(best)
-        );
-        let _ = writeln!(
-            text,
-            "        kubectl label namespace NAMESPACE podseal.io/profile={best}"
-        );
-    }
-    text.push('\n');
-}
-
-/// What the best profile takes, and which one to use otherwise.
-fn condition(profile: &str) -> &'static str {
-    match profile {
-        "userns" | "rootless" => ", for an image laid out as Podman's own; root for any other",
-        _ => "",
-    }
-}
-
-fn names(row: &Row) -> String {
-    let names: Vec<_> = row
-        .nodes
-        .iter()
-        .take(LISTED)
-        .map(|name| visible(name))
-        .collect();
-    let names = names.join(", ");
-    match row.nodes.len() {
-        1 => format!("1 node: {names}"),
-        count if count > LISTED => format!("{count} nodes: {names} and {} more", count - LISTED),
-        count => format!("{count} nodes: {names}"),
-    }
-}
-
 /// The same, and a longer word is broken: it is a stranger's.
 fn broken(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
@@ -240,7 +130,7 @@ fn broken(text: &str, width: usize) -> Vec<String> {
 }
 
 /// The words of `text` in lines of at most `width` characters; a longer word is a line.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let text = visible(text);
     for word in text.split(' ') {

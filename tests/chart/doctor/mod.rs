@@ -4,6 +4,7 @@ mod denials;
 mod faults;
 mod least_privilege;
 mod nodes;
+mod trial;
 
 use std::process::Command;
 
