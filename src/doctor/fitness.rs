@@ -8,6 +8,7 @@ use super::needs::Needs;
 use super::node_kind::NodeKind;
 use super::systems::{Known, known, may_have_overlay, may_have_pod_user_namespaces};
 use super::trial::Trial;
+use super::trial::observation::Observation;
 use super::verdict;
 
 /// Whether a profile works.
@@ -79,7 +80,7 @@ pub fn fitness(
     if let Some((reason, page)) = missing(needs, kind, around) {
         return Fitness::no(reason, page);
     }
-    let doubts = doubts(needs, kind);
+    let doubts = doubts(needs, kind, tried);
     if let Some(trial) = tried {
         return verdict::of(profile, needs, trial, doubts);
     }
@@ -152,8 +153,9 @@ fn missing(needs: &Needs, kind: &NodeKind, around: Around) -> Option<(String, &'
 /// The page on what offers extended resources.
 pub(super) const DEVICE_PLUGIN: &str = "docs/nodes.md#the-device-plugin";
 
-/// What may prevent it, as this system is known.
-fn doubts(needs: &Needs, kind: &NodeKind) -> Vec<String> {
+/// What may prevent it, as this system is known, but for what a pod that was tried saw is not
+/// so.
+fn doubts(needs: &Needs, kind: &NodeKind, tried: Option<&Trial>) -> Vec<String> {
     let Known {
         apparmor,
         selinux,
@@ -161,6 +163,11 @@ fn doubts(needs: &Needs, kind: &NodeKind) -> Vec<String> {
         restricted_user_namespaces,
         seccomp_default,
     } = known(&kind.os);
+    let may_be = |has_default: fn(&Needs) -> bool, is_so: fn(&Observation) -> bool| {
+        let tried = tried.filter(|trial| has_default(&trial.needs));
+        let seen = tried.and_then(|trial| trial.observation.as_ref());
+        seen.is_none_or(is_so)
+    };
     let doubts = [
         (
             lacks_pod_user_namespaces(needs, kind),
@@ -183,15 +190,22 @@ fn doubts(needs: &Needs, kind: &NodeKind) -> Vec<String> {
             "kernel.apparmor_restrict_unprivileged_userns is 1 by default",
         ),
         (
-            apparmor && needs.no_default_apparmor,
+            apparmor
+                && needs.no_default_apparmor
+                && may_be(|tried| tried.no_default_apparmor, |seen| seen.apparmor),
             "AppArmor's default profile denies mounts",
         ),
         (
-            selinux && needs.no_default_selinux,
+            selinux
+                && needs.no_default_selinux
+                && may_be(|tried| tried.no_default_selinux, |seen| seen.selinux),
             "SELinux' default type denies mounts, where the runtime uses it",
         ),
         (
-            seccomp_default && needs.no_default_seccomp && kind.seccomp_default.is_none(),
+            seccomp_default
+                && needs.no_default_seccomp
+                && kind.seccomp_default.is_none()
+                && may_be(|tried| tried.no_default_seccomp, |seen| seen.seccomp),
             "seccompDefault is on by default",
         ),
     ];
@@ -201,6 +215,7 @@ fn doubts(needs: &Needs, kind: &NodeKind) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::trial::Outcome;
     use super::*;
     use admission::namespace::policy::Settings;
     use admission::profile::Profiles;
@@ -238,6 +253,35 @@ mod tests {
             Fitness::Unknown { reason } => reason,
             other => panic!("{profile} on {kind:?}: {other:?}"),
         }
+    }
+
+    #[test]
+    fn what_a_pod_saw_takes_the_place_of_what_is_known_of_the_system() {
+        let debian = NodeKind {
+            os: "Debian GNU/Linux 13".to_owned(),
+            ..node()
+        };
+        let reason = |apparmor| {
+            let observation = Observation {
+                apparmor,
+                ..Observation::default()
+            };
+            let trial = Trial {
+                node: "a".to_owned(),
+                profile: "root".to_owned(),
+                needs: needs("root"),
+                observation: Some(observation),
+                outcome: Outcome::Built,
+                left: None,
+            };
+            let around = Around::default();
+            match fitness("userns", &needs("userns"), &debian, around, Some(&trial)) {
+                Fitness::Unknown { reason } => reason,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(reason(true).contains("AppArmor"));
+        assert!(!reason(false).contains("AppArmor"));
     }
 
     #[test]

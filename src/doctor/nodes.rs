@@ -205,9 +205,9 @@ fn in_words(nodes: &Nodes) -> String {
         };
         words.push(format!("seccompDefault {value}{some}"));
     }
-    if !kind.handlers.is_empty() {
+    if !kind.user_namespaces && !kind.handlers.is_empty() {
         let handlers = kind.handlers.join(", ");
-        words.push(format!("user namespaces also by the handlers {handlers}"));
+        words.push(format!("user namespaces only by the handlers {handlers}"));
     }
     let devices = nodes.devices.iter();
     words.extend(devices.map(|(name, count)| format!("{name} {count}")));

@@ -40,7 +40,9 @@ pub(super) fn text(report: &Report) -> String {
                 "  {CHANGED}✓{CHANGED:#} and {more} more without a fault"
             );
         }
-        text.push('\n');
+        if !text.ends_with("\n\n") {
+            text.push('\n');
+        }
     }
     let count = |severity, one: &str, many: &str| match report.count(severity) {
         1 => format!("1 {one}"),
