@@ -102,7 +102,13 @@ impl Creation<'_> {
         let is_hidden = matches!(self.facts.source, Source::Hidden(_));
         if self.policy.mode == Mode::Audit {
             let what = format!("{profile} in the mode audit: {pod} is accepted as it is (dry run)");
-            return self.of(Severity::Ok, what).page("docs/policy.md");
+            let name = &self.job.namespace.name;
+            let template = "kubectl label namespace NAMESPACE podseal.io/mode-";
+            return self
+                .of(Severity::Warning, what)
+                .why("in this mode podseal records what it would do, so jobs are not corrected and nothing is denied")
+                .fix(Command::new(template, &[("NAMESPACE", name)]))
+                .page("docs/policy.md");
         }
         if corrected.is_ok_and(|pod| pod == job::pod()) {
             let what = format!("{profile}, which changes nothing; {pod} is accepted (dry run)");

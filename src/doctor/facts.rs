@@ -48,7 +48,9 @@ pub struct Facts {
     pub release: Option<Release>,
     /// The profiles and rules that are served.
     pub source: Source,
-    /// All namespaces, or the one of the scope.
+    /// The namespace that alone is looked at.
+    pub only: Option<String>,
+    /// All namespaces, or that one.
     pub namespaces: Look<Vec<Named>>,
     /// Those that opted in, or that a rule is for.
     pub jobs: Vec<JobNamespace>,
@@ -136,6 +138,7 @@ impl Facts {
             mutating_policies,
             release,
             source,
+            only: scope.namespace.clone(),
             namespaces,
             jobs,
             left_out,

@@ -132,6 +132,15 @@ fn replicas(facts: &Facts, release: &Release) -> Vec<Finding> {
     };
     let what = format!("{ready} of {wanted} replicas ready{shown}");
     let mut findings = match ready {
+        _ if wanted == 0 => vec![
+            found(Severity::Error, "no-replica-ready", &place, what)
+                .why("labelled namespaces get no pods, as soon as the last replica has ended")
+                .fix(Command::new(
+                    "kubectl scale --namespace NAMESPACE deployment/DEPLOYMENT --replicas 2",
+                    &[("NAMESPACE", namespace), ("DEPLOYMENT", name)],
+                ))
+                .page("docs/operations.md"),
+        ],
         0 => vec![
             found(Severity::Error, "no-replica-ready", &place, what)
                 .why("labelled namespaces get no pods")

@@ -68,8 +68,9 @@ fn of_namespace(job: &JobNamespace) -> Vec<Finding> {
     let events = job.events.seen().map_or(&[][..], Vec::as_slice);
     let pods: Vec<_> = job.pods.seen().into_iter().flatten().collect();
     let of_jobs = || pods.iter().filter(|pod| !is_of_trial(pod));
-    let names: BTreeSet<_> = of_jobs().map(|pod| pod.metadata.name.as_str()).collect();
-    let signs = events.iter().filter_map(|event| of_event(event, &names));
+    let phases = of_jobs().map(|pod| (pod.metadata.name.as_str(), pod.status.phase.as_str()));
+    let phases: BTreeMap<_, _> = phases.collect();
+    let signs = events.iter().filter_map(|event| of_event(event, &phases));
     let mut seen: BTreeMap<&'static str, (Sign<'_>, BTreeSet<String>)> = BTreeMap::new();
     for sign in signs.chain(of_jobs().flat_map(|pod| of_pod(pod))) {
         let object = sign.object.clone();
@@ -112,13 +113,18 @@ fn of_namespace(job: &JobNamespace) -> Vec<Finding> {
 }
 
 /// What an event tells: of a job's pod, or of a controller that cannot create pods for podseal.
-fn of_event<'r>(event: &'r Event, pods: &BTreeSet<&str>) -> Option<Sign<'r>> {
+fn of_event<'r>(event: &'r Event, phases: &BTreeMap<&str, &str>) -> Option<Sign<'r>> {
     let about = &event.involved_object;
     let text = event.message.as_str();
     let fault = if about.kind == "Pod" {
-        let is_a_jobs = about.name.starts_with(RUNNERS_POD) || pods.contains(about.name.as_str());
+        let is_a_jobs =
+            about.name.starts_with(RUNNERS_POD) || phases.contains_key(about.name.as_str());
+        let phase = phases.get(about.name.as_str()).copied().unwrap_or_default();
         match event.reason.as_str() {
             _ if !is_a_jobs => return None,
+            // It waited, and does no longer.
+            "FailedScheduling" if !matches!(phase, "" | "Pending") => return None,
+            _ if phase == "Succeeded" => return None,
             // Of a program in the pod, which may say anything.
             "Unhealthy" => return None,
             pod_event::REASON => Fault::MayNotRun,
@@ -210,7 +216,12 @@ mod tests {
         let event = json!({"involvedObject": {"kind": kind, "name": name},
             "reason": reason, "message": message});
         let event: Event = serde_json::from_value(event).expect("an event");
-        let sign = of_event(&event, &BTreeSet::from(["listed"]));
+        let phases = [
+            ("listed", "Pending"),
+            ("done", "Succeeded"),
+            ("runs", "Running"),
+        ];
+        let sign = of_event(&event, &BTreeMap::from(phases));
         sign.map(|sign| sign.fault.id())
     }
 
@@ -219,6 +230,24 @@ mod tests {
         let pod: Pod = serde_json::from_value(pod).expect("a pod");
         let signs = of_pod(&pod).into_iter();
         signs.map(|sign| (sign.fault.id(), sign.by)).collect()
+    }
+
+    #[test]
+    fn a_pod_that_waited_and_does_no_longer_is_no_fault() {
+        let waits = "0/1 nodes are available: 1 Insufficient github.com/fuse.";
+        for (name, expected) in [
+            ("listed", Some("no-fuse-slot")),
+            ("runs", None),
+            ("done", None),
+        ] {
+            assert_eq!(
+                event("Pod", name, "FailedScheduling", waits),
+                expected,
+                "{name}"
+            );
+        }
+        let pull = "Failed to pull image";
+        assert_eq!(event("Pod", "done", "Failed", pull), None);
     }
 
     #[test]

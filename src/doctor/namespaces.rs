@@ -8,7 +8,7 @@ use super::job;
 use super::limits;
 use super::look::Look;
 use super::node_kind::version;
-use super::nodes::NodeTable;
+use super::nodes::{NodeTable, relabel};
 use super::policy::Source;
 use admission::namespace::policy::{Policy, Settings};
 use admission::namespace::{Mode, NEVER_CALLED, Namespace, PROFILE, is_clusters_own, unknown_keys};
@@ -50,7 +50,10 @@ pub(super) fn findings(facts: &Facts, table: &NodeTable) -> Vec<Finding> {
                 Area::Namespaces,
                 Severity::Error,
                 "namespace-missing",
-                "namespace",
+                format!(
+                    "namespace {}",
+                    quote(facts.only.as_deref().unwrap_or_default())
+                ),
                 "it does not exist",
             )
             .fix("kubectl get namespaces"),
@@ -96,23 +99,33 @@ pub(super) fn findings(facts: &Facts, table: &NodeTable) -> Vec<Finding> {
 /// No namespace opted in.
 fn none(facts: &Facts, table: &NodeTable) -> Finding {
     let profile = table.candidates().first().copied().unwrap_or("PROFILE");
+    if let (Some(name), false) = (&facts.only, matches!(facts.source, Source::Hidden(_))) {
+        return not_one(name, facts, profile);
+    }
     let mut what = format!("none has the label {PROFILE}");
     if !matches!(facts.source, Source::Hidden(_)) {
         what += ", and no rule is for one";
     }
     let (area, severity) = (Area::Namespaces, Severity::Warning);
     let found = Finding::new(area, severity, "no-namespace", "namespaces", what);
-    let name = facts
-        .namespaces
-        .seen()
-        .filter(|namespaces| namespaces.len() == 1);
-    let name = name.map_or("NAMESPACE", |namespaces| &namespaces[0].metadata.name);
     found
         .why("podseal changes nothing and checks nothing")
-        .fix(Command::new(
-            "kubectl label namespace NAMESPACE podseal.io/profile=PROFILE",
-            &[("NAMESPACE", name), ("PROFILE", profile)],
-        ))
+        .fix(relabel(facts.only.as_deref().unwrap_or_default(), profile))
+        .page("docs/quick-start.md#3-label-a-namespace")
+}
+
+/// The only namespace that was asked for did not opt in.
+fn not_one(name: &str, facts: &Facts, profile: &str) -> Finding {
+    let is_own = facts.release.as_ref();
+    let is_own = is_own.is_some_and(|release| release.namespace == *name);
+    if is_own || is_clusters_own(name) {
+        let what = "podseal is never asked about it, whatever its labels";
+        return found(Severity::Ok, "no-namespace", name, what);
+    }
+    let what = format!("it has no label {PROFILE}, and no rule is for it");
+    found(Severity::Warning, "no-namespace", name, what)
+        .why("podseal changes nothing and checks nothing here")
+        .fix(relabel(name, profile))
         .page("docs/quick-start.md#3-label-a-namespace")
 }
 
@@ -179,11 +192,19 @@ fn of_namespace(
         .any(|finding| finding.severity == Severity::Error);
     findings.extend(limits);
     if table.excludes(policy.name) {
-        let what = format!("its profile {} works on no node", quote(policy.name));
+        let image = if table.is_tried {
+            " with this image"
+        } else {
+            ""
+        };
+        let what = format!("its profile {} works on no node{image}", quote(policy.name));
         let finding = found(Severity::Error, "no-node", name, what)
             .why("the table of nodes says why")
             .page("docs/which-profile.md");
+        let lacks_device = table.lacks_device(policy.name);
         findings.push(match table.candidates().first() {
+            _ if lacks_device => finding
+                .advice("install the device plugin, as said of the nodes, or use another profile"),
             Some(profile) => finding.fix(relabel(name, profile)),
             None => finding,
         });
@@ -201,11 +222,6 @@ fn of_namespace(
 fn edit(namespace: &str) -> Command {
     let template = "kubectl edit namespace NAMESPACE";
     Command::new(template, &[("NAMESPACE", namespace)])
-}
-
-fn relabel(namespace: &str, profile: &str) -> Command {
-    let template = "kubectl label namespace NAMESPACE --overwrite podseal.io/profile=PROFILE";
-    Command::new(template, &[("NAMESPACE", namespace), ("PROFILE", profile)])
 }
 
 fn unknown_profile(

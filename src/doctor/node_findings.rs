@@ -6,7 +6,7 @@ use super::finding::{Area, Finding, Severity, quote};
 use super::fitness::{DEVICE_PLUGIN, Fitness};
 use super::look::Look;
 use super::nodes::NodeTable;
-use super::trial::{Trial, is_of_trial};
+use super::trial::{Outcome, Trial, is_of_trial};
 use admission::namespace::policy::Policy;
 
 /// The command that installs the chart's device plugin.
@@ -25,6 +25,7 @@ fn found(severity: Severity, id: &'static str, what: String) -> Finding {
 /// What is to be said of them.
 pub(super) fn findings(facts: &Facts, table: &NodeTable, trials: &[Trial]) -> Vec<Finding> {
     let mut findings = left_over(facts, trials);
+    findings.extend(trials.iter().filter_map(not_tried));
     if let Some(hidden) = facts.nodes.hidden() {
         let finding = found(Severity::Unknown, "nodes-hidden", hidden)
             .why("which profile works is not known without their versions")
@@ -37,6 +38,21 @@ pub(super) fn findings(facts: &Facts, table: &NodeTable, trials: &[Trial]) -> Ve
     findings.extend(fuse(facts, table));
     findings.extend(kubelets(facts));
     findings
+}
+
+/// A pod that got to no build, though one was asked for.
+fn not_tried(trial: &Trial) -> Option<Finding> {
+    let Outcome::NotTried { message, .. } = &trial.outcome else {
+        return None;
+    };
+    let place = format!("node {}", quote(&trial.node));
+    let what = "nothing is known by --try: its pod did not get to build".to_owned();
+    let finding = Finding::new(Area::Nodes, Severity::Unknown, "not-tried", place, what);
+    Some(
+        finding
+            .quote("its pod", message)
+            .page("docs/doctor.md#--try"),
+    )
 }
 
 /// No profile works, but perhaps `privileged`.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::command::Command;
 use super::facts::Facts;
-use super::fitness::{Around, Fitness, fitness};
+use super::fitness::{Around, DEVICE_PLUGIN, Fitness, fitness};
 use super::needs::Needs;
 use super::node_kind::{NodeKind, Nodes};
 use super::objects::Toleration;
@@ -26,6 +26,9 @@ pub struct NodeTable {
     pub profiles: Vec<String>,
     /// The kinds of nodes.
     pub kinds: Vec<Row>,
+    /// Whether pods were tried, with an image.
+    #[serde(skip)]
+    pub is_tried: bool,
     /// The profile to take; none if each works on no node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best: Option<Best>,
@@ -95,9 +98,13 @@ impl NodeTable {
         let mut table = NodeTable {
             profiles: profiles.into_iter().map(|(name, _)| name).collect(),
             kinds,
+            is_tried: !trials.is_empty(),
             best: None,
         };
         table.best = table.ranked().into_iter().next();
+        if let (Some(best), [job]) = (&mut table.best, facts.jobs.as_slice()) {
+            best.command = relabel(&job.namespace.name, best.profile);
+        }
         table
     }
 
@@ -129,6 +136,24 @@ impl NodeTable {
         !column.is_empty() && fits.all(|fitness| matches!(fitness, Fitness::No { .. }))
     }
 
+    /// Why the scheduler puts no pod with a profile on a node: it has no such device.
+    pub(super) fn unschedulable(&self, profile: &str, node: &str) -> Option<&str> {
+        let at = self.profiles.iter().position(|name| name == profile)?;
+        let mut rows = self.kinds.iter();
+        let row = rows.find(|row| row.nodes.iter().any(|name| name == node))?;
+        match &row.profiles[at] {
+            Fitness::No { reason, page } if *page == DEVICE_PLUGIN => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Whether a profile works on none of them for want of a device.
+    pub(super) fn lacks_device(&self, profile: &str) -> bool {
+        let column = self.column(profile);
+        let is_so = |fitness: &Fitness| matches!(fitness, Fitness::No { page, .. } if *page == DEVICE_PLUGIN);
+        self.excludes(profile) && column.iter().any(|(_, fitness)| is_so(fitness))
+    }
+
     /// The preferred profiles that nothing prevents on each node that jobs get to, the best
     /// first.
     pub fn candidates(&self) -> Vec<&'static str> {
@@ -158,10 +183,7 @@ impl NodeTable {
             nodes: count(|_| true),
             works: count(|fitness| matches!(fitness, Fitness::Yes)),
             unknown: count(|fitness| matches!(fitness, Fitness::Unknown { .. })),
-            command: Command::new(
-                "kubectl label namespace NAMESPACE podseal.io/profile=PROFILE",
-                &[("PROFILE", profile)],
-            ),
+            command: relabel("", profile),
         }
     }
 
@@ -177,6 +199,12 @@ impl NodeTable {
         }
         reasons
     }
+}
+
+/// The command that lets a namespace use a profile.
+pub(super) fn relabel(namespace: &str, profile: &str) -> Command {
+    let template = "kubectl label namespace NAMESPACE --overwrite podseal.io/profile=PROFILE";
+    Command::new(template, &[("NAMESPACE", namespace), ("PROFILE", profile)])
 }
 
 /// What jobs tolerate: as the user says, and as pods of jobs do. Their creators may be
@@ -242,6 +270,7 @@ mod tests {
         let table = NodeTable {
             profiles: profiles.map(str::to_owned).into(),
             kinds,
+            is_tried: false,
             best: None,
         };
         table.ranked().into_iter().next()
@@ -256,7 +285,7 @@ mod tests {
             nodes: 5,
             works: 0,
             unknown: 5,
-            command: "kubectl label namespace NAMESPACE podseal.io/profile=rootless".into(),
+            command: relabel("", "rootless"),
         };
         assert_eq!(found, Some(rootless));
         // Where no job gets to, as far as is known, all count.

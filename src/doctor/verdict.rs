@@ -32,6 +32,12 @@ fn of_own(trial: &Trial) -> Fitness {
     match &trial.outcome {
         Outcome::Built => Fitness::Yes,
         Outcome::Failed { message, symptom } => {
+            let seen = trial.observation.as_ref();
+            // What the pod saw says which of a symptom's causes it is.
+            if let Some((reason, page)) = seen.and_then(|seen| obstacle(&trial.needs, trial, seen))
+            {
+                return Fitness::no(format!("{reason}: {message}"), page);
+            }
             let symptom = symptom_of(*symptom);
             let page = symptom.map_or_else(|| PAGE.to_owned(), Symptom::page);
             Fitness::no(cause(message, symptom), page)
@@ -220,6 +226,20 @@ mod tests {
 
     fn works(profile: &str, trial: &Trial) -> &'static str {
         fit(profile, trial).mark()
+    }
+
+    #[test]
+    fn what_a_pod_saw_says_why_its_own_build_failed() {
+        let setuid = Observation {
+            newuidmap: Newuidmap::Setuid,
+            ..plain_node()
+        };
+        let trial = tried("rootless", setuid, failed(Some("newuidmap")));
+        let fitness = fit("rootless", &trial);
+        assert!(
+            matches!(&fitness, Fitness::No { reason, .. } if reason.starts_with("newuidmap of the image is setuid")),
+            "{fitness:?}"
+        );
     }
 
     #[test]

@@ -167,6 +167,7 @@ mod tests {
         let table = NodeTable {
             profiles: vec!["root".to_owned()],
             kinds: vec![row; 40],
+            is_tried: false,
             best: None,
         };
         let mut text = String::new();

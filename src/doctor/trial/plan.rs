@@ -9,6 +9,7 @@ use crate::doctor::finding::quote;
 use crate::doctor::job;
 use crate::doctor::needs::Needs;
 use crate::doctor::node_kind::Nodes;
+use crate::doctor::nodes::NodeTable;
 use crate::doctor::objects::Pod;
 use crate::doctor::toleration::{as_json, in_words, untolerated};
 use admission::namespace::policy::Policy;
@@ -66,7 +67,7 @@ pub enum PlanError {
     },
     /// podseal did not correct the pod of the dry run.
     #[error(
-        "nothing was tried, since podseal would not correct a pod in namespace {0}: see dry run"
+        "nothing was tried, since a job's pod would not be corrected and accepted in namespace {0}: see the dry run"
     )]
     NotCorrected(String),
     /// No pod of a job says which.
@@ -88,8 +89,15 @@ impl Plan {
         };
         let settings = facts.source.served().settings();
         let policy = Policy::from_namespace(&job.namespace, &settings);
-        let corrected = job::corrected(&job.namespace, &settings).ok();
-        let needs = corrected.map(|pod| Needs::of_pod(&pod));
+        let corrected = job::corrected(&job.namespace, &settings);
+        if policy
+            .as_ref()
+            .is_some_and(|policy| policy.profile.is_some())
+            && corrected.is_err()
+        {
+            return Err(PlanError::NotCorrected(quote(&job.namespace.name)));
+        }
+        let needs = corrected.ok().map(|pod| Needs::of_pod(&pod));
         let (Some(policy), Some(needs)) = (&policy, needs.filter(|needs| needs.podman)) else {
             let name = policy.map_or("", |policy| policy.name);
             return Err(PlanError::Profile(quote(name)));
@@ -113,7 +121,7 @@ impl Plan {
         if let Some(why) = facts.nodes.hidden() {
             return Err(PlanError::Nodes(why));
         }
-        let (nodes, left_out) = nodes(facts);
+        let (nodes, left_out) = nodes(facts, policy.name);
         let pods = job.pods.seen().into_iter().flatten();
         let earlier = pods.filter(|pod| is_of_trial(pod));
         Ok(Plan {
@@ -132,7 +140,8 @@ impl Plan {
 
 /// The nodes to try, and those of other kinds with the reason. By the tolerations that the
 /// user named alone: those of a pod are whoever's who created it.
-fn nodes(facts: &Facts) -> (Vec<String>, Vec<(String, String)>) {
+fn nodes(facts: &Facts, profile: &str) -> (Vec<String>, Vec<(String, String)>) {
+    let table = NodeTable::of(facts, &[]);
     let mut nodes = Vec::new();
     let mut left_out = Vec::new();
     for kind in Nodes::by_kind(facts) {
@@ -148,7 +157,10 @@ fn nodes(facts: &Facts) -> (Vec<String>, Vec<(String, String)>) {
             None if kind.usable.is_none() => {
                 left_out.push((name, "it takes no pods now".to_owned()));
             }
-            None => nodes.push(name),
+            None => match table.unschedulable(profile, &name) {
+                Some(why) => left_out.push((name, why.to_owned())),
+                None => nodes.push(name),
+            },
         }
     }
     (nodes, left_out)

@@ -31,7 +31,7 @@ fn script() -> String {
         say("proc", "$(grep -q ' /proc/' /proc/self/mounts && echo masked || echo whole)"),
         "cd \"${HOME:-/tmp}\" && d=$(mktemp -d) && cd \"$d\" || exit 1\n".to_owned(),
         "printf 'FROM scratch\\nCOPY Containerfile /\\n' >Containerfile\n".to_owned(),
-        "if command -v podman >/dev/null; then b='podman build'; else b='buildah build'; fi\n".to_owned(),
+        "if command -v podman >/dev/null; then b='podman build'; elif command -v buildah >/dev/null; then b='buildah build'; else echo 'the image has neither podman nor buildah'; exit 1; fi\n".to_owned(),
         format!("if $b --tag podseal-doctor . 2>&1; then echo '{MARK}build=ok'; else echo '{MARK}build=failed'; exit 1; fi\n"),
     ]
     .concat()

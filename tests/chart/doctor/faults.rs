@@ -109,6 +109,24 @@ fn a_quota_without_fuse_is_found_by_the_quota_and_by_the_dry_run() {
 }
 
 #[test]
+fn a_namespace_that_is_only_audited_or_did_not_opt_in_is_told_by_its_name() {
+    let release = Site::new("audited");
+    release.label("podseal.io/mode=audit");
+    let (_, report) = doctor(&release, ADMIN);
+    let found = finding(&report, "dry-run").expect("it is there");
+    assert_eq!(found["severity"], "warning", "{found:#}");
+    let name = &release.jobs;
+    let expected = format!("kubectl label namespace {name} podseal.io/mode-");
+    assert_eq!(command(&release, found), expected);
+
+    release.label("podseal.io/mode-");
+    release.label("podseal.io/profile-");
+    let (_, report) = doctor(&release, ADMIN);
+    let found = finding(&report, "no-namespace").expect("it is there");
+    assert_eq!(found["place"], format!("namespace {name}"), "{found:#}");
+}
+
+#[test]
 fn a_mistyped_label_and_an_unknown_profile_are_found_with_what_was_meant() {
     let release = Site::new("typos");
     release.label("podseal.io/levle=restricted");
