@@ -149,10 +149,13 @@ pub const JOB_LOG: &[Symptom] = &[
     },
     Symptom {
         id: "fuse-device-lost",
-        seen: "`UnexpectedAdmissionError`, `Allocate failed … the node has no /dev/fuse`",
-        patterns: &["Allocate failed … the node has no /dev/fuse"],
-        cause: "the node lost the device a moment ago",
-        fix: "[`modprobe fuse`](nodes.md#the-device-plugin) on the node",
+        seen: "`UnexpectedAdmissionError`, `Allocate failed … the node has no /dev/fuse`, `cannot allocate unhealthy devices github.com/fuse`",
+        patterns: &[
+            "Allocate failed … the node has no /dev/fuse",
+            "cannot allocate unhealthy devices github.com/fuse",
+        ],
+        cause: "the node lost the device, or its plugin, a moment ago",
+        fix: "try again; if it stays so, [`modprobe fuse`](nodes.md#the-device-plugin) on the node",
     },
     Symptom {
         id: "pod-user-namespace",

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use support::wait::await_value;
 
 use crate::doctor::of;
+use crate::fuse_device::await_no_plugin;
 use crate::job::{Ended, Job};
 use crate::site::{Namespace, Site};
 
@@ -49,6 +50,7 @@ impl Drop for WithoutPlugin<'_> {
 fn its_commands_lead_from_four_traps_to_a_job_that_builds() {
     let site = Site::alone();
     site.create_runner();
+    await_no_plugin(&site.node);
     let misspelt = [("runner", "system:serviceaccount:gitlab:gitlab-runer")];
     let namespace = site.namespace_with(&[("profile", "root-fuse")], &misspelt);
     let name = &namespace.name;
