@@ -1,4 +1,4 @@
-//! The signals that stop a command that runs until then.
+//! The signals that stop a command.
 
 use std::io;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Option<Signal>,
 }
 
 impl Signals {
@@ -17,7 +18,14 @@ impl Signals {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hang_up: None,
         })
+    }
+
+    /// SIGHUP, too: the terminal of a command was closed, which has something to clean up.
+    pub(super) fn and_hang_up(mut self) -> io::Result<Signals> {
+        self.hang_up = Some(signal(SignalKind::hangup())?);
+        Ok(self)
     }
 
     /// Waits for a signal a second or more from now: some tools send a signal twice,
@@ -36,9 +44,16 @@ impl Signals {
 
     /// Waits for the next signal, and returns its name.
     pub(super) async fn next(&mut self) -> &'static str {
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(hang_up) => hang_up.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            _ = hang_up => "SIGHUP",
         }
     }
 }

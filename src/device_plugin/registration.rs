@@ -4,7 +4,8 @@
 //! listen at a new socket ─▶ register ─▶ registered, until one of these:
 //!     ▲                        │          the socket is gone: a kubelet that starts removes all
 //!     │                        │          kubelet.sock is another file: another kubelet
-//!     └────────────────────────┴────────  no stream of devices: the kubelet ended, or dropped it
+//!     └────────────────────────┴────────  no stream of devices: the kubelet ended, or dropped it for
+//!                                         another plugin of the resource
 //! ```
 
 use std::fmt;
@@ -48,6 +49,9 @@ pub struct Registration {
 enum Lost {
     SocketRemoved,
     KubeletReplaced,
+    /// The kubelet watched the devices, and does no longer.
+    Dropped,
+    /// The kubelet accepted the plugin, and did not begin to watch its devices.
     NotWatched,
 }
 
@@ -166,7 +170,10 @@ impl Registration {
             if self.kubelet.file() != kubelet {
                 return Lost::KubeletReplaced;
             }
-            if !is_watched && (was_watched || Instant::now() >= deadline) {
+            if !is_watched && was_watched {
+                return Lost::Dropped;
+            }
+            if !is_watched && Instant::now() >= deadline {
                 return Lost::NotWatched;
             }
             tokio::select! {
@@ -188,7 +195,13 @@ impl fmt::Display for Lost {
         formatter.write_str(match self {
             Lost::SocketRemoved => "the plugin's socket was removed, as a kubelet does that starts",
             Lost::KubeletReplaced => "the kubelet ended or restarted: its socket is another one",
-            Lost::NotWatched => "the kubelet ended, or does not watch the plugin's devices",
+            // With one of another plugin it cannot be told from the end of a killed kubelet, whose
+            // socket stays.
+            Lost::Dropped => {
+                "the kubelet ended, or another device plugin registered the same resource, and the \
+                 kubelet dropped this one: a node must have one plugin of a resource"
+            }
+            Lost::NotWatched => "the kubelet does not watch the plugin's devices",
         })
     }
 }

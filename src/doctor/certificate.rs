@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::facts::Release;
 use super::finding::{Area, Finding, Severity, quote};
 use super::look::Look;
+use super::webhooks::logs;
 use crate::certificates::pem::certificates;
 use crate::probe::certificate::CertificateSummary;
 use crate::probe::trust::Authorities;
@@ -29,12 +30,13 @@ pub(super) fn finding(release: &Release, bundles: &[String]) -> Finding {
     let data = match &release.secret {
         Look::Seen(secret) => &secret.data,
         Look::Absent => {
-            return of(Severity::Error, "secret-missing", "it does not exist".to_owned())
-                .why("podseal serves without it only until it restarts")
-                .fix(format!(
-                    "kubectl logs --namespace {} --selector app.kubernetes.io/component=webhook --tail 20",
-                    quote(&release.namespace)
-                ));
+            return of(
+                Severity::Error,
+                "secret-missing",
+                "it does not exist".to_owned(),
+            )
+            .why("podseal serves without it only until it restarts")
+            .fix(logs(Some(release)));
         }
         hidden => {
             return of(
@@ -58,13 +60,14 @@ pub(super) fn finding(release: &Release, bundles: &[String]) -> Finding {
     for bundle in bundles.iter().filter(|bundle| !bundle.is_empty()) {
         let name = format!("{}.{}.svc", release.name, release.namespace);
         if let Err(why) = trusted(bundle, &pem, &name) {
-            return of(Severity::Error, "certificate-untrusted", format!("a caBundle does not trust it: {why}"))
-                .why("the API server rejects podseal's certificate, so labelled namespaces get no pods")
-                .fix(format!(
-                    "kubectl logs --namespace {} --selector app.kubernetes.io/component=webhook --tail 20",
-                    quote(&release.namespace)
-                ))
-                .page("docs/troubleshooting.md#compare-the-authorities");
+            return of(
+                Severity::Error,
+                "certificate-untrusted",
+                format!("a caBundle does not trust it: {why}"),
+            )
+            .why("the API server rejects podseal's certificate, so labelled namespaces get no pods")
+            .fix(logs(Some(release)))
+            .page("docs/troubleshooting.md#compare-the-authorities");
         }
     }
     let summary = certificates(&pem).ok();
@@ -77,9 +80,14 @@ pub(super) fn finding(release: &Release, bundles: &[String]) -> Finding {
     match summary.days_left < SOON {
         true => of(Severity::Warning, "certificate-ends", until)
             .why("it should have been renewed by now"),
-        false => {
+        false if bundles.iter().any(|bundle| !bundle.is_empty()) => {
             let what = format!("{until}, and the webhooks trust it");
             of(Severity::Ok, "certificate", what)
+        }
+        // The webhooks' own findings say why.
+        false => {
+            let what = format!("{until}; no caBundle of a webhook is known to trust it");
+            of(Severity::Unknown, "certificate", what)
         }
     }
 }

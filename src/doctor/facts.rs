@@ -1,29 +1,32 @@
 //! Everything that is read before anything is judged.
 
-use futures::StreamExt;
-use futures::stream;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use super::JOB_LABEL;
-use super::dry_run::{self, DryRun};
+use super::job_namespace::job_namespaces;
+pub use super::job_namespace::{JobNamespace, Runner};
 use super::look::{Cluster, Look, escaped};
+use super::node_kind::{NodeKind, is_ready};
 use super::objects::{
-    Configz, Data, Deployment, Event, LimitRange, MutatingPolicy, Named, Node, Pod, ResourceQuota,
-    Version, WebhookConfiguration,
+    Configz, Data, Deployment, MutatingPolicy, Named, Node, Pod, PolicyBinding, Toleration,
+    ValidatingPolicy, Version, WebhookConfiguration,
 };
 use super::policy::Source;
-use admission::namespace::policy::{Policy, Settings};
-use admission::namespace::{Namespace, PROFILE};
 
-/// How many namespaces are read at once.
-const AT_ONCE: usize = 8;
+/// The annotation that Helm sets on what it installs.
+const HELM_NAME: &str = "meta.helm.sh/release-name";
 /// How many nodes are asked for their kubelet's configuration.
 const ASKED: usize = 20;
+/// How long one of them may take to answer.
+const KUBELET: Duration = Duration::from_secs(3);
 
 /// What the doctor shall look at.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
     /// Only this namespace of jobs.
     pub namespace: Option<String>,
+    /// The taints that jobs tolerate.
+    pub tolerations: Vec<Toleration>,
 }
 
 /// What was read.
@@ -36,23 +39,33 @@ pub struct Facts {
     /// All configurations of validating webhooks.
     pub validating: Look<Vec<WebhookConfiguration>>,
     /// All policies of the kind `ValidatingAdmissionPolicy`.
-    pub policies: Look<Vec<Named>>,
+    pub policies: Look<Vec<ValidatingPolicy>>,
+    /// Their bindings.
+    pub bindings: Look<Vec<PolicyBinding>>,
     /// All policies of the kind `MutatingAdmissionPolicy`.
     pub mutating_policies: Look<Vec<MutatingPolicy>>,
     /// podseal's Deployment, and what belongs to it.
     pub release: Option<Release>,
     /// The profiles and rules that are served.
     pub source: Source,
-    /// All namespaces, or the one of the scope.
+    /// The namespace that alone is looked at.
+    pub only: Option<String>,
+    /// All namespaces, or that one.
     pub namespaces: Look<Vec<Named>>,
     /// Those that opted in, or that a rule is for.
     pub jobs: Vec<JobNamespace>,
+    /// How many more there are, for which there was no time.
+    pub left_out: usize,
     /// All nodes.
     pub nodes: Look<Vec<Node>>,
     /// The configuration of some kubelets, by node.
     pub kubelets: Vec<(String, Look<Configz>)>,
+    /// The taints that jobs tolerate, as the user named them.
+    pub tolerations: Vec<Toleration>,
     /// Whether the cluster is OpenShift.
     pub is_openshift: bool,
+    /// Why that is not known.
+    pub openshift_hidden: Option<String>,
 }
 
 /// podseal's Deployment, and what belongs to it.
@@ -62,6 +75,8 @@ pub struct Release {
     pub name: String,
     /// Its namespace.
     pub namespace: String,
+    /// As Helm names it, which is not what its objects are called.
+    pub helm_name: String,
     /// The Deployment.
     pub deployment: Look<Deployment>,
     /// Its pods.
@@ -72,40 +87,6 @@ pub struct Release {
     pub secret_name: String,
 }
 
-/// A namespace of jobs.
-#[derive(Debug)]
-pub struct JobNamespace {
-    /// The namespace, as podseal reads it.
-    pub namespace: Namespace,
-    /// All of its labels.
-    pub object: Named,
-    /// The service account that its annotation names as runner.
-    pub runner: Option<Runner>,
-    /// Its quotas.
-    pub quotas: Look<Vec<ResourceQuota>>,
-    /// Its ranges.
-    pub limits: Look<Vec<LimitRange>>,
-    /// The pods of jobs.
-    pub pods: Look<Vec<Pod>>,
-    /// Its warning events.
-    pub events: Look<Vec<Event>>,
-    /// A job's pod that was not created.
-    pub dry_run: DryRun,
-}
-
-/// A service account.
-#[derive(Debug)]
-pub struct Runner {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// The account.
-    pub account: Look<Named>,
-    /// The accounts of its namespace, where it does not exist.
-    pub others: Look<Vec<Named>>,
-}
-
 impl Facts {
     /// Reads the cluster.
     pub async fn read(cluster: &Cluster, scope: &Scope) -> Facts {
@@ -113,12 +94,13 @@ impl Facts {
         let [mutating, validating] = ["mutating", "validating"]
             .map(|kind| format!("{configurations}/{kind}webhookconfigurations"));
         let policies = format!("{configurations}/validatingadmissionpolicies");
-        let mutating_policies = format!("{configurations}/mutatingadmissionpolicies");
+        let bindings = format!("{configurations}/validatingadmissionpolicybindings");
         let (
             version,
             mutating,
             validating,
             policies,
+            bindings,
             mutating_policies,
             namespaces,
             nodes,
@@ -127,37 +109,60 @@ impl Facts {
             cluster.get::<Version>("/version"),
             cluster.list::<WebhookConfiguration>(&mutating),
             cluster.list::<WebhookConfiguration>(&validating),
-            cluster.list::<Named>(&policies),
-            cluster.list::<MutatingPolicy>(&mutating_policies),
+            cluster.list::<ValidatingPolicy>(&policies),
+            cluster.list::<PolicyBinding>(&bindings),
+            mutating_policies(cluster),
             namespaces(cluster, scope),
             cluster.list::<Node>("/api/v1/nodes"),
             cluster.get::<serde::de::IgnoredAny>("/apis/security.openshift.io"),
         );
         let release = match service(&mutating).or_else(|| service(&validating)) {
-            Some((name, namespace)) => Some(Release::read(cluster, name, namespace).await),
+            Some(service) => Some(Release::read(cluster, service).await),
             None => None,
         };
-        let source = match &release {
-            Some(release) => Source::of_release(cluster, release).await,
-            None => Source::BuiltIn,
+        let hidden = mutating.hidden().or_else(|| validating.hidden());
+        let source = match (&release, hidden) {
+            (Some(release), _) => Source::of_release(cluster, release).await,
+            // Whether there is a podseal at all is not known.
+            (None, Some(why)) => Source::Hidden(format!("webhook configurations: {why}")),
+            (None, None) => Source::BuiltIn,
         };
-        let jobs = job_namespaces(cluster, &namespaces, &source).await;
+        let (jobs, left_out) = job_namespaces(cluster, &namespaces, &source).await;
         let kubelets = kubelets(cluster, &nodes).await;
         Facts {
             version,
             mutating,
             validating,
             policies,
+            bindings,
             mutating_policies,
             release,
             source,
+            only: scope.namespace.clone(),
             namespaces,
             jobs,
+            left_out,
             nodes,
             kubelets,
+            tolerations: scope.tolerations.clone(),
             is_openshift: openshift.seen().is_some(),
+            openshift_hidden: openshift.hidden(),
         }
     }
+}
+
+/// Policies by the newest version that the API server has: `v1` is of 1.36.
+async fn mutating_policies(cluster: &Cluster) -> Look<Vec<MutatingPolicy>> {
+    let mut read = Look::Absent;
+    for version in ["v1", "v1beta1", "v1alpha1"] {
+        let group = "/apis/admissionregistration.k8s.io";
+        let path = format!("{group}/{version}/mutatingadmissionpolicies");
+        read = cluster.list(&path).await;
+        if read != Look::Absent {
+            break;
+        }
+    }
+    read
 }
 
 async fn namespaces(cluster: &Cluster, scope: &Scope) -> Look<Vec<Named>> {
@@ -178,17 +183,35 @@ pub(super) fn is_podseals(webhook: &str) -> bool {
     webhook.ends_with("mutate.podseal.io") || webhook.ends_with("validate.podseal.io")
 }
 
-/// The name and namespace of podseal's Service.
-fn service(configurations: &Look<Vec<WebhookConfiguration>>) -> Option<(String, String)> {
+/// podseal's Service.
+struct Service {
+    name: String,
+    namespace: String,
+    helm_name: String,
+}
+
+/// The Service that podseal's webhooks name.
+fn service(configurations: &Look<Vec<WebhookConfiguration>>) -> Option<Service> {
     let configurations = configurations.seen()?.iter();
-    let mut webhooks = configurations.flat_map(|configuration| &configuration.webhooks);
-    let webhook = webhooks.find(|webhook| is_podseals(&webhook.name))?;
+    let mut webhooks =
+        configurations.flat_map(|own| own.webhooks.iter().map(move |webhook| (own, webhook)));
+    let (own, webhook) = webhooks.find(|(_, webhook)| is_podseals(&webhook.name))?;
     let service = webhook.client_config.service.as_ref()?;
-    Some((service.name.clone(), service.namespace.clone()))
+    let helm_name = own.metadata.annotations.get(HELM_NAME);
+    Some(Service {
+        name: service.name.clone(),
+        namespace: service.namespace.clone(),
+        helm_name: helm_name.unwrap_or(&service.name).clone(),
+    })
 }
 
 impl Release {
-    async fn read(cluster: &Cluster, name: String, namespace: String) -> Release {
+    async fn read(cluster: &Cluster, service: Service) -> Release {
+        let Service {
+            name,
+            namespace,
+            helm_name,
+        } = service;
         let (of, in_namespace) = (escaped(&name), escaped(&namespace));
         let path = format!("/apis/apps/v1/namespaces/{in_namespace}/deployments/{of}");
         let deployment: Look<Deployment> = cluster.get(&path).await;
@@ -210,6 +233,7 @@ impl Release {
             secret: cluster.get(&path).await,
             name,
             namespace,
+            helm_name,
             deployment,
             pods,
             secret_name,
@@ -229,106 +253,73 @@ fn secret_name(deployment: Option<&Deployment>) -> Option<String> {
         .or_else(|| by_volume.map(|secret| secret.secret_name.clone()))
 }
 
-async fn job_namespaces(
-    cluster: &Cluster,
-    namespaces: &Look<Vec<Named>>,
-    source: &Source,
-) -> Vec<JobNamespace> {
-    let served = source.served();
-    let settings = served.settings();
-    let keys = settings.namespace_rules.label_keys();
-    let mut chosen = Vec::new();
-    for object in namespaces.seen().into_iter().flatten() {
-        let metadata = object.metadata.clone();
-        let namespace =
-            Namespace::keeping(metadata.name, metadata.labels, metadata.annotations, &keys);
-        let is_labelled = namespace.labels.contains_key(PROFILE);
-        let policy = Policy::from_namespace(&namespace, &settings);
-        let runner = policy.as_ref().and_then(Policy::runner).map(str::to_owned);
-        if is_labelled || policy.is_some() {
-            chosen.push((object.clone(), namespace, runner));
-        }
-    }
-    let read = chosen.into_iter().map(|(object, namespace, runner)| {
-        JobNamespace::read(cluster, object, namespace, runner, &settings)
-    });
-    stream::iter(read).buffered(AT_ONCE).collect().await
-}
-
-impl JobNamespace {
-    async fn read(
-        cluster: &Cluster,
-        object: Named,
-        namespace: Namespace,
-        runner: Option<String>,
-        settings: &Settings<'_>,
-    ) -> JobNamespace {
-        let of = |what: &str| format!("/api/v1/namespaces/{}/{what}", escaped(&namespace.name));
-        let [quotas, limits, events] = [
-            "resourcequotas",
-            "limitranges",
-            "events?fieldSelector=type%3DWarning",
-        ]
-        .map(of);
-        let pods = of(&format!("pods?labelSelector={}", escaped(JOB_LABEL)));
-        let account = runner.as_deref().and_then(service_account);
-        let (quotas, limits, pods, events, runner_read, dry_run) = tokio::join!(
-            cluster.list(&quotas),
-            cluster.list(&limits),
-            cluster.list(&pods),
-            cluster.list(&events),
-            Runner::read(cluster, account),
-            dry_run::create(cluster, &namespace, runner.as_deref(), settings),
-        );
-        JobNamespace {
-            namespace,
-            object,
-            runner: runner_read,
-            quotas,
-            limits,
-            pods,
-            events,
-            dry_run,
-        }
-    }
-}
-
-impl Runner {
-    async fn read(cluster: &Cluster, account: Option<(&str, &str)>) -> Option<Runner> {
-        let (namespace, name) = account?;
-        let accounts = format!("/api/v1/namespaces/{}/serviceaccounts", escaped(namespace));
-        let account: Look<Named> = cluster.get(&format!("{accounts}/{}", escaped(name))).await;
-        let others = match account {
-            Look::Absent => cluster.list(&accounts).await,
-            _ => Look::Absent,
-        };
-        Some(Runner {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            account,
-            others,
-        })
-    }
-}
-
-/// The namespace and name of the service account that a user name is of.
-pub(super) fn service_account(user: &str) -> Option<(&str, &str)> {
-    user.strip_prefix("system:serviceaccount:")?.split_once(':')
-}
-
-/// The configuration of the first few kubelets. It takes the permission `nodes/proxy`,
-/// which few have, so one refusal is enough.
+/// The configuration of some kubelets, of each kind first. It takes the permission
+/// `nodes/proxy`, which few have, so one refusal is enough; and a kubelet that hangs costs
+/// seconds, however many do.
 async fn kubelets(cluster: &Cluster, nodes: &Look<Vec<Node>>) -> Vec<(String, Look<Configz>)> {
     let mut read = Vec::new();
-    for node in nodes.seen().into_iter().flatten().take(ASKED) {
-        let name = &node.metadata.name;
-        let path = format!("/api/v1/nodes/{}/proxy/configz", escaped(name));
-        let configz = cluster.get(&path).await;
-        let is_refused = matches!(configz, Look::NotAllowed(_));
-        read.push((name.clone(), configz));
-        if is_refused {
-            break;
-        }
+    let mut asked = asked(nodes.seen().map_or(&[], Vec::as_slice)).into_iter();
+    if let Some(first) = asked.next() {
+        read.push(kubelet(cluster, first).await);
+    }
+    if !matches!(read.as_slice(), [(_, Look::NotAllowed(_))]) {
+        let others = asked.map(|node| kubelet(cluster, node));
+        read.extend(futures::future::join_all(others).await);
     }
     read
+}
+
+/// The nodes to ask: one of each kind, then a second one, and so on.
+fn asked(nodes: &[Node]) -> Vec<&Node> {
+    let mut seen: BTreeMap<NodeKind, usize> = BTreeMap::new();
+    let ready = nodes.iter().filter(|node| is_ready(node));
+    let mut numbered: Vec<_> = ready
+        .map(|node| {
+            let count = seen
+                .entry(NodeKind::of(node, &BTreeSet::new()))
+                .or_default();
+            *count += 1;
+            (*count, node)
+        })
+        .collect();
+    numbered.sort_by_key(|(count, _)| *count);
+    let nodes = numbered.into_iter().map(|(_, node)| node);
+    nodes.take(ASKED).collect()
+}
+
+async fn kubelet(cluster: &Cluster, node: &Node) -> (String, Look<Configz>) {
+    let name = node.metadata.name.clone();
+    let path = format!("/api/v1/nodes/{}/proxy/configz", escaped(&name));
+    let answer = tokio::time::timeout(KUBELET, cluster.get(&path)).await;
+    let late = |_| Look::Failed(format!("no answer in {} s", KUBELET.as_secs()));
+    (name, answer.unwrap_or_else(late))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kubelet_of_each_kind_is_asked_first_and_none_that_is_not_ready() {
+        let node = |name: &str, kernel: &str, ready: &str| -> Node {
+            let node = serde_json::json!({
+                "metadata": {"name": name},
+                "status": {"nodeInfo": {"kernelVersion": kernel},
+                    "conditions": [{"type": "Ready", "status": ready}]},
+            });
+            serde_json::from_value(node).expect("a node")
+        };
+        let mut nodes: Vec<_> = (0..30)
+            .map(|number| node(&format!("old-{number}"), "5.15", "True"))
+            .collect();
+        nodes.push(node("new", "6.12", "True"));
+        nodes.push(node("dead", "6.18", "Unknown"));
+        let names: Vec<_> = asked(&nodes)
+            .iter()
+            .map(|node| node.metadata.name.as_str())
+            .collect();
+        assert_eq!(names.len(), ASKED);
+        assert_eq!(names[..3], ["old-0", "new", "old-1"]);
+        assert!(!names.contains(&"dead"));
+    }
 }

@@ -4,11 +4,14 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use super::command::Command;
 use crate::symptoms::{Symptom, plain};
 use admission::text::remark;
 
 /// The longest text of the cluster that a finding quotes.
 const QUOTED: usize = 400;
+/// The fix of a symptom that ends by itself.
+const NOTHING: &str = "–";
 
 /// What a finding is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -52,12 +55,27 @@ pub struct Finding {
     /// Why it matters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<Cow<'static, str>>,
-    /// What mends it: a command where there is one.
+    /// What somebody else says of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub fix: Option<String>,
+    pub quote: Option<Quote>,
+    /// The command that mends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<Command>,
+    /// What to do, where no command does it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<Cow<'static, str>>,
     /// The page to read on, a path of the repository.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<Cow<'static, str>>,
+}
+
+/// A text of the cluster. Its author may be anyone, so a reader is shown whose words it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Quote {
+    /// Who says it.
+    pub by: String,
+    /// The words: escaped, and not too long.
+    pub text: String,
 }
 
 impl Finding {
@@ -76,7 +94,9 @@ impl Finding {
             place: place.into(),
             what: what.into(),
             why: None,
+            quote: None,
             fix: None,
+            advice: None,
             page: None,
         }
     }
@@ -89,10 +109,29 @@ impl Finding {
         }
     }
 
-    /// What mends it.
-    pub fn fix(self, fix: impl Into<String>) -> Finding {
+    /// What `by` says of it.
+    pub fn quote(self, by: &str, text: &str) -> Finding {
+        Finding {
+            quote: Some(Quote {
+                by: quote(by),
+                text: quote(text),
+            }),
+            ..self
+        }
+    }
+
+    /// The command that mends it.
+    pub fn fix(self, fix: impl Into<Command>) -> Finding {
         Finding {
             fix: Some(fix.into()),
+            ..self
+        }
+    }
+
+    /// What to do.
+    pub fn advice(self, advice: impl Into<Cow<'static, str>>) -> Finding {
+        Finding {
+            advice: Some(advice.into()),
             ..self
         }
     }
@@ -107,9 +146,11 @@ impl Finding {
 
     /// With the cause, fix and page of a symptom.
     pub fn symptom(self, symptom: &Symptom) -> Finding {
-        self.why(plain(symptom.cause))
-            .fix(plain(symptom.fix))
-            .page(symptom.page())
+        let found = self.why(plain(symptom.cause)).page(symptom.page());
+        match symptom.fix {
+            NOTHING => found,
+            fix => found.advice(plain(fix)),
+        }
     }
 }
 

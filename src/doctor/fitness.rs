@@ -1,32 +1,56 @@
-//! Which profile works on which kind of node, by what the API tells of it.
+//! Which profile works on which kind of node, by what the API tells of it, and by a trial.
+
+use std::borrow::Cow;
 
 use serde::Serialize;
 
 use super::needs::Needs;
-use super::node_kind::{Known, NodeKind};
+use super::node_kind::NodeKind;
+use super::systems::{Known, known, may_have_overlay, may_have_pod_user_namespaces};
+use super::trial::Trial;
 use super::trial::observation::Observation;
-use super::trial::{Outcome, Trial};
-use crate::symptoms::{JOB_LOG, KUBERNETES_DENIED, NOT_ASKED, plain};
+use super::verdict;
 
 /// Whether a profile works.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase", tag = "works", content = "reason")]
+#[serde(rename_all = "lowercase", tag = "works")]
 pub enum Fitness {
     /// It does.
     Yes,
-    /// It does not, and why.
-    No(String),
-    /// Nobody knows before a job was tried, and what may prevent it.
-    Unknown(String),
+    /// It does not.
+    No {
+        /// Why.
+        reason: String,
+        /// The page that says what to change, a path of the repository.
+        page: Cow<'static, str>,
+    },
+    /// Nobody knows before a job was tried.
+    Unknown {
+        /// What may prevent it.
+        reason: String,
+    },
 }
 
 impl Fitness {
+    pub(super) fn no(reason: impl Into<String>, page: impl Into<Cow<'static, str>>) -> Fitness {
+        Fitness::No {
+            reason: reason.into(),
+            page: page.into(),
+        }
+    }
+
+    pub(super) fn unknown(reason: impl Into<String>) -> Fitness {
+        Fitness::Unknown {
+            reason: reason.into(),
+        }
+    }
+
     /// In one character.
     pub fn mark(&self) -> &'static str {
         match self {
             Fitness::Yes => "✓",
-            Fitness::No(_) => "✗",
-            Fitness::Unknown(_) => "?",
+            Fitness::No { .. } => "✗",
+            Fitness::Unknown { .. } => "?",
         }
     }
 }
@@ -48,128 +72,115 @@ pub fn fitness(
     tried: Option<&Trial>,
 ) -> Fitness {
     if kind.platform == "windows" {
-        return Fitness::No("jobs on Windows are not corrected".to_owned());
+        return Fitness::no("jobs on Windows are not corrected", "docs/which-profile.md");
     }
     if !needs.podman {
         return Fitness::Yes;
     }
-    if let Some(reason) = missing(needs, kind, around) {
-        return Fitness::No(reason);
+    if let Some((reason, page)) = missing(needs, kind, around) {
+        return Fitness::no(reason, page);
     }
+    let doubts = doubts(needs, kind, tried);
     if let Some(trial) = tried {
-        return by_trial(profile, needs, trial);
+        return verdict::of(profile, needs, trial, doubts);
     }
-    let doubts = doubts(needs, kind);
     match doubts.is_empty() {
-        true => Fitness::Unknown("nothing that the API tells prevents it".to_owned()),
-        false => Fitness::Unknown(doubts.join("; ")),
+        true => Fitness::unknown("nothing that the API tells prevents it"),
+        false => Fitness::unknown(doubts.join("; ")),
     }
 }
 
-/// What certainly prevents it.
-fn missing(needs: &Needs, kind: &NodeKind, around: Around) -> Option<String> {
-    let older = |version: Option<(u32, u32)>, than| version.is_some_and(|own| own < than);
-    let kernel = kind.kernel_version();
+fn older(version: Option<(u32, u32)>, than: (u32, u32)) -> bool {
+    version.is_some_and(|own| own < than)
+}
+
+fn lacks_overlay(needs: &Needs, kind: &NodeKind) -> bool {
+    needs.native_overlay && older(kind.kernel_version(), (5, 13))
+}
+
+fn lacks_pod_user_namespaces(needs: &Needs, kind: &NodeKind) -> bool {
+    needs.user_namespace && older(kind.kernel_version(), (6, 3))
+}
+
+/// What certainly prevents it, and the page that says what to change.
+fn missing(needs: &Needs, kind: &NodeKind, around: Around) -> Option<(String, &'static str)> {
     if needs.openshift && !around.is_openshift {
-        return Some("this cluster is not OpenShift".to_owned());
+        let reason = "this cluster is not OpenShift".to_owned();
+        return Some((reason, "docs/profiles.md#openshift"));
     }
+    const USERNS: &str = "docs/profiles.md#userns";
     // Kubernetes, "User Namespaces", v1.37: beta and on by default since 1.33.
     if needs.user_namespace && older(kind.kubelet_version(), (1, 33)) {
-        return Some(format!("kubelet {} is older than 1.33", kind.kubelet));
+        let reason = format!("kubelet {} is older than 1.33", kind.kubelet);
+        return Some((reason, USERNS));
     }
-    if needs.user_namespace && older(kernel, (6, 3)) {
-        return Some(format!("Linux {} is older than 6.3", kind.kernel));
+    if lacks_pod_user_namespaces(needs, kind) && !may_have_pod_user_namespaces(&kind.kernel) {
+        return Some((format!("Linux {} is older than 6.3", kind.kernel), USERNS));
     }
-    if needs.user_namespace && !kind.user_namespaces {
-        return Some(format!("{} has no user namespaces for pods", kind.runtime));
+    if needs.user_namespace && needs.runtime_class.is_none() && !kind.user_namespaces {
+        let reason = format!("{} has no user namespaces for pods", kind.runtime);
+        let others = match kind.handlers.is_empty() {
+            true => String::new(),
+            false => format!(
+                " by its default handler, only by {}",
+                kind.handlers.join(", ")
+            ),
+        };
+        return Some((reason + &others, USERNS));
     }
-    if needs.native_overlay && older(kernel, (5, 13)) {
-        return Some(format!(
+    if lacks_overlay(needs, kind) && !may_have_overlay(&kind.os, &kind.kernel) {
+        let reason = format!(
             "Linux {} is older than 5.13: no overlay mounts in user namespaces",
             kind.kernel
-        ));
+        );
+        return Some((reason, "docs/profiles.md#root-fuse"));
     }
     let mut absent = needs
         .resources
         .iter()
         .filter(|name| !kind.resources.contains(name));
     if let Some(name) = absent.next() {
-        return Some(format!("no device plugin offers {name}"));
+        let reason = format!("no device plugin offers {name}");
+        return Some((reason, DEVICE_PLUGIN));
     }
     if needs.no_default_seccomp && kind.seccomp_default == Some(true) {
-        return Some("the kubelet's seccompDefault is on".to_owned());
+        let reason = "the kubelet's seccompDefault is on".to_owned();
+        return Some((reason, "docs/nodes.md#apparmor-and-seccomp"));
     }
     None
 }
 
-/// Whether it works, by a pod that was tried: with this profile, or with another.
-fn by_trial(profile: &str, needs: &Needs, trial: &Trial) -> Fitness {
-    if trial.profile == profile {
-        return match &trial.outcome {
-            Outcome::Built => Fitness::Yes,
-            Outcome::Failed { message, symptom } => Fitness::No(cause(message, *symptom)),
-        };
-    }
-    let Some(seen) = &trial.observation else {
-        return Fitness::Unknown(format!("the pod with {} did not start", trial.profile));
-    };
-    match obstacle(needs, seen) {
-        Some(obstacle) => Fitness::No(obstacle.to_owned()),
-        None => Fitness::Yes,
-    }
-}
+/// The page on what offers extended resources.
+pub(super) const DEVICE_PLUGIN: &str = "docs/nodes.md#the-device-plugin";
 
-/// The cause that troubleshooting has, or else the message itself.
-fn cause(message: &str, symptom: Option<&str>) -> String {
-    let mut all = [JOB_LOG, KUBERNETES_DENIED, NOT_ASKED]
-        .into_iter()
-        .flatten();
-    let found = symptom.and_then(|id| all.find(|symptom| symptom.id == id));
-    match found {
-        Some(symptom) => format!("{message}: {}", plain(symptom.cause)),
-        None => message.to_owned(),
-    }
-}
-
-/// What a pod that was tried saw to prevent it.
-fn obstacle(needs: &Needs, seen: &Observation) -> Option<&'static str> {
-    let obstacles = [
-        (seen.no_user_namespaces, "user.max_user_namespaces is 0"),
-        (
-            seen.restricted_user_namespaces,
-            "a sysctl restricts user namespaces of unprivileged processes",
-        ),
-        (
-            seen.seccomp && needs.no_default_seccomp,
-            "the default seccomp profile denies user namespaces",
-        ),
-        (
-            seen.apparmor && needs.no_default_apparmor,
-            "AppArmor's default profile denies mounts",
-        ),
-        (
-            seen.selinux && needs.no_default_selinux,
-            "SELinux' default type denies mounts",
-        ),
-        (
-            seen.setuid_newuidmap && needs.newuidmap,
-            "newuidmap of the image is setuid, without file capabilities",
-        ),
-    ];
-    let found = obstacles.into_iter().find(|(applies, _)| *applies);
-    found.map(|(_, obstacle)| obstacle)
-}
-
-/// What may prevent it, as this system is known.
-fn doubts(needs: &Needs, kind: &NodeKind) -> Vec<String> {
+/// What may prevent it, as this system is known, but for what a pod that was tried saw is not
+/// so.
+fn doubts(needs: &Needs, kind: &NodeKind, tried: Option<&Trial>) -> Vec<String> {
     let Known {
         apparmor,
         selinux,
         no_user_namespaces,
         restricted_user_namespaces,
         seccomp_default,
-    } = kind.known();
+    } = known(&kind.os);
+    let may_be = |has_default: fn(&Needs) -> bool, is_so: fn(&Observation) -> bool| {
+        let tried = tried.filter(|trial| has_default(&trial.needs));
+        let seen = tried.and_then(|trial| trial.observation.as_ref());
+        seen.is_none_or(is_so)
+    };
     let doubts = [
+        (
+            lacks_pod_user_namespaces(needs, kind),
+            "the kernel is older than 6.3, unless Red Hat backported what pods in user namespaces need",
+        ),
+        (
+            needs.user_namespace && needs.runtime_class.is_some(),
+            "the handler of the RuntimeClass may have no user namespaces",
+        ),
+        (
+            lacks_overlay(needs, kind),
+            "the kernel is older than 5.13, unless its distribution backported overlay mounts in user namespaces",
+        ),
         (
             no_user_namespaces,
             "user.max_user_namespaces is 0 by default",
@@ -179,15 +190,22 @@ fn doubts(needs: &Needs, kind: &NodeKind) -> Vec<String> {
             "kernel.apparmor_restrict_unprivileged_userns is 1 by default",
         ),
         (
-            apparmor && needs.no_default_apparmor,
+            apparmor
+                && needs.no_default_apparmor
+                && may_be(|tried| tried.no_default_apparmor, |seen| seen.apparmor),
             "AppArmor's default profile denies mounts",
         ),
         (
-            selinux && needs.no_default_selinux,
+            selinux
+                && needs.no_default_selinux
+                && may_be(|tried| tried.no_default_selinux, |seen| seen.selinux),
             "SELinux' default type denies mounts, where the runtime uses it",
         ),
         (
-            seccomp_default && needs.no_default_seccomp && kind.seccomp_default.is_none(),
+            seccomp_default
+                && needs.no_default_seccomp
+                && kind.seccomp_default.is_none()
+                && may_be(|tried| tried.no_default_seccomp, |seen| seen.seccomp),
             "seccompDefault is on by default",
         ),
     ];
@@ -197,6 +215,7 @@ fn doubts(needs: &Needs, kind: &NodeKind) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::trial::Outcome;
     use super::*;
     use admission::namespace::policy::Settings;
     use admission::profile::Profiles;
@@ -214,6 +233,7 @@ mod tests {
             os: "Wolfi".to_owned(),
             platform: "linux".to_owned(),
             user_namespaces: true,
+            handlers: Vec::new(),
             seccomp_default: Some(false),
             resources: vec!["github.com/fuse".to_owned()],
             taints: Vec::new(),
@@ -223,16 +243,45 @@ mod tests {
     /// The reason why a profile does not work on a kind of node.
     fn no(profile: &str, kind: &NodeKind) -> String {
         match fitness(profile, &needs(profile), kind, Around::default(), None) {
-            Fitness::No(reason) => reason,
+            Fitness::No { reason, .. } => reason,
             other => panic!("{profile} on {kind:?}: {other:?}"),
         }
     }
 
     fn unknown(profile: &str, kind: &NodeKind) -> String {
         match fitness(profile, &needs(profile), kind, Around::default(), None) {
-            Fitness::Unknown(reason) => reason,
+            Fitness::Unknown { reason } => reason,
             other => panic!("{profile} on {kind:?}: {other:?}"),
         }
+    }
+
+    #[test]
+    fn what_a_pod_saw_takes_the_place_of_what_is_known_of_the_system() {
+        let debian = NodeKind {
+            os: "Debian GNU/Linux 13".to_owned(),
+            ..node()
+        };
+        let reason = |apparmor| {
+            let observation = Observation {
+                apparmor,
+                ..Observation::default()
+            };
+            let trial = Trial {
+                node: "a".to_owned(),
+                profile: "root".to_owned(),
+                needs: needs("root"),
+                observation: Some(observation),
+                outcome: Outcome::Built,
+                left: None,
+            };
+            let around = Around::default();
+            match fitness("userns", &needs("userns"), &debian, around, Some(&trial)) {
+                Fitness::Unknown { reason } => reason,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(reason(true).contains("AppArmor"));
+        assert!(!reason(false).contains("AppArmor"));
     }
 
     #[test]
@@ -313,55 +362,37 @@ mod tests {
             ..node()
         };
         let fit = fitness("none", &none, &windows, Around::default(), None);
-        assert!(matches!(fit, Fitness::No(_)), "{fit:?}");
-    }
-
-    fn tried(profile: &str, observation: Observation, outcome: Outcome) -> Trial {
-        Trial {
-            node: "a".to_owned(),
-            profile: profile.to_owned(),
-            observation: Some(observation),
-            outcome,
-        }
+        assert!(matches!(fit, Fitness::No { .. }), "{fit:?}");
     }
 
     #[test]
-    fn a_trial_turns_each_doubt_into_a_verdict() {
-        let fit = |profile: &str, trial: &Trial| {
-            fitness(
-                profile,
-                &needs(profile),
-                &node(),
-                Around::default(),
-                Some(trial),
-            )
+    fn an_old_kernel_that_may_have_backports_is_a_doubt() {
+        let of = |os: &str, kernel: &str| NodeKind {
+            os: os.to_owned(),
+            kernel: kernel.to_owned(),
+            ..node()
         };
-        let plain = tried("root", Observation::default(), Outcome::Built);
-        for profile in ["userns", "rootless", "root", "root-fuse", "privileged"] {
-            assert_eq!(fit(profile, &plain), Fitness::Yes, "{profile}");
-        }
-        let setuid = Observation {
-            setuid_newuidmap: true,
-            ..Observation::default()
+        let rhel8 = of("Red Hat Enterprise Linux 8.10", "4.18.0-553.el8_10.x86_64");
+        assert!(unknown("root", &rhel8).contains("older than 5.13"));
+        assert!(no("userns", &rhel8).contains("older than 6.3"));
+        let rhel9 = of("Red Hat Enterprise Linux 9.6", "5.14.0-570.el9.x86_64");
+        assert!(unknown("userns", &rhel9).contains("older than 6.3"));
+        assert!(!unknown("root", &rhel9).contains("older"));
+        let focal = of("Ubuntu 20.04.6 LTS", "5.4.0-200-generic");
+        assert!(unknown("root", &focal).contains("older than 5.13"));
+    }
+
+    #[test]
+    fn the_default_handler_decides_and_another_is_named() {
+        let kind = NodeKind {
+            user_namespaces: false,
+            handlers: vec!["crun".to_owned()],
+            ..node()
         };
-        let setuid = tried("root", setuid, Outcome::Built);
-        assert_eq!(fit("root", &setuid), Fitness::Yes);
+        let reason = no("userns", &kind);
         assert!(
-            matches!(fit("rootless", &setuid), Fitness::No(reason) if reason.contains("setuid"))
+            reason.ends_with("by its default handler, only by crun"),
+            "{reason}"
         );
-        let apparmor = Observation {
-            apparmor: true,
-            ..Observation::default()
-        };
-        let failed = Outcome::Failed {
-            message: "mount /a: permission denied".to_owned(),
-            symptom: Some("mount-denied"),
-        };
-        let confined = tried("root", apparmor, failed);
-        assert!(
-            matches!(fit("root", &confined), Fitness::No(reason) if reason.contains("AppArmor"))
-        );
-        assert!(matches!(fit("rootless", &confined), Fitness::No(_)));
-        assert_eq!(fit("privileged", &confined), Fitness::Yes);
     }
 }

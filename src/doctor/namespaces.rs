@@ -1,17 +1,17 @@
-//! The namespaces that opted in, or that a rule is for: what they say, and whether a job's
-//! pod gets through.
+//! The namespaces that opted in, or that a rule is for: what they say.
 
-use super::dry_run::Answer;
+use super::command::Command;
+use super::creation::Creation;
 use super::facts::{Facts, JobNamespace, Runner};
 use super::finding::{Area, Finding, Severity, quote};
 use super::job;
+use super::limits;
 use super::look::Look;
-use super::nodes::NodeTable;
-use crate::symptoms::{KUBERNETES_DENIED, NOT_ASKED, find};
+use super::node_kind::version;
+use super::nodes::{NodeTable, relabel};
+use super::policy::Source;
 use admission::namespace::policy::{Policy, Settings};
-use admission::namespace::{
-    NEVER_CALLED, Namespace, PROFILE, RUNNER, is_clusters_own, unknown_keys,
-};
+use admission::namespace::{Mode, NEVER_CALLED, Namespace, PROFILE, is_clusters_own, unknown_keys};
 use admission::pod::Pod;
 use admission::request::is_namespace;
 use admission::standards::{Level, violations};
@@ -19,6 +19,8 @@ use admission::text::spelling::nearest;
 
 /// The label that Pod Security Admission enforces a level by.
 const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
+/// The label for the version of its rules.
+const ENFORCE_VERSION: &str = "pod-security.kubernetes.io/enforce-version";
 
 fn found(
     severity: Severity,
@@ -39,7 +41,7 @@ pub(super) fn findings(facts: &Facts, table: &NodeTable) -> Vec<Finding> {
             for object in namespaces {
                 findings.extend(not_opted_in(object, facts, &settings));
             }
-            if facts.jobs.is_empty() {
+            if facts.jobs.is_empty() && facts.left_out == 0 {
                 findings.push(none(facts, table));
             }
         }
@@ -48,7 +50,10 @@ pub(super) fn findings(facts: &Facts, table: &NodeTable) -> Vec<Finding> {
                 Area::Namespaces,
                 Severity::Error,
                 "namespace-missing",
-                "namespace",
+                format!(
+                    "namespace {}",
+                    quote(facts.only.as_deref().unwrap_or_default())
+                ),
                 "it does not exist",
             )
             .fix("kubectl get namespaces"),
@@ -64,6 +69,27 @@ pub(super) fn findings(facts: &Facts, table: &NodeTable) -> Vec<Finding> {
             .page("docs/doctor.md#permissions"),
         ),
     }
+    if let Source::Hidden(why) = &facts.source {
+        let what = format!("podseal's own profiles, rules and settings: {why}");
+        findings.push(
+            Finding::new(Area::Namespaces, Severity::Unknown, "policy-hidden", "namespaces", what)
+                .why("namespaces without the label that a rule is for are not shown; the others are judged by what is built in")
+                .page("docs/doctor.md#permissions"),
+        );
+    }
+    if facts.left_out > 0 {
+        let what = format!("{} more that opted in were not looked at", facts.left_out);
+        findings.push(
+            Finding::new(
+                Area::Namespaces,
+                Severity::Unknown,
+                "namespaces-left-out",
+                "namespaces",
+                what,
+            )
+            .fix("podseal doctor --namespace NAMESPACE"),
+        );
+    }
     for job in &facts.jobs {
         findings.extend(of_namespace(job, facts, &settings, table));
     }
@@ -73,23 +99,33 @@ pub(super) fn findings(facts: &Facts, table: &NodeTable) -> Vec<Finding> {
 /// No namespace opted in.
 fn none(facts: &Facts, table: &NodeTable) -> Finding {
     let profile = table.candidates().first().copied().unwrap_or("PROFILE");
-    let found = Finding::new(
-        Area::Namespaces,
-        Severity::Warning,
-        "no-namespace",
-        "namespaces",
-        format!("none has the label {PROFILE}, and no rule is for one"),
-    );
-    let name = facts
-        .namespaces
-        .seen()
-        .filter(|namespaces| namespaces.len() == 1);
-    let name = name.map_or("NAMESPACE", |namespaces| &namespaces[0].metadata.name);
+    if let (Some(name), false) = (&facts.only, matches!(facts.source, Source::Hidden(_))) {
+        return not_one(name, facts, profile);
+    }
+    let mut what = format!("none has the label {PROFILE}");
+    if !matches!(facts.source, Source::Hidden(_)) {
+        what += ", and no rule is for one";
+    }
+    let (area, severity) = (Area::Namespaces, Severity::Warning);
+    let found = Finding::new(area, severity, "no-namespace", "namespaces", what);
     found
         .why("podseal changes nothing and checks nothing")
-        .fix(format!(
-            "kubectl label namespace {name} {PROFILE}={profile}"
-        ))
+        .fix(relabel(facts.only.as_deref().unwrap_or_default(), profile))
+        .page("docs/quick-start.md#3-label-a-namespace")
+}
+
+/// The only namespace that was asked for did not opt in.
+fn not_one(name: &str, facts: &Facts, profile: &str) -> Finding {
+    let is_own = facts.release.as_ref();
+    let is_own = is_own.is_some_and(|release| release.namespace == *name);
+    if is_own || is_clusters_own(name) {
+        let what = "podseal is never asked about it, whatever its labels";
+        return found(Severity::Ok, "no-namespace", name, what);
+    }
+    let what = format!("it has no label {PROFILE}, and no rule is for it");
+    found(Severity::Warning, "no-namespace", name, what)
+        .why("podseal changes nothing and checks nothing here")
+        .fix(relabel(name, profile))
         .page("docs/quick-start.md#3-label-a-namespace")
 }
 
@@ -113,7 +149,7 @@ fn not_opted_in(
     let warnings = warnings.into_iter().map(|warning| {
         found(Severity::Warning, "unknown-key", &metadata.name, warning)
             .why("the namespace did not opt in, so podseal is not asked")
-            .fix(format!("kubectl edit namespace {}", quote(&metadata.name)))
+            .fix(edit(&metadata.name))
             .page("docs/policy.md")
     });
     warnings.collect()
@@ -131,18 +167,16 @@ fn of_namespace(
             true => NEVER_CALLED,
             false => "podseal's own namespace, which it ignores whatever its labels",
         };
-        let finding = found(Severity::Warning, "never-called", name, what).fix(format!(
-            "kubectl label namespace {} {PROFILE}-",
-            quote(name)
-        ));
-        return vec![finding];
+        let fix = "kubectl label namespace NAMESPACE podseal.io/profile-";
+        let finding = found(Severity::Warning, "never-called", name, what);
+        return vec![finding.fix(Command::new(fix, &[("NAMESPACE", name)]))];
     };
     let mut findings: Vec<_> = policy
         .warnings
         .iter()
         .map(|warning| {
             found(Severity::Warning, "namespace-keys", name, warning)
-                .fix(format!("kubectl edit namespace {}", quote(name)))
+                .fix(edit(name))
                 .page("docs/policy.md")
         })
         .collect();
@@ -150,32 +184,44 @@ fn of_namespace(
         findings.push(unknown_profile(name, &policy, facts, settings));
         return findings;
     }
-    findings.extend(runner(job, &policy, settings));
-    findings.extend(pod_security(job, settings));
-    findings.extend(quotas(job, settings));
+    findings.extend(runner(job, &policy, facts, settings));
+    findings.extend(pod_security(job, &policy, facts, settings));
+    let limits = limits::findings(job, settings);
+    let never_fits = limits
+        .iter()
+        .any(|finding| finding.severity == Severity::Error);
+    findings.extend(limits);
     if table.excludes(policy.name) {
-        let profiles = table.candidates();
-        let fix = profiles.first().map(|profile| {
-            format!(
-                "kubectl label namespace {} --overwrite {PROFILE}={profile}",
-                quote(name)
-            )
-        });
-        let finding = found(
-            Severity::Error,
-            "no-node",
-            name,
-            format!("its profile {} works on no node", quote(policy.name)),
-        )
-        .why("the table of nodes says why")
-        .page("docs/which-profile.md");
-        findings.push(match fix {
-            Some(fix) => finding.fix(fix),
+        let image = if table.is_tried {
+            " with this image"
+        } else {
+            ""
+        };
+        let what = format!("its profile {} works on no node{image}", quote(policy.name));
+        let finding = found(Severity::Error, "no-node", name, what)
+            .why("the table of nodes says why")
+            .page("docs/which-profile.md");
+        let lacks_device = table.lacks_device(policy.name);
+        findings.push(match table.candidates().first() {
+            _ if lacks_device => finding
+                .advice("install the device plugin, as said of the nodes, or use another profile"),
+            Some(profile) => finding.fix(relabel(name, profile)),
             None => finding,
         });
     }
-    findings.push(dry_run(job, &policy, settings));
+    let creation = Creation {
+        facts,
+        job,
+        policy: &policy,
+        never_fits,
+    };
+    findings.extend(creation.findings());
     findings
+}
+
+fn edit(namespace: &str) -> Command {
+    let template = "kubectl edit namespace NAMESPACE";
+    Command::new(template, &[("NAMESPACE", namespace)])
 }
 
 fn unknown_profile(
@@ -185,7 +231,7 @@ fn unknown_profile(
     settings: &Settings<'_>,
 ) -> Finding {
     let profile = quote(policy.name);
-    if let super::policy::Source::Hidden(why) = &facts.source {
+    if let Source::Hidden(why) = &facts.source {
         let what = format!(
             "profile {profile} is not built in, and podseal's own profiles could not be read: {why}"
         );
@@ -198,35 +244,40 @@ fn unknown_profile(
     );
     found(Severity::Error, "unknown-profile", name, what)
         .why("every pod of a job is denied")
-        .fix(format!(
-            "kubectl label namespace {} --overwrite {PROFILE}=PROFILE",
-            quote(name)
-        ))
+        .fix(relabel(name, "PROFILE"))
         .page("docs/which-profile.md")
 }
 
 /// Who creates the pods of jobs.
-fn runner(job: &JobNamespace, policy: &Policy<'_>, settings: &Settings<'_>) -> Vec<Finding> {
+fn runner(
+    job: &JobNamespace,
+    policy: &Policy<'_>,
+    facts: &Facts,
+    settings: &Settings<'_>,
+) -> Vec<Finding> {
     let name = &job.namespace.name;
-    let annotate = |user: &str| {
-        format!(
-            "kubectl annotate namespace {} --overwrite {RUNNER}={user}",
-            quote(name)
-        )
+    let annotate = |namespace: &str, account: &str| {
+        let template = "kubectl annotate namespace JOBS --overwrite podseal.io/runner=system:serviceaccount:RUNNER-NAMESPACE:ACCOUNT";
+        let names = [
+            ("JOBS", name.as_str()),
+            ("RUNNER-NAMESPACE", namespace),
+            ("ACCOUNT", account),
+        ];
+        Command::new(template, &names)
     };
     if policy.runners().is_none() {
         let what = "no runner is named";
-        let denied = policy.trusts_labels() && settings.require_runner;
+        let is_hidden = matches!(facts.source, Source::Hidden(_));
+        let denied = policy.trusts_labels() && settings.require_runner && !is_hidden;
         let finding = match denied {
             true => found(Severity::Error, "runner-missing", name, what)
                 .why("its profile grants more than the baseline, so podseal denies jobs until their creator is named"),
             false => found(Severity::Warning, "runner-missing", name, what)
                 .why("anyone who can create pods gets what a job gets, by a label"),
         };
-        let fix = annotate("system:serviceaccount:RUNNER-NAMESPACE:ACCOUNT");
         return vec![
             finding
-                .fix(fix)
+                .fix(annotate("", ""))
                 .page("docs/quick-start.md#6-name-the-runner"),
         ];
     }
@@ -255,19 +306,13 @@ fn runner(job: &JobNamespace, policy: &Policy<'_>, settings: &Settings<'_>) -> V
                 .why("podseal takes no pod for a job's, and changes none")
                 .page("docs/quick-start.md#6-name-the-runner");
             let fix = match near {
-                // The annotation may have anything, and a reader pastes the command.
-                _ if !is_namespace(namespace) => {
-                    annotate("system:serviceaccount:RUNNER-NAMESPACE:ACCOUNT")
+                // The annotation may have anything.
+                _ if !is_namespace(namespace) => annotate("", ""),
+                Some(near) => annotate(namespace, near),
+                None => {
+                    let template = "kubectl get serviceaccounts --namespace NAMESPACE";
+                    Command::new(template, &[("NAMESPACE", namespace)])
                 }
-                Some(near) => annotate(&format!(
-                    "system:serviceaccount:{}:{}",
-                    quote(namespace),
-                    quote(near)
-                )),
-                None => format!(
-                    "kubectl get serviceaccounts --namespace {}",
-                    quote(namespace)
-                ),
             };
             vec![finding.fix(fix)]
         }
@@ -284,7 +329,16 @@ fn runner(job: &JobNamespace, policy: &Policy<'_>, settings: &Settings<'_>) -> V
 }
 
 /// The corrected pod against the level that Pod Security Admission enforces.
-fn pod_security(job: &JobNamespace, settings: &Settings<'_>) -> Option<Finding> {
+fn pod_security(
+    job: &JobNamespace,
+    policy: &Policy<'_>,
+    facts: &Facts,
+    settings: &Settings<'_>,
+) -> Option<Finding> {
+    // Nothing is corrected there, and what the runner itself sets is not known.
+    if policy.mode == Mode::Audit {
+        return None;
+    }
     let enforced = job.object.metadata.labels.get(ENFORCE)?;
     let level = Level::from_name(enforced)?;
     let corrected = job::corrected(&job.namespace, settings).ok()?;
@@ -304,172 +358,29 @@ fn pod_security(job: &JobNamespace, settings: &Settings<'_>) -> Option<Finding> 
         controls.join(", "),
         level = level.name()
     );
+    let mut stricter = Level::ALL.iter().rev();
+    let met = stricter.find(|level| violations(&pod, **level).is_empty());
+    let is_relaxed = corrected["spec"]["hostUsers"] == false;
+    let met = met.filter(|_| !is_relaxed || relaxes_user_namespaces(job, facts));
+    let template =
+        "kubectl label namespace NAMESPACE --overwrite pod-security.kubernetes.io/enforce=LEVEL";
+    let names = [
+        ("NAMESPACE", job.namespace.name.as_str()),
+        ("LEVEL", met.map_or("privileged", |level| level.name())),
+    ];
     let finding = found(Severity::Error, "pod-security", &job.namespace.name, what)
         .why("Kubernetes itself denies each job's pod, after podseal")
-        .fix(format!(
-            "kubectl label namespace {} --overwrite {ENFORCE}=privileged",
-            quote(&job.namespace.name)
-        ))
+        .fix(Command::new(template, &names))
         .page("docs/comparison.md#the-label-pod-securitykubernetesioenforce");
     Some(finding)
 }
 
-/// What a corrected job requests against the quotas.
-fn quotas(job: &JobNamespace, settings: &Settings<'_>) -> Vec<Finding> {
-    let name = &job.namespace.name;
-    if let Some(hidden) = job.quotas.hidden() {
-        return vec![
-            found(
-                Severity::Unknown,
-                "quotas-hidden",
-                name,
-                format!("ResourceQuotas: {hidden}"),
-            )
-            .page("docs/doctor.md#permissions"),
-        ];
-    }
-    let Ok(corrected) = job::corrected(&job.namespace, settings) else {
-        return Vec::new();
-    };
-    let needs = super::needs::Needs::of_pod(&corrected);
-    let has_default = |resource: &str| {
-        let ranges = job.limits.seen().into_iter().flatten();
-        let mut ranges = ranges.flat_map(|range| &range.spec.limits);
-        let (kind, resource) = resource.split_once('.').unwrap_or(("requests", resource));
-        ranges.any(|range| {
-            let limit = range.default.contains_key(resource);
-            match kind {
-                "limits" => limit,
-                _ => limit || range.default_request.contains_key(resource),
-            }
-        })
-    };
-    let mut findings = Vec::new();
-    for quota in job.quotas.seen().into_iter().flatten() {
-        let place = quote(&quota.metadata.name);
-        for (resource, hard) in &quota.status.hard {
-            let device = needs
-                .resources
-                .iter()
-                .find(|name| *resource == format!("requests.{name}"));
-            let used = quota.status.used.get(resource);
-            let is_full = hard == "0" || used == Some(hard) && resource != "cpu";
-            let what = format!(
-                "ResourceQuota {place}: {} of {} {} used",
-                quote(used.map_or("0", |used| used)),
-                quote(hard),
-                quote(resource)
-            );
-            if device.is_some() && is_full {
-                findings.push(
-                    found(Severity::Error, "quota-of-fuse", name, what)
-                        .why("each job requests one, so Kubernetes denies its pod")
-                        .fix(format!(
-                            "kubectl edit resourcequota --namespace {} {place}",
-                            quote(name)
-                        ))
-                        .page("docs/troubleshooting.md#kubernetes-denied-the-pod"),
-                );
-            } else if matches!(resource.as_str(), "pods" | "count/pods") && is_full {
-                findings.push(
-                    found(Severity::Warning, "quota-of-pods", name, what)
-                        .why("no further job starts until one ends")
-                        .page("docs/troubleshooting.md#kubernetes-denied-the-pod"),
-                );
-            } else if is_of_compute(resource) && !has_default(resource) {
-                let what = format!(
-                    "ResourceQuota {place} is for {}, and no LimitRange has a default",
-                    quote(resource)
-                );
-                findings.push(
-                    found(Severity::Warning, "quota-without-default", name, what)
-                        .why("Kubernetes denies a job's pod whose containers have none; podseal sets none")
-                        .fix("in config.toml, cpu_request, memory_limit and so on, also those of helper_ and service_; or a LimitRange")
-                        .page("docs/troubleshooting.md#kubernetes-denied-the-pod"),
-                );
-            }
-        }
-    }
-    findings
-}
-
-/// Whether a quota on this makes Kubernetes deny pods without a value (Kubernetes, "Resource
-/// Quotas", v1.37).
-fn is_of_compute(resource: &str) -> bool {
-    let resource = resource
-        .split_once('.')
-        .map_or(resource, |(kind, resource)| match kind {
-            "limits" | "requests" => resource,
-            _ => kind,
-        });
-    matches!(resource, "cpu" | "memory" | "ephemeral-storage")
-}
-
-/// What became of a job's pod.
-fn dry_run(job: &JobNamespace, policy: &Policy<'_>, settings: &Settings<'_>) -> Finding {
-    let name = &job.namespace.name;
-    let run = &job.dry_run;
-    let by = match &run.user {
-        Some(user) => format!("as {}", quote(user)),
-        None => "as you".to_owned(),
-    };
-    let profile = quote(policy.name);
-    match &run.answer {
-        Answer::Corrected => {
-            let what = format!("{profile}; a job's pod {by} is corrected and accepted (dry run)");
-            found(Severity::Ok, "dry-run", name, what)
-        }
-        Answer::Unchanged => unchanged(job, policy, settings, &by),
-        Answer::Denied(message) => {
-            let what = format!("a job's pod {by} is denied (dry run): {message}");
-            if run.user.is_none() && message.contains(" cannot create resource \"pods\" ") {
-                return found(Severity::Unknown, "dry-run", name, what)
-                    .why("you are not allowed to create pods here, which a dry run takes")
-                    .page("docs/doctor.md#permissions");
-            }
-            let symptom = find(NOT_ASKED, message).or_else(|| find(KUBERNETES_DENIED, message));
-            let finding = found(Severity::Error, "dry-run", name, what);
-            match symptom {
-                Some(symptom) => finding.symptom(symptom),
-                None if message.contains("failed calling webhook") => finding
-                    .why("the API server cannot reach a webhook, so no job starts")
-                    .page("docs/troubleshooting.md#podseal-was-not-asked"),
-                None => finding
-                    .why("so is each job")
-                    .page("docs/troubleshooting.md#podseal-denied-the-pod"),
-            }
-        }
-    }
-}
-
-/// The pod was accepted as it is.
-fn unchanged(
-    job: &JobNamespace,
-    policy: &Policy<'_>,
-    settings: &Settings<'_>,
-    by: &str,
-) -> Finding {
-    let name = &job.namespace.name;
-    let profile = quote(policy.name);
-    if job::corrected(&job.namespace, settings).is_ok_and(|pod| pod == job::pod()) {
-        let what =
-            format!("{profile}, which changes nothing; a job's pod {by} is accepted (dry run)");
-        return found(Severity::Ok, "dry-run", name, what);
-    }
-    if policy.mode == admission::namespace::Mode::Audit {
-        let what =
-            format!("{profile} in the mode audit: a job's pod {by} is accepted as it is (dry run)");
-        return found(Severity::Ok, "dry-run", name, what).page("docs/policy.md");
-    }
-    if let Some(why) = &job.dry_run.not_the_runner {
-        let what = format!(
-            "{profile}; a job's pod of somebody else is accepted as it is (dry run); its runner's was not tried, which you are not allowed to: {why}"
-        );
-        return found(Severity::Unknown, "dry-run", name, what).page("docs/doctor.md#permissions");
-    }
-    let what = format!("{profile}, and a job's pod {by} is accepted as it is (dry run)");
-    found(Severity::Error, "dry-run", name, what)
-        .why("the API server does not ask podseal here, so jobs are neither corrected nor checked")
-        .fix("kubectl get mutatingwebhookconfiguration podseal -o yaml")
-        .page("docs/troubleshooting.md#the-job-is-not-corrected")
+/// Whether Pod Security Admission allows more to a pod with a user namespace, as it does at
+/// the versions from 1.35.
+fn relaxes_user_namespaces(job: &JobNamespace, facts: &Facts) -> bool {
+    let pinned = job.object.metadata.labels.get(ENFORCE_VERSION);
+    let is_latest = pinned.is_none_or(|pinned| pinned == "latest");
+    let server = facts.version.seen();
+    let server = server.and_then(|server| version(server.git_version.trim_start_matches('v')));
+    is_latest && server.is_some_and(|server| server >= (1, 35))
 }

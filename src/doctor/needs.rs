@@ -1,5 +1,7 @@
 //! What a profile needs of a node: read from the pod that it makes of a job's.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::job;
@@ -31,6 +33,17 @@ pub struct Needs {
     pub no_default_selinux: bool,
     /// A `newuidmap` with file capabilities.
     pub newuidmap: bool,
+    /// A user namespace of Podman's own, which a privileged root does without.
+    pub own_user_namespace: bool,
+    /// That `build` is privileged.
+    pub privileged: bool,
+    /// The confinement that it names itself: nobody but a pod with the same knows what it
+    /// allows.
+    pub named: BTreeSet<String>,
+    /// The uid of `build`, where the profile sets one.
+    pub uid: Option<u64>,
+    /// The RuntimeClass, which may run pods by another handler than the default one.
+    pub runtime_class: Option<String>,
 }
 
 impl Needs {
@@ -75,6 +88,16 @@ impl Needs {
         });
         let limits = build["resources"]["limits"].as_object();
         let limits = limits.into_iter().flat_map(|limits| limits.keys());
+        let named = [
+            ("seccompProfile", "type"),
+            ("appArmorProfile", "type"),
+            ("seLinuxOptions", "type"),
+        ];
+        let named = named.into_iter().filter(|(field, key)| {
+            let value = &context(field)[key];
+            is_confined && !value.is_null() && value != "Unconfined"
+        });
+        let uid = context("runAsUser").as_u64();
         Needs {
             podman: true,
             user_namespace: spec["hostUsers"] == Value::Bool(false),
@@ -84,7 +107,14 @@ impl Needs {
             no_default_seccomp: has_no("seccompProfile", "type"),
             no_default_apparmor: has_no("appArmorProfile", "type"),
             no_default_selinux: has_no("seLinuxOptions", "type"),
-            newuidmap: context("runAsUser") != &Value::from(0) && is_confined,
+            newuidmap: uid != Some(0) && is_confined,
+            own_user_namespace: uid != Some(0) || is_confined,
+            privileged: !is_confined,
+            named: named
+                .map(|(field, _)| format!("{field} {}", context(field)))
+                .collect(),
+            uid,
+            runtime_class: spec["runtimeClassName"].as_str().map(str::to_owned),
         }
     }
 }
@@ -107,10 +137,13 @@ mod tests {
             no_default_seccomp: true,
             no_default_apparmor: true,
             no_default_selinux: true,
+            own_user_namespace: true,
+            uid: Some(0),
             ..Needs::default()
         };
         let rootless = Needs {
             newuidmap: true,
+            uid: Some(1000),
             ..confined.clone()
         };
         assert_eq!(of("none"), Needs::default());
@@ -130,12 +163,16 @@ mod tests {
         let openshift = Needs {
             openshift: true,
             no_default_selinux: false,
+            named: [r#"seLinuxOptions {"type":"container_engine_t"}"#.to_owned()].into(),
             ..rootless
         };
         assert_eq!(of("openshift"), openshift);
         let privileged = Needs {
             podman: true,
             native_overlay: true,
+            own_user_namespace: true,
+            privileged: true,
+            uid: Some(1000),
             ..Needs::default()
         };
         assert_eq!(of("privileged"), privileged);

@@ -98,6 +98,17 @@ object! {
         rules: Vec<WebhookRule>,
         /// `IfNeeded` or `Never`.
         reinvocation_policy: String,
+        /// Which objects it is for.
+        object_selector: Selector,
+        /// Which requests it is for: all of these.
+        match_conditions: Vec<MatchCondition>,
+    }
+    /// A condition on requests.
+    MatchCondition {
+        /// Its name.
+        name: String,
+        /// CEL.
+        expression: String,
     }
     /// Where a webhook is.
     ClientConfig {
@@ -138,6 +149,45 @@ object! {
         /// The resources.
         resources: Vec<String>,
     }
+    /// A policy of the kind `ValidatingAdmissionPolicy`.
+    ValidatingPolicy {
+        /// Its metadata.
+        metadata: Metadata,
+        /// What it is for, and what it demands.
+        spec: ValidatingPolicySpec,
+    }
+    /// What a policy is for, and what it demands.
+    ValidatingPolicySpec {
+        /// `Fail` or `Ignore`.
+        failure_policy: String,
+        /// Which requests.
+        match_constraints: MatchConstraints,
+        /// Of these, which: all of these.
+        match_conditions: Vec<MatchCondition>,
+        /// What must hold.
+        validations: Vec<Validation>,
+    }
+    /// What must hold.
+    Validation {
+        /// CEL.
+        expression: String,
+    }
+    /// A binding of a policy.
+    PolicyBinding {
+        /// Its metadata.
+        metadata: Metadata,
+        /// Of which policy, where, and what follows.
+        spec: PolicyBindingSpec,
+    }
+    /// Of which policy, where, and what follows.
+    PolicyBindingSpec {
+        /// The policy.
+        policy_name: String,
+        /// `Deny`, `Warn` or `Audit`.
+        validation_actions: Vec<String>,
+        /// Only where; everywhere, if none.
+        match_resources: Option<MatchConstraints>,
+    }
     /// A policy of the kind `MutatingAdmissionPolicy`.
     MutatingPolicy {
         /// Its metadata.
@@ -154,6 +204,10 @@ object! {
     MatchConstraints {
         /// Any of these.
         resource_rules: Vec<WebhookRule>,
+        /// In which namespaces.
+        namespace_selector: Selector,
+        /// Which objects.
+        object_selector: Selector,
     }
     /// A Deployment.
     Deployment {
@@ -198,6 +252,8 @@ object! {
     PodSpec {
         /// Its containers.
         containers: Vec<Container>,
+        /// Those that run before.
+        init_containers: Vec<Container>,
         /// Its volumes.
         volumes: Vec<Volume>,
         /// The taints that it tolerates.
@@ -215,6 +271,15 @@ object! {
         image: String,
         /// Its arguments.
         args: Vec<String>,
+        /// What it needs.
+        resources: Resources,
+    }
+    /// What a container needs.
+    Resources {
+        /// At least.
+        requests: Map,
+        /// At most.
+        limits: Map,
     }
     /// A volume.
     Volume {
@@ -318,8 +383,20 @@ object! {
     ResourceQuota {
         /// Its metadata.
         metadata: Metadata,
+        /// Which pods it is for.
+        spec: QuotaSpec,
         /// What is allowed, and used.
         status: QuotaStatus,
+    }
+    /// Which pods a quota is for.
+    QuotaSpec {
+        /// All of these; all pods, if none.
+        scopes: Vec<String>,
+        /// The same by expressions.
+        scope_selector: Option<ScopeSelector>,
+    }
+    /// Scopes by expressions.
+    ScopeSelector {
     }
     /// What a quota allows, and what is used.
     QuotaStatus {
@@ -350,6 +427,8 @@ object! {
         default_request: Map,
         /// The largest.
         max: Map,
+        /// The smallest.
+        min: Map,
     }
     /// A node.
     Node {
@@ -384,6 +463,15 @@ object! {
         node_info: NodeInfo,
         /// What the runtime can do, by handler.
         runtime_handlers: Vec<RuntimeHandler>,
+        /// Such as whether it is ready.
+        conditions: Vec<Condition>,
+    }
+    /// A condition.
+    Condition {
+        /// Such as `Ready`.
+        r#type: String,
+        /// `True`, `False` or `Unknown`.
+        status: String,
     }
     /// The versions of a node.
     NodeInfo {
@@ -425,10 +513,9 @@ object! {
 }
 
 impl Selector {
-    /// Whether it selects namespaces that have the label `key`, whatever its value.
-    pub fn requires(&self, key: &str) -> bool {
-        let mut requirements = self.match_expressions.iter();
-        requirements.any(|requirement| requirement.key == key && requirement.operator == "Exists")
+    /// Whether it selects all.
+    pub fn is_empty(&self) -> bool {
+        self.match_labels.is_empty() && self.match_expressions.is_empty()
     }
 
     /// As a query of a list.
@@ -442,14 +529,31 @@ impl Selector {
 impl WebhookRule {
     /// Whether it is for the creation of pods.
     pub fn is_for_pods(&self) -> bool {
+        self.is_for("CREATE", "pods")
+    }
+
+    /// Whether it is for an operation on a resource of the core, such as `pods` or
+    /// `pods/resize`.
+    pub fn is_for(&self, operation: &str, resource: &str) -> bool {
         let any = |values: &[String], wanted: &[&str]| {
             values
                 .iter()
                 .any(|own| own == "*" || wanted.contains(&own.as_str()))
         };
-        any(&self.api_groups, &[""])
-            && any(&self.operations, &["CREATE"])
-            && any(&self.resources, &["pods", "*/*"])
+        let (parent, part) = resource.split_once('/').unwrap_or((resource, ""));
+        let resources = match part {
+            "" => vec![resource.to_owned(), "*/*".to_owned()],
+            part => vec![
+                resource.to_owned(),
+                "*/*".to_owned(),
+                format!("{parent}/*"),
+                format!("*/{part}"),
+            ],
+        };
+        let mut own = self.resources.iter();
+        // `*` alone is for no part of a resource.
+        let has_resource = own.any(|own| resources.contains(own) || part.is_empty() && own == "*");
+        any(&self.api_groups, &[""]) && any(&self.operations, &[operation]) && has_resource
     }
 }
 

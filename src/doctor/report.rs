@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
+use super::command::ClusterFlags;
 use super::facts::Facts;
 use super::finding::{Finding, Severity};
-use super::nodes::{self, NodeTable};
+use super::nodes::NodeTable;
 use super::trial::Trial;
-use super::{installation, jobs, namespaces};
+use super::{installation, jobs, namespaces, node_findings};
 
 /// What was found.
 #[derive(Debug, Clone, Serialize)]
@@ -27,13 +28,25 @@ impl Report {
         let mut findings = installation::findings(facts);
         findings.extend(namespaces::findings(facts, &table));
         findings.extend(jobs::findings(facts));
-        findings.extend(nodes::findings(facts, &table));
+        findings.extend(node_findings::findings(facts, &table, &trials));
         findings.sort_by_key(|finding| finding.area);
         Report {
             findings,
             nodes: table,
             trials,
         }
+    }
+
+    /// The same with commands for the cluster that these flags name.
+    #[must_use]
+    pub fn with(mut self, flags: &ClusterFlags) -> Report {
+        for finding in &mut self.findings {
+            finding.fix = finding.fix.take().map(|fix| fix.with(flags));
+        }
+        if let Some(best) = &mut self.nodes.best {
+            best.command = best.command.with(flags);
+        }
+        self
     }
 
     /// The worst of the findings.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use http_body_util::BodyExt;
+use http_body_util::{BodyDataStream, BodyExt};
 use hyper::body::Bytes;
 use kube::client::Body;
 use kube::core::Status;
@@ -24,11 +24,47 @@ pub(crate) async fn ask(
     request: http::Request<Vec<u8>>,
     patience: Duration,
 ) -> kube::Result<JsonStream> {
+    let chunks = chunks(client, request, patience).await?;
+    Ok(JsonStream::new(chunks, patience))
+}
+
+/// Sends `request`, and returns its response, which may have `most` bytes. The caller limits
+/// the time.
+///
+/// # Errors
+/// When there is no response, it is longer, or the API server returns an error.
+pub(crate) async fn ask_whole(
+    client: &kube::Client,
+    request: http::Request<Vec<u8>>,
+    patience: Duration,
+    most: usize,
+) -> kube::Result<Vec<u8>> {
+    let mut chunks = chunks(client, request, patience).await?;
+    let mut text = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk: Bytes = chunk?;
+        if text.len() + chunk.len() > most {
+            let error = format!("the response has more than {} MiB", most >> 20);
+            return Err(kube::Error::Service(error.into()));
+        }
+        text.extend_from_slice(&chunk);
+    }
+    Ok(text)
+}
+
+/// The body of a response.
+type Chunks = BodyDataStream<Body>;
+
+async fn chunks(
+    client: &kube::Client,
+    request: http::Request<Vec<u8>>,
+    patience: Duration,
+) -> kube::Result<Chunks> {
     let answer = client.send(request.map(Body::from)).await?;
     let code = answer.status();
     let mut chunks = answer.into_body().into_data_stream();
     if code.is_success() {
-        return Ok(JsonStream::new(chunks, patience));
+        return Ok(chunks);
     }
     let mut text = Vec::new();
     while text.len() < ERROR

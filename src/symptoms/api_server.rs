@@ -62,7 +62,7 @@ pub const NOT_ASKED: &[Symptom] = &[
         id: "no-replica-ready",
         seen: r#"`no endpoints available for service "podseal"`, `connect: connection refused`"#,
         patterns: &[
-            r#"no endpoints available for service "podseal""#,
+            r#"no endpoints available for service ""#,
             "connect: connection refused",
         ],
         cause: "no replica is ready",
@@ -71,7 +71,7 @@ pub const NOT_ASKED: &[Symptom] = &[
     Symptom {
         id: "service-missing",
         seen: r#"`service "podseal" not found`"#,
-        patterns: &[r#"service "podseal" not found"#],
+        patterns: &[r#"service "…" not found"#],
         cause: "podseal's namespace or release was deleted before its webhooks",
         fix: "`helm uninstall`, or [break the glass](operations.md#break-glass)",
     },

@@ -5,6 +5,36 @@ use super::Symptom;
 /// The first that is found applies: what is more specific comes first.
 pub const JOB_LOG: &[Symptom] = &[
     Symptom {
+        id: "image-pull",
+        seen: "`image pull failed`, `Failed to pull image`, `Back-off pulling image`, `ErrImagePull`",
+        patterns: &[
+            "image pull failed",
+            "Failed to pull image",
+            "Back-off pulling image",
+            "ErrImagePull",
+        ],
+        cause: "the node cannot pull an image of the job: its name, the login, or the registry's certificate. podseal changes none of these",
+        fix: "`image_pull_secrets` in `config.toml`, or the job variable `DOCKER_AUTH_CONFIG`; a certificate belongs to the node's runtime",
+    },
+    Symptom {
+        id: "out-of-memory",
+        seen: "`OOMKilled`, or exit code 137 of `build`",
+        patterns: &["OOMKilled"],
+        cause: "a container used more memory than its limit; files in a volume in memory count too",
+        fix: "raise `memory_limit` in `config.toml`; podseal sets no memory",
+    },
+    Symptom {
+        id: "evicted",
+        seen: "`The node was low on resource`, `ephemeral local storage usage exceeds`, `Usage of EmptyDir volume … exceeds the limit`",
+        patterns: &[
+            "The node was low on resource",
+            "ephemeral local storage usage exceeds",
+            "Usage of EmptyDir volume … exceeds the limit",
+        ],
+        cause: "the kubelet evicted the pod: the node, the pod's `ephemeral-storage` or a volume was full",
+        fix: "`ephemeral_storage_request` and `ephemeral_storage_limit` in `config.toml`; for HOME's volume, [`podseal.io/home-size`](namespace-settings.md)",
+    },
+    Symptom {
         id: "home-not-writable",
         seen: "`error: could not lock config file //.gitconfig: Permission denied`",
         patterns: &["error: could not lock config file //.gitconfig: Permission denied"],
@@ -119,10 +149,13 @@ pub const JOB_LOG: &[Symptom] = &[
     },
     Symptom {
         id: "fuse-device-lost",
-        seen: "`UnexpectedAdmissionError`, `Allocate failed … the node has no /dev/fuse`",
-        patterns: &["Allocate failed … the node has no /dev/fuse"],
-        cause: "the node lost the device a moment ago",
-        fix: "[`modprobe fuse`](nodes.md#the-device-plugin) on the node",
+        seen: "`UnexpectedAdmissionError`, `Allocate failed … the node has no /dev/fuse`, `cannot allocate unhealthy devices github.com/fuse`",
+        patterns: &[
+            "Allocate failed … the node has no /dev/fuse",
+            "cannot allocate unhealthy devices github.com/fuse",
+        ],
+        cause: "the node lost the device, or its plugin, a moment ago",
+        fix: "try again; if it stays so, [`modprobe fuse`](nodes.md#the-device-plugin) on the node",
     },
     Symptom {
         id: "pod-user-namespace",

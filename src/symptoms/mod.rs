@@ -62,7 +62,7 @@ pub fn find(table: &'static [Symptom], text: &str) -> Option<&'static Symptom> {
     table.iter().find(|symptom| symptom.is_in(text))
 }
 
-/// `markdown` without its links' targets, for a terminal.
+/// `markdown` without its marks and its links' targets, for a terminal.
 pub fn plain(markdown: &str) -> String {
     let mut text = String::new();
     let mut rest = markdown;
@@ -79,7 +79,7 @@ pub fn plain(markdown: &str) -> String {
             }
         };
     }
-    text + rest
+    (text + rest).replace('`', "")
 }
 
 /// The target of the first link in `markdown`.
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn a_terminal_gets_the_words_of_a_link_and_the_path_of_its_page() {
         let text = "[the sysctls](nodes.md#sysctls), `a[0]`, and [more](#here)";
-        assert_eq!(plain(text), "the sysctls, `a[0]`, and more");
+        assert_eq!(plain(text), "the sysctls, a[0], and more");
         let page = |cause| {
             Symptom {
                 cause,

@@ -38,6 +38,7 @@ pages! {
     probe: "docs/probe.md", ["pause", "podseal"];
     quick_start: "docs/quick-start.md", ["pause", "podseal", "trixie"];
     troubleshooting: "docs/troubleshooting.md", ["pause", "podseal"];
+    which_profile: "docs/which-profile.md", ["pause", "podseal"];
 }
 
 #[test]
@@ -83,8 +84,7 @@ const CONTAINERFILE: &str =
 /// that the page has its reader make.
 fn builds_under_its_seccomp_profile(reader: &mut Reader) {
     reader.prints(
-        "helm install podseal charts/podseal --namespace podseal --create-namespace --wait
-         kubectl create namespace builds
+        "kubectl create namespace builds
          kubectl label namespace builds podseal.io/profile=rootless
          kubectl wait --for=create --namespace builds serviceaccount/default",
     );

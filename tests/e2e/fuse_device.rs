@@ -106,11 +106,9 @@ impl DevicePlugin<'_> {
 
     /// Waits until the node offers so many devices.
     fn await_allocatable(&self, count: &str) {
-        let path = r"jsonpath={.status.allocatable.github\.com/fuse}";
-        let allocatable = || self.0.kubectl(&["get", "node", "node", "-o", path]);
-        let is_so = || (allocatable() == count).then_some(());
+        let is_so = || (allocatable(self.0) == count).then_some(());
         await_value(&format!("{count} devices"), PATIENCE, is_so, || {
-            format!("{}\n{}", allocatable(), self.log())
+            format!("{}\n{}", allocatable(self.0), self.log())
         });
     }
 }
@@ -122,6 +120,22 @@ impl Drop for DevicePlugin<'_> {
         }
         self.upgrade(&["devicePlugin.enabled=false"]);
     }
+}
+
+/// How many devices the node offers; nothing if it never did.
+fn allocatable(node: &Node) -> String {
+    let path = r"jsonpath={.status.allocatable.github\.com/fuse}";
+    node.kubectl(&["get", "node", "node", "-o", path])
+}
+
+/// Waits until the node knows that the plugin of another test is gone.
+pub(crate) fn await_no_plugin(node: &Node) {
+    let is_gone = || {
+        ["", "0"]
+            .contains(&allocatable(node).as_str())
+            .then_some(())
+    };
+    await_value("no device", PATIENCE, is_gone, || allocatable(node));
 }
 
 /// The pod of a job that waits for the device.
@@ -178,6 +192,7 @@ fn pass_the_second_build(namespace: &Namespace<'_>, pods: &[String]) {
 fn root_fuse_stays_pending_without_a_device_plugin_and_builds_with_podseals() {
     let site = Site::alone();
     let namespace = site.namespace("root-fuse");
+    await_no_plugin(&site.node);
     let waiting = pending(&namespace);
 
     let plugin = DevicePlugin::install(&site.node);
@@ -314,7 +329,7 @@ fn the_plugin_has_no_privilege_and_cannot_open_what_it_sees() {
     let root = format!("/proc/{pid}/root");
     let seen = node.prints("ls", &[&format!("{root}/node/dev")]);
     assert!(seen.lines().any(|file| file == "fuse"), "{seen}");
-    for hidden in ["pts", "shm"] {
+    for hidden in ["pts", "shm", "hugepages", "mqueue"] {
         assert_ne!(
             node.prints("ls", &["-A", "/dev/pts"]),
             "",

@@ -15,6 +15,8 @@ use crate::site::{Namespace, Site};
 
 const WEBHOOK_PORT: u16 = 10_443;
 const STATUS_PORT: u16 = 10_444;
+/// How long a rollout may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 const VALUES: &[&str] = &[
     "--set=hostNetwork=true",
@@ -69,14 +71,24 @@ fn the_api_server_asks_podseal_at_its_nodes_port_before_and_after_a_rollout() {
 
     let before = the_replica(&site.node, "podseal");
     assert!(before.ready && before.address == ADDRESS, "{before:?}");
-    let endpoints = site.node.kubectl(&[
-        "get",
-        "endpointslices",
-        "--namespace=podseal",
-        "--selector=kubernetes.io/service-name=podseal",
-        "--output=jsonpath={.items[*].endpoints[*].addresses[*]}:{.items[*].ports[*].port}",
-    ]);
-    assert_eq!(endpoints, format!("{ADDRESS}:{WEBHOOK_PORT}"));
+    let endpoints = || {
+        site.node.kubectl(&[
+            "get",
+            "endpointslices",
+            "--namespace=podseal",
+            "--selector=kubernetes.io/service-name=podseal",
+            "--output=jsonpath={.items[*].endpoints[*].addresses[*]}:{.items[*].ports[*].port}",
+        ])
+    };
+    // Those on the pods' network drain first.
+    let expected = format!("{ADDRESS}:{WEBHOOK_PORT}");
+    let is_so = || (endpoints() == expected).then_some(());
+    await_value(
+        "its only endpoint is the node's",
+        PATIENCE,
+        is_so,
+        endpoints,
+    );
     let corrects_and_denies = || {
         let job = Job::new("podman-stable:trixie").run(&namespace);
         job.passes_with("podman build passed as uid 1000");

@@ -9,6 +9,7 @@ mod book;
 mod cautions;
 mod deployment;
 mod doctor;
+mod doctor_commands;
 mod faults;
 mod figures;
 mod fuse_device;

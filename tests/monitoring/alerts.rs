@@ -113,13 +113,16 @@ fn alerts_are_of_the_release_they_came_with() {
     let rules = chart::only(&objects, "PrometheusRule")["spec"].clone();
     promtool::check_rules(&rules.to_string());
     let own = r#"{namespace="tools",job="other-podseal""#;
+    let plugins = r#"{namespace="tools",job="other-podseal-fuse""#;
     let rules = rules["groups"][0]["rules"].as_array().expect("rules");
     for rule in rules {
-        let expr = rule["expr"].as_str().expect("a text");
-        assert!(expr.contains(own), "{expr}");
+        let (name, expr) = (&rule["alert"], rule["expr"].as_str().expect("a text"));
+        let is_plugins = name.as_str().is_some_and(|name| name.contains("Device"));
+        let whose = if is_plugins { plugins } else { own };
+        assert!(expr.contains(whose), "{expr}");
         assert_eq!(
             expr.matches('{').count(),
-            expr.matches(own).count(),
+            expr.matches(whose).count(),
             "{expr}"
         );
     }
@@ -135,6 +138,28 @@ fn alerts_are_of_the_release_they_came_with() {
     let job = json!({"targetLabel": "job", "replacement": "other-podseal"});
     assert_eq!(endpoint["relabelings"], json!([job]));
     assert_eq!(monitor["metadata"]["namespace"], "tools");
+}
+
+#[test]
+fn alerts_about_the_device_plugin_are_of_the_job_and_the_namespace_of_its_pod_monitor() {
+    let values = [
+        "devicePlugin.enabled=true",
+        "devicePlugin.namespace=devices",
+    ];
+    let objects = chart::rendered("other", "tools", &values);
+    let rules = chart::only(&objects, "PrometheusRule")["spec"].to_string();
+    let wanted = r#"_registered{namespace=\"devices\",job=\"other-podseal-fuse\"}"#;
+    assert!(rules.contains(wanted), "{rules}");
+    let is_plugins = |object: &&Value| {
+        object["kind"] == "PodMonitor" && object["metadata"]["namespace"] == "devices"
+    };
+    let monitor = objects.iter().find(is_plugins).expect("its PodMonitor");
+    let endpoint = &monitor["spec"]["podMetricsEndpoints"][0];
+    let labels = json!([
+        {"targetLabel": "job", "replacement": "other-podseal-fuse"},
+        {"targetLabel": "node", "sourceLabels": ["__meta_kubernetes_pod_node_name"]},
+    ]);
+    assert_eq!(endpoint["relabelings"], labels);
 }
 
 #[test]

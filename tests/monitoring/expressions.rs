@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::site::Site;
-use crate::timeline::{self, PODS};
+use crate::timeline::{self, PODS, Series};
 
 /// What there is: of each metric the labels and their values.
 pub(crate) struct Known(BTreeMap<String, BTreeMap<String, BTreeSet<String>>>);
@@ -17,18 +17,29 @@ enum Token<'e> {
 }
 
 impl Known {
-    /// All that was scraped, with what Prometheus adds.
+    /// All that was scraped of the webhook, with what Prometheus adds.
     pub(crate) fn of(site: &Site) -> Known {
-        let mut known: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
+        let mut known = Known(BTreeMap::new());
         for (pod, replica) in PODS.iter().zip(&site.replicas) {
-            for series in timeline::of_pod(pod, &replica.troubled, |_| String::new()) {
-                let labels = known.entry(series.name).or_default();
-                for (label, value) in series.labels {
-                    labels.entry(label).or_default().insert(value);
-                }
+            known.add(timeline::of_pod(pod, &replica.troubled, |_| String::new()));
+        }
+        known
+    }
+
+    /// Also what was scraped of the device plugin.
+    pub(crate) fn with_plugin(site: &Site) -> Known {
+        let mut known = Known::of(site);
+        known.add(timeline::plugins(0));
+        known
+    }
+
+    fn add(&mut self, series: Vec<Series>) {
+        for series in series {
+            let labels = self.0.entry(series.name).or_default();
+            for (label, value) in series.labels {
+                labels.entry(label).or_default().insert(value);
             }
         }
-        Known(known)
     }
 
     /// The names of all metrics.

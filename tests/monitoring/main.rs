@@ -20,7 +20,7 @@ mod timeline;
 
 use expressions::Known;
 use promtool::Question;
-use site::{SITE, TARGET_LABELS};
+use site::{NODE_LABEL, SITE, TARGET_LABELS};
 
 #[test]
 fn promtool_finds_no_fault_in_the_metrics_nor_in_the_rules() {
@@ -31,7 +31,7 @@ fn promtool_finds_no_fault_in_the_metrics_nor_in_the_rules() {
 
 #[test]
 fn whatever_is_asked_is_asked_of_metrics_labels_and_values_that_podseal_exposes() {
-    let known = Known::of(&SITE);
+    let known = Known::with_plugin(&SITE);
     let alerts = alerts::alerts().into_iter().map(|alert| alert.expr);
     let queries = pages::queries().into_iter();
     for expr in alerts.chain(queries).chain(dashboard::expressions()) {
@@ -43,6 +43,11 @@ fn whatever_is_asked_is_asked_of_metrics_labels_and_values_that_podseal_exposes(
 fn no_label_of_podseal_is_one_that_prometheus_gives_its_targets() {
     for sample in SITE.replicas.iter().flat_map(|replica| &replica.troubled) {
         for label in TARGET_LABELS {
+            assert!(!sample.labels.contains_key(label), "{sample:?}");
+        }
+    }
+    for sample in &SITE.plugin {
+        for label in TARGET_LABELS.into_iter().chain([NODE_LABEL]) {
             assert!(!sample.labels.contains_key(label), "{sample:?}");
         }
     }

@@ -6,7 +6,7 @@ use crate::chart;
 use crate::promtool::{assert_answered, group};
 use crate::scrape::series_parts;
 use crate::site::SITE;
-use crate::timeline::{PODS, Series, of_pod, still, unmoved};
+use crate::timeline::{PLUGINS, PODS, Series, of_pod, plugins, still, unmoved};
 
 const HOURS_2: u32 = 120;
 
@@ -130,6 +130,20 @@ fn hiccups() -> Vec<Series> {
     )
 }
 
+/// A device plugin that starts again with its node, and one whose device comes late.
+fn plugins_that_come() -> Vec<Series> {
+    let mut all = [idle(), plugins(HOURS_2)].concat();
+    let of = |index: usize| [PLUGINS[index].0];
+    for (selector, pods, values) in [
+        ("up", of(0), "1x20 0x4 1x100"),
+        ("podseal_device_plugin_registered", of(0), "1x20 0x12 1x100"),
+        ("podseal_device_plugin_device_healthy", of(1), "0x14 1x120"),
+    ] {
+        all = with(all, selector, &pods, values);
+    }
+    all
+}
+
 #[test]
 fn no_alert_fires_on_a_podseal_that_is_well() {
     let with_files = unmoved(|_| &SITE.with_files, HOURS_2);
@@ -139,6 +153,7 @@ fn no_alert_fires_on_a_podseal_that_is_well() {
         silence("with files", &with_files, "2h"),
         silence("rollout", &rollout(), "110m"),
         silence("hiccups", &hiccups(), "2h"),
+        silence("device plugins", &plugins_that_come(), "2h"),
     ];
     assert_so("1m", &tests);
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::scrape::series_parts;
 use crate::site::SITE;
-use crate::timeline::{PODS, Series, still, target, unmoved};
+use crate::timeline::{PLUGINS, PODS, Series, plugin_target, plugins, still, target, unmoved};
 use Change::{Gone, In, Rise, Set};
-use Who::{Pod, Release};
+use Who::{Plugin, Pod, Release};
 
 pub(crate) use self::table::SCENARIOS;
 
@@ -32,6 +32,8 @@ pub(crate) enum Who {
     Release,
     /// The pod of `PODS`.
     Pod(usize),
+    /// The device plugin of `PLUGINS`.
+    Plugin(usize),
 }
 
 /// Something that happens, and the alerts that it sets off.
@@ -49,12 +51,13 @@ pub(crate) struct Scenario {
 pub(crate) type Fired = (Who, &'static [(&'static str, &'static str)], &'static str);
 
 impl Scenario {
-    /// The series of two busy replicas to which it happens.
+    /// The series of two busy replicas and two device plugins to which it happens.
     pub(crate) fn series(&self) -> Vec<Series> {
-        let busy = unmoved(|index| &SITE.replicas[index].busy, self.after);
+        let mut all = unmoved(|index| &SITE.replicas[index].busy, self.after);
+        all.extend(plugins(self.after));
         self.changes
             .iter()
-            .fold(busy, |series, (selector, who, change)| {
+            .fold(all, |series, (selector, who, change)| {
                 let (name, labels) = series_parts(selector);
                 let is_meant = |series: &Series| {
                     let has = |(label, value): (_, _)| series.labels.get(label) == Some(value);
@@ -86,8 +89,9 @@ impl Scenario {
 impl Who {
     fn includes(self, labels: &BTreeMap<String, String>) -> bool {
         match self {
-            Release => true,
+            Release => labels["job"] == "podseal",
             Pod(index) => labels["pod"] == PODS[index],
+            Plugin(index) => labels["pod"] == PLUGINS[index].0,
         }
     }
 
@@ -101,6 +105,7 @@ impl Who {
                     .collect()
             }
             Pod(index) => target(PODS[index]),
+            Plugin(index) => plugin_target(PLUGINS[index]),
         }
     }
 }

@@ -15,7 +15,9 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 use serde_json::json;
 use support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};
+use support::device_plugin::DevicePlugin;
 use support::podseal::Podseal;
+use support::scripted_kubelet::ScriptedKubelet;
 use support::tls::{self, Authority, Issued, Stream};
 use support::wire;
 
@@ -30,6 +32,9 @@ pub(crate) const TARGET_LABELS: [&str; 6] = [
     "namespace",
     "pod",
 ];
+
+/// The label that the chart adds to those of the device plugin.
+pub(crate) const NODE_LABEL: &str = "node";
 
 /// The namespaces of the cluster: podseal's own, one that enforces and one that
 /// only warns.
@@ -54,6 +59,8 @@ pub(crate) struct Site {
     pub(crate) replicas: Vec<Scraped>,
     /// A podseal whose certificate comes from files, while it is well.
     pub(crate) with_files: Vec<Sample>,
+    /// A device plugin that the kubelet knows, on a node with the device.
+    pub(crate) plugin: Vec<Sample>,
     /// One of the scrapes as it was.
     pub(crate) text: String,
     /// When, in seconds since 1970.
@@ -101,6 +108,7 @@ impl Site {
         Site {
             replicas: replicas.collect(),
             with_files: with_files(&plane),
+            plugin: plugin(),
             text,
             time: now.expect("after 1970").as_secs(),
         }
@@ -111,6 +119,23 @@ fn with_files(plane: &ControlPlane) -> Vec<Sample> {
     let podseal = Podseal::for_cluster(plane);
     await_ready(&podseal);
     scrape(&podseal)
+}
+
+fn plugin() -> Vec<Sample> {
+    let (sockets, dev) = (tempfile::tempdir(), tempfile::tempdir());
+    let (sockets, dev) = (sockets.expect("a folder"), dev.expect("a folder"));
+    let _kubelet = ScriptedKubelet::start(sockets.path());
+    let plugin = DevicePlugin::start(sockets.path(), dev.path(), |_| {});
+    plugin.await_metric("registered", 1.0);
+    let (code, text) = plugin.status("/metrics");
+    assert_eq!(code, 200);
+    let mut samples = samples(&text);
+    // Only root can make a device.
+    let healthy = samples
+        .iter_mut()
+        .find(|sample| sample.name == "podseal_device_plugin_device_healthy");
+    healthy.expect("it says whether there is one").value = 1.0;
+    samples
 }
 
 fn await_ready(podseal: &Podseal) {

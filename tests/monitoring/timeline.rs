@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::scrape::Sample;
-use crate::site::{SITE, TARGET_LABELS};
+use crate::site::{NODE_LABEL, SITE, TARGET_LABELS};
 
 /// The pods of the podseals.
 pub(crate) const PODS: [&str; 2] = ["podseal-5d9c7-a", "podseal-5d9c7-b"];
+
+/// The pods of the device plugin, each of a node.
+pub(crate) const PLUGINS: [(&str, &str); 2] =
+    [("podseal-fuse-x", "node-x"), ("podseal-fuse-y", "node-y")];
 
 /// A series of a target, and its values.
 #[derive(Debug, Clone)]
@@ -32,10 +36,38 @@ pub(crate) fn target(pod: &str) -> BTreeMap<String, String> {
         .into()
 }
 
+/// The same of the device plugin on a node.
+pub(crate) fn plugin_target((pod, node): (&str, &str)) -> BTreeMap<String, String> {
+    let mut labels = target(pod);
+    let own = [("container", "device-plugin"), ("job", "podseal-fuse")];
+    for (label, value) in own.into_iter().chain([(NODE_LABEL, node)]) {
+        labels.insert(label.to_owned(), value.to_owned());
+    }
+    labels
+}
+
 /// What Prometheus has of `pod`: `samples`, and `up`, each with what `values`
 /// makes of it.
 pub(crate) fn of_pod(
     pod: &str,
+    samples: &[Sample],
+    values: impl Fn(&Sample) -> String,
+) -> Vec<Series> {
+    of_target(&target(pod), samples, values)
+}
+
+/// Device plugins that nothing happens to.
+pub(crate) fn plugins(minutes: u32) -> Vec<Series> {
+    let of_node = |plugin: &(&str, &str)| {
+        of_target(&plugin_target(*plugin), &SITE.plugin, |sample| {
+            still(sample.value, minutes)
+        })
+    };
+    PLUGINS.iter().flat_map(of_node).collect()
+}
+
+fn of_target(
+    target: &BTreeMap<String, String>,
     samples: &[Sample],
     values: impl Fn(&Sample) -> String,
 ) -> Vec<Series> {
@@ -45,7 +77,7 @@ pub(crate) fn of_pod(
         value: 1.0,
     };
     let series = |sample: &Sample| {
-        let mut labels = target(pod);
+        let mut labels = target.clone();
         labels.extend(sample.labels.clone());
         Series {
             name: sample.name.clone(),
@@ -69,7 +101,8 @@ pub(crate) fn unmoved(samples: impl Fn(usize) -> &'static [Sample], minutes: u32
         .collect()
 }
 
-/// From idle by way of busy to troubled, each reached in ten minutes.
+/// From idle by way of busy to troubled, each reached in ten minutes; and device plugins whose
+/// nodes lack the device.
 pub(crate) fn driven() -> Vec<Series> {
     let replicas = PODS.iter().zip(&SITE.replicas);
     let all = replicas.flat_map(|(pod, replica)| {
@@ -88,7 +121,14 @@ pub(crate) fn driven() -> Vec<Series> {
             values.join(" ")
         })
     });
-    all.collect()
+    let without_device = plugins(20).into_iter().map(|series| Series {
+        values: match series.name.ends_with("_device_healthy") {
+            true => still(0.0, 20),
+            false => series.values,
+        },
+        ..series
+    });
+    all.chain(without_device).collect()
 }
 
 impl Series {

@@ -61,15 +61,68 @@ fn the_manifests_of_a_folder_are_reviewed_in_order_and_nothing_else() {
 #[test]
 fn a_file_of_a_folder_that_cannot_be_used_is_named_and_the_others_are_reviewed() {
     let folder = folder(&["pods/a.yaml", "pods/z.yaml"]);
-    std::fs::write(folder.path().join("pods/m.yaml"), "kind: Deployment\n").expect("written");
-    let output = review(&["pods"], folder.path());
-    assert_eq!(output.status.code(), Some(2));
-    assert_eq!(files(&output), ["pods/a.yaml", "pods/z.yaml"]);
+    for (content, error) in [
+        ("kind: [\n", "error: pods/m.yaml: not YAML"),
+        ("spec: {}\n", "error: pods/m.yaml: document 1 has no kind"),
+    ] {
+        std::fs::write(folder.path().join("pods/m.yaml"), content).expect("written");
+        let output = review(&["pods"], folder.path());
+        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(files(&output), ["pods/a.yaml", "pods/z.yaml"]);
+        let stderr = text(&output.stderr);
+        assert!(stderr.contains(error), "{stderr}");
+    }
+}
+
+#[test]
+fn objects_of_other_kinds_are_skipped_and_counted_and_the_pods_beside_them_reviewed() {
+    let folder = folder(&["all/a.yaml"]);
+    let pod = cases::fixture("default-with-service").to_string();
+    let mixed = format!("kind: ConfigMap\n---\n{pod}\n---\nkind: Deployment\n");
+    std::fs::write(folder.path().join("all/b.yaml"), mixed).expect("written");
+    std::fs::write(folder.path().join("all/c.yaml"), "kind: Deployment\n").expect("written");
+    let output = review(&["all"], folder.path());
     let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert_eq!(files(&output), ["all/a.yaml", "all/b.yaml"]);
+    let note = "note: not reviewed: 1 ConfigMap, 2 Deployment; podseal reviews pods, and no";
+    assert!(stderr.contains(note), "{stderr}");
+    // Also of a file that is named itself, but not if there is no pod at all.
+    let output = review(&["all/b.yaml"], folder.path());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let output = review(&["all/c.yaml"], folder.path());
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    let error = "error: all/c.yaml: document 1 is a \"Deployment\"; podseal reviews";
+    assert!(stderr.contains(error), "{stderr}");
+    std::fs::remove_file(folder.path().join("all/a.yaml")).expect("removed");
+    std::fs::remove_file(folder.path().join("all/b.yaml")).expect("removed");
+    let output = review(&["all"], folder.path());
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(
-        stderr.contains("error: pods/m.yaml: document 1 is a \"Deployment\""),
+        stderr.contains("error: all: no file of the folder contains a pod"),
         "{stderr}"
     );
+}
+
+#[test]
+fn pipes_and_devices_in_a_folder_are_skipped() {
+    let folder = folder(&["pods/a.yaml"]);
+    let pipe = Command::new("mkfifo")
+        .arg(folder.path().join("pods/b.yaml"))
+        .status();
+    assert!(pipe.expect("mkfifo can be started").success());
+    let device = folder.path().join("pods/c.json");
+    std::os::unix::fs::symlink("/dev/zero", device).expect("a link");
+    let output = review(&["pods"], folder.path());
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert_eq!(files(&output), ["pods/a.yaml"]);
+    for skipped in ["pods/b.yaml", "pods/c.json"] {
+        let note = format!("note: {skipped} is skipped: it is no regular file\n");
+        assert!(stderr.contains(&note), "{stderr}");
+    }
 }
 
 #[test]

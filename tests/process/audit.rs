@@ -222,3 +222,32 @@ fn the_bars_are_by_the_hour_or_the_day_with_none_left_out() {
     assert_eq!(bars, [1, 0, 0, 1]);
     assert_eq!(days["first"], "2026-11-27T22:10:00Z");
 }
+
+#[test]
+fn a_record_with_a_wrong_time_does_not_hide_the_others_bars() {
+    let record = audited("enforce");
+    let mut log = String::new();
+    for number in 0..200 {
+        let mut record: Value = serde_json::from_str(&record).expect("JSON");
+        record["uid"] = number.to_string().into();
+        record["time"] = match number {
+            0 => "9999-12-30T00:00:00Z".into(),
+            _ => format!("2026-11-{:02}T01:00:00Z", number % 30 + 1).into(),
+        };
+        log += &format!("{record}\n");
+    }
+    let shown = printed(&[], &log);
+    assert!(
+        shown.contains("\nRequests denied, by day (UTC)\n"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("\n  left out: 1, whose times are far from the others', as of a wrong"),
+        "{shown}"
+    );
+    let summary = summary(&[], &log);
+    assert_eq!(summary["unit"], "day");
+    assert_eq!(summary["bars"].as_array().map(Vec::len), Some(30));
+    assert_eq!(summary["other_bars"], 1);
+    assert_eq!(summary["last"], "9999-12-30T00:00:00Z");
+}

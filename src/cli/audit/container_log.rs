@@ -12,6 +12,7 @@ use std::borrow::Cow;
 
 use memchr::memmem;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use admission::text::Text;
 
@@ -79,7 +80,13 @@ impl Part<'_> {
 }
 
 /// The JSON in `line` that may be a record, with what follows it.
+///
+/// A record is the whole of what a program wrote. podseal's other messages may quote text of
+/// strangers, and that may look like a record.
 pub(super) fn record_in(line: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if line.starts_with(BEGIN) {
+        return Some(Cow::Borrowed(line));
+    }
     let schema = memmem::find(line, SCHEMA)?;
     // The usual case, and the only one for a record within other JSON.
     let begin = schema.checked_sub(BEGIN.len() - SCHEMA.len());
@@ -87,31 +94,45 @@ pub(super) fn record_in(line: &[u8]) -> Option<Cow<'_, [u8]>> {
         return Some(Cow::Borrowed(&line[begin..]));
     }
     let json = &line[memchr::memchr(b'{', line)?..];
-    match wrapped(json) {
-        Some(inner) => {
-            let begin = memchr::memchr(b'{', inner.as_bytes())?;
-            Some(Cow::Owned(inner.as_bytes()[begin..].to_vec()))
-        }
+    let Ok(object) = serde_json::from_slice::<Wrapper<'_>>(json) else {
+        return Some(Cow::Borrowed(json));
+    };
+    let quotes = |text: &&Text<'_>| memmem::find(text.as_bytes(), SCHEMA).is_some();
+    let texts = [&object.log, &object.message, &object.line];
+    match texts.into_iter().find(quotes) {
+        Some(text) if object.schema.is_empty() => object.wraps().then(|| whole(text)).flatten(),
         // A record whose fields were put into another order.
-        None => Some(Cow::Borrowed(json)),
+        _ => Some(Cow::Borrowed(json)),
     }
 }
 
-/// The line in a container runtime's or a log collector's own JSON.
-fn wrapped(json: &[u8]) -> Option<Text<'_>> {
-    #[derive(Deserialize)]
-    struct Wrapper<'l> {
-        #[serde(borrow, default)]
-        log: Text<'l>,
-        #[serde(borrow, default)]
-        message: Text<'l>,
-        #[serde(borrow, default)]
-        line: Text<'l>,
+/// A container runtime's or a log collector's own JSON, with a line in it.
+#[derive(Deserialize)]
+struct Wrapper<'l> {
+    #[serde(borrow, default)]
+    schema: Text<'l>,
+    level: Option<IgnoredAny>,
+    target: Option<IgnoredAny>,
+    #[serde(borrow, default)]
+    log: Text<'l>,
+    #[serde(borrow, default)]
+    message: Text<'l>,
+    #[serde(borrow, default)]
+    line: Text<'l>,
+}
+
+impl Wrapper<'_> {
+    /// Whether it is not a message of podseal's own.
+    fn wraps(&self) -> bool {
+        self.level.is_none() || self.target.is_none()
     }
-    let wrapper: Wrapper<'_> = serde_json::from_slice(json).ok()?;
-    [wrapper.log, wrapper.message, wrapper.line]
-        .into_iter()
-        .find(|text| memmem::find(text.as_bytes(), SCHEMA).is_some())
+}
+
+/// The record that `text` is.
+fn whole(text: &str) -> Option<Cow<'static, [u8]>> {
+    let line = text.trim_ascii_start().as_bytes();
+    let line = Part::of(line).map_or(line, |part| part.text);
+    line.starts_with(b"{").then(|| Cow::Owned(line.to_vec()))
 }
 
 #[cfg(test)]
@@ -141,6 +162,11 @@ mod tests {
             format!("2026-11-30T01:00:00.123456789Z stdout F:tag {RECORD}"),
             format!(r#"{{"log":{escaped},"stream":"stderr"}}"#),
             format!(r#"{{"date":1.5,"message":{escaped}}}"#),
+            format!(r#"{{"date":1.5,"level":6,"message":{escaped}}}"#),
+            format!(
+                r#"{{"log":"2026-11-30T01:00:00Z stderr F {}}}"#,
+                &escaped.to_string()[1..]
+            ),
         ] {
             let found = found(&[&line]).expect("a record");
             assert_eq!(found.trim_end(), RECORD, "{line}");
@@ -175,5 +201,21 @@ mod tests {
         ] {
             assert_eq!(found(&[line]), None, "{line}");
         }
+        for message in [
+            format!("cannot read namespace: {RECORD}"),
+            RECORD.to_owned(),
+        ] {
+            let message = serde_json::Value::from(message);
+            let own = format!(r#"{{"level":"WARN","message":{message},"target":"podseal::x"}}"#);
+            assert_eq!(found(&[&own]), None, "{own}");
+        }
+        let quoting = serde_json::Value::from(format!("cannot read namespace: {RECORD}"));
+        for field in ["log", "message", "line"] {
+            let line = format!(r#"{{"{field}":{quoting}}}"#);
+            assert_eq!(found(&[&line]), None, "{line}");
+        }
+        // A record is one whatever its message quotes.
+        let sorted = format!(r#"{{"message":{quoting},"schema":"podseal.io/decision/v1"}}"#);
+        assert_eq!(found(&[&sorted]), Some(sorted));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +19,8 @@ use super::{Audit, read_lines};
 /// How often the end of the file is looked at. Files of logs are on file systems and
 /// behind links that report no changes.
 const EVERY: Duration = Duration::from_millis(200);
+/// How much of a file's beginning tells it from what replaces it: a record's time and uid.
+const BEGINNING: usize = 512;
 
 /// Reads `input` on a thread of its own until it ends, or a signal comes.
 pub(super) fn follow(audit: Audit, input: &str) -> anyhow::Result<ExitCode> {
@@ -77,10 +79,10 @@ fn growing(input: &str) -> anyhow::Result<Reader> {
         bail!("{name} is compressed, so it does not grow; leave out --follow");
     }
     file.rewind()?;
-    Ok(Box::new(BufReader::new(GrowingFile::new(
-        input.into(),
-        file,
-    ))))
+    Ok(Box::new(BufReader::with_capacity(
+        input::BUFFER,
+        GrowingFile::new(input.into(), file),
+    )))
 }
 
 /// Reads a file, and what is appended to it. It never ends.
@@ -88,6 +90,9 @@ struct GrowingFile {
     path: PathBuf,
     file: File,
     position: u64,
+    /// The first bytes that were read. Others stand there after a truncation, however long the
+    /// file is again by then.
+    beginning: Vec<u8>,
     /// The next byte is a line break: what was read before it was rotated away.
     ends_line: bool,
 }
@@ -98,29 +103,44 @@ impl GrowingFile {
             path,
             file,
             position: 0,
+            beginning: Vec::new(),
             ends_line: false,
         }
     }
 
-    /// Goes to the beginning of another file at the path, or of this one if it was
-    /// truncated.
-    fn begin_again(&mut self) -> io::Result<()> {
-        let own = self.file.metadata()?;
-        if own.len() < self.position {
+    /// Goes to the beginning of this file if it was truncated.
+    fn begin_again_if_truncated(&mut self) -> io::Result<()> {
+        let mut now = [0; BEGINNING];
+        let now = &mut now[..self.beginning.len()];
+        let is_same = match self.file.read_exact_at(now, 0) {
+            Ok(()) => now == self.beginning,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
+            Err(error) => return Err(error),
+        };
+        if !is_same || self.file.metadata()?.len() < self.position {
             self.file.rewind()?;
-            (self.position, self.ends_line) = (0, true);
-            return Ok(());
+            self.at_beginning();
         }
+        Ok(())
+    }
+
+    /// Goes to the beginning of another file at the path.
+    fn begin_again_if_rotated(&mut self) -> io::Result<()> {
         // Between the steps of a rotation there is no file.
         let Ok(file) = File::open(&self.path) else {
             return Ok(());
         };
-        let other = file.metadata()?;
+        let (own, other) = (self.file.metadata()?, file.metadata()?);
         if (own.dev(), own.ino()) != (other.dev(), other.ino()) && self.is_at_end()? {
             self.file = file;
-            (self.position, self.ends_line) = (0, true);
+            self.at_beginning();
         }
         Ok(())
+    }
+
+    fn at_beginning(&mut self) {
+        (self.position, self.ends_line) = (0, true);
+        self.beginning.clear();
     }
 
     /// Whether nothing was appended before the rotation and after the last read.
@@ -132,6 +152,7 @@ impl GrowingFile {
 impl Read for GrowingFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
+            self.begin_again_if_truncated()?;
             if self.ends_line && !buffer.is_empty() {
                 self.ends_line = false;
                 buffer[0] = b'\n';
@@ -139,11 +160,17 @@ impl Read for GrowingFile {
             }
             let length = self.file.read(buffer)?;
             if length > 0 {
+                let room = BEGINNING - self.beginning.len();
+                // Only what is at the beginning, as long as it is not all known.
+                if self.position == self.beginning.len() as u64 {
+                    self.beginning
+                        .extend_from_slice(&buffer[..length.min(room)]);
+                }
                 self.position += length as u64;
                 return Ok(length);
             }
             std::thread::sleep(EVERY);
-            self.begin_again()?;
+            self.begin_again_if_rotated()?;
         }
     }
 }

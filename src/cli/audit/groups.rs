@@ -58,13 +58,18 @@ impl<K: Eq + Hash + Ord + Clone, D: Default> Groups<K, D> {
         let mut sizes: Vec<_> = self
             .kept
             .iter()
-            .map(|(key, group)| (group.requests, group.last, key.clone()))
+            .map(|(key, group)| (group.requests, group.last, key))
             .collect();
-        sizes.sort_unstable();
-        for (requests, _, key) in sizes.into_iter().take(MOST / 2) {
-            self.kept.remove(&key);
-            self.others += requests;
-        }
+        let (_, (requests, last, key), _) = sizes.select_nth_unstable(MOST / 2);
+        let smallest = (*requests, *last, key.clone());
+        let smallest = (smallest.0, smallest.1, &smallest.2);
+        let mut given_up = 0;
+        self.kept.retain(|key, group| {
+            let is_kept = (group.requests, group.last, key) >= smallest;
+            given_up += if is_kept { 0 } else { group.requests };
+            is_kept
+        });
+        self.others += given_up;
     }
 
     /// The `most` largest groups, the largest first, and how many requests are in no

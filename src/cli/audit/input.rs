@@ -4,13 +4,14 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 
 use anyhow::{Context, bail};
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use crate::cli::output::visible;
 
 /// The first bytes of gzip (RFC 1952).
 const GZIP: &[u8] = &[0x1f, 0x8b];
-const BUFFER: usize = 128 * 1024;
+/// How much is read at once.
+pub(super) const BUFFER: usize = 128 * 1024;
 
 /// A reader of lines that can be moved to a thread.
 pub(super) type Reader = Box<dyn BufRead + Send>;
@@ -56,7 +57,7 @@ fn decompressed(read: impl Read + Send + 'static) -> anyhow::Result<Reader> {
     Ok(match is_gzip {
         true => Box::new(BufReader::with_capacity(
             BUFFER,
-            MultiGzDecoder::new(reader),
+            Members(Some(GzDecoder::new(reader))),
         )),
         false => Box::new(reader),
     })
@@ -69,6 +70,47 @@ pub(super) fn is_gzip(reader: &mut impl BufRead) -> io::Result<bool> {
             Ok(begin) => return Ok(begin.starts_with(GZIP)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Reads the members of a file of gzip, one after the other. Zeros may follow each, with
+/// which some programs fill a block; gzip ignores them as well.
+struct Members<R>(Option<GzDecoder<R>>);
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.0 {
+            let length = member.read(buffer)?;
+            if length > 0 || buffer.is_empty() {
+                return Ok(length);
+            }
+            let ended = self.0.take().map(GzDecoder::into_inner);
+            self.0 = ended.map(next_member).transpose()?.flatten();
+        }
+        Ok(0)
+    }
+}
+
+fn next_member<R: BufRead>(mut reader: R) -> io::Result<Option<GzDecoder<R>>> {
+    loop {
+        let buffer = match reader.fill_buf() {
+            Ok(buffer) => buffer,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let zeros = buffer.iter().take_while(|byte| **byte == 0).count();
+        match buffer.get(zeros) {
+            None if buffer.is_empty() => return Ok(None),
+            None => reader.consume(zeros),
+            Some(first) if *first == GZIP[0] => {
+                reader.consume(zeros);
+                return Ok(Some(GzDecoder::new(reader)));
+            }
+            Some(_) => {
+                let error = "what follows the compressed lines is not gzip; they are counted";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
         }
     }
 }

@@ -2,13 +2,14 @@
 //! `docs/audit.md`.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::groups::Group;
 use super::record::Outcome;
-use super::summary::{Summary, Uncounted, Who};
+use super::summary::{Control, Summary, Uncounted, Who};
 
 /// How many groups of each kind are printed.
 const MOST: usize = 1000;
@@ -22,6 +23,7 @@ struct Json<'s> {
     last: Option<Timestamp>,
     unit: Option<&'static str>,
     bars: Vec<BarJson>,
+    other_bars: u64,
     controls: Vec<ControlJson<'s>>,
     groups: Vec<GroupJson<'s>>,
     other_groups: u64,
@@ -63,7 +65,7 @@ struct GroupJson<'s> {
     who: WhoJson<'s>,
     #[serde(flatten)]
     times: TimesJson,
-    controls: &'s BTreeMap<String, u64>,
+    controls: &'s BTreeMap<Control, u64>,
     latest: LatestJson<'s>,
 }
 
@@ -123,14 +125,11 @@ impl<'s> From<&'s Who> for WhoJson<'s> {
     }
 }
 
-/// The summary as JSON.
-pub(super) fn json(summary: &Summary) -> serde_json::Result<String> {
-    let (unit, bars) = summary
-        .first
-        .zip(summary.last)
-        .map(|(first, last)| summary.timeline.bars(first, last))
-        .unzip();
-    let bars = bars.unwrap_or_default().into_iter().map(|bar| BarJson {
+/// Writes the summary as JSON. All of it would be many megabytes.
+pub(super) fn write_json(summary: &Summary, mut out: &mut dyn Write) -> io::Result<()> {
+    let timeline = summary.timeline.bars();
+    let bars = timeline.iter().flat_map(|timeline| &timeline.bars);
+    let bars = bars.map(|bar| BarJson {
         start: format!("{}Z", bar.start),
         requests: bar.requests,
     });
@@ -184,8 +183,9 @@ pub(super) fn json(summary: &Summary) -> serde_json::Result<String> {
             .into(),
         first: summary.first,
         last: summary.last,
-        unit: unit.map(|unit| unit.name()),
+        unit: timeline.as_ref().map(|timeline| timeline.unit.name()),
         bars: bars.collect(),
+        other_bars: timeline.as_ref().map_or(0, |timeline| timeline.others),
         controls: controls.collect(),
         groups: groups.collect(),
         other_groups,
@@ -196,5 +196,6 @@ pub(super) fn json(summary: &Summary) -> serde_json::Result<String> {
         other_warnings,
         not_counted: summary.uncounted,
     };
-    Ok(serde_json::to_string_pretty(&json)? + "\n")
+    serde_json::to_writer_pretty(&mut out, &json)?;
+    out.write_all(b"\n")
 }

@@ -37,9 +37,15 @@ impl<R: BufRead> Lines<R> {
             is_line = true;
             let end = memchr::memchr(b'\n', buffer);
             let part = &buffer[..end.unwrap_or(buffer.len())];
+            let used = part.len() + usize::from(end.is_some());
+            // A file that was truncated while its writer kept its place begins with a hole.
+            let hole = match self.line.is_empty() {
+                true => part.iter().take_while(|byte| **byte == 0).count(),
+                false => 0,
+            };
+            let part = &part[hole..];
             let room = LONGEST - self.line.len();
             self.line.extend_from_slice(&part[..part.len().min(room)]);
-            let used = part.len() + usize::from(end.is_some());
             self.reader.consume(used);
             if end.is_some() {
                 return Ok(Some(&self.line));
@@ -51,6 +57,17 @@ impl<R: BufRead> Lines<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hole_before_a_line_is_none_of_it() {
+        let text = format!("{}first\n\0\0\nla\0st", "\0".repeat(3 * LONGEST));
+        let mut lines = Lines::new(text.as_bytes());
+        let mut next = || lines.next().expect("readable").map(<[u8]>::to_vec);
+        assert_eq!(next().as_deref(), Some(&b"first"[..]));
+        assert_eq!(next().as_deref(), Some(&b""[..]));
+        assert_eq!(next().as_deref(), Some(&b"la\0st"[..]));
+        assert_eq!(next(), None);
+    }
 
     #[test]
     fn lines_are_bounded_and_the_next_line_is_whole() {

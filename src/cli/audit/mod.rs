@@ -212,24 +212,20 @@ impl Audit {
     /// Prints the summary.
     fn finish(&mut self) -> anyhow::Result<()> {
         let summary = &self.summary;
-        let is_summarized = match (self.format, self.is_following) {
-            (AuditFormat::Text, _) => summary.records > 0,
-            (AuditFormat::Json, is_following) => !is_following,
-            (AuditFormat::Csv, _) => false,
-        };
-        let text = match self.format {
-            _ if !is_summarized => String::new(),
-            AuditFormat::Json => json::json(summary)?,
-            _ => text::text(summary, &self.filter, text::width()),
-        };
-        let gap = if self.is_following { "\n" } else { "" };
-        let notes = text::notes(summary);
-        if is_summarized {
-            self.print(&format!("{gap}{text}"))?;
+        match (self.format, self.is_following) {
+            (AuditFormat::Text, is_following) if summary.records > 0 => {
+                let gap = if is_following { "\n" } else { "" };
+                let text = text::text(summary, &self.filter, text::width());
+                self.print(&format!("{gap}{text}"))?;
+            }
+            (AuditFormat::Json, false) => {
+                json::write_json(summary, &mut self.out).context(WRITE)?;
+            }
+            _ => {}
         }
         self.out.flush().context(WRITE)?;
         if self.format != AuditFormat::Text || self.summary.records == 0 {
-            for note in notes {
+            for note in text::notes(&self.summary) {
                 anstream::eprintln!("{WARNED}note:{WARNED:#} {note}");
             }
         }

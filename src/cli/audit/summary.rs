@@ -1,5 +1,6 @@
 //! What the records say in sum, in bounded memory.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 
@@ -10,14 +11,19 @@ use super::groups::Groups;
 use super::record::{Outcome, Record};
 use super::timeline::Timeline;
 use admission::decision::Verdict;
+use admission::standards::Family;
 use admission::text::remark;
 
 /// The longest name in a record; an owner is two of them.
 const NAME: usize = 138;
 /// How much of a message is kept.
 const MESSAGE: usize = 512;
-/// How many controls of a group are kept: there are fifteen, and newer ones.
+/// How many controls of a request are counted. A record has fewer.
 const CONTROLS: usize = 32;
+/// How many controls of a group are kept that this release does not know.
+const NEWER: usize = 8;
+/// The longest name of a control: theirs are shorter than 30.
+const CONTROL: usize = 48;
 /// How many reviews are remembered, to count each once. Later ones take their places.
 const REMEMBERED: usize = 1 << 18;
 
@@ -30,10 +36,10 @@ pub(super) struct Summary {
     /// When the last one was.
     pub(super) last: Option<Timestamp>,
     outcomes: [u64; Outcome::ALL.len()],
-    /// The listed requests by time.
+    /// The requests by time, and which of them are listed.
     pub(super) timeline: Timeline,
     /// The listed denials by control. The detail is how many were not enforced.
-    pub(super) controls: Groups<String, u64>,
+    pub(super) controls: Groups<Control, u64>,
     /// The listed requests by whose they are.
     pub(super) groups: Groups<(Outcome, String, Who), Latest>,
     /// Requests with a caution, by its id and whose they are. The detail is its text.
@@ -89,10 +95,19 @@ impl Who {
     }
 }
 
+/// The name of a control. Each group has many, so those that are known take no memory.
+pub(super) type Control = Cow<'static, str>;
+
+fn control(name: &str) -> Control {
+    let known = Family::ALL.into_iter().map(Family::name);
+    let known = known.chain([NO_CONTROL]).find(|known| *known == name);
+    known.map_or_else(|| Cow::Owned(remark(name, CONTROL)), Cow::Borrowed)
+}
+
 /// The latest request of a group, and the controls of all.
 #[derive(Default)]
 pub(super) struct Latest {
-    pub(super) controls: BTreeMap<String, u64>,
+    pub(super) controls: BTreeMap<Control, u64>,
     pub(super) user: String,
     pub(super) project_id: String,
     pub(super) pod: String,
@@ -101,6 +116,16 @@ pub(super) struct Latest {
 }
 
 impl Latest {
+    fn count(&mut self, control: Control) {
+        let is_newer = |control: &Control| matches!(control, Cow::Owned(_));
+        if !is_newer(&control)
+            || self.controls.contains_key(&control)
+            || self.controls.keys().filter(|known| is_newer(known)).count() < NEWER
+        {
+            *self.controls.entry(control).or_default() += 1;
+        }
+    }
+
     fn keep(&mut self, record: &Record<'_>) {
         let name = |text: &str| remark(text, NAME);
         self.user = name(&record.user);
@@ -151,6 +176,7 @@ impl Summary {
         if is_final && !(record.cautions.is_empty() && record.warnings.is_empty()) {
             self.count_remarks(record);
         }
+        self.timeline.count(time, filter.lists(outcome));
         filter.lists(outcome).then(|| {
             self.list(record, outcome);
             outcome
@@ -158,7 +184,6 @@ impl Summary {
     }
 
     fn list(&mut self, record: &Record<'_>, outcome: Outcome) {
-        self.timeline.count(record.time);
         let mut controls = record.controls();
         controls.truncate(CONTROLS);
         if controls.is_empty() {
@@ -166,7 +191,7 @@ impl Summary {
         }
         let is_denied = outcome.verdict() == Verdict::Deny;
         let controls = controls.into_iter().filter(|_| is_denied);
-        let controls: Vec<_> = controls.map(|control| remark(control, NAME)).collect();
+        let controls: Vec<_> = controls.map(control).collect();
         for control in &controls {
             let (not_enforced, _) = self.controls.count(control.clone(), record.time);
             *not_enforced += u64::from(outcome == Outcome::NotEnforced);
@@ -174,11 +199,9 @@ impl Summary {
         let namespace = remark(&record.namespace, NAME);
         let key = (outcome, namespace, Who::of(record));
         let (latest, is_latest) = self.groups.count(key, record.time);
-        for control in controls {
-            if latest.controls.len() < CONTROLS || latest.controls.contains_key(&control) {
-                *latest.controls.entry(control).or_default() += 1;
-            }
-        }
+        controls
+            .into_iter()
+            .for_each(|control| latest.count(control));
         if is_latest {
             latest.keep(record);
         }

@@ -3,22 +3,22 @@
 //! | file | what it does |
 //! |---|---|
 //! | `trial` | `--try`: asks, and shows the progress |
-//! | `table` | the report as text |
+//! | `table`, `node_table` | the report as text |
 
+mod node_table;
 mod table;
 mod trial;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::Serialize;
 
-use super::args::time::time;
 use super::output::{self, QUIET};
+use crate::doctor::command::ClusterFlags;
 use crate::doctor::facts::{Facts, Scope};
 use crate::doctor::finding::Severity;
 use crate::doctor::look::{Cluster, Look};
@@ -47,8 +47,8 @@ Examples:
   # Fail a script if something is wrong
   podseal doctor -o json > report.json
 
-Exit code: 0 when nothing is wrong, 1 when something is, 2 when the cluster cannot be reached or an
-argument cannot be used.";
+Exit code: 0 when nothing is wrong, 1 when something is, 2 when the cluster cannot be reached, your
+credentials are not accepted or let you see nothing, or an argument cannot be used.";
 
 /// Arguments of `podseal doctor`.
 #[derive(Debug, clap::Args)]
@@ -63,18 +63,8 @@ pub struct DoctorArgs {
     /// Kubeconfig file [default: KUBECONFIG, else ~/.kube/config, else the pod's service account]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// Run a pod like a job's on one node of each kind, with this image [default: the newest job's]
-    ///
-    /// It reads what the kernel allows and builds an image of two lines. podseal corrects it like a
-    /// job's pod, by the profile of the namespace. It is deleted afterwards.
-    #[arg(long = "try", value_name = "IMAGE", num_args = 0..=1)]
-    image: Option<Option<String>>,
-    /// Do not ask before --try creates pods
-    #[arg(long, requires = "image")]
-    yes: bool,
-    /// Time that each pod of --try may take, such as 90s or 5m
-    #[arg(long, value_name = "TIME", default_value = "3m", value_parser = time)]
-    timeout: Duration,
+    #[command(flatten)]
+    trial: trial::TrialArgs,
     /// Output format: a table or one JSON object
     #[arg(short, long, value_enum, default_value = "text")]
     output: OutputFormat,
@@ -101,7 +91,7 @@ pub fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
         .context("cannot start the runtime")?;
     let report = runtime.block_on(examine(&args));
     runtime.shutdown_background();
-    let report = report?;
+    let (report, blind) = report?;
     match args.output {
         OutputFormat::Text => output::print(&table::text(&report))?,
         OutputFormat::Json => {
@@ -110,12 +100,29 @@ pub fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
             output::write_out(&line)?;
         }
     }
+    if blind {
+        let hint = "namespaces, nodes and podseal's webhooks are hidden from you, so nothing is known; see docs/doctor.md#permissions";
+        return Err(anyhow!("{hint}"));
+    }
     Ok(ExitCode::from(u8::from(
         report.severity() == Severity::Error,
     )))
 }
 
-async fn examine(args: &DoctorArgs) -> anyhow::Result<Report> {
+/// Whether nothing that matters could be looked at.
+fn is_blind(facts: &Facts) -> bool {
+    let hidden = [
+        facts.namespaces.hidden(),
+        facts.nodes.hidden(),
+        facts.mutating.hidden(),
+        facts.validating.hidden(),
+    ];
+    hidden.iter().all(Option::is_some)
+}
+
+/// The report, and whether it is blind.
+async fn examine(args: &DoctorArgs) -> anyhow::Result<(Report, bool)> {
+    args.trial.check()?;
     // kube uses the process's default provider. An error means that there is one already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let config = config(args).await?;
@@ -127,19 +134,22 @@ async fn examine(args: &DoctorArgs) -> anyhow::Result<Report> {
     let cluster = Cluster::new(client);
     let scope = Scope {
         namespace: args.namespace.clone(),
+        tolerations: args.trial.toleration.clone(),
     };
-    let facts = Facts::read(&cluster, &scope).await;
+    let mut facts = Facts::read(&cluster, &scope).await;
     if let Look::Failed(why) = &facts.version {
-        return Err(anyhow!("cannot reach the API server at {address}: {why}"));
+        return Err(anyhow!("cannot use the API server at {address}: {why}"));
     }
-    let trials = match &args.image {
-        Some(image) => {
-            let (image, yes) = (image.as_deref(), args.yes);
-            trial::trials(&cluster, &facts, image, yes, args.timeout).await?
-        }
-        None => Vec::new(),
+    let trials = trial::trials(&cluster, &mut facts, &args.trial).await?;
+    let flags = ClusterFlags {
+        context: args.context.clone(),
+        kubeconfig: args
+            .kubeconfig
+            .as_ref()
+            .map(|path| path.display().to_string()),
     };
-    Ok(Report::of(&facts, trials))
+    let report = Report::of(&facts, trials).with(&flags);
+    Ok((report, is_blind(&facts)))
 }
 
 async fn config(args: &DoctorArgs) -> anyhow::Result<kube::Config> {

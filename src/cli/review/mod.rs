@@ -21,11 +21,11 @@ use serde_json::Value;
 
 use self::explain::explanation::Explanation;
 use self::explain::inputs::{Arguments, Inputs};
-use self::input::Item;
+use self::input::{Content, InputError, Item};
 use self::result::{ReviewFormat, ReviewedPod, Tally, print};
 use super::args::namespaces::read_namespaces;
 use super::args::policy::{self, LoadedFolder};
-use super::output;
+use super::output::{self, WARNED};
 use crate::live_config::current::LiveConfig;
 use crate::namespaces::file::NamespaceFile;
 use admission::correct::home;
@@ -44,9 +44,10 @@ pub(super) const LONG_ABOUT: &str = "\
 Show what the webhook would decide about pods in files, without a cluster.
 
 A file contains Pods, Lists of pods, or AdmissionReviews, as JSON or YAML, in one or more \
-documents. Of a folder, its .json, .yaml and .yml files are read. Use - for standard input. The profile comes from the labels of the pod's namespace \
-(--namespaces), from namespace rules (--namespace-rules), or from the command line (--profile, \
---label).";
+documents. Of a folder, its .json, .yaml and .yml files are read. Objects of other kinds are \
+skipped and counted, also those that make pods, such as Deployments. Use - for standard input. The \
+profile comes from the labels of the pod's namespace (--namespaces), from namespace rules \
+(--namespace-rules), or from the command line (--profile, --label).";
 
 const USAGE: &str = "podseal review [OPTIONS] \
     <--namespaces FILE|--profile NAME|--label KEY=VALUE|\n       --namespace-rules FILE> FILE...";
@@ -157,43 +158,71 @@ pub fn run(args: &ReviewArgs) -> anyhow::Result<ExitCode> {
     let (rules, read) = args.rules.rules(None)?;
     let source = NamespaceSource::of(args, &rules)?;
     let mut tally = Tally::default();
-    let mut files = Vec::new();
     for argument in &args.files {
-        match input::files(argument, args.recursive) {
-            Ok(named) => files.extend(named),
+        let named = match input::files(argument, args.recursive) {
+            Ok(named) => named,
             Err(error) => {
                 print_error(argument, &error);
-                tally.unusable += 1;
-            }
-        }
-    }
-    for file in &files {
-        let items = input::read(file).and_then(|text| input::parse(&text));
-        let items = match items {
-            Ok(items) => items,
-            Err(error) => {
-                print_error(file, &error);
                 tally.unusable += 1;
                 continue;
             }
         };
-        for item in items {
-            match review(args, (&rules, read.as_ref()), &source, file, &item) {
-                Ok(reviewed) => {
-                    tally.count(&reviewed);
-                    print(&reviewed, args.output)?;
-                }
-                Err(error) => {
-                    print_error(file, &format!("{error:#}"));
+        for file in &named.irregular {
+            let file = output::visible(file);
+            anstream::eprintln!("{WARNED}note:{WARNED:#} {file} is skipped: it is no regular file");
+        }
+        let (unusable, items) = (tally.unusable, tally.items);
+        for file in &named.files {
+            let content = content(file, argument).unwrap_or_else(|error| {
+                print_error(file, &error);
+                tally.unusable += 1;
+                Content::default()
+            });
+            for other in &content.others {
+                // A typing error in a pod must not keep it from being reviewed unnoticed.
+                if other.kind.is_empty() {
+                    print_error(file, other);
                     tally.unusable += 1;
+                } else {
+                    tally.skip(&other.kind);
+                }
+            }
+            for item in content.items {
+                tally.items += 1;
+                match review(args, (&rules, read.as_ref()), &source, file, &item) {
+                    Ok(reviewed) => {
+                        tally.count(&reviewed);
+                        print(&reviewed, args.output)?;
+                    }
+                    Err(error) => {
+                        print_error(file, &format!("{error:#}"));
+                        tally.unusable += 1;
+                    }
                 }
             }
         }
+        if (unusable, items) == (tally.unusable, tally.items) && input::is_folder(argument) {
+            print_error(argument, &"no file of the folder contains a pod");
+            tally.unusable += 1;
+        }
+    }
+    if let Some(skipped) = tally.skipped() {
+        anstream::eprintln!("{WARNED}note:{WARNED:#} {skipped}");
     }
     if args.output == ReviewFormat::Text {
         output::print(&format!("{tally}\n"))?;
     }
     Ok(tally.exit_code())
+}
+
+/// What `file` contains. If it was named itself, it has to contain something to review, unless
+/// it is an empty list.
+fn content(file: &str, argument: &str) -> Result<Content, InputError> {
+    let mut content = input::parse(&input::read(file)?)?;
+    match file == argument && content.items.is_empty() && !content.others.is_empty() {
+        true => Err(InputError::Kind(content.others.remove(0))),
+        false => Ok(content),
+    }
 }
 
 fn print_error(file: &str, error: &dyn std::fmt::Display) {

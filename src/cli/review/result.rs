@@ -1,5 +1,6 @@
 //! A reviewed pod, and its three output formats.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::process::ExitCode;
 
@@ -258,6 +259,9 @@ pub(super) fn print(reviewed: &ReviewedPod, format: ReviewFormat) -> anyhow::Res
     }
 }
 
+/// How many kinds of skipped objects are named.
+const KINDS: usize = 10;
+
 #[derive(Default)]
 pub(super) struct Tally {
     corrected: usize,
@@ -265,9 +269,33 @@ pub(super) struct Tally {
     denied: usize,
     not_enforced: usize,
     pub(super) unusable: usize,
+    /// What was to be reviewed, whether it could be or not.
+    pub(super) items: usize,
+    /// Objects of other kinds, by kind.
+    others: BTreeMap<String, usize>,
 }
 
 impl Tally {
+    /// Counts an object of another kind.
+    pub(super) fn skip(&mut self, kind: &str) {
+        *self.others.entry(bounded(kind).into_owned()).or_default() += 1;
+    }
+
+    /// What was not reviewed, if there was anything.
+    pub(super) fn skipped(&self) -> Option<String> {
+        let kinds = self.others.iter().take(KINDS);
+        let mut kinds: Vec<_> = kinds
+            .map(|(kind, count)| format!("{count} {kind}"))
+            .collect();
+        if self.others.len() > KINDS {
+            kinds.push(format!("and {} more kinds", self.others.len() - KINDS));
+        }
+        (!kinds.is_empty()).then(|| {
+            let kinds = kinds.join(", ");
+            format!("not reviewed: {kinds}; podseal reviews pods, and no templates of pods")
+        })
+    }
+
     pub(super) fn count(&mut self, reviewed: &ReviewedPod) {
         match reviewed {
             ReviewedPod { allowed: false, .. } => self.denied += 1,
@@ -296,6 +324,7 @@ impl std::fmt::Display for Tally {
             denied,
             not_enforced,
             unusable,
+            ..
         } = self;
         let pods = corrected + unchanged + denied + not_enforced;
         let s = if pods == 1 { "" } else { "s" };

@@ -25,12 +25,29 @@ pub struct Observation {
     /// `kernel.apparmor_restrict_unprivileged_userns` is 1, or
     /// `kernel.unprivileged_userns_clone` is 0.
     pub restricted_user_namespaces: bool,
-    /// `newuidmap` of the image has the setuid bit instead of file capabilities.
-    pub setuid_newuidmap: bool,
+    /// How the image has `newuidmap`.
+    pub newuidmap: Newuidmap,
+    /// `/etc/subuid` of the image has ids for uid 1000.
+    pub subuid: bool,
     /// Parts of `/proc` are masked.
     pub masked_proc: bool,
-    /// Whether the image was built.
-    pub built: bool,
+    /// Whether the build ended, and passed; none while it did not end.
+    pub built: Option<bool>,
+}
+
+/// How an image has `newuidmap`, which maps more than one uid for a user other than root.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Newuidmap {
+    /// With file capabilities, or where `getcap` is missing too, without setuid.
+    #[default]
+    Plain,
+    /// With the setuid bit.
+    Setuid,
+    /// With neither.
+    Bare,
+    /// Not at all.
+    None,
 }
 
 impl Observation {
@@ -51,9 +68,19 @@ impl Observation {
             no_user_namespaces: get("max_user_namespaces") == "0",
             restricted_user_namespaces: get("apparmor_restrict") == "1"
                 || get("userns_clone") == "0",
-            setuid_newuidmap: get("newuidmap") == "setuid",
+            newuidmap: match get("newuidmap") {
+                "setuid" => Newuidmap::Setuid,
+                "bare" => Newuidmap::Bare,
+                "plain" => Newuidmap::Plain,
+                _ => Newuidmap::None,
+            },
+            subuid: get("subuid") == "some",
             masked_proc: get("proc") == "masked",
-            built: get("build") == "ok",
+            built: match get("build") {
+                "ok" => Some(true),
+                "failed" => Some(false),
+                _ => None,
+            },
         })
     }
 }
@@ -69,6 +96,7 @@ podseal-doctor max_user_namespaces=63000
 podseal-doctor apparmor_restrict=none
 podseal-doctor userns_clone=none
 podseal-doctor newuidmap=plain
+podseal-doctor subuid=some
 podseal-doctor proc=masked
 STEP 1/2: FROM scratch
 podseal-doctor build=ok
@@ -78,7 +106,8 @@ podseal-doctor build=ok
     fn a_plain_node_is_read_as_one() {
         let expected = Observation {
             masked_proc: true,
-            built: true,
+            subuid: true,
+            built: Some(true),
             ..Observation::default()
         };
         assert_eq!(Observation::read(PLAIN), Some(expected));
@@ -112,8 +141,14 @@ podseal-doctor build=ok
         assert!(of("max_user_namespaces=63000", "max_user_namespaces=0").no_user_namespaces);
         assert!(of("apparmor_restrict=none", "apparmor_restrict=1").restricted_user_namespaces);
         assert!(of("userns_clone=none", "userns_clone=0").restricted_user_namespaces);
-        assert!(of("newuidmap=plain", "newuidmap=setuid").setuid_newuidmap);
-        assert!(!of("build=ok", "build=failed").built);
+        let newuidmap =
+            |value: &str| of("newuidmap=plain", &format!("newuidmap={value}")).newuidmap;
+        assert_eq!(newuidmap("setuid"), Newuidmap::Setuid);
+        assert_eq!(newuidmap("bare"), Newuidmap::Bare);
+        assert_eq!(newuidmap("none"), Newuidmap::None);
+        assert!(!of("subuid=some", "subuid=none").subuid);
+        assert_eq!(of("build=ok", "build=failed").built, Some(false));
+        assert_eq!(of("podseal-doctor build=ok", "Killed").built, None);
     }
 
     #[test]

@@ -1,11 +1,17 @@
 //! Which pods are tried, on which nodes, and as whom.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::is_of_trial;
+use crate::doctor::dry_run::Answer;
 use crate::doctor::facts::{Facts, JobNamespace};
 use crate::doctor::finding::quote;
+use crate::doctor::job;
+use crate::doctor::needs::Needs;
 use crate::doctor::node_kind::Nodes;
-use crate::doctor::objects::{Pod, Toleration};
+use crate::doctor::nodes::NodeTable;
+use crate::doctor::objects::Pod;
+use crate::doctor::toleration::{as_json, in_words, untolerated};
 use admission::namespace::policy::Policy;
 
 /// What `--try` does once it is allowed to.
@@ -15,15 +21,29 @@ pub struct Plan {
     pub namespace: String,
     /// Its profile.
     pub profile: String,
+    /// What that needs.
+    pub needs: Needs,
     /// As whom they are created; the user of the kubeconfig, if none.
     pub user: Option<String>,
     /// The image of their containers.
-    pub image: String,
-    /// The names of the nodes, one of each kind that jobs of the namespace get to.
+    pub image: Image,
+    /// The names of the nodes, one of each kind that has no taint but those to tolerate.
     pub nodes: Vec<String>,
-    /// The kinds that they do not get to, by a node and its taint.
-    pub kept_away: Vec<(String, String)>,
+    /// Why a node of another kind is left out.
+    pub left_out: Vec<(String, String)>,
+    /// Pods in the namespace that an earlier trial left.
+    pub earlier: Vec<String>,
     pub(super) tolerations: Value,
+}
+
+/// The image of the pods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Its name.
+    pub name: String,
+    /// The pod that it was taken from, and when that was created; none where the user named
+    /// the image.
+    pub of_pod: Option<(String, String)>,
 }
 
 /// Why nothing can be tried.
@@ -45,6 +65,11 @@ pub enum PlanError {
         /// The API server's message.
         why: String,
     },
+    /// podseal did not correct the pod of the dry run.
+    #[error(
+        "nothing was tried, since a job's pod would not be corrected and accepted in namespace {0}: see the dry run"
+    )]
+    NotCorrected(String),
     /// No pod of a job says which.
     #[error("which image do your jobs use? Name it: --try IMAGE")]
     Image,
@@ -64,8 +89,16 @@ impl Plan {
         };
         let settings = facts.source.served().settings();
         let policy = Policy::from_namespace(&job.namespace, &settings);
-        let podman = policy.as_ref().filter(|_| needs_podman(job, facts));
-        let Some(policy) = podman else {
+        let corrected = job::corrected(&job.namespace, &settings);
+        if policy
+            .as_ref()
+            .is_some_and(|policy| policy.profile.is_some())
+            && corrected.is_err()
+        {
+            return Err(PlanError::NotCorrected(quote(&job.namespace.name)));
+        }
+        let needs = corrected.ok().map(|pod| Needs::of_pod(&pod));
+        let (Some(policy), Some(needs)) = (&policy, needs.filter(|needs| needs.podman)) else {
             let name = policy.map_or("", |policy| policy.name);
             return Err(PlanError::Profile(quote(name)));
         };
@@ -75,67 +108,74 @@ impl Plan {
                 why: why.clone(),
             });
         }
-        let pods = || job.pods.seen().into_iter().flatten();
-        let newest = pods().max_by_key(|pod| &pod.metadata.creation_timestamp);
+        if job.dry_run.answer != Answer::Corrected {
+            return Err(PlanError::NotCorrected(quote(&job.namespace.name)));
+        }
         let image = match image {
-            Some(image) => image.to_owned(),
-            None => newest
-                .and_then(build_image)
-                .ok_or(PlanError::Image)?
-                .to_owned(),
+            Some(name) => Image {
+                name: name.to_owned(),
+                of_pod: None,
+            },
+            None => newest_image(job).ok_or(PlanError::Image)?,
         };
         if let Some(why) = facts.nodes.hidden() {
             return Err(PlanError::Nodes(why));
         }
-        let tolerations = newest
-            .map(|pod| pod.spec.tolerations.as_slice())
-            .unwrap_or_default();
-        let mut nodes = Vec::new();
-        let mut kept_away = Vec::new();
-        for kind in Nodes::by_kind(facts) {
-            let Some(name) = kind.names.first() else {
-                continue;
-            };
-            let untolerated = kind.taints.iter().find(|taint| {
-                !tolerations
-                    .iter()
-                    .any(|toleration| toleration.tolerates(taint))
-            });
-            match untolerated {
-                None => nodes.push(name.clone()),
-                Some(taint) => kept_away.push((name.clone(), quote(&taint.key))),
-            }
-        }
+        let (nodes, left_out) = nodes(facts, policy.name);
+        let pods = job.pods.seen().into_iter().flatten();
+        let earlier = pods.filter(|pod| is_of_trial(pod));
         Ok(Plan {
             namespace: job.namespace.name.clone(),
             profile: policy.name.to_owned(),
+            needs,
             user: job.dry_run.user.clone(),
             image,
             nodes,
-            kept_away,
-            tolerations: tolerations.iter().map(as_json).collect(),
+            left_out,
+            earlier: earlier.map(|pod| pod.metadata.name.clone()).collect(),
+            tolerations: facts.tolerations.iter().map(as_json).collect(),
         })
     }
 }
 
-fn needs_podman(job: &JobNamespace, facts: &Facts) -> bool {
-    let settings = facts.source.served().settings();
-    let corrected = crate::doctor::job::corrected(&job.namespace, &settings);
-    corrected.is_ok_and(|pod| crate::doctor::needs::Needs::of_pod(&pod).podman)
+/// The nodes to try, and those of other kinds with the reason. By the tolerations that the
+/// user named alone: those of a pod are whoever's who created it.
+fn nodes(facts: &Facts, profile: &str) -> (Vec<String>, Vec<(String, String)>) {
+    let table = NodeTable::of(facts, &[]);
+    let mut nodes = Vec::new();
+    let mut left_out = Vec::new();
+    for kind in Nodes::by_kind(facts) {
+        let name = kind.usable.as_ref().or(kind.names.first());
+        let Some(name) = name.cloned() else {
+            continue;
+        };
+        match untolerated(&kind.taints, &facts.tolerations).map(in_words) {
+            Some(taint) => {
+                let why = format!("it has the taint {taint}; to try it, add --toleration {taint}");
+                left_out.push((name, why));
+            }
+            None if kind.usable.is_none() => {
+                left_out.push((name, "it takes no pods now".to_owned()));
+            }
+            None => match table.unschedulable(profile, &name) {
+                Some(why) => left_out.push((name, why.to_owned())),
+                None => nodes.push(name),
+            },
+        }
+    }
+    (nodes, left_out)
 }
 
-fn build_image(pod: &Pod) -> Option<&str> {
-    let mut containers = pod.spec.containers.iter();
+/// The image of the newest pod of a job.
+fn newest_image(job: &JobNamespace) -> Option<Image> {
+    let pods = job.pods.seen().into_iter().flatten();
+    let jobs = pods.filter(|pod| !is_of_trial(pod));
+    let newest = jobs.max_by_key(|pod| &pod.metadata.creation_timestamp)?;
+    let Pod { metadata, spec, .. } = newest;
+    let mut containers = spec.containers.iter();
     let build = containers.find(|container| container.name == "build")?;
-    Some(build.image.as_str())
-}
-
-fn as_json(toleration: &Toleration) -> Value {
-    let Toleration {
-        key,
-        operator,
-        value,
-        effect,
-    } = toleration;
-    json!({"key": key, "operator": operator, "value": value, "effect": effect})
+    Some(Image {
+        name: build.image.clone(),
+        of_pod: Some((metadata.name.clone(), metadata.creation_timestamp.clone())),
+    })
 }

@@ -1,15 +1,15 @@
 //! The pod of a trial: shaped as a job's, without any privilege of its own.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::observation::MARK;
-use crate::doctor::JOB_LABEL;
+use crate::doctor::{JOB_LABEL, TRIAL_LABEL};
 
-/// The label by which all pods of trials are found.
-pub(super) const LABEL: &str = "podseal.io/doctor";
-
-/// How long the script may take, in seconds, where the doctor itself is gone.
-const DEADLINE: u32 = 600;
+/// How much longer than the doctor waits a pod may take, in seconds, where the doctor itself
+/// is gone.
+const GRACE: u64 = 60;
 
 /// Reads what the kernel allows, and builds an image of two lines. sh, since an image need
 /// have no more; what it prints is read by [`super::observation`].
@@ -23,25 +23,35 @@ fn script() -> String {
         say("max_user_namespaces", &sysctl("user/max_user_namespaces")),
         say("apparmor_restrict", &sysctl("kernel/apparmor_restrict_unprivileged_userns")),
         say("userns_clone", &sysctl("kernel/unprivileged_userns_clone")),
-        say("newuidmap", "$(test -u /usr/bin/newuidmap && echo setuid || echo plain)"),
+        "m=$(command -v newuidmap)\n".to_owned(),
+        "if [ -z \"$m\" ]; then m=none; elif [ -u \"$m\" ]; then m=setuid\n".to_owned(),
+        "elif command -v getcap >/dev/null && [ -z \"$(getcap \"$m\")\" ]; then m=bare; else m=plain; fi\n".to_owned(),
+        say("newuidmap", "$m"),
+        say("subuid", "$(grep -qE \"^($(id -nu 1000 2>/dev/null || echo 1000)|1000):\" /etc/subuid 2>/dev/null && echo some || echo none)"),
         say("proc", "$(grep -q ' /proc/' /proc/self/mounts && echo masked || echo whole)"),
         "cd \"${HOME:-/tmp}\" && d=$(mktemp -d) && cd \"$d\" || exit 1\n".to_owned(),
         "printf 'FROM scratch\\nCOPY Containerfile /\\n' >Containerfile\n".to_owned(),
-        "if command -v podman >/dev/null; then b='podman build'; else b='buildah build'; fi\n".to_owned(),
+        "if command -v podman >/dev/null; then b='podman build'; elif command -v buildah >/dev/null; then b='buildah build'; else echo 'the image has neither podman nor buildah'; exit 1; fi\n".to_owned(),
         format!("if $b --tag podseal-doctor . 2>&1; then echo '{MARK}build=ok'; else echo '{MARK}build=failed'; exit 1; fi\n"),
     ]
     .concat()
 }
 
 /// The pod called `name` for the node `node`, with the image of the user's jobs.
-pub(super) fn pod(name: &str, node: &str, image: &str, tolerations: &Value) -> Value {
+pub(super) fn pod(
+    name: &str,
+    node: &str,
+    image: &str,
+    tolerations: &Value,
+    patience: Duration,
+) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "labels": {JOB_LABEL: name, LABEL: "trial"}},
+        "metadata": {"name": name, "labels": {JOB_LABEL: name, TRIAL_LABEL: "trial"}},
         "spec": {
             "restartPolicy": "Never",
-            "activeDeadlineSeconds": DEADLINE,
+            "activeDeadlineSeconds": patience.as_secs() + GRACE,
             "automountServiceAccountToken": false,
             // By the scheduler, as jobs are: it knows of devices and taints.
             "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
@@ -97,9 +107,9 @@ mod tests {
             "{log}"
         );
         let read = Observation::read(&log).unwrap_or_else(|| panic!("{log}"));
-        assert!(read.built && succeeds, "{log}");
+        assert!(read.built == Some(true) && succeeds, "{log}");
         let (log, succeeds) = log_of(125);
         let read = Observation::read(&log).unwrap_or_else(|| panic!("{log}"));
-        assert!(!read.built && !succeeds, "{log}");
+        assert!(read.built == Some(false) && !succeeds, "{log}");
     }
 }

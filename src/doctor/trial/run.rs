@@ -3,24 +3,25 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::observation::Observation;
+use super::outcome::{NotEnded, State, not_tried, of_events, of_log, state};
 use super::plan::Plan;
-use super::{Outcome, Trial, pod};
-use crate::doctor::finding::quote;
+use super::remove::{self, ask_as_either};
+use super::{Left, Outcome, Trial, pod};
 use crate::doctor::look::{Cluster, Look, escaped, message};
-use crate::doctor::objects::{Event, Pod};
-use crate::symptoms::{JOB_LOG, KUBERNETES_DENIED, NOT_ASKED, find};
+use crate::doctor::objects::{Event, List, Pod};
+use crate::symptoms::{KUBERNETES_DENIED, NOT_ASKED, find};
 
 /// The pause between two looks at a pod.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How much of a log is read, in bytes.
 const LOG: usize = 64 * 1024;
 
-/// Runs the plan until `stop` is cancelled. `progress` is told what happens on a node.
+/// Runs the plan until `stop` is cancelled, in at most `patience`, of which each pod has an
+/// equal share of what is left. `progress` is told what happens on a node.
 pub async fn run(
     cluster: &Cluster,
     plan: &Plan,
@@ -28,168 +29,198 @@ pub async fn run(
     stop: &CancellationToken,
     mut progress: impl FnMut(&str, &str),
 ) -> Vec<Trial> {
+    let end = Instant::now() + patience;
     let mut trials = Vec::new();
+    let mut waiting = u32::try_from(plan.nodes.len()).unwrap_or(u32::MAX);
     for node in &plan.nodes {
         if stop.is_cancelled() {
             break;
         }
-        let outcome = one(cluster, plan, node, patience, stop, |what| {
-            progress(node, what)
-        })
-        .await;
-        let (observation, outcome) = outcome;
+        let left = end.saturating_duration_since(Instant::now());
+        let share = left / waiting.max(1);
+        waiting = waiting.saturating_sub(1);
+        let attempt = Attempt {
+            cluster,
+            plan,
+            name: format!("podseal-doctor-{}", suffix()),
+        };
+        let mut progress = |what: &str| progress(node, what);
+        let (observation, outcome, left) = match left.is_zero() {
+            true => (None, not_tried("no time was left: --timeout"), None),
+            false => attempt.run(node, share, stop, &mut progress).await,
+        };
         trials.push(Trial {
             node: node.clone(),
             profile: plan.profile.clone(),
+            needs: plan.needs.clone(),
             observation,
             outcome,
+            left,
         });
     }
     trials
 }
 
-async fn one(
-    cluster: &Cluster,
-    plan: &Plan,
-    node: &str,
-    patience: Duration,
-    stop: &CancellationToken,
-    mut progress: impl FnMut(&str),
-) -> (Option<Observation>, Outcome) {
-    let name = format!("podseal-doctor-{}", suffix());
-    let pods = format!("/api/v1/namespaces/{}/pods", escaped(&plan.namespace));
-    let path = format!("{pods}/{name}");
-    let body = pod::pod(&name, node, &plan.image, &plan.tolerations).to_string();
-    progress("creating a pod");
-    let user = plan.user.as_deref();
-    let created = cluster
-        .ask::<Pod>("POST", &pods, user, body.into_bytes())
-        .await;
-    if let Err(error) = created {
-        return (None, failed(&message(&error)));
-    }
-    let ended = tokio::select! {
-        ended = ended(cluster, &path, patience, &mut progress) => ended,
-        () = stop.cancelled() => Err("interrupted".to_owned()),
-    };
-    let log = cluster
-        .text(&format!("{path}/log?container=build&limitBytes={LOG}"))
-        .await;
-    let result = match (ended, log) {
-        (Ok(()), Look::Seen(log)) => of_log(&log),
-        (Ok(()), hidden) => (None, failed(&hidden.hidden().unwrap_or_default())),
-        (Err(why), log) => {
-            let events = events(cluster, plan, &name).await;
-            let log = log.seen().map_or("", |log| log.as_str());
-            let all = format!("{events}\n{log}\n{why}");
-            (Observation::read(log), failed(&all))
-        }
-    };
-    progress("deleting the pod");
-    let delete = br#"{"gracePeriodSeconds": 0}"#.to_vec();
-    if let Err(error) = cluster.ask::<Value>("DELETE", &path, None, delete).await {
-        progress(&format!(
-            "the pod {name} could not be deleted: {}",
-            message(&error)
-        ));
-    }
-    result
+/// A pod to be tried.
+struct Attempt<'a> {
+    cluster: &'a Cluster,
+    plan: &'a Plan,
+    name: String,
 }
 
-/// Waits until the container `build` ended. An error says why it did not.
-async fn ended(
-    cluster: &Cluster,
-    path: &str,
-    patience: Duration,
-    progress: &mut impl FnMut(&str),
-) -> Result<(), String> {
-    let end = Instant::now() + patience;
-    let mut last = String::new();
-    loop {
-        let now = match cluster.get::<Pod>(path).await {
-            Look::Seen(pod) => pod,
-            Look::Absent => return Err("somebody deleted the pod".to_owned()),
-            hidden => return Err(hidden.hidden().unwrap_or_default()),
+impl Attempt<'_> {
+    async fn run(
+        &self,
+        node: &str,
+        patience: Duration,
+        stop: &CancellationToken,
+        progress: &mut impl FnMut(&str),
+    ) -> (Option<Observation>, Outcome, Option<Left>) {
+        let plan = self.plan;
+        let pods = format!("/api/v1/namespaces/{}/pods", escaped(&plan.namespace));
+        let image = &plan.image.name;
+        let body = pod::pod(&self.name, node, image, &plan.tolerations, patience);
+        progress("creating a pod");
+        let user = plan.user.as_deref();
+        let body = body.to_string().into_bytes();
+        let created = self.cluster.ask::<Pod>("POST", &pods, user, body).await;
+        let (observation, outcome) = match &created {
+            Ok(_) => self.observe(patience, stop, progress).await,
+            Err(error) => {
+                let message = message(error);
+                let symptom = [KUBERNETES_DENIED, NOT_ASKED];
+                let symptom = symptom.into_iter().find_map(|table| find(table, &message));
+                let symptom = symptom.map(|symptom| symptom.id);
+                (None, Outcome::NotTried { message, symptom })
+            }
         };
-        let build = now
-            .status
-            .container_statuses
-            .iter()
-            .find(|status| status.name == "build");
-        if build.is_some_and(|status| status.state.terminated.is_some()) {
-            return Ok(());
+        let is_unknown = created
+            .as_ref()
+            .err()
+            .is_some_and(|error| !is_refusal(error));
+        let left = match created.is_ok() || is_unknown {
+            true => self.delete(is_unknown, progress).await,
+            false => None,
+        };
+        (observation, outcome, left)
+    }
+
+    async fn observe(
+        &self,
+        patience: Duration,
+        stop: &CancellationToken,
+        progress: &mut impl FnMut(&str),
+    ) -> (Option<Observation>, Outcome) {
+        let namespace = escaped(&self.plan.namespace);
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{}", self.name);
+        let ended = tokio::select! {
+            ended = self.ended(&path, patience, progress) => ended,
+            () = stop.cancelled() => Err("interrupted".to_owned().into()),
+        };
+        let log = format!("{path}/log?container=build&limitBytes={LOG}");
+        let user = self.plan.user.as_deref();
+        let log = match self.cluster.text(&log, None, LOG).await {
+            Look::NotAllowed(_) if user.is_some() => self.cluster.text(&log, user, LOG).await,
+            log => log,
+        };
+        match (ended, log) {
+            (Ok(end), Look::Seen(log)) => of_log(&log, &end),
+            (Ok(_), hidden) => {
+                let why = hidden.hidden().unwrap_or_default();
+                (None, not_tried(&format!("its log: {why}")))
+            }
+            (Err(why), log) => {
+                let log = log.seen().map_or("", |log| log.as_str());
+                let observation = Observation::read(log);
+                // The script can be done where its end was not seen.
+                if observation
+                    .as_ref()
+                    .is_some_and(|seen| seen.built.is_some())
+                {
+                    return of_log(log, &why.why);
+                }
+                let outcome = match why.is_pull {
+                    true => not_tried(&why.why),
+                    false => of_events(&self.events().await, &why.why),
+                };
+                (observation, outcome)
+            }
         }
-        let waiting = build.and_then(|status| status.state.waiting.as_ref());
-        let because = waiting
-            .map(|waiting| waiting.reason.as_str())
-            .unwrap_or_default();
-        let what = quote(format!("{} {because}", now.status.phase).trim_end());
-        if now.status.phase == "Failed" {
-            return Err(quote(&format!(
-                "{} {}",
-                now.status.reason, now.status.message
-            )));
+    }
+
+    async fn delete(&self, is_unknown: bool, progress: &mut impl FnMut(&str)) -> Option<Left> {
+        progress("deleting the pod");
+        let (plan, name) = (self.plan, &self.name);
+        let user = plan.user.as_deref();
+        let deleted = remove::pod(self.cluster, user, &plan.namespace, name, is_unknown).await;
+        let why = deleted.err()?;
+        progress(&format!("the pod {name} could not be deleted: {why}"));
+        Some(Left {
+            namespace: plan.namespace.clone(),
+            pod: name.clone(),
+            why,
+        })
+    }
+
+    /// Waits until the container `build` ended, and says how.
+    async fn ended(
+        &self,
+        path: &str,
+        patience: Duration,
+        progress: &mut impl FnMut(&str),
+    ) -> Result<String, NotEnded> {
+        let end = Instant::now() + patience;
+        let mut last = String::new();
+        let user = self.plan.user.as_deref();
+        loop {
+            let is_late = Instant::now() >= end;
+            let what = match ask_as_either::<Pod>(self.cluster, user, "GET", path, b"").await {
+                Ok(pod) => match state(&pod) {
+                    State::Ended(how) => return Ok(how),
+                    State::Never(why) => return Err(why),
+                    State::Waits(what) => what,
+                },
+                Err(kube::Error::Api(status)) if status.code == 404 => {
+                    return Err("somebody deleted the pod".to_owned().into());
+                }
+                Err(error) if is_refusal(&error) => return Err(message(&error).into()),
+                // It may pass.
+                Err(error) => message(&error),
+            };
+            if is_late {
+                let seconds = patience.as_secs_f64();
+                return Err(format!("{what}, after {seconds:.0} s").into());
+            }
+            if what != last {
+                progress(&what);
+                last = what;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            sleep(PAUSE.min(left)).await;
         }
-        let is_over = matches!(
-            because,
-            "ErrImagePull"
-                | "ImagePullBackOff"
-                | "InvalidImageName"
-                | "CreateContainerConfigError"
-                | "CreateContainerError"
+    }
+
+    /// What the warnings about the pod say, a line each.
+    async fn events(&self) -> String {
+        let selector = escaped(&format!("involvedObject.name={},type=Warning", self.name));
+        let path = format!(
+            "/api/v1/namespaces/{}/events?limit=100&fieldSelector={selector}",
+            escaped(&self.plan.namespace)
         );
-        let message = waiting
-            .map(|waiting| waiting.message.as_str())
-            .unwrap_or_default();
-        if is_over || Instant::now() >= end {
-            return Err(format!("{what} {}", quote(message)).trim_end().to_owned());
-        }
-        if what != last {
-            progress(&what);
-            last = what;
-        }
-        sleep(PAUSE).await;
+        let user = self.plan.user.as_deref();
+        let events = ask_as_either::<List<Event>>(self.cluster, user, "GET", &path, b"").await;
+        let events = events.into_iter().flat_map(|list| list.items);
+        let lines: Vec<_> = events
+            .map(|event| event.message.replace('\n', " "))
+            .collect();
+        lines.join("\n")
     }
 }
 
-/// What the events of a pod say, a line each.
-async fn events(cluster: &Cluster, plan: &Plan, name: &str) -> String {
-    let selector = escaped(&format!("involvedObject.name={name},type=Warning"));
-    let path = format!(
-        "/api/v1/namespaces/{}/events?fieldSelector={selector}",
-        escaped(&plan.namespace)
-    );
-    let events: Look<Vec<Event>> = cluster.list(&path).await;
-    let events = events.seen().into_iter().flatten();
-    let lines: Vec<_> = events
-        .map(|event| event.message.replace('\n', " "))
-        .collect();
-    lines.join("\n")
-}
-
-fn of_log(log: &str) -> (Option<Observation>, Outcome) {
-    let observation = Observation::read(log);
-    match &observation {
-        Some(seen) if seen.built => (observation, Outcome::Built),
-        _ => (observation, failed(log)),
-    }
-}
-
-/// The outcome by what a text has: the line with a symptom, or else its last one.
-fn failed(text: &str) -> Outcome {
-    let tables = [JOB_LOG, KUBERNETES_DENIED, NOT_ASKED];
-    let symptom = tables.into_iter().find_map(|table| find(table, text));
-    let is_shown =
-        |line: &&str| !line.trim().is_empty() && !line.starts_with(super::observation::MARK);
-    let mut lines = text.lines().filter(is_shown);
-    let line = match symptom {
-        Some(symptom) => lines.find(|line| symptom.is_in(line)),
-        None => lines.next_back(),
-    };
-    Outcome::Failed {
-        message: quote(line.unwrap_or("it printed nothing")),
-        symptom: symptom.map(|symptom| symptom.id),
-    }
+/// Whether the API server refused a request, and did nothing.
+fn is_refusal(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status)
+        if (400..500).contains(&status.code) && !matches!(status.code, 408 | 429))
 }
 
 /// Six characters that no other pod has.
@@ -198,26 +229,4 @@ fn suffix() -> String {
     // An all-zero name would only meet another one's.
     let _ = aws_lc_rs::rand::fill(&mut bytes);
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failure_is_the_line_that_troubleshooting_knows_or_the_last_one() {
-        let log = "podseal-doctor attr=none\nSTEP 1\nERRO[0] newuidmap: write to uid_map failed: Operation not permitted\nexit 125\npodseal-doctor build=failed\n";
-        let (_, outcome) = of_log(log);
-        let Outcome::Failed { message, symptom } = outcome else {
-            panic!("{outcome:?}");
-        };
-        assert_eq!(symptom, Some("newuidmap"));
-        assert!(message.starts_with("ERRO[0] newuidmap"), "{message}");
-        let (_, unknown) = of_log("one\ntwo\n\n");
-        let last = Outcome::Failed {
-            message: "two".to_owned(),
-            symptom: None,
-        };
-        assert_eq!(unknown, last);
-    }
 }

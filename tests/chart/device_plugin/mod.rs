@@ -134,7 +134,7 @@ fn it_is_as_unprivileged_as_what_it_does_allows() {
     let of_pod =
         json!({"runAsUser": 0, "runAsGroup": 0, "seccompProfile": {"type": "RuntimeDefault"}});
     assert_eq!(spec["securityContext"], of_pod);
-    for field in ["hostNetwork", "hostPID", "hostIPC", "initContainers"] {
+    for field in ["hostNetwork", "hostPID", "hostIPC"] {
         assert!(spec[field].is_null(), "{field}");
     }
     assert_eq!(spec["automountServiceAccountToken"], false);
@@ -148,11 +148,14 @@ fn it_is_as_unprivileged_as_what_it_does_allows() {
             .as_str()
             .is_some_and(|kind| kind.contains("Role"))
     }));
-    // Of the node, the folder of sockets, and /dev without its terminals and shared memory.
+    // Of the node, the folder of sockets, and /dev without its terminals, and without the memory and
+    // the messages that processes share. A node may lack some of these folders.
     let paths = json!([
         {"name": "sockets", "hostPath": {"path": "/var/lib/kubelet/device-plugins", "type": "Directory"}},
         {"name": "dev", "hostPath": {"path": "/dev", "type": "Directory"}},
         {"name": "nothing", "emptyDir": {}},
+        {"name": "hugepages", "hostPath": {"path": "/dev/hugepages", "type": "DirectoryOrCreate"}},
+        {"name": "mqueue", "hostPath": {"path": "/dev/mqueue", "type": "DirectoryOrCreate"}},
     ]);
     assert_eq!(spec["volumes"], paths);
     let mounts = json!([
@@ -160,8 +163,24 @@ fn it_is_as_unprivileged_as_what_it_does_allows() {
         {"name": "dev", "mountPath": "/node/dev", "readOnly": true, "recursiveReadOnly": "IfPossible"},
         {"name": "nothing", "mountPath": "/node/dev/pts", "readOnly": true},
         {"name": "nothing", "mountPath": "/node/dev/shm", "readOnly": true},
+        {"name": "nothing", "mountPath": "/node/dev/hugepages", "readOnly": true},
+        {"name": "nothing", "mountPath": "/node/dev/mqueue", "readOnly": true},
     ]);
     assert_eq!(container(daemon_set)["volumeMounts"], mounts);
+    // The kubelet makes a folder only for a container that mounts it: one that ends at once.
+    let first = json!([{
+        "name": "mount-points",
+        "image": container(daemon_set)["image"],
+        "imagePullPolicy": container(daemon_set)["imagePullPolicy"],
+        "args": ["--version"],
+        "resources": container(daemon_set)["resources"],
+        "securityContext": expected,
+        "volumeMounts": [
+            {"name": "hugepages", "mountPath": "/node/hugepages", "readOnly": true},
+            {"name": "mqueue", "mountPath": "/node/mqueue", "readOnly": true},
+        ],
+    }]);
+    assert_eq!(spec["initContainers"], first);
 }
 
 #[test]
@@ -215,7 +234,7 @@ fn it_is_probed_and_its_metrics_are_open_to_whom_those_of_podseal_are() {
 }
 
 #[test]
-fn podseal_finds_its_two_volumes_of_the_node_against_it_and_at_restricted_that_it_is_root() {
+fn podseal_finds_its_volumes_of_the_node_against_it_and_at_restricted_that_it_is_root() {
     let pod = pod(&daemon_set(&[]), "podseal");
     for (level, violated) in [
         ("baseline", &["volumes"][..]),
@@ -260,15 +279,17 @@ fn pod_security_admission_has_the_same_against_it_and_nothing_else() {
         (
             "baseline",
             Some(
-                "violates PodSecurity \"baseline:latest\": hostPath volumes (volumes \"sockets\", \"dev\")",
+                "violates PodSecurity \"baseline:latest\": hostPath volumes (volumes \"sockets\", \"dev\", \
+                 \"hugepages\", \"mqueue\")",
             ),
         ),
         (
             "restricted",
             Some(
                 "violates PodSecurity \"restricted:latest\": restricted volume types (volumes \
-                 \"sockets\", \"dev\" use restricted volume type \"hostPath\"), runAsNonRoot != true \
-                 (pod or container \"device-plugin\" must set securityContext.runAsNonRoot=true), \
+                 \"sockets\", \"dev\", \"hugepages\", \"mqueue\" use restricted volume type \"hostPath\"), \
+                 runAsNonRoot != true (pod or containers \"mount-points\", \"device-plugin\" must set \
+                 securityContext.runAsNonRoot=true), \
                  runAsUser=0 (pod must not set runAsUser=0)",
             ),
         ),

@@ -17,6 +17,20 @@ fn text(finding: &Value, field: &str) -> String {
     finding[field].as_str().unwrap_or_default().to_owned()
 }
 
+/// What somebody else says of it.
+fn quote(finding: &Value) -> String {
+    text(&finding["quote"], "text")
+}
+
+/// The command that mends it, without the cluster that it is for.
+fn command(release: &Site, finding: &Value) -> String {
+    let kubeconfig = release.plane.kubeconfig(ADMIN);
+    let flag = format!(" --kubeconfig {}", kubeconfig.display());
+    let fix = text(finding, "fix");
+    assert!(fix.contains(&flag), "{finding:#}");
+    fix.replace(&flag, "")
+}
+
 #[test]
 fn a_runner_that_does_not_exist_is_found_with_the_one_that_was_meant() {
     let release = Site::new("misspelt");
@@ -26,9 +40,8 @@ fn a_runner_that_does_not_exist_is_found_with_the_one_that_was_meant() {
         text(&found, "what").contains("gitlab-runer does not exist"),
         "{found:#}"
     );
-    let fix = text(&found, "fix");
     assert_eq!(
-        fix,
+        command(&release, &found),
         format!(
             "kubectl annotate namespace {} --overwrite \
              podseal.io/runner=system:serviceaccount:gitlab:gitlab-runner",
@@ -46,11 +59,11 @@ fn pod_security_at_restricted_is_found_by_the_labels_and_by_the_dry_run() {
         text(&found, "what").contains("Privilege Escalation"),
         "{found:#}"
     );
+    // The strictest level that it meets.
+    let fix = command(&release, &found);
+    assert!(fix.ends_with("/enforce=baseline"), "{fix}");
     let tried = only(&release, "dry-run");
-    assert!(
-        text(&tried, "what").contains("violates PodSecurity"),
-        "{tried:#}"
-    );
+    assert!(quote(&tried).contains("violates PodSecurity"), "{tried:#}");
     assert!(
         text(&tried, "page").starts_with("docs/comparison.md#"),
         "{tried:#}"
@@ -88,11 +101,29 @@ fn a_quota_without_fuse_is_found_by_the_quota_and_by_the_dry_run() {
         "{found:#}"
     );
     let tried = only(&release, "dry-run");
-    assert!(text(&tried, "what").contains("exceeded quota"), "{tried:#}");
+    assert!(quote(&tried).contains("exceeded quota"), "{tried:#}");
     assert!(
         text(&tried, "why").contains("ResourceQuota on the fuse device"),
         "{tried:#}"
     );
+}
+
+#[test]
+fn a_namespace_that_is_only_audited_or_did_not_opt_in_is_told_by_its_name() {
+    let release = Site::new("audited");
+    release.label("podseal.io/mode=audit");
+    let (_, report) = doctor(&release, ADMIN);
+    let found = finding(&report, "dry-run").expect("it is there");
+    assert_eq!(found["severity"], "warning", "{found:#}");
+    let name = &release.jobs;
+    let expected = format!("kubectl label namespace {name} podseal.io/mode-");
+    assert_eq!(command(&release, found), expected);
+
+    release.label("podseal.io/mode-");
+    release.label("podseal.io/profile-");
+    let (_, report) = doctor(&release, ADMIN);
+    let found = finding(&report, "no-namespace").expect("it is there");
+    assert_eq!(found["place"], format!("namespace {name}"), "{found:#}");
 }
 
 #[test]
@@ -163,7 +194,7 @@ fn webhooks_that_were_changed_and_replicas_that_are_gone_are_found() {
     release.await_outage();
     let found = only(&release, "dry-run");
     assert!(
-        text(&found, "what").contains("failed calling webhook"),
+        quote(&found).contains("failed calling webhook"),
         "{found:#}"
     );
     assert!(
@@ -189,11 +220,10 @@ fn an_event_of_a_job_is_read_by_the_table_of_troubleshooting() {
     let (code, report) = doctor(&release, ADMIN);
     let found = finding(&report, "no-fuse-slot").expect("a warning");
     assert_eq!(code, 0, "{report:#}");
-    assert!(
-        text(found, "what").starts_with("pod runner-1: 0/3 nodes"),
-        "{found:#}"
-    );
-    assert!(!text(found, "what").contains('\u{1b}'), "{found:#}");
+    assert_eq!(text(found, "what"), "pod runner-1 failed or waits");
+    assert_eq!(found["quote"]["by"], "the event FailedScheduling");
+    assert!(quote(found).starts_with("0/3 nodes"), "{found:#}");
+    assert!(!quote(found).contains('\u{1b}'), "{found:#}");
     assert_eq!(text(found, "page"), "docs/nodes.md#the-device-plugin");
 }
 
@@ -202,7 +232,7 @@ fn a_command_that_mends_never_has_what_a_stranger_wrote() {
     let release = Site::new("hostile");
     release.annotate("podseal.io/runner=system:serviceaccount:x;reboot:y");
     let found = only(&release, "runner-unknown");
-    let fix = text(&found, "fix");
+    let fix = command(&release, &found);
     assert!(
         fix.ends_with("system:serviceaccount:RUNNER-NAMESPACE:ACCOUNT"),
         "{found:#}"

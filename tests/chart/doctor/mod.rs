@@ -1,8 +1,10 @@
 //! `podseal doctor` on a real API server, with the chart installed and faults made.
 
+mod denials;
 mod faults;
 mod least_privilege;
 mod nodes;
+mod trial;
 
 use std::process::Command;
 
@@ -23,6 +25,13 @@ fn doctor(release: &Release, user: &str) -> (i32, Value) {
 
 /// What it prints for the namespace of jobs.
 fn doctor_prints(release: &Release, user: &str, arguments: &[&str]) -> (i32, String) {
+    let (code, stdout, stderr) = doctor_ends(release, user, arguments);
+    assert!(code != 2, "{stderr}");
+    (code, stdout)
+}
+
+/// Its exit code, and what it prints to standard output and standard error.
+fn doctor_ends(release: &Release, user: &str, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_podseal"));
     command
         .arg("doctor")
@@ -31,8 +40,7 @@ fn doctor_prints(release: &Release, user: &str, arguments: &[&str]) -> (i32, Str
         .args(arguments);
     let output = run(command, "");
     let code = output.status.code().expect("it exits");
-    assert!(code != 2, "{}", text(&output.stderr));
-    (code, text(&output.stdout))
+    (code, text(&output.stdout), text(&output.stderr))
 }
 
 /// The finding with this id.
@@ -70,7 +78,12 @@ impl Drop for Site {
 
 impl Site {
     fn new(name: &str) -> Site {
-        let release = Release::installed(name, &[]);
+        Site::with(name, &[])
+    }
+
+    /// The same, installed with these arguments.
+    fn with(name: &str, args: &[&str]) -> Site {
+        let release = Release::installed(name, args);
         let account = json!([
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gitlab"}},
             {"apiVersion": "v1", "kind": "ServiceAccount",
@@ -101,7 +114,10 @@ fn an_installation_without_a_fault_has_none_and_the_dry_run_says_that_jobs_are_c
     let tried = finding(&report, "dry-run").expect("a dry run")["what"].clone();
     assert_eq!(
         tried,
-        format!("rootless; a job's pod as {RUNNER} is corrected and accepted (dry run)")
+        format!(
+            "rootless; a job's pod as {RUNNER} is corrected by podseal and accepted, and a \
+             privileged one of no job is denied by it (dry run)"
+        )
     );
     for id in ["api-server-version", "webhooks", "replicas", "certificate"] {
         let found = finding(&report, id).unwrap_or_else(|| panic!("{id}: {report:#}"));

@@ -2,7 +2,7 @@
 
 use super::Change::{Gone, In, Rise, Set};
 use super::Scenario;
-use super::Who::{Pod, Release};
+use super::Who::{Plugin, Pod, Release};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -263,5 +263,35 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             &[("reason", "malformed")],
             "podseal in podseal receives invalid requests (malformed)",
         )],
+    },
+    Scenario {
+        alert: "PodsealDevicePluginNotRegistered",
+        after: 16,
+        changes: &[("podseal_device_plugin_registered", Plugin(1), Set(0.0))],
+        fires: &[(
+            Plugin(1),
+            &[],
+            "The kubelet of the node node-y does not know podseal's device plugin",
+        )],
+    },
+    Scenario {
+        alert: "PodsealDevicePluginNotRegistered",
+        after: 16,
+        changes: &[
+            ("podseal_device_plugin_registered", Plugin(0), Gone),
+            ("podseal_device_plugin_device_healthy", Plugin(0), Gone),
+            ("up", Plugin(0), Set(0.0)),
+        ],
+        fires: &[(
+            Plugin(0),
+            &[],
+            "The kubelet of the node node-x does not know podseal's device plugin",
+        )],
+    },
+    Scenario {
+        alert: "PodsealDeviceMissing",
+        after: 16,
+        changes: &[("podseal_device_plugin_device_healthy", Plugin(0), Set(0.0))],
+        fires: &[(Plugin(0), &[], "The node node-x has no /dev/fuse")],
     },
 ];

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -128,6 +129,41 @@ fn a_file_is_followed_as_it_grows_and_is_rotated_and_truncated() {
     assert_eq!(code, Some(0));
     assert!(rest.starts_with("\n5 requests from "), "{rest}");
     assert!(rest.contains("\nnot counted: 1 other line\n"), "{rest}");
+}
+
+#[test]
+fn a_file_that_is_longer_again_when_its_truncation_is_noticed_is_read_from_its_beginning() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("0.log");
+    append(&log, &rejected("before"));
+    let mut following = Following::start(&[log.to_str().expect("text")], Stdio::null());
+    let expect = |following: &mut Following, name: &str| {
+        let line = following.line();
+        assert!(line.contains(&format!("enforce/{name} of ")), "{line}");
+    };
+    expect(&mut following, "before");
+    await_read(following.child.id(), &log);
+    following.signal("-STOP");
+    File::create(&log).expect("truncated");
+    for name in ["after-one", "after-two", "after-three"] {
+        append(&log, &rejected(name));
+    }
+    following.signal("-CONT");
+    for name in ["after-one", "after-two", "after-three"] {
+        expect(&mut following, name);
+    }
+    // Its writer keeps its place, and leaves a hole.
+    await_read(following.child.id(), &log);
+    following.signal("-STOP");
+    let file = File::create(&log).expect("truncated");
+    let written = file.write_all_at(rejected("behind-a-hole").as_bytes(), 300_000);
+    written.expect("written");
+    following.signal("-CONT");
+    expect(&mut following, "behind-a-hole");
+    following.signal("-TERM");
+    let (rest, code) = following.end();
+    assert_eq!(code, Some(0));
+    assert!(rest.starts_with("\n5 requests from "), "{rest}");
 }
 
 #[test]

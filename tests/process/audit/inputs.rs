@@ -138,3 +138,53 @@ fn an_input_that_cannot_be_read_is_named_and_the_others_are_read() {
         assert!(stdout.contains("  rejected\n"), "{stdout}");
     }
 }
+
+#[test]
+fn zeros_after_compressed_lines_are_ignored_and_other_bytes_are_not() {
+    let log = log();
+    let expected = counts(summary(&[], &log));
+    let (first, second) = log.split_at(log.find('\n').expect("lines") + 1);
+    let zeros = vec![0; 200_000];
+    let padded = file(&[gzip(first), zeros.clone(), gzip(second), zeros].concat());
+    assert_eq!(counts(summary(&[path(&padded)], "")), expected);
+    let mut other = gzip(&log);
+    other.extend(b"\0\0other");
+    let other = file(&other);
+    let output = audit(&["-o", "json", path(&other)], "");
+    assert_eq!(output.status.code(), Some(2));
+    let error = "what follows the compressed lines is not gzip; they are counted";
+    assert!(
+        text(&output.stderr).contains(error),
+        "{}",
+        text(&output.stderr)
+    );
+    let summary = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(counts(summary), expected);
+}
+
+#[test]
+fn a_message_that_quotes_a_record_is_none() {
+    let record = audited("enforce");
+    let quoted = format!("cannot read namespace: {record}");
+    let lines = [
+        json!({"level": "WARN", "message": quoted, "target": "podseal::namespaces"}),
+        json!({"level": "WARN", "message": record, "target": "podseal::namespaces"}),
+        json!({"message": quoted}),
+        json!({"log": format!("{quoted}\n"), "stream": "stderr"}),
+    ];
+    let log: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let summary = summary(&[], &log);
+    assert_eq!(summary["records"], 0, "{summary:#}");
+    assert_eq!(summary["not_counted"]["other_lines"], 4, "{summary:#}");
+}
+
+#[test]
+fn a_hole_at_the_beginning_of_a_file_costs_no_record() {
+    let record = audited("enforce");
+    let mut log = vec![0; 300_000];
+    log.extend(format!("{record}\n").bytes());
+    let log = file(&log);
+    let summary = summary(&[path(&log)], "");
+    assert_eq!(summary["outcomes"]["rejected"], 1);
+    assert_eq!(summary["not_counted"]["other_lines"], 0);
+}

@@ -114,7 +114,12 @@ fn a_plugin_that_the_kubelet_drops_registers_again_at_another_socket() {
     endpoints.dedup();
     assert_eq!(endpoints.len(), 4, "{endpoints:?}");
     plugin.await_metric("registered", 1.0);
-    plugin.await_message("does not watch the plugin's devices; registering again");
+    let line = plugin.await_message("another device plugin registered the same resource");
+    let message = line["message"].as_str().expect("a message");
+    assert!(
+        message.ends_with("a node must have one plugin of a resource; registering again"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -195,6 +200,7 @@ fn a_kubelet_that_accepts_a_plugin_and_does_not_watch_it_is_asked_again() {
     assert_eq!(plugin.metric("registered"), Some(0.0));
     kubelet.await_devices(64, UNHEALTHY);
     assert_eq!(kubelet.registrations().len(), 2);
+    plugin.await_message("the kubelet does not watch the plugin's devices; registering again");
 }
 
 #[test]

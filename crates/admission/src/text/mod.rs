@@ -201,18 +201,21 @@ pub fn bounded(text: &str) -> Cow<'_, str> {
 /// what is not plain is escaped, except quotes, backslashes and the `…` of text that
 /// was truncated before.
 pub fn remark(text: &str, most: usize) -> String {
+    // Most text is kept as it is.
+    let is_kept = |c: char| matches!(c, ' ' | '"' | '\\' | '…') || is_plain(c);
+    if text.len() <= most && text.chars().all(is_kept) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len().min(most) + 8);
     for c in text.chars() {
         if out.len() >= most {
             out.push('…');
             break;
         }
-        match c {
-            ' ' | '"' | '\\' | '…' => out.push(c),
-            c if is_plain(c) => out.push(c),
-            c => {
-                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
-            }
+        if is_kept(c) {
+            out.push(c);
+        } else {
+            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
         }
     }
     out

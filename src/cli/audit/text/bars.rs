@@ -2,13 +2,11 @@
 
 use std::fmt::Write;
 
-use jiff::Timestamp;
-
 use super::layout::{PIPE, Width};
 use crate::cli::audit::filter::Filter;
 use crate::cli::audit::record::Outcome;
 use crate::cli::audit::summary::Summary;
-use crate::cli::audit::timeline::{Bar, Unit};
+use crate::cli::audit::timeline::{Bar, Bars, Unit};
 use crate::cli::output::{HEADING, QUIET};
 
 /// How many bars are shown, the last ones.
@@ -28,14 +26,10 @@ fn listed(filter: &Filter) -> String {
     listed.join(" or ")
 }
 
-pub(super) fn bars(
-    text: &mut String,
-    summary: &Summary,
-    filter: &Filter,
-    (first, last): (Timestamp, Timestamp),
-    width: Width,
-) {
-    let (unit, bars) = summary.timeline.bars(first, last);
+pub(super) fn bars(text: &mut String, summary: &Summary, filter: &Filter, width: Width) {
+    let Some(Bars { unit, bars, others }) = summary.timeline.bars() else {
+        return;
+    };
     let most = bars
         .iter()
         .map(|bar| bar.requests)
@@ -62,6 +56,12 @@ pub(super) fn bars(
             }
             _ => run.iter().for_each(|one| bar(text, unit, one, most, room)),
         }
+    }
+    if others > 0 {
+        let _ = writeln!(
+            text,
+            "  {QUIET}left out: {others}, whose times are far from the others', as of a wrong clock{QUIET:#}"
+        );
     }
 }
 

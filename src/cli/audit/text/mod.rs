@@ -33,7 +33,7 @@ pub(super) fn text(summary: &Summary, filter: &Filter, width: Width) -> String {
         return with_notes(text, summary);
     };
     heading(&mut text, summary, (first, last));
-    bars(&mut text, summary, filter, (first, last), width);
+    bars(&mut text, summary, filter, width);
     let times = Times::new(first, last);
     controls(&mut text, summary, times);
     for outcome in Outcome::ALL {

@@ -100,7 +100,7 @@ pub(super) fn whose(
 fn details(latest: &Latest, (outcome, who): (Outcome, &Who), width: Width) -> Vec<String> {
     let room = width.columns - 12;
     let controls = latest.controls.iter();
-    let mut controls: Vec<_> = controls.filter(|(name, _)| *name != NO_CONTROL).collect();
+    let mut controls: Vec<_> = controls.filter(|(name, _)| **name != NO_CONTROL).collect();
     controls.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     let controls: Vec<_> = controls
         .into_iter()
