@@ -195,8 +195,7 @@ impl fmt::Display for Lost {
         formatter.write_str(match self {
             Lost::SocketRemoved => "the plugin's socket was removed, as a kubelet does that starts",
             Lost::KubeletReplaced => "the kubelet ended or restarted: its socket is another one",
-            // With one of another plugin it cannot be told from the end of a killed kubelet, whose
-            // socket stays.
+            // The plugin sees the same in both cases: a kubelet that is killed leaves its socket.
             Lost::Dropped => {
                 "the kubelet ended, or another device plugin registered the same resource, and the \
                  kubelet dropped this one: a node must have one plugin of a resource"

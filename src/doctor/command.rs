@@ -1,4 +1,4 @@
-//! Commands that mend. A reader pastes them into a shell, so nothing of the cluster gets into
+//! Commands that fix a fault. A reader pastes them into a shell, so nothing of the cluster gets into
 //! one but names.
 
 use serde::Serialize;
@@ -8,7 +8,7 @@ use serde::Serialize;
 #[serde(transparent)]
 pub struct Command(String);
 
-/// The cluster that the doctor was told to look at.
+/// The flags that chose the cluster.
 #[derive(Debug, Clone, Default)]
 pub struct ClusterFlags {
     /// `--context`

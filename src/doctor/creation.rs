@@ -54,7 +54,7 @@ impl Creation<'_> {
     fn pod(&self) -> String {
         match (&self.job.dry_run.user, &self.job.dry_run.not_the_runner) {
             (Some(user), _) => format!("a job's pod as {}", quote(user)),
-            (None, Some(_)) => "a job's pod of somebody else".to_owned(),
+            (None, Some(_)) => "a job's pod as you, who are not its runner,".to_owned(),
             (None, None) => "a job's pod as you".to_owned(),
         }
     }
@@ -131,7 +131,7 @@ impl Creation<'_> {
             .page("docs/troubleshooting.md#the-job-is-not-corrected")
     }
 
-    /// The pod of somebody else tells little of the runner's.
+    /// A pod of another user than the runner tells little.
     fn not_tried(&self, what: String, why: &str) -> Finding {
         self.of(Severity::Unknown, what)
             .why("the runner's was not tried, since you are not allowed to impersonate it")

@@ -42,7 +42,7 @@ pub enum Validated {
     Accepted,
     /// It was not tried: podseal would not deny it, or enough others were.
     NotTried,
-    /// Somebody else denied it first, or the user may not create pods.
+    /// Another admission plugin denied it first, or the user may not create pods.
     NotReached,
 }
 

@@ -1,4 +1,4 @@
-//! A finding: what, where, why it matters, and what mends it.
+//! A finding: what, where, why it matters, and how to fix it.
 
 use std::borrow::Cow;
 
@@ -55,10 +55,10 @@ pub struct Finding {
     /// Why it matters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<Cow<'static, str>>,
-    /// What somebody else says of it.
+    /// A text of the cluster about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quote: Option<Quote>,
-    /// The command that mends it.
+    /// The command that fixes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<Command>,
     /// What to do, where no command does it.
@@ -120,7 +120,7 @@ impl Finding {
         }
     }
 
-    /// The command that mends it.
+    /// The command that fixes it.
     pub fn fix(self, fix: impl Into<Command>) -> Finding {
         Finding {
             fix: Some(fix.into()),

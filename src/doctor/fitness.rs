@@ -24,7 +24,7 @@ pub enum Fitness {
         /// The page that says what to change, a path of the repository.
         page: Cow<'static, str>,
     },
-    /// Nobody knows before a job was tried.
+    /// Unknown until a job is tried.
     Unknown {
         /// What may prevent it.
         reason: String,

@@ -55,7 +55,7 @@ impl Fault {
     }
 }
 
-/// Something that somebody says of an object.
+/// A text about an object: a message of an event, a pod or a container.
 struct Sign<'r> {
     fault: Fault,
     object: String,

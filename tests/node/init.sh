@@ -61,7 +61,13 @@ kubectl apply --filename dns.yaml --filename network-policies.yaml >/dev/null
 component start coredns
 component start network-policies
 component start git
-await 60 kubectl get node node
+# The kubelet gives up if it looks at the disk while a mount of the import comes and goes. On
+# other nodes systemd starts it again.
+is_registered() {
+  [ -e "/proc/$(cat kubelet.pid)" ] || component start kubelet
+  kubectl get node node
+}
+await 60 is_registered
 await 90 kubectl wait --for=condition=Ready node/node --timeout=1s
 await 60 kubectl get serviceaccount default
 await 300 test -e imported

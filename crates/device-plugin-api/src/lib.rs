@@ -13,6 +13,7 @@ pub const UNHEALTHY: &str = "Unhealthy";
 /// The kubelet's own socket, in the folder of the plugins' sockets.
 pub const KUBELET_SOCKET: &str = "kubelet.sock";
 
+// Generated: its comments are those of the proto, and its style is the generator's.
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 #[rustfmt::skip]
 pub mod v1beta1;

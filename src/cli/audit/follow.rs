@@ -56,7 +56,7 @@ fn read_on_a_thread(audit: Arc<Mutex<Audit>>, input: String) -> Receiver<anyhow:
             audit.read(line, parts)
         };
         let read = growing(&input).and_then(|reader| read_lines(reader, &input, each));
-        // Nobody waits after a signal.
+        // After a signal, the receiver is gone.
         let _ = ended.send(read);
     });
     end

@@ -17,13 +17,14 @@ use anyhow::{Context, anyhow};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::Serialize;
 
+use super::args::namespace::namespace;
+use super::args::output_format::OutputFormat;
 use super::output::{self, QUIET};
 use crate::doctor::command::ClusterFlags;
 use crate::doctor::facts::{Facts, Scope};
 use crate::doctor::finding::Severity;
 use crate::doctor::look::{Cluster, Look};
 use crate::doctor::report::Report;
-use admission::request::is_namespace;
 
 pub(super) const LONG_ABOUT: &str = "\
 Find what is wrong with podseal's installation and its namespaces, and which profiles work on your \
@@ -68,19 +69,6 @@ pub struct DoctorArgs {
     /// Output format: a table or one JSON object
     #[arg(short, long, value_enum, default_value = "text")]
     output: OutputFormat,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum OutputFormat {
-    Text,
-    Json,
-}
-
-fn namespace(text: &str) -> Result<String, &'static str> {
-    match is_namespace(text) && !text.is_empty() {
-        true => Ok(text.to_owned()),
-        false => Err("must be at most 63 lowercase letters, digits and dashes"),
-    }
 }
 
 /// Runs the command.

@@ -42,7 +42,7 @@ pub(super) struct TrialArgs {
 }
 
 impl TrialArgs {
-    /// Refuses to take an image that nobody named or agreed to.
+    /// Requires an image where the user cannot be asked for consent.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         let is_unnamed = matches!(self.image, Some(None));
         if is_unnamed && (self.yes || !std::io::stdin().is_terminal()) {

@@ -10,6 +10,8 @@ use std::time::Duration;
 use anyhow::Context;
 use serde::Serialize;
 
+use super::args::namespace::namespace;
+use super::args::output_format::OutputFormat;
 use super::args::time::time;
 use super::output::{self, CHANGED, DENIED, QUIET};
 use crate::probe::certificate::CertificateSummary;
@@ -19,7 +21,6 @@ use crate::probe::report::{Report, Step};
 use crate::probe::retry::probe;
 use crate::probe::target::Target;
 use crate::probe::trust::Authorities;
-use admission::request::is_namespace;
 
 pub(super) const LONG_ABOUT: &str = "\
 Check that a running podseal answers as an API server requires.
@@ -69,19 +70,6 @@ pub struct ProbeArgs {
     /// Output format: text or one JSON object
     #[arg(short, long, value_enum, default_value = "text")]
     output: OutputFormat,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum OutputFormat {
-    Text,
-    Json,
-}
-
-fn namespace(text: &str) -> Result<String, &'static str> {
-    match is_namespace(text) && !text.is_empty() {
-        true => Ok(text.to_owned()),
-        false => Err("must be at most 63 lowercase letters, digits and dashes"),
-    }
 }
 
 /// Runs the command.

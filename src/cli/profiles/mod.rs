@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, bail};
 
+use super::args::output_format::OutputFormat;
 use super::output::{self, visible};
 use crate::live_config::profile_folder::ProfileFolder;
 use admission::lint::files::ProfileFile;
@@ -40,12 +41,6 @@ pub struct ProfilesArgs {
     /// Output format of --check: text or one JSON object
     #[arg(short, long, value_enum, default_value = "text", requires = "check")]
     output: OutputFormat,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum OutputFormat {
-    Text,
-    Json,
 }
 
 const SCHEMA: &str = include_str!("../../../docs/profile.schema.json");

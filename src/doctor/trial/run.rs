@@ -181,7 +181,7 @@ impl Attempt<'_> {
                     State::Waits(what) => what,
                 },
                 Err(kube::Error::Api(status)) if status.code == 404 => {
-                    return Err("somebody deleted the pod".to_owned().into());
+                    return Err("the pod was deleted".to_owned().into());
                 }
                 Err(error) if is_refusal(&error) => return Err(message(&error).into()),
                 // It may pass.

@@ -1,9 +1,15 @@
 //! Denials that are no fault, webhooks that are not called, and who says so.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use support::controlplane::ADMIN;
+use support::wait::await_value;
 
 use super::{Site, doctor, errors, finding};
+
+/// How long the API server may take to learn of a policy on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The finding of the dry run.
 fn dry_run(report: &Value) -> &Value {
@@ -93,17 +99,12 @@ fn a_policy_that_denies_the_doctors_image_is_named_and_no_fault() {
     let state = || doctor(&release, ADMIN).1;
     let is_denied = |report: &Value| dry_run(report)["severity"] == "warning";
     // The API server learns of a policy after some time.
-    let mut report = state();
-    for _ in 0..50 {
-        if is_denied(&report) {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(200));
-        report = state();
-    }
+    let denied = || Some(state()).filter(is_denied);
+    let report = await_value("the policy is known", PATIENCE, denied, || {
+        format!("{:#}", state())
+    });
     let kinds = "validatingadmissionpolicy,validatingadmissionpolicybinding";
     release.kubectl(&["delete", kinds, "registries"]);
-    assert!(is_denied(&report), "{report:#}");
     let by = &dry_run(&report)["quote"]["by"];
     assert_eq!(by, "a ValidatingAdmissionPolicy", "{report:#}");
     assert_eq!(errors(&report), Vec::<&str>::new(), "{report:#}");
@@ -136,15 +137,10 @@ fn a_webhook_that_is_called_for_less_is_found_by_its_selectors_and_by_a_dry_run(
         let errors = errors(report);
         errors.contains(&"validate-not-asked") && errors.contains(&"dry-run")
     };
-    let mut report = doctor(&release, ADMIN).1;
-    for _ in 0..50 {
-        if is_noticed(&report) {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(200));
-        report = doctor(&release, ADMIN).1;
-    }
-    assert!(is_noticed(&report), "{report:#}");
+    let noticed = || Some(doctor(&release, ADMIN).1).filter(is_noticed);
+    let report = await_value("the doctor notices", PATIENCE, noticed, || {
+        format!("{:#}", doctor(&release, ADMIN).1)
+    });
     let selectors = errors(&report);
     let selectors = selectors.iter().filter(|id| **id == "webhook-selector");
     assert_eq!(selectors.count(), 2, "{report:#}");

@@ -17,7 +17,7 @@ fn text(finding: &Value, field: &str) -> String {
     finding[field].as_str().unwrap_or_default().to_owned()
 }
 
-/// What somebody else says of it.
+/// The text of the cluster that it quotes.
 fn quote(finding: &Value) -> String {
     text(&finding["quote"], "text")
 }

@@ -83,7 +83,7 @@ fn without_impersonation_the_runners_pod_is_not_tried_and_the_doctor_says_so() {
     assert_eq!((code, errors(&report)), (0, Vec::new()), "{report:#}");
     let tried = finding(&report, "dry-run").expect("a dry run");
     let what = tried["what"].as_str().expect("text");
-    assert!(what.contains("of somebody else"), "{what}");
+    assert!(what.contains("as you, who are not its runner"), "{what}");
     let why = tried["quote"]["text"].as_str().expect("a message");
     assert!(why.contains("cannot impersonate"), "{why}");
     assert_eq!(tried["severity"], "unknown");
