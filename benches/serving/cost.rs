@@ -66,7 +66,7 @@ impl Podseal {
         std::fs::write(&file, namespace).expect("the file can be written");
         let mut command = options::podseal(binary, identity);
         command.arg("--namespaces").arg(file.path());
-        let server = Server::start(&command);
+        let server = Server::start_pinned(&command);
         reviews.check(&server, identity);
         Podseal {
             server,
@@ -99,8 +99,8 @@ fn load<'s>(server: &'s Server, path: &'static str, body: std::path::PathBuf) ->
 /// machine affects them equally. The result is the median of the turns.
 pub(crate) fn measure(effort: &Effort, identity: &Identity, reviews: &Reviews) -> Costs {
     let no_op = |no_op: NoOp| -> Command { no_op.command(identity) };
-    let constant = Server::start(&no_op(NoOp::Constant));
-    let parsing = Server::start(&no_op(NoOp::Parsing));
+    let constant = Server::start_pinned(&no_op(NoOp::Constant));
+    let parsing = Server::start_pinned(&no_op(NoOp::Parsing));
     let start = |binary: &Path| Podseal::start(binary, identity, reviews);
     let podseal = start(&options::binary());
     let baselines = options::baseline().map(|binary| (start(&binary), start(&binary)));
@@ -117,7 +117,7 @@ pub(crate) fn measure(effort: &Effort, identity: &Identity, reviews: &Reviews) -
         costs: Vec::new(),
         compared: Vec::new(),
     };
-    for protocol in [Protocol::Http1, Protocol::Http2] {
+    for protocol in Protocol::ALL {
         for (_, load) in &mut subjects {
             load.protocol = protocol;
         }
@@ -148,12 +148,17 @@ pub(crate) fn measure(effort: &Effort, identity: &Identity, reviews: &Reviews) -
 fn take_turns(effort: &Effort, identity: &Identity, subjects: &[Subject<'_>]) -> Vec<Vec<Turn>> {
     let mut turns = vec![Vec::new(); subjects.len()];
     let protocol = subjects[0].1.protocol;
+    // A handshake takes as long as many reviews.
+    let share = match protocol {
+        Protocol::Http1NewConnections => 10,
+        Protocol::Http1 | Protocol::Http2 => 1,
+    };
     for turn in 0..=effort.turns {
         say(&format!("{protocol}: turn {turn}"));
         // Each turn begins with another subject, so that the order varies.
         for place in 0..subjects.len() {
             let at = (place + turn) % subjects.len();
-            let measured = one_turn(&subjects[at].1, identity, effort.reviews);
+            let measured = one_turn(&subjects[at].1, identity, effort.reviews / share);
             // The first run warms up memory and branch prediction.
             if turn > 0 {
                 turns[at].push(measured);

@@ -7,6 +7,7 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 
 use super::identity::Identity;
+use super::pinning::{self, Side};
 use super::server::Server;
 
 /// The protocol of the clients.
@@ -15,15 +16,28 @@ pub(crate) enum Protocol {
     /// With keep-alive, as an API server uses for a Service.
     #[serde(rename = "HTTP/1.1")]
     Http1,
+    /// With a connection for each request, so with a handshake.
+    #[serde(rename = "HTTP/1.1, new connections")]
+    Http1NewConnections,
     /// As an API server uses for a loopback URL.
     #[serde(rename = "HTTP/2")]
     Http2,
+}
+
+impl Protocol {
+    /// All of them.
+    pub(crate) const ALL: [Protocol; 3] = [
+        Protocol::Http1,
+        Protocol::Http2,
+        Protocol::Http1NewConnections,
+    ];
 }
 
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Protocol::Http1 => "HTTP/1.1",
+            Protocol::Http1NewConnections => "HTTP/1.1, new connections",
             Protocol::Http2 => "HTTP/2",
         })
     }
@@ -96,6 +110,7 @@ impl Load<'_> {
         // 16 concurrent requests, on 16 connections or on 2.
         match self.protocol {
             Protocol::Http1 => oha.args(["-c", "16"]),
+            Protocol::Http1NewConnections => oha.args(["-c", "16", "--disable-keepalive"]),
             Protocol::Http2 => oha.args(["--http2", "-c", "2", "-p", "8"]),
         };
         let requests = match until {
@@ -108,7 +123,7 @@ impl Load<'_> {
         };
         oha.args(["-n", &requests.to_string()]);
         oha.arg(format!("https://{}{}", self.server.address, self.path));
-        let output = oha.output().expect("bash can be started");
+        let output = pinning::on(Side::Load, || oha.output()).expect("bash can be started");
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "oha: {complaint}");
         let report: Report = serde_json::from_slice(&output.stdout).expect("oha's report");

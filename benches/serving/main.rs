@@ -28,6 +28,7 @@ mod load;
 mod machine;
 mod noop;
 mod options;
+mod pinning;
 mod report;
 mod reviews;
 mod server;

@@ -70,7 +70,7 @@ impl Report {
             let to_constant = cost.cpu_per_1000 / constant.cpu_per_1000;
             let to_parsing = cost.cpu_per_1000 / parsing.cpu_per_1000;
             let goals = [
-                Goal("≤ 3 × constant", to_constant <= 3.0),
+                Goal("≤ 2.5 × constant", to_constant <= 2.5),
                 Goal("< parsing", to_parsing < 1.0),
                 Goal("p99 < 1 ms", cost.at_a_quarter.p99_ms < 1.0),
             ];

@@ -11,6 +11,8 @@ use serde::Serialize;
 use serde_json::Value;
 use support::tether::Tethered;
 
+use super::pinning::{self, Side};
+
 /// The timeout of waiting for a process.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -37,9 +39,19 @@ impl Server {
     ///
     /// Its standard error is a pipe that is read immediately, as by a container runtime.
     pub(crate) fn start(command: &Command) -> Server {
-        let (process, stderr) = Tethered::piped(command);
+        Server::serving(Tethered::piped(command))
+    }
+
+    /// Like `start`, on the server's processor.
+    pub(crate) fn start_pinned(command: &Command) -> Server {
+        Server::serving(pinning::on(Side::Server, || Tethered::piped(command)))
+    }
+
+    fn serving((process, stderr): (Tethered, ChildStderr)) -> Server {
         let (sender, events) = channel();
-        std::thread::spawn(move || drain(stderr, &sender));
+        pinning::on(Side::Load, || {
+            std::thread::spawn(move || drain(stderr, &sender))
+        });
         let serving = await_event(&events, "serving");
         let text = |key: &str| serving[key].as_str().map(str::to_owned);
         Server {
