@@ -16,6 +16,7 @@ use admission::namespace::policy::Settings;
 use admission::namespace::{Namespace, PROFILE};
 use admission::profile::{EffectiveProfile, Profiles};
 use admission::request::Request;
+use admission::request::size::Size;
 use admission::response::encode;
 use admission::validate::validate;
 use cases::answer;
@@ -31,14 +32,18 @@ const PODS: [&str; 4] = [
     "root-fuse",
 ];
 
-fn decide<'a>(body: &'a [u8], namespace: &'a Namespace) -> Decision<'a> {
-    let request = Request::from_review(body).expect("the API server sends a review");
-    mutate(request, namespace, &Settings::built_in())
+/// Reads a review as the webhooks do.
+fn read<'a>(body: &'a [u8], room: &'a mut String) -> Request<'a> {
+    let request = Request::of_size(body, Size::of(body), Some(room));
+    request.expect("the API server sends a review")
 }
 
-fn judge_body<'a>(body: &'a [u8], namespace: &'a Namespace) -> Decision<'a> {
-    let request = Request::from_review(body).expect("the API server sends a review");
-    validate(request, namespace, &Settings::built_in())
+fn decide<'a>(body: &'a [u8], room: &'a mut String, namespace: &'a Namespace) -> Decision<'a> {
+    mutate(read(body, room), namespace, &Settings::built_in())
+}
+
+fn judge_body<'a>(body: &'a [u8], room: &'a mut String, namespace: &'a Namespace) -> Decision<'a> {
+    validate(read(body, room), namespace, &Settings::built_in())
 }
 
 fn namespace_of(profile: &str) -> Namespace {
@@ -46,15 +51,18 @@ fn namespace_of(profile: &str) -> Namespace {
 }
 
 fn respond(body: &[u8], namespace: &Namespace) -> Vec<u8> {
-    encode(UID, &decide(body, namespace))
+    encode(UID, &decide(body, &mut String::new(), namespace))
 }
 
 fn reviews(criterion: &mut Criterion) {
     let namespace = namespace_of("rootless");
     let bodies = PODS.map(|pod| (pod, review_of(&fixture(pod)).to_string()));
 
+    measure(criterion, "read", &bodies, |body| {
+        black_box(read(body, &mut String::new()));
+    });
     measure(criterion, "decide", &bodies, |body| {
-        decide(body, &namespace)
+        black_box(decide(body, &mut String::new(), &namespace));
     });
     measure(criterion, "decide and encode", &bodies, |body| {
         respond(body, &namespace)
@@ -68,7 +76,7 @@ fn reviews(criterion: &mut Criterion) {
     });
     let judged = namespace_of("userns");
     measure(criterion, "judge", &corrected, |body| {
-        judge_body(body, &judged)
+        black_box(judge_body(body, &mut String::new(), &judged));
     });
     // What the cautions cost of it.
     let profile = Profiles::built_in()

@@ -46,7 +46,8 @@ fn namespace(profile: &str, level: &str) -> Namespace {
 /// it.
 fn answer(webhook: Webhook, body: &[u8], namespace: &Namespace, settings: &Settings<'_>) -> usize {
     let size = Size::of(body);
-    let request = match Request::of_size(body, size) {
+    let mut room = String::new();
+    let request = match Request::of_size(body, size, Some(&mut room)) {
         Ok(request) => request,
         Err(error) => {
             assert!(bounded(&error.to_string()).len() < 400);

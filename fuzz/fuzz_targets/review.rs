@@ -82,9 +82,20 @@ fuzz_target!(|bytes: &[u8]| {
     let [place, rules, body @ ..] = bytes else {
         return;
     };
-    let request = match Request::from_review(body) {
-        Ok(request) => request,
-        Err(error) => return is_fit_to_show(&bounded(&error.to_string())),
+    let mut room = String::new();
+    let read = Request::of_size(body, Size::of(body), Some(&mut room));
+    let request = match (read, Request::from_review(body)) {
+        (Ok(request), Ok(parsed)) => {
+            // However the variables of containers were read.
+            assert_eq!(format!("{request:?}"), format!("{parsed:?}"));
+            request
+        }
+        (Err(error), Err(parsed)) => {
+            let error = error.to_string();
+            assert_eq!(error, parsed.to_string());
+            return is_fit_to_show(&bounded(&error));
+        }
+        (read, parsed) => panic!("{read:?} is not {parsed:?}"),
     };
     let name = request.namespace.as_deref().unwrap_or_default();
     let namespace = namespace(name, *place, *rules);
@@ -108,7 +119,8 @@ fn takes_no_more_than_it_may(body: &[u8], namespace: &Namespace, settings: &Sett
         let before = MEMORY.current_usage();
         MEMORY.reset_peak_usage();
         let size = Size::of(body);
-        let Ok(request) = Request::of_size(body, size) else {
+        let mut room = String::new();
+        let Ok(request) = Request::of_size(body, size, Some(&mut room)) else {
             return;
         };
         let allowed = size.bytes + correction_size(&request, settings);

@@ -180,10 +180,7 @@ async fn answer_large(
         let uid = uid.as_deref().map(bounded).unwrap_or_default();
         tracing::info!(?webhook, %uid, bytes, suppressed, "reading a large review");
     }
-    let least = Size {
-        bytes: PARSER_FACTOR * body.bytes.len(),
-        excess: None,
-    };
+    let least = Size::of_bytes(PARSER_FACTOR * body.bytes.len());
     let Some(_place) = caller.reviews.acquire(&this.reviews) else {
         return Err(this
             .load_shedding
@@ -226,7 +223,8 @@ async fn answer_large(
     let incoming = incoming.clone();
     let decided = tokio::task::spawn_blocking(move || {
         let BufferedBody { bytes, memory } = body;
-        let request = this.read(&bytes, size);
+        let mut room = String::new();
+        let request = this.read(&bytes, size, &mut room);
         let decided =
             request.and_then(|request| this.decide(&incoming, request, &namespace, start, memory));
         drop(bytes);
@@ -259,7 +257,8 @@ impl ReviewHandler {
                 .shed(Overload::Concurrency, body::uid(&body.bytes)));
         };
         let start = Instant::now();
-        let request = self.read(&body.bytes, size)?;
+        let mut room = String::new();
+        let request = self.read(&body.bytes, size, &mut room)?;
         let name = self.named(request.namespace.as_deref().map(str::to_owned))?;
         let mut namespace = pin!(self.namespace(&name, caller, incoming.deadline));
         if let Poll::Ready(namespace) = poll!(&mut namespace) {
@@ -273,7 +272,8 @@ impl ReviewHandler {
         let namespace = namespace.await;
         self.reserve_memory(&mut body, size)?;
         let BufferedBody { bytes, memory } = body;
-        let request = self.read(&bytes, size)?;
+        let mut room = String::new();
+        let request = self.read(&bytes, size, &mut room)?;
         let decided = self.decide(incoming, request, &namespace, start, memory);
         drop(bytes);
         decided.map(Decided::response)
@@ -326,8 +326,13 @@ impl ReviewHandler {
         })
     }
 
-    fn read<'b>(&self, bytes: &'b [u8], size: Size) -> Result<Request<'b>, Response> {
-        Request::of_size(bytes, size)
+    fn read<'b>(
+        &self,
+        bytes: &'b [u8],
+        size: Size,
+        room: &'b mut String,
+    ) -> Result<Request<'b>, Response> {
+        Request::of_size(bytes, size, Some(room))
             .map_err(|error| self.bad_requests.no_review(&error.to_string()))
     }
 

@@ -19,3 +19,4 @@ mod public_reports;
 mod review_folders;
 mod sentences;
 mod settings;
+mod variables;

@@ -30,6 +30,8 @@ const ANSWER: usize = 128 * 1024;
 /// What a text takes for each of its bytes: a copy if it contains an escape, the
 /// parser's own buffer, and the part that messages show.
 const TEXT: usize = 4;
+/// The copy of a small review without its variables.
+const ROOM: usize = 1;
 /// What a container takes, with what is kept of it during validation.
 const CONTAINER: usize = 1024;
 /// The same for any other object in a list, while the list grows.
@@ -54,6 +56,9 @@ pub struct Size {
     pub bytes: usize,
     /// What the review has too many of, if anything.
     pub excess: Option<Excess>,
+    /// Whether `bytes` include the variables of the review, read or not, and the room to
+    /// set them aside in.
+    pub(super) has_room: bool,
 }
 
 /// What a review has too many of.
@@ -95,7 +100,11 @@ impl Size {
     pub fn of(body: &[u8]) -> Size {
         let bound = Size::bound(body);
         if bound.bytes <= SMALL {
-            return bound;
+            return Size {
+                bytes: bound.bytes + ROOM * body.len(),
+                has_room: true,
+                ..bound
+            };
         }
         let mut count = Count::default();
         let mut json = serde_json::Deserializer::from_slice(body);
@@ -110,8 +119,8 @@ impl Size {
             // A reader may get further than this count, since it skips
             // some values unread.
             Err(_) => Size {
-                bytes: ANSWER + TEXT * body.len(),
                 excess: Some(Excess::Uncountable),
+                ..Size::of_bytes(ANSWER + TEXT * body.len())
             },
         }
     }
@@ -122,9 +131,15 @@ impl Size {
         // In a list of objects, null is an object without fields.
         let nulls = memchr::memmem::find_iter(body, b"null").count();
         let containers = CONTAINER * (count(b'{') + nulls);
+        Size::of_bytes(ANSWER + TEXT * body.len() + containers + ENTRY * count(b','))
+    }
+
+    /// The size of a review of which only these bytes of memory are known.
+    pub fn of_bytes(bytes: usize) -> Size {
         Size {
-            bytes: ANSWER + TEXT * body.len() + containers + ENTRY * count(b','),
+            bytes,
             excess: None,
+            has_room: false,
         }
     }
 }
@@ -181,8 +196,8 @@ impl Count {
             Some(_) => 0,
         };
         Size {
-            bytes: ANSWER + TEXT * length + lists,
             excess,
+            ..Size::of_bytes(ANSWER + TEXT * length + lists)
         }
     }
 }
