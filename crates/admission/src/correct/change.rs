@@ -148,7 +148,8 @@ pub(crate) enum Kind<'a> {
 
 /// Which of the two lists in `capabilities`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CapabilityList {
+#[allow(missing_docs, reason = "named as in Kubernetes")]
+pub enum CapabilityList {
     Add,
     Drop,
 }
@@ -166,12 +167,14 @@ impl CapabilityList {
 impl fmt::Display for Change<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = self.parts();
-        f.write_str(&parts.place)?;
+        write!(f, "{}", parts.place)?;
         if let Some(container) = &parts.container {
-            write!(f, " {container}")?;
+            f.write_str(" ")?;
+            f.write_str(container)?;
         }
-        let subject = parts.subject.as_ref().unwrap_or(&parts.field);
-        write!(f, ": {subject}{}", parts.verb)?;
+        f.write_str(": ")?;
+        parts.field.write_in_sentence(f)?;
+        f.write_str(parts.verb)?;
         if let Some(value) = &parts.value {
             f.write_str(value)?;
         }

@@ -1,8 +1,9 @@
 //! A change in its parts, for a table.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use super::change::{By, Change, Kind, Names, old_value};
+use super::change::{By, CapabilityList, Change, Kind, Names, old_value};
 use crate::pod::field::{Field, Scalar};
 use crate::pod::place::Place;
 use crate::profile::{EffectiveProfile, Medium, Setting};
@@ -10,23 +11,41 @@ use crate::text::{Text, unquoted};
 
 /// The parts of a change. All texts are escaped and bounded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parts {
-    /// `pod`, `container` or `init container`.
-    pub place: String,
+pub struct Parts<'c> {
+    /// The pod, or what kind of container.
+    pub place: Place,
     /// The container's name; none for the pod.
-    pub container: Option<String>,
-    /// The field, as in the sentence.
-    pub field: String,
-    /// The field's name in the sentence, if it differs.
-    pub(crate) subject: Option<String>,
+    pub container: Option<Cow<'c, str>>,
+    /// The field.
+    pub field: FieldName<'c>,
     /// What is done to it.
     pub action: Action,
     /// The action in words, between the field and the value.
     pub(crate) verb: &'static str,
     /// What it becomes, gains or loses.
-    pub value: Option<String>,
+    pub value: Option<Cow<'c, str>>,
     /// The old value; for a variable other than HOME, only that there was one.
-    pub was: Option<String>,
+    pub was: Option<Cow<'c, str>>,
+}
+
+/// The name of a field that changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldName<'c> {
+    /// Any field.
+    Path(&'static str),
+    /// A field of `securityContext`.
+    SecurityContext(Field),
+    /// A list of `capabilities`.
+    Capabilities(CapabilityList),
+    /// An entry of a map or a list.
+    Entry {
+        /// The map or the list.
+        of: &'static str,
+        /// What an entry is called in a sentence.
+        noun: &'static str,
+        /// The entry's name.
+        name: Cow<'c, str>,
+    },
 }
 
 /// What most changes do.
@@ -43,121 +62,50 @@ pub enum Action {
     Remove,
 }
 
+impl<'c> FieldName<'c> {
+    fn entry(of: &'static str, noun: &'static str, name: &'c str) -> FieldName<'c> {
+        let name = unquoted(name);
+        FieldName::Entry { of, noun, name }
+    }
+
+    pub(crate) fn write_in_sentence(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FieldName::Entry { noun, name, .. } => write_all(f, [noun, " ", name]),
+            _ => write!(f, "{self}"),
+        }
+    }
+}
+
+impl fmt::Display for FieldName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FieldName::Path(path) => f.write_str(path),
+            FieldName::SecurityContext(field) => match field.key() {
+                (None, key) => write_all(f, ["securityContext.", key]),
+                (Some(parent), key) => write_all(f, ["securityContext.", parent, ".", key]),
+            },
+            FieldName::Capabilities(list) => {
+                write_all(f, ["securityContext.capabilities.", list.key()])
+            }
+            FieldName::Entry { of, name, .. } => write_all(f, [of, " ", name]),
+        }
+    }
+}
+
+/// Writes the texts, without the cost of `write!`: a review has twenty changes, and each is
+/// shown twice.
+fn write_all<const N: usize>(f: &mut fmt::Formatter<'_>, texts: [&str; N]) -> fmt::Result {
+    texts.into_iter().try_for_each(|text| f.write_str(text))
+}
+
 impl Change<'_> {
     /// Its parts.
-    pub fn parts(&self) -> Parts {
-        use Action::{Add, Remove};
-        let text = |text: &Text<'_>| unquoted(text).into_owned();
-        let scalar = |scalar: &Scalar<'_>| scalar.to_string();
-        let mut subject = None;
-        let (field, (action, verb), value, was) = match &self.kind {
-            Kind::Annotation { key, value, was } => {
-                let field = format!("annotation {}", unquoted(key));
-                (field, SET, Some(text(value)), was.as_ref().map(text))
-            }
-            Kind::HostUsers { value, was } => {
-                let was = was.map(|was| was.to_string());
-                ("hostUsers".to_owned(), SET, Some(value.to_string()), was)
-            }
-            Kind::SecurityContext { field, value, was } => {
-                let (parent, key) = field.key();
-                let path = ["securityContext"].into_iter().chain(parent).chain([key]);
-                let path = path.collect::<Vec<_>>().join(".");
-                let done = if value.is_some() {
-                    SET
-                } else {
-                    (Remove, " removed")
-                };
-                (
-                    path,
-                    done,
-                    value.as_ref().map(scalar),
-                    was.as_ref().map(scalar),
-                )
-            }
-            Kind::CapabilitiesAdded { list, names } => {
-                let field = format!("securityContext.capabilities.{}", list.key());
-                (
-                    field,
-                    (Add, " gains "),
-                    Some(Names(names).to_string()),
-                    None,
-                )
-            }
-            Kind::CapabilitiesRemoved { list, names } => {
-                let field = format!("securityContext.capabilities.{}", list.key());
-                (
-                    field,
-                    (Remove, " loses "),
-                    Some(Names(names).to_string()),
-                    None,
-                )
-            }
-            Kind::Env { var, value, was } => {
-                let was = was.as_ref().map(|old| old_value(var, old.as_ref()));
-                let was = was.map(Cow::into_owned);
-                (
-                    format!("env {}", unquoted(var)),
-                    SET,
-                    Some(text(value)),
-                    was,
-                )
-            }
-            Kind::Limit {
-                resource,
-                value,
-                was,
-            } => {
-                let field = format!("resources.limits {}", unquoted(resource));
-                (field, SET, Some(text(value)), was.as_ref().map(text))
-            }
-            Kind::Volume { name, empty_dir } => {
-                subject = Some(format!("volume {}", unquoted(name)));
-                let memory = empty_dir.medium.map(|Medium::Memory| " in memory");
-                let limit = empty_dir
-                    .size_limit
-                    .map(|limit| format!(" of at most {limit}"));
-                let (memory, limit) = (memory.unwrap_or_default(), limit.unwrap_or_default());
-                let value = format!("emptyDir{memory}{limit}");
-                let field = format!("volumes {}", unquoted(name));
-                (field, (Add, " added, an "), Some(value), None)
-            }
-            Kind::RuntimeClass { value, was } => {
-                let (value, was) = (unquoted(value).into_owned(), was.as_ref().map(text));
-                ("runtimeClassName".to_owned(), SET, Some(value), was)
-            }
-            Kind::NodeSelector { key, value, was } => {
-                let field = format!("nodeSelector {}", unquoted(key));
-                let (value, was) = (unquoted(value).into_owned(), was.as_ref().map(text));
-                (field, SET, Some(value), was)
-            }
-            Kind::Toleration(toleration) => (
-                "tolerations".to_owned(),
-                (Add, " gains "),
-                // The check of the profile leaves only plain text in it.
-                Some(toleration.to_string()),
-                None,
-            ),
-            Kind::Groups(groups) => {
-                let groups: Vec<_> = groups.iter().map(i64::to_string).collect();
-                (
-                    "securityContext.supplementalGroups".to_owned(),
-                    (Add, " gains "),
-                    Some(groups.join(", ")),
-                    None,
-                )
-            }
-            Kind::Mount { volume, path } => {
-                subject = Some(format!("volume {}", unquoted(volume)));
-                let field = format!("volumeMounts {}", unquoted(volume));
-                (field, (Add, " mounted at "), Some(text(path)), None)
-            }
-        };
+    pub fn parts(&self) -> Parts<'_> {
+        let (field, (action, verb), value, was) = self.kind.parts();
         Parts {
-            place: self.place.to_string(),
-            container: (self.place != Place::Pod).then(|| unquoted(&self.name).into_owned()),
+            place: self.place,
+            container: (self.place != Place::Pod).then(|| unquoted(&self.name)),
             field,
-            subject,
             action,
             verb,
             value,
@@ -233,5 +181,93 @@ impl Change<'_> {
             _ => return None,
         };
         profile.is_overridden(setting).then_some(setting)
+    }
+}
+
+type Shown<'c> = Option<Cow<'c, str>>;
+
+impl Kind<'_> {
+    fn parts(&self) -> (FieldName<'_>, (Action, &'static str), Shown<'_>, Shown<'_>) {
+        use Action::{Add, Remove};
+        fn old<'c>(was: &'c Option<Text<'_>>) -> Shown<'c> {
+            was.as_ref().map(|was| unquoted(was))
+        }
+        let bool = |value: bool| if value { "true" } else { "false" };
+        match self {
+            Kind::Annotation { key, value, was } => {
+                let field = FieldName::entry("annotation", "annotation", key);
+                (field, SET, Some(unquoted(value)), old(was))
+            }
+            Kind::HostUsers { value, was } => {
+                let was = was.map(|was| bool(was).into());
+                let field = FieldName::Path("hostUsers");
+                (field, SET, Some(bool(*value).into()), was)
+            }
+            Kind::SecurityContext { field, value, was } => {
+                let field = FieldName::SecurityContext(*field);
+                let was = was.as_ref().map(Scalar::shown);
+                match value {
+                    Some(value) => (field, SET, Some(value.shown()), was),
+                    None => (field, (Remove, " removed"), None, was),
+                }
+            }
+            Kind::CapabilitiesAdded { list, names } => {
+                let field = FieldName::Capabilities(*list);
+                let names = Names(names).to_string();
+                (field, (Add, " gains "), Some(names.into()), None)
+            }
+            Kind::CapabilitiesRemoved { list, names } => {
+                let field = FieldName::Capabilities(*list);
+                let names = Names(names).to_string();
+                (field, (Remove, " loses "), Some(names.into()), None)
+            }
+            Kind::Env { var, value, was } => {
+                let was = was.as_ref().map(|old| old_value(var, old.as_ref()));
+                let field = FieldName::entry("env", "env", var);
+                (field, SET, Some(unquoted(value)), was)
+            }
+            Kind::Limit {
+                resource,
+                value,
+                was,
+            } => {
+                let field = FieldName::entry("resources.limits", "resources.limits", resource);
+                (field, SET, Some(unquoted(value)), old(was))
+            }
+            Kind::Volume { name, empty_dir } => {
+                let field = FieldName::entry("volumes", "volume", name);
+                let memory = empty_dir.medium.map(|Medium::Memory| " in memory");
+                let limit = empty_dir
+                    .size_limit
+                    .map(|limit| format!(" of at most {limit}"));
+                let (memory, limit) = (memory.unwrap_or_default(), limit.unwrap_or_default());
+                let value = format!("emptyDir{memory}{limit}");
+                (field, (Add, " added, an "), Some(value.into()), None)
+            }
+            Kind::RuntimeClass { value, was } => {
+                let field = FieldName::Path("runtimeClassName");
+                (field, SET, Some(unquoted(value)), old(was))
+            }
+            Kind::NodeSelector { key, value, was } => {
+                let field = FieldName::entry("nodeSelector", "nodeSelector", key);
+                (field, SET, Some(unquoted(value)), old(was))
+            }
+            Kind::Toleration(toleration) => {
+                let field = FieldName::Path("tolerations");
+                // The check of the profile leaves only plain text in it.
+                let toleration = toleration.to_string();
+                (field, (Add, " gains "), Some(toleration.into()), None)
+            }
+            Kind::Groups(groups) => {
+                let field = FieldName::Path("securityContext.supplementalGroups");
+                let groups: Vec<_> = groups.iter().map(i64::to_string).collect();
+                let groups = groups.join(", ");
+                (field, (Add, " gains "), Some(groups.into()), None)
+            }
+            Kind::Mount { volume, path } => {
+                let field = FieldName::entry("volumeMounts", "volume", volume);
+                (field, (Add, " mounted at "), Some(unquoted(path)), None)
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The fields of `securityContext` that podseal changes, and their values.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -123,19 +124,27 @@ impl<'a> Scalar<'a> {
     }
 }
 
-impl fmt::Display for Scalar<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Scalar<'_> {
+    /// The value in a message.
+    pub(crate) fn shown(&self) -> Cow<'_, str> {
         match self {
-            Scalar::Bool(value) => value.fmt(f),
-            Scalar::Int(value) => value.fmt(f),
-            Scalar::Text(value) => f.write_str(&unquoted(value)),
+            Scalar::Bool(true) => "true".into(),
+            Scalar::Bool(false) => "false".into(),
+            Scalar::Int(value) => value.to_string().into(),
+            Scalar::Text(value) => unquoted(value),
             Scalar::Confinement(value) => {
-                f.write_str(&unquoted(&value.type_))?;
+                let kind = unquoted(&value.type_);
                 match &value.localhost_profile {
-                    Some(profile) => write!(f, " {}", quoted(profile)),
-                    None => Ok(()),
+                    Some(profile) => format!("{kind} {}", quoted(profile)).into(),
+                    None => kind,
                 }
             }
         }
+    }
+}
+
+impl fmt::Display for Scalar<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown())
     }
 }

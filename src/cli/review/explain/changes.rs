@@ -1,5 +1,7 @@
 //! Each change, and the rule behind it.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::profile_sources::{FieldSource, ProfileSources};
@@ -60,16 +62,16 @@ impl ExplainedChange {
         let setting = profiles.and_then(|(_, effective)| change.setting(&effective));
         let setting = setting.filter(|_| !is_kept_user);
         ExplainedChange {
-            place,
-            container,
-            field,
+            place: place.to_string(),
+            container: container.map(Cow::into_owned),
+            field: field.to_string(),
             action: match action {
                 Action::Set => "set",
                 Action::Add => "add",
                 Action::Remove => "remove",
             },
-            value,
-            was,
+            value: value.map(Cow::into_owned),
+            was: was.map(Cow::into_owned),
             rule: match &profile {
                 Some(place) if is_kept_user || matches!(change.by, By::Home(_)) => {
                     place.field.clone()
