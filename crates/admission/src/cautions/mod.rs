@@ -10,13 +10,15 @@ mod environment;
 mod runner;
 mod volumes;
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use crate::gitlab::role::{BUILD, HELPER, Role};
 use crate::pod::effective::effective;
 use crate::pod::field::{Field, Scalar};
 use crate::pod::place::{ContainerRef, List, Place};
-use crate::pod::{Container, Pod};
+use crate::pod::{Container, Pod, Volume};
 use crate::profile::EffectiveProfile;
 use crate::profile::home_path::normalised;
 use crate::text::quoted;
@@ -166,6 +168,8 @@ struct Job<'p, 'a> {
     profile: &'p EffectiveProfile<'a>,
     build: ContainerRef,
     helper: Option<ContainerRef>,
+    /// The pod's volumes by their names.
+    volumes: HashMap<&'p str, &'p Volume<'a>>,
 }
 
 impl<'p, 'a> Job<'p, 'a> {
@@ -185,6 +189,15 @@ impl<'p, 'a> Job<'p, 'a> {
             profile,
             build: at(BUILD)?,
             helper: at(HELPER),
+            // The first of a name applies.
+            volumes: pod
+                .spec
+                .volumes
+                .iter()
+                .flatten()
+                .rev()
+                .map(|volume| (&*volume.name, volume))
+                .collect(),
         })
     }
 
@@ -246,7 +259,7 @@ impl<'p, 'a> Job<'p, 'a> {
     }
 
     /// The path that a variable of `build` has, normalized; none that no system has.
-    fn path(&self, name: &str) -> Option<String> {
+    fn path(&self, name: &str) -> Option<Cow<'p, str>> {
         const LONGEST: usize = 4096;
         let value = self.variable(name)?;
         (value.len() <= LONGEST).then(|| normalised(value))

@@ -1,7 +1,7 @@
 //! Volumes that the job's user cannot read or write, or that cannot be mounted, and files
 //! that it no longer finds.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::{Found, Job, named};
 use crate::correct::volumes;
@@ -38,21 +38,17 @@ const POINTERS: [&str; 3] = ["REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "XDG_CONFIG_
 fn mounts<'j, 'p, 'a>(
     job: &'j Job<'p, 'a>,
 ) -> impl Iterator<Item = (ContainerRef, &'p VolumeMount<'a>, &'p Volume<'a>)> + use<'j, 'p, 'a> {
-    let volumes = job.pod.spec.volumes.iter().flatten().rev();
-    let volumes: HashMap<&str, &'p Volume<'a>> =
-        volumes.map(|volume| (&*volume.name, volume)).collect();
     let own = [Some(job.build), job.helper].into_iter().flatten();
     let mounts = own.flat_map(move |at| {
         let mounts = job.pod.container(at).volume_mounts.iter().flatten();
         mounts.map(move |mount| (at, mount))
     });
-    mounts.filter_map(move |(at, mount)| Some((at, mount, *volumes.get(&*mount.name)?)))
+    mounts.filter_map(|(at, mount)| Some((at, mount, job.volume(&mount.name)?)))
 }
 
 impl<'p, 'a> Job<'p, 'a> {
     fn volume(&self, name: &str) -> Option<&'p Volume<'a>> {
-        let mut volumes = self.pod.spec.volumes.iter().flatten();
-        volumes.find(|volume| &*volume.name == name)
+        self.volumes.get(name).copied()
     }
 
     fn fs_group(&self) -> Option<i64> {
@@ -185,7 +181,7 @@ pub(super) fn unused_store(job: &Job<'_, '_>) -> Option<Found> {
         .filter(|(at, mount, _)| *at == job.build && !mount.name.starts_with(volumes::PREFIX));
     let (_, mount, _) =
         mounts.find(|(_, mount, _)| is_at_or_under(&normalised(&mount.mount_path), OF_ROOT))?;
-    let home = job.path("HOME").unwrap_or_else(|| "HOME".to_owned());
+    let home = job.path("HOME").unwrap_or_else(|| "HOME".into());
     Found::new(
         in_mount(job, job.build, &mount.mount_path),
         format!(
@@ -198,7 +194,7 @@ pub(super) fn unused_store(job: &Job<'_, '_>) -> Option<Found> {
 
 /// podseal moves HOME, and files that are mounted in the image's are not found there.
 pub(super) fn old_home(job: &Job<'_, '_>) -> Option<Found> {
-    let of_root = || (job.user(job.build) == Some(0)).then(|| "/root".to_owned());
+    let of_root = || (job.user(job.build) == Some(0)).then(|| "/root".into());
     let home = job.path("HOME").or_else(of_root)?;
     let named: Vec<_> = POINTERS.iter().filter_map(|name| job.path(name)).collect();
     let is_named = |path: &str| named.iter().any(|value| is_at_or_under(value, path));

@@ -13,6 +13,8 @@
 //! its configuration file elsewhere. A HOME outside the checkout, but in the same
 //! `emptyDir`, gets a volume of its own, since no container creates that directory.
 
+use std::borrow::Cow;
+
 use super::change::By;
 use super::editor::Corrector;
 use super::refusal::Refusal;
@@ -212,7 +214,7 @@ fn unusable(
 }
 
 /// The directory that the job is cloned into, if `build` has the variable for it.
-fn checkout(pod: &Pod<'_>) -> Option<String> {
+fn checkout<'p>(pod: &'p Pod<'_>) -> Option<Cow<'p, str>> {
     let (_, project) = build(pod)?.env("CI_PROJECT_DIR")?;
     project.value.as_deref().map(normalised)
 }

@@ -1,6 +1,6 @@
 //! JSON Patch operations that create missing parents.
 
-use json_patch::jsonptr::PointerBuf;
+use json_patch::jsonptr::{PointerBuf, Token};
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation};
 use serde_json::Value;
 
@@ -10,21 +10,47 @@ use crate::pod::place::{List, Place};
 /// have: the operation creates the first of them.
 #[derive(Clone)]
 pub(crate) struct Path {
-    there: PointerBuf,
+    there: Pointer,
     missing: Vec<String>,
+}
+
+/// A JSON Pointer as text, which `jsonptr` would check again for every key.
+#[derive(Clone)]
+struct Pointer(String);
+
+/// The length of most pointers.
+const USUAL: usize = 64;
+
+impl Pointer {
+    /// A pointer that needs no escapes.
+    fn plain(text: &str) -> Pointer {
+        let mut pointer = String::with_capacity(USUAL);
+        pointer.push_str(text);
+        Pointer(pointer)
+    }
+
+    fn push(&mut self, key: &str) {
+        self.0.push('/');
+        self.0.push_str(Token::new(key).encoded());
+    }
+
+    fn finish(self) -> PointerBuf {
+        PointerBuf::parse(self.0).expect("its keys are escaped")
+    }
 }
 
 impl Path {
     pub(crate) fn new(place: Place) -> Path {
-        let mut there = PointerBuf::new();
-        there.push_back("spec");
+        let mut there = Pointer::plain(match place {
+            Place::Pod => "/spec",
+            Place::Container(at) => match at.list {
+                List::Init => "/spec/initContainers",
+                List::Regular => "/spec/containers",
+                List::Ephemeral => "/spec/ephemeralContainers",
+            },
+        });
         if let Place::Container(at) = place {
-            there.push_back(match at.list {
-                List::Init => "initContainers",
-                List::Regular => "containers",
-                List::Ephemeral => "ephemeralContainers",
-            });
-            there.push_back(at.index);
+            there.push(&at.index.to_string());
         }
         Path {
             there,
@@ -35,10 +61,8 @@ impl Path {
     /// The path to an object or list in `metadata`; `there` is whether the
     /// document has it.
     pub(crate) fn metadata(key: &str, there: bool) -> Path {
-        let mut metadata = PointerBuf::new();
-        metadata.push_back("metadata");
         let path = Path {
-            there: metadata,
+            there: Pointer::plain("/metadata"),
             missing: Vec::new(),
         };
         path.object(key, there)
@@ -48,7 +72,7 @@ impl Path {
     /// document has it.
     pub(crate) fn object(mut self, key: &str, there: bool) -> Path {
         if there && self.missing.is_empty() {
-            self.there.push_back(key);
+            self.there.push(key);
         } else {
             self.missing.push(key.to_owned());
         }
@@ -61,17 +85,18 @@ impl Path {
         let mut path = there;
         let value = match missing.split_first() {
             None => {
-                path.push_back(key);
+                path.push(key);
                 value
             }
             Some((first, below)) => {
-                path.push_back(first);
+                path.push(first);
                 let below = below.iter().map(String::as_str).chain([key]);
                 below.rev().fold(value, |value, key| {
                     Value::Object([(key.to_owned(), value)].into_iter().collect())
                 })
             }
         };
+        let path = path.finish();
         if replace {
             PatchOperation::Replace(ReplaceOperation { path, value })
         } else {
@@ -94,8 +119,9 @@ impl Path {
         let Path { there, missing } = self;
         let mut path = there;
         for key in missing.iter().map(String::as_str).chain([key]) {
-            path.push_back(key);
+            path.push(key);
         }
+        let path = path.finish();
         PatchOperation::Remove(RemoveOperation { path })
     }
 }

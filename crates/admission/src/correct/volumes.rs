@@ -1,5 +1,6 @@
 //! The `emptyDir`s that podseal adds, and the mounts that a path is at, in or around.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::change::By;
@@ -18,7 +19,7 @@ pub(crate) const PREFIX: &str = "podseal-";
 pub(super) struct Mount<'c> {
     /// Its path, as written.
     pub(super) mounted: &'c str,
-    normal: String,
+    normal: Cow<'c, str>,
 }
 
 impl<'c> Mount<'c> {

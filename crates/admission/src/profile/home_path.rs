@@ -3,6 +3,7 @@
 //! The API server accepts `/`, `a:b` and `..` as a mount path, and the pod fails
 //! when it starts. So the path is checked here, whether a job or a profile sets it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// HOME in Podman's images. A volume there would hide the image's own
@@ -116,7 +117,11 @@ impl HomePath {
 }
 
 /// `path` as the kernel would resolve it without symbolic links.
-pub(crate) fn normalised(path: &str) -> String {
+pub(crate) fn normalised(path: &str) -> Cow<'_, str> {
+    let is_normal = |inner: &str| !inner.split('/').any(|part| matches!(part, "" | "." | ".."));
+    if path.strip_prefix('/').is_some_and(is_normal) {
+        return path.into();
+    }
     // Without a list of its segments, which would need many times the path's memory.
     let mut normal = String::with_capacity(path.len() + 1);
     for segment in path.split('/') {
@@ -132,7 +137,7 @@ pub(crate) fn normalised(path: &str) -> String {
     if normal.is_empty() {
         normal.push('/');
     }
-    normal
+    normal.into()
 }
 
 /// Whether `path` is `ancestor` or in it; both normalized.
