@@ -92,7 +92,7 @@ fn lists_of_that_name_elsewhere_mean_what_they_mean_to_the_parser() {
     for rest in [
         format!(r#","status":{{{list}}}"#),
         format!(r#","metadata":{{"labels":{{{list}}}}}"#),
-        format!(r#","metadata":{{"annotations":{{"\"env":[{{"name":"A"}}]}}}}"#),
+        r#","metadata":{"annotations":{"\"env":[{"name":"A"}]}}"#.to_owned(),
         r#","metadata":{"annotations":{"a":"\"env\":[{\"name\":\"A\"}]"}}"#.to_owned(),
         format!(r#","spec":{{"volumes":[{{{list}}}]}}"#),
         format!(r#","oldObject":{{"spec":{{"containers":[{{{list}}}]}}}}"#),
