@@ -31,7 +31,7 @@ use crate::live_config::digest::RulesDigest;
 use crate::logging::throttle::LogThrottle;
 use crate::metrics::Metrics;
 use crate::metrics::requests::{Operation, Refused, Shed};
-use crate::namespaces::source::Namespaces;
+use crate::namespaces::source::{CalledBy, Namespaces};
 use crate::namespaces::unavailable::Unavailable;
 use crate::pod_events::PodEvents;
 use admission::decision::Decision;
@@ -128,11 +128,28 @@ pub(super) async fn answer(
     if let Some(rules) = rules.filter(|rules| this.rules.digest() != Some(rules)) {
         return this.other_rules(rules, &body.bytes);
     }
+    let called_by = match rules {
+        Some(_) => CalledBy::Rules,
+        None => CalledBy::Label,
+    };
+    let call = Call {
+        webhook,
+        called_by,
+        deadline,
+    };
     let answered = match body.bytes.len() {
-        0..=LARGE_REVIEW => this.answer_small(webhook, caller, body, deadline).await,
-        _ => answer_large(this, webhook, caller, body, deadline).await,
+        0..=LARGE_REVIEW => this.answer_small(call, caller, body).await,
+        _ => answer_large(this, call, caller, body).await,
     };
     answered.unwrap_or_else(|response| response)
+}
+
+/// A call by the API server.
+#[derive(Clone, Copy)]
+struct Call {
+    webhook: Webhook,
+    called_by: CalledBy,
+    deadline: Instant,
 }
 
 /// Answers a large review without blocking a worker thread of the runtime, which then
@@ -140,11 +157,13 @@ pub(super) async fn answer(
 /// others wait for a slot. A review has no slot while it waits for its namespace.
 async fn answer_large(
     this: &Arc<ReviewHandler>,
-    webhook: Webhook,
+    call: Call,
     caller: &Arc<Caller>,
     mut body: BufferedBody,
-    deadline: Instant,
 ) -> Result<Response, Response> {
+    let Call {
+        webhook, deadline, ..
+    } = call;
     // Logged first, so that it is in the log whatever happens next.
     if let Some(suppressed) = this.large_throttle.pass() {
         let (uid, bytes) = (body::uid(&body.bytes), body.bytes.len());
@@ -182,7 +201,7 @@ async fn answer_large(
     let name = name.map_err(|error| this.bad_requests.no_review(&error))?;
     let name = this.named(name)?;
     this.check_size(&body, size)?;
-    let mut namespace = pin!(this.namespace(&name, caller, deadline));
+    let mut namespace = pin!(this.namespace(&name, call, caller));
     let (namespace, slot) = match poll!(&mut namespace) {
         Poll::Ready(namespace) => (namespace, slot),
         Poll::Pending => {
@@ -219,10 +238,9 @@ struct LargeReviewSlot {
 impl ReviewHandler {
     async fn answer_small(
         &self,
-        webhook: Webhook,
+        call: Call,
         caller: &Caller,
         mut body: BufferedBody,
-        deadline: Instant,
     ) -> Result<Response, Response> {
         let size = Size::of(&body.bytes);
         self.reserve_memory(&mut body, size)?;
@@ -234,9 +252,9 @@ impl ReviewHandler {
         let start = Instant::now();
         let request = self.read(&body.bytes, size)?;
         let name = self.named(request.namespace.as_deref().map(str::to_owned))?;
-        let mut namespace = pin!(self.namespace(&name, caller, deadline));
+        let mut namespace = pin!(self.namespace(&name, call, caller));
         if let Poll::Ready(namespace) = poll!(&mut namespace) {
-            let decided = self.decide(webhook, request, &namespace, start, body.memory);
+            let decided = self.decide(call.webhook, request, &namespace, start, body.memory);
             drop(body.bytes);
             return decided.map(|(answer, memory)| charged_json_response(answer, memory));
         }
@@ -247,7 +265,7 @@ impl ReviewHandler {
         self.reserve_memory(&mut body, size)?;
         let BufferedBody { bytes, memory } = body;
         let request = self.read(&bytes, size)?;
-        let decided = self.decide(webhook, request, &namespace, start, memory);
+        let decided = self.decide(call.webhook, request, &namespace, start, memory);
         drop(bytes);
         decided.map(|(answer, memory)| charged_json_response(answer, memory))
     }
@@ -316,11 +334,14 @@ impl ReviewHandler {
     async fn namespace(
         &self,
         name: &str,
+        call: Call,
         caller: &Caller,
-        deadline: Instant,
     ) -> Result<Arc<Namespace>, Unavailable> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        self.namespaces.get(name, caller.peer, left).await
+        let left = call.deadline.saturating_duration_since(Instant::now());
+        let called_by = call.called_by;
+        self.namespaces
+            .get(name, called_by, caller.peer, left)
+            .await
     }
 
     /// Decides and writes the record. Returns the response and the memory that includes

@@ -10,5 +10,6 @@ mod limits;
 mod no_ipv6;
 mod rules;
 mod serve;
+mod short_lived_namespaces;
 mod shutdown;
 mod status;
