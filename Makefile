@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TESTS := $(filter-out e2e,$(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))) \
   $(basename $(notdir $(wildcard tests/*.rs crates/*/tests/*.rs)))
 
-.PHONY: help demo test test-all-but-chart test-chart e2e e2e-figures soak build image image-test bench fuzz lint deny advisories controlplane promtool clean
+.PHONY: help demo test test-all-but-chart test-chart e2e e2e-figures soak build image image-test bench bench-fleet fuzz lint deny advisories controlplane promtool clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ bench: build $(if $(BASELINE),,controlplane) ## Measure decisions and serving; B
 	@.ci/oha --version
 	BENCH_PODSEAL=$(abspath $(TARGET))/measured/podseal BENCH_BASELINE=$(abspath $(BASELINE)) \
 	  $(CARGO) bench --locked $(if $(BASELINE),,--bench review) --bench serving
+
+bench-fleet: build controlplane ## Measure a large fleet; ARGUMENTS="--seconds 20" and others make it shorter
+	@mkdir -p $(TARGET)/measured && cp $(TARGET)/release/podseal $(TARGET)/measured/podseal
+	BENCH_PODSEAL=$(abspath $(TARGET))/measured/podseal $(CARGO) bench --locked --bench fleet -- $(ARGUMENTS)
 
 controlplane: ## Build the API server, etcd and kubectl for the tests, once
 	@tests/controlplane/build.sh >/dev/null

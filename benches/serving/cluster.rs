@@ -1,12 +1,10 @@
 //! Measurements with a real API server: memory with many namespaces, and the time to
 //! become ready.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use reqwest::Method;
 use serde::Serialize;
-use support::controlplane::{ADMIN, ControlPlane, PODSEAL};
+use support::controlplane::{ControlPlane, PODSEAL};
 
 use super::cost::say;
 use super::creation::{self, Creation, milliseconds};
@@ -16,9 +14,6 @@ use super::options::{self, Effort};
 use super::reviews::{self, NAMESPACE, Reviews};
 use super::server::{Memory, Server};
 use super::turn::median;
-
-/// The number of concurrent requests that create namespaces.
-const HANDS: usize = 8;
 
 /// The measurements with the API server.
 #[derive(Debug, Serialize)]
@@ -39,12 +34,14 @@ pub(crate) struct WithCluster {
 pub(crate) fn measure(effort: &Effort, identity: &Identity, reviews: &Reviews) -> WithCluster {
     say("with an API server");
     let plane = ControlPlane::start();
-    create(&plane, NAMESPACE);
+    plane.create_namespace(&reviews::namespace(NAMESPACE));
     say("the start");
     let ready_ms = time_to_ready(effort, &plane, identity);
     let creation = creation::measure(effort, &plane, identity, &podseal(&plane, identity));
     say(&format!("with {} namespaces", effort.namespaces));
-    fill(&plane, effort.namespaces - 1);
+    plane.create_namespaces(effort.namespaces - 1, |number| {
+        reviews::namespace(&format!("team-{number}-pipelines"))
+    });
     let ready_with_all_ms = time_to_ready(effort, &plane, identity);
     WithCluster {
         namespaces: effort.namespaces,
@@ -70,30 +67,6 @@ fn time_to_ready(effort: &Effort, plane: &ControlPlane, identity: &Identity) -> 
         milliseconds(start.elapsed())
     };
     median((0..effort.starts).map(one).collect())
-}
-
-fn create(plane: &ControlPlane, name: &str) {
-    let namespace = reviews::namespace(name);
-    let (code, answer) = plane.request(ADMIN, Method::POST, "/api/v1/namespaces", Some(&namespace));
-    assert_eq!(code, 201, "{answer:#}");
-}
-
-/// Creates this number of namespaces that opt in.
-fn fill(plane: &ControlPlane, count: usize) {
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..HANDS {
-            scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= count {
-                        break;
-                    }
-                    create(plane, &format!("team-{number}-pipelines"));
-                }
-            });
-        }
-    });
 }
 
 /// The memory at the beginning and after each quarter of the reviews.

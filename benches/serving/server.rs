@@ -76,9 +76,7 @@ impl Server {
 
     /// The CPU time that it has used, in user and kernel mode.
     pub(crate) fn cpu(&self) -> Duration {
-        let stat = self.proc().stat().expect("the process lives");
-        let ticks = (stat.utime + stat.stime) as f64;
-        Duration::from_secs_f64(ticks / procfs::ticks_per_second() as f64)
+        self.process.cpu()
     }
 
     /// Its memory.

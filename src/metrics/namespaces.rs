@@ -17,6 +17,8 @@ label! {
     LookUp = "outcome" {
         /// The cache answered.
         Hit = "hit",
+        /// The watch showed it while the review waited.
+        Awaited = "awaited",
         /// The API server answered, perhaps for several reviews at once.
         Live = "live",
         /// The API server answered that there is no such namespace.
@@ -67,7 +69,8 @@ pub(super) fn register_cache(
     };
     registry.register(
         "namespaces_cached",
-        "Opted-in namespaces in the cache; with --namespaces, all namespaces of the file",
+        "Namespaces in the cache, with the label or for a namespace rule; with --namespaces, all \
+         namespaces of the file",
         gauge(Figure::Namespaces),
     );
     registry.register(

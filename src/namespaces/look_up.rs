@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{timeout, timeout_at};
 
+use super::learned::Found;
 use super::look_up_queue::{LookUpQueue, NextLookUp, QueueFull, SLOW};
 use super::object::Object;
 use super::unavailable::Unavailable;
@@ -19,14 +20,13 @@ use crate::kubernetes::error::{core_of, with_core};
 use crate::kubernetes::json_stream::StreamError;
 use crate::kubernetes::request;
 use crate::logging::throttle::LogThrottle;
-use admission::namespace::Namespace;
 use admission::text::bounded;
 
 /// The timeout of a live look-up. It is shorter than the webhook's
 /// `timeoutSeconds`, so that the denial still reaches the API server.
 pub(super) const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(2);
 
-type LookUpResult = Result<Arc<Namespace>, Unavailable>;
+type LookUpResult = Result<Found, Unavailable>;
 
 /// Gets namespaces from the API server, one per request.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ impl LiveLookUps {
                     self.warn(name, "the response is for another object, or for none");
                     return Err(Unavailable::Failed);
                 }
-                Ok(Arc::new(object.into()))
+                Ok(object.into())
             }
             Ok(Err(AskError::Client(kube::Error::Api(status)))) if status.code == 404 => {
                 Err(Unavailable::NotFound)
@@ -169,6 +169,14 @@ impl LiveLookUps {
 
     fn waiting(&self) -> MutexGuard<'_, LookUpQueue<oneshot::Sender<LookUpResult>>> {
         self.waiting.lock().expect("no holder panics")
+    }
+
+    /// Warns of an answer that has changed since, as the watch showed.
+    pub(super) fn warn_of_outdated(&self, namespace: &str) {
+        self.warn(
+            namespace,
+            "the response is older than what the watch has shown",
+        );
     }
 
     fn warn(&self, namespace: &str, error: &str) {

@@ -16,6 +16,10 @@ pub enum Unavailable {
     /// The API server could not be reached, or denied the request.
     #[error("the API server could not be reached")]
     Failed,
+    /// The API server answered with an object that has changed since, as a replica of it
+    /// that lags does.
+    #[error("the API server's answer is out of date")]
+    Outdated,
     /// Too many look-ups wait already.
     #[error("too many namespaces are being looked up at once")]
     Busy,

@@ -30,8 +30,8 @@ impl Default for ReviewLimits {
 
 impl ReviewLimits {
     /// The maximum number of reviews that wait for a live look-up of their namespace: half
-    /// of those in progress, which leaves the other half for reviews whose namespace is
-    /// cached.
+    /// of those in progress. A quarter may wait for a watch, which leaves another for
+    /// reviews whose namespace is cached.
     pub fn look_ups_waiting(&self) -> usize {
         (self.reviews / 2).max(1)
     }

@@ -32,7 +32,7 @@ use crate::live_config::digest::RulesDigest;
 use crate::logging::throttle::LogThrottle;
 use crate::metrics::Metrics;
 use crate::metrics::requests::{Operation, Refused, Shed};
-use crate::namespaces::source::Namespaces;
+use crate::namespaces::source::{CalledBy, Namespaces};
 use crate::namespaces::unavailable::Unavailable;
 use crate::pod_events::PodEvents;
 use admission::decision::Decision;
@@ -113,6 +113,7 @@ impl ReviewHandler {
 #[derive(Clone)]
 pub(super) struct Incoming {
     pub(super) webhook: Webhook,
+    called_by: CalledBy,
     pub(super) caller: Arc<Caller>,
     /// When the API server stops waiting.
     pub(super) deadline: Instant,
@@ -148,6 +149,10 @@ pub(super) async fn answer(
     }
     let incoming = Incoming {
         webhook,
+        called_by: match rules {
+            Some(_) => CalledBy::Rules,
+            None => CalledBy::Label,
+        },
         caller: Arc::clone(caller),
         deadline,
     };
@@ -173,6 +178,7 @@ async fn answer_large(
         webhook,
         ref caller,
         deadline,
+        ..
     } = *incoming;
     // Logged first, so that it is in the log whatever happens next.
     if let Some(suppressed) = this.large_throttle.pass() {
@@ -208,7 +214,7 @@ async fn answer_large(
     let name = name.map_err(|error| this.bad_requests.no_review(&error))?;
     let name = this.named(name)?;
     this.check_size(&body, size)?;
-    let mut namespace = pin!(this.namespace(&name, caller, deadline));
+    let mut namespace = pin!(this.namespace(&name, incoming));
     let (namespace, slot) = match poll!(&mut namespace) {
         Poll::Ready(namespace) => (namespace, slot),
         Poll::Pending => {
@@ -260,7 +266,7 @@ impl ReviewHandler {
         let mut room = String::new();
         let request = self.read(&body.bytes, size, &mut room)?;
         let name = self.named(request.namespace.as_deref().map(str::to_owned))?;
-        let mut namespace = pin!(self.namespace(&name, caller, incoming.deadline));
+        let mut namespace = pin!(self.namespace(&name, incoming));
         if let Poll::Ready(namespace) = poll!(&mut namespace) {
             let decided = self.decide(incoming, request, &namespace, start, body.memory);
             drop(body.bytes);
@@ -348,11 +354,11 @@ impl ReviewHandler {
     async fn namespace(
         &self,
         name: &str,
-        caller: &Caller,
-        deadline: Instant,
+        incoming: &Incoming,
     ) -> Result<Arc<Namespace>, Unavailable> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        self.namespaces.get(name, caller.peer, left).await
+        let left = incoming.deadline.saturating_duration_since(Instant::now());
+        let (called_by, peer) = (incoming.called_by, incoming.caller.peer);
+        self.namespaces.get(name, called_by, peer, left).await
     }
 
     /// Decides, and queues the record.

@@ -1,7 +1,6 @@
 //! The trap: podseal's namespace is deleted, and its configurations, which are
 //! in none, still name it.
 
-use reqwest::Method;
 use serde_json::json;
 use support::controlplane::{ADMIN, await_condition};
 
@@ -32,13 +31,8 @@ impl Release {
         let is_empty = || self.pods().is_empty();
         await_condition("podseal's pods are gone", is_empty, String::new);
         let path = format!("/api/v1/namespaces/{}", self.namespace);
-        let mut namespace = self.get(&path).expect("it is going");
-        namespace["spec"]["finalizers"] = json!([]);
-        let finalize = format!("{path}/finalize");
-        let (code, answer) = self
-            .plane
-            .request(ADMIN, Method::PUT, &finalize, Some(&namespace));
-        assert_eq!(code, 200, "{answer:#}");
+        let namespace = self.get(&path).expect("it is going");
+        self.plane.finalize_namespace(namespace);
         assert_eq!(self.get(&path), None, "it is gone");
     }
 }

@@ -17,5 +17,6 @@ mod pod_events;
 mod pod_security_labels;
 mod profile_attacks;
 mod replicas_differ;
+mod short_lived_namespaces;
 
 static PLANE: LazyLock<ControlPlane> = LazyLock::new(ControlPlane::start);

@@ -11,5 +11,6 @@ mod no_ipv6;
 mod record_writing;
 mod rules;
 mod serve;
+mod short_lived_namespaces;
 mod shutdown;
 mod status;

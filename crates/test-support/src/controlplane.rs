@@ -1,6 +1,7 @@
 //! A real etcd and kube-apiserver on free loopback ports.
 
 mod config;
+mod namespaces;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -92,6 +93,11 @@ impl ControlPlane {
 
     /// Starts the API server, on the port it had before, and waits for it.
     pub fn start_apiserver(&self) {
+        self.start_apiserver_with(&[]);
+    }
+
+    /// The same, with more flags.
+    pub fn start_apiserver_with(&self, flags: &[&str]) {
         let port = self.apiserver_port.to_string();
         let file = |name: &str| self.folder.join(name).display().to_string();
         let mut command = Command::new(self.bin.join("kube-apiserver"));
@@ -114,7 +120,8 @@ impl ControlPlane {
             .args(["--audit-policy-file", &file("audit.yaml")])
             .args(["--audit-log-path", &file("audit.log")])
             .arg("--allow-privileged")
-            .args(self.flags);
+            .args(self.flags)
+            .args(flags);
         // Its calls of webhooks stay on this machine.
         for proxy in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
             command.env_remove(proxy).env_remove(proxy.to_lowercase());
@@ -271,6 +278,15 @@ impl ControlPlane {
             .replace("NAMESPACE", namespace)
             .replace("CONFIGURATION", configuration);
         self.apply(ADMIN, &rbac);
+    }
+
+    /// The CPU time that the API server has used, in user and kernel mode.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn apiserver_cpu(&self) -> Duration {
+        let apiserver = self.apiserver();
+        apiserver.as_ref().expect("it runs").cpu()
     }
 
     /// A kubeconfig file of `user`.

@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 /// A request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {
-    /// The list of namespaces, with the number of earlier ones.
+    /// The list of namespaces, with the number of earlier ones of its kind.
     List(usize),
     /// The page of the list with this token.
     Page(String),
-    /// A watch, with the number of earlier ones.
+    /// A watch, with the number of earlier ones of its kind.
     Watch(usize),
     /// One namespace.
     Get(String),
@@ -73,19 +73,38 @@ pub enum Then {
     Cut,
 }
 
+/// The namespaces that a list or a watch is for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// Those with podseal's label, or the one of a GET.
+    Labelled,
+    /// Those without, for namespace rules.
+    Unlabelled,
+}
+
 /// The server.
 pub struct Scripted {
     /// The port it listens on, without TLS.
     pub port: u16,
-    received: Arc<Mutex<Vec<Request>>>,
+    received: Arc<Mutex<Received>>,
 }
 
+/// What was received, in order.
+type Received = Vec<(Kind, Request)>;
+
 impl Scripted {
-    /// Starts one that responds with `script`.
+    /// Starts one that responds with `script`, whatever namespaces a list is for.
     pub fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Scripted {
+        Scripted::start_for_kinds(move |_, request| script(request))
+    }
+
+    /// The same, with a script that knows which namespaces a list or a watch is for.
+    pub fn start_for_kinds(
+        script: impl Fn(Kind, &Request) -> Reply + Send + Sync + 'static,
+    ) -> Scripted {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
-        let (script, received) = (Arc::new(script), Arc::<Mutex<Vec<_>>>::default());
+        let (script, received) = (Arc::new(script), Arc::<Mutex<Received>>::default());
         let all = Arc::clone(&received);
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -101,7 +120,8 @@ impl Scripted {
     /// How many requests `which` selects.
     pub fn received(&self, which: impl Fn(&Request) -> bool) -> usize {
         let received = self.received.lock().expect("no thread panics with it");
-        received.iter().filter(|request| which(request)).count()
+        let selected = received.iter().filter(|(_, request)| which(request));
+        selected.count()
     }
 
     /// The text of a kubeconfig for this server.
@@ -140,16 +160,16 @@ pub fn line(kind: &str, object: &Value) -> String {
 
 fn serve(
     stream: &TcpStream,
-    script: &dyn Fn(&Request) -> Reply,
-    received: &Mutex<Vec<Request>>,
+    script: &dyn Fn(Kind, &Request) -> Reply,
+    received: &Mutex<Received>,
 ) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream).lines();
     while let Some(line) = lines.next() {
         let line = line?;
         // The rest of the header; a GET has no body.
         while !lines.next().unwrap_or(Ok(String::new()))?.is_empty() {}
-        let request = read_request(&line, received);
-        match script(&request) {
+        let (kind, request) = read_request(&line, received);
+        match script(kind, &request) {
             Reply::Json(code, body) => {
                 let body = body.to_string();
                 let length = body.len();
@@ -206,10 +226,17 @@ fn silence(mut stream: &TcpStream) -> std::io::Result<()> {
     std::io::copy(&mut stream, &mut std::io::sink()).map(|_| ())
 }
 
-fn read_request(line: &str, received: &Mutex<Vec<Request>>) -> Request {
+fn read_request(line: &str, received: &Mutex<Received>) -> (Kind, Request) {
     let mut received = received.lock().expect("no thread panics with it");
     let path = line.split(' ').nth(1).unwrap_or_default();
-    let before = |is: fn(&Request) -> bool| received.iter().filter(|q| is(q)).count();
+    let kind = match path.contains("labelSelector=%21podseal.io%2Fprofile") {
+        true => Kind::Unlabelled,
+        false => Kind::Labelled,
+    };
+    let before = |is: fn(&Request) -> bool| {
+        let of_kind = received.iter().filter(|(other, _)| *other == kind);
+        of_kind.filter(|(_, request)| is(request)).count()
+    };
     let request = match path.strip_prefix("/api/v1/namespaces/") {
         Some(name) => Request::Get(name.to_owned()),
         None if path.contains("watch=true") => {
@@ -221,6 +248,6 @@ fn read_request(line: &str, received: &Mutex<Vec<Request>>) -> Request {
         }
         None => Request::List(before(|request| matches!(request, Request::List(_)))),
     };
-    received.push(request.clone());
-    request
+    received.push((kind, request.clone()));
+    (kind, request)
 }

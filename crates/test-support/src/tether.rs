@@ -8,6 +8,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
+use std::time::Duration;
 
 const KEEPER: &str = r#"
 dir=$1; shift
@@ -22,6 +23,10 @@ kill -KILL $watcher
 if [ -n "$dir" ]; then rm -rf "$dir"; fi
 exit $code
 "#;
+
+/// What the kernel counts CPU time in: the same on every architecture since Linux 2.6
+/// (`USER_HZ`).
+const TICKS_PER_SECOND: u64 = 100;
 
 /// A process that lives no longer than this value, or than the test run.
 pub struct Tethered {
@@ -106,6 +111,19 @@ impl Tethered {
     /// The most that it ever had (`VmHWM`).
     pub fn peak_resident_bytes(&self) -> u64 {
         self.status_bytes("VmHWM:")
+    }
+
+    /// The CPU time that it has used, in user and kernel mode.
+    pub fn cpu(&self) -> Duration {
+        let path = format!("/proc/{}/stat", self.pid);
+        let stat = std::fs::read_to_string(path).expect("the process runs");
+        // The name in parentheses may contain anything.
+        let (_, fields) = stat.rsplit_once(')').expect("a name");
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks: u64 = ticks
+            .map(|field| field.parse::<u64>().expect("a number"))
+            .sum();
+        Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
     }
 
     fn status_bytes(&self, field: &str) -> u64 {

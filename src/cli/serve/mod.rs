@@ -300,6 +300,6 @@ async fn namespaces_from_cluster(
 ) -> anyhow::Result<Namespaces> {
     let config = cluster_config("read namespaces from", ", or set --namespaces FILE").await?;
     let look_ups = metrics.look_ups.clone();
-    Namespaces::from_cluster(config, namespace_rules.label_keys(), most_waiting, look_ups)
+    Namespaces::from_cluster(config, namespace_rules, most_waiting, look_ups)
         .context("cannot create a client for the cluster")
 }

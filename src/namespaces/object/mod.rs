@@ -12,9 +12,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub(super) use self::page::{PageEnd, read_page};
+use super::learned::Found;
+use super::version::Version;
 use crate::kubernetes::json_stream::{JsonStream, StreamError};
 use admission::namespace::Namespace;
 use admission::namespace::unknown_keys::{KEPT, Kind, is_known};
+
+mod page;
 
 /// The maximum length of a value: a list of about sixty runners.
 const VALUE: usize = 4096;
@@ -25,8 +30,6 @@ const TOO_LONG: &str = "(longer than 4096 bytes)";
 const NAME: usize = 253;
 /// The longest resource version or event type.
 const WORD: usize = 128;
-/// The longest `continue` token, which contains a version and a name.
-const TOKEN: usize = 4096;
 /// The maximum length of an error message.
 const MESSAGE: usize = 4096;
 
@@ -37,21 +40,14 @@ pub(super) struct Object {
     pub(super) name: String,
     /// `metadata.resourceVersion`
     pub(super) version: String,
+    /// Whether it has a `metadata.deletionTimestamp`.
+    pub(super) is_terminating: bool,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
     /// Of a `Status`.
     pub(super) code: u16,
     /// Of a `Status`.
     pub(super) message: String,
-}
-
-/// The metadata of a page.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct PageEnd {
-    /// The resource version of the list.
-    pub(super) version: String,
-    /// The `continue` token; empty on the last page.
-    pub(super) next: String,
 }
 
 /// An event of a watch.
@@ -66,7 +62,7 @@ pub(super) struct Event {
 pub(super) enum EventKind {
     /// The namespace was added or modified.
     Present,
-    /// It was deleted, or no longer opts in.
+    /// It was deleted, or its labels no longer match the selector.
     Deleted,
     /// No other event up to this version.
     Bookmark,
@@ -118,6 +114,9 @@ impl Object {
             match &*key {
                 "name" => self.name = json.short_text(NAME).await?,
                 "resourceVersion" => self.version = json.short_text(WORD).await?,
+                "deletionTimestamp" => {
+                    self.is_terminating = !json.short_text(WORD).await?.is_empty();
+                }
                 "labels" => self.labels = read_pairs(json, Kind::Label, keys).await?,
                 "annotations" => {
                     self.annotations = read_pairs(json, Kind::Annotation, &BTreeSet::new()).await?;
@@ -162,53 +161,29 @@ async fn read_pairs(
     Ok(kept)
 }
 
-/// Reads a page of the list, and calls `take` for each namespace.
-pub(super) async fn read_page(
-    json: &mut JsonStream,
-    mut take: impl FnMut(Object),
-) -> Result<PageEnd, StreamError> {
-    let mut end = PageEnd::default();
-    let mut members = json.object().await?;
-    while let Some(key) = json.next_key(&mut members).await? {
-        match &*key {
-            "metadata" => end = read_page_metadata(json).await?,
-            "items" => {
-                let mut items = json.array().await?;
-                while json.has_next(&mut items).await? {
-                    take(named(Object::read(json, &BTreeSet::new()).await?)?);
-                }
-            }
-            _ => json.skip().await?,
+impl From<Object> for Found {
+    fn from(object: Object) -> Found {
+        Found {
+            version: Version::of(&object.version),
+            is_terminating: object.is_terminating,
+            namespace: Arc::new(object.into()),
         }
     }
-    match json.begins().await? {
-        true => Err(StreamError::Invalid("data follows the page")),
-        false => Ok(end),
-    }
-}
-
-async fn read_page_metadata(json: &mut JsonStream) -> Result<PageEnd, StreamError> {
-    let mut end = PageEnd::default();
-    let mut members = json.object().await?;
-    while let Some(key) = json.next_key(&mut members).await? {
-        match &*key {
-            "resourceVersion" => end.version = json.short_text(WORD).await?,
-            "continue" => end.next = json.short_text(TOKEN).await?,
-            _ => json.skip().await?,
-        }
-    }
-    Ok(end)
 }
 
 impl Event {
-    /// Reads an event. Type and object can be in any order.
-    pub(super) async fn read(json: &mut JsonStream) -> Result<Event, StreamError> {
+    /// Reads an event. Type and object can be in any order. Labels with these `keys` are
+    /// kept in addition.
+    pub(super) async fn read(
+        json: &mut JsonStream,
+        keys: &BTreeSet<String>,
+    ) -> Result<Event, StreamError> {
         let (mut what, mut object) = (None, None);
         let mut members = json.object().await?;
         while let Some(key) = json.next_key(&mut members).await? {
             match &*key {
                 "type" => what = Some(EventKind::of(&json.short_text(WORD).await?)?),
-                "object" => object = Some(Object::read(json, &BTreeSet::new()).await?),
+                "object" => object = Some(Object::read(json, keys).await?),
                 _ => json.skip().await?,
             }
         }

@@ -29,7 +29,7 @@ fn event(text: &str) -> Result<Event, String> {
     let event = run(async {
         let mut json = stream_of(text.as_bytes(), 7).of_lines();
         assert!(json.begins().await.expect("something"));
-        Event::read(&mut json).await
+        Event::read(&mut json, &BTreeSet::new()).await
     });
     event.map_err(|error| error.to_string())
 }
@@ -45,7 +45,9 @@ fn object(text: &str, size: usize) -> Result<Object, StreamError> {
 fn page(text: &str) -> Result<(PageEnd, Vec<Object>), String> {
     let mut objects = Vec::new();
     let mut json = stream_of(text.as_bytes(), 5);
-    let end = run(read_page(&mut json, |object| objects.push(object)));
+    let end = run(read_page(&mut json, &BTreeSet::new(), |object| {
+        objects.push(object);
+    }));
     Ok((end.map_err(|error| error.to_string())?, objects))
 }
 

@@ -68,7 +68,8 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: CONFIGUR
 subjects: [{kind: User, name: "system:serviceaccount:podseal:podseal"}]
 "#;
 
-/// What the API server writes into its audit log: pods, and no bodies.
+/// What the API server writes into its audit log: pods, and podseal's requests for
+/// namespaces; no bodies.
 pub(super) const AUDIT: &str = r#"
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -76,5 +77,8 @@ omitStages: [RequestReceived]
 rules:
 - level: Metadata
   resources: [{group: "", resources: [pods, pods/ephemeralcontainers, pods/resize]}]
+- level: Metadata
+  users: ["system:serviceaccount:podseal:podseal"]
+  resources: [{group: "", resources: [namespaces]}]
 - level: None
 "#;

@@ -1,4 +1,4 @@
-//! Fills the cache: lists the namespaces that opt in, then watches them.
+//! Fills a cache: lists the namespaces of its selection, then watches them.
 //!
 //! Every watch is short: the API server must end it after [`WATCH`], which a watch
 //! that hangs does not. So not the headers of an answer confirm the cache, but an
@@ -14,19 +14,24 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kube::api::{ListParams, WatchParams};
+use kube::api::WatchParams;
 use kube::core::Request;
 use tokio::time::{sleep, timeout, timeout_at};
 
-use super::cache::{Cache, NamespacesByName, SharedPairs};
+use super::cache::Cache;
 use super::freshness::FRESH_FOR;
-use super::object::{Event, EventKind, PageEnd, read_page};
+use super::object::{Event, EventKind, Object};
+use super::selection::Selection;
+use super::shared_pairs::SharedPairs;
+use super::version::Version;
 use super::watch_lag::WatchLag;
 use crate::kubernetes::error::with_core;
 use crate::kubernetes::json_stream::StreamError;
 use crate::kubernetes::request::ask;
 use crate::logging::throttle::LogThrottle;
-use admission::namespace::{NEVER_CALLED, Namespace, PROFILE, is_clusters_own};
+use admission::namespace::{NEVER_CALLED, Namespace, is_clusters_own};
+
+mod list;
 
 /// The API path of namespaces.
 pub(super) const PATH: &str = "/api/v1/namespaces";
@@ -35,17 +40,6 @@ const WATCH: Duration = Duration::from_secs(5);
 /// How much earlier a watch may end and still count as complete: the two clocks do not
 /// start at the same time.
 const EARLY: Duration = Duration::from_secs(1);
-/// The maximum number of namespaces per page.
-const PAGE: u64 = 500;
-/// The number on the first page, before their size is known.
-const FIRST_PAGE: u64 = 100;
-/// The minimum number per page.
-const SMALLEST_PAGE: u64 = 4;
-/// The intended size of a page in bytes. The API server keeps a page in memory, and
-/// its request times out after a minute.
-const PAGE_BYTES: u64 = 32 << 20;
-/// How often a failed page is requested again, each time with fewer namespaces.
-const PAGE_TRIES: u32 = 4;
 /// How long the API server may send no data within a page or an event.
 const PROGRESS: Duration = Duration::from_secs(10);
 /// The pause after the second consecutive failure, which doubles from then on. There
@@ -76,6 +70,7 @@ enum WatchError {
 /// Fills a cache.
 pub(super) struct Watch {
     client: kube::Client,
+    selection: Arc<Selection>,
     cache: Arc<Cache>,
     shared: SharedPairs,
     lag: WatchLag,
@@ -85,9 +80,10 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(client: kube::Client, cache: Arc<Cache>) -> Watch {
+    pub(super) fn new(client: kube::Client, selection: Arc<Selection>, cache: Arc<Cache>) -> Watch {
         Watch {
             client,
+            selection,
             cache,
             shared: SharedPairs::default(),
             lag: WatchLag::new(Instant::now()),
@@ -103,9 +99,10 @@ impl Watch {
             let Err(broken) = self.list_and_watch().await;
             self.cache.mark_stale();
             if let Some(suppressed) = self.failures.pass() {
-                let error = with_core(&broken);
+                let (error, selection) = (with_core(&broken), self.selection.name());
                 tracing::warn!(
                     error,
+                    selection,
                     suppressed,
                     "the watch of namespaces failed; listing them again"
                 );
@@ -123,81 +120,14 @@ impl Watch {
         }
     }
 
-    /// Lists the namespaces, and returns the version to watch from.
-    async fn list(&mut self) -> Result<String, WatchError> {
-        // The list is as of this time or later.
-        let as_of = Instant::now();
-        let mut namespaces = NamespacesByName::new();
-        let mut next = String::new();
-        let (mut size, mut tries, mut bytes) = (FIRST_PAGE, 0, 0);
-        let version = loop {
-            let mut params = ListParams::default().labels(PROFILE);
-            params.limit = u32::try_from(size).ok();
-            params.continue_token = Some(next.clone()).filter(|next| !next.is_empty());
-            let page = match self.page(&params, &mut namespaces).await {
-                Ok(page) => page,
-                // The page may have been too large. What was read of it remains valid,
-                // because the token fixes the version: the next page repeats it. Only
-                // the first page has no token.
-                Err(WatchError::Answer(_)) if tries < PAGE_TRIES => {
-                    tries += 1;
-                    size = (size / 4).max(SMALLEST_PAGE);
-                    if next.is_empty() {
-                        namespaces.clear();
-                    }
-                    continue;
-                }
-                Err(broken) => return Err(broken),
-            };
-            tries = 0;
-            bytes += page.bytes;
-            if page.end.next.is_empty() {
-                break known(&page.end.version)?;
-            }
-            let of_one = (page.bytes / page.objects.max(1)).max(1);
-            size = (PAGE_BYTES / of_one).clamp(SMALLEST_PAGE, PAGE);
-            next = page.end.next;
-        };
-        let listed = namespaces.len();
-        tracing::info!(namespaces = listed, "listed the namespaces that opt in");
-        self.lag = WatchLag::new(as_of);
-        self.lag.read(bytes);
-        self.cache.replace(namespaces, as_of);
-        Ok(version)
-    }
-
-    /// Gets a page, and adds its namespaces to `namespaces`.
-    async fn page(
-        &mut self,
-        params: &ListParams,
-        namespaces: &mut NamespacesByName,
-    ) -> Result<Page, WatchError> {
-        let request = Request::new(PATH).list_metadata(params)?;
-        let answer = timeout(PROGRESS, ask(&self.client, request, PROGRESS)).await;
-        let mut json = answer.map_err(|_| WatchError::Hung)??;
-        let mut objects = 0;
-        let end = read_page(&mut json, |object| {
-            let namespace = self.shared.share(object.into());
-            self.warn_of(&namespace);
-            let name = namespace.name.as_str().into();
-            namespaces.insert(name, Arc::new(namespace));
-            objects += 1;
-        });
-        let end = end.await?;
-        let bytes = json.taken();
-        Ok(Page {
-            end,
-            objects,
-            bytes,
-        })
-    }
-
     /// Watches from `version` until the expected end of the watch, and returns the
     /// version to continue from.
     async fn watch(&mut self, mut version: String) -> Result<String, WatchError> {
         let asked = Instant::now();
         let seconds = u32::try_from(WATCH.as_secs()).expect("it is short");
-        let params = WatchParams::default().labels(PROFILE).timeout(seconds);
+        let params = WatchParams::default()
+            .labels(&self.selection.labels())
+            .timeout(seconds);
         let request = Request::new(PATH).watch_metadata(&params, &version)?;
         let answer = timeout(FRESH_FOR, ask(&self.client, request, PROGRESS)).await;
         let mut json = answer.map_err(|_| WatchError::Hung)??.of_lines();
@@ -224,7 +154,8 @@ impl Watch {
                 .waited(waited.map_or(Duration::ZERO, |()| begun.elapsed()));
             waited = Some(());
             let before = json.taken();
-            version = self.take(Event::read(&mut json).await?)?;
+            let event = Event::read(&mut json, self.selection.keys()).await?;
+            version = self.take(event)?;
             self.lag.read(json.taken() - before);
             self.cache.confirm(self.lag.as_of().min(end));
             if Instant::now() >= hung {
@@ -236,7 +167,7 @@ impl Watch {
 
     /// Warns if one of the cluster's own namespaces opts in, which has no effect.
     fn warn_of(&self, namespace: &Namespace) {
-        let has_no_effect = is_clusters_own(&namespace.name);
+        let has_no_effect = namespace.opts_in() && is_clusters_own(&namespace.name);
         if let Some(suppressed) = has_no_effect.then(|| self.never_called.pass()).flatten() {
             tracing::warn!(namespace = namespace.name, suppressed, "{NEVER_CALLED}");
         }
@@ -251,24 +182,32 @@ impl Watch {
             });
         }
         let version = known(&object.version)?;
+        let reached = Version::of(&version);
         match what {
             EventKind::Present => {
-                let namespace = self.shared.share(object.into());
-                self.warn_of(&namespace);
-                self.cache.insert(namespace);
+                let name = object.name.clone();
+                match self.covered(object) {
+                    Some(namespace) => self.cache.insert(namespace, reached),
+                    None => self.cache.remove(&name, reached),
+                }
             }
-            EventKind::Deleted => self.cache.remove(&object.name),
-            EventKind::Bookmark | EventKind::Error => {}
+            EventKind::Deleted => self.cache.remove(&object.name, reached),
+            EventKind::Bookmark | EventKind::Error => self.cache.reach(reached),
         }
         Ok(version)
     }
-}
 
-/// A page that was read.
-struct Page {
-    end: PageEnd,
-    objects: u64,
-    bytes: u64,
+    /// The namespace, if reviews of it are to be answered by the cache.
+    ///
+    /// The API server creates no pods in a namespace that is being deleted. Whoever creates
+    /// one in a namespace of this name has a new one, which the watch has not shown yet.
+    fn covered(&mut self, object: Object) -> Option<Namespace> {
+        let is_terminating = object.is_terminating;
+        let namespace = Namespace::from(object);
+        self.warn_of(&namespace);
+        let is_covered = !is_terminating && self.selection.covers(&namespace);
+        is_covered.then(|| self.shared.share(namespace))
+    }
 }
 
 fn known(version: &str) -> Result<String, WatchError> {

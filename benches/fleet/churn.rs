@@ -1,0 +1,178 @@
+//! Namespaces that come, get the pod of a job, and go after a while.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use support::controlplane::ADMIN;
+
+use super::server::Server;
+use super::site::{ELSEWHERE, LABELLED, Site, metric, pod, unlabelled};
+
+/// The number of threads that create, and of those that delete.
+const HANDS: usize = 16;
+/// Every so many jobs, pods to compare with.
+const COMPARED: usize = 4;
+
+/// Jobs, each in a namespace of its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Churn {
+    pub(crate) jobs: usize,
+    /// Per second.
+    pub(crate) rate: usize,
+    /// How long a namespace lives.
+    pub(crate) life: Duration,
+}
+
+/// What was measured.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) jobs: usize,
+    /// Jobs per second that were created.
+    pub(crate) rate: f64,
+    /// Milliseconds to create a pod in a new namespace: of the rule, and one that podseal
+    /// is not called for.
+    pub(crate) new: [Vec<f64>; 2],
+    /// The same in a namespace that exists: with the label, and one that podseal is not
+    /// called for.
+    pub(crate) existing: [Vec<f64>; 2],
+    /// Pods that were not created, and what the first was told.
+    pub(crate) refused: Vec<String>,
+    /// Requests that podseal shed.
+    pub(crate) shed: f64,
+    /// GETs of namespaces by podseal.
+    pub(crate) gets: usize,
+    /// CPU seconds.
+    pub(crate) api_server: f64,
+    pub(crate) podseal: f64,
+}
+
+/// What the threads share.
+#[derive(Default)]
+struct Progress {
+    next: AtomicUsize,
+    created: Mutex<VecDeque<(Instant, usize)>>,
+    times: Mutex<[Vec<f64>; 4]>,
+    refused: Mutex<Vec<String>>,
+}
+
+impl Churn {
+    /// Runs it, and waits until all are gone.
+    pub(crate) fn run(self, site: &Site, podseal: Option<&Server>) -> Outcome {
+        let progress = Progress::default();
+        let shed = || podseal.map_or(0.0, |podseal| metric(podseal, "podseal_shed_total"));
+        let cpu = || podseal.map_or(0.0, |podseal| podseal.cpu().as_secs_f64());
+        let before = (shed(), cpu(), site.asked("get"), site.plane.apiserver_cpu());
+        let start = Instant::now();
+        let created = thread::scope(|scope| {
+            let hands: Vec<_> = (0..HANDS)
+                .map(|_| scope.spawn(|| self.create(site, &progress, start)))
+                .collect();
+            for _ in 0..HANDS {
+                scope.spawn(|| self.remove(site, &progress));
+            }
+            for hand in hands {
+                hand.join().expect("a hand does not panic");
+            }
+            start.elapsed()
+        });
+        // The audit log is written a moment later than answers are sent.
+        thread::sleep(Duration::from_secs(1));
+        let [by_rule, new_elsewhere, labelled, elsewhere] =
+            progress.times.into_inner().expect("no panic");
+        Outcome {
+            jobs: self.jobs,
+            rate: self.jobs as f64 / created.as_secs_f64(),
+            new: [by_rule, new_elsewhere],
+            existing: [labelled, elsewhere],
+            refused: progress.refused.into_inner().expect("no panic"),
+            shed: shed() - before.0,
+            gets: site.asked("get") - before.2,
+            api_server: (site.plane.apiserver_cpu() - before.3).as_secs_f64(),
+            podseal: cpu() - before.1,
+        }
+    }
+
+    fn create(&self, site: &Site, progress: &Progress, start: Instant) {
+        loop {
+            let number = progress.next.fetch_add(1, Ordering::SeqCst);
+            if number >= self.jobs {
+                return;
+            }
+            let due = start + Duration::from_secs_f64(number as f64 / self.rate as f64);
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            for (kind, namespace) in namespaces(number).iter().enumerate() {
+                if is_new(kind) {
+                    site.plane.create_namespace(&unlabelled(namespace));
+                }
+                let pod = pod(&format!("runner-{number}"));
+                let start = Instant::now();
+                let (code, answer) = site.plane.create_pod(namespace, &pod);
+                let time = start.elapsed().as_secs_f64() * 1e3;
+                match code {
+                    201 => progress.times.lock().expect("no panic")[kind].push(time),
+                    _ => {
+                        let message = format!("{namespace}: {code} {}", answer["message"]);
+                        progress.refused.lock().expect("no panic").push(message);
+                    }
+                }
+            }
+            let created = (Instant::now(), number);
+            progress
+                .created
+                .lock()
+                .expect("no panic")
+                .push_back(created);
+        }
+    }
+
+    /// Deletes the oldest ones in time, until all are.
+    fn remove(&self, site: &Site, progress: &Progress) {
+        let mut is_done = false;
+        loop {
+            let oldest = progress.created.lock().expect("no panic").pop_front();
+            let Some((created, number)) = oldest else {
+                // Those that create may still add one; once more after the last of them.
+                if is_done {
+                    return;
+                }
+                is_done = progress.next.load(Ordering::SeqCst) >= self.jobs + HANDS;
+                thread::sleep(Duration::from_millis(20));
+                continue;
+            };
+            is_done = false;
+            let due = created + self.life;
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            for (kind, namespace) in namespaces(number).iter().enumerate() {
+                let path = format!("/api/v1/namespaces/{namespace}/pods/runner-{number}");
+                // It may have been refused.
+                site.plane.request(ADMIN, Method::DELETE, &path, None);
+                if is_new(kind) {
+                    site.plane.remove_namespace(namespace);
+                }
+            }
+        }
+    }
+}
+
+/// The namespaces of a job and of what it is compared with: that of the job, a new one
+/// elsewhere, the labelled one, and one elsewhere.
+fn namespaces(number: usize) -> Vec<String> {
+    let own = format!("ci-job-{number}");
+    if !number.is_multiple_of(COMPARED) {
+        return vec![own];
+    }
+    vec![
+        own,
+        format!("other-{number}"),
+        LABELLED.to_owned(),
+        ELSEWHERE.to_owned(),
+    ]
+}
+
+fn is_new(kind: usize) -> bool {
+    kind < 2
+}
