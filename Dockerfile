@@ -3,8 +3,9 @@
 #
 #   docker build --build-arg REVISION="$(git rev-parse HEAD)" --tag podseal:0.3.0 .
 #
-# amd64 is built and started in CI. arm64 (`--platform linux/arm64`) is UNVERIFIED:
-# the steps are here, and nobody has built or started it yet.
+# amd64 is built and started in CI. arm64 (`--platform linux/arm64`) is built, started under
+# emulation and compared with amd64 by `make arm64`, on Debian sid with Debian's Rust. With
+# the default BUILDER, whose Rust is the pinned one, nobody has built it yet.
 
 # A base with cargo, a C compiler and libc's static archive. Its Rust is that of
 # rust-toolchain.toml, which is not copied: a base without rustup does as well.
@@ -46,11 +47,15 @@ RUN set -eu; \
         aarch64-*) gcc=aarch64-linux-gnu libc=arm64 ;; \
         x86_64-*) gcc=x86-64-linux-gnu libc=amd64 ;; \
       esac; \
-      printf '[target.%s]\nlinker = "%s-linux-gnu-gcc"\n' "$TARGET" "${TARGET%%-*}" >>.cargo/config.toml; \
-      apt-get update; \
-      apt-get install --yes --no-install-recommends "gcc-$gcc" "libc6-dev-$libc-cross"; \
-      rm -rf /var/lib/apt/lists/*; \
-      rustup target add "$TARGET"; \
+      linker=${TARGET%%-*}-linux-gnu-gcc; \
+      printf '[target.%s]\nlinker = "%s"\n' "$TARGET" "$linker" >>.cargo/config.toml; \
+      # Where the base lacks them: CI's has both of Debian's packages, and no rustup.
+      if ! command -v "$linker"; then \
+        apt-get update; \
+        apt-get install --yes --no-install-recommends "gcc-$gcc" "libc6-dev-$libc-cross"; \
+        rm -rf /var/lib/apt/lists/*; \
+      fi; \
+      if [ ! -d "$(rustc --print target-libdir --target "$TARGET")" ]; then rustup target add "$TARGET"; fi; \
     fi
 
 # The dependencies, in a layer that lasts until Cargo.lock changes. cargo wants

@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TESTS := $(filter-out e2e,$(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))) \
   $(basename $(notdir $(wildcard tests/*.rs crates/*/tests/*.rs)))
 
-.PHONY: help demo test test-all-but-chart test-chart e2e e2e-figures soak build image image-test bench bench-fleet fuzz lint deny advisories controlplane promtool clean
+.PHONY: help demo test test-all-but-chart test-chart e2e e2e-figures soak build image image-test arm64 bench bench-fleet fuzz lint deny advisories controlplane promtool clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ image: ## Build the container image with ENGINE: docker (default), podman or bui
 
 image-test: ## Build the image with buildah on a test base, and check it; requires Debian and root
 	@.ci/image
+
+arm64: ## Build the image for arm64, and compare its answers under emulation; requires Debian and root
+	@.ci/arm64
 
 # Cargo builds the binary for benches with features that only test crates require, so
 # this measures a copy of the release binary.

@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
-# Exports podseal's image as podseal:VERSION for `ctr images import`, and prints the
-# archive's path. .ci/image builds it with the Dockerfile, for minutes. So it is built
-# only if files that the Dockerfile copies have changed: after a commit of docs or tests,
-# only the revision that it names is older.
+# podseal-image.sh [amd64 | arm64]: exports podseal's image as podseal:VERSION for `ctr images
+# import`, and prints the archive's path. .ci/image builds it with the Dockerfile, for
+# minutes. So it is built only if files that the Dockerfile copies have changed: after a
+# commit of docs or tests, only the revision that it names is older.
 #
 # Needs root on Debian. Exits with 77 if this machine cannot build images at all.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+architecture=${1:-amd64}
+suffix=-$architecture
+[ "$architecture" != amd64 ] || suffix=''
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
-built=$target/image
-archive=$target/node-images/podseal.tar
+built=$target/image$suffix
+archive=$target/node-images/podseal$suffix.tar
 image=localhost/podseal:ci
 storage=(--root "$built/storage" --runroot "$built/run" --storage-driver vfs)
 # The image depends on these. .dockerignore keeps all others out.
@@ -61,7 +64,7 @@ else
   say "building the image; this takes some minutes"
   files_now >"$scratch/now"
   # Which exits with 77 itself.
-  .ci/image build >&2
+  .ci/image "$architecture" build >&2
   { printf '%s\n' "$(inspect '{{.FromImageID}}')" && cat "$scratch/now"; } >"$built/inputs"
 fi
 
@@ -72,5 +75,5 @@ buildah "${storage[@]}" push --quiet --signature-policy "$scratch/policy.json" \
   "$image" "docker-archive:$scratch/podseal.tar:podseal:$version"
 # Atomically: another run may read it.
 mv "$scratch/podseal.tar" "$archive.$$" && mv "$archive.$$" "$archive"
-say "podseal:$version: $(($(stat --format %s "$archive") / 1048576)) MiB after $SECONDS s"
+say "podseal:$version for $architecture: $(($(stat --format %s "$archive") / 1048576)) MiB after $SECONDS s"
 echo "$archive"
