@@ -20,6 +20,9 @@ mod churn;
 #[path = "../serving/identity.rs"]
 mod identity;
 mod large;
+#[path = "../serving/pinning.rs"]
+#[allow(dead_code, reason = "the other bench uses all of it")]
+mod pinning;
 mod report;
 #[path = "../serving/server.rs"]
 #[allow(dead_code, reason = "the other bench uses all of it")]
