@@ -3,7 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`log`] | queues a record, and tells when it was written |
-//! | [`file`] | the file of `--audit-log-path`, and its rotation |
+//! | [`mod@file`] | the file of `--audit-log-path`, and its rotation |
 //! | [`text`] | a record as a line of text, for a terminal |
 
 pub mod file;
