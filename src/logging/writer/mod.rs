@@ -43,7 +43,7 @@ enum Entry {
     /// A line that somebody waits for until `deadline`, and not longer.
     Awaited {
         line: Vec<u8>,
-        _memory: Reservation,
+        memory: Reservation,
         deadline: Instant,
         written: oneshot::Sender<()>,
     },
@@ -94,7 +94,7 @@ impl LogWriter {
         let (written, receiver) = oneshot::channel();
         self.send(Entry::Awaited {
             line,
-            _memory: memory,
+            memory,
             deadline,
             written,
         });
@@ -179,8 +179,12 @@ impl<S: Write> WriterThread<S> {
     fn written(&self, entry: Entry) {
         match entry {
             Entry::Line { .. } => {}
-            Entry::Awaited { written, .. } => {
+            Entry::Awaited {
+                memory, written, ..
+            } => {
                 self.state.written();
+                // Who is told finds it free.
+                drop(memory);
                 // Who disconnects does not wait any more.
                 let _ = written.send(());
             }
