@@ -15,7 +15,7 @@ use admission::standards::Family;
 pub(super) const NO_CONTROL: &str = "none";
 
 /// Which records are read.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Filters")]
 #[group(skip)]
 pub(super) struct Filter {

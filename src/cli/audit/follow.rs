@@ -14,7 +14,7 @@ use tokio::sync::oneshot::{self, Receiver};
 
 use super::container_log::PartialLines;
 use super::input::{self, Reader};
-use super::{Audit, read_lines};
+use super::{Audit, print_notes, read_lines};
 
 /// How often the end of the file is looked at. Files of logs are on file systems and
 /// behind links that report no changes.
@@ -43,7 +43,7 @@ pub(super) fn follow(audit: Audit, input: &str) -> anyhow::Result<ExitCode> {
     // The thread may still read, and then waits for this until the process ends.
     let mut audit = audit.lock().unwrap_or_else(PoisonError::into_inner);
     if read.is_ok() || audit.summary.records > 0 {
-        audit.finish()?;
+        print_notes(&audit.finish()?);
     }
     read.map(|()| ExitCode::SUCCESS)
 }

@@ -50,7 +50,7 @@ pub(super) fn open(input: &str) -> anyhow::Result<Reader> {
     decompressed(file).with_context(|| format!("cannot read {}", name(input)))
 }
 
-fn decompressed(read: impl Read + Send + 'static) -> anyhow::Result<Reader> {
+pub(super) fn decompressed(read: impl Read + Send + 'static) -> anyhow::Result<Reader> {
     let mut reader = BufReader::with_capacity(BUFFER, read);
     // A pipe may deliver one byte at first.
     let is_gzip = is_gzip(&mut reader)?;

@@ -23,7 +23,7 @@ mod summary;
 mod text;
 mod timeline;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -66,7 +66,7 @@ Exit code: 0 also when requests were rejected, 2 when an input cannot be read.";
 const WRITE: &str = "cannot write to standard output";
 
 /// Arguments of `podseal audit`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct AuditArgs {
     /// Files to read, or - for standard input [default: standard input]
@@ -94,12 +94,12 @@ enum AuditFormat {
 }
 
 /// The summary of what was read, and where rows go.
-struct Audit {
+struct Audit<W = Box<dyn Write + Send>> {
     filter: Filter,
     format: AuditFormat,
     is_following: bool,
     summary: Summary,
-    out: Box<dyn Write + Send>,
+    out: W,
 }
 
 /// Runs the command.
@@ -110,20 +110,18 @@ pub fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
         (true, [input]) => Some(input.clone()),
         (true, _) => bail!("--follow reads one file; {} are named", inputs.len()),
     };
-    let mut audit = Audit::new(args);
-    if audit.format == AuditFormat::Csv {
-        audit.print(row::CSV_HEADER)?;
-        audit.out.flush().context(WRITE)?;
-    }
+    let out: Box<dyn Write + Send> = match args.output {
+        AuditFormat::Text => Box::new(anstream::stdout()),
+        _ => Box::new(std::io::BufWriter::new(std::io::stdout())),
+    };
+    let mut audit = Audit::new(args, out);
+    audit.begin()?;
     match follows {
         Some(input) => follow(audit, &input),
         None => {
             let mut code = ExitCode::SUCCESS;
             for input in &inputs {
-                let read = input::open(input).and_then(|reader| {
-                    let each = |line: &[u8], parts: &mut PartialLines| audit.read(line, parts);
-                    read_lines(reader, input, each)
-                });
+                let read = input::open(input).and_then(|reader| audit.read_all(reader, input));
                 match read {
                     Ok(()) => {}
                     Err(error) if super::is_broken_pipe(&error) => return Err(error),
@@ -134,9 +132,27 @@ pub fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
                     }
                 }
             }
-            audit.finish()?;
+            print_notes(&audit.finish()?);
             Ok(code)
         }
+    }
+}
+
+/// What the command prints to standard output for this log, plain or compressed.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn summarize(args: AuditArgs, log: impl Read + Send + 'static) -> anyhow::Result<Vec<u8>> {
+    let mut audit = Audit::new(args, Vec::new());
+    audit.begin()?;
+    audit.read_all(input::decompressed(log)?, "-")?;
+    audit.finish()?;
+    Ok(audit.out)
+}
+
+fn print_notes(notes: &[String]) {
+    for note in notes {
+        anstream::eprintln!("{WARNED}note:{WARNED:#} {note}");
     }
 }
 
@@ -154,12 +170,8 @@ fn read_lines(
     Ok(())
 }
 
-impl Audit {
-    fn new(args: AuditArgs) -> Audit {
-        let out: Box<dyn Write + Send> = match args.output {
-            AuditFormat::Text => Box::new(anstream::stdout()),
-            _ => Box::new(std::io::BufWriter::new(std::io::stdout())),
-        };
+impl<W: Write> Audit<W> {
+    fn new(args: AuditArgs, out: W) -> Audit<W> {
         Audit {
             filter: args.filter,
             format: args.output,
@@ -167,6 +179,19 @@ impl Audit {
             summary: Summary::new(),
             out,
         }
+    }
+
+    /// Prints what comes before any record.
+    fn begin(&mut self) -> anyhow::Result<()> {
+        if self.format == AuditFormat::Csv {
+            self.print(row::CSV_HEADER)?;
+            self.out.flush().context(WRITE)?;
+        }
+        Ok(())
+    }
+
+    fn read_all(&mut self, reader: Reader, input: &str) -> anyhow::Result<()> {
+        read_lines(reader, input, |line, parts| self.read(line, parts))
     }
 
     /// Reads a line: its record, if it has one.
@@ -209,8 +234,8 @@ impl Audit {
         self.out.write_all(text.as_bytes()).context(WRITE)
     }
 
-    /// Prints the summary.
-    fn finish(&mut self) -> anyhow::Result<()> {
+    /// Prints the summary. Returns the notes that are not part of it.
+    fn finish(&mut self) -> anyhow::Result<Vec<String>> {
         let summary = &self.summary;
         match (self.format, self.is_following) {
             (AuditFormat::Text, is_following) if summary.records > 0 => {
@@ -224,11 +249,9 @@ impl Audit {
             _ => {}
         }
         self.out.flush().context(WRITE)?;
-        if self.format != AuditFormat::Text || self.summary.records == 0 {
-            for note in text::notes(&self.summary) {
-                anstream::eprintln!("{WARNED}note:{WARNED:#} {note}");
-            }
-        }
-        Ok(())
+        Ok(match self.format {
+            AuditFormat::Text if self.summary.records > 0 => Vec::new(),
+            _ => text::notes(&self.summary),
+        })
     }
 }
