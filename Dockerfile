@@ -69,7 +69,7 @@ COPY crates/test-support/Cargo.toml crates/test-support/
 RUN set -eu; \
     mkdir src benches; \
     for crate in crates/*; do mkdir "$crate/src"; touch "$crate/src/lib.rs"; done; \
-    touch src/lib.rs benches/review.rs benches/serving.rs; \
+    touch src/lib.rs benches/review.rs benches/serving.rs benches/fleet.rs; \
     echo 'fn main() {}' | tee src/main.rs >build.rs; \
     cargo auditable build --release --locked --lib; \
     rm -r src crates/admission/src crates/device-plugin-api/src build.rs
