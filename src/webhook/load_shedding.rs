@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
-use axum::http::header::RETRY_AFTER;
+use axum::http::header::{CONNECTION, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::json_response::json_response;
@@ -50,13 +50,19 @@ impl LoadShedding {
         if let Some(suppressed) = self.throttle.pass() {
             tracing::warn!(why = what, suppressed, "shed a review");
         }
-        match uid {
+        let mut answer = match uid {
             Some(uid) => json_response(response::shed(&uid, what)),
             None => {
                 let text = format!("podseal is busy: {what}\n");
                 let code = StatusCode::TOO_MANY_REQUESTS;
                 (code, [(RETRY_AFTER, "1")], text).into_response()
             }
+        };
+        if matches!(overload, Overload::AuditLog) {
+            // Other replicas write elsewhere, and only a new connection reaches one.
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(CONNECTION, close);
         }
+        answer
     }
 }

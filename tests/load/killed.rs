@@ -32,8 +32,12 @@ async fn post_all(podseal: &Podseal, client: usize, answers: &AtomicUsize) -> Ve
         let Ok(answer) = wire.post(path, &job_review(&uid, "ci")).await else {
             break;
         };
+        let is_last = answer.is_last();
         let answer: Value = serde_json::from_slice(&answer.body).expect("JSON");
         if answer["response"]["status"]["code"] == 429 {
+            if is_last {
+                wire = Wire::http1(podseal).await;
+            }
             continue;
         }
         allowed.push(uid);

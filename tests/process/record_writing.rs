@@ -35,13 +35,15 @@ impl Client {
         }
     }
 
-    /// Posts a review. It is answered, or its status is returned.
-    fn post(&mut self) -> Result<(), Value> {
+    /// Posts a review. It is answered, or its status is returned, and the connection is
+    /// another one, as it is for an API server.
+    fn post(&mut self, podseal: &Podseal) -> Result<(), Value> {
         let uid = format!("review-{}", self.posted);
         self.posted += 1;
         let answer = block_on(self.wire.post("/mutate", &job_review(&uid, "ci")));
         let answer = answer.expect("an answer");
         assert_eq!(answer.code, 200);
+        let is_last = answer.is_last();
         let answer: Value = serde_json::from_slice(&answer.body).expect("JSON");
         assert_eq!(answer["response"]["uid"], *uid);
         match answer["response"]["allowed"] == true {
@@ -49,19 +51,23 @@ impl Client {
                 self.answered.insert(uid);
                 Ok(())
             }
-            false => Err(answer["response"]["status"].clone()),
+            false => {
+                assert!(is_last, "another replica may answer");
+                self.wire = block_on(Wire::http1(podseal));
+                Err(answer["response"]["status"].clone())
+            }
         }
     }
 
     /// Posts reviews until one is shed, which clients try again.
-    fn post_until_shed(&mut self) {
-        let status = std::iter::repeat_with(|| self.post()).find_map(Result::err);
+    fn post_until_shed(&mut self, podseal: &Podseal) {
+        let status = std::iter::repeat_with(|| self.post(podseal)).find_map(Result::err);
         assert_to_retry(&status.expect("it was awaited"));
     }
 
     /// Posts reviews until one is answered.
-    fn post_until_answered(&mut self) {
-        let is_answered = || self.post().is_ok();
+    fn post_until_answered(&mut self, podseal: &Podseal) {
+        let is_answered = || self.post(podseal).is_ok();
         await_condition("a review is answered", is_answered, String::new);
     }
 }
@@ -119,18 +125,18 @@ fn assert_working(podseal: &Podseal) {
 fn reviews_are_shed_while_nobody_reads_the_log_and_answered_once_somebody_does() {
     let podseal = podseal(&[]);
     let mut client = Client::of(&podseal);
-    client.post().expect("an answer");
+    client.post(&podseal).expect("an answer");
     let unread = podseal.stop_reading_log();
-    client.post_until_shed();
+    client.post_until_shed(&podseal);
     assert_failing(&podseal, "a write to standard error has taken ");
     // It is known by now, so none of these waits.
     let start = Instant::now();
     for _ in 0..20 {
-        assert_to_retry(&client.post().expect_err("nobody reads the log"));
+        assert_to_retry(&client.post(&podseal).expect_err("nobody reads the log"));
     }
     assert!(start.elapsed() < Duration::from_secs(15), "they waited");
     drop(unread);
-    client.post_until_answered();
+    client.post_until_answered(&podseal);
     assert_working(&podseal);
     let again = |event: &Value| event["message"] == "writing to standard error again";
     podseal.await_event(again);
@@ -170,7 +176,7 @@ fn it_stops_although_nobody_reads_the_log() {
     let mut podseal = podseal(&[]);
     let mut client = Client::of(&podseal);
     let unread = podseal.stop_reading_log();
-    client.post_until_shed();
+    client.post_until_shed(&podseal);
     podseal.process.signal("TERM");
     assert_eq!(podseal.process.end(), Some(0));
     drop(unread);
@@ -190,7 +196,7 @@ fn what_is_queued_is_written_after_sigterm() {
     let mut podseal = podseal(&["--drain", "5s"]);
     let mut client = Client::of(&podseal);
     let unread = podseal.stop_reading_log();
-    client.post_until_shed();
+    client.post_until_shed(&podseal);
     podseal.process.signal("TERM");
     let is_stopping = || podseal.status("/readyz").0 == 503;
     await_condition("it is stopping", is_stopping, String::new);
@@ -206,7 +212,7 @@ fn what_is_queued_is_written_after_sigterm() {
 fn a_file_that_cannot_be_written_is_as_a_full_queue() {
     let podseal = podseal(&["--audit-log-path", "/dev/full"]);
     let mut client = Client::of(&podseal);
-    client.post_until_shed();
+    client.post_until_shed(&podseal);
     assert_failing(
         &podseal,
         "cannot write to /dev/full: No space left on device (os error 28)",
@@ -245,11 +251,11 @@ fn records_are_whole_and_reviews_answered_once_a_full_volume_has_space_again() {
     let filler = seen.join("filler");
     std::fs::write(&filler, vec![0; 128 << 10]).expect("there is space");
     let mut client = Client::of(&podseal);
-    client.post_until_shed();
+    client.post_until_shed(&podseal);
     assert_failing(&podseal, "No space left on device");
     assert!(!client.answered.is_empty(), "there was some space");
     std::fs::remove_file(filler).expect("it is removed");
-    client.post_until_answered();
+    client.post_until_answered(&podseal);
     assert_working(&podseal);
     let text = std::fs::read_to_string(seen.join("audit.log")).expect("the file");
     assert!(text.ends_with('\n'));
@@ -276,7 +282,7 @@ fn the_file_is_rotated_and_old_ones_are_removed() {
     };
     let mut names = BTreeSet::new();
     while names.len() < 5 {
-        (0..20).for_each(|_| client.post().expect("an answer"));
+        (0..20).for_each(|_| client.post(&podseal).expect("an answer"));
         names.extend(files());
     }
     let files = files();
@@ -324,7 +330,7 @@ fn records_go_to_standard_output_where_the_path_is_a_dash() {
         command.args(["--audit-log-path", "-"]);
     });
     let mut client = Client::of(&podseal);
-    (0..3).for_each(|_| client.post().expect("an answer"));
+    (0..3).for_each(|_| client.post(&podseal).expect("an answer"));
     let text = std::fs::read_to_string(&stdout).expect("the file");
     assert_all_recorded(&client.answered, recorded(text.lines()));
 }

@@ -19,6 +19,10 @@ const UNAWAITED: usize = 1 << 20;
 /// How many lines are written together.
 const TOGETHER: usize = 64;
 
+/// How many bytes, since all of them wait for a slow reader to take the last. A longer line
+/// is written alone.
+const AT_ONCE: usize = 32 * 1024;
+
 /// How long the end of the process waits for what is queued.
 const FLUSH: Duration = Duration::from_secs(3);
 
@@ -142,12 +146,19 @@ impl<S: Write> WriterThread<S> {
             let now = Instant::now();
             // Nobody was or will be told that these are written.
             entries.retain(|entry| !entry.is_too_late(now));
-            for entry in &entries {
-                lines.extend_from_slice(entry.line());
+            while !entries.is_empty() {
+                let mut count = 0;
+                for entry in &entries {
+                    if count > 0 && lines.len() + entry.line().len() > AT_ONCE {
+                        break;
+                    }
+                    lines.extend_from_slice(entry.line());
+                    count += 1;
+                }
+                self.write(&lines);
+                lines.clear();
+                entries.drain(..count).for_each(|entry| self.written(entry));
             }
-            self.write(&lines);
-            lines.clear();
-            entries.drain(..).for_each(|entry| self.written(entry));
         }
     }
 

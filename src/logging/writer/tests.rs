@@ -62,3 +62,32 @@ fn what_does_not_fit_into_the_queue_is_counted() {
     writer.line(vec![b'3'; UNAWAITED / 2]);
     assert_eq!(writer.figures().dropped, 1, "there is space again");
 }
+
+#[test]
+fn who_waits_for_a_line_does_not_wait_for_all_that_came_with_it() {
+    let (entered, writes) = blocking::channel();
+    let (open, opened) = blocking::channel();
+    let writer = LogWriter::start("the test", Gate { entered, opened });
+    let budget = Budget::new(10 * AT_ONCE);
+    let post = |length: usize| {
+        let memory = budget.reserve(length).expect("there is enough");
+        writer.awaited(
+            vec![b'x'; length],
+            memory,
+            Instant::now() + Duration::from_secs(600),
+        )
+    };
+    let first = post(1);
+    writes.recv().expect("a write");
+    let rest = [AT_ONCE / 2, AT_ONCE / 2, 3 * AT_ONCE, 1].map(post);
+    open.send(()).expect("the writer waits");
+    first.blocking_recv().expect("it is written");
+    let mut rest = rest.into_iter();
+    for (length, lines) in [(AT_ONCE, 2), (3 * AT_ONCE, 1), (1, 1)] {
+        assert_eq!(writes.recv().map(|text| text.len()), Ok(length));
+        open.send(()).expect("the writer waits");
+        for line in rest.by_ref().take(lines) {
+            line.blocking_recv().expect("it is written");
+        }
+    }
+}

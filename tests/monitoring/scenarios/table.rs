@@ -220,7 +220,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         ],
         fires: &[(
             Pod(0),
-            &[("reason", "audit_log")],
+            &[],
             "podseal's pod podseal-5d9c7-a cannot write its audit log",
         )],
     },
