@@ -6,10 +6,13 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 /// What the time in a name looks like: every `0` is a digit.
 const TIME: &str = "0000-00-00T00-00-00.000";
+const FORMAT: &str = "%Y-%m-%dT%H-%M-%S.%3f";
 
 /// When to rotate, and what to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +32,10 @@ pub struct RotatedFile {
     size: u64,
     /// Whether the last line is not whole yet.
     is_mid_line: bool,
+    /// Whether it never will be, because its writer was killed.
+    is_cut: bool,
+    /// Whether the last rotation failed.
+    has_failed_to_rotate: bool,
 }
 
 impl RotatedFile {
@@ -59,26 +66,34 @@ impl RotatedFile {
             file,
             size: metadata.len(),
             is_mid_line: false,
+            is_cut: false,
+            has_failed_to_rotate: false,
         };
         if metadata.is_file() {
-            opened.end_last_line()?;
+            opened.is_cut = opened.ends_within_a_line()?;
             opened.remove_old();
         }
         Ok(opened)
     }
 
-    /// Ends the line in which an earlier process was killed.
-    fn end_last_line(&mut self) -> io::Result<()> {
+    fn ends_within_a_line(&self) -> io::Result<bool> {
         if self.size == 0 {
-            return Ok(());
+            return Ok(false);
         }
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::End(-1))?;
         let mut last = [0];
         file.read_exact(&mut last)?;
-        if last != *b"\n" {
+        Ok(last != *b"\n")
+    }
+
+    /// Ends the line in which an earlier process was killed. Where there is no space for
+    /// that, it is tried again with the next line.
+    fn end_cut_line(&mut self) -> io::Result<()> {
+        if self.is_cut {
             self.file.write_all(b"\n")?;
             self.size += 1;
+            self.is_cut = false;
         }
         Ok(())
     }
@@ -110,6 +125,16 @@ impl RotatedFile {
         }
     }
 
+    /// Rotates, or keeps the file: a record in a file that is too large is better than none.
+    fn rotate_or_append(&mut self) {
+        let rotated = self.rotate();
+        let had_failed = std::mem::replace(&mut self.has_failed_to_rotate, rotated.is_err());
+        if let (Err(error), false) = (rotated, had_failed) {
+            let path = self.path.display();
+            tracing::error!(%path, %error, "cannot rotate the audit log, which grows until it works");
+        }
+    }
+
     fn rotate(&mut self) -> io::Result<()> {
         match std::fs::rename(&self.path, self.free_backup_path()) {
             // An earlier attempt renamed it, or somebody removed it.
@@ -122,9 +147,19 @@ impl RotatedFile {
         Ok(())
     }
 
-    /// Where to rename the file to. Old files are never overwritten.
+    /// Where to rename the file to: after all others by its name, also if the clock was set
+    /// back. Old files are never overwritten.
     fn free_backup_path(&self) -> PathBuf {
-        let mut time = Timestamp::now();
+        let newest = self.backups().unwrap_or_default().into_iter().max();
+        let after = newest.and_then(|path| {
+            let name = path.file_name()?.to_str()?;
+            let begin = self.name_parts().0.len() + 1;
+            let time = name.get(begin..begin + TIME.len())?;
+            let time = DateTime::strptime(FORMAT, time).ok()?;
+            let time = time.to_zoned(TimeZone::UTC).ok()?.timestamp();
+            time.checked_add(1.millisecond()).ok()
+        });
+        let mut time = Timestamp::now().max(after.unwrap_or(Timestamp::MIN));
         loop {
             let path = self.backup_path(time);
             if !path.exists() {
@@ -136,7 +171,7 @@ impl RotatedFile {
 
     fn backup_path(&self, time: Timestamp) -> PathBuf {
         let (stem, extension) = self.name_parts();
-        let time = time.strftime("%Y-%m-%dT%H-%M-%S.%3f");
+        let time = time.strftime(FORMAT);
         self.path
             .with_file_name(format!("{stem}-{time}{extension}"))
     }
@@ -161,7 +196,9 @@ impl RotatedFile {
             // Their names sort by time.
             backups.sort();
             let excess = backups.len().saturating_sub(self.rotation.max_backups);
-            backups[..excess].iter().try_for_each(std::fs::remove_file)
+            let removed = backups[..excess].iter().map(std::fs::remove_file);
+            // One that cannot be removed keeps none of the others.
+            removed.fold(Ok(()), Result::and)
         });
         if let Err(error) = removed {
             let path = self.path.display();
@@ -210,10 +247,11 @@ fn is_time(text: &str) -> bool {
 
 impl Write for RotatedFile {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        self.end_cut_line()?;
         let part = match self.part_for_this_file(lines) {
             Some(part) => part,
             None => {
-                self.rotate()?;
+                self.rotate_or_append();
                 self.part_for_this_file(lines).unwrap_or(lines.len())
             }
         };

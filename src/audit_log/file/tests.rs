@@ -73,3 +73,44 @@ fn a_rotation_that_failed_is_completed() {
     file.write_all(b"2\n").expect("it is written");
     assert_eq!(texts(folder.path()), ["1\n", "2\n"]);
 }
+
+#[test]
+fn the_newest_is_kept_though_the_clock_was_set_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("audit.log");
+    let mut file = RotatedFile::open(&path, rotation(2, 1)).expect("a file");
+    let later = Timestamp::now() + 1.hour();
+    std::fs::write(file.backup_path(later), "old\n").expect("a file");
+    for line in ["1\n", "2\n", "3\n"] {
+        file.write_all(line.as_bytes()).expect("it is written");
+    }
+    assert_eq!(texts(folder.path()), ["2\n", "3\n"]);
+}
+
+#[test]
+fn records_are_written_where_a_rotation_fails() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("inner/audit.log");
+    let mut file = RotatedFile::open(&path, rotation(2, 1)).expect("a file");
+    let again = folder.path().join("audit.log");
+    std::fs::hard_link(&path, &again).expect("another name");
+    std::fs::remove_dir_all(folder.path().join("inner")).expect("it is removed");
+    for line in ["1\n", "2\n", "3\n"] {
+        file.write_all(line.as_bytes()).expect("it is written");
+    }
+    assert_eq!(texts(folder.path()), ["1\n2\n3\n"]);
+}
+
+#[test]
+fn what_cannot_be_removed_keeps_no_other_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("audit.log");
+    let mut file = RotatedFile::open(&path, rotation(2, 1)).expect("a file");
+    let oldest = file.backup_path(Timestamp::UNIX_EPOCH);
+    std::fs::create_dir(&oldest).expect("a folder");
+    for line in ["1\n", "2\n", "3\n", "4\n"] {
+        file.write_all(line.as_bytes()).expect("it is written");
+    }
+    std::fs::remove_dir(oldest).expect("it is still there");
+    assert_eq!(texts(folder.path()), ["3\n", "4\n"]);
+}
