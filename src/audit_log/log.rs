@@ -93,6 +93,11 @@ impl AuditLog {
         self.writer.flush();
     }
 
+    /// Whether nobody will read the records of this process.
+    pub fn is_closed(&self) -> bool {
+        self.writer.is_closed()
+    }
+
     /// Why records cannot be written now, if they cannot.
     pub fn problem(&self) -> Option<String> {
         self.writer.problem()

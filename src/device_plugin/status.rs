@@ -27,6 +27,10 @@ pub fn router(status: PluginStatus) -> Router {
 }
 
 impl Status for PluginStatus {
+    fn live_checks(&self) -> Vec<Checked> {
+        Vec::new()
+    }
+
     fn checks(&self) -> Vec<Checked> {
         let registered = match *self.registered.borrow() {
             true => Ok(()),

@@ -17,8 +17,13 @@ const EXCLUDED: usize = 16;
 /// A check's name, and why it fails.
 pub(crate) type Checked = (&'static str, Result<(), Reason>);
 
+/// It answers.
+const PING: Checked = ("ping", Ok(()));
+
 /// What the pages show.
 pub(crate) trait Status: Clone + Send + Sync + 'static {
+    /// The checks of `/livez`, besides that it answers: what only a restart helps with.
+    fn live_checks(&self) -> Vec<Checked>;
     /// The checks of `/readyz`.
     fn checks(&self) -> Vec<Checked>;
     /// What else there is to say at `/readyz`, each in one line.
@@ -30,8 +35,8 @@ pub(crate) trait Status: Clone + Send + Sync + 'static {
 /// The pages of `status`.
 pub(crate) fn router<S: Status>(status: S) -> Router {
     Router::new()
-        .route("/livez", get(live))
-        .route("/livez/ping", get(live))
+        .route("/livez", get(live::<S>))
+        .route("/livez/ping", get(ping))
         .route("/readyz", get(ready::<S>))
         .route("/readyz/{check}", get(ready_in_one::<S>))
         .route("/metrics", get(metrics::<S>))
@@ -42,10 +47,16 @@ pub(crate) fn router<S: Status>(status: S) -> Router {
         .with_state(status)
 }
 
-/// A process that answers is alive. There are no other checks: a restart does not help a
-/// podseal that waits for the API server or the kubelet.
-async fn live(RawQuery(query): RawQuery) -> Response {
-    report("livez", query, &[("ping", Ok(()))], Vec::new())
+/// A restart does not help a podseal that waits for the API server or the kubelet, so these
+/// are no checks.
+async fn live<S: Status>(State(status): State<S>, RawQuery(query): RawQuery) -> Response {
+    let mut checks = vec![PING];
+    checks.extend(status.live_checks());
+    report("livez", query, &checks, Vec::new())
+}
+
+async fn ping(RawQuery(query): RawQuery) -> Response {
+    report("livez", query, &[PING], Vec::new())
 }
 
 async fn ready<S: Status>(State(status): State<S>, RawQuery(query): RawQuery) -> Response {

@@ -21,6 +21,8 @@ pub(super) struct WriterState {
     /// if there is none.
     since: AtomicU64,
     has_failed: AtomicBool,
+    /// Whether the reader's end of a pipe is closed.
+    is_closed: AtomicBool,
     error: ArcSwapOption<String>,
     awaited: AtomicU64,
     errors: AtomicU64,
@@ -47,6 +49,7 @@ impl WriterState {
             start: Instant::now(),
             since: AtomicU64::new(0),
             has_failed: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
             error: ArcSwapOption::empty(),
             awaited: AtomicU64::new(0),
             errors: AtomicU64::new(0),
@@ -68,6 +71,10 @@ impl WriterState {
 
     pub(super) fn is_stalled(&self) -> bool {
         self.has_failed.load(Ordering::Relaxed) || self.blocked() > PATIENCE
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
     }
 
     pub(super) fn problem(&self) -> Option<String> {
@@ -102,6 +109,7 @@ impl WriterState {
             let (name, blocked) = (&self.name, format!("{:.1}s", blocked.as_secs_f64()));
             self.error.store(None);
             self.has_failed.store(false, Ordering::Relaxed);
+            self.is_closed.store(false, Ordering::Relaxed);
             tracing::warn!(blocked, "writing to {name} again");
         }
         let dropped = self.dropped.load(Ordering::Relaxed);
@@ -120,6 +128,8 @@ impl WriterState {
     /// The write failed, and will be tried again.
     pub(super) fn failed(&self, error: &io::Error) {
         self.errors.fetch_add(1, Ordering::Relaxed);
+        let is_closed = error.kind() == io::ErrorKind::BrokenPipe;
+        self.is_closed.store(is_closed, Ordering::Relaxed);
         let error = error.to_string();
         if !self.has_failed.swap(true, Ordering::Relaxed) {
             let name = &self.name;

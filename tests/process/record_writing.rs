@@ -2,6 +2,7 @@
 //! go; and podseal does not hang where nobody reads them.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -206,6 +207,33 @@ fn what_is_queued_is_written_after_sigterm() {
     assert_all_recorded(&client.answered, recorded(lines.iter().map(String::as_str)));
     let last: Value = serde_json::from_str(lines.last().expect("a line")).expect("JSON");
     assert_eq!(last["message"], "stopped", "{last}");
+}
+
+#[test]
+fn a_pipe_whose_reader_has_closed_it_fails_livez_until_another_opens_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&path).status();
+    assert!(made.expect("mkfifo can be started").success());
+    let opened = {
+        let path = path.clone();
+        std::thread::spawn(move || File::open(path).expect("the pipe"))
+    };
+    let podseal = podseal(&["--audit-log-path", path.to_str().expect("a text")]);
+    let reader = opened.join().expect("no panic");
+    let mut client = Client::of(&podseal);
+    client.post(&podseal).expect("an answer");
+    assert_eq!(podseal.status("/livez").0, 200);
+    drop(reader);
+    client.post_until_shed(&podseal);
+    assert_failing(&podseal, "Broken pipe (os error 32)");
+    let (code, body) = podseal.status("/livez?verbose");
+    let failed = "[-]audit-log failed: nobody reads the records: the pipe is closed\n";
+    assert!(code == 503 && body.contains(failed), "{body}");
+    assert_eq!(podseal.status("/livez/ping").0, 200);
+    let _reader = File::open(&path).expect("the pipe");
+    client.post_until_answered(&podseal);
+    assert_eq!(podseal.status("/livez").0, 200);
 }
 
 #[test]

@@ -35,7 +35,10 @@ fn a_podseal_with_certificate_namespaces_and_a_passed_self_probe_is_ready() {
     assert_eq!(podseal.status("/readyz?verbose"), (200, verbose.to_owned()));
     assert_eq!(podseal.status("/readyz/self-probe"), (200, "ok".to_owned()));
     let (code, body) = podseal.status("/livez?verbose=1");
-    assert_eq!((code, &*body), (200, "[+]ping ok\nlivez check passed\n"));
+    assert_eq!(
+        (code, &*body),
+        (200, "[+]ping ok\n[+]audit-log ok\nlivez check passed\n")
+    );
 }
 
 /// A kubeconfig that leads nowhere.

@@ -117,6 +117,11 @@ impl LogWriter {
         self.state.is_stalled()
     }
 
+    /// Whether nobody will read what is written: the reader has closed its end of the pipe.
+    pub fn is_closed(&self) -> bool {
+        self.state.is_closed()
+    }
+
     /// Why lines cannot be written now, if they cannot.
     pub fn problem(&self) -> Option<String> {
         self.state.problem()
