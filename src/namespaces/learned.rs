@@ -94,6 +94,14 @@ impl Learned {
         Ok(())
     }
 
+    /// Forgets what no longer answers of `name`, because a look-up just found an object
+    /// with a lower version: versions began again.
+    pub(super) fn give_way(&mut self, name: &str, now: Instant) {
+        if self.0.get(name).is_some_and(|newer| !newer.answers(now)) {
+            self.0.remove(name);
+        }
+    }
+
     /// Whether anything is known of `name`.
     pub(super) fn knows(&self, name: &str) -> bool {
         self.0.contains_key(name)

@@ -97,6 +97,7 @@ impl Cache {
         let mut state = self.write();
         if state.version.is_none_or(|reached| version <= reached) {
             // The watch was there: what it shows of this name is as new, or newer.
+            state.learned.give_way(&namespace.name, now);
             let is_contradicted =
                 covered && state.version.is_some() && state.freshness.is_fresh(now);
             return match state.get(&namespace.name, now) {

@@ -236,3 +236,23 @@ async fn a_review_does_not_wait_for_a_watch_that_does_not_work() {
     let waits = pin!(cache.await_shown("ci", SHOWN_WITHIN));
     assert_eq!(poll!(waits), Poll::Ready(None), "it failed");
 }
+
+#[test]
+fn after_etcd_was_restored_a_name_is_answered_once_what_was_known_is_old() {
+    let now = Instant::now();
+    let before = now
+        .checked_sub(FRESH_FOR)
+        .expect("the machine runs for longer");
+    let cache = cache_of(namespace("ci", "rootless"), now);
+    let known = cache.learn(&found("privileged", "90"), true, before);
+    assert_eq!(known, Learning::Newest);
+    // Versions began again, and the watch is as far as 20.
+    cache.reach(Version::of("20"));
+    assert_eq!(cache.get("ci", now), None);
+    let shown = Arc::new(namespace("ci", "rootless"));
+    assert_eq!(
+        learn(&cache, "baseline", "19"),
+        Learning::Superseded(Arc::clone(&shown))
+    );
+    assert_eq!(cache.get("ci", now), Some(shown));
+}
