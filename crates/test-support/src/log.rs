@@ -25,7 +25,7 @@ pub struct Unread(Arc<ProcessLog>);
 
 impl Drop for Unread {
     fn drop(&mut self) {
-        *self.0.is_stopped.lock().expect("nobody panics with it") = false;
+        *self.0.is_stopped.lock().expect("no holder panics") = false;
         self.0.goes_on.notify_all();
     }
 }
@@ -56,14 +56,14 @@ impl ProcessLog {
 
     /// Reads nothing more until the result is dropped, but for one line.
     pub(crate) fn stop_reading(self: &Arc<Self>) -> Unread {
-        *self.is_stopped.lock().expect("nobody panics with it") = true;
+        *self.is_stopped.lock().expect("no holder panics") = true;
         Unread(Arc::clone(self))
     }
 
     fn await_reading(&self) {
-        let is_stopped = self.is_stopped.lock().expect("nobody panics with it");
+        let is_stopped = self.is_stopped.lock().expect("no holder panics");
         let waited = self.goes_on.wait_while(is_stopped, |stopped| *stopped);
-        drop(waited.expect("nobody panics with it"));
+        drop(waited.expect("no holder panics"));
     }
 
     /// Waits until the process has closed its end, and everything is read.
