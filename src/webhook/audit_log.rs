@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use axum::response::Response;
 
+use super::incoming::Incoming;
 use super::json_response::charged_json_response;
 use super::load_shedding::Overload;
-use super::review::{Incoming, ReviewHandler};
+use super::review::ReviewHandler;
 use crate::audit_log::log::{NotWritten, QueuedRecord};
 use crate::fairness::budget::Reservation;
 use crate::pod_events::PodEvents;

@@ -12,16 +12,16 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::http::header::CONNECTION;
-use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use futures::poll;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::audit_log::{Decided, HeldBack};
 use super::bad_request::BadRequests;
 use super::body::{self, BodyError, BufferedBody};
-use super::json_response::json_response;
+use super::incoming::{Incoming, api_server_timeout};
+use super::large_review::answer_large;
 use super::limits::ReviewLimits;
 use super::load_shedding::{LoadShedding, Overload};
 use crate::audit_log::log::AuditLog;
@@ -31,7 +31,7 @@ use crate::live_config::current::LiveConfig;
 use crate::live_config::digest::RulesDigest;
 use crate::logging::throttle::LogThrottle;
 use crate::metrics::Metrics;
-use crate::metrics::requests::{Operation, Refused, Shed};
+use crate::metrics::requests::{Operation, Refused};
 use crate::namespaces::source::{CalledBy, Namespaces};
 use crate::namespaces::unavailable::Unavailable;
 use crate::pod_events::PodEvents;
@@ -43,19 +43,15 @@ use admission::namespace::Namespace;
 use admission::request::Request;
 use admission::request::size::Size;
 use admission::response;
-use admission::text::bounded;
 use admission::validate::validate;
 
 /// The longest body that is decided on a worker thread of the runtime. Most take well
 /// under a millisecond, and the slowest a few.
-const LARGE_REVIEW: usize = 128 * 1024;
-
-/// The memory to scan a large review, as a multiple of its body: the parser's buffer.
-const PARSER_FACTOR: usize = 4;
+pub(super) const LARGE_REVIEW: usize = 128 * 1024;
 
 /// Answers reviews.
 pub struct ReviewHandler {
-    rules: LiveConfig,
+    pub(super) rules: LiveConfig,
     namespaces: Namespaces,
     pub(super) audit_log: AuditLog,
     /// The timeout of a body.
@@ -67,11 +63,11 @@ pub struct ReviewHandler {
     /// The slots for requests, whatever they wait for.
     requests: Budget,
     /// The slots for reviews in progress.
-    reviews: Budget,
+    pub(super) reviews: Budget,
     /// The slots for large reviews in progress.
-    large_review_slots: Arc<Semaphore>,
-    large_throttle: LogThrottle,
-    other_rules_throttle: LogThrottle,
+    pub(super) large_review_slots: Arc<Semaphore>,
+    pub(super) large_throttle: LogThrottle,
+    pub(super) other_rules_throttle: LogThrottle,
     pub(super) bad_requests: BadRequests,
     pub(super) load_shedding: LoadShedding,
     pub(super) metrics: Arc<Metrics>,
@@ -107,16 +103,6 @@ impl ReviewHandler {
             pod_events,
         }
     }
-}
-
-/// A review, besides its body.
-#[derive(Clone)]
-pub(super) struct Incoming {
-    pub(super) webhook: Webhook,
-    called_by: CalledBy,
-    pub(super) caller: Arc<Caller>,
-    /// When the API server stops waiting.
-    pub(super) deadline: Instant,
 }
 
 /// Answers a review. With `rules`, only if this replica has loaded exactly these.
@@ -166,88 +152,6 @@ pub(super) async fn answer(
     }
 }
 
-/// Answers a large review without blocking a worker thread of the runtime, which then
-/// answers probes and other reviews. Few large reviews are in progress at a time; the
-/// others wait for a slot. A review has no slot while it waits for its namespace.
-async fn answer_large(
-    this: &Arc<ReviewHandler>,
-    incoming: &Incoming,
-    mut body: BufferedBody,
-) -> Result<(Response, HeldBack), Response> {
-    let Incoming {
-        webhook,
-        ref caller,
-        deadline,
-        ..
-    } = *incoming;
-    // Logged first, so that it is in the log whatever happens next.
-    if let Some(suppressed) = this.large_throttle.pass() {
-        let (uid, bytes) = (body::uid(&body.bytes), body.bytes.len());
-        let uid = uid.as_deref().map(bounded).unwrap_or_default();
-        tracing::info!(?webhook, %uid, bytes, suppressed, "reading a large review");
-    }
-    let least = Size::of_bytes(PARSER_FACTOR * body.bytes.len());
-    let Some(_place) = caller.reviews.acquire(&this.reviews) else {
-        return Err(this
-            .load_shedding
-            .shed(Overload::Concurrency, body::uid(&body.bytes)));
-    };
-    let start = Instant::now();
-    // In line it holds only its body. Where there is no memory for more now, it is shed
-    // before it stands in line, or the bodies behind it could have it shed at its turn.
-    this.reserve_memory(&mut body, least)?;
-    body.memory.shrink_to(body.bytes.capacity());
-    let slot = this.large_review_slot(caller, &body, deadline).await?;
-    this.reserve_memory(&mut body, least)?;
-    // The task outlives its connection, and counts for the caller until it ends.
-    let held_by = Arc::clone(caller);
-    let looked = tokio::task::spawn_blocking(move || {
-        let _held_by = held_by;
-        let size = Size::of(&body.bytes);
-        let namespace = Request::without_pods(&body.bytes)
-            .map(|request| request.namespace.as_deref().map(str::to_owned))
-            .map_err(|error| bounded(&error.to_string()).into_owned());
-        body.memory.shrink_to(body.bytes.capacity());
-        (body, size, namespace, slot)
-    });
-    let (mut body, size, name, slot) = looked.await.expect("counting does not panic");
-    let name = name.map_err(|error| this.bad_requests.no_review(&error))?;
-    let name = this.named(name)?;
-    this.check_size(&body, size)?;
-    let mut namespace = pin!(this.namespace(&name, incoming));
-    let (namespace, slot) = match poll!(&mut namespace) {
-        Poll::Ready(namespace) => (namespace, slot),
-        Poll::Pending => {
-            drop(slot);
-            let namespace = namespace.await;
-            let slot = this.large_review_slot(caller, &body, deadline).await?;
-            (namespace, slot)
-        }
-    };
-    this.reserve_memory(&mut body, size)?;
-    let this = Arc::clone(this);
-    let incoming = incoming.clone();
-    let decided = tokio::task::spawn_blocking(move || {
-        let BufferedBody { bytes, memory } = body;
-        let mut room = String::new();
-        let request = this.read(&bytes, size, &mut room);
-        let decided =
-            request.and_then(|request| this.decide(&incoming, request, &namespace, start, memory));
-        drop(bytes);
-        let answered = decided.map(Decided::response);
-        // After the memory, which the next review with this slot requires immediately.
-        drop(slot);
-        answered
-    });
-    decided.await.expect("a decision does not panic")
-}
-
-/// A slot for a large review in progress.
-struct LargeReviewSlot {
-    _of_caller: OwnedSemaphorePermit,
-    _of_all: OwnedSemaphorePermit,
-}
-
 impl ReviewHandler {
     async fn answer_small(
         &self,
@@ -287,7 +191,7 @@ impl ReviewHandler {
 
     /// The memory for a review of this size, including its body, if one review may use
     /// that much.
-    fn check_size(&self, body: &BufferedBody, size: Size) -> Result<usize, Response> {
+    pub(super) fn check_size(&self, body: &BufferedBody, size: Size) -> Result<usize, Response> {
         let bytes = body.bytes.capacity() + size.bytes;
         if bytes <= self.max_review_memory {
             return Ok(bytes);
@@ -299,7 +203,11 @@ impl ReviewHandler {
     }
 
     /// Reserves the memory for a review of this size, in addition to its body.
-    fn reserve_memory(&self, body: &mut BufferedBody, size: Size) -> Result<(), Response> {
+    pub(super) fn reserve_memory(
+        &self,
+        body: &mut BufferedBody,
+        size: Size,
+    ) -> Result<(), Response> {
         let bytes = self.check_size(body, size)?;
         if !body.memory.grow_to(bytes) {
             return Err(self
@@ -309,30 +217,7 @@ impl ReviewHandler {
         Ok(())
     }
 
-    /// Waits for a slot for a large review. A caller has at most as many positions in the
-    /// queue as there are slots, so that its reviews do not delay those of other callers.
-    async fn large_review_slot(
-        &self,
-        caller: &Caller,
-        body: &BufferedBody,
-        deadline: Instant,
-    ) -> Result<LargeReviewSlot, Response> {
-        let queued = async {
-            let of_caller = Arc::clone(&caller.large_reviews).acquire_owned().await;
-            let of_all = Arc::clone(&self.large_review_slots).acquire_owned().await;
-            LargeReviewSlot {
-                _of_caller: of_caller.expect("it is never closed"),
-                _of_all: of_all.expect("it is never closed"),
-            }
-        };
-        let slot = tokio::time::timeout_at(deadline.into(), queued).await;
-        slot.map_err(|_| {
-            self.load_shedding
-                .shed(Overload::Concurrency, body::uid(&body.bytes))
-        })
-    }
-
-    fn read<'b>(
+    pub(super) fn read<'b>(
         &self,
         bytes: &'b [u8],
         size: Size,
@@ -343,7 +228,7 @@ impl ReviewHandler {
     }
 
     /// The name of the request's namespace, which is required.
-    fn named<N: Deref<Target = str>>(&self, name: Option<N>) -> Result<N, Response> {
+    pub(super) fn named<N: Deref<Target = str>>(&self, name: Option<N>) -> Result<N, Response> {
         name.filter(|name| !name.is_empty()).ok_or_else(|| {
             self.bad_requests.no_review(
                 "the AdmissionReview has no request.namespace; podseal reviews only pods",
@@ -351,7 +236,7 @@ impl ReviewHandler {
         })
     }
 
-    async fn namespace(
+    pub(super) async fn namespace(
         &self,
         name: &str,
         incoming: &Incoming,
@@ -362,7 +247,7 @@ impl ReviewHandler {
     }
 
     /// Decides, and queues the record.
-    fn decide(
+    pub(super) fn decide(
         &self,
         incoming: &Incoming,
         request: Request<'_>,
@@ -425,52 +310,4 @@ impl ReviewHandler {
         };
         self.bad_requests.refuse(why, code, &text, None)
     }
-
-    /// The response to a review that requires rules which this replica has not loaded.
-    fn other_rules(&self, asked: &RulesDigest, review: &[u8]) -> Response {
-        // The API server writes the uid first. Other positions are searched only in
-        // small reviews.
-        let anywhere = || {
-            let request = Request::without_pods(review).ok()?;
-            Some(request.uid.to_string())
-        };
-        let is_small = review.len() <= LARGE_REVIEW;
-        let Some(uid) = body::uid(review).or_else(|| is_small.then(anywhere)?) else {
-            return self
-                .bad_requests
-                .no_review("the AdmissionReview has no request.uid");
-        };
-        self.metrics.requests.shed(Shed::Rules);
-        let asked = asked.to_string();
-        let held = self.rules.digest().map(ToString::to_string);
-        if let Some(suppressed) = self.other_rules_throttle.pass() {
-            let held = held.as_deref().unwrap_or("none");
-            tracing::warn!(
-                asked,
-                held,
-                suppressed,
-                "rejected a review that requires other namespace rules"
-            );
-        }
-        let mut answer = json_response(response::other_rules(&uid, &asked, held.as_deref()));
-        // The API server reuses connections, and through a Service only a new one reaches
-        // another replica. Over HTTP/2, which it does not use for Services, this header
-        // is omitted.
-        let close = HeaderValue::from_static("close");
-        answer.headers_mut().insert(CONNECTION, close);
-        answer
-    }
-}
-
-/// The API server's timeout less a tenth for the response. It is in the URL, as
-/// `?timeout=5s` (Kubernetes, "Dynamic Admission Control", timeouts: 1 to 30 seconds, and
-/// 10 by default).
-fn api_server_timeout(uri: &Uri) -> Duration {
-    let seconds = uri.query().and_then(|query| {
-        let timeout = query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix("timeout="));
-        timeout?.strip_suffix('s')?.parse().ok()
-    });
-    Duration::from_secs(seconds.unwrap_or(10).clamp(1, 30)).mul_f64(0.9)
 }
