@@ -1,15 +1,15 @@
 //! Namespaces that come, get the pod of a job, and go after a while.
 
-use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use support::controlplane::ADMIN;
 
-use super::server::Server;
+use super::common::server::Server;
 use super::site::{ELSEWHERE, LABELLED, Site, metric, pod, unlabelled};
 
 /// The number of threads that create, and of those that delete.
@@ -39,7 +39,7 @@ pub(crate) struct Outcome {
     /// The same in a namespace that exists: with the label, and one that podseal is not
     /// called for.
     pub(crate) existing: [Vec<f64>; 2],
-    /// Pods that were not created, and what the first was told.
+    /// Pods that were rejected, each with the message.
     pub(crate) refused: Vec<String>,
     /// Requests that podseal shed.
     pub(crate) shed: f64,
@@ -51,10 +51,10 @@ pub(crate) struct Outcome {
 }
 
 /// What the threads share.
-#[derive(Default)]
 struct Progress {
     next: AtomicUsize,
-    created: Mutex<VecDeque<(Instant, usize)>>,
+    /// The oldest first.
+    created: Mutex<Receiver<(Instant, usize)>>,
     times: Mutex<[Vec<f64>; 4]>,
     refused: Mutex<Vec<String>>,
 }
@@ -62,15 +62,25 @@ struct Progress {
 impl Churn {
     /// Runs it, and waits until all are gone.
     pub(crate) fn run(self, site: &Site, podseal: Option<&Server>) -> Outcome {
-        let progress = Progress::default();
+        let (created, oldest) = channel();
+        let progress = Progress {
+            next: AtomicUsize::default(),
+            created: Mutex::new(oldest),
+            times: Mutex::default(),
+            refused: Mutex::default(),
+        };
         let shed = || podseal.map_or(0.0, |podseal| metric(podseal, "podseal_shed_total"));
         let cpu = || podseal.map_or(0.0, |podseal| podseal.cpu().as_secs_f64());
         let before = (shed(), cpu(), site.asked("get"), site.plane.apiserver_cpu());
         let start = Instant::now();
         let created = thread::scope(|scope| {
             let hands: Vec<_> = (0..HANDS)
-                .map(|_| scope.spawn(|| self.create(site, &progress, start)))
+                .map(|_| {
+                    let (created, progress) = (created.clone(), &progress);
+                    scope.spawn(move || self.create(site, progress, start, &created))
+                })
                 .collect();
+            drop(created);
             for _ in 0..HANDS {
                 scope.spawn(|| self.remove(site, &progress));
             }
@@ -79,8 +89,6 @@ impl Churn {
             }
             start.elapsed()
         });
-        // The audit log is written a moment later than answers are sent.
-        thread::sleep(Duration::from_secs(1));
         let [by_rule, new_elsewhere, labelled, elsewhere] =
             progress.times.into_inner().expect("no panic");
         Outcome {
@@ -96,13 +104,20 @@ impl Churn {
         }
     }
 
-    fn create(&self, site: &Site, progress: &Progress, start: Instant) {
+    fn create(
+        &self,
+        site: &Site,
+        progress: &Progress,
+        start: Instant,
+        created: &Sender<(Instant, usize)>,
+    ) {
         loop {
             let number = progress.next.fetch_add(1, Ordering::SeqCst);
             if number >= self.jobs {
                 return;
             }
             let due = start + Duration::from_secs_f64(number as f64 / self.rate as f64);
+            // The rate of the load.
             thread::sleep(due.saturating_duration_since(Instant::now()));
             for (kind, namespace) in namespaces(number).iter().enumerate() {
                 if is_new(kind) {
@@ -120,31 +135,21 @@ impl Churn {
                     }
                 }
             }
-            let created = (Instant::now(), number);
-            progress
-                .created
-                .lock()
-                .expect("no panic")
-                .push_back(created);
+            let sent = created.send((Instant::now(), number));
+            sent.expect("it is received to the end");
         }
     }
 
     /// Deletes the oldest ones in time, until all are.
     fn remove(&self, site: &Site, progress: &Progress) {
-        let mut is_done = false;
         loop {
-            let oldest = progress.created.lock().expect("no panic").pop_front();
-            let Some((created, number)) = oldest else {
-                // Those that create may still add one; once more after the last of them.
-                if is_done {
-                    return;
-                }
-                is_done = progress.next.load(Ordering::SeqCst) >= self.jobs + HANDS;
-                thread::sleep(Duration::from_millis(20));
-                continue;
+            let oldest = progress.created.lock().expect("no panic").recv();
+            // An error means that all were created and taken.
+            let Ok((created, number)) = oldest else {
+                return;
             };
-            is_done = false;
             let due = created + self.life;
+            // The life of a namespace.
             thread::sleep(due.saturating_duration_since(Instant::now()));
             for (kind, namespace) in namespaces(number).iter().enumerate() {
                 let path = format!("/api/v1/namespaces/{namespace}/pods/runner-{number}");

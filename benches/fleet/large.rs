@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::server::Server;
+use super::Arguments;
+use super::common::say;
+use super::common::server::Server;
 use super::site::{LABELLED, Site, labelled, metric, pod, unlabelled};
-use super::{Arguments, say};
 
 /// Of so many namespaces one has the label.
 const LABELLED_ONE_OF: usize = 100;
@@ -35,9 +36,9 @@ pub(crate) struct Expired {
     pub(crate) seconds: f64,
     /// Pages that podseal requested for that.
     pub(crate) pages: usize,
-    /// Pods that were tried from two seconds before until all was well.
+    /// Pods created or rejected, from two seconds before until the caches were fresh.
     pub(crate) pods: usize,
-    /// Pods that were not created, and what the first was told.
+    /// Pods that were rejected, each with the message.
     pub(crate) refused: Vec<String>,
     /// GETs of namespaces by podseal.
     pub(crate) gets: usize,
@@ -45,7 +46,7 @@ pub(crate) struct Expired {
 
 /// Measures with as many namespaces as the arguments say.
 pub(crate) fn measure(site: &Site, arguments: &Arguments) -> Large {
-    say(&format!("{} namespaces are made", arguments.all));
+    say(&format!("with {} namespaces", arguments.all));
     let more = arguments.all.saturating_sub(arguments.kept);
     site.plane
         .create_namespaces(more, |number| match number % LABELLED_ONE_OF {
@@ -56,7 +57,6 @@ pub(crate) fn measure(site: &Site, arguments: &Arguments) -> Large {
     let before = site.asked("list");
     let podseal = site.podseal();
     let bytes = podseal.memory().resident;
-    thread::sleep(Duration::from_secs(1));
     let pages = site.asked("list") - before;
     drop(podseal);
     Large {
@@ -83,6 +83,7 @@ fn expired(site: &Site, arguments: &Arguments) -> Expired {
                 scope.spawn(move || load(site, arguments, hand, stop))
             })
             .collect();
+        // The load begins, and is the same before and after.
         thread::sleep(Duration::from_secs(2));
         // Pods raise etcd's revision, and namespaces do not change.
         site.plane.compact();
@@ -91,7 +92,6 @@ fn expired(site: &Site, arguments: &Arguments) -> Expired {
         let counts = hands.into_iter().map(|hand| hand.join().expect("no panic"));
         (seconds, counts.collect::<Vec<_>>())
     });
-    thread::sleep(Duration::from_secs(1));
     Expired {
         seconds,
         pods: counts.iter().map(|(pods, _)| pods).sum(),
@@ -104,10 +104,11 @@ fn expired(site: &Site, arguments: &Arguments) -> Expired {
     }
 }
 
-/// Waits until both watches began anew, and returns for how long a cache did not answer.
+/// Waits until both watches have restarted. Returns how long a cache was stale.
 fn stale_seconds(podseal: &Server) -> f64 {
     let (start, mut last, mut stale) = (Instant::now(), Instant::now(), Duration::ZERO);
     loop {
+        // Sampled, since the gauge says nothing of the past.
         thread::sleep(Duration::from_millis(10));
         let is_fresh = metric(podseal, "podseal_namespace_cache_fresh") > 0.0;
         let now = Instant::now();
@@ -121,8 +122,8 @@ fn stale_seconds(podseal: &Server) -> f64 {
     }
 }
 
-/// Tries pods in namespaces of the rule and in a labelled one, at the rate of the
-/// arguments, until it is told to stop. Returns how many there were, and the refusals.
+/// Creates pods in namespaces of the rule and in a labelled one, at the rate of the
+/// arguments, until `stop` is set. Returns their number, and the rejections.
 fn load(
     site: &Site,
     arguments: &Arguments,
@@ -134,6 +135,7 @@ fn load(
     let start = Instant::now();
     while !stop.load(Ordering::SeqCst) {
         let due = start + pause * u32::try_from(count).expect("it is short");
+        // The rate of the load.
         thread::sleep(due.saturating_duration_since(Instant::now()));
         let namespace = match count % 2 {
             0 => LABELLED.to_owned(),

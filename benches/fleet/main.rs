@@ -12,24 +12,17 @@
 //! | `--all N` | how many there are at the end, of which one in a hundred has the label (100,000) |
 
 use churn::{Churn, Outcome};
+use common::say;
+use common::table::Table;
 use large::Large;
 use site::Site;
-use table::Table;
 
 mod churn;
-#[path = "../serving/identity.rs"]
-mod identity;
+#[path = "../common/mod.rs"]
+mod common;
 mod large;
-#[path = "../serving/pinning.rs"]
-#[allow(dead_code, reason = "the other bench uses all of it")]
-mod pinning;
 mod report;
-#[path = "../serving/server.rs"]
-#[allow(dead_code, reason = "the other bench uses all of it")]
-mod server;
 mod site;
-#[path = "../serving/table.rs"]
-mod table;
 
 /// The arguments.
 #[derive(Debug, Clone, Copy)]
@@ -91,7 +84,7 @@ struct Measured {
 
 fn main() {
     let arguments = Arguments::read();
-    say("an API server starts");
+    say("with an API server");
     let site = Site::start();
     say("jobs without podseal");
     // A tenth as long is enough for the API server's own cost.
@@ -100,7 +93,7 @@ fn main() {
     let ready_ms = site.time_to_ready();
     let podseal = site.podseal();
     site.register(&podseal);
-    say(&format!("{} namespaces are made", arguments.kept));
+    say(&format!("with {} namespaces", arguments.kept));
     site.plane.create_namespaces(arguments.kept, |number| {
         site::unlabelled(&format!("ci-job-kept-{number}"))
     });
@@ -134,9 +127,4 @@ fn main() {
         table.aligned(),
         table.markdown()
     );
-}
-
-/// Says what happens next, since it takes long.
-fn say(what: &str) {
-    eprintln!("… {what}");
 }

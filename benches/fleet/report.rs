@@ -2,7 +2,7 @@
 
 use super::Measured;
 use super::churn::Outcome;
-use super::table::Table;
+use super::common::table::Table;
 
 const MIB: f64 = 1024.0 * 1024.0;
 

@@ -1,16 +1,17 @@
 //! An API server with namespaces, and podseal, which it calls as the chart registers it.
 
 use std::path::PathBuf;
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use support::block_on;
 use support::chart::{rendered, the};
 use support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};
 
-use super::identity::Identity;
-use super::server::Server;
+use super::common::identity::Identity;
+use super::common::program;
+use super::common::server::{Server, time_to_ready};
 
 /// A namespace with the label.
 pub(crate) const LABELLED: &str = "labelled";
@@ -27,6 +28,8 @@ pub(crate) struct Site {
     pub(crate) plane: ControlPlane,
     identity: Identity,
     folder: tempfile::TempDir,
+    /// How many places in the audit log were marked.
+    marks: AtomicUsize,
 }
 
 impl Site {
@@ -35,6 +38,7 @@ impl Site {
             plane: ControlPlane::start(),
             identity: Identity::new(),
             folder: tempfile::tempdir().expect("a temporary folder"),
+            marks: AtomicUsize::default(),
         };
         let objects = rendered("rules", &[RULES]).expect("the chart renders its rules");
         let text = the("ConfigMap", &objects)["data"]["defaults.yaml"].as_str();
@@ -56,17 +60,7 @@ impl Site {
     }
 
     fn start_podseal(&self) -> Server {
-        let named = std::env::var_os("BENCH_PODSEAL").filter(|path| !path.is_empty());
-        let binary = named.map_or_else(|| env!("CARGO_BIN_EXE_podseal").into(), PathBuf::from);
-        let mut command = Command::new(binary);
-        command.args(["serve", "--log-format", "json"]);
-        command.args(["--listen", "127.0.0.1:0", "--status-listen", "127.0.0.1:0"]);
-        command
-            .arg("--tls-cert-file")
-            .arg(self.identity.certificate());
-        command
-            .arg("--tls-private-key-file")
-            .arg(self.identity.key());
+        let mut command = program::podseal(&program::binary(), &self.identity);
         command.arg("--namespace-rules").arg(self.rules());
         command.env("KUBECONFIG", self.plane.kubeconfig(PODSEAL));
         Server::start(&command)
@@ -74,14 +68,7 @@ impl Site {
 
     /// Milliseconds from the start to ready: the median.
     pub(crate) fn time_to_ready(&self) -> f64 {
-        let one = |_| {
-            let start = Instant::now();
-            self.start_podseal().await_ready();
-            start.elapsed().as_secs_f64() * 1e3
-        };
-        let mut times: Vec<f64> = (0..STARTS).map(one).collect();
-        times.sort_by(f64::total_cmp);
-        times[STARTS / 2]
+        time_to_ready(STARTS, || self.start_podseal())
     }
 
     /// Registers the webhooks of the chart, with the rule, and waits until the API server
@@ -122,16 +109,12 @@ impl Site {
     /// Waits until podseal knows all namespaces of a kind, and one with the label.
     pub(crate) fn await_known(&self, podseal: &Server, count: usize) {
         let is_known = || metric(podseal, "podseal_namespaces_cached") == (count + 1) as f64;
-        let start = Instant::now();
-        // A podseal of before does not know those of rules.
-        while !is_known() && start.elapsed() < Duration::from_secs(30) {
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        await_condition("podseal knows all namespaces", is_known, String::new);
     }
 
     /// How often podseal asked the API server, for namespaces, by this verb.
     pub(crate) fn asked(&self, verb: &str) -> usize {
-        let events = self.plane.audit_events();
+        let events = self.events_until_now();
         let is_podseals = |event: &&Value| {
             let user = event["user"]["username"].as_str().unwrap_or_default();
             event["verb"] == verb
@@ -139,6 +122,23 @@ impl Site {
                 && user == "system:serviceaccount:podseal:podseal"
         };
         events.iter().filter(is_podseals).count()
+    }
+
+    /// The API server's audit log, with an event of all that was answered before: events are
+    /// written in their order, a moment after the answers.
+    fn events_until_now(&self) -> Vec<Value> {
+        let last = format!("last-{}", self.marks.fetch_add(1, Ordering::SeqCst));
+        let path = format!("/api/v1/namespaces/{ELSEWHERE}/pods/{last}");
+        self.plane.request(ADMIN, Method::GET, &path, None);
+        let mut events = Vec::new();
+        let is_written = || {
+            events = self.plane.audit_events();
+            events
+                .iter()
+                .any(|event| event["objectRef"]["name"] == *last)
+        };
+        await_condition("the audit log has all events", is_written, String::new);
+        events
     }
 }
 

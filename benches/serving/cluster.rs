@@ -1,19 +1,17 @@
 //! Measurements with a real API server: memory with many namespaces, and the time to
 //! become ready.
 
-use std::time::Instant;
-
 use serde::Serialize;
 use support::controlplane::{ControlPlane, PODSEAL};
 
-use super::cost::say;
-use super::creation::{self, Creation, milliseconds};
-use super::identity::Identity;
+use super::common::identity::Identity;
+use super::common::program;
+use super::common::say;
+use super::common::server::{Memory, Server, time_to_ready};
+use super::creation::{self, Creation};
 use super::load::{Load, Protocol, Until};
-use super::options::{self, Effort};
+use super::options::Effort;
 use super::reviews::{self, NAMESPACE, Reviews};
-use super::server::{Memory, Server};
-use super::turn::median;
 
 /// The measurements with the API server.
 #[derive(Debug, Serialize)]
@@ -36,13 +34,13 @@ pub(crate) fn measure(effort: &Effort, identity: &Identity, reviews: &Reviews) -
     let plane = ControlPlane::start();
     plane.create_namespace(&reviews::namespace(NAMESPACE));
     say("the start");
-    let ready_ms = time_to_ready(effort, &plane, identity);
+    let ready_ms = time_to_ready(effort.starts, || podseal(&plane, identity));
     let creation = creation::measure(effort, &plane, identity, &podseal(&plane, identity));
     say(&format!("with {} namespaces", effort.namespaces));
     plane.create_namespaces(effort.namespaces - 1, |number| {
         reviews::namespace(&format!("team-{number}-pipelines"))
     });
-    let ready_with_all_ms = time_to_ready(effort, &plane, identity);
+    let ready_with_all_ms = time_to_ready(effort.starts, || podseal(&plane, identity));
     WithCluster {
         namespaces: effort.namespaces,
         ready_ms,
@@ -54,19 +52,9 @@ pub(crate) fn measure(effort: &Effort, identity: &Identity, reviews: &Reviews) -
 
 /// A podseal for the cluster.
 fn podseal(plane: &ControlPlane, identity: &Identity) -> Server {
-    let mut command = options::podseal(&options::binary(), identity);
+    let mut command = program::podseal(&program::binary(), identity);
     command.env("KUBECONFIG", plane.kubeconfig(PODSEAL));
     Server::start(&command)
-}
-
-fn time_to_ready(effort: &Effort, plane: &ControlPlane, identity: &Identity) -> f64 {
-    let one = |_| {
-        let start = Instant::now();
-        let server = podseal(plane, identity);
-        server.await_ready();
-        milliseconds(start.elapsed())
-    };
-    median((0..effort.starts).map(one).collect())
 }
 
 /// The memory at the beginning and after each quarter of the reviews.

@@ -8,8 +8,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::common::table::Table;
 use super::load::Protocol;
-use super::table::Table;
 use super::turn::{Turn, median};
 
 /// One metric of one path over one protocol.

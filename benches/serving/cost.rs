@@ -1,19 +1,19 @@
 //! CPU time, throughput and latency of a review, compared with two no-ops and, if one is
 //! set, with a baseline.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
 use serde::Serialize;
 
+use super::common::identity::Identity;
+use super::common::server::Server;
+use super::common::{program, say};
 use super::comparison::{self, Compared};
-use super::identity::Identity;
 use super::load::{Load, Outcome, Protocol, Until};
 use super::noop::NoOp;
-use super::options::{self, Effort};
+use super::options::Effort;
 use super::reviews::{self, Reviews};
-use super::server::Server;
 use super::turn::{Turn, median};
 
 /// The names of the no-ops.
@@ -64,7 +64,7 @@ impl Podseal {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         let namespace = reviews::namespace(reviews::NAMESPACE).to_string();
         std::fs::write(&file, namespace).expect("the file can be written");
-        let mut command = options::podseal(binary, identity);
+        let mut command = program::podseal(binary, identity);
         command.arg("--namespaces").arg(file.path());
         let server = Server::start_pinned(&command);
         reviews.check(&server, identity);
@@ -102,8 +102,8 @@ pub(crate) fn measure(effort: &Effort, identity: &Identity, reviews: &Reviews) -
     let constant = Server::start_pinned(&no_op(NoOp::Constant));
     let parsing = Server::start_pinned(&no_op(NoOp::Parsing));
     let start = |binary: &Path| Podseal::start(binary, identity, reviews);
-    let podseal = start(&options::binary());
-    let baselines = options::baseline().map(|binary| (start(&binary), start(&binary)));
+    let podseal = start(&program::binary());
+    let baselines = program::baseline().map(|binary| (start(&binary), start(&binary)));
     let mut subjects = vec![
         (CONSTANT, load(&constant, "/", reviews.mutate())),
         (PARSING, load(&parsing, "/", reviews.mutate())),
@@ -197,10 +197,4 @@ fn cost(
         per_second,
         at_a_quarter: load.run(identity, Until::Rate(requests, quarter)),
     }
-}
-
-/// Prints what is being measured.
-pub(crate) fn say(what: &str) {
-    // A closed standard error is no reason to stop measuring.
-    let _ = writeln!(std::io::stderr(), "measuring {what}");
 }

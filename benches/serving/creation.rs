@@ -7,11 +7,11 @@ use serde_json::json;
 use support::controlplane::{ADMIN, ControlPlane, await_condition};
 use support::podseal::registered;
 
-use super::cost::say;
-use super::identity::Identity;
+use super::common::identity::Identity;
+use super::common::say;
+use super::common::server::Server;
 use super::options::Effort;
 use super::reviews::{self, NAMESPACE};
-use super::server::Server;
 
 /// A namespace that podseal is not called for.
 const ELSEWHERE: &str = "no-webhook";

@@ -6,9 +6,9 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-use super::identity::Identity;
-use super::pinning::{self, Side};
-use super::server::Server;
+use super::common::identity::Identity;
+use super::common::pinning::{self, Side};
+use super::common::server::Server;
 
 /// The protocol of the clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

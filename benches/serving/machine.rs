@@ -5,7 +5,7 @@ use std::process::Command;
 use procfs::Current;
 use serde::Serialize;
 
-use super::options;
+use super::common::program;
 
 /// The machine, the date and the programs.
 #[derive(Debug, Serialize)]
@@ -42,8 +42,8 @@ impl Machine {
             memory: memory.mem_total,
             kernel: format!("{}.{}.{}", kernel.major, kernel.minor, kernel.patch),
             date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
-            podseal: version(&mut Command::new(options::binary())),
-            baseline: options::baseline().map(|binary| version(&mut Command::new(binary))),
+            podseal: version(&mut Command::new(program::binary())),
+            baseline: program::baseline().map(|binary| version(&mut Command::new(binary))),
             oha: version(&mut super::load::oha()),
             quick,
         }

@@ -13,26 +13,25 @@
 
 use std::path::PathBuf;
 
-use identity::Identity;
+use common::identity::Identity;
+use common::program::{baseline, binary};
 use machine::Machine;
-use options::{FULL, QUICK, baseline, binary, is_set};
+use options::{FULL, QUICK, is_set};
 use report::Report;
 use reviews::Reviews;
 
 mod cluster;
+#[path = "../common/mod.rs"]
+mod common;
 mod comparison;
 mod cost;
 mod creation;
-mod identity;
 mod load;
 mod machine;
 mod noop;
 mod options;
-mod pinning;
 mod report;
 mod reviews;
-mod server;
-mod table;
 mod turn;
 
 fn main() {

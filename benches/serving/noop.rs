@@ -24,7 +24,7 @@ use podseal::webhook::body::MAX_BODY_BYTES;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::identity::Identity;
+use super::common::identity::Identity;
 
 /// The argument that makes this binary a no-op.
 pub(crate) const ARGUMENT: &str = "no-op";

@@ -5,11 +5,11 @@ use std::fmt;
 use serde::Serialize;
 
 use super::cluster::WithCluster;
+use super::common::table::Table;
 use super::comparison;
 use super::cost::{CONSTANT, Cost, Costs, PARSING};
 use super::load::{Outcome, Protocol};
 use super::machine::Machine;
-use super::table::Table;
 
 /// All measurements.
 #[derive(Debug, Serialize)]

@@ -7,8 +7,8 @@ use cases::fixture;
 use cases::review::review_of;
 use serde_json::{Value, json};
 
-use super::identity::Identity;
-use super::server::Server;
+use super::common::identity::Identity;
+use super::common::server::Server;
 
 /// The pod of a real job, with a service.
 pub(crate) const POD: &str = "default-with-service";

@@ -34,6 +34,18 @@ pub(crate) struct Memory {
     pub(crate) anonymous: u64,
 }
 
+/// Milliseconds from a start to ready: the median of so many.
+pub(crate) fn time_to_ready(starts: usize, start: impl Fn() -> Server) -> f64 {
+    let one = |_| {
+        let begun = Instant::now();
+        start().await_ready();
+        begun.elapsed().as_secs_f64() * 1e3
+    };
+    let mut times: Vec<f64> = (0..starts).map(one).collect();
+    times.sort_by(f64::total_cmp);
+    times[starts / 2]
+}
+
 impl Server {
     /// Starts `command`, and waits until it logs its address.
     ///
