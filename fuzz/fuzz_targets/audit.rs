@@ -1,5 +1,5 @@
-//! A log, as `podseal audit` reads it: whoever wrote into it cannot end the command, forge
-//! its output, or have lines left out of the count.
+//! A log, as `podseal audit` reads it: no input causes a panic, a control character in the
+//! output, or invalid JSON.
 //!
 //! The first byte selects the output; the rest is the log.
 

@@ -1,7 +1,7 @@
 //! Queues records, and tells when each was written.
 //!
-//! An answer is sent only after its record was written, so that nobody erases the record
-//! by killing podseal.
+//! An answer is sent only after its record was written, so a crash loses no record of an
+//! answered review.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;

@@ -1,14 +1,13 @@
 //! podseal is killed under load: no review was answered without its record.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use cases::review::{NAMESPACES, job_review};
 use serde_json::Value;
 use support::block_on;
 use support::podseal::Podseal;
 use support::wire::Wire;
+use tokio::sync::watch;
 
 use crate::alone;
 
@@ -23,7 +22,7 @@ fn rounds() -> usize {
 
 /// Posts one review after the other until podseal is gone, and returns the uids of those
 /// that were allowed.
-async fn post_all(podseal: &Podseal, client: usize, answers: &AtomicUsize) -> Vec<String> {
+async fn post_all(podseal: &Podseal, client: usize, answers: &watch::Sender<usize>) -> Vec<String> {
     let mut wire = Wire::http1(podseal).await;
     let mut allowed = Vec::new();
     for number in 0.. {
@@ -41,21 +40,20 @@ async fn post_all(podseal: &Podseal, client: usize, answers: &AtomicUsize) -> Ve
             continue;
         }
         allowed.push(uid);
-        answers.fetch_add(1, Ordering::Relaxed);
+        answers.send_modify(|count| *count += 1);
     }
     allowed
 }
 
 /// Kills a podseal once it has answered so many, and returns the uids that it answered.
 fn killed_after(podseal: &mut Podseal, many: usize) -> BTreeSet<String> {
-    let answers = AtomicUsize::new(0);
+    let (answers, mut counted) = watch::channel(0);
     let pid = podseal.process.pid.to_string();
     let answered = block_on(async {
         let clients = (0..CLIENTS).map(|client| post_all(podseal, client, &answers));
         let kill = async {
-            while answers.load(Ordering::Relaxed) < many {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            let enough = counted.wait_for(|count| *count >= many).await;
+            drop(enough.expect("its sender lives"));
             let killed = std::process::Command::new("kill")
                 .args(["-KILL", &pid])
                 .status();

@@ -89,7 +89,7 @@ pub struct Scripted {
     received: Arc<Mutex<Received>>,
 }
 
-/// What was received, in order.
+/// The requests received, in order.
 type Received = Vec<(Kind, Request)>;
 
 impl Scripted {

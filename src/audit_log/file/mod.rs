@@ -137,7 +137,7 @@ impl RotatedFile {
 
     fn rotate(&mut self) -> io::Result<()> {
         match std::fs::rename(&self.path, self.free_backup_path()) {
-            // An earlier attempt renamed it, or somebody removed it.
+            // An earlier attempt renamed it, or another process removed it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             renamed => renamed?,
         }

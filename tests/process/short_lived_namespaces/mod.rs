@@ -20,6 +20,7 @@ fn a_namespace_that_the_watch_shows_while_a_review_waits_costs_no_look_up() {
             let path = format!("mutate/{}", site.rules);
             let reviewed = site.review(&path, &name);
             let shown = async {
+                // The review must wait by then, which nothing tells from outside.
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 let version = (10 + number).to_string();
                 site.shows("ADDED", &namespace(&name, "a", &version));
