@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`label`] | labels, whose values are all known at the start |
 //! | [`series`], [`durations`] | counters and histograms by label, without a lock |
+//! | `state` | metrics of a state that is read at each scrape |
 //! | [`requests`], [`connections`], [`certificates`], [`profiles`], [`namespaces`], [`pod_events`], [`log`], `process` | the metrics |
 //! | [`registry`] | the registration of all of them, each by its file |
 //! | [`device_plugin`] | the metrics of `podseal device-plugin`, which is another process |
@@ -28,5 +29,6 @@ pub mod profiles;
 pub mod registry;
 pub mod requests;
 pub mod series;
+mod state;
 
 pub use self::registry::Metrics;
