@@ -1,9 +1,11 @@
 //! Live look-ups of namespaces.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use futures::future::{Either, select};
 use kube::api::GetParams;
 use kube::core::Request;
 use tokio::runtime::Handle;
@@ -16,6 +18,7 @@ use super::object::Object;
 use super::unavailable::Unavailable;
 use super::watch::PATH;
 use crate::fairness::peer::Peer;
+use crate::kubernetes::client::client;
 use crate::kubernetes::error::{core_of, with_core};
 use crate::kubernetes::json_stream::StreamError;
 use crate::kubernetes::request;
@@ -24,7 +27,10 @@ use admission::text::bounded;
 
 /// The timeout of a live look-up. It is shorter than the webhook's
 /// `timeoutSeconds`, so that the denial still reaches the API server.
-pub(super) const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(2);
+const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a connection may be silent. It is longer than the timeout of a look-up, which
+/// has the better error message.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 type LookUpResult = Result<Found, Unavailable>;
 
@@ -32,6 +38,7 @@ type LookUpResult = Result<Found, Unavailable>;
 #[derive(Debug)]
 pub(super) struct LiveLookUps {
     client: Client,
+    config: kube::Config,
     /// Labels to keep in addition to podseal's own.
     keys: BTreeSet<String>,
     waiting: Mutex<LookUpQueue<oneshot::Sender<LookUpResult>>>,
@@ -60,14 +67,22 @@ enum AskError {
 impl LiveLookUps {
     /// Look-ups that also keep labels with these `keys`, for which at most `most`
     /// reviews wait. They run as tasks of the current runtime.
-    pub(super) fn new(client: kube::Client, keys: BTreeSet<String>, most: usize) -> LiveLookUps {
-        LiveLookUps {
-            client: Client(client),
+    ///
+    /// # Errors
+    /// When no client can be created from `config`.
+    pub(super) fn new(
+        config: kube::Config,
+        keys: BTreeSet<String>,
+        most: usize,
+    ) -> kube::Result<LiveLookUps> {
+        Ok(LiveLookUps {
+            client: Client(client(config.clone(), PATIENCE)?),
+            config,
             keys,
             waiting: Mutex::new(LookUpQueue::new(most)),
             runtime: Handle::current(),
             failures: LogThrottle::default(),
-        }
+        })
     }
 
     /// The namespace `name`, a DNS label, as of this call or later.
@@ -123,17 +138,7 @@ impl LiveLookUps {
     }
 
     async fn look_up(&self, NextLookUp { name, until, .. }: &NextLookUp) -> LookUpResult {
-        let asked = async {
-            match self.ask(name).await {
-                Err(AskError::Client(kube::Error::Api(status))) => {
-                    Err(kube::Error::Api(status).into())
-                }
-                // A pooled connection may just have been closed.
-                Err(_) => self.ask(name).await,
-                found => found,
-            }
-        };
-        match timeout_at((*until).into(), asked).await {
+        match timeout_at((*until).into(), self.ask_twice(name)).await {
             Ok(Ok(object)) => {
                 if *object.name != **name {
                     // A proxy may answer for the API server.
@@ -160,10 +165,33 @@ impl LiveLookUps {
         }
     }
 
-    async fn ask(&self, name: &str) -> Result<Object, AskError> {
+    /// Asks by a pooled connection. It may have been closed, or lost without a sign; so
+    /// this asks again by a new one after a failure, or when there is no answer soon.
+    async fn ask_twice(&self, name: &str) -> Result<Object, AskError> {
+        let is_answer = |result: &Result<Object, AskError>| {
+            matches!(result, Ok(_) | Err(AskError::Client(kube::Error::Api(_))))
+        };
+        let new = async {
+            self.ask(&client(self.config.clone(), PATIENCE)?, name)
+                .await
+        };
+        let mut pooled = pin!(self.ask(&self.client.0, name));
+        match timeout(SLOW, &mut pooled).await {
+            Ok(result) if is_answer(&result) => return result,
+            Ok(_closed) => return new.await,
+            Err(_slow) => {}
+        }
+        match select(pooled, pin!(new)).await {
+            Either::Left((result, new)) if !is_answer(&result) => new.await,
+            Either::Right((result, pooled)) if !is_answer(&result) => pooled.await,
+            Either::Left((result, _)) | Either::Right((result, _)) => result,
+        }
+    }
+
+    async fn ask(&self, client: &kube::Client, name: &str) -> Result<Object, AskError> {
         let request = Request::new(PATH).get_metadata(name, &GetParams::default());
         let request = request.map_err(kube::Error::BuildRequest)?;
-        let mut json = request::ask(&self.client.0, request, LOOK_UP_TIMEOUT).await?;
+        let mut json = request::ask(client, request, LOOK_UP_TIMEOUT).await?;
         Ok(Object::read_alone(&mut json, &self.keys).await?)
     }
 

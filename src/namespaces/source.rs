@@ -9,11 +9,12 @@ use super::cache::{Cache, Learning};
 use super::file::NamespaceFile;
 use super::freshness::FRESH_FOR;
 use super::learned::Found;
-use super::look_up::{LOOK_UP_TIMEOUT, LiveLookUps};
+use super::look_up::LiveLookUps;
 use super::selection::Selection;
 use super::unavailable::Unavailable;
 use super::watched::Watched;
 use crate::fairness::peer::Peer;
+use crate::kubernetes::client::client;
 use crate::metrics::namespaces::{CacheState, LookUp, LookUps};
 use admission::namespace::Namespace;
 use admission::namespace::rules::NamespaceRules;
@@ -71,9 +72,7 @@ impl Namespaces {
         };
         let by_label = watched(Selection::Label)?;
         let by_rules = Selection::by_rules(rules).map(watched).transpose()?;
-        // Longer than a look-up's own timeout, which has the better error message.
-        let client = client(config, LOOK_UP_TIMEOUT + LOOK_UP_TIMEOUT / 2)?;
-        let live = LiveLookUps::new(client, rules.label_keys(), most_waiting);
+        let live = LiveLookUps::new(config, rules.label_keys(), most_waiting)?;
         Ok(Namespaces::WatchedNamespaces(Arc::new(WatchedNamespaces {
             by_label,
             by_rules,
@@ -218,17 +217,4 @@ impl WatchedNamespaces {
             }
         }
     }
-}
-
-/// A client whose connections close after `patience` without data, even if idle.
-/// Otherwise the pool would return dead connections for a minute and a half, one
-/// look-up after another.
-fn client(mut config: kube::Config, patience: Duration) -> kube::Result<kube::Client> {
-    config.connect_timeout = Some(patience);
-    config.read_timeout = Some(patience);
-    config.write_timeout = Some(patience);
-    config.reset_reader_on_write = true;
-    // The client of the review retries, and the watch has its own backoff.
-    config.default_retry = false;
-    kube::Client::try_from(config)
 }

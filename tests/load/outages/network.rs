@@ -84,6 +84,19 @@ fn a_silently_lost_connection_causes_stale_labels_for_some_seconds_and_no_more()
 }
 
 #[test]
+fn a_look_up_whose_pooled_connection_was_lost_asks_again_by_a_new_one() {
+    let _machine = crate::shared();
+    let (proxy, _podseal, caller) = behind_a_proxy("pooled");
+    for name in ["pooled-first", "pooled-second"] {
+        PLANE.create_namespace(&json!({"metadata": {"name": name}}));
+    }
+    // This puts a connection into the pool.
+    assert_eq!(caller.call("pooled-first"), Answer::profile("none at all"));
+    proxy.lose_connections();
+    assert_eq!(caller.call("pooled-second"), Answer::profile("none at all"));
+}
+
+#[test]
 fn an_api_server_that_never_answers_is_reported_as_such_until_it_does() {
     let _machine = crate::shared();
     let (proxy, podseal, caller) = behind_a_proxy("silent");
