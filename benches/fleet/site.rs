@@ -72,28 +72,11 @@ impl Site {
     }
 
     /// Registers the webhooks of the chart, with the rule, and waits until the API server
-    /// calls them. The Service leads to the process, as without nodes it can.
+    /// calls them.
     pub(crate) fn register(&self, podseal: &Server) {
-        use base64::Engine;
         let (_, port) = podseal.address.rsplit_once(':').expect("a port");
-        let port: u16 = port.parse().expect("a port");
-        let ca = base64::engine::general_purpose::STANDARD.encode(&self.identity.ca);
-        let mut items = vec![
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "podseal"}}),
-            json!({"apiVersion": "v1", "kind": "Service",
-                "metadata": {"name": "podseal", "namespace": "podseal"},
-                "spec": {"type": "ExternalName", "externalName": "localhost",
-                    "ports": [{"port": port}]}}),
-        ];
-        for mut object in rendered("webhooks", &[RULES]).expect("the chart renders its webhooks") {
-            for webhook in object["webhooks"].as_array_mut().into_iter().flatten() {
-                webhook["clientConfig"]["caBundle"] = ca.clone().into();
-                webhook["clientConfig"]["service"]["port"] = port.into();
-            }
-            items.push(object);
-        }
-        let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
-        self.plane.apply(ADMIN, &list.to_string());
+        let port = port.parse().expect("a port");
+        self.plane.register(&[RULES], &self.identity.ca, port);
         self.plane.create_namespace(&unlabelled("ci-job-first"));
         for namespace in [LABELLED, "ci-job-first"] {
             let is_corrected = || {

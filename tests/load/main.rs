@@ -8,6 +8,7 @@ use std::sync::{LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard
 use support::controlplane::ControlPlane;
 
 mod all_attacks;
+mod churn;
 mod crowded;
 mod faults;
 mod hostile_clients;

@@ -2,6 +2,7 @@
 
 mod config;
 mod namespaces;
+mod webhooks;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -162,6 +163,9 @@ impl ControlPlane {
     }
 
     /// Asks the API server as `user`, and returns the code and the answer.
+    ///
+    /// # Panics
+    /// If there is no whole answer.
     pub fn request(
         &self,
         user: &str,
@@ -169,6 +173,21 @@ impl ControlPlane {
         path: &str,
         body: Option<&Value>,
     ) -> (u16, Value) {
+        let answer = self.try_request(user, method, path, body);
+        answer.expect("the API server answers")
+    }
+
+    /// The same, where the API server may be away.
+    ///
+    /// # Errors
+    /// If there is no whole answer.
+    pub fn try_request(
+        &self,
+        user: &str,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> reqwest::Result<(u16, Value)> {
         let url = format!("https://127.0.0.1:{}{path}", self.apiserver_port);
         let mut request = self.http.request(method, url).bearer_auth(user);
         if let Some(body) = body {
@@ -177,16 +196,11 @@ impl ControlPlane {
                 .body(body.to_string());
         }
         crate::block_on(async {
-            let response = request.send().await.expect("the API server answers");
+            let response = request.send().await?;
             let code = response.status().as_u16();
-            let body = response
-                .bytes()
-                .await
-                .expect("the API server answers whole");
-            (
-                code,
-                serde_json::from_slice(&body).expect("the API server answers JSON"),
-            )
+            let body = response.bytes().await?;
+            let body = serde_json::from_slice(&body).expect("the API server answers JSON");
+            Ok((code, body))
         })
     }
 

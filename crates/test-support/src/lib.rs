@@ -22,6 +22,7 @@ pub mod scripted_kubelet;
 pub mod simulated_node;
 pub mod tether;
 pub mod tls;
+pub mod volume;
 pub mod wait;
 pub mod wire;
 

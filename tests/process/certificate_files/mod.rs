@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -13,57 +13,15 @@ use rustls::version::{TLS12, TLS13};
 use serde_json::Value;
 use support::podseal::Podseal;
 use support::tls::{self, Authority, Issued};
+use support::volume::Volume;
 
 mod client_ca;
 
 const NAMESPACES: &str = "{kind: Namespace, metadata: {name: plain}}";
 const REVIEW: &str = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u","kind":{"group":"","version":"v1","kind":"Pod"},"namespace":"plain","operation":"CREATE","object":{"metadata":{"name":"p"},"spec":{"containers":[]}}}}"#;
 
-/// A folder as the kubelet keeps it for a Secret: the files are symlinks into
-/// `..data`, which is a symlink to a folder that is replaced as a whole.
-struct Volume {
-    folder: PathBuf,
-    generation: usize,
-}
-
-impl Volume {
-    fn new(folder: PathBuf, files: &[(&str, &str)]) -> Volume {
-        fs::create_dir_all(&folder).expect("a folder");
-        let mut volume = Volume {
-            folder,
-            generation: 0,
-        };
-        volume.swap(files);
-        for (name, _) in files {
-            let link = volume.folder.join(name);
-            symlink(Path::new("..data").join(name), link).expect("a symlink");
-        }
-        volume
-    }
-
-    fn swap(&mut self, files: &[(&str, &str)]) {
-        let old = fs::read_link(self.folder.join("..data"));
-        self.generation += 1;
-        let new = format!("..2026_11_22_{}", self.generation);
-        fs::create_dir(self.folder.join(&new)).expect("a folder");
-        for (name, text) in files {
-            fs::write(self.folder.join(&new).join(name), text).expect("a file");
-        }
-        symlink(&new, self.folder.join("..data_tmp")).expect("a symlink");
-        let renamed = fs::rename(self.folder.join("..data_tmp"), self.folder.join("..data"));
-        renamed.expect("the swap");
-        if let Ok(old) = old {
-            fs::remove_dir_all(self.folder.join(old)).expect("the old folder");
-        }
-    }
-}
-
-fn pair(issued: &Issued) -> [(&str, &str); 2] {
-    [("tls.crt", &issued.certificate), ("tls.key", &issued.key)]
-}
-
 fn write(folder: &Path, issued: &Issued) {
-    for (name, text) in pair(issued) {
+    for (name, text) in issued.files() {
         fs::write(folder.join(name), text).expect("a file");
     }
 }
@@ -129,8 +87,8 @@ fn review(stream: &mut tls::Stream) -> std::io::Result<String> {
 fn a_hundred_swaps_under_load_lose_no_request_and_the_last_certificate_is_served() {
     let folder = tempfile::tempdir().expect("a folder");
     let ca = Authority::new("one");
-    let mut volume = Volume::new(folder.path().join("tls"), &pair(&ca.issue()));
-    let podseal = serve(&volume.folder, &ca, &[]);
+    let mut volume = Volume::new(folder.path().join("tls"), &ca.issue().files());
+    let podseal = serve(volume.folder(), &ca, &[]);
     let (stop, kept, fresh) = (
         AtomicBool::new(false),
         AtomicUsize::new(0),
@@ -161,7 +119,7 @@ fn a_hundred_swaps_under_load_lose_no_request_and_the_last_certificate_is_served
         let mut last = ca.issue();
         for swap in 1..=100 {
             last = ca.issue();
-            volume.swap(&pair(&last));
+            volume.swap(&last.files());
             // Some are seen one by one, the others follow as fast as can be.
             if swap % 4 == 0 {
                 await_served(&podseal, &last);
@@ -203,7 +161,7 @@ fn a_pair_that_cannot_be_served_leaves_the_old_one_and_is_logged_once_until_it_i
     let folder = tempfile::tempdir().expect("a folder");
     let ca = Authority::new("one");
     let (first, second, third) = (ca.issue(), ca.issue(), ca.issue());
-    let mut volume = Volume::new(folder.path().to_owned(), &pair(&first));
+    let mut volume = Volume::new(folder.path().to_owned(), &first.files());
     // Read again every second, but logged only once.
     let podseal = serve(folder.path(), &ca, &["--tls-reread-interval", "1"]);
     let failing = "podseal_certificate_reload_failing{certificate=\"serving\"}";
@@ -237,7 +195,7 @@ fn a_pair_that_cannot_be_served_leaves_the_old_one_and_is_logged_once_until_it_i
     });
 
     symlink("..data/tls.key", folder.path().join("tls.key")).expect("a symlink");
-    volume.swap(&pair(&third));
+    volume.swap(&third.files());
     podseal.await_event(|event| event["message"] == "the certificate files are valid again");
     await_served(&podseal, &third);
     assert_eq!(podseal.metric(failing), Some(0.0));
@@ -321,7 +279,7 @@ fn a_change_that_the_watch_misses_is_found_by_the_next_read() {
     );
     let ca = Authority::new("one");
     write(elsewhere.path(), &ca.issue());
-    for (name, _) in pair(&ca.issue()) {
+    for (name, _) in ca.issue().files() {
         let target = elsewhere.path().join(name);
         symlink(target, folder.path().join(name)).expect("a symlink");
     }

@@ -1,0 +1,207 @@
+//! An API server, and two replicas that it reaches through a Service, each behind a network
+//! of its own to the API server.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, RwLock};
+use std::time::Duration;
+
+use rustls::DEFAULT_VERSIONS;
+use support::balancer::Balancer;
+use support::chart::rendered;
+use support::controlplane::{ControlPlane, PODSEAL, await_condition};
+use support::podseal::Podseal;
+use support::proxy::Proxy;
+use support::tls::{self, Authority, Issued};
+use support::volume::Volume;
+
+use super::timeline::{Intervals, Users};
+
+/// The rule, whose profile is reloaded.
+const RULES: &str =
+    r#"namespaceRules=[{"name":"jobs","namespaces":{"prefix":"ci-job-"},"profile":"soak"}]"#;
+const PROFILES: &str = r#"profiles={"files":{"soak":"name: soak"}}"#;
+const REPLICAS: usize = 2;
+const NAMES: [&str; 1] = ["podseal.podseal.svc"];
+
+pub(crate) struct Cluster {
+    pub(crate) plane: ControlPlane,
+    /// When the API server was away.
+    pub(crate) away: Intervals,
+    /// When a replica was being killed.
+    pub(crate) killed: Intervals,
+    pub(crate) users: Users,
+    /// Held for writing while the API server is away.
+    gate: RwLock<()>,
+    /// Held while a replica starts.
+    starting: Mutex<()>,
+    balancer: Balancer,
+    authority: Authority,
+    issued: Mutex<Issued>,
+    folder: tempfile::TempDir,
+    certificate: Mutex<Volume>,
+    profile: Mutex<Volume>,
+    replicas: Mutex<Vec<Replica>>,
+    started: AtomicUsize,
+}
+
+pub(crate) struct Replica {
+    pub(crate) podseal: Podseal,
+    /// Between it and the API server.
+    pub(crate) network: Proxy,
+}
+
+/// The profile, with this user.
+fn profile(user: i64) -> String {
+    format!(
+        "name: soak\nsummary: of changing users\nextends: rootless\n\
+         containers: {{build: {{set: {{securityContext: {{runAsUser: {user}}}}}}}}}\n"
+    )
+}
+
+impl Cluster {
+    pub(crate) fn start() -> Cluster {
+        let plane = ControlPlane::start();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let authority = Authority::new("podseal");
+        let issued = authority.issue_as(&NAMES, 1975, 4096);
+        let users = Users::default();
+        users.next(2000);
+        let in_folder = |name: &str| folder.path().join(name);
+        let certificate = Volume::new(in_folder("tls"), &issued.files());
+        let profile = Volume::new(in_folder("profiles"), &[("soak.yaml", &profile(2000))]);
+        let objects = rendered("rules", &[RULES, PROFILES]).expect("the chart renders its rules");
+        let maps = objects
+            .iter()
+            .find_map(|map| map["data"]["defaults.yaml"].as_str());
+        std::fs::write(in_folder("rules.yaml"), maps.expect("the rules")).expect("a file");
+        let balancer = Balancer::start();
+        plane.register(&[RULES, PROFILES], &authority.pem, balancer.port);
+        let cluster = Cluster {
+            plane,
+            away: Intervals::default(),
+            killed: Intervals::default(),
+            users,
+            gate: RwLock::default(),
+            starting: Mutex::default(),
+            balancer,
+            authority,
+            issued: Mutex::new(issued),
+            folder,
+            certificate: Mutex::new(certificate),
+            profile: Mutex::new(profile),
+            replicas: Mutex::default(),
+            started: AtomicUsize::default(),
+        };
+        for _ in 0..REPLICAS {
+            cluster.add_replica();
+        }
+        cluster
+    }
+
+    /// A replica that is ready gets its share of the connections.
+    pub(crate) fn add_replica(&self) {
+        let _starting = self.starting.lock().expect("no holder panics");
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let network = Proxy::start(self.plane.apiserver_port());
+        let path = |name: &str| self.folder.path().join(name);
+        let ca = self.authority.pem.clone();
+        let podseal = Podseal::with_certificate(&path("tls"), ca, |command| {
+            command.env(
+                "KUBECONFIG",
+                self.plane.kubeconfig_by(PODSEAL, network.port),
+            );
+            command.arg("--namespace-rules").arg(path("rules.yaml"));
+            command.arg("--profiles").arg(path("profiles"));
+            command
+                .arg("--audit-log-path")
+                .arg(path(&format!("records-{number}")));
+            // Rotated often, and everything is kept.
+            command.args(["--audit-log-maxsize", "1", "--audit-log-maxbackup", "0"]);
+            command.args(["--drain", "1s"]);
+        });
+        let is_ready = || podseal.status("/readyz").0 == 200;
+        await_condition("a replica is ready", is_ready, || {
+            podseal.status("/readyz?verbose").1
+        });
+        self.balancer.add(podseal.address());
+        self.replicas().push(Replica { podseal, network });
+    }
+
+    /// Takes the oldest replica out of the Service.
+    pub(crate) fn take_replica(&self) -> Podseal {
+        let replica = self.replicas().remove(0);
+        self.balancer.remove(replica.podseal.address());
+        replica.podseal
+    }
+
+    pub(crate) fn replicas(&self) -> MutexGuard<'_, Vec<Replica>> {
+        self.replicas.lock().expect("no holder panics")
+    }
+
+    /// Serves a new certificate of the same CA.
+    pub(crate) fn rotate_certificate(&self) {
+        let mut issued = self.issued.lock().expect("no holder panics");
+        *issued = self.authority.issue_as(&NAMES, 1975, 4096);
+        let mut volume = self.certificate.lock().expect("no holder panics");
+        volume.swap(&issued.files());
+    }
+
+    /// Gives the profile this user.
+    pub(crate) fn change_profile(&self, user: i64) {
+        self.users.next(user);
+        let mut volume = self.profile.lock().expect("no holder panics");
+        volume.swap(&[("soak.yaml", &profile(user))]);
+    }
+
+    /// Makes the profile's file one that podseal cannot use, for some time.
+    pub(crate) fn break_profile(&self, time: Duration) {
+        // Replicas keep the profile that they have, but none can start without one.
+        let _starting = self.starting.lock().expect("no holder panics");
+        let mut volume = self.profile.lock().expect("no holder panics");
+        let good = volume.read("soak.yaml");
+        volume.swap(&[("soak.yaml", "name: [")]);
+        std::thread::sleep(time);
+        volume.swap(&[("soak.yaml", &good)]);
+    }
+
+    /// Ends the API server as a crash does, and starts it again.
+    pub(crate) fn restart_apiserver(&self) {
+        self.away.note(|| {
+            let _closed = self.gate.write().expect("no holder panics");
+            self.plane.stop_apiserver();
+            self.plane.start_apiserver();
+        });
+    }
+
+    /// Waits until the API server is there.
+    pub(crate) fn await_apiserver(&self) {
+        drop(self.gate.read().expect("no holder panics"));
+    }
+
+    /// Fails if a replica does not serve what was issued last.
+    pub(crate) fn check_current(&self) {
+        let client = tls::client(&self.authority.pem, DEFAULT_VERSIONS, None);
+        let issued = self.issued.lock().expect("no holder panics").leaf();
+        for replica in self.replicas().iter() {
+            let served = || tls::served_as(NAMES[0], &replica.podseal.url, &client) == issued;
+            await_condition("the last certificate is served", served, String::new);
+        }
+    }
+
+    /// Stops all replicas, and returns what all that ever ran have recorded.
+    pub(crate) fn records(&self) -> String {
+        for mut replica in self.replicas().drain(..) {
+            replica.podseal.process.signal("TERM");
+            assert_eq!(replica.podseal.process.end(), Some(0));
+        }
+        let mut files: Vec<PathBuf> = std::fs::read_dir(self.folder.path())
+            .expect("the folder")
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| path.display().to_string().contains("/records-"))
+            .collect();
+        files.sort();
+        let read = |path: PathBuf| std::fs::read_to_string(path).expect("records");
+        files.into_iter().map(read).collect()
+    }
+}
