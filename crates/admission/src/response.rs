@@ -29,14 +29,15 @@ struct Response<'a> {
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch_type: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     audit_annotations: BTreeMap<&'a str, String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'a str>,
+    /// Empty, and the last: [`with_patch`] writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -68,12 +69,13 @@ pub fn encode(uid: &str, decision: &Decision<'_>) -> Vec<u8> {
         warnings: decision.warnings_for_creator(),
         ..Response::default()
     };
+    let mut patch = None;
     match decision.answer() {
         Answer::Allow => {}
-        Answer::Patch(patch) => {
-            let patch = json(patch);
+        Answer::Patch(changes) => {
             response.patch_type = Some("JSONPatch");
-            response.patch = Some(STANDARD.encode(patch));
+            response.patch = Some("");
+            patch = Some(json(changes));
         }
         Answer::Deny(denial) => {
             response.allowed = false;
@@ -95,7 +97,28 @@ pub fn encode(uid: &str, decision: &Decision<'_>) -> Vec<u8> {
         kind: "AdmissionReview",
         response,
     };
-    json(&review)
+    match patch {
+        None => json(&review),
+        Some(patch) => with_patch(json(&review), &patch),
+    }
+}
+
+/// This review, which ends with an empty string, with `patch` as base64 in its place.
+///
+/// base64 needs no escapes, and to search most of the response for them would take as long
+/// as to encode the patch.
+fn with_patch(mut review: Vec<u8>, patch: &[u8]) -> Vec<u8> {
+    const END: &[u8] = b"\"}}";
+    let text = review
+        .strip_suffix(END)
+        .expect("the patch is the last field");
+    let start = text.len();
+    let length = base64::encoded_len(patch.len(), true).expect("it is in memory");
+    review.resize(start + length, 0);
+    let encoded = STANDARD.encode_slice(patch, &mut review[start..]);
+    encoded.expect("it has this length");
+    review.extend_from_slice(END);
+    review
 }
 
 /// The `AdmissionReview` that rejects the review called `uid` because of overload.
