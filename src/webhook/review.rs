@@ -178,6 +178,7 @@ impl ReviewHandler {
         }
         // A waiting review keeps only its body, so that many can wait.
         drop(request);
+        drop(room);
         body.memory.shrink_to(body.bytes.capacity());
         let namespace = namespace.await;
         self.reserve_memory(&mut body, size)?;
