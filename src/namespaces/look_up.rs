@@ -18,7 +18,7 @@ use super::object::Object;
 use super::unavailable::Unavailable;
 use super::watch::PATH;
 use crate::fairness::peer::Peer;
-use crate::kubernetes::client::client;
+use crate::kubernetes::client::{client, unpooled};
 use crate::kubernetes::error::{core_of, with_core};
 use crate::kubernetes::json_stream::StreamError;
 use crate::kubernetes::request;
@@ -38,7 +38,8 @@ type LookUpResult = Result<Found, Unavailable>;
 #[derive(Debug)]
 pub(super) struct LiveLookUps {
     client: Client,
-    config: kube::Config,
+    /// Opens a connection for each request.
+    unpooled: Client,
     /// Labels to keep in addition to podseal's own.
     keys: BTreeSet<String>,
     waiting: Mutex<LookUpQueue<oneshot::Sender<LookUpResult>>>,
@@ -77,7 +78,7 @@ impl LiveLookUps {
     ) -> kube::Result<LiveLookUps> {
         Ok(LiveLookUps {
             client: Client(client(config.clone(), PATIENCE)?),
-            config,
+            unpooled: Client(client(unpooled(config), PATIENCE)?),
             keys,
             waiting: Mutex::new(LookUpQueue::new(most)),
             runtime: Handle::current(),
@@ -171,27 +172,24 @@ impl LiveLookUps {
         let is_answer = |result: &Result<Object, AskError>| {
             matches!(result, Ok(_) | Err(AskError::Client(kube::Error::Api(_))))
         };
-        let new = async {
-            self.ask(&client(self.config.clone(), PATIENCE)?, name)
-                .await
-        };
-        let mut pooled = pin!(self.ask(&self.client.0, name));
+        let mut pooled = pin!(self.ask(&self.client, name));
         match timeout(SLOW, &mut pooled).await {
             Ok(result) if is_answer(&result) => return result,
-            Ok(_closed) => return new.await,
+            Ok(_closed) => return self.ask(&self.unpooled, name).await,
             Err(_slow) => {}
         }
-        match select(pooled, pin!(new)).await {
+        let new = pin!(self.ask(&self.unpooled, name));
+        match select(pooled, new).await {
             Either::Left((result, new)) if !is_answer(&result) => new.await,
             Either::Right((result, pooled)) if !is_answer(&result) => pooled.await,
             Either::Left((result, _)) | Either::Right((result, _)) => result,
         }
     }
 
-    async fn ask(&self, client: &kube::Client, name: &str) -> Result<Object, AskError> {
+    async fn ask(&self, client: &Client, name: &str) -> Result<Object, AskError> {
         let request = Request::new(PATH).get_metadata(name, &GetParams::default());
         let request = request.map_err(kube::Error::BuildRequest)?;
-        let mut json = request::ask(client, request, LOOK_UP_TIMEOUT).await?;
+        let mut json = request::ask(&client.0, request, LOOK_UP_TIMEOUT).await?;
         Ok(Object::read_alone(&mut json, &self.keys).await?)
     }
 
