@@ -14,6 +14,8 @@ use super::site::{ELSEWHERE, LABELLED, Site, metric, pod, unlabelled};
 
 /// The number of threads that create, and of those that delete.
 const HANDS: usize = 16;
+/// How often memory is measured.
+const PARTS: usize = 4;
 /// Every so many jobs, pods to compare with.
 const COMPARED: usize = 4;
 
@@ -45,14 +47,18 @@ pub(crate) struct Outcome {
     pub(crate) shed: f64,
     /// GETs of namespaces by podseal.
     pub(crate) gets: usize,
+    /// Resident bytes of podseal, as each [`PARTS`]th of the jobs begins.
+    pub(crate) memory: Vec<u64>,
     /// CPU seconds.
     pub(crate) api_server: f64,
     pub(crate) podseal: f64,
 }
 
 /// What the threads share.
-struct Progress {
+struct Progress<'p> {
     next: AtomicUsize,
+    podseal: Option<&'p Server>,
+    memory: Mutex<Vec<u64>>,
     /// The oldest first.
     created: Mutex<Receiver<(Instant, usize)>>,
     times: Mutex<[Vec<f64>; 4]>,
@@ -65,6 +71,8 @@ impl Churn {
         let (created, oldest) = channel();
         let progress = Progress {
             next: AtomicUsize::default(),
+            podseal,
+            memory: Mutex::default(),
             created: Mutex::new(oldest),
             times: Mutex::default(),
             refused: Mutex::default(),
@@ -97,6 +105,7 @@ impl Churn {
             new: [by_rule, new_elsewhere],
             existing: [labelled, elsewhere],
             refused: progress.refused.into_inner().expect("no panic"),
+            memory: progress.memory.into_inner().expect("no panic"),
             shed: shed() - before.0,
             gets: site.asked("get") - before.2,
             api_server: (site.plane.apiserver_cpu() - before.3).as_secs_f64(),
@@ -107,7 +116,7 @@ impl Churn {
     fn create(
         &self,
         site: &Site,
-        progress: &Progress,
+        progress: &Progress<'_>,
         start: Instant,
         created: &Sender<(Instant, usize)>,
     ) {
@@ -115,6 +124,12 @@ impl Churn {
             let number = progress.next.fetch_add(1, Ordering::SeqCst);
             if number >= self.jobs {
                 return;
+            }
+            if let Some(podseal) = progress.podseal
+                && number.is_multiple_of(self.jobs.div_ceil(PARTS))
+            {
+                let mut memory = progress.memory.lock().expect("no panic");
+                memory.push(podseal.memory().resident);
             }
             let due = start + Duration::from_secs_f64(number as f64 / self.rate as f64);
             // The rate of the load.
@@ -141,7 +156,7 @@ impl Churn {
     }
 
     /// Deletes the oldest ones in time, until all are.
-    fn remove(&self, site: &Site, progress: &Progress) {
+    fn remove(&self, site: &Site, progress: &Progress<'_>) {
         loop {
             let oldest = progress.created.lock().expect("no panic").recv();
             // An error means that all were created and taken.

@@ -76,7 +76,6 @@ struct Measured {
     ready_ms: f64,
     without: Outcome,
     kept_bytes: u64,
-    used_bytes: u64,
     with: Outcome,
     after_bytes: u64,
     large: Large,
@@ -103,7 +102,6 @@ fn main() {
     say("the first jobs");
     few.run(&site, Some(&podseal));
     site.await_known(&podseal, arguments.kept);
-    let used_bytes = podseal.memory().resident;
     say(&format!("jobs for {} s", arguments.seconds));
     let with = arguments
         .churn(arguments.seconds)
@@ -116,7 +114,6 @@ fn main() {
         ready_ms,
         without,
         kept_bytes,
-        used_bytes,
         with,
         after_bytes,
         large: large::measure(&site, &arguments),

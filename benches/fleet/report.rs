@@ -16,7 +16,6 @@ pub(crate) fn table(measured: &Measured) -> Table {
         ready_ms,
         without,
         kept_bytes,
-        used_bytes,
         with,
         after_bytes,
         large,
@@ -87,11 +86,13 @@ pub(crate) fn table(measured: &Measured) -> Table {
         format!("{:.1} MiB", mib(kept_bytes)),
         Some(("< 40 MiB", mib(kept_bytes) < 40.0)),
     );
-    let grown = mib(after_bytes) - mib(used_bytes);
+    let memory: Vec<f64> = with.memory.iter().chain([after_bytes]).map(mib).collect();
+    let texts: Vec<_> = memory.iter().map(|mib| format!("{mib:.1}")).collect();
+    let grown = memory[memory.len() - 1] - memory[memory.len() / 2];
     row(
-        "the same, after the first jobs and after all",
-        format!("{:.1} and {:.1} MiB", mib(used_bytes), mib(after_bytes)),
-        Some(("flat", grown < FLAT_MIB)),
+        "the same, from the first job to the last, by quarters",
+        format!("{} MiB", texts.join(", ")),
+        Some(("flat in the last half", grown < FLAT_MIB)),
     );
     row(
         "start to ready, two namespaces",

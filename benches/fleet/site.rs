@@ -63,6 +63,8 @@ impl Site {
         let mut command = program::podseal(&program::binary(), &self.identity);
         command.arg("--namespace-rules").arg(self.rules());
         command.env("KUBECONFIG", self.plane.kubeconfig(PODSEAL));
+        // As the chart sets it.
+        command.env("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=131072");
         Server::start(&command)
     }
 
