@@ -199,8 +199,9 @@ impl ControlPlane {
             let response = request.send().await?;
             let code = response.status().as_u16();
             let body = response.bytes().await?;
-            let body = serde_json::from_slice(&body).expect("the API server answers JSON");
-            Ok((code, body))
+            // While it starts, or is busy, it answers some by plain text.
+            let text = |_| Value::String(crate::text(&body));
+            Ok((code, serde_json::from_slice(&body).unwrap_or_else(text)))
         })
     }
 

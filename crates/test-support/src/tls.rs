@@ -176,28 +176,19 @@ impl ServerCertVerifier for AnyCertificate {
 
 /// Connects to `url`, before any byte of TLS is spoken.
 pub fn connect(url: &str, config: &Arc<ClientConfig>) -> Stream {
-    connect_as("localhost", url, config)
-}
-
-fn connect_as(name: &str, url: &str, config: &Arc<ClientConfig>) -> Stream {
     let (_, address) = url.split_once("://").expect("a URL");
     let stream = TcpStream::connect(address).expect("podseal listens");
     let patience = Some(Duration::from_secs(60));
     stream.set_read_timeout(patience).expect("a timeout");
     stream.set_nodelay(true).expect("a socket");
-    let name = ServerName::try_from(name.to_owned()).expect("a name");
+    let name = ServerName::try_from("localhost").expect("a name");
     let client = ClientConnection::new(Arc::clone(config), name).expect("a client");
     StreamOwned::new(client, stream)
 }
 
 /// The certificate that `url` serves.
 pub fn served(url: &str, config: &Arc<ClientConfig>) -> CertificateDer<'static> {
-    served_as("localhost", url, config)
-}
-
-/// The same for this name.
-pub fn served_as(name: &str, url: &str, config: &Arc<ClientConfig>) -> CertificateDer<'static> {
-    let mut stream = connect_as(name, url, config);
+    let mut stream = connect(url, config);
     while stream.conn.is_handshaking() {
         stream
             .conn

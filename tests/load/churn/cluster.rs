@@ -1,4 +1,4 @@
-//! An API server, and two replicas that it reaches through a Service, each behind a network
+//! An API server, and replicas that it reaches through a Service, each behind a network
 //! of its own to the API server.
 
 use std::path::PathBuf;
@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, RwLock};
 use std::time::Duration;
 
+use cases::review::{as_sent, review};
 use rustls::DEFAULT_VERSIONS;
+use serde_json::Value;
 use support::balancer::Balancer;
+use support::block_on;
 use support::chart::rendered;
 use support::controlplane::{ControlPlane, PODSEAL, await_condition};
 use support::podseal::Podseal;
@@ -15,14 +18,17 @@ use support::proxy::Proxy;
 use support::tls::{self, Authority, Issued};
 use support::volume::Volume;
 
-use super::timeline::{Intervals, Users};
+use super::timeline::{Intervals, Span, Users};
 
 /// The rule, whose profile is reloaded.
 const RULES: &str =
     r#"namespaceRules=[{"name":"jobs","namespaces":{"prefix":"ci-job-"},"profile":"soak"}]"#;
 const PROFILES: &str = r#"profiles={"files":{"soak":"name: soak"}}"#;
-const REPLICAS: usize = 2;
-const NAMES: [&str; 1] = ["podseal.podseal.svc"];
+/// The first of them stays to the end.
+const REPLICAS: usize = 3;
+const NAMES: [&str; 3] = ["podseal.podseal.svc", "localhost", "127.0.0.1"];
+/// Half of the chart's limit of memory.
+const MEMORY: u64 = 64 << 20;
 
 pub(crate) struct Cluster {
     pub(crate) plane: ControlPlane,
@@ -47,6 +53,9 @@ pub(crate) struct Cluster {
 
 pub(crate) struct Replica {
     pub(crate) podseal: Podseal,
+    client: reqwest::Client,
+    /// The path of the webhook for namespace rules.
+    rules: String,
     /// Between it and the API server.
     pub(crate) network: Proxy,
 }
@@ -79,8 +88,9 @@ impl Cluster {
         plane.register(&[RULES, PROFILES], &authority.pem, balancer.port);
         let cluster = Cluster {
             plane,
-            away: Intervals::default(),
-            killed: Intervals::default(),
+            away: Intervals::noticed_after(Duration::ZERO),
+            // The API server may just have taken the connection for another review.
+            killed: Intervals::noticed_after(Duration::from_secs(1)),
             users,
             gate: RwLock::default(),
             starting: Mutex::default(),
@@ -125,14 +135,44 @@ impl Cluster {
             podseal.status("/readyz?verbose").1
         });
         self.balancer.add(podseal.address());
-        self.replicas().push(Replica { podseal, network });
+        let event = podseal.await_event(|event| event["rules"].is_string());
+        let digest = event["rules"].as_str().expect("a digest");
+        self.replicas().push(Replica {
+            client: podseal.client().http1_only().build().expect("a client"),
+            rules: format!("/mutate/{digest}"),
+            podseal,
+            network,
+        });
     }
 
-    /// Takes the oldest replica out of the Service.
+    /// Takes a replica out of the Service, the oldest but for the one that stays.
     pub(crate) fn take_replica(&self) -> Podseal {
-        let replica = self.replicas().remove(0);
+        let replica = self.replicas().remove(1);
         self.balancer.remove(replica.podseal.address());
+        replica.check_memory();
         replica.podseal
+    }
+
+    /// What each replica answers for a job in this namespace, called as the API server does
+    /// for namespaces with podseal's label, or for those of rules.
+    pub(crate) fn profiles(&self, namespace: &str, has_label: bool) -> Vec<(Span, String)> {
+        let pod = cases::fixture("default-with-service");
+        let review = as_sent(&review("again", namespace, &pod));
+        let ask = |replica: &Replica| {
+            let path = if has_label { "/mutate" } else { &replica.rules };
+            let url = format!("{}{path}", replica.podseal.url);
+            let request = replica.client.post(url).body(review.clone());
+            let answer = async {
+                let answer = request.send().await.expect("a replica that lives answers");
+                answer.bytes().await.expect("a whole answer")
+            };
+            let (span, answer) = Span::of(|| block_on(answer));
+            let answer: Value = serde_json::from_slice(&answer).expect("JSON");
+            let profile = &answer["response"]["auditAnnotations"]["profile"];
+            let profile = profile.as_str().map(str::to_owned);
+            (span, profile.unwrap_or_else(|| answer.to_string()))
+        };
+        self.replicas().iter().map(ask).collect()
     }
 
     pub(crate) fn replicas(&self) -> MutexGuard<'_, Vec<Replica>> {
@@ -184,7 +224,7 @@ impl Cluster {
         let client = tls::client(&self.authority.pem, DEFAULT_VERSIONS, None);
         let issued = self.issued.lock().expect("no holder panics").leaf();
         for replica in self.replicas().iter() {
-            let served = || tls::served_as(NAMES[0], &replica.podseal.url, &client) == issued;
+            let served = || tls::served(&replica.podseal.url, &client) == issued;
             await_condition("the last certificate is served", served, String::new);
         }
     }
@@ -202,6 +242,15 @@ impl Cluster {
             .collect();
         files.sort();
         let read = |path: PathBuf| std::fs::read_to_string(path).expect("records");
-        files.into_iter().map(read).collect()
+        // Who is killed may leave half a line.
+        let texts: Vec<_> = files.into_iter().map(read).collect();
+        texts.join("\n")
+    }
+}
+
+impl Replica {
+    pub(crate) fn check_memory(&self) {
+        let memory = self.podseal.process.peak_resident_bytes();
+        assert!(memory < MEMORY, "a replica has {memory} bytes");
     }
 }

@@ -23,8 +23,8 @@ const LIFE: Duration = Duration::from_secs(5);
 const HOSTILE_ONE_OF: usize = 5;
 /// The most that a label may be old: ten seconds, and some time for a busy machine.
 const FRESHNESS: Duration = Duration::from_secs(10 + 5);
-/// How often the namespace that is created again is asked for.
-const TRIES: usize = 10;
+/// The pause between two questions for what changes.
+const PAUSE: Duration = Duration::from_millis(25);
 const NAMESPACES: &str = "/api/v1/namespaces";
 
 pub(crate) struct Jobs<'c> {
@@ -35,7 +35,8 @@ pub(crate) struct Jobs<'c> {
     next: AtomicUsize,
     /// Names of pods that were created.
     created: Mutex<HashSet<String>>,
-    denied: AtomicUsize,
+    /// Names of privileged pods that were denied.
+    denied: Mutex<HashSet<String>>,
     /// Attempts that failed while the API server was away.
     away: AtomicUsize,
     /// Attempts that failed with a killed replica.
@@ -63,7 +64,7 @@ impl<'c> Jobs<'c> {
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             next: AtomicUsize::default(),
             created: Mutex::default(),
-            denied: AtomicUsize::default(),
+            denied: Mutex::default(),
             away: AtomicUsize::default(),
             killed: AtomicUsize::default(),
             oldest_label: Mutex::default(),
@@ -99,15 +100,17 @@ impl<'c> Jobs<'c> {
     pub(crate) fn progress(&self) -> String {
         format!(
             "{} jobs created, {} privileged pods denied, {} attempts failed with the API server \
-             and {} with a killed replica, the oldest label applied for {:.1} s, {} failures",
+             and {} with a killed replica, the oldest label applied for {:.1} s, a replica that \
+             stayed had {:.1} MiB, {} failures",
             self.created.lock().expect("no holder panics").len(),
-            self.denied.load(Ordering::Relaxed),
+            self.denied.lock().expect("no holder panics").len(),
             self.away.load(Ordering::Relaxed),
             self.killed.load(Ordering::Relaxed),
             self.oldest_label
                 .lock()
                 .expect("no holder panics")
                 .as_secs_f64(),
+            self.cluster.replicas()[0].podseal.process.resident_bytes() as f64 / 1048576.0,
             self.failures.lock().expect("no holder panics").len(),
         )
     }
@@ -127,34 +130,49 @@ impl<'c> Jobs<'c> {
             killed <= most,
             "{killed} failed with killed replicas; at most {most} can"
         );
-        assert!(
-            self.denied.load(Ordering::Relaxed) > 0,
-            "no hostile pod was tried"
-        );
+        let denied = self.denied.lock().expect("no holder panics");
+        assert!(!denied.is_empty(), "no hostile pod was tried");
     }
 
-    /// Fails if a pod was created without the records of both webhooks.
+    /// Fails if a pod was created without the records of both webhooks, or denied without
+    /// that of its denial.
     pub(crate) fn check_records(&self, records: &str) {
         let mut recorded: HashMap<String, HashSet<String>> = HashMap::new();
+        let mut cut = 0;
         for line in records.lines() {
-            // Who is killed may leave half a line.
             let Ok(record) = serde_json::from_str::<Value>(line) else {
+                cut += 1;
                 continue;
             };
-            let text = |name: &str| record[name].as_str().map(str::to_owned);
-            if let (Some(pod), Some(webhook)) = (text("pod"), text("webhook")) {
-                recorded.entry(pod).or_default().insert(webhook);
-            }
+            let text = |name: &str| record[name].as_str().expect("a text").to_owned();
+            let decision = format!("{} {}", text("webhook"), text("decision"));
+            recorded.entry(text("pod")).or_default().insert(decision);
         }
+        // Only who is killed leaves half a line.
+        let killed = self.cluster.killed.count();
+        assert!(cut <= killed, "{cut} lines are cut, {killed} were killed");
+        let has = |pod: &String, begin: &str| {
+            let decisions = recorded.get(pod).into_iter().flatten();
+            decisions
+                .filter(|decision| decision.starts_with(begin))
+                .count()
+                > 0
+        };
         let created = self.created.lock().expect("no holder panics");
-        let has_both = |pod: &&String| recorded.get(*pod).is_some_and(|both| both.len() == 2);
-        let missing: Vec<_> = created.iter().filter(|pod| !has_both(pod)).collect();
+        let denied = self.denied.lock().expect("no holder panics");
+        let lost = created
+            .iter()
+            .filter(|pod| !(has(pod, "mutate ") && has(pod, "validate ")));
+        let lost: Vec<_> = lost
+            .chain(denied.iter().filter(|pod| !has(pod, "validate deny")))
+            .collect();
         println!(
-            "{} jobs, {} without their records",
+            "{} jobs and {} denials, {} without their records",
             created.len(),
-            missing.len()
+            denied.len(),
+            lost.len()
         );
-        assert!(missing.is_empty(), "{missing:?}");
+        assert!(lost.is_empty(), "{lost:?}");
     }
 
     fn fail(&self, what: String) {
@@ -254,14 +272,14 @@ impl<'c> Jobs<'c> {
             .usize(..HOSTILE_ONE_OF)
             == 0;
         if is_hostile {
-            self.try_privileged(&path);
+            self.try_privileged(&path, format!("hostile-{number}"));
         }
     }
 
     /// A pod that no profile grants is never created.
-    fn try_privileged(&self, path: &str) {
+    fn try_privileged(&self, path: &str, name: String) {
         let container = json!({"name": "x", "image": "x", "securityContext": {"privileged": true}});
-        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "hostile"},
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
             "spec": {"containers": [container]}});
         let answer = self.insist(
             RUNNER,
@@ -271,9 +289,9 @@ impl<'c> Jobs<'c> {
         );
         let message = answer.body["message"].as_str().unwrap_or_default();
         if answer.code == 403 && message.contains("denied the request: ") {
-            self.denied.fetch_add(1, Ordering::Relaxed);
+            self.denied.lock().expect("no holder panics").insert(name);
         } else {
-            self.fail(format!("a privileged pod: {} {message}", answer.code));
+            self.fail(format!("{name}: {} {message}", answer.code));
         }
     }
 
@@ -319,43 +337,67 @@ impl<'c> Jobs<'c> {
     /// One name, of another team each time: by the rule, then by labels.
     fn create_again_and_again(&self) {
         let name = "ci-job-again";
-        let path = format!("{NAMESPACES}/{name}/pods?dryRun=All");
-        let mut pod = self.pod.clone();
-        pod["metadata"]["name"] = "again".into();
         while !self.is_over() {
             for profile in [None, Some("root"), Some("rootless")] {
                 self.create_namespace(name, profile);
                 let created = Instant::now();
-                let mut right = 0;
-                while right < TRIES && !self.is_over() {
-                    let answer = self.insist(RUNNER, &Method::POST, &path, Some(&pod));
-                    let build = &answer.body["spec"]["containers"][0];
-                    let user = build["securityContext"]["runAsUser"].as_i64();
-                    let is_right = match profile {
-                        None => user.is_some_and(|user| user > 1000),
-                        Some("root") => user == Some(0),
-                        Some(_) => user == Some(1000),
-                    };
-                    if is_right && answer.code == 201 {
-                        right += 1;
-                        continue;
-                    }
-                    // Where replicas differ, the pod may also be denied.
-                    let age = answer.span.start - created;
-                    let mut oldest = self.oldest_label.lock().expect("no holder panics");
-                    *oldest = age.max(*oldest);
-                    drop(oldest);
-                    if age > FRESHNESS || !matches!(answer.code, 201 | 403) {
-                        let message = &answer.body["message"];
-                        self.fail(format!(
-                            "{name}, {profile:?} for {age:.1?}: {} {message}, user {user:?}",
-                            answer.code
-                        ));
-                        break;
-                    }
+                while !self.is_over() && !self.has_everywhere(name, profile, created) {
+                    thread::sleep(PAUSE);
                 }
+                self.try_again(name, profile, created);
                 self.remove_namespace(name);
             }
+        }
+    }
+
+    /// Whether each replica applies this profile, the rule's by default. It fails if one does
+    /// not in time.
+    fn has_everywhere(&self, name: &str, profile: Option<&str>, created: Instant) -> bool {
+        let expected = profile.unwrap_or("soak");
+        let mut is_right = true;
+        for (span, applied) in self.cluster.profiles(name, profile.is_some()) {
+            if applied == expected {
+                continue;
+            }
+            is_right = false;
+            if self.cluster.away.overlap(span) {
+                continue;
+            }
+            let age = span.start.saturating_duration_since(created);
+            let mut oldest = self.oldest_label.lock().expect("no holder panics");
+            *oldest = age.max(*oldest);
+            drop(oldest);
+            let is_other = ["soak", "root", "rootless"].contains(&&*applied);
+            if age > FRESHNESS || !is_other {
+                self.fail(format!("{name}, {expected} for {age:.1?}: {applied}"));
+                return true;
+            }
+        }
+        is_right
+    }
+
+    /// Creates a pod there when each replica has applied the profile.
+    fn try_again(&self, name: &str, profile: Option<&str>, created: Instant) {
+        let mut pod = self.pod.clone();
+        pod["metadata"]["name"] = "again".into();
+        let path = format!("{NAMESPACES}/{name}/pods?dryRun=All");
+        let answer = self.insist(RUNNER, &Method::POST, &path, Some(&pod));
+        let build = &answer.body["spec"]["containers"][0];
+        let user = build["securityContext"]["runAsUser"].as_i64();
+        let is_right = match profile {
+            None => user.is_some_and(|user| self.cluster.users.at(answer.span).contains(&user)),
+            Some("root") => user == Some(0),
+            Some(_) => user == Some(1000),
+        };
+        // A replica that drains may still be behind, and where two differ the pod is denied.
+        let age = answer.span.start.saturating_duration_since(created);
+        let may_be_old = age < FRESHNESS && (user.is_some() || answer.code == 403);
+        if !(answer.code == 201 && is_right || may_be_old) {
+            let message = &answer.body["message"];
+            let code = answer.code;
+            self.fail(format!(
+                "{name}, {profile:?} for {age:.1?}: {code} {message}, user {user:?}"
+            ));
         }
     }
 }

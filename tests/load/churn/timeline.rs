@@ -28,28 +28,39 @@ impl Span {
 }
 
 /// Intervals, of which the last may go on.
-#[derive(Default)]
-pub(crate) struct Intervals(Mutex<Vec<(Instant, Option<Instant>)>>);
+pub(crate) struct Intervals {
+    all: Mutex<Vec<(Instant, Option<Instant>)>>,
+    /// How long it takes until others notice that one has ended.
+    noticed_after: Duration,
+}
 
 impl Intervals {
+    pub(crate) fn noticed_after(time: Duration) -> Intervals {
+        Intervals {
+            all: Mutex::default(),
+            noticed_after: time,
+        }
+    }
+
     /// Notes an interval: that of `during`.
     pub(crate) fn note(&self, during: impl FnOnce()) {
-        let mut all = self.0.lock().expect("no holder panics");
+        let mut all = self.all.lock().expect("no holder panics");
         all.push((Instant::now(), None));
         drop(all);
         during();
-        let mut all = self.0.lock().expect("no holder panics");
-        all.last_mut().expect("it was pushed").1 = Some(Instant::now());
+        let end = Instant::now() + self.noticed_after;
+        let mut all = self.all.lock().expect("no holder panics");
+        all.last_mut().expect("it was pushed").1 = Some(end);
     }
 
     /// Whether one overlaps this attempt.
     pub(crate) fn overlap(&self, span: Span) -> bool {
-        let all = self.0.lock().expect("no holder panics");
+        let all = self.all.lock().expect("no holder panics");
         all.iter().any(|interval| span.overlaps(*interval))
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.0.lock().expect("no holder panics").len()
+        self.all.lock().expect("no holder panics").len()
     }
 }
 
