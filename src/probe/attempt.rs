@@ -169,8 +169,11 @@ fn handshake(stream: &TlsStream<TcpStream>, certificate: Option<&CertificateSumm
         return version.to_owned();
     };
     let (names, until) = (certificate.names(), &certificate.not_after);
-    let days = certificate.days_left;
-    format!("{version}, certificate for {names}, until {until}, {days} days left")
+    let days = match certificate.days_left {
+        1 => "1 day".to_owned(),
+        days => format!("{days} days"),
+    };
+    format!("{version}, certificate for {names}, until {until}, {days} left")
 }
 
 fn of_handshake(

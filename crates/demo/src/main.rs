@@ -22,7 +22,7 @@ const NEXT: &str =
                                  step 2 as a command, with a diff
   target/debug/podseal profiles
                                  the profiles, and when to use each
-  make test                      every test, against a real API server; needs Go
+  make test                      the tests, against a real API server; needs Go
   README.md                      how it works, and what it requires
 ";
 
