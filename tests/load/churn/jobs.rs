@@ -139,7 +139,7 @@ impl<'c> Jobs<'c> {
     pub(crate) fn check_records(&self, records: &str) {
         let mut recorded: HashMap<String, HashSet<String>> = HashMap::new();
         let mut cut = 0;
-        for line in records.lines() {
+        for line in records.lines().filter(|line| !line.is_empty()) {
             let Ok(record) = serde_json::from_str::<Value>(line) else {
                 cut += 1;
                 continue;
