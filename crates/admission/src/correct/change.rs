@@ -176,7 +176,7 @@ impl fmt::Display for Change<'_> {
         parts.field.write_in_sentence(f)?;
         f.write_str(parts.verb)?;
         if let Some(value) = &parts.value {
-            f.write_str(value)?;
+            f.write_str(if value.is_empty() { r#""""# } else { value })?;
         }
         match &parts.was {
             Some(was) => write!(f, " (was {was})"),
