@@ -131,3 +131,17 @@ fn a_variable_cannot_be_named_as_those_in_the_place_of_a_list() {
         r#""env": [{"name":"podseal.io\/variables#0"}]"#
     )));
 }
+
+#[test]
+fn a_control_character_is_found_wherever_it_is_and_nothing_else_is_taken_for_one() {
+    for around in [b' ', b'x', 0x7f, 0x80, 0xff] {
+        for length in 0..20 {
+            assert!(!has_control(&vec![around; length]));
+            for (at, byte) in (0..length).flat_map(|at| (0..=u8::MAX).map(move |byte| (at, byte))) {
+                let mut text = vec![around; length];
+                text[at] = byte;
+                assert_eq!(has_control(&text), byte < 0x20, "{text:?}");
+            }
+        }
+    }
+}
