@@ -23,6 +23,10 @@ const TOGETHER: usize = 64;
 /// is written alone.
 const AT_ONCE: usize = 32 * 1024;
 
+/// If a record follows the last ones so soon, there are many. To wait for others of few would
+/// only delay them, since another program may take the processor.
+const BUSY: Duration = Duration::from_micros(250);
+
 /// How long the end of the process waits for what is queued.
 const FLUSH: Duration = Duration::from_secs(3);
 
@@ -147,7 +151,15 @@ impl<S: Write> WriterThread<S> {
     fn run(mut self, mut waiting: mpsc::UnboundedReceiver<Entry>) {
         let mut entries = Vec::with_capacity(TOGETHER);
         let mut lines = Vec::new();
-        while waiting.blocking_recv_many(&mut entries, TOGETHER) > 0 {
+        let mut written_at = None;
+        while waiting.blocking_recv_many(&mut entries, 1) > 0 {
+            // Where processors are few, the first record of many wakes this thread in the
+            // place of the one that decides on the others. That goes on first, so they are
+            // written together: else each would cost two switches between the threads.
+            if written_at.is_some_and(|at: Instant| at.elapsed() < BUSY) {
+                std::thread::yield_now();
+            }
+            take_more(&mut waiting, &mut entries);
             let now = Instant::now();
             // Nobody was or will be told that these are written.
             entries.retain(|entry| !entry.is_too_late(now));
@@ -164,6 +176,7 @@ impl<S: Write> WriterThread<S> {
                 lines.clear();
                 entries.drain(..count).for_each(|entry| self.written(entry));
             }
+            written_at = Some(Instant::now());
         }
     }
 
@@ -208,6 +221,15 @@ impl<S: Write> WriterThread<S> {
                 let _ = sender.send(());
             }
         }
+    }
+}
+
+/// Takes what waits by now, up to [`TOGETHER`].
+fn take_more(waiting: &mut mpsc::UnboundedReceiver<Entry>, entries: &mut Vec<Entry>) {
+    while entries.len() < TOGETHER
+        && let Ok(entry) = waiting.try_recv()
+    {
+        entries.push(entry);
     }
 }
 
