@@ -1,6 +1,6 @@
 //! Jobs, each in a namespace of its own, and what became of them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -21,35 +21,31 @@ const HANDS: usize = 4;
 const LIFE: Duration = Duration::from_secs(5);
 /// Of so many jobs one also tries a privileged pod.
 const HOSTILE_ONE_OF: usize = 5;
-/// The most that a label may be old: ten seconds, and some time for a busy machine.
-const FRESHNESS: Duration = Duration::from_secs(10 + 5);
-/// The pause between two questions for what changes.
-const PAUSE: Duration = Duration::from_millis(25);
-const NAMESPACES: &str = "/api/v1/namespaces";
+pub(super) const NAMESPACES: &str = "/api/v1/namespaces";
 
 pub(crate) struct Jobs<'c> {
-    cluster: &'c Cluster,
-    pod: Value,
+    pub(super) cluster: &'c Cluster,
+    pub(super) pod: Value,
     over: AtomicBool,
     random: Mutex<fastrand::Rng>,
     next: AtomicUsize,
     /// Names of pods that were created.
-    created: Mutex<HashSet<String>>,
+    pub(super) created: Mutex<HashSet<String>>,
     /// Names of privileged pods that were denied.
-    denied: Mutex<HashSet<String>>,
+    pub(super) denied: Mutex<HashSet<String>>,
     /// Attempts that failed while the API server was away.
     away: AtomicUsize,
     /// Attempts that failed with a killed replica.
     killed: AtomicUsize,
-    oldest_label: Mutex<Duration>,
+    pub(super) oldest_label: Mutex<Duration>,
     failures: Mutex<Vec<String>>,
 }
 
 /// What a request ended with, at last.
-struct Answer {
-    code: u16,
-    body: Value,
-    span: Span,
+pub(super) struct Answer {
+    pub(super) code: u16,
+    pub(super) body: Value,
+    pub(super) span: Span,
 }
 
 impl<'c> Jobs<'c> {
@@ -92,7 +88,7 @@ impl<'c> Jobs<'c> {
         self.over.store(true, Ordering::SeqCst);
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.over.load(Ordering::SeqCst)
     }
 
@@ -134,54 +130,19 @@ impl<'c> Jobs<'c> {
         assert!(!denied.is_empty(), "no hostile pod was tried");
     }
 
-    /// Fails if a pod was created without the records of both webhooks, or denied without
-    /// that of its denial.
-    pub(crate) fn check_records(&self, records: &str) {
-        let mut recorded: HashMap<String, HashSet<String>> = HashMap::new();
-        let mut cut = 0;
-        for line in records.lines().filter(|line| !line.is_empty()) {
-            let Ok(record) = serde_json::from_str::<Value>(line) else {
-                cut += 1;
-                continue;
-            };
-            let text = |name: &str| record[name].as_str().expect("a text").to_owned();
-            let decision = format!("{} {}", text("webhook"), text("decision"));
-            recorded.entry(text("pod")).or_default().insert(decision);
-        }
-        // Only who is killed leaves half a line.
-        let killed = self.cluster.killed.count();
-        assert!(cut <= killed, "{cut} lines are cut, {killed} were killed");
-        let has = |pod: &String, begin: &str| {
-            let decisions = recorded.get(pod).into_iter().flatten();
-            decisions
-                .filter(|decision| decision.starts_with(begin))
-                .count()
-                > 0
-        };
-        let created = self.created.lock().expect("no holder panics");
-        let denied = self.denied.lock().expect("no holder panics");
-        let lost = created
-            .iter()
-            .filter(|pod| !(has(pod, "mutate ") && has(pod, "validate ")));
-        let lost: Vec<_> = lost
-            .chain(denied.iter().filter(|pod| !has(pod, "validate deny")))
-            .collect();
-        println!(
-            "{} jobs and {} denials, {} without their records",
-            created.len(),
-            denied.len(),
-            lost.len()
-        );
-        assert!(lost.is_empty(), "{lost:?}");
-    }
-
-    fn fail(&self, what: String) {
+    pub(super) fn fail(&self, what: String) {
         println!("FAILED: {what}");
         self.failures.lock().expect("no holder panics").push(what);
     }
 
     /// Sends a request until it has an answer that nothing but podseal is responsible for.
-    fn insist(&self, user: &str, method: &Method, path: &str, body: Option<&Value>) -> Answer {
+    pub(super) fn insist(
+        &self,
+        user: &str,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Answer {
         loop {
             let send = || {
                 self.cluster
@@ -295,7 +256,7 @@ impl<'c> Jobs<'c> {
         }
     }
 
-    fn create_namespace(&self, name: &str, profile: Option<&str>) {
+    pub(super) fn create_namespace(&self, name: &str, profile: Option<&str>) {
         let mut namespace = json!({"apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": name}});
         if let Some(profile) = profile {
@@ -323,7 +284,7 @@ impl<'c> Jobs<'c> {
     }
 
     /// As its controller does at the end.
-    fn remove_namespace(&self, name: &str) {
+    pub(super) fn remove_namespace(&self, name: &str) {
         let path = format!("{NAMESPACES}/{name}");
         self.insist(ADMIN, &Method::DELETE, &path, None);
         let mut terminating = self.insist(ADMIN, &Method::GET, &path, None);
@@ -331,73 +292,6 @@ impl<'c> Jobs<'c> {
             terminating.body["spec"]["finalizers"] = json!([]);
             let path = format!("{path}/finalize");
             self.insist(ADMIN, &Method::PUT, &path, Some(&terminating.body));
-        }
-    }
-
-    /// One name, of another team each time: by the rule, then by labels.
-    fn create_again_and_again(&self) {
-        let name = "ci-job-again";
-        while !self.is_over() {
-            for profile in [None, Some("root"), Some("rootless")] {
-                self.create_namespace(name, profile);
-                let created = Instant::now();
-                while !self.is_over() && !self.has_everywhere(name, profile, created) {
-                    thread::sleep(PAUSE);
-                }
-                self.try_again(name, profile, created);
-                self.remove_namespace(name);
-            }
-        }
-    }
-
-    /// Whether each replica applies this profile, the rule's by default. It fails if one does
-    /// not in time.
-    fn has_everywhere(&self, name: &str, profile: Option<&str>, created: Instant) -> bool {
-        let expected = profile.unwrap_or("soak");
-        let mut is_right = true;
-        for (span, applied) in self.cluster.profiles(name, profile.is_some()) {
-            if applied == expected {
-                continue;
-            }
-            is_right = false;
-            if self.cluster.away.overlap(span) {
-                continue;
-            }
-            let age = span.start.saturating_duration_since(created);
-            let mut oldest = self.oldest_label.lock().expect("no holder panics");
-            *oldest = age.max(*oldest);
-            drop(oldest);
-            let is_other = ["soak", "root", "rootless"].contains(&&*applied);
-            if age > FRESHNESS || !is_other {
-                self.fail(format!("{name}, {expected} for {age:.1?}: {applied}"));
-                return true;
-            }
-        }
-        is_right
-    }
-
-    /// Creates a pod there when each replica has applied the profile.
-    fn try_again(&self, name: &str, profile: Option<&str>, created: Instant) {
-        let mut pod = self.pod.clone();
-        pod["metadata"]["name"] = "again".into();
-        let path = format!("{NAMESPACES}/{name}/pods?dryRun=All");
-        let answer = self.insist(RUNNER, &Method::POST, &path, Some(&pod));
-        let build = &answer.body["spec"]["containers"][0];
-        let user = build["securityContext"]["runAsUser"].as_i64();
-        let is_right = match profile {
-            None => user.is_some_and(|user| self.cluster.users.at(answer.span).contains(&user)),
-            Some("root") => user == Some(0),
-            Some(_) => user == Some(1000),
-        };
-        // A replica that drains may still be behind, and where two differ the pod is denied.
-        let age = answer.span.start.saturating_duration_since(created);
-        let may_be_old = age < FRESHNESS && (user.is_some() || answer.code == 403);
-        if !(answer.code == 201 && is_right || may_be_old) {
-            let message = &answer.body["message"];
-            let code = answer.code;
-            self.fail(format!(
-                "{name}, {profile:?} for {age:.1?}: {code} {message}, user {user:?}"
-            ));
         }
     }
 }

@@ -17,9 +17,11 @@ use cluster::Cluster;
 use faults::Fault;
 use jobs::Jobs;
 
+mod again;
 mod cluster;
 mod faults;
 mod jobs;
+mod records;
 mod timeline;
 
 /// How often a long run says how far it is.
