@@ -158,7 +158,8 @@ fn the_large_review_of_one_address_does_not_wait_for_all_of_another() {
 #[test]
 fn of_many_large_reviews_that_come_again_and_again_some_are_answered() {
     const TRIES: usize = 20;
-    let _machine = crate::shared();
+    // Who is shed tries again at once: the slower the others are decided, the more are in vain.
+    let _machine = crate::alone();
     let podseal = podseal();
     let mut pod = cases::fixture("default-with-service");
     pod["spec"]["containers"][0]["args"] = json!(vec!["x".repeat(100); 29_000]);
@@ -184,9 +185,8 @@ fn of_many_large_reviews_that_come_again_and_again_some_are_answered() {
         let shed = block_on(join_all((0..many).map(|_| one_after_another())));
         let shed: usize = shed.into_iter().sum();
         println!("{shed} of {} were shed", many * TRIES);
-        // Who is shed tries again at once, so on a busy machine most tries are in vain.
         assert!(
-            shed + TRIES / 4 < many * TRIES,
+            shed + TRIES / 2 < many * TRIES,
             "{shed} of {}",
             many * TRIES
         );
