@@ -28,6 +28,9 @@ use admission::text::bounded;
 /// The timeout of a live look-up. It is shorter than the webhook's
 /// `timeoutSeconds`, so that the denial still reaches the API server.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(2);
+/// After how long without an answer a connection may be lost. A slow API server, which
+/// answers by then, gets each request once.
+const HANGS: Duration = Duration::from_secs(1);
 /// How long a connection may be silent. It is longer than the timeout of a look-up, which
 /// has the better error message.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -167,16 +170,16 @@ impl LiveLookUps {
     }
 
     /// Asks by a pooled connection. It may have been closed, or lost without a sign; so
-    /// this asks again by a new one after a failure, or when there is no answer soon.
+    /// this asks again by a new one after a failure, or where it hangs.
     async fn ask_twice(&self, name: &str) -> Result<Object, AskError> {
         let is_answer = |result: &Result<Object, AskError>| {
             matches!(result, Ok(_) | Err(AskError::Client(kube::Error::Api(_))))
         };
         let mut pooled = pin!(self.ask(&self.client, name));
-        match timeout(SLOW, &mut pooled).await {
+        match timeout(HANGS, &mut pooled).await {
             Ok(result) if is_answer(&result) => return result,
             Ok(_closed) => return self.ask(&self.unpooled, name).await,
-            Err(_slow) => {}
+            Err(_hangs) => {}
         }
         let new = pin!(self.ask(&self.unpooled, name));
         match select(pooled, new).await {

@@ -222,9 +222,9 @@ impl Failure {
             ),
             Failure::Unavailable(_) => (
                 "NamespaceUnavailable",
-                "Does the namespace exist, with --namespaces in that file? If so, podseal cannot \
-                 get it from the API server: it needs get, list and watch on namespaces, and a \
-                 network path to the API server",
+                "Does the namespace exist (in the file, if podseal serves with --namespaces)? If \
+                 so, podseal cannot get it from the API server: it needs get, list and watch on \
+                 namespaces, and a network path to the API server",
             ),
             Failure::Denied { .. } => (
                 "Denied",

@@ -23,8 +23,8 @@ use self::not_found::NotFound;
 use crate::fairness::peer::Peer;
 
 /// The maximum number of look-ups in flight. A responsive API server answers in a
-/// few milliseconds, so this allows thousands per second. An unresponsive one gets at
-/// most twice as many requests, regardless of the number of reviews.
+/// few milliseconds, so this allows thousands per second. One that hangs gets at most
+/// twice as many requests, regardless of the number of reviews.
 pub(super) const MAX_IN_FLIGHT: usize = 32;
 /// How long a question waits for an earlier look-up of the same name to end. That
 /// look-up may hang, or another peer may start such look-ups all the time.
