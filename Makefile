@@ -35,7 +35,7 @@ e2e-figures: ## Measure on a real node what docs/measurements.md says of one
 soak: controlplane ## Run the tests of faults and outages for longer (SOAK_SECONDS, SOAK_FACTOR, SOAK_SEED)
 	SOAK_FACTOR=$${SOAK_FACTOR:-20} SOAK_SECONDS=$${SOAK_SECONDS:-600} \
 	  PODSEAL_TEST_OUTAGE_SECONDS=$${PODSEAL_TEST_OUTAGE_SECONDS:-60} \
-	  $(CARGO) test --locked --test load -- --nocapture churn:: faults:: outages:: killed::
+	  $(CARGO) test --locked --test load -- --nocapture churn:: faults:: outages:: hostile_clients:: killed::
 
 build: ## Build the release binary
 	$(CARGO) build --release --locked

@@ -6,11 +6,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cases::job;
 use reqwest::Method;
 use support::controlplane::ADMIN;
 
 use super::common::server::Server;
-use super::site::{ELSEWHERE, LABELLED, Site, metric, pod, unlabelled};
+use super::site::{ELSEWHERE, LABELLED, Site, metric, unlabelled};
 
 /// The number of threads that create, and of those that delete.
 const HANDS: usize = 16;
@@ -138,7 +139,7 @@ impl Churn {
                 if is_new(kind) {
                     site.plane.create_namespace(&unlabelled(namespace));
                 }
-                let pod = pod(&format!("runner-{number}"));
+                let pod = job(&format!("runner-{number}"));
                 let start = Instant::now();
                 let (code, answer) = site.plane.create_pod(namespace, &pod);
                 let time = start.elapsed().as_secs_f64() * 1e3;

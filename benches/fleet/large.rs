@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cases::job;
+
 use super::Arguments;
 use super::common::say;
 use super::common::server::Server;
-use super::site::{LABELLED, Site, labelled, metric, pod, unlabelled};
+use super::site::{LABELLED, Site, labelled, metric, unlabelled};
 
 /// Of so many namespaces one has the label.
 const LABELLED_ONE_OF: usize = 100;
@@ -145,7 +147,7 @@ fn load(
             ),
         };
         // Stored, since only then etcd has a new revision.
-        let pod = pod(&format!("loaded-{hand}-{count}"));
+        let pod = job(&format!("loaded-{hand}-{count}"));
         let (code, answer) = site.plane.create_pod(&namespace, &pod);
         if code != 201 {
             refused.push(format!("{namespace}: {code} {}", answer["message"]));

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use cases::job;
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::block_on;
-use support::chart::{rendered, the};
+use support::chart::rules_file;
 use support::controlplane::{ADMIN, ControlPlane, PODSEAL, await_condition};
 
 use super::common::identity::Identity;
@@ -40,9 +41,8 @@ impl Site {
             folder: tempfile::tempdir().expect("a temporary folder"),
             marks: AtomicUsize::default(),
         };
-        let objects = rendered("rules", &[RULES]).expect("the chart renders its rules");
-        let text = the("ConfigMap", &objects)["data"]["defaults.yaml"].as_str();
-        std::fs::write(site.rules(), text.expect("a text")).expect("the folder can be written");
+        let rules = rules_file(&[RULES]);
+        std::fs::write(site.rules(), rules).expect("the folder can be written");
         site.plane.create_namespace(&labelled(LABELLED));
         site.plane.create_namespace(&unlabelled(ELSEWHERE));
         site
@@ -82,7 +82,7 @@ impl Site {
         self.plane.create_namespace(&unlabelled("ci-job-first"));
         for namespace in [LABELLED, "ci-job-first"] {
             let is_corrected = || {
-                let (_, answer) = self.plane.try_pod(namespace, &pod("first"));
+                let (_, answer) = self.plane.try_pod(namespace, &job("first"));
                 answer["metadata"]["annotations"]["podseal.io/corrected-as"].is_string()
                     || answer["spec"]["containers"][0]["securityContext"]["runAsUser"].is_u64()
             };
@@ -125,15 +125,6 @@ impl Site {
         await_condition("the audit log has all events", is_written, String::new);
         events
     }
-}
-
-/// The pod of a real job, with this name.
-pub(crate) fn pod(name: &str) -> Value {
-    let mut pod = cases::fixture("default-with-service");
-    let metadata = pod["metadata"].as_object_mut().expect("metadata");
-    metadata.remove("namespace");
-    metadata.insert("name".to_owned(), name.into());
-    pod
 }
 
 pub(crate) fn unlabelled(name: &str) -> Value {

@@ -63,7 +63,7 @@ impl Cluster {
         });
         self.plane.apply(ADMIN, &namespace.to_string());
         let is_called = || {
-            self.plane.try_pod(name, &job());
+            self.plane.try_pod(name, &cases::job("job"));
             self.podseal
                 .has_logged(|event| event["namespace"] == name && event["webhook"] == "mutate")
         };
@@ -72,7 +72,7 @@ impl Cluster {
 
     /// Whether PodSecurity admits a job pod there; nothing else may reject it.
     fn admits_jobs(&self, namespace: &str) -> bool {
-        let (code, answer) = self.plane.try_pod(namespace, &job());
+        let (code, answer) = self.plane.try_pod(namespace, &cases::job("job"));
         let message = answer["message"].as_str().unwrap_or_default();
         match code {
             201 => true,
@@ -80,14 +80,6 @@ impl Cluster {
             _ => panic!("{namespace}: {code} {answer:#}"),
         }
     }
-}
-
-/// A job as GitLab Runner makes it where nothing is configured.
-fn job() -> Value {
-    let mut pod = cases::fixture("default-with-service");
-    let metadata = pod["metadata"].as_object_mut().expect("metadata");
-    metadata.remove("namespace");
-    pod
 }
 
 /// The rows below the page's heading on the label: a profile, and for each
@@ -160,7 +152,7 @@ fn podseals_own_level_restricted_needs_the_label_at_baseline() {
                 (ENFORCE, enforce),
             ];
             CLUSTER.namespace(&name, &labels);
-            let mut job = job();
+            let mut job = cases::job("job");
             // A service must meet the level by itself.
             let containers = job["spec"]["containers"].as_array_mut();
             containers.expect("containers").truncate(2);

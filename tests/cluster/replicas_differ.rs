@@ -47,9 +47,7 @@ fn a_job_passes_whichever_replica_has_the_newer_profile_and_is_denied_when_none_
         "metadata": {"name": namespace, "labels": {"podseal.io/profile": "ours", SITE: "replicas"}},
     });
     plane.apply(ADMIN, &manifest.to_string());
-    let mut pod = cases::fixture("default-with-service");
-    let metadata = pod["metadata"].as_object_mut().expect("metadata");
-    metadata.remove("namespace");
+    let pod = cases::job("job");
     let created = || plane.try_pod(namespace, &pod);
     let user = |answer: &Value| {
         let containers = answer["spec"]["containers"].as_array();

@@ -55,12 +55,9 @@ fn cluster() -> Cluster {
     let namespace = "apiVersion: v1\nkind: Namespace\n\
          metadata: {name: ci, labels: {podseal.io/profile: rootless}}";
     PLANE.apply(ADMIN, namespace);
-    let mut pod = cases::fixture("default-with-service");
-    let metadata = pod["metadata"].as_object_mut().expect("metadata");
-    metadata.remove("namespace");
     let cluster = Cluster {
         podseal: Arc::new(podseal),
-        pod,
+        pod: cases::job("job"),
         _machine: machine,
     };
     await_condition(

@@ -37,13 +37,10 @@ impl Replicated {
         let namespace = "apiVersion: v1\nkind: Namespace\n\
              metadata: {name: ci, labels: {podseal.io/profile: rootless}}";
         PLANE.apply(ADMIN, namespace);
-        let mut pod = cases::fixture("default-with-service");
-        let metadata = pod["metadata"].as_object_mut().expect("metadata");
-        metadata.remove("namespace");
         Replicated {
             balancer,
             certificate,
-            pod,
+            pod: cases::job("job"),
             _machine: machine,
         }
     }

@@ -17,6 +17,15 @@ pub fn fixture(name: &str) -> Value {
         .unwrap_or_else(|error| panic!("fixture {name}: {error}"))
 }
 
+/// A job of this name, for whatever namespace it is created in.
+pub fn job(name: &str) -> Value {
+    let mut pod = fixture("default-with-service");
+    let metadata = pod["metadata"].as_object_mut().expect("metadata");
+    metadata.remove("namespace");
+    metadata.insert("name".to_owned(), name.into());
+    pod
+}
+
 /// A job without services, since those have to meet a level by themselves.
 pub fn job_without_services() -> Value {
     let mut pod = fixture("default-with-service");

@@ -24,4 +24,4 @@ pub mod profiles;
 #[cfg(feature = "generated")]
 pub mod security_pods;
 
-pub use fixtures::fixture;
+pub use fixtures::{fixture, job};

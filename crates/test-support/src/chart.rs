@@ -25,6 +25,14 @@ pub fn rendered(template: &str, values: &[&str]) -> Result<Vec<Value>, String> {
     Ok(objects.expect("helm renders YAML"))
 }
 
+/// The file of namespace rules that the chart renders from these values.
+pub fn rules_file(values: &[&str]) -> String {
+    let objects = rendered("rules", values).expect("the chart renders its rules");
+    let mut files = objects.iter().map(|map| &map["data"]["defaults.yaml"]);
+    let file = files.find_map(Value::as_str);
+    file.expect("the ConfigMap has the rules").to_owned()
+}
+
 /// The one object of this kind.
 pub fn the<'a>(kind: &str, objects: &'a [Value]) -> &'a Value {
     let mut found = objects.iter().filter(|object| object["kind"] == kind);

@@ -1,12 +1,15 @@
 //! A real etcd and kube-apiserver on free loopback ports.
 
 mod config;
+mod etcd;
+mod kubeconfig;
 mod namespaces;
+mod requests;
 mod webhooks;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -70,7 +73,7 @@ impl ControlPlane {
         // From here on the keeper of etcd removes it, even after a kill.
         let folder = folder.expect("a temporary folder").keep();
         let ca = write_files(&folder);
-        let (etcd, etcd_port) = start_etcd(&bin, &folder);
+        let (etcd, etcd_port) = etcd::start(&bin, &folder);
         let plane = ControlPlane {
             bin,
             folder,
@@ -150,81 +153,6 @@ impl ControlPlane {
         self.apiserver.lock().expect("no holder panics")
     }
 
-    /// Runs kubectl as `user`, with `input` on its standard input.
-    pub fn kubectl(&self, user: &str, args: &[&str], input: &str) -> Output {
-        let mut command = Command::new(self.bin.join("kubectl"));
-        command
-            .arg("--kubeconfig")
-            .arg(self.kubeconfig(user))
-            .args(args);
-        // kubectl caches discovery in HOME, where runs would meet.
-        command.env("HOME", &self.folder);
-        crate::run(command, input)
-    }
-
-    /// Asks the API server as `user`, and returns the code and the answer.
-    ///
-    /// # Panics
-    /// If there is no whole answer.
-    pub fn request(
-        &self,
-        user: &str,
-        method: reqwest::Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> (u16, Value) {
-        let answer = self.try_request(user, method, path, body);
-        answer.expect("the API server answers")
-    }
-
-    /// The same, where the API server may be away.
-    ///
-    /// # Errors
-    /// If there is no whole answer.
-    pub fn try_request(
-        &self,
-        user: &str,
-        method: reqwest::Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> reqwest::Result<(u16, Value)> {
-        let url = format!("https://127.0.0.1:{}{path}", self.apiserver_port);
-        let mut request = self.http.request(method, url).bearer_auth(user);
-        if let Some(body) = body {
-            request = request
-                .header("content-type", "application/json")
-                .body(body.to_string());
-        }
-        crate::block_on(async {
-            let response = request.send().await?;
-            let code = response.status().as_u16();
-            let body = response.bytes().await?;
-            // While it starts, or is busy, it answers some by plain text.
-            let text = |_| Value::String(crate::text(&body));
-            Ok((code, serde_json::from_slice(&body).unwrap_or_else(text)))
-        })
-    }
-
-    /// Creates `pod` in `namespace` as the runner does.
-    pub fn create_pod(&self, namespace: &str, pod: &Value) -> (u16, Value) {
-        let path = format!("/api/v1/namespaces/{namespace}/pods");
-        self.request(RUNNER, reqwest::Method::POST, &path, Some(pod))
-    }
-
-    /// The result of a dry run that creates `pod` in `namespace`.
-    pub fn try_pod(&self, namespace: &str, pod: &Value) -> (u16, Value) {
-        let path = format!("/api/v1/namespaces/{namespace}/pods?dryRun=All");
-        self.request(RUNNER, reqwest::Method::POST, &path, Some(pod))
-    }
-
-    /// The pod as stored.
-    pub fn stored_pod(&self, namespace: &str, name: &str) -> Value {
-        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
-        let (code, pod) = self.request(ADMIN, reqwest::Method::GET, &path, None);
-        assert_eq!(code, 200, "{pod:#}");
-        pod
-    }
-
     /// The API server's audit log so far. An event is written after its answer
     /// is sent, so it has to be awaited.
     pub fn audit_events(&self) -> Vec<Value> {
@@ -232,37 +160,6 @@ impl ControlPlane {
         // The last line may be half written.
         let events = log.lines().map(serde_json::from_str);
         events.filter_map(Result::ok).collect()
-    }
-
-    /// Applies manifests as `user`.
-    pub fn apply(&self, user: &str, manifests: &str) {
-        let output = self.kubectl(user, &["apply", "-f", "-"], manifests);
-        assert!(
-            output.status.success(),
-            "kubectl apply: {}",
-            crate::text(&output.stderr)
-        );
-    }
-
-    /// Makes etcd forget what was before now, as the API server has it do every
-    /// few minutes: a client that continues its watch from there gets the error
-    /// that it expired.
-    pub fn compact(&self) {
-        let etcd = |what: &str, body: Value| -> Value {
-            let url = format!("http://127.0.0.1:{}/v3/kv/{what}", self.etcd_port);
-            let request = self.http.post(url).body(body.to_string());
-            crate::block_on(async {
-                let response = request.send().await.expect("etcd answers");
-                let code = response.status().as_u16();
-                let body = response.bytes().await.expect("etcd answers whole");
-                assert_eq!(code, 200, "{what}: {}", crate::text(&body));
-                serde_json::from_slice(&body).expect("etcd answers JSON")
-            })
-        };
-        // "YQ==" is an unused key; the response has the revision.
-        let range = etcd("range", serde_json::json!({"key": "YQ=="}));
-        let now = &range["header"]["revision"];
-        etcd("compaction", serde_json::json!({"revision": now}));
     }
 
     /// Where a program of the control plane is, such as `helm`.
@@ -303,34 +200,6 @@ impl ControlPlane {
         let apiserver = self.apiserver();
         apiserver.as_ref().expect("it runs").cpu()
     }
-
-    /// A kubeconfig file of `user`.
-    pub fn kubeconfig(&self, user: &str) -> PathBuf {
-        self.kubeconfig_by(user, self.apiserver_port)
-    }
-
-    /// A kubeconfig file of `user`, whose requests go to `port`.
-    pub fn kubeconfig_by(&self, user: &str, port: u16) -> PathBuf {
-        // Tests run in parallel, and none may read what another has half written.
-        static WRITING: Mutex<()> = Mutex::new(());
-        let _writing = WRITING.lock();
-        let path = self.folder.join(format!("{user}-{port}.kubeconfig"));
-        if !path.exists() {
-            std::fs::write(&path, self.kubeconfig_text(user, port)).expect("a kubeconfig");
-        }
-        path
-    }
-
-    fn kubeconfig_text(&self, user: &str, port: u16) -> String {
-        format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: x\n\
-             clusters:\n- name: x\n  cluster:\n    server: https://127.0.0.1:{port}\n    \
-             certificate-authority: {ca}\n\
-             contexts:\n- name: x\n  context: {{cluster: x, user: x}}\n\
-             users:\n- name: x\n  user: {{token: {user}}}\n",
-            ca = self.folder.join("apiserver.crt").display(),
-        )
-    }
 }
 
 /// Writes what the API server reads, and returns its certificate.
@@ -347,36 +216,6 @@ fn write_files(folder: &Path) -> String {
     write("tokens.csv", TOKENS);
     write("audit.yaml", AUDIT);
     certificate
-}
-
-/// etcd, and the port it serves clients on.
-fn start_etcd(bin: &Path, folder: &Path) -> (Tethered, u16) {
-    let port = free_port();
-    let client = format!("http://127.0.0.1:{port}");
-    let peer = format!("http://127.0.0.1:{}", free_port());
-    let mut command = Command::new(bin.join("etcd"));
-    command
-        .arg("--data-dir")
-        .arg(folder.join("etcd"))
-        .args(["--unsafe-no-fsync", "--log-level", "warn"])
-        .args([
-            "--listen-client-urls",
-            &client,
-            "--advertise-client-urls",
-            &client,
-        ])
-        .args([
-            "--listen-peer-urls",
-            &peer,
-            "--initial-advertise-peer-urls",
-            &peer,
-        ])
-        .args(["--initial-cluster", &format!("default={peer}")]);
-    let log = folder.join("etcd.log");
-    let etcd = Tethered::start(&command, &log, Some(folder));
-    let answers = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
-    await_condition("etcd listens", answers, || tail(&log));
-    (etcd, port)
 }
 
 /// A port without a listener, below those that the kernel uses for outgoing

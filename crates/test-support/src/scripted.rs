@@ -89,7 +89,7 @@ pub struct Scripted {
     received: Arc<Mutex<Received>>,
 }
 
-/// The requests received, in order.
+/// All requests so far, the oldest first.
 type Received = Vec<(Kind, Request)>;
 
 impl Scripted {

@@ -4,10 +4,11 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use cases::job;
 use cases::view::View;
 use reqwest::Method;
 use rustls::pki_types::CertificateDer;
-use serde_json::{Value, json};
+use serde_json::json;
 use support::controlplane::{ADMIN, PODSEAL, await_condition};
 use support::podseal::{Podseal, SITE, registered, restrict};
 
@@ -100,14 +101,6 @@ fn register(site: &Site, mutating: &Podseal, validating: &Podseal) {
         "spec": {"type": "ExternalName", "externalName": "localhost"},
     });
     PLANE.apply(ADMIN, &service.to_string());
-}
-
-fn job(name: &str) -> Value {
-    let mut pod = cases::fixture("default-with-service");
-    let metadata = pod["metadata"].as_object_mut().expect("metadata");
-    metadata.remove("namespace");
-    metadata.insert("name".to_owned(), name.into());
-    pod
 }
 
 #[test]

@@ -23,6 +23,7 @@ impl Jobs<'_> {
                 self.create_namespace(name, profile);
                 let created = Instant::now();
                 while !self.is_over() && !self.has_everywhere(name, profile, created) {
+                    // Nothing announces what a replica has seen.
                     thread::sleep(PAUSE);
                 }
                 self.try_again(name, profile, created);
@@ -57,28 +58,33 @@ impl Jobs<'_> {
         is_right
     }
 
-    /// Creates a pod there when each replica has applied the profile.
+    /// Creates a pod there once each replica in the Service applies the profile. One that drains
+    /// may still be behind, and where two differ the pod is denied.
     fn try_again(&self, name: &str, profile: Option<&str>, created: Instant) {
-        let mut pod = self.pod.clone();
-        pod["metadata"]["name"] = "again".into();
+        let pod = cases::job("again");
         let path = format!("{NAMESPACES}/{name}/pods?dryRun=All");
-        let answer = self.insist(RUNNER, &Method::POST, &path, Some(&pod));
-        let build = &answer.body["spec"]["containers"][0];
-        let user = build["securityContext"]["runAsUser"].as_i64();
-        let is_right = match profile {
-            None => user.is_some_and(|user| self.cluster.users.at(answer.span).contains(&user)),
-            Some("root") => user == Some(0),
-            Some(_) => user == Some(1000),
-        };
-        // A replica that drains may still be behind, and where two differ the pod is denied.
-        let age = answer.span.start.saturating_duration_since(created);
-        let may_be_old = age < FRESHNESS && (user.is_some() || answer.code == 403);
-        if !(answer.code == 201 && is_right || may_be_old) {
-            let message = &answer.body["message"];
-            let code = answer.code;
-            self.fail(format!(
-                "{name}, {profile:?} for {age:.1?}: {code} {message}, user {user:?}"
-            ));
+        while !self.is_over() {
+            let answer = self.insist(RUNNER, &Method::POST, &path, Some(&pod));
+            let build = &answer.body["spec"]["containers"][0];
+            let user = build["securityContext"]["runAsUser"].as_i64();
+            let is_right = match profile {
+                None => user.is_some_and(|user| self.cluster.users.at(answer.span).contains(&user)),
+                Some("root") => user == Some(0),
+                Some(_) => user == Some(1000),
+            };
+            if answer.code == 201 && is_right {
+                return;
+            }
+            let age = answer.span.start.saturating_duration_since(created);
+            let is_behind = (answer.code == 201 && user.is_some()) || answer.code == 403;
+            if age > FRESHNESS || !is_behind {
+                let (code, message) = (answer.code, &answer.body["message"]);
+                return self.fail(format!(
+                    "{name}, {profile:?} for {age:.1?}: {code} {message}, user {user:?}"
+                ));
+            }
+            // Nothing announces the end of a replica that drains.
+            thread::sleep(PAUSE);
         }
     }
 }

@@ -11,7 +11,7 @@ use rustls::DEFAULT_VERSIONS;
 use serde_json::Value;
 use support::balancer::Balancer;
 use support::block_on;
-use support::chart::rendered;
+use support::chart::rules_file;
 use support::controlplane::{ControlPlane, PODSEAL, await_condition};
 use support::podseal::Podseal;
 use support::proxy::Proxy;
@@ -79,11 +79,8 @@ impl Cluster {
         let in_folder = |name: &str| folder.path().join(name);
         let certificate = Volume::new(in_folder("tls"), &issued.files());
         let profile = Volume::new(in_folder("profiles"), &[("soak.yaml", &profile(2000))]);
-        let objects = rendered("rules", &[RULES, PROFILES]).expect("the chart renders its rules");
-        let maps = objects
-            .iter()
-            .find_map(|map| map["data"]["defaults.yaml"].as_str());
-        std::fs::write(in_folder("rules.yaml"), maps.expect("the rules")).expect("a file");
+        let rules = rules_file(&[RULES, PROFILES]);
+        std::fs::write(in_folder("rules.yaml"), rules).expect("the folder can be written");
         let balancer = Balancer::start();
         plane.register(&[RULES, PROFILES], &authority.pem, balancer.port);
         let cluster = Cluster {
@@ -201,6 +198,7 @@ impl Cluster {
         let mut volume = self.profile.lock().expect("no holder panics");
         let good = volume.read("soak.yaml");
         volume.swap(&[("soak.yaml", "name: [")]);
+        // The fault lasts as long.
         std::thread::sleep(time);
         volume.swap(&[("soak.yaml", &good)]);
     }

@@ -25,7 +25,6 @@ pub(super) const NAMESPACES: &str = "/api/v1/namespaces";
 
 pub(crate) struct Jobs<'c> {
     pub(super) cluster: &'c Cluster,
-    pub(super) pod: Value,
     over: AtomicBool,
     random: Mutex<fastrand::Rng>,
     next: AtomicUsize,
@@ -50,12 +49,8 @@ pub(super) struct Answer {
 
 impl<'c> Jobs<'c> {
     pub(crate) fn of(cluster: &'c Cluster, seed: u64) -> Jobs<'c> {
-        let mut pod = cases::fixture("default-with-service");
-        let metadata = pod["metadata"].as_object_mut().expect("metadata");
-        metadata.remove("namespace");
         Jobs {
             cluster,
-            pod,
             over: AtomicBool::default(),
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             next: AtomicUsize::default(),
@@ -202,8 +197,7 @@ impl<'c> Jobs<'c> {
         let namespace = format!("ci-job-{number}");
         self.create_namespace(&namespace, None);
         let name = format!("runner-{number}");
-        let mut pod = self.pod.clone();
-        pod["metadata"]["name"] = name.clone().into();
+        let pod = cases::job(&name);
         let path = format!("{NAMESPACES}/{namespace}/pods");
         let mut answer = self.insist(RUNNER, &Method::POST, &path, Some(&pod));
         if answer.code == 409 {
